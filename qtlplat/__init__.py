@@ -1,0 +1,82 @@
+"""qtlplat: experiments on hybrid quantum-classical transfer learning.
+
+The names below are the public API for plugin authors and notebooks. They are imported on first use, so that
+``import qtlplat`` costs nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from qtlplat.contracts import (
+        API_VERSION,
+        Backbone,
+        BackboneSpec,
+        Cell,
+        Circuit,
+        DatasetSpec,
+        EvaluatorSpec,
+        HeadSpec,
+        ImageSet,
+        NoOptions,
+        Options,
+    )
+    from qtlplat.errors import (
+        ConfigError,
+        DataError,
+        PluginError,
+        Problem,
+        QtlplatError,
+        TrainingError,
+    )
+    from qtlplat.hookspecs import hookimpl
+    from qtlplat.preparation import AnnotatedImage, Box, PreparationOptions, prepare
+
+__all__ = [
+    "API_VERSION",
+    "AnnotatedImage",
+    "Backbone",
+    "BackboneSpec",
+    "Box",
+    "Cell",
+    "Circuit",
+    "ConfigError",
+    "DataError",
+    "DatasetSpec",
+    "EvaluatorSpec",
+    "HeadSpec",
+    "ImageSet",
+    "NoOptions",
+    "Options",
+    "PluginError",
+    "PreparationOptions",
+    "Problem",
+    "QtlplatError",
+    "TrainingError",
+    "__version__",
+    "hookimpl",
+    "prepare",
+]
+
+_ROOM = {
+    "contracts": (
+        "API_VERSION", "Backbone", "BackboneSpec", "Cell", "Circuit", "DatasetSpec", "EvaluatorSpec", "HeadSpec",
+        "ImageSet", "NoOptions", "Options",
+    ),
+    "errors": ("ConfigError", "DataError", "PluginError", "Problem", "QtlplatError", "TrainingError"),
+    "hookspecs": ("hookimpl",),
+    "preparation": ("AnnotatedImage", "Box", "PreparationOptions", "prepare"),
+}  # fmt: skip
+_HOME = {name: room for room, names in _ROOM.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("qtlplat")
+    if name in _HOME:
+        return getattr(import_module(f"qtlplat.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'qtlplat' has no attribute {name!r}")

@@ -1,0 +1,142 @@
+"""The frozen plan of a run: everything resolved before work starts; its canonical JSON gives the fingerprint.
+
+No torch, no plugins: a plan is data.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+PLAN_FORMAT = 1  # raised when the same plan would mean something else
+
+
+class _Frozen(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class ComponentChoice(_Frozen):
+    """One component of a plan, with where it came from."""
+
+    name: str = Field(description="as asked for: a preset or a component")
+    component: str = Field(description="name of the component")
+    provider: str = Field(description="distribution that provides it")
+    version: str = Field(description="version of that distribution")
+    digest: str = Field(description="sha256 over the plugin package's Python files")
+    options: dict[str, Any] = Field(description="all options, resolved")
+    locations: tuple[str, ...] = Field(default=(), description="options that say where, not what")
+
+    def public(self) -> dict[str, Any]:
+        """The fixed shape for scripts: name, component, provider, version, options."""
+        return self.model_dump(mode="json", include={"name", "component", "provider", "version", "options"})
+
+    def identity(self) -> dict[str, Any]:
+        """What a fingerprint sees: not the preset's name, not the version's number, no locations."""
+        options = {k: v for k, v in self.options.items() if k not in self.locations}
+        return {"component": self.component, "provider": self.provider, "digest": self.digest, "options": options}
+
+
+class TrainingOptions(_Frozen):
+    """How heads are trained. The paper's Table II is the default."""
+
+    epochs: int = Field(40, ge=1, le=100_000, description="epochs per cell")
+    learning_rate: float = Field(8e-4, gt=0, description="of Adam")
+    batch_size: int = Field(64, ge=1, description="samples per step")
+
+
+class PretrainingOptions(_Frozen):
+    """How a backbone is pretrained."""
+
+    epochs: int = Field(120, ge=1, le=100_000, description="at most so many epochs per initialisation")
+    initialisations: int = Field(1, ge=1, le=1000, description="random initialisations; the best one is kept")
+    learning_rate: float = Field(1e-3, gt=0, description="of Adam")
+    batch_size: int = Field(64, ge=1, description="samples per step")
+    test_share: float = Field(0.2, gt=0, lt=1, description="share of the samples kept for testing, stratified")
+    select_by: Literal["validation", "test"] = Field(
+        "validation",
+        description="what chooses the best epoch and initialisation: the loss on a part of the training share, or "
+        "(as the paper does, optimistic) the accuracy on the test share",
+    )
+    validation_share: float = Field(0.1, ge=0, lt=1, description="share of the training part kept for validation")
+    patience: int = Field(6, ge=0, description="stop after so many epochs without a better one; 0: never")
+
+    @model_validator(mode="after")
+    def _validation_needs_samples(self) -> PretrainingOptions:
+        if self.select_by == "validation" and self.validation_share == 0:
+            raise ValueError("select_by = 'validation' needs a validation_share above 0")
+        return self
+
+
+class RunPlan(_Frozen):
+    """A head run: components, protocol and seed; `dataset_digest` is filled in once the data has been read."""
+
+    dataset: ComponentChoice
+    backbone: ComponentChoice
+    head: ComponentChoice
+    evaluator: ComponentChoice
+    replace: int | Literal["all"] = Field("all", description="trailing dense layers that the head replaces")
+    training: TrainingOptions = TrainingOptions()
+    pretraining: PretrainingOptions = PretrainingOptions()
+    seed: int = Field(0, ge=0, lt=2**63, description="everything random follows from it")
+    seeds: int = Field(1, ge=1, le=1000, description="repetitions of all folds, with seeds seed, seed+1, ...")
+    device: str = Field("default.qubit", description="PennyLane device that runs the circuit")
+    dataset_digest: str = Field("", description="sha256 of the prepared data; '' until it has been read")
+
+    @model_validator(mode="after")
+    def _replace_is_positive(self) -> RunPlan:
+        if self.replace != "all" and self.replace < 1:
+            raise ValueError("replace must be 'all' or a number of dense layers from 1")
+        return self
+
+    def bind(self, dataset_digest: str) -> RunPlan:
+        """The same plan, for this very data."""
+        return self.model_copy(update={"dataset_digest": dataset_digest})
+
+    @property
+    def pretraining_fingerprint(self) -> str:
+        """sha256 of what decides the backbone's weights: data, backbone, pretraining options, seed."""
+        return _sha256(
+            {
+                "kind": "pretraining",
+                "format": PLAN_FORMAT,
+                "dataset": self._digest(),
+                "backbone": self.backbone.identity(),
+                "pretraining": self.pretraining.model_dump(mode="json"),
+                "seed": self.seed,
+            }
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of what decides the run's numbers; needs `dataset_digest`."""
+        return _sha256(
+            {
+                "kind": "run",
+                "format": PLAN_FORMAT,
+                "dataset": self._digest(),
+                **{role: getattr(self, role).identity() for role in ("backbone", "head", "evaluator")},
+                "replace": self.replace,
+                "training": self.training.model_dump(mode="json"),
+                "pretraining": self.pretraining.model_dump(mode="json"),
+                "seed": self.seed,
+                "seeds": self.seeds,
+                "device": self.device,
+            }
+        )
+
+    def _digest(self) -> str:
+        if not self.dataset_digest:
+            raise ValueError("the plan is not bound to data yet")
+        return self.dataset_digest
+
+
+def canonical_json(value: Any) -> str:
+    """Strict JSON with sorted keys and no spaces: equal values give equal text."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
+
+
+def _sha256(value: Any) -> str:
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()

@@ -1,0 +1,293 @@
+"""What plugins return and what passes between the rooms; shapes, dtypes and units are stated here once.
+
+Letters: B batch, N samples, C,H,W image, F features, K classes, Q qubits, L layers, D folds.
+Angles in radians, times in seconds, `logits` unnormalised. Nothing heavy is imported here: torch appears
+in annotations only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from qtlplat.errors import DataError, PluginError, Problem, shown
+
+if TYPE_CHECKING:
+    from torch import nn
+
+API_VERSION = 1  # a plugin declares `qtlplat_api_version = 1`; raised when a spec changes incompatibly
+
+Kind = Literal["dataset", "backbone", "head", "evaluator"]
+KINDS: tuple[Kind, ...] = ("dataset", "backbone", "head", "evaluator")
+
+
+class Options(BaseModel):
+    """Base of every component's options: unknown keys are errors, values never change.
+
+    Give each field a default, a description, its unit and bounds: `--help`, `info` and the reference are made
+    of them. A field that says *where* something lies rather than *what* it is (a path) is declared with
+    ``json_schema_extra={"location": True}``: it is stored, but left out of a run's fingerprint.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+
+
+class NoOptions(Options):
+    """For a component that has nothing to choose."""
+
+
+@dataclass(frozen=True, eq=False)
+class ImageSet:
+    """A dataset in memory.
+
+    Parameters
+    ----------
+    images: uint8 (N, C, H, W), C-contiguous; standardization happens later, with training statistics only.
+    labels: int64 (N,), each in [0, K); for two classes, 1 is the positive one (F1 is computed for it).
+    sample_ids: N unique non-empty strings, stable between machines.
+    groups: N strings, the source (image, patient, part) that a sample comes from.
+    class_names: K names, by label.
+    notes: what the preparation counted or dropped, as printable text by name.
+
+    Raises
+    ------
+    DataError: shapes, dtypes or values that contradict the above; every finding at once.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int64]
+    sample_ids: tuple[str, ...]
+    groups: tuple[str, ...]
+    class_names: tuple[str, ...]
+    notes: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        problems = list(self._problems())
+        if problems:
+            raise DataError("the dataset breaks its contract", problems=problems)
+        self.images.setflags(write=False)
+        self.labels.setflags(write=False)
+
+    def _problems(self) -> list[Problem]:
+        found: list[Problem] = []
+
+        def bad(name: str, what: str) -> None:
+            found.append(Problem("ImageSet", name, what))
+
+        if not isinstance(self.images, np.ndarray) or self.images.dtype != np.uint8 or self.images.ndim != 4:
+            bad("images", f"must be uint8 (N, C, H, W), is {_array_text(self.images)}")
+            return found
+        n = len(self.images)
+        if n == 0 or 0 in self.images.shape:
+            bad("images", f"is empty: {_array_text(self.images)}")
+        if not isinstance(self.labels, np.ndarray) or self.labels.dtype != np.int64 or self.labels.shape != (n,):
+            bad("labels", f"must be int64 ({n},), is {_array_text(self.labels)}")
+        else:
+            k = len(self.class_names)
+            outside = self.labels[(self.labels < 0) | (self.labels >= k)]
+            if outside.size:
+                bad("labels", f"value {int(outside[0])} is outside [0, {k}) of {k} class names")
+            empty = [str(self.class_names[c]) for c in range(k) if not np.any(self.labels == c)]
+            if empty:
+                bad("labels", f"no sample of class {', '.join(map(shown, empty))}")
+        if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
+            bad("class_names", f"must be at least two different names, is {shown(self.class_names)}")
+        for name, values in (("sample_ids", self.sample_ids), ("groups", self.groups)):
+            if len(values) != n:
+                bad(name, f"must have {n} entries, has {len(values)}")
+            if not all(isinstance(v, str) and v for v in values):
+                bad(name, "must be non-empty strings")
+        if len(set(self.sample_ids)) != len(self.sample_ids):
+            twice = next(s for i, s in enumerate(self.sample_ids) if s in self.sample_ids[:i])
+            bad("sample_ids", f"{shown(twice)} stands twice")
+        return found
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """(C, H, W) of one image."""
+        _, c, h, w = self.images.shape
+        return int(c), int(h), int(w)
+
+    @cached_property
+    def digest(self) -> str:
+        """sha256 over images, labels, ids, groups and class names: what the dataset *is*."""
+        total = hashlib.sha256()
+        for array in (self.images, self.labels):
+            total.update(f"{array.dtype.str}{array.shape}".encode())
+            total.update(np.ascontiguousarray(array).data)
+        for names in (self.sample_ids, self.groups, self.class_names):
+            total.update("\0".join(names).encode() + b"\0\0")
+        return total.hexdigest()
+
+
+def _array_text(value: object) -> str:
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {value.shape}"
+    return type(value).__name__
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """One training of a head: what it learns from and what it is tested on.
+
+    fold: number of the fold, from 0; seed: of everything random in this cell;
+    train, test: int64 (n,) indices into the dataset, disjoint, each index at most once.
+    """
+
+    fold: int
+    seed: int
+    train: npt.NDArray[np.int64]
+    test: npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A network in two parts, to be cut between any two of its dense blocks.
+
+    features: images float (B, C, H, W) -> (B, F), flat.
+    dense: blocks in order, each (B, F_i) -> (B, F_{i+1}); the last one yields logits (B, K). A block holds one
+        dense layer and whatever belongs to it (activation, dropout).
+    """
+
+    features: nn.Module
+    dense: tuple[nn.Module, ...]
+
+
+@dataclass(frozen=True)
+class Circuit:
+    """What a quantum head declares; something else runs it.
+
+    Parameters
+    ----------
+    function: an ordinary PennyLane quantum function ``function(inputs, wires=..., **weights)`` that returns a
+        *list* of measurements (expectation values or probabilities). `inputs` has shape (..., n_inputs), radians
+        where it feeds rotations; the weights come by the names of `weight_shapes`.
+    qubits: Q, the wires are 0 .. Q-1.
+    weight_shapes: shape of each trainable weight, by the name of its argument.
+    n_inputs, n_outputs: length of the last axis going in and coming out.
+    initial_range: weights start uniform in [low, high); PennyLane's TorchLayer uses [0, 2 pi).
+    """
+
+    function: Callable[..., Any]
+    qubits: int
+    weight_shapes: Mapping[str, tuple[int, ...]]
+    n_inputs: int
+    n_outputs: int
+    initial_range: tuple[float, float] = (0.0, 6.283185307179586)
+
+
+@dataclass(frozen=True)
+class DatasetSpec:
+    """A dataset that a plugin offers.
+
+    name: as typed by users, ``[a-z0-9][a-z0-9_-]*``; summary: one line.
+    load: options -> ImageSet; raises DataError with every problem found; never writes where the data lies.
+    check: options -> every problem found, warnings and errors alike; may take as long as a full read does.
+        Left out, `load` is tried instead.
+    at_hand: options -> whether `load` can work here and now (a cheap look: does the path exist?). Used to
+        choose a default dataset.
+    """
+
+    name: str
+    summary: str
+    load: Callable[[Any], ImageSet]
+    options: type[Options] = NoOptions
+    check: Callable[[Any], Sequence[Problem]] | None = None
+    at_hand: Callable[[Any], bool] = lambda _options: True
+    kind: Literal["dataset"] = field(default="dataset", init=False)
+
+
+@dataclass(frozen=True)
+class BackboneSpec:
+    """A network family that a plugin offers.
+
+    build: (options, input_shape=(C, H, W), n_classes=K) -> Backbone, freshly initialised from torch's global
+        generator, which the caller has seeded. Raises ConfigError where the shapes do not fit.
+    """
+
+    name: str
+    summary: str
+    build: Callable[[Any, tuple[int, int, int], int], Backbone]
+    options: type[Options] = NoOptions
+    kind: Literal["backbone"] = field(default="backbone", init=False)
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """A head that a plugin offers; a quantum head also names its circuit.
+
+    build: (options, n_in=F, n_out=K, circuit) -> module (B, F) -> logits (B, K). `circuit` is None for a classical
+        head; for a quantum head it is a module (B, n_inputs) -> (B, n_outputs) that runs what `circuit` declared
+        and owns its weights. Name the children `pre_net` and `post_net`: the parameter ledger shows them so.
+    circuit: options -> Circuit, for quantum heads only; cheap enough to be called for `info`.
+    """
+
+    name: str
+    summary: str
+    build: Callable[[Any, int, int, nn.Module | None], nn.Module]
+    options: type[Options] = NoOptions
+    circuit: Callable[[Any], Circuit] | None = None
+    kind: Literal["head"] = field(default="head", init=False)
+
+
+@dataclass(frozen=True)
+class EvaluatorSpec:
+    """A protocol that a plugin offers.
+
+    cells: (options, labels int64 (N,), groups of N names, seeds) -> the cells of a run, fold by fold for each seed;
+        deterministic in its arguments.
+    metrics: (labels int64 (n,), probabilities float64 (n, K)) -> values by name, computed per cell beside the
+        accuracy, F1, precision and recall that every run has.
+    """
+
+    name: str
+    summary: str
+    cells: Callable[[Any, npt.NDArray[np.int64], Sequence[str], Sequence[int]], Sequence[Cell]]
+    options: type[Options] = NoOptions
+    metrics: Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], Mapping[str, float]] | None = None
+    kind: Literal["evaluator"] = field(default="evaluator", init=False)
+
+
+Spec = DatasetSpec | BackboneSpec | HeadSpec | EvaluatorSpec
+
+
+def check_cells(cells: Sequence[Cell], n: int, provider: str) -> None:
+    """Refuse cells that no honest training can use.
+
+    Raises
+    ------
+    PluginError: naming `provider`, where an index is out of range or repeated, a part is empty, train and test
+        overlap, or a (fold, seed) pair stands twice.
+    """
+
+    def refuse(cell: Cell, what: str) -> None:
+        raise PluginError(f"evaluator returned a bad cell: {what}", where=f"{provider}, fold {cell.fold}, seed {cell.seed}")
+
+    if not cells:
+        raise PluginError("evaluator returned no cells", where=provider)
+    seen: set[tuple[int, int]] = set()
+    for cell in cells:
+        if (cell.fold, cell.seed) in seen:
+            refuse(cell, "the pair (fold, seed) stands twice")
+        seen.add((cell.fold, cell.seed))
+        for name, part in (("train", cell.train), ("test", cell.test)):
+            if not isinstance(part, np.ndarray) or part.dtype != np.int64 or part.ndim != 1:
+                refuse(cell, f"{name} must be int64 (n,), is {_array_text(part)}")
+            if part.size == 0:
+                refuse(cell, f"{name} is empty")
+            if part.min() < 0 or part.max() >= n:
+                refuse(cell, f"{name} has indices outside [0, {n})")
+            if len(np.unique(part)) != len(part):
+                refuse(cell, f"{name} repeats an index")
+        if np.intersect1d(cell.train, cell.test).size:
+            refuse(cell, "train and test overlap")

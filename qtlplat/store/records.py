@@ -1,0 +1,133 @@
+"""What goes into the store and comes out of it: plain frozen records, no ORM objects, no SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+RunKind = Literal["run", "pretraining"]
+Status = Literal["running", "finished", "failed", "interrupted"]
+
+
+@dataclass(frozen=True)
+class ComponentRow:
+    """A component of a run. role: dataset, backbone, head or evaluator; options: resolved, JSON-able."""
+
+    role: str
+    name: str
+    component: str
+    provider: str
+    version: str
+    digest: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class NewRun:
+    """A run about to start.
+
+    plan: the whole plan, JSON-able; parameters: the ledger (may be empty for a pretraining);
+    environment: versions, host, threads, ... as text by name; dataset_digest: sha256 of the prepared data.
+    """
+
+    kind: RunKind
+    fingerprint: str
+    seed: int
+    plan: Mapping[str, Any]
+    components: Sequence[ComponentRow]
+    dataset_digest: str
+    environment: Mapping[str, str]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class NewCell:
+    """A cell about to be trained. train_hash, test_hash: sha256 over the sorted sample ids."""
+
+    position: int
+    fold: int
+    seed: int
+    n_train: int
+    n_test: int
+    train_hash: str
+    test_hash: str
+
+
+@dataclass(frozen=True)
+class EpochRow:
+    """One epoch of one cell. cell: its position; values: by name (train_loss, test_loss, test_accuracy, ...)."""
+
+    cell: int
+    epoch: int
+    seconds: float
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class PredictionRow:
+    """A prediction for one sample in one cell. probabilities: K values, by label."""
+
+    cell: int
+    sample_id: str
+    group: str
+    label: int
+    predicted: int
+    probabilities: Sequence[float]
+
+
+@dataclass(frozen=True)
+class ArtifactRow:
+    """A file that belongs to a run. path: relative to the store's file directory, with '/'; bytes: its size.
+
+    kind: e.g. 'weights', 'features'; cell: position, or None for the whole run; meta: JSON-able facts.
+    """
+
+    kind: str
+    path: str
+    sha256: str
+    bytes: int
+    cell: int | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CellRecord:
+    """A stored cell with its final metrics by name; status as of a run's."""
+
+    position: int
+    fold: int
+    seed: int
+    n_train: int
+    n_test: int
+    train_hash: str
+    test_hash: str
+    status: Status
+    seconds: float | None
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A stored run as a listing needs it.
+
+    metrics: values of all finished cells, in their order, by name; seconds: by stage (total, pretrain, ...);
+    pretraining: id of the run that its backbone's weights come from, or None.
+    created, finished: UTC, ISO 8601; error: what stopped it, '' if nothing did.
+    """
+
+    id: str
+    kind: RunKind
+    status: Status
+    fingerprint: str
+    seed: int
+    created: str
+    finished: str | None
+    plan: Mapping[str, Any]
+    components: Mapping[str, ComponentRow]
+    dataset_digest: str
+    parameters: Mapping[str, Any]
+    metrics: Mapping[str, tuple[float, ...]]
+    seconds: Mapping[str, float]
+    pretraining: str | None
+    error: str
