@@ -271,7 +271,9 @@ def check_cells(cells: Sequence[Cell], n: int, provider: str) -> None:
     """
 
     def refuse(cell: Cell, what: str) -> None:
-        raise PluginError(f"evaluator returned a bad cell: {what}", where=f"{provider}, fold {cell.fold}, seed {cell.seed}")
+        raise PluginError(
+            f"evaluator returned a bad cell: {what}", where=f"{provider}, fold {cell.fold}, seed {cell.seed}"
+        )
 
     if not cells:
         raise PluginError("evaluator returned no cells", where=provider)

@@ -1,0 +1,1 @@
+"""Metrics and parameter counts: numbers made from stored or measured values."""

@@ -1,0 +1,1 @@
+"""Circuits: what runs them and what can be said about them without running."""

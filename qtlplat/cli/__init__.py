@@ -1,0 +1,134 @@
+"""The command line's front door: which command lives where, and what every command does with errors and signals.
+
+Commands are imported when they are called, so that `--help` costs nothing. No SQL and no torch here.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any, NoReturn
+
+import click
+
+from qtlplat.cli.settings import Settings, add_common_options
+from qtlplat.errors import QtlplatError, shown
+
+# name -> (module below qtlplat.cli, one line of help); the command object has the command's name
+COMMANDS = {
+    "run": ("run", "Train a head on a frozen backbone and store the result."),
+    "runs": ("runs", "List the stored runs."),
+    "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
+    "ls": ("components", "List the datasets, backbones, heads and evaluators at hand."),
+    "info": ("components", "Describe a component: options, provider, a head's circuit."),
+    "data": ("data", "Look at a dataset: info, check, preview."),
+    "plugins": ("plugins", "List plugins, or find out what is wrong with them."),
+    "store": ("store", "Find the experiment store."),
+}
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command and return the command, or None where there is no such name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"qtlplat.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the near names for an unknown command."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=3)
+            hint = f" Did you mean {', '.join(near)}?" if near else f" Known: {', '.join(COMMANDS)}."
+            ctx.fail(f"No such command {shown(args[0])}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the table: nothing is imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="qtlplat", prog_name="qtlplat")
+def cli() -> None:
+    """Does replacing the dense layers of my network by a quantum circuit help?
+
+    Freeze a pretrained backbone, replace its last dense layers by a head (dressed quantum circuits, or
+    classical ones to compare with), train by cross-validation, and keep every cell, epoch and prediction in
+    a store.
+
+    Start with:  qtlplat run --backbone lenet2 --head dressed5x3
+    """
+
+
+add_common_options(cli)
+
+
+class Terminated(BaseException):
+    """SIGTERM, as something that unwinds the stack: what is running marks itself interrupted on the way."""
+
+
+def _terminate(_signum: int, _frame: Any) -> NoReturn:
+    raise Terminated
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code (see `qtlplat.errors`)."""
+    signal.signal(signal.SIGTERM, _terminate)
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    settings = Settings()
+    code = 1
+    try:
+        result = cli.main(args=arguments, prog_name="qtlplat", standalone_mode=False, obj=settings)
+        sys.stdout.flush()
+        code = result if isinstance(result, int) else 0  # click returns the code of --help and --version
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except QtlplatError as error:
+        _say(error.lines())
+        code = error.exit_code
+        if settings.debug:
+            raise
+    except (click.Abort, KeyboardInterrupt):
+        _say(["interrupted"])
+        code = 130
+    except Terminated:
+        _say(["terminated"])
+        code = 143
+    except BrokenPipeError:  # the reader of our output left, as `head` does
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except Exception as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
+        if settings.debug:
+            raise
+        _say(
+            [
+                f"error: a bug in qtlplat: {type(error).__name__}: {shown(str(error))}",
+                "  fix: run the command again with --debug and report what it prints",
+            ]
+        )
+    return code
+
+
+def _say(lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(line, err=True)
