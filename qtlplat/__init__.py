@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         Problem,
         QtlplatError,
         TrainingError,
+        shown,
     )
     from qtlplat.hookspecs import hookimpl
     from qtlplat.preparation import AnnotatedImage, Box, PreparationOptions, prepare
@@ -58,6 +59,7 @@ __all__ = [
     "__version__",
     "hookimpl",
     "prepare",
+    "shown",
 ]
 
 _ROOM = {
@@ -65,7 +67,7 @@ _ROOM = {
         "API_VERSION", "Backbone", "BackboneSpec", "Cell", "Circuit", "DatasetSpec", "EvaluatorSpec", "HeadSpec",
         "ImageSet", "NoOptions", "Options",
     ),
-    "errors": ("ConfigError", "DataError", "PluginError", "Problem", "QtlplatError", "TrainingError"),
+    "errors": ("ConfigError", "DataError", "PluginError", "Problem", "QtlplatError", "TrainingError", "shown"),
     "hookspecs": ("hookimpl",),
     "preparation": ("AnnotatedImage", "Box", "PreparationOptions", "prepare"),
 }  # fmt: skip
