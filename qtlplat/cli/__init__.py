@@ -117,7 +117,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except Exception as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
+    except Exception as error:  # the edge: a bug of ours must not look like a user's mistake
         if settings.debug:
             raise
         _say(

@@ -1,0 +1,32 @@
+"""The torch module of the dressed head."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from qtlplat_dressed import DressedOptions
+from torch import Tensor, nn
+
+ACTIVATIONS = {"relu": torch.relu, "tanh": torch.tanh, "none": lambda x: x}
+
+
+class DressedHead(nn.Module):
+    """``post_net(activation(circuit(scale * tanh(pre_net(x)))))`` (Bhowmik & Thapliyal, Eq. 5 and Fig. 2).
+
+    (B, n_in) -> logits (B, n_out). The softmax of the paper's Table II belongs to the loss.
+    """
+
+    def __init__(self, options: DressedOptions, n_in: int, n_out: int, circuit: nn.Module) -> None:
+        super().__init__()
+        self.pre_net = nn.Linear(n_in, options.qubits)
+        self.circuit = circuit
+        self.post_net = nn.Linear(options.qubits, n_out)
+        self.scale = math.pi / 2 if options.input_scale == "pi/2" else 1.0
+        self.activation = ACTIVATIONS[options.activation]
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Logits (B, n_out) of features (B, n_in)."""
+        angles = self.scale * torch.tanh(self.pre_net(features))
+        logits: Tensor = self.post_net(self.activation(self.circuit(angles)))
+        return logits

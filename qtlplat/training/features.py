@@ -1,0 +1,74 @@
+"""Frozen features: what the kept layers make of every image, computed once and cached by content."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from qtlplat.catalog.plan import canonical_json
+from qtlplat.contracts import ImageSet
+from qtlplat.errors import TrainingError
+from qtlplat.training.checkpoint import write_atomically
+from qtlplat.training.model import WholeBackbone
+from qtlplat.training.progress import Progress
+
+BATCH = 64  # fixed: another batch size may round differently
+
+
+def features_key(weights_sha256: str, replaced: int, dataset_digest: str) -> str:
+    """sha256 of what decides the features: weights (with their standardization), cut, data, library, batch."""
+    facts = {
+        "weights": weights_sha256,
+        "replaced": replaced,
+        "dataset": dataset_digest,
+        "torch": torch.__version__,
+        "batch": BATCH,
+    }
+    return hashlib.sha256(canonical_json(facts).encode()).hexdigest()
+
+
+def frozen_features(
+    model: WholeBackbone, replaced: int, images: ImageSet, directory: Path, key: str, progress: Progress
+) -> tuple[Tensor, Path, bool]:
+    """Features float32 (N, F) of all images; from ``directory/<key>.npy`` where it is whole, else computed and saved.
+
+    Returns the features, the file, and whether it was found. A damaged file is computed again.
+    Raises TrainingError where a feature is not finite.
+    """
+    path, seal = directory / f"{key}.npy", directory / f"{key}.sha256"
+    found = _read(path, seal)
+    if found is not None:
+        return torch.from_numpy(found), path, True
+    model.eval()
+    parts = []
+    with torch.no_grad(), progress.stage("frozen features", len(images)) as stage:
+        for start in range(0, len(images), BATCH):
+            batch = torch.tensor(images.images[start : start + BATCH])
+            parts.append(model.kept(batch, replaced).float().contiguous())
+            stage.advance(len(batch))
+    features = torch.cat(parts)
+    bad = (~torch.isfinite(features).all(1)).nonzero()
+    if len(bad):
+        sample = images.sample_ids[int(bad[0])]
+        raise TrainingError("the backbone's features are not finite", where=f"sample {sample!r}")
+    out = io.BytesIO()
+    np.save(out, features.numpy())
+    write_atomically(path, out.getvalue())
+    write_atomically(seal, hashlib.sha256(out.getvalue()).hexdigest().encode())
+    return features, path, False
+
+
+def _read(path: Path, seal: Path) -> np.ndarray | None:
+    try:
+        data, expected = path.read_bytes(), seal.read_text()
+    except (OSError, UnicodeDecodeError):
+        return None
+    if hashlib.sha256(data).hexdigest() != expected:
+        return None
+    array: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
+    return array

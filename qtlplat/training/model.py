@@ -1,0 +1,121 @@
+"""Putting models together: standardization, cutting a backbone, building a head, counting parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from qtlplat.analysis.ledger import ledger
+from qtlplat.contracts import Backbone, HeadSpec
+from qtlplat.errors import ConfigError
+from qtlplat.quantum.devices import CircuitLayer, circuit_layer
+
+
+class Standardize(nn.Module):
+    """Images uint8 (B, C, H, W) -> float32, minus mean and divided by standard deviation, per channel.
+
+    The statistics are buffers: they are saved with the weights that were trained on them.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(1, channels, 1, 1))
+        self.register_buffer("std", torch.ones(1, channels, 1, 1))
+
+    def fit(self, images: Tensor) -> None:
+        """Take the statistics of `images`, uint8 (n, C, H, W): the training part, never a sample that is tested."""
+        pixels = images.transpose(0, 1).flatten(1)
+        for channel, values in enumerate(pixels):
+            counts = torch.bincount(values.to(torch.int32), minlength=256).double()
+            levels = torch.arange(256, dtype=torch.float64)
+            mean = (counts * levels).sum() / counts.sum()
+            variance = (counts * (levels - mean) ** 2).sum() / counts.sum()
+            self.mean[0, channel] = mean.float()
+            self.std[0, channel] = variance.sqrt().clamp_min(1e-6).float()
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Standardized float32 images, in channels_last memory: convolutions on CPUs are quicker in it."""
+        return ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+
+class WholeBackbone(nn.Module):
+    """Standardization, features and dense blocks: uint8 images (B, C, H, W) -> logits (B, K)."""
+
+    def __init__(self, backbone: Backbone, channels: int) -> None:
+        super().__init__()
+        self.standardize = Standardize(channels)
+        self.features = backbone.features.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.dense = nn.ModuleList(backbone.dense)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, K) of uint8 images (B, C, H, W)."""
+        return self.kept(images, 0)
+
+    def kept(self, images: Tensor, replaced: int) -> Tensor:
+        """What the layers before the last `replaced` dense blocks make of images: (B, F)."""
+        x: Tensor = self.features(self.standardize(images))
+        for block in self.dense[: len(self.dense) - replaced]:
+            x = block(x)
+        return x
+
+
+def replaced_layers(replace: int | Literal["all"], dense: int) -> int:
+    """How many trailing dense layers go; raises ConfigError where the backbone has fewer."""
+    if replace == "all":
+        return dense
+    if replace > dense:
+        raise ConfigError(
+            f"cannot replace {replace} dense layers, the backbone has {dense}",
+            where="--replace",
+            fix=f"choose 1 to {dense}, or all",
+        )
+    return replace
+
+
+def kept_width(model: WholeBackbone, replaced: int, shape: tuple[int, int, int]) -> int:
+    """F, the length of the vectors that a head receives for images (C, H, W)."""
+    model.eval()
+    with torch.no_grad():
+        return int(model.kept(torch.zeros((1, *shape), dtype=torch.uint8), replaced).shape[1])
+
+
+@dataclass(frozen=True)
+class HeadFactory:
+    """Builds fresh heads of one kind: (B, n_in) -> logits (B, n_out), initialised from torch's global generator."""
+
+    spec: HeadSpec
+    options: Any
+    n_in: int
+    n_out: int
+    device: str
+
+    def __call__(self) -> nn.Module:
+        """A new head."""
+        layer = circuit_layer(self.spec.circuit(self.options), self.device) if self.spec.circuit else None
+        return self.spec.build(self.options, self.n_in, self.n_out, layer)
+
+
+def count(module: nn.Module) -> int:
+    """Number of parameters."""
+    return sum(p.numel() for p in module.parameters())
+
+
+def head_parts(head: nn.Module) -> dict[str, int]:
+    """Trainable parameters of a head by part: `pre_net`, circuits (`vqc`), and everything else as `post_net`."""
+    trainable = {name: p.numel() for name, p in head.named_parameters() if p.requires_grad}
+    pre_net = sum(n for name, n in trainable.items() if name.split(".")[0] == "pre_net")
+    vqc = sum(count(m) for m in head.modules() if isinstance(m, CircuitLayer))
+    return {"pre_net": pre_net, "vqc": vqc, "post_net": sum(trainable.values()) - pre_net - vqc}
+
+
+def parameter_ledger(model: WholeBackbone, replaced: int, parts: dict[str, int]) -> dict[str, Any]:
+    """The ledger of a backbone whose last `replaced` dense layers give way to a head with these parts."""
+    dense: Sequence[int] = [count(block) for block in model.dense]
+    return ledger(count(model.features), dense, replaced, parts)

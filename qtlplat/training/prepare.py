@@ -1,0 +1,133 @@
+"""From a resolved plan to everything that training needs, with all checks that cost seconds rather than minutes."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import dataclass
+from typing import Any
+
+from qtlplat.catalog.plan import RunPlan
+from qtlplat.catalog.resolve import Resolved
+from qtlplat.contracts import (
+    Backbone,
+    BackboneSpec,
+    Cell,
+    DatasetSpec,
+    EvaluatorSpec,
+    HeadSpec,
+    ImageSet,
+    check_cells,
+)
+from qtlplat.errors import PluginError
+from qtlplat.training.model import (
+    HeadFactory,
+    WholeBackbone,
+    head_parts,
+    kept_width,
+    parameter_ledger,
+    replaced_layers,
+)
+from qtlplat.training.preflight import guarded, try_backbone, try_head
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can start: the plan bound to data that was read, and everything built once and tried.
+
+    build_backbone: makes a fresh backbone; make_head: makes a fresh head; replaced: dense layers that go;
+    parameters: the ledger.
+    """
+
+    plan: RunPlan
+    images: ImageSet
+    cells: tuple[Cell, ...]
+    evaluator: EvaluatorSpec
+    build_backbone: functools.partial[Backbone]
+    make_head: HeadFactory
+    replaced: int
+    parameters: dict[str, Any]
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return len(self.images.class_names)
+
+    def dry_run(self) -> dict[str, Any]:
+        """The fixed shape of ``run --dry-run --json``."""
+        plan = self.plan
+        return {
+            "fingerprint": plan.fingerprint,
+            "dataset": plan.dataset.public(),
+            "backbone": plan.backbone.public(),
+            "head": plan.head.public(),
+            "evaluator": plan.evaluator.public(),
+            "cells": [
+                {"fold": c.fold, "seed": c.seed, "n_train": len(c.train), "n_test": len(c.test)} for c in self.cells
+            ],
+            "parameters": self.parameters,
+            "training": plan.training.model_dump(mode="json"),
+            "pretraining": plan.pretraining.model_dump(mode="json"),
+            "pretraining_fingerprint": plan.pretraining_fingerprint,
+            "seed": plan.seed,
+            "device": plan.device,
+            "dataset_digest": plan.dataset_digest,
+        }
+
+
+def load_images(spec: DatasetSpec, options: Any, provider: str) -> ImageSet:
+    """Load a dataset; an exception that is not one of ours becomes a PluginError naming `provider`."""
+    images = guarded(lambda: spec.load(options), provider, f"loading dataset {spec.name}")
+    if not isinstance(images, ImageSet):
+        raise PluginError(
+            f"the dataset's load must return qtlplat.ImageSet, not {type(images).__name__}", where=provider
+        )
+    return images
+
+
+def prepare(resolved: Resolved) -> Prepared:
+    """Read the data, build and try backbone and head on a tiny batch, ask the evaluator for the cells.
+
+    Raises ConfigError and DataError for what a user can mend, PluginError for what a plugin did wrong.
+    """
+    plan = resolved.plan
+    dataset, backbone, head, evaluator = (
+        _spec(resolved, role) for role in ("dataset", "backbone", "head", "evaluator")
+    )
+    assert isinstance(dataset, DatasetSpec)
+    assert isinstance(backbone, BackboneSpec)
+    assert isinstance(head, HeadSpec)
+    assert isinstance(evaluator, EvaluatorSpec)
+    images = load_images(dataset, resolved.options["dataset"], plan.dataset.provider)
+    plan = plan.bind(images.digest)
+    n_classes = len(images.class_names)
+
+    build_backbone = functools.partial(backbone.build, resolved.options["backbone"], images.shape, n_classes)
+    model = WholeBackbone(
+        try_backbone(build_backbone, images.shape, n_classes, plan.backbone.provider), images.shape[0]
+    )
+    replaced = replaced_layers(plan.replace, len(model.dense))
+    n_in = kept_width(model, replaced, images.shape)
+    make_head = HeadFactory(head, resolved.options["head"], n_in, n_classes, plan.device)
+    parts = head_parts(try_head(make_head, n_in, n_classes, plan.head.provider))
+
+    seeds = range(plan.seed, plan.seed + plan.seeds)
+    cells = guarded(
+        lambda: evaluator.cells(resolved.options["evaluator"], images.labels, images.groups, tuple(seeds)),
+        plan.evaluator.provider,
+        "making the cells",
+    )
+    check_cells(cells, len(images), plan.evaluator.provider)
+    return Prepared(
+        plan=plan,
+        images=images,
+        cells=tuple(cells),
+        evaluator=evaluator,
+        build_backbone=build_backbone,
+        make_head=make_head,
+        replaced=replaced,
+        parameters=parameter_ledger(model, replaced, parts),
+    )
+
+
+def _spec(resolved: Resolved, role: str) -> Any:
+    return resolved.components[role].spec

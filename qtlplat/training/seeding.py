@@ -1,0 +1,27 @@
+"""Every random number in a run follows from its seed and from what it is for, never from what ran before."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+
+def derive_seed(*parts: int | str) -> int:
+    """A 63-bit seed from a purpose and numbers; different parts give independent seeds."""
+    text = "\0".join(f"{type(p).__name__}:{p}" for p in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
+
+
+def generator(*parts: int | str) -> torch.Generator:
+    """A CPU generator seeded by `derive_seed`."""
+    return torch.Generator().manual_seed(derive_seed(*parts))
+
+
+@contextmanager
+def isolated_rng() -> Iterator[None]:
+    """Inside, torch's global generator may be seeded at will (modules draw from it); outside, it is untouched."""
+    with torch.random.fork_rng(devices=[]):
+        yield
