@@ -252,8 +252,7 @@ def _notes(
     return {
         "sources kept": _counts_text(Counter(s.label for s in kept)),
         "sources dropped": _counts_text(dropped),
-        "anomalies": f"{options.per_class} of {len(kept)} images, drawn with seed {options.seed}"
-        + (" (the paper's rule of clean-up is not given)" if options.per_class < len(kept) else ""),
+        "anomalies": f"{options.per_class} of {len(kept)} images, drawn with seed {options.seed}",
         "normals": f"{options.per_class} of {len(crops)} defect-free crops, drawn with seed {options.seed}",
         "crops": f"{crop_classes}; from {len({s.id for s, *_ in crops})} images",
         "crop sides": f"{sides[0]} to {sides[-1]} pixels, median {sides[len(sides) // 2]}, resized to {options.size}",

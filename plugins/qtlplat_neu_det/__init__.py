@@ -1,0 +1,78 @@
+"""The NEU-DET dataset: options and spec; reading happens in `reader`, on demand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from qtlplat import DatasetSpec, ImageSet, PreparationOptions, Problem, hookimpl
+
+qtlplat_api_version = 1
+
+ENVIRONMENT = "QTLPLAT_NEU_DET"
+
+DefectClass = Literal["crazing", "inclusion", "patches", "pitted_surface", "rolled-in_scale", "scratches"]
+
+
+def _root_from_environment() -> Path | None:
+    value = os.environ.get(ENVIRONMENT, "")
+    return Path(value) if value else None
+
+
+class NeuDetOptions(PreparationOptions):
+    """Where NEU-DET lies, and how it is prepared."""
+
+    root: Path | None = Field(
+        default_factory=_root_from_environment,
+        description=f"directory or zip archive of NEU-DET, read where it lies; by default ${ENVIRONMENT}",
+        json_schema_extra={"location": True},
+    )
+    drop_classes: tuple[DefectClass, ...] = Field(
+        ("crazing", "pitted_surface"), description="classes left out: the paper saw defects outside their boxes"
+    )
+
+    @field_validator("root", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        return None if value == "" else value
+
+    @field_validator("root")
+    @classmethod
+    def _absolute(cls, value: Path | None) -> Path | None:
+        # a stored plan must find the data again from another working directory
+        return None if value is None else Path(os.path.abspath(os.path.expanduser(value)))  # noqa: PTH100, PTH111
+
+
+def _load(options: NeuDetOptions) -> ImageSet:
+    from qtlplat_neu_det.reader import load
+
+    return load(options)
+
+
+def _check(options: NeuDetOptions) -> Sequence[Problem]:
+    from qtlplat_neu_det.reader import check
+
+    return check(options)
+
+
+def _at_hand(options: NeuDetOptions) -> bool:
+    return options.root is not None and options.root.exists()
+
+
+@hookimpl
+def qtlplat_datasets() -> list[DatasetSpec]:
+    """NEU-DET, prepared as in the paper."""
+    return [
+        DatasetSpec(
+            name="neu-det",
+            summary="steel surface defects (Song & Yan): anomalous images against defect-free crops of them",
+            load=_load,
+            options=NeuDetOptions,
+            check=_check,
+            at_hand=_at_hand,
+        )
+    ]
