@@ -1,0 +1,121 @@
+"""Finds components by name among what the host has loaded; refuses ambiguous names. No torch, no presets here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from qtlplat.catalog.host import DOCTOR, Host, PluginStatus, load_plugins
+from qtlplat.catalog.provider import Component
+from qtlplat.catalog.registry import Registry, load_registry
+from qtlplat.contracts import Kind
+from qtlplat.errors import PluginError, UsageError, shown, unknown_name
+
+
+class Catalog:
+    """All components at hand, by kind and name. host: what was loaded."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def components(self, kind: Kind | None = None) -> list[Component]:
+        """The components of a kind, or all; sorted by name."""
+        mine = [c for c in self.host.components if kind is None or c.spec.kind == kind]
+        return sorted(mine, key=lambda c: (c.spec.kind, c.spec.name, c.provider.distribution))
+
+    def matches(self, kind: Kind, ref: str) -> list[Component]:
+        """The components of a kind that ``name`` or ``dist:name`` could mean: none, one, or several."""
+        distribution, name = split_reference(ref)
+        return [
+            c
+            for c in self.components(kind)
+            if c.spec.name == name and (not distribution or _same(c.provider.distribution, distribution))
+        ]
+
+    def component(self, kind: Kind, ref: str, *, also_known: Iterable[str] = ()) -> Component:
+        """The component that ``name`` or ``dist:name`` means.
+
+        also_known: further names (presets) for the message about an unknown one.
+
+        Raises
+        ------
+        UsageError: there is none of that name.
+        PluginError: several distributions offer it, or the plugin that is named failed to load.
+        """
+        found = self.matches(kind, ref)
+        if len(found) == 1:
+            return found[0]
+        if found:
+            owners = [c.provider.distribution for c in found]
+            raise PluginError(
+                f"{kind} {shown(ref)} is offered by {' and by '.join(owners)}",
+                where=f"{kind} {shown(ref)}",
+                fix=f"write {' or '.join(f'{owner}:{ref}' for owner in owners)}",
+            )
+        raise self._missing(kind, ref, also_known)
+
+    def failure(self, ref: str) -> PluginStatus | None:
+        """The broken plugin that ``name`` or ``dist:name`` points to, if it points to one."""
+        distribution, name = split_reference(ref)
+        for plugin in self.host.failed:
+            if distribution and _same(plugin.provider.distribution, distribution):
+                return plugin
+            if not distribution and plugin.name == name:
+                return plugin
+        return None
+
+    def hints(self) -> list[str]:
+        """Plugins that are not loaded and might hold a missing component, one line each."""
+        return [
+            f"plugin {shown(p.name)} of {p.provider.distribution} might hold it, but {_why(p)}"
+            for p in self.host.plugins
+            if p.state != "loaded"
+        ]
+
+    def _missing(self, kind: Kind, ref: str, also_known: Iterable[str]) -> PluginError | UsageError:
+        broken = self.failure(ref)
+        if broken:
+            return plugin_failure(broken)
+        names = {c.spec.name for c in self.components(kind)} | set(also_known)
+        distribution, name = split_reference(ref)
+        if distribution:
+            owners = {p.provider.distribution for p in self.host.plugins}
+            if not any(_same(distribution, owner) for owner in owners):
+                return UsageError(unknown_name("distribution", distribution, owners), where=f"{kind} {shown(ref)}")
+            names = {c.spec.name for c in self.components(kind) if _same(c.provider.distribution, distribution)}
+        return UsageError(unknown_name(kind, name, names, notes=self.hints()), fix=f"qtlplat ls {kind}s")
+
+
+def open_catalog(registry_file: str | None = None, cwd: Path | None = None) -> tuple[Registry, Catalog]:
+    """The registry for this place and the components of all plugins that it leaves enabled.
+
+    registry_file: `--registry`, or None; cwd: by default the working directory. Raises ConfigError as `load_registry`;
+    what a broken plugin deserves is in `catalog.host.warnings()`.
+    """
+    registry = load_registry(registry_file, cwd)
+    return registry, Catalog(load_plugins(registry.disabled))
+
+
+def plugin_failure(plugin: PluginStatus) -> PluginError:
+    """The error for a broken plugin that was named."""
+    return PluginError(
+        f"plugin {shown(plugin.name)} failed to load: {plugin.reason}",
+        where=f"distribution {plugin.provider.distribution} {plugin.provider.version}, module {plugin.provider.module}",
+        fix=plugin.fix or DOCTOR,
+    )
+
+
+def split_reference(ref: str) -> tuple[str, str]:
+    """``dist:name`` -> (dist, name); ``name`` -> ('', name)."""
+    distribution, colon, name = ref.rpartition(":")
+    return (distribution, name) if colon else ("", ref)
+
+
+def _why(plugin: PluginStatus) -> str:
+    return "is disabled in the registry" if plugin.state == "disabled" else f"failed to load: {plugin.reason}"
+
+
+def _same(one: str, other: str) -> bool:
+    """Distribution names are equal under the rule of package indexes: case and runs of -_. do not matter."""
+    return re.sub(r"[-_.]+", "-", one).lower() == re.sub(r"[-_.]+", "-", other).lower()

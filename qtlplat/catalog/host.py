@@ -1,0 +1,237 @@
+"""Finds plugins, loads each in its own try, verifies what it offers; the only user of pluggy. No torch here.
+
+Entry points are loaded by our own loop: pluggy's loader has no try per plugin, and one broken wheel would stop
+every command.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import warnings
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from importlib.metadata import EntryPoint, entry_points
+from typing import Literal
+
+import pluggy
+
+from qtlplat import hookspecs
+from qtlplat.catalog.provider import Component, Provider
+from qtlplat.catalog.verify import spec_problem
+from qtlplat.contracts import API_VERSION, KINDS, Kind, Spec
+from qtlplat.errors import PluginError, shown
+
+DOCTOR = "qtlplat plugins doctor"
+
+
+@dataclass(frozen=True)
+class PluginStatus:
+    """What became of a plugin. reason: why not loaded; hook: which hook failed; fix: what to do about it.
+
+    warnings: what its import warned about.
+    """
+
+    name: str
+    provider: Provider
+    state: Literal["loaded", "failed", "disabled"]
+    reason: str = ""
+    hook: str = ""
+    fix: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Host:
+    """All components of all plugins that could be loaded, and the fate of every plugin."""
+
+    components: tuple[Component, ...]
+    plugins: tuple[PluginStatus, ...]
+
+    @property
+    def failed(self) -> list[PluginStatus]:
+        """The plugins that could not be loaded."""
+        return [p for p in self.plugins if p.state == "failed"]
+
+    def warnings(self) -> list[str]:
+        """One line for each broken plugin, for stderr."""
+        return [
+            f"warning: plugin {p.name!r} of {p.provider.distribution} is left out: {p.reason} (see: {DOCTOR})"
+            for p in self.failed
+        ]
+
+
+def found_plugins() -> list[tuple[EntryPoint, Provider]]:
+    """The entry points of all installed plugins, sorted; reads metadata, imports no plugin."""
+    found = []
+    for point in entry_points(group=hookspecs.ENTRY_POINT_GROUP):
+        distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
+        found.append((point, Provider(distribution, version, point.name, point.value.partition(":")[0].strip())))
+    return sorted(found, key=lambda pair: (pair[1].distribution, pair[1].entry_point))
+
+
+def is_disabled(provider: Provider, disabled: Collection[str]) -> bool:
+    """Whether a registry's list switches a plugin off, by entry-point name or as ``distribution:name``."""
+    return bool({provider.entry_point, _plugin_name(provider)} & set(disabled))
+
+
+def load_plugins(disabled: Collection[str] = ()) -> Host:
+    """Load every installed plugin that is not disabled and collect what it offers.
+
+    disabled: names of entry points, or ``distribution:name``; they are not even imported.
+    Nothing that a plugin does wrong is raised: it is recorded, and that plugin offers nothing.
+    """
+    manager = _new_manager()
+    components: list[Component] = []
+    statuses: list[PluginStatus] = []
+    for point, provider in found_plugins():
+        if is_disabled(provider, disabled):
+            manager.set_blocked(_plugin_name(provider))
+        status, specs = _load(manager, point, provider, components)
+        statuses.append(status)
+        components += [Component(spec, provider) for spec in specs]
+    return Host(tuple(components), tuple(statuses))
+
+
+def offered_specs(plugin: object, name: str) -> list[Spec]:
+    """What a plugin object (usually a module) offers, verified as at loading; for conformance suites.
+
+    Raises PluginError saying what is wrong with it.
+    """
+    try:
+        return _admit(_new_manager(), plugin, name)
+    except _RefusedError as refused:
+        where = f"{name}.{refused.hook}" if refused.hook else name
+        raise PluginError(refused.reason, where=where, fix=refused.fix) from refused
+
+
+class _RefusedError(Exception):
+    def __init__(self, reason: str, *, hook: str = "", fix: str = "") -> None:
+        super().__init__(reason)
+        self.reason, self.hook, self.fix = reason, hook, fix
+
+
+def _new_manager() -> pluggy.PluginManager:
+    manager = pluggy.PluginManager(hookspecs.ENTRY_POINT_GROUP)
+    manager.add_hookspecs(hookspecs)
+    return manager
+
+
+def _plugin_name(provider: Provider) -> str:
+    return f"{provider.distribution}:{provider.entry_point}"
+
+
+def _load(
+    manager: pluggy.PluginManager, point: EntryPoint, provider: Provider, others: Sequence[Component]
+) -> tuple[PluginStatus, list[Spec]]:
+    name = _plugin_name(provider)
+    if manager.is_blocked(name):
+        reason = "disabled in the registry"
+        return PluginStatus(point.name, provider, "disabled", reason), []
+    heard: list[str] = []
+    try:
+        module = _import(point, heard)
+        specs = _admit(manager, module, name)
+        _refuse_repeats(specs, provider, others)
+    except _RefusedError as refused:
+        if manager.has_plugin(name):
+            manager.unregister(name=name)
+        fix = refused.fix or (
+            f"upgrade or uninstall {provider.distribution}, or write disabled = [{shown(point.name)}] below [plugins] "
+            "in .qtlplat/registry.toml"
+        )
+        status = PluginStatus(point.name, provider, "failed", refused.reason, refused.hook, fix, tuple(heard))
+        return status, []
+    return PluginStatus(point.name, provider, "loaded", warnings=tuple(heard)), specs
+
+
+def _import(point: EntryPoint, heard: list[str]) -> object:
+    # What a plugin prints must not end up in our JSON, and a warning turned into an error must not cost the plugin.
+    with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(sys.stderr):
+        warnings.simplefilter("always")
+        try:
+            return point.load()
+        except (Exception, SystemExit) as error:
+            raise _RefusedError(f"{shown(point.value)} cannot be imported: {_named(error)}") from error
+        finally:
+            heard += [f"{w.category.__name__}: {shown(str(w.message))}" for w in caught]
+
+
+def _admit(manager: pluggy.PluginManager, plugin: object, name: str) -> list[Spec]:
+    """Register a plugin, verify its hooks, call each of them, check what came back."""
+    _check_api_version(plugin)
+    try:
+        manager.register(plugin, name)
+    except (Exception, SystemExit) as error:
+        raise _RefusedError(f"cannot be registered: {_named(error)}") from error
+    _check_hooks(manager, plugin)
+    return [spec for kind in KINDS for spec in _call(manager, plugin, kind)]
+
+
+def _check_api_version(plugin: object) -> None:
+    try:
+        version = getattr(plugin, "qtlplat_api_version", None)
+    except (Exception, SystemExit) as error:
+        raise _RefusedError(f"qtlplat_api_version cannot be read: {_named(error)}") from error
+    if version is None:
+        raise _RefusedError(
+            "does not say which API it was written for", fix=f"write qtlplat_api_version = {API_VERSION} in its module"
+        )
+    if version != API_VERSION:
+        raise _RefusedError(
+            f"was written for API version {shown(version)}, this qtlplat has {API_VERSION}",
+            fix="install a version of the plugin that fits this qtlplat, or the other way round",
+        )
+
+
+def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
+    known = sorted(hookspecs.HOOKS.values())
+    for caller in manager.get_hookcallers(plugin) or []:
+        optional = all(i.optionalhook for i in caller.get_hookimpls() if i.plugin is plugin)
+        if not caller.has_spec() and not optional:
+            near = get_close_matches(caller.name, known, n=1, cutoff=0.4)
+            hint = f"rename it to {near[0]}" if near else f"the hooks are {', '.join(known)}"
+            raise _RefusedError(f"there is no hook {shown(caller.name)}", hook=caller.name, fix=hint)
+    implemented = {caller.name for caller in manager.get_hookcallers(plugin) or []}
+    for hook in known:
+        if hook not in implemented and callable(getattr(plugin, hook, None)):
+            raise _RefusedError(f"{hook} is not marked as a hook", hook=hook, fix=f"write @hookimpl above {hook}")
+
+
+def _call(manager: pluggy.PluginManager, plugin: object, kind: Kind) -> list[Spec]:
+    hook = hookspecs.HOOKS[kind]
+    callers = manager.get_hookcallers(plugin) or []
+    if hook not in {caller.name for caller in callers}:
+        return []
+    others = [p for p in manager.get_plugins() if p is not plugin]
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            answers = manager.subset_hook_caller(hook, others)()
+    except (Exception, SystemExit) as error:
+        raise _RefusedError(f"{hook} raised {_named(error)}", hook=hook) from error
+    # pluggy drops an answer of None.
+    answer = answers[0] if answers else None
+    if not isinstance(answer, list | tuple):
+        raise _RefusedError(f"{hook} must return a list of specs, returned {shown(answer)}", hook=hook)
+    for spec in answer:
+        problem = spec_problem(spec, kind)
+        if problem:
+            raise _RefusedError(f"{hook} returned a bad spec: {problem}", hook=hook)
+    return list(answer)
+
+
+def _refuse_repeats(specs: Sequence[Spec], provider: Provider, others: Sequence[Component]) -> None:
+    """One distribution must not offer a name twice: `dist:name` could not tell them apart."""
+    taken = {(c.spec.kind, c.spec.name) for c in others if c.provider.distribution == provider.distribution}
+    for spec in specs:
+        if (spec.kind, spec.name) in taken:
+            raise _RefusedError(
+                f"{provider.distribution} offers {spec.kind} {spec.name!r} twice", fix="rename one of them"
+            )
+        taken.add((spec.kind, spec.name))
+
+
+def _named(error: BaseException) -> str:
+    text = str(error)
+    return f"{type(error).__name__}: {shown(text)}" if text else type(error).__name__

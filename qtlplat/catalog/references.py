@@ -1,0 +1,103 @@
+"""Parses what users type: ``preset``, ``component[option=value,...]``, ``dist:name`` and ``-S role.option=value``."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from qtlplat.errors import UsageError, shown, unknown_name
+
+_REFERENCE = re.compile(r"\s*(?P<name>[^\[\]]+?)\s*(?:\[(?P<options>.*)\])?\s*", re.DOTALL)
+_OPENING, _CLOSING = "[{(", "]})"
+EXAMPLE = "write a preset, a component, or 'component[option=value,option=value]'"
+
+
+@dataclass(frozen=True)
+class Given:
+    """A value for an option. raw: as typed, where it was typed; source: for messages ('' where obvious)."""
+
+    value: Any
+    raw: str | None = None
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """A reference taken apart. name: ``preset``, ``component`` or ``dist:component``; options: from the brackets."""
+
+    text: str
+    name: str
+    options: dict[str, Given] = field(default_factory=dict)
+
+
+def parse_reference(text: str, role: str) -> Reference:
+    """Take a reference apart. Raises UsageError where it cannot be read."""
+    match = _REFERENCE.fullmatch(text)
+    if not match:
+        raise UsageError(f"{role} {shown(text)} cannot be read", where=f"--{role}", fix=EXAMPLE)
+    options: dict[str, Given] = {}
+    for part in _split(match["options"] or ""):
+        key, equals, raw = part.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise UsageError(
+                f"{shown(part.strip())} in {role} {shown(text)} is not option=value", where=f"--{role}", fix=EXAMPLE
+            )
+        if key in options:
+            raise UsageError(f"option {shown(key)} stands twice in {role} {shown(text)}", where=f"--{role}")
+        options[key] = Given(parse_value(raw), raw.strip(), "")
+    return Reference(text.strip(), match["name"], options)
+
+
+def parse_sets(sets: Iterable[str], roles: Sequence[str]) -> dict[str, dict[str, Given]]:
+    """``role.option=value`` texts -> what is given, by role and option; a later one wins.
+
+    Raises UsageError for a text of another form or an unknown role.
+    """
+    given: dict[str, dict[str, Given]] = {role: {} for role in roles}
+    for text in sets:
+        key, equals, raw = text.partition("=")
+        role, dot, option = key.strip().partition(".")
+        if not equals or not dot or not option:
+            raise UsageError(
+                f"{shown(text)} is not role.option=value", where="-S", fix="for example: -S evaluator.folds=10"
+            )
+        if role not in given:
+            raise UsageError(unknown_name("role", role, roles), where=f"-S {shown(text)}")
+        given[role][option] = Given(parse_value(raw), raw.strip(), "-S")
+    return given
+
+
+def parse_value(raw: str) -> Any:
+    """A JSON scalar, list or object; anything else is the text itself."""
+    text = raw.strip()
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _refuse_constant(name: str) -> Any:
+    # Python's reader takes NaN and Infinity, JSON does not: keep the text, and let the option's type decide.
+    raise ValueError(name)
+
+
+def _split(text: str) -> list[str]:
+    """Parts between commas that stand outside of brackets and double quotes; empty parts are left out."""
+    parts, depth, quoted, start = [], 0, False, 0
+    for i, char in enumerate(text):
+        if char == '"' and (i == 0 or text[i - 1] != "\\"):
+            quoted = not quoted
+        elif quoted:
+            continue
+        elif char in _OPENING:
+            depth += 1
+        elif char in _CLOSING:
+            depth -= 1
+        elif char == "," and depth == 0:
+            parts.append(text[start:i])
+            start = i + 1
+    return [part for part in [*parts, text[start:]] if part.strip()]

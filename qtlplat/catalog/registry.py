@@ -1,0 +1,203 @@
+"""Reads registry.toml and lays your own over it: presets, defaults, protocols, disabled plugins. No plugins here."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from qtlplat.catalog.plan import PretrainingOptions, TrainingOptions
+from qtlplat.catalog.verify import NAME, NAME_RULE
+from qtlplat.contracts import KINDS, Kind
+from qtlplat.errors import ConfigError, Problem, shown
+
+FILE = "registry.toml"
+_NotEmpty = Annotated[str, StringConstraints(min_length=1)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class _Defaults(_Table):
+    dataset: _NotEmpty | Annotated[list[_NotEmpty], Field(min_length=1)] | None = None
+    backbone: _NotEmpty | None = None
+    head: _NotEmpty | None = None
+    evaluator: _NotEmpty | None = None
+    protocol: _NotEmpty | None = None
+
+
+class _Plugins(_Table):
+    disabled: list[_NotEmpty] = []
+
+
+class _Preset(_Table):
+    component: _NotEmpty
+    options: dict[str, Any] = {}
+    summary: str = ""
+
+
+class _Protocol(_Table):
+    training: TrainingOptions = TrainingOptions()
+    pretraining: PretrainingOptions = PretrainingOptions()
+    summary: str = ""
+
+
+class _File(_Table):
+    defaults: _Defaults = _Defaults()
+    plugins: _Plugins = _Plugins()
+    datasets: dict[str, _Preset] = {}
+    backbones: dict[str, _Preset] = {}
+    heads: dict[str, _Preset] = {}
+    evaluators: dict[str, _Preset] = {}
+    protocols: dict[str, _Protocol] = {}
+
+
+@dataclass(frozen=True)
+class Preset:
+    """A name for a component with options. source: the file that it stands in."""
+
+    name: str
+    kind: Kind
+    component: str
+    options: Mapping[str, Any]
+    summary: str
+    source: Path
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A name for how backbones are pretrained and heads trained. source: the file that it stands in."""
+
+    name: str
+    training: TrainingOptions
+    pretraining: PretrainingOptions
+    summary: str
+    source: Path
+
+
+@dataclass(frozen=True)
+class Registry:
+    """What all registry files together say.
+
+    defaults: references by role (`dataset`, `backbone`, `head`, `evaluator`, `protocol`), in the order to try them;
+    disabled: plugins that are not loaded; presets: by kind and name; files: read, later ones lie over earlier ones.
+    """
+
+    defaults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    disabled: tuple[str, ...] = ()
+    presets: Mapping[Kind, Mapping[str, Preset]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    protocols: Mapping[str, Protocol] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+
+def load_registry(explicit: str | None = None, cwd: Path | None = None) -> Registry:
+    """The registry for this place.
+
+    explicit: a file that replaces all others (`--registry`, QTLPLAT_REGISTRY); cwd: where the search for
+    ``.qtlplat/registry.toml`` begins, by default the working directory.
+
+    The shipped file comes first; the user's configuration lies over it, the nearest ``.qtlplat/registry.toml`` over
+    both. A preset or protocol replaces one of its name, a default replaces the default, disabled plugins add up.
+
+    Raises ConfigError with every problem of every file.
+    """
+    files = [Path(explicit)] if explicit else registry_files(cwd or Path.cwd())
+    problems: list[Problem] = []
+    contents = [(path, _read(path, problems)) for path in files]
+    if problems:
+        raise ConfigError(
+            "\n".join(["the registry is wrong", *(f"  {p}" for p in problems)]),
+            fix="mend the lines named above" + (" or leave out --registry" if explicit else ""),
+        )
+    return _merged([(path, content) for path, content in contents if content is not None])
+
+
+def registry_files(cwd: Path) -> list[Path]:
+    """The registry files that hold in a directory: shipped, user's, project's; only those that exist."""
+    import platformdirs
+
+    own = platformdirs.user_config_path("qtlplat") / FILE
+    project = (directory / ".qtlplat" / FILE for directory in (cwd, *cwd.parents))
+    nearest = next((path for path in project if path.is_file()), None)
+    return [shipped_registry(), *(path for path in (own, nearest) if path is not None and path.is_file())]
+
+
+def shipped_registry() -> Path:
+    """The registry that came with this qtlplat: of the checkout where there is one, else beside the package."""
+    package = Path(__file__).resolve().parent.parent
+    checkout = package.parent
+    if (checkout / FILE).is_file() and (checkout / "pyproject.toml").is_file():
+        return checkout / FILE
+    return package / FILE
+
+
+def _read(path: Path, problems: list[Problem]) -> _File | None:
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        problems.append(Problem(str(path), "", f"cannot be read: {error.strerror or error}"))
+    except UnicodeDecodeError as error:
+        problems.append(Problem(str(path), "", f"is not UTF-8 text: {error.reason} at byte {error.start}"))
+    except tomllib.TOMLDecodeError as error:
+        problems.append(Problem(str(path), "", f"is not TOML: {error}"))
+    else:
+        return _validated(path, raw, problems)
+    return None
+
+
+def _validated(path: Path, raw: dict[str, Any], problems: list[Problem]) -> _File | None:
+    found = list(_bad_names(path, raw))
+    content = None
+    try:
+        content = _File.model_validate(raw)
+    except ValidationError as error:
+        for e in error.errors(include_url=False, include_context=False):
+            words = "there is no such key" if e["type"] == "extra_forbidden" else _lower(e["msg"])
+            got = "" if e["type"] == "missing" else f", is {shown(e['input'])}"
+            found.append(Problem(str(path), _toml_path(e["loc"]), words + got))
+    problems += found
+    return content
+
+
+def _bad_names(path: Path, raw: Mapping[str, Any]) -> Iterator[Problem]:
+    for table in (*(f"{kind}s" for kind in KINDS), "protocols"):
+        names: Iterable[str] = raw[table] if isinstance(raw.get(table), dict) else ()
+        for name in names:
+            if not NAME.fullmatch(name):
+                yield Problem(str(path), table, f"name {shown(name)} {NAME_RULE}")
+
+
+def _toml_path(loc: Iterable[int | str]) -> str:
+    # pydantic adds the names of union members, which stand in no file.
+    parts = [str(p) for p in loc if not str(p).startswith(("list[", "constrained-"))]
+    return ".".join(part if NAME.fullmatch(part) or part.isidentifier() else shown(part) for part in parts)
+
+
+def _lower(message: str) -> str:
+    message = message.removeprefix("Value error, ")
+    return message[:1].lower() + message[1:]
+
+
+def _merged(contents: Iterable[tuple[Path, _File]]) -> Registry:
+    defaults: dict[str, tuple[str, ...]] = {}
+    disabled: list[str] = []
+    presets: dict[Kind, dict[str, Preset]] = {kind: {} for kind in KINDS}
+    protocols: dict[str, Protocol] = {}
+    files = []
+    for path, content in contents:
+        files.append(path)
+        for role, value in content.defaults.model_dump(exclude_none=True).items():
+            defaults[role] = tuple(value) if isinstance(value, list) else (value,)
+        disabled += [name for name in content.plugins.disabled if name not in disabled]
+        for kind in KINDS:
+            table: dict[str, _Preset] = getattr(content, f"{kind}s")
+            for name, p in table.items():
+                presets[kind][name] = Preset(name, kind, p.component, p.options, p.summary, path)
+        for name, q in content.protocols.items():
+            protocols[name] = Protocol(name, q.training, q.pretraining, q.summary, path)
+    return Registry(defaults, tuple(disabled), presets, protocols, tuple(files))

@@ -1,0 +1,263 @@
+"""Turns what was asked for into a plan: request + registry + catalog -> plan. Pure: no torch, no data read.
+
+Later ones win: an option's default, the preset, the brackets of a reference, ``-S``; for how things are trained:
+the protocol, ``-S``, the flags ``--epochs``, ``--pretrain-epochs`` and ``--inits``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from qtlplat.catalog.catalog import Catalog
+from qtlplat.catalog.options import locations, validate
+from qtlplat.catalog.plan import ComponentChoice, PretrainingOptions, RunPlan, TrainingOptions
+from qtlplat.catalog.provider import Component
+from qtlplat.catalog.references import Given, Reference, parse_reference, parse_sets
+from qtlplat.catalog.registry import Protocol, Registry
+from qtlplat.contracts import KINDS, DatasetSpec, Kind, Options
+from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, shown, unknown_name
+
+ROLES = (*KINDS, "training", "pretraining")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a user asked for; None where nothing was said.
+
+    dataset, backbone, head, evaluator: references; replace: 'all' or a number; sets: ``role.option=value`` texts.
+    """
+
+    dataset: str | None = None
+    backbone: str | None = None
+    head: str | None = None
+    evaluator: str | None = None
+    replace: str | None = None
+    seed: int | None = None
+    seeds: int | None = None
+    epochs: int | None = None
+    pretrain_epochs: int | None = None
+    inits: int | None = None
+    protocol: str | None = None
+    sets: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A plan with what it needs to be carried out.
+
+    specs: the component by role; options: its validated options by role; notes: what a user should be told.
+    """
+
+    plan: RunPlan
+    specs: Mapping[Kind, Component]
+    options: Mapping[Kind, Options]
+    notes: Sequence[str]
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A reference looked up, its options validated as far as they go."""
+
+    reference: Reference
+    component: Component
+    options: Options | None
+    problems: Sequence[Problem]
+
+    def public(self) -> ComponentChoice:
+        assert self.options is not None
+        provider = self.component.provider
+        return ComponentChoice(
+            name=self.reference.text,
+            component=self.component.spec.name,
+            provider=provider.distribution,
+            version=provider.version,
+            digest=provider.digest,
+            options=self.options.model_dump(mode="json"),
+            locations=locations(type(self.options)),
+        )
+
+
+def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
+    """The plan for a request.
+
+    Raises
+    ------
+    UsageError: an unknown name, or a reference or ``-S`` text that cannot be read.
+    PluginError: a component is ambiguous, or its plugin failed to load.
+    ConfigError: options are wrong; all of them at once.
+    """
+    sets = parse_sets(request.sets, ROLES)
+    notes: list[str] = []
+    chosen: dict[Kind, _Choice] = {}
+    for kind in KINDS:
+        asked: str | None = getattr(request, kind)
+        refs = (asked,) if asked is not None else _defaults(registry, kind)
+        if kind == "dataset" and len(refs) > 1:
+            chosen[kind] = _first_at_hand(refs, registry, catalog, sets[kind], notes)
+        else:
+            chosen[kind] = _look_up(kind, refs[0], registry, catalog, sets[kind])
+    problems = [p for choice in chosen.values() for p in choice.problems]
+    parts: dict[str, Any] = dict(_protocol_parts(request, registry, sets, problems))
+    replace = _replace(request.replace)
+    for name in ("seed", "seeds"):
+        if getattr(request, name) is not None:
+            parts[name] = getattr(request, name)
+    _refuse(problems + _plan_problems(parts, replace))
+    plan = RunPlan(**{kind: choice.public() for kind, choice in chosen.items()}, replace=replace, **parts)
+    options = {kind: choice.options for kind, choice in chosen.items() if choice.options is not None}
+    return Resolved(plan, {kind: choice.component for kind, choice in chosen.items()}, options, notes)
+
+
+def resolve_component(
+    kind: Kind, ref: str, registry: Registry, catalog: Catalog, sets: Sequence[str] = ()
+) -> tuple[Component, Options, ComponentChoice]:
+    """One component by reference, with its validated options. sets: ``kind.option=value``. Raises as `resolve`."""
+    choice = _look_up(kind, ref, registry, catalog, parse_sets(sets, (kind,))[kind])
+    _refuse(choice.problems)
+    assert choice.options is not None
+    return choice.component, choice.options, choice.public()
+
+
+def _defaults(registry: Registry, kind: Kind) -> tuple[str, ...]:
+    refs = registry.defaults.get(kind, ())
+    if not refs:
+        raise UsageError(f"no {kind} was given, and the registry has no default", fix=f"add --{kind} NAME")
+    return refs
+
+
+def _look_up(kind: Kind, text: str, registry: Registry, catalog: Catalog, sets: Mapping[str, Given]) -> _Choice:
+    reference = parse_reference(text, kind)
+    preset = registry.presets[kind].get(reference.name)
+    given: dict[str, Given] = {}
+    if preset is not None:
+        component = _of_preset(kind, preset.component, catalog, f"preset {preset.name} in {preset.source}")
+        source = f"preset {preset.name} in {preset.source}"
+        given |= {key: Given(value, source=source) for key, value in preset.options.items()}
+    else:
+        component = catalog.component(kind, reference.name, also_known=registry.presets[kind])
+    given |= reference.options
+    given |= sets
+    options, problems = validate(component.spec.options, given, kind)
+    return _Choice(reference, component, options, problems)
+
+
+def _of_preset(kind: Kind, name: str, catalog: Catalog, where: str) -> Component:
+    try:
+        return catalog.component(kind, name)
+    except UsageError as error:
+        # The name was not typed but read from a file: the file is what must be mended.
+        raise ConfigError(error.what, where=where, fix=error.fix) from error
+
+
+def _first_at_hand(
+    refs: Sequence[str], registry: Registry, catalog: Catalog, sets: Mapping[str, Given], notes: list[str]
+) -> _Choice:
+    """The first default dataset whose data is here; where none is, the first one that could be used."""
+    failures: list[QtlplatError] = []
+    choices: list[_Choice] = []
+    for ref in refs:
+        try:
+            choices.append(_look_up("dataset", ref, registry, catalog, sets))
+        except QtlplatError as error:
+            failures.append(error)
+    # An option of one dataset (-S dataset.root=...) rules out those that have no such option.
+    fitting = [choice for choice in choices if not choice.problems]
+    here = next((choice for choice in fitting if _at_hand(choice)), None)
+    chosen = here or next(iter([*fitting, *choices]), None)
+    if chosen is None:
+        raise failures[0]
+    left_out = choices[: choices.index(chosen)] if here else []
+    if here and left_out:
+        missing = " and ".join(f"{c.reference.text} at hand{_where_to_say(c)}" for c in left_out)
+        notes.append(f"no {missing}: using {chosen.reference.text}, {chosen.component.spec.summary}")
+    return chosen
+
+
+def _at_hand(choice: _Choice) -> bool:
+    spec = choice.component.spec
+    assert isinstance(spec, DatasetSpec)
+    try:
+        return bool(spec.at_hand(choice.options))
+    except Exception:  # noqa: BLE001 -- the plugin's code, and nobody named it: it is not at hand
+        return False
+
+
+def _where_to_say(choice: _Choice) -> str:
+    model = choice.component.spec.options
+    fields = model.model_fields
+    hints = [f"-S dataset.{name}={name.upper()}, {fields[name].description}" for name in locations(model)]
+    return f" ({'; '.join(hints)})" if hints else f" ({choice.component.spec.summary})"
+
+
+def _protocol_parts(
+    request: Request, registry: Registry, sets: Mapping[str, Mapping[str, Given]], problems: list[Problem]
+) -> dict[str, BaseModel]:
+    """Training and pretraining options: protocol < -S < flags; problems are added to the list."""
+    name = request.protocol or next(iter(registry.defaults.get("protocol", ())), None)
+    protocol: Protocol | None = None
+    if name is not None:
+        if name not in registry.protocols:
+            raise UsageError(unknown_name("protocol", name, registry.protocols), where="--protocol")
+        protocol = registry.protocols[name]
+    flags = {
+        "training": {"epochs": ("--epochs", request.epochs)},
+        "pretraining": {
+            "epochs": ("--pretrain-epochs", request.pretrain_epochs),
+            "initialisations": ("--inits", request.inits),
+        },
+    }
+    parts: dict[str, BaseModel] = {}
+    for role, model in (("training", TrainingOptions), ("pretraining", PretrainingOptions)):
+        given: dict[str, Given] = {}
+        if protocol is not None:
+            table: BaseModel = getattr(protocol, role)
+            source = f"protocol {protocol.name} in {protocol.source}"
+            given |= {key: Given(value, source=source) for key, value in table.model_dump(exclude_unset=True).items()}
+        given |= sets[role]
+        given |= {key: Given(value, source=flag) for key, (flag, value) in flags[role].items() if value is not None}
+        made, found = validate(model, given, role)
+        problems += found
+        if made is not None:
+            parts[role] = made
+    return parts
+
+
+def _replace(text: str | None) -> int | str:
+    if text is None or text == "all":
+        return "all"
+    if not re.fullmatch("[1-9][0-9]{0,5}", text):
+        raise UsageError(
+            f"{shown(text)} is not a number of dense layers",
+            where="--replace",
+            fix="--replace all, or --replace K with K from 1",
+        )
+    return int(text)
+
+
+def _plan_problems(parts: Mapping[str, Any], replace: int | str) -> list[Problem]:
+    """What is wrong with the plan's own fields (seed, seeds)."""
+    blank = ComponentChoice(name="", component="", provider="", version="", digest="", options={})
+    own = {name: value for name, value in parts.items() if name in ("seed", "seeds")}
+    try:
+        RunPlan(**dict.fromkeys(KINDS, blank), replace=replace, **own)
+    except ValidationError as error:
+        return [
+            Problem(f"--{e['loc'][0]}", "", f"{shown(e['input'])}: {e['msg'][:1].lower()}{e['msg'][1:]}")
+            for e in error.errors()
+        ]
+    return []
+
+
+def _refuse(problems: Sequence[Problem]) -> None:
+    if not problems:
+        return
+    count = "an option is" if len(problems) == 1 else f"{len(problems)} options are"
+    raise ConfigError(
+        "\n".join([f"{count} wrong", *(f"  {p}" for p in problems)]),
+        fix="qtlplat info NAME lists the options of a component",
+    )

@@ -1,0 +1,52 @@
+"""What a spec must look like before anybody uses it; only looks, calls nothing of the plugin's."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from qtlplat.contracts import BackboneSpec, DatasetSpec, EvaluatorSpec, HeadSpec, Kind, Options
+from qtlplat.errors import shown
+
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
+NAME_RULE = "must be lower-case letters, digits, '-' and '_', beginning with a letter or digit"
+_SPECS: dict[Kind, type[Any]] = {
+    "dataset": DatasetSpec,
+    "backbone": BackboneSpec,
+    "head": HeadSpec,
+    "evaluator": EvaluatorSpec,
+}
+_CALLS: dict[Kind, tuple[str, ...]] = {
+    "dataset": ("load", "at_hand"),
+    "backbone": ("build",),
+    "head": ("build",),
+    "evaluator": ("cells",),
+}
+_OPTIONAL_CALLS: dict[Kind, tuple[str, ...]] = {"dataset": ("check",), "head": ("circuit",), "evaluator": ("metrics",)}
+
+
+def spec_problem(spec: Any, kind: Kind) -> str:
+    """The first thing wrong with what a hook for `kind` returned, '' if nothing is."""
+    return next(_problems(spec, kind), "")
+
+
+def _problems(spec: Any, kind: Kind) -> Iterator[str]:
+    if not isinstance(spec, _SPECS[kind]):
+        yield f"must be a {_SPECS[kind].__name__}, is {shown(spec)}"
+        return
+    name = spec.name
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        yield f"name {shown(name)} {NAME_RULE}"
+    if not isinstance(spec.summary, str) or not spec.summary.strip() or "\n" in spec.summary:
+        yield f"summary of {name} must be one line of text, is {shown(spec.summary)}"
+    if not inspect.isclass(spec.options) or not issubclass(spec.options, Options):
+        yield f"options of {name} must be a subclass of qtlplat.Options, is {shown(spec.options)}"
+    for field in _CALLS[kind]:
+        if not callable(getattr(spec, field)):
+            yield f"{field} of {name} must be a function, is {shown(getattr(spec, field))}"
+    for field in _OPTIONAL_CALLS.get(kind, ()):
+        value = getattr(spec, field)
+        if value is not None and not callable(value):
+            yield f"{field} of {name} must be a function or None, is {shown(value)}"

@@ -1,0 +1,210 @@
+"""`qtlplat ls` and `qtlplat info`: what components and presets there are, and what one of them is. No torch here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+import click
+
+from qtlplat.catalog.catalog import Catalog, open_catalog, plugin_failure
+from qtlplat.catalog.options import describe
+from qtlplat.catalog.provider import Component
+from qtlplat.catalog.references import parse_reference
+from qtlplat.catalog.registry import Preset, Registry
+from qtlplat.catalog.resolve import resolve_component
+from qtlplat.cli.output import (
+    Column,
+    Listing,
+    clean,
+    emit,
+    listing_options,
+    note,
+    print_tsv,
+    stdout_console,
+    table,
+    text,
+    write_json,
+)
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.contracts import KINDS, Circuit, HeadSpec, Kind, Options
+from qtlplat.errors import PluginError, QtlplatError, UsageError, shown, unknown_name
+
+_LIST_COLUMNS = (
+    Column("kind", "kind"),
+    Column("name", "name"),
+    Column("preset_of", "preset of"),
+    Column("provider", "provider"),
+    Column("version", "version"),
+    Column("summary", "summary"),
+)
+_OPTION_COLUMNS = (
+    Column("name", "option"),
+    Column("value", "value"),
+    Column("default", "default"),
+    Column("type", "type"),
+    Column("bounds", "bounds"),
+    Column("description", "description"),
+)
+
+
+@click.command("ls")
+@click.argument("kinds", required=False, type=click.Choice([f"{kind}s" for kind in KINDS]), metavar="[KIND]")
+@listing_options
+@pass_settings
+def ls_command(settings: Settings, kinds: str | None, listing: Listing) -> None:
+    """List datasets, backbones, heads and evaluators: components and presets.
+
+    KIND is one of datasets, backbones, heads, evaluators.
+    """
+    registry, catalog = _open(settings)
+    wanted = [kind for kind in KINDS if kinds in (None, f"{kind}s")]
+    rows = [row for kind in wanted for row in _rows(kind, registry, catalog)]
+    emit(rows, _LIST_COLUMNS, listing, json_rows=rows, empty="no components: see qtlplat plugins doctor")
+
+
+add_common_options(ls_command)
+
+
+@click.command("info")
+@click.argument("name")
+@click.option("--kind", type=click.Choice(get_args(Kind)), help="Where a name belongs to several kinds.")
+@click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
+@pass_settings
+def info_command(settings: Settings, name: str, kind: Kind | None, as_json: bool) -> None:
+    """Describe a component or preset: options, provider; for a quantum head also its circuit.
+
+    NAME may carry options, as in 'dressed[qubits=4]'.
+    """
+    registry, catalog = _open(settings)
+    facts = component_facts(name, kind, registry, catalog)
+    if as_json:
+        write_json(facts)
+    else:
+        _print_facts(facts)
+
+
+add_common_options(info_command)
+
+
+def component_facts(name: str, kind: Kind | None, registry: Registry, catalog: Catalog) -> dict[str, Any]:
+    """What `info` knows about a reference, JSON-able; kind: None searches all.
+
+    Raises UsageError for a name that is unknown or belongs to several kinds, else as `resolve_component`.
+    """
+    kind = kind or _kind_of(name, registry, catalog)
+    component, options, choice = resolve_component(kind, name, registry, catalog)
+    preset = registry.presets[kind].get(parse_reference(name, kind).name)
+    return {
+        "kind": kind,
+        "name": choice.name,
+        "component": choice.component,
+        "preset": {"name": preset.name, "file": str(preset.source)} if preset else None,
+        "summary": component.spec.summary,
+        "provider": choice.provider,
+        "version": choice.version,
+        "module": component.provider.module,
+        "digest": choice.digest,
+        "options": describe(component.spec.options, choice.options),
+        "circuit": _circuit_facts(component, options),
+    }
+
+
+def _open(settings: Settings) -> tuple[Registry, Catalog]:
+    registry, catalog = open_catalog(settings.registry)
+    for line in catalog.host.warnings():
+        note(line)
+    return registry, catalog
+
+
+def _rows(kind: Kind, registry: Registry, catalog: Catalog) -> Iterator[dict[str, Any]]:
+    for c in catalog.components(kind):
+        yield _row(kind, c.spec.name, None, c, c.spec.summary)
+    for preset in registry.presets[kind].values():
+        matches = catalog.matches(kind, preset.component)
+        owner = matches[0] if len(matches) == 1 else None
+        yield _row(kind, preset.name, preset.component, owner, _preset_summary(preset, owner is not None))
+
+
+def _row(kind: Kind, name: str, preset_of: str | None, owner: Component | None, summary: str) -> dict[str, Any]:
+    return {
+        "kind": kind,
+        "name": name,
+        "preset_of": preset_of,
+        "provider": owner.provider.distribution if owner else None,
+        "version": owner.provider.version if owner else None,
+        "summary": summary,
+    }
+
+
+def _preset_summary(preset: Preset, usable: bool) -> str:
+    if not usable:
+        return f"cannot be used: see qtlplat info {preset.name}"
+    return preset.summary or text(preset.options)
+
+
+def _kind_of(name: str, registry: Registry, catalog: Catalog) -> Kind:
+    """The one kind that a name belongs to."""
+    bare = parse_reference(name, "name").name
+    kinds = [kind for kind in KINDS if bare in registry.presets[kind] or catalog.matches(kind, bare)]
+    if len(kinds) == 1:
+        return kinds[0]
+    if kinds:
+        raise UsageError(
+            f"{shown(name)} is a {' and a '.join(kinds)}", fix=" or ".join(f"--kind {kind}" for kind in kinds)
+        )
+    broken = catalog.failure(bare)
+    if broken:
+        raise plugin_failure(broken)
+    known = {c.spec.name for c in catalog.components()}.union(*registry.presets.values())
+    raise UsageError(unknown_name("component", name, known, notes=catalog.hints()), fix="qtlplat ls")
+
+
+def _circuit_facts(component: Component, options: Options) -> dict[str, Any] | None:
+    spec = component.spec
+    if not isinstance(spec, HeadSpec) or spec.circuit is None:
+        return None
+    from qtlplat.quantum.inspect import describe as describe_circuit
+
+    where = f"head {spec.name} of {component.provider.distribution}"
+    try:
+        circuit = spec.circuit(options)
+        if not isinstance(circuit, Circuit):
+            raise PluginError(f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}", where=where)
+        return dict(describe_circuit(circuit))
+    except QtlplatError:
+        raise
+    except Exception as error:
+        # Whatever is raised here comes out of the plugin's quantum function.
+        raise PluginError(
+            f"the circuit cannot be run: {type(error).__name__}: {shown(str(error))}", where=where
+        ) from error
+
+
+def _print_facts(facts: Mapping[str, Any]) -> None:
+    preset = facts["preset"]
+    lines = [
+        f"{facts['kind']} {facts['name']}: {facts['summary']}",
+        f"  component {facts['component']}" + (f", preset in {preset['file']}" if preset else ""),
+        f"  provider  {facts['provider']} {facts['version']}, module {facts['module']}",
+        f"  digest    {facts['digest']}",
+    ]
+    for line in lines:
+        click.echo(clean(line))
+    click.echo()
+    if not facts["options"]:
+        click.echo("no options")
+    elif stdout_console().is_terminal:
+        stdout_console().print(table(facts["options"], _OPTION_COLUMNS))
+    else:
+        print_tsv(facts["options"], _OPTION_COLUMNS)
+    if facts["circuit"]:
+        _print_circuit(facts["circuit"])
+
+
+def _print_circuit(circuit: Mapping[str, Any]) -> None:
+    click.echo(f"\ncircuit: {circuit['qubits']} qubits, depth {circuit['depth']}")
+    click.echo(f"  gates       {clean(text(circuit['gates']))}")
+    click.echo(f"  parameters  {clean(text(circuit['parameters']))}\n")
+    for line in str(circuit["drawing"]).splitlines():
+        click.echo(clean(line).rstrip())
