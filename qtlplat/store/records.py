@@ -113,7 +113,7 @@ class RunRecord:
 
     metrics: values of all finished cells, in their order, by name; seconds: by stage (total, pretrain, ...);
     pretraining: id of the run that its backbone's weights come from, or None.
-    created, finished: UTC, ISO 8601; error: what stopped it, '' if nothing did.
+    created, finished: UTC, ISO 8601; error: what stopped it, '' if nothing did; host, pid: the process that ran it.
     """
 
     id: str
@@ -131,3 +131,5 @@ class RunRecord:
     seconds: Mapping[str, float]
     pretraining: str | None
     error: str
+    host: str = ""
+    pid: int | None = None

@@ -1,0 +1,81 @@
+"""Where the experiment store lies and why; it opens nothing and creates nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from qtlplat.errors import ConfigError, shown
+
+FILE_NAME = "store.db"
+DIRECTORY_NAME = ".qtlplat"
+
+
+@dataclass(frozen=True)
+class StoreLocation:
+    """A place for a store.
+
+    path: the SQLite file; files: directory of weights, caches and locks beside it; why: what led there.
+    """
+
+    path: Path
+    files: Path
+    why: str
+
+    @property
+    def exists(self) -> bool:
+        """Whether the SQLite file is there now."""
+        return self.path.is_file()
+
+    @property
+    def locks(self) -> Path:
+        """Directory of the locks that owners of running runs hold."""
+        return self.files / "locks"
+
+
+def find_store(explicit: str | None, cwd: Path | None = None) -> StoreLocation:
+    """Find the store: what was asked for, else a `.qtlplat` directory here or above, else the user's data directory.
+
+    Parameters
+    ----------
+    explicit: a file, a directory (`store.db` in it) or ``sqlite:///PATH``; None or '' where nothing was asked for.
+    cwd: where "here" is; the current directory if None.
+
+    Raises
+    ------
+    ConfigError: for a database URL other than SQLite's. Only its scheme is shown, for the rest may hold a password.
+    """
+    here = (cwd or Path.cwd()).absolute()
+    if explicit:
+        asked = "QTLPLAT_STORE" if os.environ.get("QTLPLAT_STORE") == explicit else "--store"
+        return _at(_explicit_path(explicit, here, asked), f"named by {asked}")
+    for directory in (here, *here.parents):
+        if (directory / DIRECTORY_NAME).is_dir():
+            return _at(directory / DIRECTORY_NAME / FILE_NAME, f"a {DIRECTORY_NAME} directory in {directory}")
+    import platformdirs
+
+    why = f"the user's data directory: no --store, no QTLPLAT_STORE, no {DIRECTORY_NAME} directory here or above"
+    return _at(Path(platformdirs.user_data_dir("qtlplat", appauthor=False)) / FILE_NAME, why)
+
+
+def _at(path: Path, why: str) -> StoreLocation:
+    return StoreLocation(path=path, files=path.with_name(f"{path.stem}.files"), why=why)
+
+
+def _explicit_path(explicit: str, here: Path, asked: str) -> Path:
+    text = explicit
+    if url := re.match(r"([A-Za-z][\w+.-]*):/", text):
+        scheme = url[1].lower()
+        if not re.match(r"sqlite(\+pysqlite)?$", scheme):
+            raise ConfigError(
+                f"a store behind {shown(scheme)} is not supported; stores are SQLite files for now",
+                where=asked,
+                fix="name a file: --store results.db, or --store sqlite:///results.db",
+            )
+        text = re.sub(r"^[^:]*:/{0,3}", "", text)
+    if not text or "\0" in text or text == ":memory:":
+        raise ConfigError(f"{shown(explicit)} does not name a file", where=asked, fix="name a file: --store results.db")
+    path = here / Path(text).expanduser()
+    return path / FILE_NAME if path.is_dir() or text.endswith(("/", os.sep)) else path

@@ -1,0 +1,79 @@
+"""Who owns a running run: a lock held by the kernel for the owner's process, and freed by it however that one ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import socket
+from pathlib import Path
+
+from qtlplat.errors import BusyError, StoreError
+from qtlplat.store.location import StoreLocation
+
+
+class RunLock:
+    """The lock of one run, taken on construction.
+
+    Raises
+    ------
+    BusyError: where another process holds it.
+    StoreError: where the file system cannot lock.
+    """
+
+    def __init__(self, location: StoreLocation, run_id: str) -> None:
+        self._path = lock_path(location, run_id)
+        try:
+            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise _cannot_lock(self._path, error) from error
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(self._file)
+            raise BusyError(f"run {run_id} is owned by another process", where=str(self._path)) from error
+        except OSError as error:
+            os.close(self._file)
+            raise _cannot_lock(self._path, error) from error
+
+    def release(self, *, remove: bool) -> None:
+        """Give the lock back; `remove` its file too, for a run that has ended."""
+        if remove:
+            self._path.unlink(missing_ok=True)
+        os.close(self._file)
+
+
+def _cannot_lock(path: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot lock a run: {error.strerror}",
+        where=str(path),
+        fix="keep the store on a disk that supports locks: --store PATH",
+    )
+
+
+def lock_path(location: StoreLocation, run_id: str) -> Path:
+    """The lock's file; it is removed when the run ends."""
+    return location.locks / f"{run_id}.lock"
+
+
+def this_host() -> str:
+    """The name under which runs of this machine are stored."""
+    return socket.gethostname()
+
+
+def is_abandoned(location: StoreLocation, run_id: str, host: str) -> bool:
+    """Whether nobody holds the lock of a run started on `host`; only that machine's kernel can tell."""
+    if host != this_host():
+        return False
+    try:
+        file = os.open(lock_path(location, run_id), os.O_RDONLY)
+    except FileNotFoundError:
+        return True
+    except OSError:
+        return False  # it cannot be looked at, so nothing is known against the stored status
+    try:
+        fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    finally:
+        os.close(file)
+    return True

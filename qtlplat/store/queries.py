@@ -1,0 +1,248 @@
+"""The only place that selects from the store; it opens the file read-only and hands out records."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import Any, NoReturn, TypeVar
+
+from sqlalchemy import Row, Select, exc, select
+from sqlalchemy.engine import Connection
+
+from qtlplat.errors import StoreError, UsageError, shown
+from qtlplat.store import database, schema
+from qtlplat.store.location import StoreLocation
+from qtlplat.store.ownership import is_abandoned
+from qtlplat.store.records import (
+    ArtifactRow,
+    CellRecord,
+    ComponentRow,
+    EpochRow,
+    PredictionRow,
+    RunKind,
+    RunRecord,
+)
+
+T = TypeVar("T")
+MIN_PREFIX = 3
+_NEWEST_FIRST = (schema.runs.c.created.desc(), schema.runs.c.id)
+
+
+class Reader:
+    """Reads a store; one that does not exist reads as an empty one. It holds nothing open between calls.
+
+    Raises
+    ------
+    StoreError: from every method, where the file is not ours, of another schema, damaged or locked.
+    """
+
+    def __init__(self, location: StoreLocation) -> None:
+        self.location = location
+
+    def runs(self, limit: int | None = None, kind: RunKind | None = None) -> list[RunRecord]:
+        """All runs, newest first; at most `limit`, and only of one `kind` where that is given."""
+        query = select(schema.runs.c.id).order_by(*_NEWEST_FIRST).limit(limit)
+        if kind:
+            query = query.where(schema.runs.c.kind == kind)
+        return self._records(query)
+
+    def run(self, run_id: str) -> RunRecord:
+        """One run by its full id. Raises UsageError where there is none."""
+        found = self._records(select(schema.runs.c.id).where(schema.runs.c.id == run_id))
+        return found[0] if found else self._unknown(run_id)
+
+    def find_finished(self, fingerprint: str, kind: RunKind) -> RunRecord | None:
+        """The newest finished run with a fingerprint, or None."""
+        runs = schema.runs.c
+        query = select(runs.id).where(runs.fingerprint == fingerprint, runs.status == "finished", runs.kind == kind)
+        found = self._records(query.order_by(*_NEWEST_FIRST).limit(1))
+        return found[0] if found else None
+
+    def resolve(self, reference: str) -> str:
+        """The full id that is meant by an id's first characters (3 or more), `@last` or `@-N` (`@-1` is the last).
+
+        `@` references count runs of heads, not pretrainings. Raises UsageError where nothing or too much is meant.
+        """
+        if reference.startswith("@"):
+            return self._counted(reference)
+        prefix = reference.lower()
+        if not re.fullmatch(rf"[0-9a-f]{{{MIN_PREFIX},16}}", prefix):
+            self._unknown(reference)
+        runs = schema.runs.c
+        # 'g' follows every hexadecimal digit; a range uses the index where LIKE would not
+        query = select(runs.id, runs.kind, runs.created).where(runs.id >= prefix, runs.id < prefix + "g")
+        found = self._rows(query.order_by(*_NEWEST_FIRST))
+        if not found:
+            self._unknown(reference)
+        if len(found) > 1:
+            lines = [f"  {row.id}  {row.kind}  {row.created}" for row in found]
+            raise UsageError(
+                "\n".join([f"run reference {shown(reference)} is ambiguous", *lines]), fix="type more characters"
+            )
+        return str(found[0].id)
+
+    def cells(self, run_id: str) -> list[CellRecord]:
+        """The cells of a run, by position."""
+        cells, metrics = schema.cells, schema.metrics
+
+        def read(connection: Connection) -> list[CellRecord]:
+            values: dict[int, dict[str, float]] = defaultdict(dict)
+            for row in connection.execute(_of(run_id, metrics).order_by(metrics.c.cell, metrics.c.name)):
+                values[row.cell][row.name] = row.value
+            return [
+                CellRecord(**_plain(row), metrics=values[row.position])
+                for row in connection.execute(_of(run_id, cells).order_by(cells.c.position))
+            ]
+
+        found = self._read(read) or []
+        if any(cell.status == "running" for cell in found) and self.run(run_id).status == "interrupted":
+            found = [_interrupted_cell(cell) for cell in found]
+        return found
+
+    def epochs(self, run_id: str) -> list[EpochRow]:
+        """The epochs of a run, by cell and number."""
+        query = _of(run_id, schema.epochs).order_by(schema.epochs.c.cell, schema.epochs.c.epoch)
+        return [_epoch(row) for row in self._rows(query)]
+
+    def predictions(self, run_id: str) -> list[PredictionRow]:
+        """The predictions of a run, by cell and sample id."""
+        query = _of(run_id, schema.predictions)
+        return [
+            PredictionRow(row.cell, row.sample_id, row.source, row.label, row.predicted, tuple(row.probabilities))
+            for row in self._rows(query.order_by(schema.predictions.c.cell, schema.predictions.c.sample_id))
+        ]
+
+    def artifacts(self, run_id: str) -> list[ArtifactRow]:
+        """The files that belong to a run, by path."""
+        query = _of(run_id, schema.artifacts).order_by(schema.artifacts.c.path)
+        return [ArtifactRow(**_plain(row)) for row in self._rows(query)]
+
+    def environment(self, run_id: str) -> dict[str, str]:
+        """What surrounded a run, as text by name."""
+        query = _of(run_id, schema.environment).order_by(schema.environment.c.name)
+        return {row.name: row.value for row in self._rows(query)}
+
+    def children(self, run_id: str) -> list[str]:
+        """Ids of the runs that build on this one, newest first."""
+        lineage = schema.lineage.c
+        query = select(schema.runs.c.id).join_from(schema.lineage, schema.runs, lineage.run_id == schema.runs.c.id)
+        return [row.id for row in self._rows(query.where(lineage.parent_id == run_id).order_by(*_NEWEST_FIRST))]
+
+    def _counted(self, reference: str) -> str:
+        match = re.fullmatch(r"@(?:last|-([1-9]\d{0,8}))", reference)
+        if not match:
+            raise UsageError(
+                f"unknown run reference {shown(reference)}",
+                fix="use the first characters of an id (a3f), @last, or @-2 for the one before the last",
+            )
+        offset = int(match[1] or 1) - 1
+        query = select(schema.runs.c.id).where(schema.runs.c.kind == "run").order_by(*_NEWEST_FIRST)
+        found = self._rows(query.limit(1).offset(offset))
+        return str(found[0].id) if found else self._unknown(reference)
+
+    def _unknown(self, reference: str) -> NoReturn:
+        known = [row.id for row in self._rows(select(schema.runs.c.id).order_by(*_NEWEST_FIRST))]
+        lines = [f"there is no run {shown(reference)}"]
+        if near := get_close_matches(reference.lower(), [k[: max(len(reference), 8)] for k in known], n=3, cutoff=0.5):
+            lines.append(f"  did you mean: {', '.join(near)}")
+        if known:
+            lines.append(f"  newest of {len(known)}: {', '.join(k[:8] for k in known[:3])}")
+        else:
+            lines.append("  the store is empty" if self.location.exists else "  there is no store yet")
+        where = f"{self.location.path} ({self.location.why})"
+        raise UsageError("\n".join(lines), where=where, fix="list them: qtlplat runs")
+
+    def _rows(self, query: Select[Any]) -> list[Row[Any]]:
+        return self._read(lambda connection: list(connection.execute(query))) or []
+
+    def _records(self, ids: Select[Any]) -> list[RunRecord]:
+        """The runs whose ids a query gives, newest first, in a fixed number of queries."""
+        found = self._read(lambda connection: _of_many(connection, ids))
+        if found is None:
+            return []
+        runs, components, metrics, parents = found
+        abandoned = {r.id for r in runs if r.status == "running" and is_abandoned(self.location, r.id, r.host)}
+        if abandoned:
+            # Its owner may have ended it between our reading the row and our looking at the lock: read again.
+            still = select(schema.runs.c.id).where(schema.runs.c.id.in_(abandoned), schema.runs.c.status == "running")
+            if {row.id for row in self._rows(still)} != abandoned:
+                return self._records(ids)
+        roles: dict[str, dict[str, ComponentRow]] = defaultdict(dict)
+        for row in components:
+            roles[row.run_id][row.role] = ComponentRow(**_plain(row))
+        values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+        for row in metrics:
+            values[row.run_id][row.name].append(row.value)
+        pretraining = {row.run_id: row.parent_id for row in parents}
+        return [
+            RunRecord(
+                **{**_plain(row), "status": "interrupted" if row.id in abandoned else row.status},
+                components=roles[row.id],
+                metrics={name: tuple(numbers) for name, numbers in values[row.id].items()},
+                pretraining=pretraining.get(row.id),
+            )
+            for row in runs
+        ]
+
+    def _read(self, read: Callable[[Connection], T]) -> T | None:
+        """Call `read` in one read-only transaction; None where the store has no tables."""
+        if not database.check_header(self.location):
+            return None
+        with database.translated(self.location):
+            try:
+                return self._read_once(read)
+            except exc.DBAPIError as error:
+                if not database.needs_roll_back(error):
+                    raise
+                database.roll_back_leftovers(self.location)
+                return self._read_once(read)
+
+    def _read_once(self, read: Callable[[Connection], T]) -> T | None:
+        with database.engine(self.location, write=False).begin() as connection:
+            found = database.revision(connection, self.location)
+            if found is None:
+                return None
+            if found != schema.REVISIONS[-1]:
+                raise StoreError(
+                    f"the store has the older schema {shown(found)}",
+                    where=str(self.location.path),
+                    fix="qtlplat store upgrade (it makes a backup first)",
+                )
+            return read(connection)
+
+
+def _of_many(connection: Connection, ids: Select[Any]) -> tuple[list[Row[Any]], ...]:
+    """Rows of runs, components, metrics of finished cells and pretrainings, for the runs whose ids a query gives."""
+    runs, components, lineage = schema.runs, schema.components, schema.lineage
+    metrics, cells = schema.metrics.c, schema.cells.c
+    same_cell = (metrics.run_id == cells.run_id) & (metrics.cell == cells.position)
+    values = select(schema.metrics).join_from(schema.metrics, schema.cells, same_cell)
+    queries = (
+        select(runs).where(runs.c.id.in_(ids)).order_by(*_NEWEST_FIRST),
+        select(components).where(components.c.run_id.in_(ids)),
+        values.where(metrics.run_id.in_(ids), cells.status == "finished").order_by(metrics.cell, metrics.name),
+        select(lineage).where(lineage.c.run_id.in_(ids), lineage.c.role == "pretraining"),
+    )
+    return tuple(list(connection.execute(query)) for query in queries)
+
+
+def _of(run_id: str, table: Any) -> Select[Any]:
+    return select(table).where(table.c.run_id == run_id)
+
+
+def _plain(row: Row[Any]) -> dict[str, Any]:
+    """A row by column name, without the reference to its run."""
+    return {name: value for name, value in row._mapping.items() if name != "run_id"}
+
+
+def _epoch(row: Row[Any]) -> EpochRow:
+    named = {name: row._mapping[name] for name in schema.EPOCH_COLUMNS}
+    values = {name: value for name, value in named.items() if value is not None}
+    return EpochRow(row.cell, row.epoch, row.seconds, {**values, **row.further})
+
+
+def _interrupted_cell(cell: CellRecord) -> CellRecord:
+    return replace(cell, status="interrupted") if cell.status == "running" else cell

@@ -1,0 +1,99 @@
+"""The fixed JSON shapes of a run and the statistics in them: pure functions on records, no queries, no printing.
+
+NaN and infinities stand in the values as they were stored; whoever writes JSON turns them into null.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qtlplat.store.records import ArtifactRow, CellRecord, ComponentRow, EpochRow, RunRecord
+
+ROLES = ("dataset", "backbone", "head", "evaluator")
+STAGES = ("total", "pretrain", "features", "heads")
+
+
+def mean_std(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation (ddof=1); None where there are too few values (0, and 1) for it.
+
+    Where a value is NaN or infinite, so is the mean, and the deviation is NaN.
+    """
+    n = len(values)
+    if n == 0:
+        return None, None
+    if not all(map(math.isfinite, values)):
+        return sum(values) / n, math.nan if n > 1 else None
+    mean = math.fsum(values) / n
+    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1)) if n > 1 else None
+
+
+def component(row: ComponentRow | None) -> dict[str, Any] | None:
+    """A component as {"name", "component", "provider", "version", "options"}, or None where a run has none."""
+    if row is None:
+        return None
+    return {
+        "name": row.name,
+        "component": row.component,
+        "provider": row.provider,
+        "version": row.version,
+        "options": dict(row.options),
+    }
+
+
+def short_form(record: RunRecord) -> dict[str, Any]:
+    """A run as every listing's `--json` shows it; keys are never renamed."""
+    return {
+        "run": record.id,
+        "kind": record.kind,
+        "status": record.status,
+        "fingerprint": record.fingerprint,
+        **{role: component(record.components.get(role)) for role in ROLES},
+        "metrics": {name: _spread(values) for name, values in record.metrics.items()},
+        "parameters": dict(record.parameters),
+        "pretraining": record.pretraining,
+        "seconds": {**dict.fromkeys(STAGES), **record.seconds},
+        "seed": record.seed,
+        "created": record.created,
+        "finished": record.finished,
+        "dataset_digest": record.dataset_digest,
+        "error": record.error,
+        "host": record.host,
+        "pid": record.pid,
+    }
+
+
+def full_form(
+    record: RunRecord,
+    cells: Sequence[CellRecord],
+    epochs: Sequence[EpochRow],
+    environment: Mapping[str, str],
+    artifacts: Sequence[ArtifactRow],
+    children: Sequence[str] = (),
+) -> dict[str, Any]:
+    """A run with everything but its predictions; `children` are the runs that build on it."""
+    return {
+        **short_form(record),
+        "cells": [cell_form(cell) for cell in cells],
+        "epochs": [epoch_form(epoch) for epoch in epochs],
+        "plan": dict(record.plan),
+        "environment": dict(environment),
+        "artifacts": [{**vars(artifact), "meta": dict(artifact.meta)} for artifact in artifacts],
+        "children": list(children),
+    }
+
+
+def cell_form(cell: CellRecord) -> dict[str, Any]:
+    """A cell with its final metrics by name."""
+    return {**vars(cell), "metrics": dict(cell.metrics)}
+
+
+def epoch_form(epoch: EpochRow) -> dict[str, Any]:
+    """An epoch with its values by name beside cell, epoch and seconds."""
+    return {**epoch.values, "cell": epoch.cell, "epoch": epoch.epoch, "seconds": epoch.seconds}
+
+
+def _spread(values: Sequence[float]) -> dict[str, Any]:
+    mean, std = mean_std(values)
+    return {"mean": mean, "std": std, "values": list(values)}
