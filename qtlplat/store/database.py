@@ -108,10 +108,11 @@ def revision(connection: Connection, location: StoreLocation) -> str | None:
     return None if found is None else str(found)
 
 
-def prepare(location: StoreLocation) -> None:
+def prepare(location: StoreLocation) -> Path | None:
     """Make the store writable by this version: create it, or upgrade its schema after a backup, in one transaction.
 
-    Safe when several processes do so at once: the first one does the work, the others wait for it.
+    Safe when several processes do so at once: the first one does the work, the others wait for it. Returns the
+    backup's path, or None where none was needed.
     """
     check_header(location)
     _make_directories(location)
@@ -120,9 +121,8 @@ def prepare(location: StoreLocation) -> None:
     with translated(location), upgrading.begin() as connection:
         old = revision(connection, location)
         if old == schema.REVISIONS[-1]:
-            return
-        if old is not None:
-            backup(location, f"before-{schema.REVISIONS[-1]}")
+            return None
+        copy = backup(location, f"before-{schema.REVISIONS[-1]}") if old is not None else None
         from qtlplat.store.migrations import upgrade
 
         upgrade(connection)
@@ -134,6 +134,7 @@ def prepare(location: StoreLocation) -> None:
                 where=str(location.path),
                 fix="report this, with the output of `sqlite3 STORE 'PRAGMA foreign_key_check'`",
             )
+    return copy
 
 
 def _make_directories(location: StoreLocation) -> None:

@@ -1,0 +1,150 @@
+"""`qtlplat runs`: the stored runs, newest first. No SQL here."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from qtlplat.cli.output import Column, Listing, emit, listing_options, note, text
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.store.records import RunKind
+
+
+class MeanSd(float):
+    """A mean that sorts and exports as a number and knows its standard deviation (None for a single value)."""
+
+    sd: float | None
+
+    def __new__(cls, mean: float, sd: float | None) -> MeanSd:
+        """The number and what stands beside it."""
+        number = super().__new__(cls, mean)
+        number.sd = sd
+        return number
+
+
+def show_mean_sd(value: MeanSd) -> str:
+    """``mean ± sd`` with four digits."""
+    return f"{value:.4f}" + ("" if value.sd is None else f" ± {value.sd:.4f}")
+
+
+def mean_sd(spread: dict[str, Any] | None) -> MeanSd | None:
+    """A metric of the short form as one value, or None where there is none."""
+    return None if spread is None or spread["mean"] is None else MeanSd(spread["mean"], spread["std"])
+
+
+def age(created: str, now: datetime | None = None) -> str:
+    """How long ago a stored time is, in one unit, as in ``3 h ago``."""
+    seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(created)).total_seconds()
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit} ago"
+    return "just now" if seconds < 10 else f"{int(seconds)} s ago"
+
+
+def _short_on_terminals(run_id: str) -> str:
+    return run_id[:8] if sys.stdout.isatty() else run_id
+
+
+def _when(created: str) -> str:
+    return age(created) if sys.stdout.isatty() else created
+
+
+COLUMNS = (
+    Column("run", "run", show=_short_on_terminals),
+    Column("kind", "kind"),
+    Column("status", "status"),
+    Column("dataset", "dataset"),
+    Column("backbone", "backbone"),
+    Column("head", "head"),
+    Column("evaluator", "evaluator"),
+    Column("f1", "f1", right=True, show=show_mean_sd),
+    Column("accuracy", "accuracy", right=True, show=show_mean_sd),
+    Column("cells", "cells", right=True),
+    Column("seconds", "seconds", right=True),
+    Column("created", "created", show=_when),
+)
+# shown by --csv, and by --cols where they are named
+FURTHER = (
+    Column("f1_sd", "f1 sd", right=True),
+    Column("accuracy_sd", "accuracy sd", right=True),
+    Column("seed", "seed", right=True),
+    Column("fingerprint", "fingerprint"),
+    Column("pretraining", "pretraining"),
+    Column("finished", "finished"),
+    Column("error", "error"),
+)
+# given up one after the other where a terminal is too narrow for a line per run
+LEAST_NEEDED = ("evaluator", "seconds", "cells", "dataset", "kind", "accuracy", "created")
+
+
+def fitting(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int, least_needed: Sequence[str]
+) -> list[Column]:
+    """The columns that fit beside each other into `width` characters; the least needed go first, in that order."""
+
+    def taken(column: Column) -> int:
+        values = [row.get(column.key) for row in rows]
+        shown = [(column.show or text)(value) for value in values if value is not None]
+        return max(map(len, [column.title, *shown])) + 3
+
+    kept = list(columns)
+    for name in least_needed:
+        if sum(map(taken, kept)) <= width:
+            break
+        kept = [column for column in kept if column.key != name]
+    return kept
+
+
+def row(run: dict[str, Any]) -> dict[str, Any]:
+    """A run's short form as values by column."""
+    f1, accuracy = (mean_sd(run["metrics"].get(name)) for name in ("f1", "accuracy"))
+    names = {role: run[role] and run[role]["name"] for role in ("dataset", "backbone", "head", "evaluator")}
+    return {
+        **{key: run[key] for key in ("run", "kind", "status", "created", "seed", "fingerprint", "pretraining")},
+        **names,
+        "f1": f1,
+        "accuracy": accuracy,
+        "f1_sd": None if f1 is None else f1.sd,
+        "accuracy_sd": None if accuracy is None else accuracy.sd,
+        "cells": max((len(spread["values"]) for spread in run["metrics"].values()), default=0),
+        "seconds": run["seconds"]["total"],
+        "finished": run["finished"],
+        "error": run["error"] or None,
+    }
+
+
+@click.command("runs")
+@click.option("--kind", type=click.Choice(["run", "pretraining"]), help="Only these.")
+@listing_options
+@pass_settings
+def runs_command(settings: Settings, kind: RunKind | None, listing: Listing) -> None:
+    """List the stored runs, newest first; f1 and accuracy are means over the finished cells ± their sample sd."""
+    from qtlplat.store.location import find_store
+    from qtlplat.store.queries import Reader
+    from qtlplat.store.summary import short_form
+
+    location = find_store(settings.store)
+    newest = listing.limit if listing.sort is None else None
+    forms = [short_form(record) for record in Reader(location).runs(newest, kind)]
+    rows = [row(form) for form in forms]
+    columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.fmt == "csv" else COLUMNS
+    if sys.stdout.isatty() and not listing.fmt and not listing.cols:
+        columns = fitting(rows, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
+        if len(columns) < len(COLUMNS):
+            hidden = ", ".join(c.title for c in COLUMNS if c not in columns)
+            note(f"the terminal is too narrow for: {hidden} (choose with --cols)")
+    emit(
+        rows,
+        columns,
+        listing,
+        json_rows=forms,
+        empty=f"no runs yet in {location.path}; start one: qtlplat run --backbone lenet2 --head dressed5x3",
+    )
+
+
+add_common_options(runs_command)

@@ -1,0 +1,212 @@
+"""`qtlplat show RUN`: one run as a page for people or as JSON. No SQL here."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from qtlplat.cli.output import Column, clean, emit, text, write_json
+from qtlplat.cli.runs import age, fitting
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 40
+CURVES = ("test_loss", "test_accuracy")
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """Values as blocks from their least to their greatest, at most `width` of them; '×' where one is not finite."""
+    size = max(1, math.ceil(len(values) / width))
+    groups = [values[i : i + size] for i in range(0, len(values), size)]
+    means = [sum(group) / len(group) for group in groups]
+    finite = [m for m in means if math.isfinite(m)]
+    low, span = (min(finite), max(finite) - min(finite)) if finite else (0.0, 0.0)
+
+    def block(value: float) -> str:
+        if not math.isfinite(value):
+            return "×"
+        return BLOCKS[round((value - low) / span * (len(BLOCKS) - 1)) if span else 0]
+
+    return "".join(map(block, means))
+
+
+def headline(run: Mapping[str, Any]) -> None:
+    """Id, kind, status, components, times, and what stopped it."""
+    when = f"{run['created']} ({age(run['created'])})" if sys.stdout.isatty() else run["created"]
+    lines = [("run", f"{run['run']}  {run['kind']}  {run['status']}")]
+    for role in ("dataset", "backbone", "head", "evaluator"):
+        if run[role]:
+            lines.append((role, _component(run[role])))
+    lines += [
+        ("seed", str(run["seed"])),
+        ("fingerprint", run["fingerprint"][:12]),
+        ("created", when),
+        ("seconds", text({k: v for k, v in run["seconds"].items() if v is not None})),
+    ]
+    if run["pretraining"]:
+        lines.append(("pretraining", run["pretraining"]))
+    if run["status"] == "running":
+        lines.append(("owner", f"process {run['pid']} on {run['host']}"))
+    if run["error"]:
+        lines.append(("error", run["error"]))
+    for name, value in lines:
+        click.echo(f"{name:<12} {clean(value)}")
+
+
+def _component(component: Mapping[str, Any]) -> str:
+    options = text(component["options"])
+    inside = f"[{options}]" if options else ""
+    return f"{component['name']} = {component['component']}{inside}  ({component['provider']} {component['version']})"
+
+
+def cells(run: Mapping[str, Any]) -> None:
+    """The cells with their metrics, then their mean and its ± sd."""
+    names = sorted(run["metrics"], key=lambda name: (name not in ("f1", "accuracy"), name != "f1", name))
+    rows: list[dict[str, Any]] = [
+        {**{k: v for k, v in cell.items() if k != "metrics"}, **{f"metric {k}": v for k, v in cell["metrics"].items()}}
+        for cell in run["cells"]
+    ]
+    if rows and names:
+        for title, key in (("mean", "mean"), ("± sd", "std")):
+            rows.append({"fold": title, **{f"metric {name}": run["metrics"][name][key] for name in names}})
+    fixed = [Column("fold", "fold"), Column("seed", "seed", right=True)]
+    sizes = [Column("n_train", "train", right=True), Column("n_test", "test", right=True), Column("status", "status")]
+    values = [Column(f"metric {n}", n, right=True, show="{:.4f}".format) for n in names]
+    columns = [*fixed, *sizes, *values, Column("seconds", "seconds", right=True)]
+    if sys.stdout.isatty():
+        columns = fitting(rows, columns, shutil.get_terminal_size().columns, ("seconds", "n_train", "n_test", "seed"))
+    emit(rows, columns, empty="no cells")
+
+
+def curve(run: Mapping[str, Any]) -> None:
+    """Loss and accuracy of every cell over its epochs: first value, shape, last value."""
+    by_cell: dict[int, list[Mapping[str, Any]]] = {}
+    for epoch in run["epochs"]:
+        by_cell.setdefault(epoch["cell"], []).append(epoch)
+    # room for the first columns, and for two numbers beside each line of blocks
+    room = (shutil.get_terminal_size().columns - 26) // len(CURVES) - 15 if sys.stdout.isatty() else SPARK_WIDTH
+    width = max(8, min(SPARK_WIDTH, room))
+    rows = []
+    for cell in run["cells"]:
+        epochs = by_cell.get(cell["position"], [])
+        row: dict[str, Any] = {"fold": cell["fold"], "seed": cell["seed"], "epochs": len(epochs)}
+        for name in CURVES:
+            values = [epoch[name] for epoch in epochs if name in epoch]
+            if values:
+                row[name] = f"{values[0]:.3f} {sparkline(values, width)} {values[-1]:.3f}"
+        rows.append(row)
+    shown = [Column(name, name) for name in CURVES if any(name in row for row in rows)]
+    columns = [Column("fold", "fold"), Column("seed", "seed", right=True), Column("epochs", "epochs", right=True)]
+    emit(rows, [*columns, *shown], empty="no epochs")
+
+
+def params(run: Mapping[str, Any]) -> None:
+    """The parameter ledger."""
+    _pairs(run["parameters"], "no parameter ledger")
+
+
+def plan(run: Mapping[str, Any]) -> None:
+    """The resolved plan, as JSON: it is nested, and this is what its fingerprint was made of."""
+    write_json(run["plan"])
+
+
+def env(run: Mapping[str, Any]) -> None:
+    """What surrounded the run."""
+    _pairs(run["environment"], "no environment")
+
+
+def _pairs(values: Mapping[str, Any], empty: str) -> None:
+    rows = [{"name": name, "value": value} for name, value in _flat(values)]
+    right = all(isinstance(row["value"], int | float) for row in rows)
+    emit(rows, [Column("name", "name"), Column("value", "value", right=right)], empty=empty)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        found += _flat(value, f"{key}.") if isinstance(value, Mapping) else [(key, value)]
+    return found
+
+
+def next_commands(run: Mapping[str, Any]) -> None:
+    """What is likely to be typed next, on stderr."""
+    short = run["run"][:8]
+    lines = [f"qtlplat show {short} --plan", f"qtlplat show {short} --json"]
+    if run["pretraining"]:
+        lines.insert(0, f"qtlplat show {run['pretraining'][:8]}")
+    click.echo("next: " + "   ".join(lines), err=True)
+
+
+def _title(name: str) -> None:
+    click.echo(f"\n{name}")
+
+
+def page(run: Mapping[str, Any]) -> None:
+    """The whole page."""
+    headline(run)
+    _title("cells")
+    cells(run)
+    if run["epochs"]:
+        _title("curves (first value, shape, last value)")
+        curve(run)
+    if run["parameters"]:
+        _title("parameters")
+        params(run)
+    if run["children"]:
+        _title("runs that build on it")
+        for child in run["children"]:
+            click.echo(child)
+    next_commands(run)
+
+
+_SECTION = {"cells": cells, "curve": curve, "params": params, "plan": plan, "env": env}
+
+
+@click.command("show")
+@click.argument("reference", metavar="RUN")
+@click.option("--cells", "sections", flag_value="cells", multiple=True, help="Only the cells and their metrics.")
+@click.option("--curve", "sections", flag_value="curve", multiple=True, help="Only loss and accuracy by epoch.")
+@click.option("--params", "sections", flag_value="params", multiple=True, help="Only the parameter ledger.")
+@click.option("--plan", "sections", flag_value="plan", multiple=True, help="Only the resolved plan, as JSON.")
+@click.option("--env", "sections", flag_value="env", multiple=True, help="Only versions, host, device, threads.")
+@click.option("--json", "as_json", is_flag=True, help="Everything, as strict JSON with stable keys.")
+@pass_settings
+def show_command(settings: Settings, reference: str, sections: tuple[str, ...], as_json: bool) -> None:
+    """Show one run. RUN is the beginning of its id, @last, or @-2 for the one before the last."""
+    from qtlplat.store.location import find_store
+    from qtlplat.store.queries import Reader
+    from qtlplat.store.summary import full_form
+
+    reader = Reader(find_store(settings.store))
+    run_id = reader.resolve(reference)
+    run = full_form(
+        reader.run(run_id),
+        reader.cells(run_id),
+        reader.epochs(run_id),
+        reader.environment(run_id),
+        reader.artifacts(run_id),
+        reader.children(run_id),
+    )
+    if as_json:
+        write_json({key: run[key] for key in _json_keys(sections)} if sections else run)
+    elif sections:
+        for name in sections:
+            _SECTION[name](run)
+    else:
+        page(run)
+
+
+def _json_keys(sections: Sequence[str]) -> list[str]:
+    """The parts of the JSON that sections stand for, beside what identifies the run."""
+    parts = {"cells": ("metrics", "cells"), "curve": ("epochs",), "params": ("parameters",), "plan": ("plan",)}
+    parts["env"] = ("environment",)
+    return ["run", "kind", "status", *(key for name in sections for key in parts[name])]
+
+
+add_common_options(show_command)
