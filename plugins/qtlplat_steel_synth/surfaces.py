@@ -107,13 +107,13 @@ def _background(rng: np.random.Generator) -> Field:
     """Steel without defects: uneven light, streaks along the rolling direction, grain of any sharpness."""
     down, across = np.mgrid[-1 : 1 : SIZE * 1j, -1 : 1 : SIZE * 1j]
     angle = rng.uniform(0, 2 * np.pi)
-    light = rng.uniform(0, 25) * (np.cos(angle) * across + np.sin(angle) * down)
-    light -= rng.uniform(0, 12) * (across**2 + down**2)
+    light = rng.uniform(0, 12) * (np.cos(angle) * across + np.sin(angle) * down)
+    light -= rng.uniform(0, 6) * (across**2 + down**2)
     streaks = _noise(rng, SIZE, SIZE, along=rng.uniform(5, 30), across=_between(rng, 0.8, 4))
     # as wide a range as enlarging the crops spans, so that blur alone tells little about the class
     sharpness = _between(rng, 0.6, 3)
     grain = _noise(rng, SIZE, SIZE, along=sharpness, across=sharpness)
-    level: float = rng.uniform(90, 165)
+    level: float = rng.uniform(115, 145)
     steel: Field = level + light + rng.uniform(3, 12) * streaks + rng.uniform(3, 10) * grain
     return steel
 
@@ -199,10 +199,10 @@ def _pits(rng: np.random.Generator, height: int, width: int) -> Field:
 
 
 DEFECTS = {
-    "crazing": Kind((1, 2), (60, 110), (60, 110), 0.1, (12, 40), _cracks),
-    "inclusion": Kind((1, 3), (25, 80), (8, 20), 0.1, (12, 45), _blob),
-    "patches": Kind((1, 2), (45, 100), (40, 80), 0.2, (10, 40), _patch),
-    "pitted_surface": Kind((1, 2), (60, 130), (50, 110), 0.1, (12, 45), _pits),
-    "rolled-in_scale": Kind((1, 2), (45, 90), (40, 80), 0.3, (12, 45), _flecks),
-    "scratches": Kind((1, 3), (70, 190), (4, 14), 0.9, (15, 60), _scratch),
+    "crazing": Kind((1, 2), (60, 110), (60, 110), 0.1, (24, 80), _cracks),
+    "inclusion": Kind((1, 3), (25, 80), (8, 20), 0.1, (24, 90), _blob),
+    "patches": Kind((1, 2), (45, 100), (40, 80), 0.2, (20, 80), _patch),
+    "pitted_surface": Kind((1, 2), (60, 130), (50, 110), 0.1, (24, 90), _pits),
+    "rolled-in_scale": Kind((1, 2), (45, 90), (40, 80), 0.3, (24, 90), _flecks),
+    "scratches": Kind((1, 3), (70, 190), (4, 14), 0.9, (30, 120), _scratch),
 }
