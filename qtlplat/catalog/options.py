@@ -23,16 +23,13 @@ def validate(model: type[M], given: Mapping[str, Given], role: str) -> tuple[M |
     A typed value counts as the JSON that it looks like; where the option wants text, as the text.
     """
     values = {key: g.value for key, g in given.items()}
-    error: ValidationError | None = None
-    for attempt in (values, _with_text(model, given)):
-        try:
-            made = model.model_validate(attempt)
-        except ValidationError as now:
-            error = error or now
-        else:
-            return made, _not_finite(made, role)
-    assert error is not None
-    return None, [_problem(e, model, given, role) for e in error.errors(include_url=False, include_context=False)]
+    if _refused(model, values):
+        values = _with_text(model, given, values)
+    try:
+        made = model.model_validate(values)
+    except ValidationError as error:
+        return None, [_problem(e, model, given, role) for e in error.errors(include_url=False, include_context=False)]
+    return made, _not_finite(made, role)
 
 
 def locations(model: type[BaseModel]) -> tuple[str, ...]:
@@ -71,9 +68,8 @@ def describe(model: type[BaseModel], values: Mapping[str, Any] | None = None) ->
     return rows
 
 
-def _with_text(model: type[BaseModel], given: Mapping[str, Given]) -> dict[str, Any]:
-    """The given values, with the typed text wherever the option refuses the parsed value but takes the text."""
-    values = {key: g.value for key, g in given.items()}
+def _with_text(model: type[BaseModel], given: Mapping[str, Given], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The values, with the typed text wherever the option refuses the parsed value but takes the text."""
     refused = _refused(model, values)
     texts = {key: g.raw for key, g in given.items() if key in refused and g.raw is not None}
     still = _refused(model, {**values, **texts})

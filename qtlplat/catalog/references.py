@@ -10,7 +10,7 @@ from typing import Any
 
 from qtlplat.errors import UsageError, shown, unknown_name
 
-_REFERENCE = re.compile(r"\s*(?P<name>[^\[\]]+?)\s*(?:\[(?P<options>.*)\])?\s*", re.DOTALL)
+_REFERENCE = re.compile(r"\s*(?P<name>[^\[\]\s][^\[\]]*?)\s*(?:\[(?P<options>.*)\])?\s*", re.DOTALL)
 _OPENING, _CLOSING = "[{(", "]})"
 EXAMPLE = "write a preset, a component, or 'component[option=value,option=value]'"
 

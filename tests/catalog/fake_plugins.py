@@ -1,0 +1,19 @@
+"""Sources of small plugins, and the type of the fixture that installs them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+Install = Callable[..., None]
+
+HEAD = """
+from qtlplat import HeadSpec, hookimpl
+qtlplat_api_version = 1
+
+def build(options, n_in, n_out, circuit):
+    raise NotImplementedError
+
+@hookimpl
+def qtlplat_heads():
+    return [HeadSpec(name="{name}", summary="a head", build=build)]
+"""
