@@ -5,10 +5,10 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import NamedTuple
 
-from qtlplat_lenet import LenetOptions
 from torch import nn
 
 from qtlplat import Backbone, ConfigError
+from qtlplat_lenet import LenetOptions
 
 
 class Conv(NamedTuple):

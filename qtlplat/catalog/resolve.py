@@ -95,12 +95,7 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
     notes: list[str] = []
     chosen: dict[Kind, _Choice] = {}
     for kind in KINDS:
-        asked: str | None = getattr(request, kind)
-        refs = (asked,) if asked is not None else _defaults(registry, kind)
-        if kind == "dataset" and len(refs) > 1:
-            chosen[kind] = _first_at_hand(refs, registry, catalog, sets[kind], notes)
-        else:
-            chosen[kind] = _look_up(kind, refs[0], registry, catalog, sets[kind])
+        chosen[kind] = _choose(kind, getattr(request, kind), registry, catalog, sets[kind], notes)
     problems = [p for choice in chosen.values() for p in choice.problems]
     parts: dict[str, Any] = dict(_protocol_parts(request, registry, sets, problems))
     replace = _replace(request.replace)
@@ -114,10 +109,13 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
 
 
 def resolve_component(
-    kind: Kind, ref: str, registry: Registry, catalog: Catalog, sets: Sequence[str] = ()
+    kind: Kind, ref: str | None, registry: Registry, catalog: Catalog, sets: Sequence[str] = ()
 ) -> tuple[Component, Options, ComponentChoice]:
-    """One component by reference, with its validated options. sets: ``kind.option=value``. Raises as `resolve`."""
-    choice = _look_up(kind, ref, registry, catalog, parse_sets(sets, (kind,))[kind])
+    """One component by reference (None: the default), with its validated options. sets: ``kind.option=value``.
+
+    Raises as `resolve`.
+    """
+    choice = _choose(kind, ref, registry, catalog, parse_sets(sets, (kind,))[kind], [])
     _refuse(choice.problems)
     assert choice.options is not None
     return choice.component, choice.options, choice.public()
@@ -128,6 +126,21 @@ def _defaults(registry: Registry, kind: Kind) -> tuple[str, ...]:
     if not refs:
         raise UsageError(f"no {kind} was given, and the registry has no default", fix=f"add --{kind} NAME")
     return refs
+
+
+def _choose(
+    kind: Kind,
+    asked: str | None,
+    registry: Registry,
+    catalog: Catalog,
+    sets: Mapping[str, Given],
+    notes: list[str],
+) -> _Choice:
+    """What was asked for, else the registry's default; notes: what a user should be told is added."""
+    refs = (asked,) if asked is not None else _defaults(registry, kind)
+    if kind == "dataset" and len(refs) > 1:
+        return _first_at_hand(refs, registry, catalog, sets, notes)
+    return _look_up(kind, refs[0], registry, catalog, sets)
 
 
 def _look_up(kind: Kind, text: str, registry: Registry, catalog: Catalog, sets: Mapping[str, Given]) -> _Choice:

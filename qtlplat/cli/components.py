@@ -57,7 +57,7 @@ def ls_command(settings: Settings, kinds: str | None, listing: Listing) -> None:
 
     KIND is one of datasets, backbones, heads, evaluators.
     """
-    registry, catalog = _open(settings)
+    registry, catalog = open_components(settings)
     wanted = [kind for kind in KINDS if kinds in (None, f"{kind}s")]
     rows = [row for kind in wanted for row in _rows(kind, registry, catalog)]
     emit(rows, _LIST_COLUMNS, listing, json_rows=rows, empty="no components: see qtlplat plugins doctor")
@@ -76,7 +76,7 @@ def info_command(settings: Settings, name: str, kind: Kind | None, as_json: bool
 
     NAME may carry options, as in 'dressed[qubits=4]'.
     """
-    registry, catalog = _open(settings)
+    registry, catalog = open_components(settings)
     facts = component_facts(name, kind, registry, catalog)
     if as_json:
         write_json(facts)
@@ -110,10 +110,12 @@ def component_facts(name: str, kind: Kind | None, registry: Registry, catalog: C
     }
 
 
-def _open(settings: Settings) -> tuple[Registry, Catalog]:
+def open_components(settings: Settings) -> tuple[Registry, Catalog]:
+    """Registry and catalog for a command, with one line on stderr for each plugin that is broken."""
     registry, catalog = open_catalog(settings.registry)
-    for line in catalog.host.warnings():
-        note(line)
+    if settings.verbosity >= 0:
+        for line in catalog.host.warnings():
+            note(line)
     return registry, catalog
 
 

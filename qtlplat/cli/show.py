@@ -6,13 +6,16 @@ import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from qtlplat.cli.output import Column, clean, emit, text, write_json
 from qtlplat.cli.runs import age, fitting
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+
+if TYPE_CHECKING:
+    from qtlplat.store.queries import Reader
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 40
@@ -35,13 +38,27 @@ def sparkline(values: Sequence[float], width: int) -> str:
     return "".join(map(block, means))
 
 
+def read_run(reader: Reader, run_id: str) -> dict[str, Any]:
+    """All of a run but its predictions, in the shape of `show --json`."""
+    from qtlplat.store.summary import full_form
+
+    return full_form(
+        reader.run(run_id),
+        reader.cells(run_id),
+        reader.epochs(run_id),
+        reader.environment(run_id),
+        reader.artifacts(run_id),
+        reader.children(run_id),
+    )
+
+
 def headline(run: Mapping[str, Any]) -> None:
     """Id, kind, status, components, times, and what stopped it."""
     when = f"{run['created']} ({age(run['created'])})" if sys.stdout.isatty() else run["created"]
     lines = [("run", f"{run['run']}  {run['kind']}  {run['status']}")]
     for role in ("dataset", "backbone", "head", "evaluator"):
         if run[role]:
-            lines.append((role, _component(run[role])))
+            lines.append((role, component_line(run[role])))
     lines += [
         ("seed", str(run["seed"])),
         ("fingerprint", run["fingerprint"][:12]),
@@ -58,7 +75,8 @@ def headline(run: Mapping[str, Any]) -> None:
         click.echo(f"{name:<12} {clean(value)}")
 
 
-def _component(component: Mapping[str, Any]) -> str:
+def component_line(component: Mapping[str, Any]) -> str:
+    """A component on one line: as asked for, what it is, its options, who provides it."""
     options = text(component["options"])
     inside = f"[{options}]" if options else ""
     return f"{component['name']} = {component['component']}{inside}  ({component['provider']} {component['version']})"
@@ -181,18 +199,9 @@ def show_command(settings: Settings, reference: str, sections: tuple[str, ...], 
     """Show one run. RUN is the beginning of its id, @last, or @-2 for the one before the last."""
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
-    from qtlplat.store.summary import full_form
 
     reader = Reader(find_store(settings.store))
-    run_id = reader.resolve(reference)
-    run = full_form(
-        reader.run(run_id),
-        reader.cells(run_id),
-        reader.epochs(run_id),
-        reader.environment(run_id),
-        reader.artifacts(run_id),
-        reader.children(run_id),
-    )
+    run = read_run(reader, reader.resolve(reference))
     if as_json:
         write_json({key: run[key] for key in _json_keys(sections)} if sections else run)
     elif sections:

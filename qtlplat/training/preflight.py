@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from qtlplat.catalog.calls import guarded
 from qtlplat.contracts import Backbone
-from qtlplat.errors import PluginError, QtlplatError
+from qtlplat.errors import PluginError
 from qtlplat.training.seeding import isolated_rng
-
-T = TypeVar("T")
 
 
 def try_backbone(build: Callable[[], Backbone], shape: tuple[int, int, int], n_classes: int, provider: str) -> Backbone:
@@ -53,17 +51,6 @@ def try_head(make: Callable[[], nn.Module], n_in: int, n_classes: int, provider:
                 raise PluginError(f"the gradient of {name} is not finite", where=provider)
         head.zero_grad(set_to_none=True)
     return head
-
-
-def guarded(work: Callable[[], T], provider: str, doing: str) -> T:
-    """Run a plugin's code; an exception that is not one of ours becomes a PluginError naming `provider`."""
-    try:
-        return work()
-    except QtlplatError:
-        raise
-    except Exception as error:
-        text = (str(error).strip() or "no message").splitlines()[0]
-        raise PluginError(f"{doing} failed: {type(error).__name__}: {text}", where=provider) from error
 
 
 def _check(x: Tensor, width: int | None, what: str, provider: str) -> None:

@@ -6,9 +6,11 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+from qtlplat.catalog.calls import guarded, load_images
 from qtlplat.catalog.plan import RunPlan
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import (
+    KINDS,
     Backbone,
     BackboneSpec,
     Cell,
@@ -18,7 +20,6 @@ from qtlplat.contracts import (
     ImageSet,
     check_cells,
 )
-from qtlplat.errors import PluginError
 from qtlplat.training.model import (
     HeadFactory,
     WholeBackbone,
@@ -27,7 +28,7 @@ from qtlplat.training.model import (
     parameter_ledger,
     replaced_layers,
 )
-from qtlplat.training.preflight import guarded, try_backbone, try_head
+from qtlplat.training.preflight import try_backbone, try_head
 
 
 @dataclass(frozen=True)
@@ -74,25 +75,13 @@ class Prepared:
         }
 
 
-def load_images(spec: DatasetSpec, options: Any, provider: str) -> ImageSet:
-    """Load a dataset; an exception that is not one of ours becomes a PluginError naming `provider`."""
-    images = guarded(lambda: spec.load(options), provider, f"loading dataset {spec.name}")
-    if not isinstance(images, ImageSet):
-        raise PluginError(
-            f"the dataset's load must return qtlplat.ImageSet, not {type(images).__name__}", where=provider
-        )
-    return images
-
-
 def prepare(resolved: Resolved) -> Prepared:
     """Read the data, build and try backbone and head on a tiny batch, ask the evaluator for the cells.
 
     Raises ConfigError and DataError for what a user can mend, PluginError for what a plugin did wrong.
     """
     plan = resolved.plan
-    dataset, backbone, head, evaluator = (
-        _spec(resolved, role) for role in ("dataset", "backbone", "head", "evaluator")
-    )
+    dataset, backbone, head, evaluator = (resolved.specs[kind].spec for kind in KINDS)
     assert isinstance(dataset, DatasetSpec)
     assert isinstance(backbone, BackboneSpec)
     assert isinstance(head, HeadSpec)
@@ -128,6 +117,3 @@ def prepare(resolved: Resolved) -> Prepared:
         parameters=parameter_ledger(model, replaced, parts),
     )
 
-
-def _spec(resolved: Resolved, role: str) -> Any:
-    return resolved.components[role].spec

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
 
@@ -22,17 +22,9 @@ class Progress(Protocol):
         """One line that a user should see."""
         ...
 
-    def stage(self, title: str, total: int) -> AbstractStage:
-        """A context manager around `total` steps."""
+    def stage(self, title: str, total: int) -> AbstractContextManager[Stage]:
+        """Around `total` steps of work."""
         ...
-
-
-class AbstractStage(Protocol):
-    """A context manager that yields a Stage."""
-
-    def __enter__(self) -> Stage: ...
-
-    def __exit__(self, *exc: object) -> bool | None: ...
 
 
 class Silent:
@@ -45,6 +37,6 @@ class Silent:
         """Say nothing."""
 
     @contextmanager
-    def stage(self, title: str, total: int) -> Iterator[Silent]:  # noqa: ARG002 -- the protocol's signature
+    def stage(self, title: str, total: int) -> Iterator[Stage]:
         """A stage that nobody sees."""
         yield self

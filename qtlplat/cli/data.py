@@ -1,0 +1,127 @@
+"""`qtlplat data`: what is in a dataset, what is wrong with it, what it looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qtlplat.catalog.calls import guarded, load_images
+from qtlplat.catalog.plan import ComponentChoice
+from qtlplat.catalog.resolve import resolve_component
+from qtlplat.cli.components import open_components
+from qtlplat.cli.output import Column, Listing, emit, listing_options, note, print_tsv, write_json
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.contracts import DatasetSpec, ImageSet
+from qtlplat.errors import DataError, Problem, StoreError
+
+_argument = click.argument("dataset", required=False)
+_sets = click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="An option, e.g. dataset.root=PATH.")
+
+
+@click.group("data")
+def data_command() -> None:
+    """Look at a dataset: info, check, preview.
+
+    DATASET is a component, a preset or 'component[option=value]'; left out, it is the default that `run` would use.
+    """
+
+
+@data_command.command("info")
+@_argument
+@_sets
+@click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
+@pass_settings
+def info(settings: Settings, dataset: str | None, sets: Sequence[str], as_json: bool) -> None:
+    """Sizes, classes, sources, pixel statistics, digest and what the preparation did."""
+    images, choice = _load(settings, dataset, sets)
+    pixels = images.images
+    facts: dict[str, Any] = {
+        "dataset": choice.public(),
+        "samples": len(images),
+        "shape": list(images.shape),
+        "classes": {
+            class_name: int((images.labels == label).sum()) for label, class_name in enumerate(images.class_names)
+        },
+        "groups": len(set(images.groups)),
+        "pixel_mean": float(pixels.mean(dtype="float64")),
+        "pixel_std": float(pixels.std(dtype="float64")),
+        "megabytes": pixels.nbytes / 1e6,
+        "digest": images.digest,
+        "notes": dict(images.notes),
+    }
+    if as_json:
+        write_json(facts)
+        return
+    facts["dataset"] = f"{choice.name} ({choice.component} of {choice.provider} {choice.version})"
+    rows = [{"what": key.replace("_", " "), "value": value} for key, value in facts.items() if key != "notes"]
+    rows += [{"what": key, "value": value} for key, value in images.notes.items()]
+    emit(rows, [Column("what", "what"), Column("value", "value")])
+
+
+@data_command.command("check")
+@_argument
+@_sets
+@listing_options
+@pass_settings
+def check(settings: Settings, dataset: str | None, sets: Sequence[str], listing: Listing) -> int:
+    """Read everything and list all that is wrong; exit code 3 if anything is. Nothing is modified."""
+    spec, options, choice = _find(settings, dataset, sets)
+    problems: Sequence[Problem]
+    check_all = spec.check
+    if check_all is not None:
+        problems = guarded(lambda: check_all(options), choice.provider, f"checking dataset {spec.name}")
+    else:
+        try:
+            load_images(spec, options, choice.provider)
+            problems = ()
+        except DataError as error:
+            problems = error.problems or (Problem(choice.name, "", error.what),)
+    rows = [{"where": p.where, "field": p.field, "problem": p.what} for p in problems]
+    columns = [Column("where", "where"), Column("field", "field"), Column("problem", "problem")]
+    emit(rows, columns, listing, empty=f"{choice.name}: no problems found")
+    if rows:
+        note(f"{choice.name}: {len(rows)} problem{'s' if len(rows) > 1 else ''} found")
+    return DataError.exit_code if rows else 0
+
+
+@data_command.command("preview")
+@_argument
+@_sets
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="PNG file to write.")
+@click.option("-n", "per_class", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples per class.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws the samples.")
+@pass_settings
+def preview(
+    settings: Settings, dataset: str | None, sets: Sequence[str], output: Path | None, per_class: int, seed: int
+) -> None:
+    """Write a contact sheet (PNG): a row of samples for each class."""
+    from qtlplat.analysis.contact_sheet import contact_sheet
+
+    images, choice = _load(settings, dataset, sets)
+    output = output or Path(f"{choice.component}-preview.png")
+    sheet = contact_sheet(images, per_class, seed)
+    try:
+        sheet.save(output, format="PNG")
+    except OSError as error:
+        raise StoreError(f"cannot write the contact sheet: {error.strerror}", where=str(output)) from error
+    print_tsv(
+        [{"file": output, "size": f"{sheet.width}x{sheet.height}"}], [Column("file", "file"), Column("size", "size")]
+    )
+
+
+def _find(settings: Settings, dataset: str | None, sets: Sequence[str]) -> tuple[DatasetSpec, Any, ComponentChoice]:
+    component, options, choice = resolve_component("dataset", dataset, *open_components(settings), sets)
+    assert isinstance(component.spec, DatasetSpec)
+    return component.spec, options, choice
+
+
+def _load(settings: Settings, dataset: str | None, sets: Sequence[str]) -> tuple[ImageSet, ComponentChoice]:
+    spec, options, choice = _find(settings, dataset, sets)
+    return load_images(spec, options, choice.provider), choice
+
+
+for _command in (data_command, *data_command.commands.values()):
+    add_common_options(_command)

@@ -1,0 +1,142 @@
+"""`qtlplat run`: parse the request, have it prepared and executed, print what the store now says. No SQL here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qtlplat.cli.output import Column, clean, emit, note, write_json
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+
+if TYPE_CHECKING:
+    from qtlplat.catalog.resolve import Resolved
+
+
+@click.command("run")
+@click.option("--dataset", metavar="D", help="Default: the first dataset of the registry that is at hand.")
+@click.option("--backbone", metavar="B", help="The network whose features are used.")
+@click.option("--head", metavar="H", help="What replaces its dense layers, e.g. dressed5x3 or 'dressed[qubits=4]'.")
+@click.option("--evaluator", metavar="E", help="Which cells are trained and tested, e.g. kfold6.")
+@click.option("--protocol", metavar="P", help="How backbone and head are trained: standard, paper, or your own.")
+@click.option("--replace", metavar="all|K", help="How many trailing dense layers the head replaces. Default: all.")
+@click.option("--seed", type=int, help="Everything random follows from it. Default: 0.")
+@click.option("--seeds", type=int, metavar="N", help="Repeat all folds with N seeds from --seed on. Default: 1.")
+@click.option("--epochs", type=int, help="Epochs of the head.")
+@click.option("--pretrain-epochs", type=int, help="At most so many epochs of the backbone.")
+@click.option("--inits", type=int, help="Random initialisations of the backbone; the best one is kept.")
+@click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="Any option of the plan, e.g. head.layers=2.")
+@click.option("--dry-run", is_flag=True, help="Show plan, cells and parameter counts; train and store nothing.")
+@click.option("--needed", is_flag=True, help="Print the finished run with this fingerprint instead, if there is one.")
+@click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
+@pass_settings
+def run_command(settings: Settings, /, dry_run: bool, needed: bool, as_json: bool, **request: Any) -> None:
+    """Train a head on a frozen backbone and store the result.
+
+    The backbone is pretrained once (a run of its own, found again by content), its features are computed once, and
+    one head per cell is trained on them. What is left out comes from the registry's defaults.
+    """
+    from qtlplat.store.location import find_store
+
+    location = find_store(settings.store)
+    resolved = _resolve(settings, request)
+    # Everything below needs torch and PennyLane, whose import takes seconds: the user has been told by now.
+    from qtlplat.cli.progress import make_progress
+    from qtlplat.training.prepare import prepare
+
+    progress = make_progress(settings.verbosity)
+    with progress.stage("reading data, building the model", 1) as stage:
+        prepared = prepare(resolved)
+        stage.advance()
+    if dry_run:
+        _print_dry_run(prepared.dry_run(), as_json)
+        return
+    from qtlplat.store.queries import Reader
+    from qtlplat.store.summary import short_form
+    from qtlplat.training.execute import execute
+
+    reader = Reader(location)
+    earlier = reader.find_finished(prepared.plan.fingerprint, "run") if needed else None
+    run = earlier.id if earlier else execute(prepared, location, progress)
+    if earlier:
+        progress.note(f"found: run {run} has this fingerprint, nothing was trained")
+    if as_json:
+        write_json(short_form(reader.run(run)))
+    else:
+        from qtlplat.cli.show import read_run
+
+        _print_result(read_run(reader, run))
+
+
+add_common_options(run_command)
+
+
+def _resolve(settings: Settings, request: Mapping[str, Any]) -> Resolved:
+    from qtlplat.catalog.resolve import Request, resolve
+    from qtlplat.cli.components import open_components
+
+    registry, catalog = open_components(settings)
+    resolved = resolve(Request(**request), registry, catalog)
+    if settings.verbosity >= 0:
+        plan = resolved.plan
+        for line in resolved.notes:
+            note(line)
+        note(f"{plan.backbone.name} + {plan.head.name} on {plan.dataset.name}, {plan.evaluator.name}, seed {plan.seed}")
+    return resolved
+
+
+def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        write_json(facts)
+        return
+    from qtlplat.cli.show import component_line, params
+
+    for role in ("dataset", "backbone", "head", "evaluator"):
+        click.echo(f"{role:<12} {clean(component_line(facts[role]))}")
+    for part in ("training", "pretraining"):
+        click.echo(f"{part:<12} {clean(', '.join(f'{k}={v}' for k, v in facts[part].items()))}")
+    click.echo(f"{'fingerprint':<12} {facts['fingerprint'][:12]}\n\ncells")
+    columns = [Column(key, key.removeprefix("n_"), right=True) for key in ("fold", "seed", "n_train", "n_test")]
+    emit(facts["cells"], columns)
+    click.echo("\nparameters")
+    params(facts)
+
+
+def _print_result(run: Mapping[str, Any]) -> None:
+    """Folds with mean ± sd, the ledger, the id and what to do next; everything as read back from the store."""
+    from qtlplat.cli.show import cells, params
+
+    click.echo("cells")
+    cells(run)
+    click.echo("\nparameters")
+    params(run)
+    n = len(run["cells"])
+    scores = [
+        f"{name} {run['metrics'][key]['mean']:.4f}" + (f" ± {run['metrics'][key]['std']:.4f}" if n > 1 else "")
+        for key, name in (("f1", "F1"), ("accuracy", "accuracy"))
+    ]
+    took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in run["seconds"].items() if seconds is not None)
+    click.echo(f"\nrun {run['run']}: {', '.join(scores)} (mean ± sd of {n} cells); {took}")
+    short = run["run"][:8]
+    click.echo("next:")
+    click.echo(f"  qtlplat show {short}")
+    click.echo(f"  {_comparison(run)}")
+
+
+def _comparison(run: Mapping[str, Any]) -> str:
+    """The command that trains another head on the same features: a classical one beside a quantum one."""
+    from qtlplat.analysis.ledger import HEAD_PARTS
+
+    quantum = run["parameters"]["head"][HEAD_PARTS[1]] > 0
+    other = "linear" if quantum else "dressed5x3"
+    words = ["qtlplat run", f"--backbone {_quoted(run['backbone']['name'])}", f"--head {other}"]
+    if run["dataset"]["name"] != "steel-synth":
+        words.insert(1, f"--dataset {_quoted(run['dataset']['name'])}")
+    return " ".join(words)
+
+
+def _quoted(word: str) -> str:
+    import shlex
+
+    return shlex.quote(word)

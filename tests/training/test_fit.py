@@ -1,0 +1,129 @@
+"""Heads trained together equal heads trained one by one, and everything random follows from the seeds."""
+
+import numpy as np
+import pytest
+import torch
+from qtlplat_dressed import DressedOptions, qtlplat_heads
+from torch import nn
+
+from qtlplat.contracts import Cell
+from qtlplat.errors import TrainingError
+from qtlplat.training.fit import fit_heads, why_not_stackable
+from qtlplat.training.model import HeadFactory
+
+N, F = 60, 6
+
+
+@pytest.fixture(scope="module")
+def data():
+    rng = np.random.default_rng(0)
+    features = torch.tensor(rng.normal(size=(N, F)), dtype=torch.float32)
+    return features, (features[:, 0] + features[:, 1] > 0).long()
+
+
+def folds(n=N, d=3, seed=0):
+    everything = np.arange(n, dtype=np.int64)
+    return [Cell(f, seed, np.setdiff1d(everything, everything[f::d]), everything[f::d]) for f in range(d)]
+
+
+def dressed():
+    return HeadFactory(qtlplat_heads()[0], DressedOptions(qubits=2, layers=1), F, 2, "default.qubit")
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(F, 4), nn.Tanh(), nn.Linear(4, 2))
+
+
+def normalised():
+    return nn.Sequential(nn.BatchNorm1d(F), nn.Linear(F, 2))
+
+
+class Unstackable(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(F, 2)
+
+    def forward(self, x):
+        return self.layer(x) if float(x.detach().abs().max()) < 1e9 else x[:, :2]
+
+
+def fit(make, data, cells, **changes):
+    rows = []
+    settings = {"epochs": 3, "learning_rate": 0.05, "batch_size": 16, "on_epoch": rows.extend} | changes
+    return fit_heads(make, *data, cells, **settings), rows
+
+
+@pytest.mark.parametrize("make", [dressed(), mlp], ids=["dressed", "mlp"])
+def test_stacked_cells_equal_cells_trained_one_by_one(make, data):
+    cells = folds(59)  # folds of 20, 20 and 19 samples: the last batches differ in length
+    together, rows = fit(make, data, cells)
+    alone, rows_alone = fit(make, data, cells, stack=False)
+    for one, other in zip(together, alone, strict=True):
+        np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
+    # Weights are not compared: where a gradient is exactly zero (a rotation about the measured axis), Adam follows
+    # rounding errors, and the weight drifts without changing any prediction.
+    by_key = {(r.position, r.epoch): r.values for r in rows_alone}
+    assert len(rows) == len(by_key) == 9
+    for row in rows:
+        assert row.values == pytest.approx(by_key[row.position, row.epoch], abs=1e-5)
+
+
+def test_training_equals_a_plain_torch_loop(data):
+    """An independent answer: Adam on the mean cross-entropy, batches in the documented order."""
+    from qtlplat.training.seeding import derive_seed, generator
+
+    (cell,) = folds()[:1]
+    (fitted,), _ = fit(mlp, data, [cell])
+    features, labels = data
+    torch.manual_seed(derive_seed("head", cell.seed, cell.fold))
+    model = mlp()
+    adam = torch.optim.Adam(model.parameters(), lr=0.05)
+    train = torch.from_numpy(cell.train)
+    for epoch in (1, 2, 3):
+        order = train[torch.randperm(len(train), generator=generator("order", cell.seed, cell.fold, epoch))]
+        for batch in order.split(16):
+            adam.zero_grad()
+            nn.functional.cross_entropy(model(features[batch]), labels[batch]).backward()
+            adam.step()
+    expected = model(features[torch.from_numpy(cell.test)]).softmax(1).detach().numpy()
+    np.testing.assert_allclose(fitted.probabilities, expected, atol=1e-6)
+
+
+def test_cells_with_unequal_numbers_of_steps_all_train(data):
+    everything = np.arange(N, dtype=np.int64)
+    cells = [Cell(0, 0, everything[:16], everything[40:]), Cell(1, 0, everything[:17], everything[40:])]
+    fitted, rows = fit(mlp, data, cells)
+    assert [f.position for f in fitted] == [0, 1]
+    assert len(rows) == 6
+
+
+def test_same_seed_gives_bitwise_equal_results_and_another_seed_does_not(data):
+    first, first_rows = fit(dressed(), data, folds())
+    second, second_rows = fit(dressed(), data, folds())
+    other, _ = fit(dressed(), data, folds(seed=1))
+    assert [r.values for r in first_rows] == [r.values for r in second_rows]
+    assert all(np.array_equal(a.probabilities, b.probabilities) for a, b in zip(first, second, strict=True))
+    assert not np.array_equal(first[0].probabilities, other[0].probabilities)
+
+
+def test_fitting_leaves_the_global_generator_alone(data):
+    before = torch.random.get_rng_state()
+    fit(mlp, data, folds())
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_a_head_that_cannot_be_vectorised_gives_a_reason_and_trains_cell_by_cell(data):
+    reason = why_not_stackable(Unstackable, F)
+    assert reason
+    assert why_not_stackable(dressed(), F) == ""
+    assert "rest of the batch" in why_not_stackable(normalised, F)
+    fitted, _ = fit(Unstackable, data, folds(), stack=not reason)
+    assert len(fitted) == 3
+
+
+def test_a_loss_that_is_not_finite_names_cell_epoch_and_step(data):
+    features, labels = data[0].clone(), data[1]
+    features[folds()[1].train[0]] = float("inf")
+    with pytest.raises(TrainingError, match="loss became") as caught:
+        fit(mlp, (features, labels), folds())
+    assert "epoch 1, step" in caught.value.where
