@@ -70,7 +70,7 @@ class Whole(TypeDecorator[int]):
 
 
 class Facts(TypeDecorator[Any]):
-    """A value as strict JSON text with sorted keys; a NaN in it is an error (ValueError)."""
+    """A value as strict JSON text, its keys in their order; a NaN in it is an error (ValueError)."""
 
     impl = Text
     cache_ok = True
@@ -108,8 +108,8 @@ class Numbers(Facts):
 
 
 def to_json(value: Any) -> str:
-    """Strict JSON, keys sorted. Raises ValueError for NaN and infinities, TypeError for what JSON has no form for."""
-    return json.dumps(value, sort_keys=True, allow_nan=False, ensure_ascii=False, default=_plain)
+    """Strict JSON. Raises ValueError for NaN and infinities, TypeError for what JSON has no form for."""
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, default=_plain)
 
 
 def _plain(value: Any) -> Any:

@@ -1,0 +1,84 @@
+"""A store with runs of all sorts, and calling the command line on it inside the test's process."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import math
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+
+from qtlplat.cli import main
+from qtlplat.store.location import find_store
+from qtlplat.store.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun
+from qtlplat.store.writer import Writer
+
+ESC = "\x1b[31mred\x1b]0;title\x07\x9b2J"
+MARKUP = "[bold red]x[/bold red][link=http://x]y[/link]"
+FORMULA = '=HYPERLINK("http://x";"y")'
+HOSTILE = f"{FORMULA}\n{ESC}\t{MARKUP}|<script>`"
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+
+def qtlplat(store: Path | str, *arguments: str) -> Called:
+    """Run a command on a store."""
+    out, err = io.StringIO(), io.StringIO()
+    before = signal.getsignal(signal.SIGTERM)
+    code: object = None
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            main([*arguments, "--store", str(store)])
+    except SystemExit as ended:
+        code = ended.code
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert isinstance(code, int)
+    return Called(code, out.getvalue(), err.getvalue())
+
+
+def component(role: str, name: str) -> ComponentRow:
+    return ComponentRow(role, name, "dressed", "qtlplat", "0.1", "d" * 64, {"qubits": 5, "note": name})
+
+
+def store_runs(path: Path, name: str = "mine", error: str = "") -> tuple[str, str, str]:
+    """A pretraining, a finished run (one of its losses is NaN) and a failed one; returns their ids in that order."""
+    roles = ("dataset", "backbone", "head", "evaluator")
+    with Writer(find_store(str(path))) as writer:
+
+        def start(kind: str, used: tuple[str, ...]) -> str:
+            components = [component(role, name) for role in used]
+            surroundings = {"python": "3.11", "argv": name}
+            run = NewRun(kind, "f" * 64, 7, {"seed": 7, "note": name}, components, "a" * 64, surroundings)  # type: ignore[arg-type]
+            return writer.start_run(run)
+
+        pretraining = start("pretraining", roles[:2])
+        writer.finish_run(pretraining, "finished", {"total": 1.0})
+        run = start("run", roles)
+        writer.link(run, "pretraining", pretraining)
+        writer.set_parameters(run, {"backbone_total": 534482, "head": {"vqc": 15, "total": 42}})
+        writer.add_cells(run, [NewCell(i, i, 7, 10, 5, "1" * 64, "2" * 64) for i in range(2)])
+        for cell in range(2):
+            losses = (1.0, 0.5, math.nan if cell else 0.25)
+            writer.add_epochs(
+                run, [EpochRow(cell, e, 0.1, {"test_loss": v, "test_accuracy": e / 4}) for e, v in enumerate(losses)]
+            )
+            writer.finish_cell(run, cell, {"f1": 0.9 + cell / 10, "accuracy": math.nan if cell else 1.0}, 2.0)
+        writer.add_artifact(run, ArtifactRow("weights", "w.safetensors", "c" * 64, 12))
+        writer.finish_run(run, "finished", {"total": 3.0, "heads": 2.0})
+        failed = start("run", roles)
+        writer.finish_run(failed, "failed", {}, error=error or "loss is NaN")
+    return pretraining, run, failed
+
+
+def is_inert(text: str) -> bool:
+    """Whether a terminal would show the text as it stands: nothing but printable characters, tabs and newlines."""
+    return all(c.isprintable() or c in "\n\t" for c in text)

@@ -1,0 +1,83 @@
+"""Runs to put into a store, and what separate processes do with one."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from qtlplat.store.location import StoreLocation, find_store
+from qtlplat.store.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.writer import Writer
+
+RUN_ROLES = ("dataset", "backbone", "head", "evaluator")
+
+
+def component(role: str, **changes: Any) -> ComponentRow:
+    values = {"name": f"my-{role}", "component": role, "provider": "qtlplat", "version": "0.1", "digest": "d" * 64}
+    return ComponentRow(role=role, **{"options": {"size": 3}, **values, **changes})
+
+
+def new_run(kind: str = "run", **changes: Any) -> NewRun:
+    roles = RUN_ROLES if kind == "run" else RUN_ROLES[:2]
+    values: dict[str, Any] = {
+        "fingerprint": "f" * 64,
+        "seed": 7,
+        "plan": {"replace": "all"},
+        "components": [component(role) for role in roles],
+        "dataset_digest": "a" * 64,
+        "environment": {"python": "3.11"},
+    }
+    return NewRun(kind=kind, **{**values, **changes})  # type: ignore[arg-type]
+
+
+def new_cells(n: int) -> list[NewCell]:
+    return [NewCell(i, fold=i, seed=7, n_train=10, n_test=5, train_hash="1" * 64, test_hash="2" * 64) for i in range(n)]
+
+
+def epoch(cell: int, number: int, **values: float) -> EpochRow:
+    return EpochRow(cell, number, 0.5, values or {"train_loss": 1.0, "test_loss": 0.9, "test_accuracy": 0.8})
+
+
+def prediction(cell: int, sample: str, probabilities: tuple[float, ...] = (0.25, 0.75)) -> PredictionRow:
+    return PredictionRow(cell, sample, "image-1", 1, 1, probabilities)
+
+
+def finished_run(writer: Writer, f1: tuple[float, ...] = (0.9, 1.0), parent: str | None = None, **changes: Any) -> str:
+    """A whole run with a cell for each value of `f1`."""
+    run_id = writer.start_run(new_run(**changes))
+    if parent:
+        writer.link(run_id, "pretraining", parent)
+    writer.add_cells(run_id, new_cells(len(f1)))
+    for position, value in enumerate(f1):
+        writer.add_epochs(run_id, [epoch(position, 0), epoch(position, 1)])
+        writer.add_predictions(run_id, [prediction(position, "s1")])
+        writer.finish_cell(run_id, position, {"f1": value, "accuracy": 0.5}, 1.5)
+    writer.add_artifact(run_id, ArtifactRow("weights", f"{run_id}/w.safetensors", "c" * 64, 12, None, {"cut": 1}))
+    writer.set_parameters(run_id, {"head": {"total": 6}})
+    writer.finish_run(run_id, "finished", {"total": 3.0, "heads": 2.0})
+    return run_id
+
+
+def open_and_store_one(location: StoreLocation, barrier: Any) -> None:
+    """In a process of its own: open the store at the same moment as the others, and store a run."""
+    barrier.wait(60)
+    with Writer(location) as writer:
+        writer.finish_run(writer.start_run(new_run()), "finished", {})
+
+
+def train_until_killed(store: str) -> None:
+    """In a process of its own: store epochs for ever and say which ones are committed."""
+    with Writer(find_store(store)) as writer:
+        run_id = writer.start_run(new_run())
+        writer.add_cells(run_id, new_cells(1))
+        print(run_id, flush=True)  # noqa: T201 -- the test that started this process reads it
+        number = 0
+        while True:
+            writer.add_epochs(run_id, [epoch(0, number)])
+            print(number, flush=True)  # noqa: T201
+            number += 1
+
+
+if __name__ == "__main__":
+    train_until_killed(str(Path(sys.argv[1])))

@@ -1,0 +1,138 @@
+import sqlite3
+
+import pytest
+from sample_runs import finished_run, new_run
+from sqlalchemy import event
+
+from qtlplat.errors import UsageError
+from qtlplat.store import database
+from qtlplat.store.location import StoreLocation
+from qtlplat.store.queries import Reader
+from qtlplat.store.writer import Writer
+
+
+def rename(location: StoreLocation, run_id: str, new: str) -> None:
+    """Give a bare run a chosen id."""
+    raw = sqlite3.connect(location.path)
+    for table, column in (("runs", "id"), ("components", "run_id"), ("environment", "run_id")):
+        raw.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, run_id))
+    raw.commit()
+    raw.close()
+
+
+def test_a_store_that_does_not_exist_reads_as_empty_and_stays_so(location: StoreLocation) -> None:
+    reader = Reader(location)
+    assert reader.runs() == []
+    assert reader.find_finished("f" * 64, "run") is None
+    assert reader.epochs("0" * 16) == []
+    with pytest.raises(UsageError, match="no store yet"):
+        reader.resolve("abc")
+    assert not location.path.exists()
+    location.path.touch()  # as another process leaves it in the moment of creation
+    assert reader.runs() == []
+
+
+def test_runs_come_newest_first_by_kind_and_number(location: StoreLocation) -> None:
+    with Writer(location) as writer:
+        first = finished_run(writer)
+        pretraining = finished_run(writer, kind="pretraining")
+        last = finished_run(writer)
+    reader = Reader(location)
+    assert [r.id for r in reader.runs()] == [last, pretraining, first]
+    assert [r.id for r in reader.runs(limit=2)] == [last, pretraining]
+    assert [r.id for r in reader.runs(kind="run")] == [last, first]
+    assert [r.id for r in reader.runs(limit=1, kind="pretraining")] == [pretraining]
+
+
+def test_the_number_of_queries_does_not_grow_with_the_runs(
+    location: StoreLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    count = 0
+    make_engine = database.engine
+
+    def counting(*args: object, **kwargs: object) -> object:
+        made = make_engine(*args, **kwargs)  # type: ignore[arg-type]
+
+        @event.listens_for(made, "before_cursor_execute")
+        def tick(*_: object) -> None:
+            nonlocal count
+            count += 1
+
+        return made
+
+    monkeypatch.setattr(database, "engine", counting)
+    seen = []
+    for _ in range(2):
+        with Writer(location) as writer:
+            finished_run(writer)
+            writer.start_run(new_run())
+        count = 0
+        Reader(location).runs()
+        seen.append(count)
+    assert seen[0] == seen[1]
+
+
+def test_references_count_runs_but_not_pretrainings(location: StoreLocation) -> None:
+    with Writer(location) as writer:
+        first, second = finished_run(writer), finished_run(writer)
+        finished_run(writer, kind="pretraining")
+    reader = Reader(location)
+    assert reader.resolve("@last") == reader.resolve("@-1") == second
+    assert reader.resolve("@-2") == first
+    with pytest.raises(UsageError, match="there is no run '@-3'"):
+        reader.resolve("@-3")
+
+
+@pytest.mark.parametrize("reference", ["@", "@best", "@-0", "@-", "@-1x", "@last ", "@-99999999999999999999"])
+def test_unknown_references_are_told_the_known_forms(location: StoreLocation, reference: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Reader(location).resolve(reference)
+    assert "@last" in caught.value.fix
+
+
+def test_an_id_may_be_cut_to_three_characters(location: StoreLocation) -> None:
+    with Writer(location) as writer:
+        ids = [writer.start_run(new_run()) for _ in range(3)]
+    for old, new in zip(ids, ["abc0000000000000", "abcf000000000000", "fff0000000000000"], strict=True):
+        rename(location, old, new)
+    reader = Reader(location)
+    assert reader.resolve("fff") == reader.resolve("FFF0") == "fff0000000000000"
+    assert reader.resolve("abcf") == reader.resolve("abcf000000000000") == "abcf000000000000"
+    with pytest.raises(UsageError, match="ambiguous") as caught:
+        reader.resolve("abc")
+    assert "abc0000000000000" in caught.value.what
+    assert "abcf000000000000" in caught.value.what
+    for unknown in ("ff", "", "abd", "abc%", "abc_", "xyz", "abcf0000000000000", "' OR 1=1 --"):
+        with pytest.raises(UsageError, match="there is no run"):
+            reader.resolve(unknown)
+    with pytest.raises(UsageError, match="did you mean: fff00000"):
+        reader.resolve("fff00001")
+
+
+def test_find_finished_takes_the_newest_finished_one_of_the_kind(location: StoreLocation) -> None:
+    with Writer(location) as writer:
+        finished_run(writer, fingerprint="1" * 64)
+        newest = finished_run(writer, fingerprint="1" * 64)
+        finished_run(writer, kind="pretraining", fingerprint="1" * 64)
+        finished_run(writer, fingerprint="2" * 64)
+        failed = writer.start_run(new_run(fingerprint="1" * 64))
+        writer.finish_run(failed, "failed", {})
+    found = Reader(location).find_finished("1" * 64, "run")
+    assert found is not None
+    assert found.id == newest
+    assert Reader(location).find_finished("3" * 64, "run") is None
+
+
+def test_a_run_of_another_host_is_believed(location: StoreLocation) -> None:
+    with Writer(location) as writer:
+        run_id = writer.start_run(new_run())
+    raw = sqlite3.connect(location.path)
+    raw.execute("UPDATE runs SET host = 'elsewhere'")
+    raw.commit()
+    raw.close()
+    assert Reader(location).run(run_id).status == "running"
+
+
+def test_an_unknown_id_is_an_error_of_usage(location: StoreLocation) -> None:
+    with pytest.raises(UsageError):
+        Reader(location).run("0" * 16)
