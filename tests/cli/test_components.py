@@ -1,0 +1,138 @@
+"""`ls` and `info`: what is listed, what is described, what an unknown name is told."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from qtlplat.cli import main
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def qtlplat(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Run a command in an empty directory: (exit code, stdout, stderr)."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "no-config"))
+    for name in ("QTLPLAT_REGISTRY", "QTLPLAT_STORE", "QTLPLAT_NEU_DET"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        before = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(SystemExit) as caught:
+            main(arguments)
+        signal.signal(signal.SIGTERM, before)
+        captured = capsys.readouterr()
+        return int(str(caught.value.code)), captured.out, captured.err
+
+    return run
+
+
+def facts(done: tuple[int, str, str]) -> Any:
+    code, out, err = done
+    assert (code, err) == (0, "")
+    return json.loads(out)
+
+
+def test_ls_shows_components_and_presets_of_all_kinds(qtlplat: Run) -> None:
+    rows = {(row["kind"], row["name"]): row for row in facts(qtlplat("ls", "--json"))}
+    assert rows["head", "mlp"]["preset_of"] is None
+    assert rows["head", "dressed5x3"]["preset_of"] == "dressed"
+    assert rows["backbone", "lenet2"]["provider"] == "qtlplat"
+    assert {kind for kind, _ in rows} == {"dataset", "backbone", "head", "evaluator"}
+    assert set(rows["head", "mlp"]) == {"kind", "name", "preset_of", "provider", "version", "summary"}
+
+
+def test_ls_of_one_kind_sorted_and_cut(qtlplat: Run) -> None:
+    rows = facts(qtlplat("ls", "heads", "--json", "--sort", "-name", "-n", "2"))
+    assert [row["name"] for row in rows] == ["mlp", "linear"]
+
+
+def test_ls_into_a_pipe_is_tab_separated(qtlplat: Run) -> None:
+    _, out, _ = qtlplat("ls", "evaluators")
+    lines = [line.split("\t") for line in out.splitlines()]
+    assert lines[0] == ["kind", "name", "preset of", "provider", "version", "summary"]
+    assert ["evaluator", "kfold6", "kfold"] in [line[:3] for line in lines]
+
+
+def test_a_preset_of_your_own_is_listed_and_described(qtlplat: Run, tmp_path: Path) -> None:
+    (tmp_path / ".qtlplat").mkdir()
+    path = tmp_path / ".qtlplat" / "registry.toml"
+    path.write_text('[heads.mine]\ncomponent = "mlp"\noptions = { hidden = [7] }\nsummary = "my own"\n')
+    rows = {row["name"]: row for row in facts(qtlplat("ls", "heads", "--json"))}
+    assert rows["mine"]["summary"] == "my own"
+    described = facts(qtlplat("info", "mine", "--json"))
+    assert described["preset"] == {"name": "mine", "file": str(path)}
+    assert next(o for o in described["options"] if o["name"] == "hidden")["value"] == [7]
+
+
+def test_a_preset_that_cannot_be_used_is_still_listed(qtlplat: Run, tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('[heads.gone]\ncomponent = "vanished"\n')
+    rows = {row["name"]: row for row in facts(qtlplat("ls", "heads", "--json", "--registry", str(path)))}
+    assert rows["gone"]["provider"] is None
+    code, out, err = qtlplat("info", "gone", "--registry", str(path))
+    assert (code, out) == (3, "")
+    assert str(path) in err
+
+
+def test_info_describes_options_and_provider(qtlplat: Run) -> None:
+    described = facts(qtlplat("info", "kfold6[folds=4]", "--json"))
+    assert (described["kind"], described["component"], described["module"]) == ("evaluator", "kfold", "qtlplat_kfold")
+    assert len(described["digest"]) == 64
+    assert described["circuit"] is None
+    folds = described["options"][0]
+    assert (folds["name"], folds["type"], folds["default"], folds["value"]) == ("folds", "integer", 6, 4)
+    assert folds["bounds"] == "≥ 2, ≤ 1000"
+    assert folds["description"]
+
+
+def test_info_for_people_names_the_same(qtlplat: Run) -> None:
+    code, out, _ = qtlplat("info", "mlp")
+    assert code == 0
+    assert "head mlp: dense hidden layers" in out
+    assert "module qtlplat_linear" in out
+    assert "widths of the hidden layers" in out
+
+
+def test_info_of_a_quantum_head_draws_and_counts_its_circuit(qtlplat: Run) -> None:
+    code, out, err = qtlplat("info", "dressed[qubits=3,layers=2]")
+    assert (code, err) == (0, "")
+    assert "circuit: 3 qubits" in out
+    assert "CNOT=6" in out
+    assert "weights=18" in out
+    assert sum(line.startswith(("0: ", "1: ", "2: ")) for line in out.splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (("info", "dresed5x3"), 2, "did you mean: dressed5x3"),
+        (("info", "dressed[layers=0]"), 3, "head.layers: 0"),
+        (("info", "dressed[layer=1]"), 3, "did you mean layers?"),
+        (("info", "mlp", "--kind", "backbone"), 2, "unknown backbone 'mlp'"),
+        (("info", "nobody:mlp"), 2, "nobody:mlp"),
+        (("ls", "heads", "--sort", "nme"), 2, "did you mean: name"),
+        (("ls", "--registry", "nowhere.toml"), 3, "nowhere.toml"),
+    ],
+)
+def test_what_is_wrong_is_told_on_stderr_only(qtlplat: Run, arguments: tuple[str, ...], code: int, words: str) -> None:
+    got, out, err = qtlplat(*arguments)
+    assert (got, out) == (code, "")
+    assert words in err
+    assert len(err.splitlines()) <= 12
+
+
+def test_a_name_of_two_kinds_asks_which(qtlplat: Run, tmp_path: Path) -> None:
+    path = tmp_path / "r.toml"
+    path.write_text('[heads.twin]\ncomponent = "mlp"\n[evaluators.twin]\ncomponent = "kfold"\n')
+    code, _, err = qtlplat("info", "twin", "--registry", str(path))
+    assert code == 2
+    assert "--kind head or --kind evaluator" in err
+    assert facts(qtlplat("info", "twin", "--kind", "head", "--json", "--registry", str(path)))["component"] == "mlp"

@@ -1,0 +1,88 @@
+"""Cross-validation: partitions, strata, groups, seeds, and refusals with numbers."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from qtlplat import ConfigError
+from qtlplat.contracts import check_cells
+from qtlplat_kfold import KFoldOptions, make_cells
+
+
+def labels_of(*counts: int) -> npt.NDArray[np.int64]:
+    return np.repeat(np.arange(len(counts)), counts).astype(np.int64)
+
+
+def names(n: int, size: int = 1) -> list[str]:
+    return [f"g{i // size}" for i in range(n)]
+
+
+@settings(deadline=None, max_examples=25)
+@given(
+    counts=st.lists(st.integers(12, 40), min_size=2, max_size=4),
+    folds=st.integers(2, 12),
+    seed=st.integers(0, 2**63 - 1),
+    shuffle=st.booleans(),
+)
+def test_every_sample_is_tested_once_and_classes_keep_their_shares(
+    counts: list[int], folds: int, seed: int, shuffle: bool
+) -> None:
+    labels = labels_of(*counts)
+    n = len(labels)
+    cells = make_cells(KFoldOptions(folds=folds, shuffle=shuffle), labels, names(n), [seed])
+    check_cells(cells, n, "kfold")
+    assert [cell.fold for cell in cells] == list(range(folds))
+    assert sorted(np.concatenate([cell.test for cell in cells])) == list(range(n))
+    for cell in cells:
+        assert len(cell.train) + len(cell.test) == n
+        for label, count in enumerate(counts):
+            # stratified: within one sample of the class's share
+            assert abs(int((labels[cell.test] == label).sum()) - count / folds) < 1
+
+
+def test_groups_never_stand_on_both_sides() -> None:
+    labels = np.tile([0, 1, 1], 40).astype(np.int64)
+    groups = names(120, size=4)
+    for cell in make_cells(KFoldOptions(folds=5, grouped=True), labels, groups, [0, 1]):
+        assert not {groups[i] for i in cell.train} & {groups[i] for i in cell.test}
+
+
+def test_ungrouped_folds_do_split_groups() -> None:
+    labels = np.tile([0, 1], 60).astype(np.int64)
+    groups = names(120, size=4)
+    (cell, *_) = make_cells(KFoldOptions(folds=5), labels, groups, [0])
+    assert {groups[i] for i in cell.train} & {groups[i] for i in cell.test}
+
+
+def test_seeds_decide_the_folds_and_are_carried_by_the_cells() -> None:
+    labels = labels_of(30, 30)
+    cells = make_cells(KFoldOptions(folds=3), labels, names(60), [7, 8, 7 + 2**40])
+    assert [(c.seed, c.fold) for c in cells] == [(s, f) for s in (7, 8, 7 + 2**40) for f in range(3)]
+    tests = [cells[i].test.tolist() for i in (0, 3, 6)]
+    assert tests[0] != tests[1] != tests[2] != tests[0]
+    again = make_cells(KFoldOptions(folds=3), labels, names(60), [7])
+    assert [c.test.tolist() for c in again] == [c.test.tolist() for c in cells[:3]]
+
+
+def test_without_shuffling_the_seed_does_not_matter() -> None:
+    one, other = (make_cells(KFoldOptions(folds=2, shuffle=False), labels_of(8, 8), names(16), [s]) for s in (0, 1))
+    assert [c.test.tolist() for c in one] == [c.test.tolist() for c in other]
+
+
+def test_too_few_samples_are_refused_with_numbers() -> None:
+    with pytest.raises(ConfigError, match="6 folds need at least 6 samples of every class") as caught:
+        make_cells(KFoldOptions(), labels_of(20, 5, 4), names(29), [0])
+    assert "label 1: 5 samples" in caught.value.what
+    assert "label 2: 4 samples" in caught.value.what
+    assert "label 0" not in caught.value.what
+
+
+def test_too_few_groups_are_refused_with_numbers() -> None:
+    labels = np.tile([0, 1], 30).astype(np.int64)
+    with pytest.raises(ConfigError, match="6 folds need at least 6 groups of every class") as caught:
+        make_cells(KFoldOptions(grouped=True), labels, names(60, size=20), [0])
+    assert "label 0: 3 groups" in caught.value.what
