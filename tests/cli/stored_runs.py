@@ -6,7 +6,9 @@ import contextlib
 import io
 import math
 import signal
+import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from qtlplat.cli import main
@@ -49,8 +51,23 @@ def component(role: str, name: str) -> ComponentRow:
     return ComponentRow(role, name, "dressed", "qtlplat", "0.1", "d" * 64, {"qubits": 5, "note": name})
 
 
-def store_runs(path: Path, name: str = "mine", error: str = "") -> tuple[str, str, str]:
+def store_runs(path: Path, name: str = "mine", error: str = "loss is NaN") -> tuple[str, str, str]:
     """A pretraining, a finished run (one of its losses is NaN) and a failed one; returns their ids in that order."""
+    content, ids = _stored(name, error)
+    path.write_bytes(content)
+    return ids
+
+
+@cache
+def _stored(name: str, error: str) -> tuple[bytes, tuple[str, str, str]]:
+    """A store's file and its ids: made once, for making one takes longer than most tests do."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "s.db"
+        ids = _write(path, name, error)
+        return path.read_bytes(), ids
+
+
+def _write(path: Path, name: str, error: str) -> tuple[str, str, str]:
     roles = ("dataset", "backbone", "head", "evaluator")
     with Writer(find_store(str(path))) as writer:
 
@@ -75,7 +92,7 @@ def store_runs(path: Path, name: str = "mine", error: str = "") -> tuple[str, st
         writer.add_artifact(run, ArtifactRow("weights", "w.safetensors", "c" * 64, 12))
         writer.finish_run(run, "finished", {"total": 3.0, "heads": 2.0})
         failed = start("run", roles)
-        writer.finish_run(failed, "failed", {}, error=error or "loss is NaN")
+        writer.finish_run(failed, "failed", {}, error=error)
     return pretraining, run, failed
 
 
