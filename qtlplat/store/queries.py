@@ -41,6 +41,7 @@ class Reader:
 
     def __init__(self, location: StoreLocation) -> None:
         self.location = location
+        self._engine = database.engine(location, write=False)  # keeps compiled queries, not connections
 
     def runs(self, limit: int | None = None, kind: RunKind | None = None) -> list[RunRecord]:
         """All runs, newest first; at most `limit`, and only of one `kind` where that is given."""
@@ -201,7 +202,7 @@ class Reader:
                 return self._read_once(read)
 
     def _read_once(self, read: Callable[[Connection], T]) -> T | None:
-        with database.engine(self.location, write=False).begin() as connection:
+        with self._engine.begin() as connection:
             found = database.revision(connection, self.location)
             if found is None:
                 return None
