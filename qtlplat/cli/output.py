@@ -101,7 +101,10 @@ def emit(
         key = listing.sort.removeprefix("-")
         if key not in known:
             raise UsageError(unknown_name("column", key, known), where="--sort")
-        order.sort(key=lambda i: _sort_key(rows[i].get(key)), reverse=listing.sort.startswith("-"))
+        missing = [i for i in order if _is_missing(rows[i].get(key))]  # last, whichever way the rest is sorted
+        present = [i for i in order if i not in set(missing)]
+        present.sort(key=lambda i: _sort_key(rows[i].get(key)), reverse=listing.sort.startswith("-"))
+        order = present + missing
     order = order[: listing.limit]
     picked = [rows[i] for i in order]
     if listing.fmt == "json":
@@ -131,9 +134,11 @@ def _chosen(columns: Sequence[Column], cols: str | None) -> list[Column]:
     return [by_key[name] for name in names]
 
 
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
 def _sort_key(value: Any) -> tuple[int, Any]:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return (2, 0)
     return (0, value) if isinstance(value, int | float) else (1, str(value))
 
 

@@ -18,7 +18,7 @@ from torch import Tensor
 from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.contracts import Cell, ImageSet
-from qtlplat.errors import QtlplatError, StoreError
+from qtlplat.errors import QtlplatError, StoreError, TrainingError
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
@@ -70,7 +70,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 def _recorded(writer: Writer, run: str, seconds: dict[str, float]) -> Iterator[None]:
     """Finish the run's row whatever happens inside: finished, failed (an error) or interrupted (a signal)."""
     try:
-        with _timed(seconds, "total"):
+        with _timed(seconds, "total"), _torch_errors():
             yield
     except Exception as error:
         text = error.what if isinstance(error, QtlplatError) else f"{type(error).__name__}: {error}"
@@ -80,6 +80,18 @@ def _recorded(writer: Writer, run: str, seconds: dict[str, float]) -> Iterator[N
         writer.finish_run(run, "interrupted", seconds)
         raise
     writer.finish_run(run, "finished", seconds)
+
+
+@contextmanager
+def _torch_errors() -> Iterator[None]:
+    """What torch raises while training (out of memory, overflow) as a TrainingError."""
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        text = (str(error).strip() or "no message").splitlines()[0]
+        raise TrainingError(
+            f"training failed: {type(error).__name__}: {text}", fix="run again with --debug to see where"
+        ) from error
 
 
 def _check_disk(prepared: Prepared, location: StoreLocation) -> None:

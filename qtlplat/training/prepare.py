@@ -116,4 +116,3 @@ def prepare(resolved: Resolved) -> Prepared:
         replaced=replaced,
         parameters=parameter_ledger(model, replaced, parts),
     )
-

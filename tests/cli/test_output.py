@@ -117,6 +117,14 @@ def test_nothing_to_show_is_said_on_stderr(capsys: pytest.CaptureFixture[str]) -
     assert capsys.readouterr().out == "name,f1,what\n"
 
 
+@pytest.mark.parametrize(("sort", "order"), [("f1", [1, 2, None, None]), ("-f1", [2, 1, None, None])])
+def test_missing_values_come_last_whichever_way_rows_are_sorted(
+    capsys: pytest.CaptureFixture[str], sort: str, order: list[float | None]
+) -> None:
+    rows = [{"f1": None}, {"f1": 2.0}, {"f1": float("nan")}, {"f1": 1.0}]
+    assert [row["f1"] for row in json.loads(printed(capsys, rows, Listing(fmt="json", sort=sort)))] == order
+
+
 @pytest.mark.parametrize(("sort", "names"), [("name", "abcd"), ("-name", "dcba"), ("f1", "db")])
 def test_sorting_by_a_column(capsys: pytest.CaptureFixture[str], sort: str, names: str) -> None:
     rows = json.loads(printed(capsys, ROWS, Listing(fmt="json", sort=sort)))

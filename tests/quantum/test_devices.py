@@ -6,12 +6,12 @@ import numpy as np
 import pennylane as qml
 import pytest
 import torch
-from qtlplat_dressed import DressedOptions, circuit
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, PluginError
 from qtlplat.quantum.devices import circuit_layer
 from qtlplat.quantum.inspect import describe
+from qtlplat_dressed import DressedOptions, circuit
 
 
 def matrix_simulation(options: DressedOptions, inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:
@@ -84,7 +84,7 @@ def test_probabilities_and_fixed_outputs_keep_the_batch():
 
 
 def test_an_unknown_device_is_a_config_error():
-    with pytest.raises(ConfigError, match="no device 'default.nothing'"):
+    with pytest.raises(ConfigError, match="no device"):
         circuit_layer(circuit(DressedOptions()), "default.nothing")
 
 

@@ -95,3 +95,14 @@ def test_naming_a_broken_plugin_exits_4_with_its_reason(qtlplat: Cli, broken_pat
     assert (done.returncode, done.stdout) == (4, "")
     assert "a_module_that_nobody_has" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_run_uses_a_strangers_dataset_backbone_head_and_evaluator(qtlplat: Cli, stranger_path: Path) -> None:
+    parts = ("--dataset", "acme-squares", "--backbone", "acme-net", "--head", "acme-ry", "--evaluator", "acme-half")
+    arguments = ("run", *parts, "--epochs", "2", "--pretrain-epochs", "2", "--store", "store.db", "--json")
+    result = qtlplat(*arguments, path=stranger_path)
+    assert result.returncode == 0, result.stderr
+    run = json.loads(result.stdout)
+    assert run["status"] == "finished"
+    assert {run[kind]["provider"] for kind in ("dataset", "backbone", "head", "evaluator")} == {"acme-surface"}
+    assert 0 <= run["metrics"]["f1"]["mean"] <= 1

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 import torch
-from qtlplat_dressed import DressedOptions, qtlplat_heads
 from torch import nn
 
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
 from qtlplat.training.fit import fit_heads, why_not_stackable
 from qtlplat.training.model import HeadFactory
+from qtlplat_dressed import DressedOptions, qtlplat_heads
 
 N, F = 60, 6
 
