@@ -1,4 +1,4 @@
-"""Writes the generated pages of docs/reference from the code: commands, components, hooks, exit codes.
+"""Writes the generated pages of docs/reference from the code: commands, components, hooks.
 
 ``python docs/generate.py`` writes them; ``--check`` writes nothing and exits with 1, naming the pages that differ. What
 it prints depends on the code and the shipped registry only, never on the machine, the terminal or other plugins.
@@ -32,17 +32,6 @@ OURS = "qtlplat"  # the distribution whose components are described
 SPECS = (contracts.DatasetSpec, contracts.BackboneSpec, contracts.HeadSpec, contracts.EvaluatorSpec)
 PASSED = (contracts.ImageSet, contracts.Cell, contracts.Backbone, contracts.Circuit, errors.Problem)
 OPTIONS = (contracts.Options, contracts.NoOptions)
-ERRORS = (
-    errors.QtlplatError,
-    errors.UsageError,
-    errors.ConfigError,
-    errors.DataError,
-    errors.PluginError,
-    errors.StoreError,
-    errors.TrainingError,
-    errors.BusyError,
-    errors.UntrustedError,
-)
 
 
 def pages() -> dict[str, str]:
@@ -51,7 +40,6 @@ def pages() -> dict[str, str]:
         "cli.md": _cli(),
         "components.md": _components(),
         "hooks.md": _hooks(),
-        "exit-codes.md": _exit_codes(),
     }
 
 
@@ -319,40 +307,6 @@ def _base(cls: type[Any]) -> str:
 
 def _doc(thing: Any) -> str:
     return inspect.getdoc(thing) or ""
-
-
-# --- exit codes
-
-
-def _exit_codes() -> str:
-    by_code: dict[int, list[type[errors.QtlplatError]]] = {}
-    for error in ERRORS:
-        by_code.setdefault(error.exit_code, []).append(error)
-    meanings = {
-        1: "A bug in qtlplat. `--debug` shows the traceback to report.",
-        9: "A claim of a publication was contradicted. Reserved: no command of this version ends with it.",
-        130: "Interrupted from the keyboard (SIGINT).",
-        143: "Terminated (SIGTERM).",
-    }
-    rows = [["0", "", "Done. A reader of the output that leaves early, as `head` does, is no error."]]
-    for code in sorted({*by_code, *meanings}):
-        classes = by_code.get(code, [])
-        text = meanings.get(code) or " ".join(_doc(c).split("\n\n", maxsplit=1)[0] for c in classes)
-        rows.append([str(code), ", ".join(f"`{c.__name__}`" for c in classes), text])
-    parts = [
-        _table(["code", "error", "meaning"], rows),
-        "## Further rules\n\n"
-        "- An unknown command, flag, component, preset, protocol or run ends with 2, an option's wrong value with 3, a"
-        " broken or ambiguous plugin that was named with 4 ([decision 7]"
-        "(../explanation/decisions/0007-exit-codes-for-names-and-options.md)).\n"
-        "- `qtlplat data check` ends with 3 where it lists problems, `qtlplat plugins doctor` with 4 where a plugin is"
-        " broken. Their tables are on stdout all the same.\n"
-        f"- A message has at most {errors.MAX_LINES} lines on stderr: what is wrong, where, and how to mend it. stdout"
-        " stays empty. A traceback is printed with `--debug` only.\n"
-        "- A run that fails or is interrupted stays in the store with its status and everything committed before.",
-    ]
-    opening = "The exit code of every command. The codes are frozen: scripts may rely on them."
-    return _page("Exit codes", opening, parts)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -8,7 +8,8 @@ cannot be vectorised trains cell by cell. No storage here: every epoch is handed
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,13 +77,24 @@ def fit_heads(
         steps = -(-len(cell.train) // batch_size)
         groups.setdefault(steps if stack else -1 - position, []).append(position)
     fitted: list[FittedCell] = []
-    with isolated_rng():
+    with isolated_rng(), _one_thread():
         for positions in groups.values():
             trainer = _Stack(make_head, features, labels, [(p, cells[p]) for p in positions], learning_rate, batch_size)
             for epoch in range(1, epochs + 1):
                 on_epoch(trainer.epoch(epoch))
             fitted += trainer.result()
     return sorted(fitted, key=lambda f: f.position)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """The operations on a circuit's state are so small that waiting for a second thread costs more than it saves."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def why_not_stackable(make_head: Callable[[], nn.Module], n_in: int) -> str:
