@@ -20,13 +20,13 @@ from qtlplat.errors import QtlplatError, shown
 # name -> (module below qtlplat.cli, one line of help); the command object has the command's name
 COMMANDS = {
     "run": ("run", "Train a head on a frozen backbone and store the result."),
-    "runs": ("runs", "List the stored runs."),
+    "runs": ("runs", "List the stored runs, newest first."),
     "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
-    "ls": ("components", "List the datasets, backbones, heads and evaluators at hand."),
-    "info": ("components", "Describe a component: options, provider, a head's circuit."),
+    "ls": ("components", "List datasets, backbones, heads and evaluators: components and presets."),
+    "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),
     "data": ("data", "Look at a dataset: info, check, preview."),
     "plugins": ("plugins", "List plugins, or find out what is wrong with them."),
-    "store": ("store", "Find the experiment store."),
+    "store": ("store", "Find the experiment store, or upgrade an older one."),
 }
 
 

@@ -72,7 +72,7 @@ add_common_options(ls_command)
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
 def info_command(settings: Settings, name: str, kind: Kind | None, as_json: bool) -> None:
-    """Describe a component or preset: options, provider; for a quantum head also its circuit.
+    """Describe a component or preset: options, provider, a head's circuit.
 
     NAME may carry options, as in 'dressed[qubits=4]'.
     """

@@ -123,7 +123,10 @@ def row(run: dict[str, Any]) -> dict[str, Any]:
 @listing_options
 @pass_settings
 def runs_command(settings: Settings, kind: RunKind | None, listing: Listing) -> None:
-    """List the stored runs, newest first; f1 and accuracy are means over the finished cells ± their sample sd."""
+    """List the stored runs, newest first.
+
+    f1 and accuracy are means over the finished cells, ± their sample standard deviation.
+    """
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
     from qtlplat.store.summary import short_form

@@ -196,7 +196,10 @@ _SECTION = {"cells": cells, "curve": curve, "params": params, "plan": plan, "env
 @click.option("--json", "as_json", is_flag=True, help="Everything, as strict JSON with stable keys.")
 @pass_settings
 def show_command(settings: Settings, reference: str, sections: tuple[str, ...], as_json: bool) -> None:
-    """Show one run. RUN is the beginning of its id, @last, or @-2 for the one before the last."""
+    """Show one run: cells, curves, parameters, plan, environment.
+
+    RUN is the beginning of its id, @last, or @-2 for the one before the last.
+    """
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
 

@@ -1,0 +1,62 @@
+"""Every command and every option explains itself."""
+
+from collections.abc import Iterator
+
+import click
+import pytest
+
+from qtlplat.cli import COMMANDS, _run, cli
+
+ROOT = click.Context(cli, info_name="qtlplat")
+
+
+def commands() -> Iterator[tuple[str, click.Command]]:
+    for name in COMMANDS:
+        command = cli.get_command(ROOT, name)
+        assert command is not None
+        yield name, command
+        if isinstance(command, click.Group):
+            for member in command.commands.values():
+                yield f"{name} {member.name}", member
+
+
+ALL = dict(commands())
+
+
+def first_line(command: click.Command) -> str:
+    """The first paragraph of the help, on one line."""
+    return " ".join((command.help or "").strip().split("\n\n")[0].split())
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_every_command_says_what_it_does_in_one_sentence(path: str) -> None:
+    line = first_line(ALL[path])
+    assert line.endswith(".")
+    assert line[0].isupper()
+    assert len(line) <= 110
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_every_option_is_explained(path: str) -> None:
+    ctx = click.Context(ALL[path], parent=ROOT)
+    options = [p for p in ALL[path].get_params(ctx) if isinstance(p, click.Option)]
+    assert [o.opts[0] for o in options if not (o.help or "").endswith(".")] == []
+
+
+@pytest.mark.parametrize("path", ALL)
+def test_every_command_takes_the_common_options(path: str) -> None:
+    names = {name for p in ALL[path].params for name in p.opts}
+    assert names >= {"--store", "--registry", "-q", "-v", "--debug"}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_front_page_and_the_commands_help_say_the_same(name: str) -> None:
+    assert COMMANDS[name][1] == first_line(ALL[name])
+
+
+@pytest.mark.parametrize("path", ["", *ALL])
+def test_help_is_printed_on_stdout(path: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _run([*path.split(), "--help"]) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith(f"Usage: qtlplat {path}".rstrip())
+    assert err == ""

@@ -1,0 +1,65 @@
+"""Commands that only look things up import neither torch nor PennyLane."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+COMMANDS = [
+    ["--help"],
+    ["runs"],
+    ["show", "--help"],
+    ["run", "--help"],
+    ["ls"],
+    ["info", "linear"],
+    ["plugins", "list"],
+    ["plugins", "doctor"],
+    ["store", "path"],
+]
+HEAVY = ("torch", "pennylane", "sklearn", "scipy", "matplotlib")
+
+# Runs the commands one after the other; prints, as JSON, each one's exit code and the heavy modules there are after it.
+PROGRAM = """
+import contextlib, io, json, sys
+from pathlib import Path
+from qtlplat.cli import _run
+from qtlplat.store.location import find_store
+from qtlplat.store.writer import Writer
+
+store, commands, heavy = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+Writer(find_store(store)).close()
+seen = []
+for command in commands:
+    with contextlib.redirect_stdout(io.StringIO()):
+        code = _run(command)
+    seen.append([command, code, [name for name in heavy if name in sys.modules]])
+print(json.dumps(seen))
+"""
+
+
+def seen(tmp_path: Path, commands: list[list[str]], heavy: tuple[str, ...]) -> list[list[object]]:
+    store = str(tmp_path / "store.db")
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, store, json.dumps(commands), json.dumps(heavy)],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "QTLPLAT_STORE": store},
+        cwd=tmp_path,
+    )
+    found: list[list[object]] = json.loads(done.stdout)
+    return found
+
+
+def test_looking_things_up_imports_nothing_heavy(tmp_path: Path) -> None:
+    assert seen(tmp_path, COMMANDS, HEAVY) == [[command, 0, []] for command in COMMANDS]
+
+
+def test_help_imports_no_database_and_no_numbers(tmp_path: Path) -> None:
+    names = ("sqlalchemy", "numpy", "pluggy")
+    code = (
+        f"import sys; from qtlplat.cli import _run; _run(['--help']); print([n for n in {names} if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1] == "[]"
