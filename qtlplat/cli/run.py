@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -9,8 +10,10 @@ import click
 
 from qtlplat.cli.output import Column, clean, emit, note, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.contracts import HeadSpec
 
 if TYPE_CHECKING:
+    from qtlplat.catalog.catalog import Catalog
     from qtlplat.catalog.resolve import Resolved
 
 
@@ -40,7 +43,7 @@ def run_command(settings: Settings, /, dry_run: bool, needed: bool, as_json: boo
     from qtlplat.store.location import find_store
 
     location = find_store(settings.store)
-    resolved = _resolve(settings, request)
+    resolved, catalog = _resolve(settings, request)
     # Everything below needs torch and PennyLane, whose import takes seconds: the user has been told by now.
     from qtlplat.cli.progress import make_progress
     from qtlplat.training.prepare import prepare
@@ -66,13 +69,13 @@ def run_command(settings: Settings, /, dry_run: bool, needed: bool, as_json: boo
     else:
         from qtlplat.cli.show import read_run
 
-        _print_result(read_run(reader, run))
+        _print_result(read_run(reader, run), catalog)
 
 
 add_common_options(run_command)
 
 
-def _resolve(settings: Settings, request: Mapping[str, Any]) -> Resolved:
+def _resolve(settings: Settings, request: Mapping[str, Any]) -> tuple[Resolved, Catalog]:
     from qtlplat.catalog.resolve import Request, resolve
     from qtlplat.cli.components import open_components
 
@@ -83,7 +86,7 @@ def _resolve(settings: Settings, request: Mapping[str, Any]) -> Resolved:
         for line in resolved.notes:
             note(line)
         note(f"{plan.backbone.name} + {plan.head.name} on {plan.dataset.name}, {plan.evaluator.name}, seed {plan.seed}")
-    return resolved
+    return resolved, catalog
 
 
 def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
@@ -103,7 +106,7 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
     params(facts)
 
 
-def _print_result(run: Mapping[str, Any]) -> None:
+def _print_result(run: Mapping[str, Any], catalog: Catalog) -> None:
     """Folds with mean ± sd, the ledger, the id and what to do next; everything as read back from the store."""
     from qtlplat.cli.show import cells, params
 
@@ -121,22 +124,15 @@ def _print_result(run: Mapping[str, Any]) -> None:
     short = run["run"][:8]
     click.echo("next:")
     click.echo(f"  qtlplat show {short}")
-    click.echo(f"  {_comparison(run)}")
+    click.echo(f"  {_comparison(run, catalog)}")
 
 
-def _comparison(run: Mapping[str, Any]) -> str:
-    """The command that trains another head on the same features: a classical one beside a quantum one."""
-    from qtlplat.analysis.ledger import HEAD_PARTS
-
-    quantum = run["parameters"]["head"][HEAD_PARTS[1]] > 0
-    other = "linear" if quantum else "dressed5x3"
-    words = ["qtlplat run", f"--backbone {_quoted(run['backbone']['name'])}", f"--head {other}"]
-    if run["dataset"]["name"] != "steel-synth":
-        words.insert(1, f"--dataset {_quoted(run['dataset']['name'])}")
-    return " ".join(words)
-
-
-def _quoted(word: str) -> str:
-    import shlex
-
-    return shlex.quote(word)
+def _comparison(run: Mapping[str, Any], catalog: Catalog) -> str:
+    """The command that trains a head of the other sort on the same features: a classical one beside a quantum one."""
+    quantum = run["parameters"]["head"]["vqc"] > 0
+    heads = [c.spec for c in catalog.components("head") if isinstance(c.spec, HeadSpec)]
+    others = [spec.name for spec in heads if (spec.circuit is None) == quantum]
+    words = ["qtlplat", "run"]
+    for role in ("dataset", "backbone"):
+        words += [f"--{role}", shlex.quote(run[role]["name"])]
+    return " ".join([*words, "--head", (others or [run["head"]["name"]])[0]])

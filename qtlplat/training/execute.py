@@ -45,7 +45,7 @@ def execute(prepared: Prepared, location: StoreLocation, progress: Progress) -> 
     with Writer(location) as writer:
         _check_disk(prepared, location)
         run = writer.start_run(_new_run(prepared, "run"))
-        with _recorded(writer, run, seconds):
+        with _recorded(writer, run, seconds, progress):
             with _timed(seconds, "pretrain"):
                 model, weights, pretraining = _backbone(prepared, writer, location, progress)
             writer.link(run, "pretraining", pretraining)
@@ -67,7 +67,7 @@ def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
 
 
 @contextmanager
-def _recorded(writer: Writer, run: str, seconds: dict[str, float]) -> Iterator[None]:
+def _recorded(writer: Writer, run: str, seconds: dict[str, float], progress: Progress) -> Iterator[None]:
     """Finish the run's row whatever happens inside: finished, failed (an error) or interrupted (a signal)."""
     try:
         with _timed(seconds, "total"), _torch_errors():
@@ -75,9 +75,11 @@ def _recorded(writer: Writer, run: str, seconds: dict[str, float]) -> Iterator[N
     except Exception as error:
         text = error.what if isinstance(error, QtlplatError) else f"{type(error).__name__}: {error}"
         writer.finish_run(run, "failed", seconds, error=text)
+        progress.note(f"run {run} is stored as failed, with its epochs so far")
         raise
     except BaseException:
         writer.finish_run(run, "interrupted", seconds)
+        progress.note(f"run {run} is stored as interrupted, with its epochs so far")
         raise
     writer.finish_run(run, "finished", seconds)
 
@@ -163,7 +165,7 @@ def _pretraining(
     cells = pretraining_cells(split, options, plan.seed)
     run = writer.start_run(_new_run(prepared, "pretraining"))
     seconds: dict[str, float] = {}
-    with _recorded(writer, run, seconds):
+    with _recorded(writer, run, seconds, progress):
         writer.add_cells(run, _new_cells(cells, images))
 
         def keep(one: Initialisation) -> None:
