@@ -1,0 +1,74 @@
+"""The rooms are where the architecture says, no larger than one reader can hold, and know only whom they may."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from importlib.metadata import distribution
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+PLUGINS = {path.name for path in (ROOT / "plugins").iterdir() if path.is_dir() and any(path.glob("*.py"))}
+MODULES = sorted([*(ROOT / "qtlplat").rglob("*.py"), *(ROOT / "plugins").rglob("*.py"), ROOT / "docs" / "generate.py"])
+MOST_LINES = 350
+
+
+def test_every_plugin_directory_is_an_installed_entry_point() -> None:
+    points = [p for p in distribution("qtlplat").entry_points if p.group == "qtlplat"]
+    assert {p.value for p in points} == PLUGINS
+    assert {p.name: p.value for p in points} == PROJECT["project"]["entry-points"]["qtlplat"]
+
+
+def test_every_plugin_directory_is_part_of_the_wheel_and_of_every_check() -> None:
+    wheel = set(PROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"])
+    assert wheel == {"qtlplat"} | {f"plugins/{name}" for name in PLUGINS}
+    packages = {"qtlplat", *PLUGINS}
+    assert set(PROJECT["tool"]["mypy"]["packages"]) == packages
+    assert set(PROJECT["tool"]["coverage"]["run"]["source_pkgs"]) == packages
+    assert set(PROJECT["tool"]["importlinter"]["root_packages"]) == packages
+
+
+def test_the_directory_of_plugins_is_no_package() -> None:
+    assert not (ROOT / "plugins" / "__init__.py").exists()
+
+
+def test_no_module_is_too_long_to_be_read_at_once() -> None:
+    lines = {str(path.relative_to(ROOT)): len(path.read_text(encoding="utf-8").splitlines()) for path in MODULES}
+    assert {name: n for name, n in lines.items() if n > MOST_LINES} == {}
+
+
+def test_every_module_says_its_job_in_its_first_line() -> None:
+    silent = [
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if not path.read_text(encoding="utf-8").startswith('"""') and path.stat().st_size
+    ]
+    assert silent == []
+
+
+def test_no_module_is_called_utils() -> None:
+    vague = {"utils", "util", "helpers", "misc", "common"}
+    assert [str(path) for path in MODULES if path.stem in vague] == []
+
+
+def test_the_architecture_names_every_module() -> None:
+    page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    unnamed = [
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if path.name != "__init__.py" and f"`{path.name}`" not in page and f"`{path.stem}`" not in page
+    ]
+    assert unnamed == []
+    assert [name for name in sorted(PLUGINS) if name not in page] == []
+
+
+def test_the_rooms_know_only_whom_they_may() -> None:
+    beside = Path(sys.executable).with_name("lint-imports")
+    command = str(beside) if beside.is_file() else shutil.which("lint-imports")
+    if command is None:
+        pytest.skip("import-linter is not installed: pip install -e '.[dev]'")
+    done = subprocess.run([command, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
