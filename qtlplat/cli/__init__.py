@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NoReturn
@@ -104,10 +105,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         error.show()
         code = error.exit_code
     except QtlplatError as error:
+        if settings.debug:
+            traceback.print_exc()
         _say(error.lines())
         code = error.exit_code
-        if settings.debug:
-            raise
     except (click.Abort, KeyboardInterrupt):
         _say(["interrupted"])
         code = 130
@@ -117,9 +118,9 @@ def _run(arguments: Sequence[str] | None) -> int:
     except BrokenPipeError:  # the reader of our output left, as `head` does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
-    except Exception as error:  # the edge: a bug of ours must not look like a user's mistake
+    except Exception as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
         if settings.debug:
-            raise
+            traceback.print_exc()
         _say(
             [
                 f"error: a bug in qtlplat: {type(error).__name__}: {shown(str(error))}",

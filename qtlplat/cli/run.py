@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.output import Column, clean, emit, note, write_json
+from qtlplat.cli.output import Column, clean, emit, note, text, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
-from qtlplat.contracts import HeadSpec
+from qtlplat.contracts import KINDS, HeadSpec
 
 if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
@@ -40,26 +41,27 @@ def run_command(settings: Settings, /, dry_run: bool, needed: bool, as_json: boo
     The backbone is pretrained once (a run of its own, found again by content), its features are computed once, and
     one head per cell is trained on them. What is left out comes from the registry's defaults.
     """
+    from qtlplat.cli.progress import make_progress
     from qtlplat.store.location import find_store
+    from qtlplat.store.queries import Reader
+    from qtlplat.store.summary import short_form
 
     location = find_store(settings.store)
     resolved, catalog = _resolve(settings, request)
-    # Everything below needs torch and PennyLane, whose import takes seconds: the user has been told by now.
-    from qtlplat.cli.progress import make_progress
-    from qtlplat.training.prepare import prepare
-
+    reader = Reader(location)
+    if not dry_run:
+        reader.runs(limit=1)  # a store that cannot be used is refused before any work
     progress = make_progress(settings.verbosity)
-    with progress.stage("reading data, building the model", 1) as stage:
+    with progress.stage("loading torch and PennyLane, reading data", 2) as stage:
+        from qtlplat.training.execute import execute
+        from qtlplat.training.prepare import prepare
+
+        stage.advance()
         prepared = prepare(resolved)
         stage.advance()
     if dry_run:
         _print_dry_run(prepared.dry_run(), as_json)
         return
-    from qtlplat.store.queries import Reader
-    from qtlplat.store.summary import short_form
-    from qtlplat.training.execute import execute
-
-    reader = Reader(location)
     earlier = reader.find_finished(prepared.plan.fingerprint, "run") if needed else None
     run = earlier.id if earlier else execute(prepared, location, progress)
     if earlier:
@@ -69,7 +71,7 @@ def run_command(settings: Settings, /, dry_run: bool, needed: bool, as_json: boo
     else:
         from qtlplat.cli.show import read_run
 
-        _print_result(read_run(reader, run), catalog)
+        _print_result(read_run(reader, run), settings, request, catalog)
 
 
 add_common_options(run_command)
@@ -78,6 +80,7 @@ add_common_options(run_command)
 def _resolve(settings: Settings, request: Mapping[str, Any]) -> tuple[Resolved, Catalog]:
     from qtlplat.catalog.resolve import Request, resolve
     from qtlplat.cli.components import open_components
+    from qtlplat.cli.show import component_line
 
     registry, catalog = open_components(settings)
     resolved = resolve(Request(**request), registry, catalog)
@@ -86,6 +89,11 @@ def _resolve(settings: Settings, request: Mapping[str, Any]) -> tuple[Resolved, 
         for line in resolved.notes:
             note(line)
         note(f"{plan.backbone.name} + {plan.head.name} on {plan.dataset.name}, {plan.evaluator.name}, seed {plan.seed}")
+    if settings.verbosity > 0:
+        for role in KINDS:
+            note(f"  {role}: {component_line(getattr(plan, role).public())}")
+        for part in (plan.training, plan.pretraining):
+            note(f"  {type(part).__name__}: {text(part.model_dump())}")
     return resolved, catalog
 
 
@@ -98,7 +106,7 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
     for role in ("dataset", "backbone", "head", "evaluator"):
         click.echo(f"{role:<12} {clean(component_line(facts[role]))}")
     for part in ("training", "pretraining"):
-        click.echo(f"{part:<12} {clean(', '.join(f'{k}={v}' for k, v in facts[part].items()))}")
+        click.echo(f"{part:<12} {text(facts[part])}")
     click.echo(f"{'fingerprint':<12} {facts['fingerprint'][:12]}\n\ncells")
     columns = [Column(key, key.removeprefix("n_"), right=True) for key in ("fold", "seed", "n_train", "n_test")]
     emit(facts["cells"], columns)
@@ -106,7 +114,7 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
     params(facts)
 
 
-def _print_result(run: Mapping[str, Any], catalog: Catalog) -> None:
+def _print_result(run: Mapping[str, Any], settings: Settings, request: Mapping[str, Any], catalog: Catalog) -> None:
     """Folds with mean ± sd, the ledger, the id and what to do next; everything as read back from the store."""
     from qtlplat.cli.show import cells, params
 
@@ -124,15 +132,22 @@ def _print_result(run: Mapping[str, Any], catalog: Catalog) -> None:
     short = run["run"][:8]
     click.echo("next:")
     click.echo(f"  qtlplat show {short}")
-    click.echo(f"  {_comparison(run, catalog)}")
+    click.echo(f"  {_with_other_head(run, settings, request, catalog)}")
 
 
-def _comparison(run: Mapping[str, Any], catalog: Catalog) -> str:
-    """The command that trains a head of the other sort on the same features: a classical one beside a quantum one."""
+def _with_other_head(run: Mapping[str, Any], settings: Settings, request: Mapping[str, Any], catalog: Catalog) -> str:
+    """The same command with a head of the other sort, classical or quantum: it trains on the same features."""
     quantum = run["parameters"]["head"]["vqc"] > 0
     heads = [c.spec for c in catalog.components("head") if isinstance(c.spec, HeadSpec)]
-    others = [spec.name for spec in heads if (spec.circuit is None) == quantum]
+    other = next((spec.name for spec in heads if (spec.circuit is None) == quantum), run["head"]["name"])
+    given = {**request, "backbone": run["backbone"]["name"], "head": other}
     words = ["qtlplat", "run"]
-    for role in ("dataset", "backbone"):
-        words += [f"--{role}", shlex.quote(run[role]["name"])]
-    return " ".join([*words, "--head", (others or [run["head"]["name"]])[0]])
+    for option in run_command.params:
+        values = given.get(option.name or "")
+        for value in values if isinstance(values, tuple) else [values]:
+            # options of the head that was may not fit the head that is
+            if value is not None and not str(value).startswith("head."):
+                words += [option.opts[0], shlex.quote(str(value))]
+    for flag, value in (("--store", settings.store), ("--registry", settings.registry)):
+        words += [flag, shlex.quote(value)] if value and f"QTLPLAT_{flag[2:].upper()}" not in os.environ else []
+    return " ".join(words)

@@ -61,6 +61,7 @@ COLUMNS = (
     Column("dataset", "dataset"),
     Column("backbone", "backbone"),
     Column("head", "head"),
+    Column("replaced", "replaced", right=True),
     Column("evaluator", "evaluator"),
     Column("f1", "f1", right=True, show=show_mean_sd),
     Column("accuracy", "accuracy", right=True, show=show_mean_sd),
@@ -79,7 +80,7 @@ FURTHER = (
     Column("error", "error"),
 )
 # given up one after the other where a terminal is too narrow for a line per run
-LEAST_NEEDED = ("evaluator", "seconds", "cells", "dataset", "kind", "accuracy", "created")
+LEAST_NEEDED = ("evaluator", "seconds", "cells", "dataset", "replaced", "kind", "accuracy", "created")
 
 
 def fitting(
@@ -107,6 +108,7 @@ def row(run: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: run[key] for key in ("run", "kind", "status", "created", "seed", "fingerprint", "pretraining")},
         **names,
+        "replaced": run["parameters"].get("replaced_layers"),
         "f1": f1,
         "accuracy": accuracy,
         "f1_sd": None if f1 is None else f1.sd,
@@ -125,7 +127,8 @@ def row(run: dict[str, Any]) -> dict[str, Any]:
 def runs_command(settings: Settings, kind: RunKind | None, listing: Listing) -> None:
     """List the stored runs, newest first.
 
-    f1 and accuracy are means over the finished cells, ± their sample standard deviation.
+    f1 and accuracy are means over the finished cells, ± their sample standard deviation; replaced is the number of
+    dense layers that the head stands for.
     """
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader

@@ -139,11 +139,6 @@ class Writer:
         with self._owned(run_id) as connection:
             _insert(connection, schema.lineage, run_id, [{"role": role, "parent_id": parent_id}])
 
-    def set_parameters(self, run_id: str, parameters: Mapping[str, Any]) -> None:
-        """Store the parameter ledger, in place of what stood there."""
-        with self._owned(run_id) as connection:
-            connection.execute(update(schema.runs).where(schema.runs.c.id == run_id).values(parameters=parameters))
-
     def finish_run(self, run_id: str, status: Status, seconds: Mapping[str, float], error: str = "") -> None:
         """End a run; nothing of it changes any more.
 

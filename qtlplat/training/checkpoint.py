@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import hashlib
 import json
 import os
-import tempfile
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -35,16 +34,15 @@ def write_atomically(path: Path, data: bytes) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
         try:
-            with os.fdopen(handle, "wb") as file:
+            with unfinished.open("xb") as file:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            Path(name).replace(path)
+            unfinished.replace(path)
         except BaseException:
-            with contextlib.suppress(FileNotFoundError):
-                Path(name).unlink()
+            unfinished.unlink(missing_ok=True)
             raise
         directory = os.open(path.parent, os.O_RDONLY)
         try:
@@ -56,14 +54,14 @@ def write_atomically(path: Path, data: bytes) -> None:
         raise StoreError(f"cannot write: {error.strerror}", where=str(path), fix=fix) from error
 
 
-def save_weights(directory: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Path, str, int]:
-    """Save tensors as ``directory/<sha256>.safetensors``; returns path, sha256 and size in bytes."""
+def save_weights(directory: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Path, str]:
+    """Save tensors as ``directory/<sha256>.safetensors``; returns path and sha256."""
     data = encode(tensors, facts)
     digest = hashlib.sha256(data).hexdigest()
     path = directory / f"{digest}.safetensors"
     if not path.exists():
         write_atomically(path, data)
-    return path, digest, len(data)
+    return path, digest
 
 
 def load_weights(path: Path, sha256: str) -> dict[str, Tensor]:

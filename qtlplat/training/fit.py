@@ -1,8 +1,9 @@
 """Training heads on frozen features, all cells of a run at once.
 
 Cells whose epochs have equally many steps are stacked: one vectorised forward and backward serves them all, each
-with its own weights, batches and optimizer state, so the result is that of training them one by one. A head that
-cannot be vectorised trains cell by cell. No storage here: every epoch is handed to a callback.
+with its own weights, batches and optimizer state, so the result is that of training them one by one (but for dropout,
+whose masks are drawn for the whole stack). A head that cannot be vectorised trains cell by cell.
+No storage here: every epoch is handed to a callback.
 """
 
 from __future__ import annotations

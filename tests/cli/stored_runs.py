@@ -67,6 +67,9 @@ def _stored(name: str, error: str) -> tuple[bytes, tuple[str, str, str]]:
         return path.read_bytes(), ids
 
 
+LEDGER = {"backbone_total": 534482, "head": {"vqc": 15, "total": 42}}
+
+
 def _write(path: Path, name: str, error: str) -> tuple[str, str, str]:
     roles = ("dataset", "backbone", "head", "evaluator")
     with Writer(find_store(str(path))) as writer:
@@ -74,14 +77,13 @@ def _write(path: Path, name: str, error: str) -> tuple[str, str, str]:
         def start(kind: str, used: tuple[str, ...]) -> str:
             components = [component(role, name) for role in used]
             surroundings = {"python": "3.11", "argv": name}
-            run = NewRun(kind, "f" * 64, 7, {"seed": 7, "note": name}, components, "a" * 64, surroundings)  # type: ignore[arg-type]
+            run = NewRun(kind, "f" * 64, 7, {"seed": 7, "note": name}, components, "a" * 64, surroundings, LEDGER)  # type: ignore[arg-type]
             return writer.start_run(run)
 
         pretraining = start("pretraining", roles[:2])
         writer.finish_run(pretraining, "finished", {"total": 1.0})
         run = start("run", roles)
         writer.link(run, "pretraining", pretraining)
-        writer.set_parameters(run, {"backbone_total": 534482, "head": {"vqc": 15, "total": 42}})
         writer.add_cells(run, [NewCell(i, i, 7, 10, 5, "1" * 64, "2" * 64) for i in range(2)])
         for cell in range(2):
             losses = (1.0, 0.5, math.nan if cell else 0.25)

@@ -27,6 +27,7 @@ def new_run(kind: str = "run", **changes: Any) -> NewRun:
         "components": [component(role) for role in roles],
         "dataset_digest": "a" * 64,
         "environment": {"python": "3.11"},
+        "parameters": {"head": {"total": 6}},
     }
     return NewRun(kind=kind, **{**values, **changes})  # type: ignore[arg-type]
 
@@ -54,7 +55,6 @@ def finished_run(writer: Writer, f1: tuple[float, ...] = (0.9, 1.0), parent: str
         writer.add_predictions(run_id, [prediction(position, "s1")])
         writer.finish_cell(run_id, position, {"f1": value, "accuracy": 0.5}, 1.5)
     writer.add_artifact(run_id, ArtifactRow("weights", f"{run_id}/w.safetensors", "c" * 64, 12, None, {"cut": 1}))
-    writer.set_parameters(run_id, {"head": {"total": 6}})
     writer.finish_run(run_id, "finished", {"total": 3.0, "heads": 2.0})
     return run_id
 

@@ -121,7 +121,6 @@ def test_a_finished_run_never_changes(writer: Writer, reader: Reader) -> None:
         lambda: writer.finish_cell(run_id, 0, {}, 1.0),
         lambda: writer.add_artifact(run_id, ArtifactRow("weights", "x", "", 0)),
         lambda: writer.link(run_id, "pretraining", run_id),
-        lambda: writer.set_parameters(run_id, {}),
         lambda: writer.finish_run(run_id, "failed", {}),
     ):
         with pytest.raises(StoreError, match="does not change any more"):
@@ -156,7 +155,7 @@ def test_a_run_cannot_end_as_running_nor_be_unknown(writer: Writer) -> None:
     with pytest.raises(StoreError, match="cannot end"):
         writer.finish_run(run_id, "running", {})
     with pytest.raises(StoreError, match="there is no run"):
-        writer.set_parameters("0" * 16, {})
+        writer.add_cells("0" * 16, [])
 
 
 def test_only_the_writer_that_started_a_run_may_write_it(writer: Writer, location: StoreLocation) -> None:
