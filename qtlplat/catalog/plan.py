@@ -53,7 +53,14 @@ class PretrainingOptions(_Frozen):
     epochs: int = Field(120, ge=1, le=100_000, description="at most so many epochs per initialisation")
     initialisations: int = Field(1, ge=1, le=1000, description="random initialisations; the best one is kept")
     learning_rate: float = Field(1e-3, gt=0, description="of Adam")
-    batch_size: int = Field(64, ge=1, description="samples per step")
+    batch_size: int = Field(16, ge=1, description="samples per step")
+    averaging: float = Field(
+        0.5,
+        ge=0,
+        le=100,
+        description="time constant, in epochs, of the exponential average of the weights that is evaluated and kept; "
+        "0: the weights as they are",
+    )
     test_share: float = Field(0.2, gt=0, lt=1, description="share of the samples kept for testing, stratified")
     select_by: Literal["validation", "test"] = Field(
         "validation",

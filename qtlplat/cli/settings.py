@@ -59,7 +59,11 @@ def add_common_options(command: C) -> C:
         ),
         click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=_quieter, help="No progress."),
         click.Option(
-            ["-v", "--verbose"], count=True, expose_value=False, callback=_keep("verbosity"), help="Say more: the plan with all options."
+            ["-v", "--verbose"],
+            count=True,
+            expose_value=False,
+            callback=_keep("verbosity"),
+            help="Say more: the plan with all options.",
         ),
         click.Option(["--debug"], is_flag=True, expose_value=False, callback=_keep("debug"), help="Show tracebacks."),
     ]

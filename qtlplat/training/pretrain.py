@@ -5,6 +5,7 @@ No storage here: epochs go to a callback, weights and predictions come back.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,8 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, Cell, ImageSet
@@ -99,7 +101,8 @@ def pretrain(
     """Train every initialisation with Adam on the cross-entropy; returns the one with the best score.
 
     The score is minus the validation loss, or (``select_by = "test"``, optimistic) the test accuracy. Standardization
-    uses the pixels of ``split.train`` only. Ties keep the earlier epoch and initialisation.
+    uses the pixels of ``split.train`` only. With ``options.averaging`` the exponential average of the weights is
+    evaluated and kept. Ties keep the earlier epoch and initialisation.
     """
     best: Initialisation | None = None
     pixels = torch.tensor(images.images)
@@ -135,6 +138,11 @@ def _train(
     model.standardize.fit(pixels[train])
     optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate)
     steps = -(-len(train) // options.batch_size)
+    averaged: AveragedModel | None = None
+    if options.averaging:
+        decay = math.exp(-1 / (options.averaging * steps))
+        averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+    judged = averaged.module if averaged else model  # what is evaluated and kept
     best_epoch, best_score, best_state, total = 0, -float("inf"), {}, 0.0
     with progress.stage(title, options.epochs * steps) as stage:
         for epoch in range(1, options.epochs + 1):
@@ -155,13 +163,15 @@ def _train(
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
+                if averaged:
+                    averaged.update_parameters(model)
                 loss_sum += float(loss.detach()) * len(rows)
                 hits += int((logits.detach().argmax(1) == labels[rows]).sum())
                 stage.advance(1)
             values = {"train_loss": loss_sum / len(train), "train_accuracy": hits / len(train)}
             for name, part in (("validation", split.validation), ("test", split.test)):
                 if len(part):
-                    loss_value, accuracy = _evaluate(model, pixels, labels, torch.from_numpy(part))
+                    loss_value, accuracy = _evaluate(judged, pixels, labels, torch.from_numpy(part))
                     values |= {f"{name}_loss": loss_value, f"{name}_accuracy": accuracy}
             seconds = time.perf_counter() - started
             total += seconds
@@ -171,22 +181,22 @@ def _train(
             stage.advance(0, f"epoch {epoch}, loss {values['train_loss']:.3f}")
             if score > best_score:
                 best_epoch, best_score = epoch, score
-                best_state = {name: t.detach().clone() for name, t in model.state_dict().items()}
+                best_state = {name: t.detach().clone() for name, t in judged.state_dict().items()}
             elif options.patience and epoch - best_epoch >= options.patience:
                 stage.advance((options.epochs - epoch) * steps, f"stopped after epoch {epoch}, best was {best_epoch}")
                 break
-    model.load_state_dict(best_state)
-    probabilities = _logits(model, pixels, torch.from_numpy(split.test)).double().softmax(1).numpy()
+    judged.load_state_dict(best_state)
+    probabilities = _logits(judged, pixels, torch.from_numpy(split.test)).double().softmax(1).numpy()
     return Initialisation(position, seed, best_epoch, best_score, best_state, probabilities, total)
 
 
-def _logits(model: WholeBackbone, pixels: Tensor, rows: Tensor) -> Tensor:
+def _logits(model: nn.Module, pixels: Tensor, rows: Tensor) -> Tensor:
     model.eval()
     with torch.no_grad():
         return torch.cat([model(pixels[r]) for r in rows.split(EVALUATION_BATCH)])
 
 
-def _evaluate(model: WholeBackbone, pixels: Tensor, labels: Tensor, rows: Tensor) -> tuple[float, float]:
+def _evaluate(model: nn.Module, pixels: Tensor, labels: Tensor, rows: Tensor) -> tuple[float, float]:
     logits = _logits(model, pixels, rows)
     return (
         float(cross_entropy(logits.double(), labels[rows])),

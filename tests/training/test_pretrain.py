@@ -1,0 +1,137 @@
+"""Pretraining: what splits, what stops, what is kept, and by which samples it is chosen."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from qtlplat.catalog.plan import PretrainingOptions
+from qtlplat.contracts import Backbone, ImageSet
+from qtlplat.errors import ConfigError
+from qtlplat.training.pretrain import make_split, pretrain, pretraining_cells
+from qtlplat.training.progress import Silent
+
+
+@pytest.fixture(scope="module")
+def images():
+    """60 noisy images of 8x8; those of class 1 have a bright left half."""
+    rng = np.random.default_rng(0)
+    labels = np.arange(60, dtype=np.int64) % 2
+    pixels = rng.integers(60, 120, size=(60, 1, 8, 8)).astype(np.uint8)
+    pixels[labels == 1, :, :, :4] += 25
+    ids = tuple(f"s{i}" for i in range(60))
+    return ImageSet(pixels, labels, ids, ids, ("dark", "bright"))
+
+
+def tiny():
+    return Backbone(nn.Sequential(nn.Conv2d(1, 2, 3), nn.ReLU(), nn.Flatten()), (nn.Linear(72, 2),))
+
+
+def options(**changes):
+    return PretrainingOptions(**{"epochs": 5, "batch_size": 8, "patience": 0, "learning_rate": 0.01} | changes)
+
+
+def train(images, chosen, seed=0):
+    rows, kept = [], []
+    split = make_split(images.labels, chosen, seed)
+    best = pretrain(
+        tiny, images, split, chosen, seed, progress=Silent(), on_epoch=rows.append, on_initialisation=kept.append
+    )
+    return best, rows, kept, split
+
+
+def test_the_split_is_stratified_disjoint_and_follows_from_the_seed(images):
+    chosen = options(test_share=0.2, validation_share=0.25)
+    split = make_split(images.labels, chosen, 3)
+    parts = [split.train, split.validation, split.test]
+    assert [len(p) for p in parts] == [36, 12, 12]
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(60))
+    assert [images.labels[p].mean() for p in parts] == [0.5, 0.5, 0.5]
+    assert np.array_equal(split.test, make_split(images.labels, chosen, 3).test)
+    assert not np.array_equal(split.test, make_split(images.labels, chosen, 4).test)
+
+
+def test_a_class_with_too_few_samples_is_named(images):
+    with pytest.raises(ConfigError, match="20% of 5 samples for test") as caught:
+        make_split(np.array([0, 0, 0, 0, 1]), options(), 0)
+    assert caught.value.where == "pretraining.test_share"
+
+
+def test_validation_samples_belong_to_the_training_part_of_a_cell(images):
+    chosen = options(initialisations=2)
+    split = make_split(images.labels, chosen, 7)
+    cells = pretraining_cells(split, chosen, 7)
+    assert [c.seed for c in cells] == [7, 8]
+    assert set(cells[0].train) == set(split.train) | set(split.validation)
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.5])
+def test_the_best_epoch_by_validation_loss_is_kept(images, averaging):
+    best, rows, _, split = train(images, options(averaging=averaging, learning_rate=0.05))
+    losses = [r.values["validation_loss"] for r in rows]
+    assert best.best_epoch == 1 + int(np.argmin(losses))
+    assert best.score == -min(losses)
+    accuracy = float(np.mean(best.probabilities.argmax(1) == images.labels[split.test]))
+    assert accuracy == pytest.approx(rows[best.best_epoch - 1].values["test_accuracy"])
+
+
+def test_the_papers_choice_is_by_test_accuracy_and_needs_no_validation(images):
+    best, rows, _, _ = train(images, options(select_by="test", validation_share=0.0))
+    accuracies = [r.values["test_accuracy"] for r in rows]
+    assert best.score == max(accuracies)
+    assert best.best_epoch == 1 + accuracies.index(max(accuracies))
+    assert "validation_loss" not in rows[0].values
+
+
+def test_patience_stops_after_so_many_epochs_without_a_better_one(images):
+    chosen = options(epochs=200, patience=3, learning_rate=0.05)
+    best, rows, _, _ = train(images, chosen)
+    assert len(rows) < 200
+    assert len(rows) == best.best_epoch + 3
+
+
+def test_the_best_of_several_initialisations_is_returned(images):
+    best, rows, kept, _ = train(images, options(initialisations=3, epochs=2))
+    assert [k.position for k in kept] == [0, 1, 2]
+    assert best.score == max(k.score for k in kept)
+    assert {(r.position, r.epoch) for r in rows} == {(p, e) for p in range(3) for e in (1, 2)}
+
+
+def test_averaged_weights_are_the_exponential_average_of_the_weights_after_each_step(images):
+    """One epoch, by hand: w_avg = d w_avg + (1 - d) w with d = exp(-1 / (averaging * steps)), started at step one."""
+    from qtlplat.training.model import WholeBackbone
+    from qtlplat.training.seeding import derive_seed, generator
+
+    chosen = options(epochs=1, averaging=0.5)
+    best, _, _, split = train(images, chosen)
+    torch.manual_seed(derive_seed("backbone", 0))
+    model = WholeBackbone(tiny(), 1)
+    pixels, labels = torch.tensor(images.images), torch.tensor(images.labels)
+    part = torch.from_numpy(split.train)
+    model.standardize.fit(pixels[part])
+    adam = torch.optim.Adam(model.parameters(), lr=chosen.learning_rate)
+    order = part[torch.randperm(len(part), generator=generator("order", 0, 1))]
+    batches = order.split(chosen.batch_size)
+    decay = np.exp(-1 / (0.5 * len(batches)))
+    average = None
+    for rows in batches:
+        adam.zero_grad()
+        nn.functional.cross_entropy(model(pixels[rows]), labels[rows]).backward()
+        adam.step()
+        now = {n: p.detach().clone() for n, p in model.named_parameters()}
+        average = now if average is None else {n: decay * average[n] + (1 - decay) * now[n] for n in now}
+    for name, tensor in average.items():
+        torch.testing.assert_close(best.state[name], tensor.float(), atol=1e-6, rtol=1e-5)
+
+
+def test_standardization_uses_the_training_pixels_only(images):
+    best, _, _, split = train(images, options(epochs=1))
+    pixels = images.images[split.train].astype(np.float64)
+    assert float(best.state["standardize.mean"]) == pytest.approx(pixels.mean(), rel=1e-6)
+    assert float(best.state["standardize.std"]) == pytest.approx(pixels.std(), rel=1e-6)
+
+
+def test_same_seed_gives_the_same_weights(images):
+    first, second, other = (train(images, options(), seed)[0] for seed in (1, 1, 2))
+    assert all(torch.equal(first.state[n], second.state[n]) for n in first.state)
+    assert not all(torch.equal(first.state[n], other.state[n]) for n in first.state)
