@@ -45,5 +45,5 @@ def test_dropout_can_be_scaled_and_switched_off():
 
 
 def test_images_that_are_too_small_are_refused():
-    with pytest.raises(ConfigError, match="images of 40x40 are too small for convolution 2"):
+    with pytest.raises(ConfigError, match="images of 40x40 are too small for convolution 1"):
         build(LenetOptions(architecture="model-1"), (1, 40, 40), 2)
