@@ -68,7 +68,12 @@ class PretrainingOptions(_Frozen):
         "(as the paper does, optimistic) the accuracy on the test share",
     )
     validation_share: float = Field(0.1, ge=0, lt=1, description="share of the training part kept for validation")
-    patience: int = Field(6, ge=0, description="stop after so many epochs without a better one; 0: never")
+    patience: int = Field(4, ge=0, description="stop after so many epochs without a clearly better one; 0: never")
+    least_gain: float = Field(
+        0.01,
+        ge=0,
+        description="by how much a clearly better epoch is better: validation loss in nats, or test accuracy",
+    )
 
     @model_validator(mode="after")
     def _validation_needs_samples(self) -> PretrainingOptions:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -22,7 +22,7 @@ from qtlplat.contracts import Backbone, Cell, ImageSet
 from qtlplat.errors import ConfigError, TrainingError
 from qtlplat.training.fit import CellEpoch
 from qtlplat.training.model import WholeBackbone
-from qtlplat.training.progress import Progress
+from qtlplat.training.progress import Progress, Stage
 from qtlplat.training.seeding import derive_seed, generator, isolated_rng
 
 EVALUATION_BATCH = 128
@@ -132,73 +132,92 @@ def _train(
     on_epoch: Callable[[CellEpoch], None],
 ) -> Initialisation:
     position, seed = which
-    torch.manual_seed(derive_seed("backbone", seed))
-    model = WholeBackbone(build(), pixels.shape[1])
-    train = torch.from_numpy(split.train)
-    model.standardize.fit(pixels[train])
-    optimizer = torch.optim.Adam(model.parameters(), lr=options.learning_rate)
-    steps = -(-len(train) // options.batch_size)
-    averaged: AveragedModel | None = None
-    if options.averaging:
-        decay = math.exp(-1 / (options.averaging * steps))
-        averaged = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
-    judged = averaged.module if averaged else model  # what is evaluated and kept
-    best_epoch, best_score, best_state, total = 0, -float("inf"), {}, 0.0
-    with progress.stage(title, options.epochs * steps) as stage:
+    network = _Network(build, pixels, labels, split, options, seed)
+    best_epoch, best_score, best_state, total = 0, -math.inf, {}, 0.0
+    clear_epoch, clear_score = 0, -math.inf  # the last epoch that was clearly better than all before
+    with progress.stage(title, options.epochs * network.steps) as stage:
         for epoch in range(1, options.epochs + 1):
             started = time.perf_counter()
-            torch.manual_seed(derive_seed("dropout", seed, epoch))
-            order = train[torch.randperm(len(train), generator=generator("order", seed, epoch))]
-            model.train()
-            loss_sum, hits = 0.0, 0
-            for step, rows in enumerate(order.split(options.batch_size), start=1):
-                logits = model(pixels[rows])
-                loss = cross_entropy(logits, labels[rows])
-                if not torch.isfinite(loss):
-                    raise TrainingError(
-                        f"the loss became {float(loss)}",
-                        where=f"pretraining, initialisation {position}, epoch {epoch}, step {step}",
-                        fix="lower the learning rate, e.g. -S pretraining.learning_rate=1e-4",
-                    )
-                optimizer.zero_grad()
-                loss.backward()
-                optimizer.step()
-                if averaged:
-                    averaged.update_parameters(model)
-                loss_sum += float(loss.detach()) * len(rows)
-                hits += int((logits.detach().argmax(1) == labels[rows]).sum())
-                stage.advance(1)
-            values = {"train_loss": loss_sum / len(train), "train_accuracy": hits / len(train)}
-            for name, part in (("validation", split.validation), ("test", split.test)):
-                if len(part):
-                    loss_value, accuracy = _evaluate(judged, pixels, labels, torch.from_numpy(part))
-                    values |= {f"{name}_loss": loss_value, f"{name}_accuracy": accuracy}
+            values = network.epoch(epoch, stage)
             seconds = time.perf_counter() - started
             total += seconds
             on_epoch(CellEpoch(position, epoch, seconds, values))
-            by_test = options.select_by == "test"
-            score = values["test_accuracy"] if by_test else -values["validation_loss"]
+            score = values["test_accuracy"] if options.select_by == "test" else -values["validation_loss"]
             stage.advance(0, f"epoch {epoch}, loss {values['train_loss']:.3f}")
+            if score > clear_score + options.least_gain:
+                clear_epoch, clear_score = epoch, score
             if score > best_score:
                 best_epoch, best_score = epoch, score
-                best_state = {name: t.detach().clone() for name, t in judged.state_dict().items()}
-            elif options.patience and epoch - best_epoch >= options.patience:
-                stage.advance((options.epochs - epoch) * steps, f"stopped after epoch {epoch}, best was {best_epoch}")
+                best_state = {name: t.detach().clone() for name, t in network.judged.state_dict().items()}
+            if options.patience and epoch - clear_epoch >= options.patience:
+                left = (options.epochs - epoch) * network.steps
+                stage.advance(left, f"stopped after epoch {epoch}, best was {best_epoch}")
                 break
-    judged.load_state_dict(best_state)
-    probabilities = _logits(judged, pixels, torch.from_numpy(split.test)).double().softmax(1).numpy()
+    network.judged.load_state_dict(best_state)
+    probabilities = network.logits(split.test).double().softmax(1).numpy()
     return Initialisation(position, seed, best_epoch, best_score, best_state, probabilities, total)
 
 
-def _logits(model: nn.Module, pixels: Tensor, rows: Tensor) -> Tensor:
-    model.eval()
-    with torch.no_grad():
-        return torch.cat([model(pixels[r]) for r in rows.split(EVALUATION_BATCH)])
+class _Network:
+    """A backbone in training. judged: what is evaluated and kept, the average of its weights or the weights."""
 
+    def __init__(
+        self,
+        build: Callable[[], Backbone],
+        pixels: Tensor,
+        labels: Tensor,
+        split: Split,
+        options: PretrainingOptions,
+        seed: int,
+    ) -> None:
+        self.pixels, self.labels, self.split, self.seed = pixels, labels, split, seed
+        self.batch_size = options.batch_size
+        self.steps = -(-len(split.train) // options.batch_size)
+        torch.manual_seed(derive_seed("backbone", seed))
+        self.model = WholeBackbone(build(), pixels.shape[1])
+        self.model.standardize.fit(pixels[torch.from_numpy(split.train)])
+        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.learning_rate)
+        self.average: AveragedModel | None = None
+        if options.averaging:
+            decay = math.exp(-1 / (options.averaging * self.steps))
+            self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        self.judged = self.average.module if self.average else self.model
 
-def _evaluate(model: nn.Module, pixels: Tensor, labels: Tensor, rows: Tensor) -> tuple[float, float]:
-    logits = _logits(model, pixels, rows)
-    return (
-        float(cross_entropy(logits.double(), labels[rows])),
-        float((logits.argmax(1) == labels[rows]).double().mean()),
-    )
+    def epoch(self, epoch: int, stage: Stage) -> dict[str, float]:
+        """Train one epoch and evaluate; batch order and dropout depend on (seed, epoch) alone."""
+        torch.manual_seed(derive_seed("dropout", self.seed, epoch))
+        shuffled = torch.randperm(len(self.split.train), generator=generator("order", self.seed, epoch))
+        order = torch.from_numpy(self.split.train)[shuffled]
+        self.model.train()
+        loss_sum, hits = 0.0, 0
+        for step, rows in enumerate(order.split(self.batch_size), start=1):
+            logits = self.model(self.pixels[rows])
+            loss = cross_entropy(logits, self.labels[rows])
+            if not torch.isfinite(loss):
+                raise TrainingError(
+                    f"the loss became {loss.item()}",
+                    where=f"pretraining, seed {self.seed}, epoch {epoch}, step {step}",
+                    fix="lower the learning rate, e.g. -S pretraining.learning_rate=1e-4",
+                )
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            if self.average:
+                self.average.update_parameters(self.model)
+            loss_sum += loss.item() * len(rows)
+            hits += int((logits.detach().argmax(1) == self.labels[rows]).sum())
+            stage.advance(1)
+        values = {"train_loss": loss_sum / len(order), "train_accuracy": hits / len(order)}
+        for name, part in (("validation", self.split.validation), ("test", self.split.test)):
+            if len(part):
+                logits, truth = self.logits(part), self.labels[torch.from_numpy(part)]
+                values[f"{name}_loss"] = float(cross_entropy(logits.double(), truth))
+                values[f"{name}_accuracy"] = float((logits.argmax(1) == truth).double().mean())
+        return values
+
+    def logits(self, indices: npt.NDArray[np.int64]) -> Tensor:
+        """Logits (n, K) of samples, by what is kept."""
+        self.judged.eval()
+        with torch.no_grad():
+            batches = torch.from_numpy(indices).split(EVALUATION_BATCH)
+            return torch.cat([self.judged(self.pixels[rows]) for rows in batches])

@@ -83,11 +83,17 @@ def test_the_papers_choice_is_by_test_accuracy_and_needs_no_validation(images):
     assert "validation_loss" not in rows[0].values
 
 
-def test_patience_stops_after_so_many_epochs_without_a_better_one(images):
-    chosen = options(epochs=200, patience=3, learning_rate=0.05)
-    best, rows, _, _ = train(images, chosen)
-    assert len(rows) < 200
-    assert len(rows) == best.best_epoch + 3
+@pytest.mark.parametrize("gain", [0.0, 0.02])
+def test_patience_stops_after_so_many_epochs_without_a_clearly_better_one(images, gain):
+    best, rows, _, _ = train(images, options(epochs=200, patience=3, learning_rate=0.05, least_gain=gain))
+    losses = [r.values["validation_loss"] for r in rows]
+    clear = [0]
+    for i in range(1, len(losses)):
+        if losses[i] < losses[clear[-1]] - gain:
+            clear.append(i)
+    assert len(losses) < 200
+    assert len(losses) == clear[-1] + 1 + 3
+    assert best.score == -min(losses)
 
 
 def test_the_best_of_several_initialisations_is_returned(images):
