@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from torch import nn
 
@@ -71,7 +71,20 @@ def build_lenet(options: LenetOptions, input_shape: tuple[int, int, int], n_clas
         _dense(n_in, n_out, options.dropout * p)
         for (n_in, n_out), p in zip(pairwise(widths[:-1]), architecture.dropout, strict=True)
     ]
-    return Backbone(nn.Sequential(*layers, nn.Flatten()), (*dense, nn.Linear(widths[-2], n_classes)))
+    last = nn.Linear(widths[-2], n_classes)
+    if options.initialisation == "he":
+        for module in (*layers, *(m for block in dense for m in block.modules())):
+            _initialise(module, "relu")
+        _initialise(last, "linear")
+    return Backbone(nn.Sequential(*layers, nn.Flatten()), (*dense, last))
+
+
+def _initialise(module: nn.Module, followed_by: Literal["relu", "linear"]) -> None:
+    """Normal weights of variance gain^2 / fan_in (He et al., ICCV 2015, Eq. 10), biases 0."""
+    if isinstance(module, nn.Conv2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight, nonlinearity=followed_by)
+        assert module.bias is not None
+        nn.init.zeros_(module.bias)
 
 
 def _dense(n_in: int, n_out: int, dropout: float) -> nn.Module:

@@ -44,6 +44,20 @@ def test_dropout_can_be_scaled_and_switched_off():
     assert [m.p for block in half.dense for m in block.modules() if isinstance(m, nn.Dropout)] == [0.25, 0.125]
 
 
+def test_initial_weights_have_the_variance_of_he_et_al():
+    torch.manual_seed(0)
+    backbone = build(LenetOptions(architecture="model-2"), (1, 200, 200), 2)
+    for layer in (m for part in (backbone.features, *backbone.dense[:2]) for m in part.modules()):
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            fan_in = layer.weight[0].numel()
+            assert float(layer.weight.detach().var()) == pytest.approx(2 / fan_in, rel=0.15)
+            assert not layer.bias.any()
+    torch.manual_seed(0)
+    plain = build(LenetOptions(initialisation="torch"), (1, 200, 200), 2)
+    torch.manual_seed(0)
+    torch.testing.assert_close(plain.features[0].weight, nn.Conv2d(1, 32, 4, 2).weight)
+
+
 def test_images_that_are_too_small_are_refused():
     with pytest.raises(ConfigError, match="images of 40x40 are too small for convolution 1"):
         build(LenetOptions(architecture="model-1"), (1, 40, 40), 2)
