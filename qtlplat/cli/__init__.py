@@ -31,6 +31,10 @@ COMMANDS = {
 }
 
 
+class ReaderLeft(Exception):  # noqa: N818 -- it is no error
+    """Nobody reads our output any more, as behind `| head`."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported when they are named."""
 
@@ -57,6 +61,13 @@ class LazyGroup(click.Group):
             hint = f" Did you mean {', '.join(near)}?" if near else f" Known: {', '.join(COMMANDS)}."
             ctx.fail(f"No such command {shown(args[0])}.{hint}")
         return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click would end the program with code 1 where the reader of our output left."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderLeft from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, from the table: nothing is imported."""
@@ -115,7 +126,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     except Terminated:
         _say(["terminated"])
         code = 143
-    except BrokenPipeError:  # the reader of our output left, as `head` does
+    except (BrokenPipeError, ReaderLeft):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
     except Exception as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
