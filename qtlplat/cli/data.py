@@ -13,6 +13,7 @@ from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.components import open_components
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note, print_tsv, write_json
+from qtlplat.cli.progress import make_progress
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import DatasetSpec, ImageSet
 from qtlplat.errors import DataError, Problem, StoreError
@@ -69,16 +70,9 @@ def info(settings: Settings, dataset: str | None, sets: Sequence[str], as_json: 
 def check(settings: Settings, dataset: str | None, sets: Sequence[str], listing: Listing) -> int:
     """Read everything and list all that is wrong; exit code 3 if anything is. Nothing is modified."""
     spec, options, choice = _find(settings, dataset, sets)
-    problems: Sequence[Problem]
-    check_all = spec.check
-    if check_all is not None:
-        problems = guarded(lambda: check_all(options), choice.provider, f"checking dataset {spec.name}")
-    else:
-        try:
-            load_images(spec, options, choice.provider)
-            problems = ()
-        except DataError as error:
-            problems = error.problems or (Problem(choice.name, "", error.what),)
+    with make_progress(settings.verbosity).stage(f"checking {choice.name}", 1) as stage:
+        problems = _problems(spec, options, choice)
+        stage.advance()
     rows = [{"where": p.where, "field": p.field, "problem": p.what} for p in problems]
     columns = [Column("where", "where"), Column("field", "field"), Column("problem", "problem")]
     emit(rows, columns, listing, empty=f"{choice.name}: no problems found")
@@ -112,6 +106,18 @@ def preview(
     )
 
 
+def _problems(spec: DatasetSpec, options: Any, choice: ComponentChoice) -> Sequence[Problem]:
+    """All that is wrong, by the dataset's own check or, where it has none, by loading it."""
+    check_all = spec.check
+    if check_all is not None:
+        return guarded(lambda: check_all(options), choice.provider, f"checking dataset {spec.name}")
+    try:
+        load_images(spec, options, choice.provider)
+    except DataError as error:
+        return error.problems or (Problem(choice.name, "", error.what),)
+    return ()
+
+
 def _find(settings: Settings, dataset: str | None, sets: Sequence[str]) -> tuple[DatasetSpec, Any, ComponentChoice]:
     component, options, choice = resolve_component("dataset", dataset, *open_components(settings), sets)
     assert isinstance(component.spec, DatasetSpec)
@@ -120,7 +126,10 @@ def _find(settings: Settings, dataset: str | None, sets: Sequence[str]) -> tuple
 
 def _load(settings: Settings, dataset: str | None, sets: Sequence[str]) -> tuple[ImageSet, ComponentChoice]:
     spec, options, choice = _find(settings, dataset, sets)
-    return load_images(spec, options, choice.provider), choice
+    with make_progress(settings.verbosity).stage(f"reading {choice.name}", 1) as stage:
+        images = load_images(spec, options, choice.provider)
+        stage.advance()
+    return images, choice
 
 
 for _command in (data_command, *data_command.commands.values()):

@@ -1,0 +1,98 @@
+"""Looking at datasets: facts, findings, a contact sheet."""
+
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+from PIL import Image
+
+from qtlplat_steel_synth import SteelSynthOptions
+from qtlplat_steel_synth.surfaces import write_neu_det_layout
+
+SYNTH = "'steel-synth[per_class=12,images_per_kind=4]'"
+
+
+@pytest.fixture
+def on_disk(tmp_path):
+    """Synthetic surfaces in NEU-DET's layout; returns the directory that holds NEU-DET."""
+    write_neu_det_layout(tmp_path, SteelSynthOptions(images_per_kind=4))
+    return tmp_path
+
+
+def tree(directory):
+    return {p: hashlib.sha256(p.read_bytes()).hexdigest() for p in sorted(directory.rglob("*")) if p.is_file()}
+
+
+def test_info_counts_samples_classes_and_sources(json_of):
+    facts = json_of(f"data info {SYNTH}")
+    assert facts["samples"] == 24
+    assert facts["classes"] == {"normal": 12, "anomalous": 12}
+    assert facts["shape"] == [1, 200, 200]
+    assert len(facts["digest"]) == 64
+    assert facts["dataset"]["component"] == "steel-synth"
+
+
+def test_info_for_people_says_the_same(qtlplat, json_of):
+    facts = json_of(f"data info {SYNTH}")
+    code, out, _ = qtlplat(f"data info {SYNTH}")
+    assert code == 0
+    assert facts["digest"] in out
+    assert "normal=12, anomalous=12" in out
+
+
+def test_a_sound_dataset_has_no_problems(qtlplat, on_disk):
+    code, out, err = qtlplat("data check neu-det -S dataset.per_class=12 -S", f"dataset.root={on_disk}")
+    assert (code, out) == (0, "")
+    assert "neu-det: no problems found" in err
+
+
+def test_all_problems_are_listed_at_once_and_nothing_is_modified(qtlplat, on_disk):
+    images, annotations = sorted(on_disk.rglob("patches_*.jpg")), sorted(on_disk.rglob("scratches_*.xml"))
+    images[0].write_bytes(images[0].read_bytes()[:200])
+    annotations[0].unlink()
+    before = tree(on_disk)
+    code, out, err = qtlplat("data check neu-det --json -S dataset.per_class=12 -S", f"dataset.root={on_disk}")
+    assert code == 3
+    found = json.loads(out)
+    files = " ".join(row["where"] for row in found)
+    assert images[0].stem in files
+    assert annotations[0].stem in files  # the image that lost its annotation
+    assert f"{len(found)} problems found" in err
+    assert tree(on_disk) == before
+
+
+def test_a_run_refuses_damaged_data_before_any_work(qtlplat, on_disk, tmp_path):
+    image = sorted(on_disk.rglob("patches_*.jpg"))[0]
+    image.write_bytes(b"not a picture")
+    line = "run --dataset neu-det -S dataset.per_class=12 --evaluator kfold[folds=2]"
+    code, out, err = qtlplat(line, "-S", f"dataset.root={on_disk}", "--store", tmp_path / "s.db")
+    assert (code, out) == (3, "")
+    assert image.name in err
+    assert not (tmp_path / "s.db").exists()
+
+
+def test_preview_writes_a_contact_sheet(qtlplat, tmp_path):
+    code, out, err = qtlplat(f"data preview {SYNTH} -n 3 -o", tmp_path / "sheet.png")
+    assert code == 0, err
+    with Image.open(tmp_path / "sheet.png", formats=("PNG",)) as sheet:
+        assert f"{sheet.width}x{sheet.height}" in out
+        assert sheet.width > 3 * 120
+        assert len(sheet.convert("L").getcolors()) > 50  # pictures, not a blank page
+
+
+def test_a_place_that_cannot_be_written_is_a_store_error(qtlplat, tmp_path):
+    code, _, err = qtlplat(f"data preview {SYNTH} -o", tmp_path / "no" / "such" / "sheet.png")
+    assert code == 5
+    assert "cannot write the contact sheet" in err
+
+
+def test_looking_at_data_needs_no_torch():
+    code = (
+        "import sys; from qtlplat.cli import _run; code = _run(sys.argv[1:]); "
+        "print(code, [m for m in ('torch', 'pennylane') if m in sys.modules], file=sys.stderr)"
+    )
+    arguments = ["data", "info", "steel-synth[per_class=12,images_per_kind=4]", "-q"]
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "0 []"
