@@ -70,7 +70,11 @@ class Reader:
         if reference.startswith("@"):
             return self._counted(reference)
         prefix = reference.lower()
-        if not re.fullmatch(rf"[0-9a-f]{{{MIN_PREFIX},16}}", prefix):
+        if re.fullmatch(r"[0-9a-f]+", prefix) and len(prefix) < MIN_PREFIX:
+            raise UsageError(
+                f"run reference {shown(reference)} is too short", fix=f"type {MIN_PREFIX} characters of an id, or more"
+            )
+        if not re.fullmatch(r"[0-9a-f]{1,16}", prefix):
             self._unknown(reference)
         runs = schema.runs.c
         # 'g' follows every hexadecimal digit; a range uses the index where LIKE would not

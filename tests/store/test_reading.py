@@ -102,7 +102,9 @@ def test_an_id_may_be_cut_to_three_characters(location: StoreLocation) -> None:
         reader.resolve("abc")
     assert "abc0000000000000" in caught.value.what
     assert "abcf000000000000" in caught.value.what
-    for unknown in ("ff", "", "abd", "abc%", "abc_", "xyz", "abcf0000000000000", "' OR 1=1 --"):
+    with pytest.raises(UsageError, match="'ff' is too short"):
+        reader.resolve("ff")
+    for unknown in ("", "abd", "abc%", "abc_", "xyz", "abcf0000000000000", "' OR 1=1 --"):
         with pytest.raises(UsageError, match="there is no run"):
             reader.resolve(unknown)
     with pytest.raises(UsageError, match="did you mean: fff00000"):
