@@ -33,25 +33,25 @@ def features_key(weights_sha256: str, replaced: int, dataset_digest: str) -> str
 
 
 def frozen_features(
-    model: WholeBackbone, replaced: int, images: ImageSet, directory: Path, key: str, progress: Progress
+    model: WholeBackbone,
+    replaced: int,
+    images: ImageSet,
+    directory: Path,
+    key: str,
+    progress: Progress,
+    accelerator: str = "cpu",
 ) -> tuple[Tensor, Path, bool]:
     """Features float32 (N, F) of all images; from ``directory/<key>.npy`` where it is whole, else computed and saved.
 
-    Returns the features, the file, and whether it was found. A damaged file is computed again.
+    Returns the features, the file, and whether it was found. A damaged file is computed again. accelerator: the torch
+    device that computes; features and model lie on the CPU before and after.
     Raises TrainingError where a feature is not finite.
     """
     path, seal = directory / f"{key}.npy", directory / f"{key}.sha256"
     found = _read(path, seal)
     if found is not None:
         return torch.from_numpy(found), path, True
-    model.eval()
-    parts = []
-    with torch.no_grad(), progress.stage("frozen features", len(images)) as stage:
-        for start in range(0, len(images), BATCH):
-            batch = torch.tensor(images.images[start : start + BATCH])
-            parts.append(model.kept(batch, replaced).float().contiguous())
-            stage.advance(len(batch))
-    features = torch.cat(parts)
+    features = _compute(model, replaced, images, progress, accelerator)
     bad = (~torch.isfinite(features).all(1)).nonzero()
     if len(bad):
         sample = images.sample_ids[int(bad[0])]
@@ -61,6 +61,20 @@ def frozen_features(
     write_atomically(path, out.getvalue())
     write_atomically(seal, hashlib.sha256(out.getvalue()).hexdigest().encode())
     return features, path, False
+
+
+def _compute(model: WholeBackbone, replaced: int, images: ImageSet, progress: Progress, accelerator: str) -> Tensor:
+    model.eval().to(accelerator)
+    parts = []
+    try:
+        with torch.no_grad(), progress.stage("frozen features", len(images)) as stage:
+            for start in range(0, len(images), BATCH):
+                batch = torch.tensor(images.images[start : start + BATCH]).to(accelerator)
+                parts.append(model.kept(batch, replaced).float().cpu().contiguous())
+                stage.advance(len(batch))
+    finally:
+        model.to("cpu")
+    return torch.cat(parts)
 
 
 def _read(path: Path, seal: Path) -> np.ndarray | None:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -97,16 +97,18 @@ def pretrain(
     progress: Progress,
     on_epoch: Callable[[CellEpoch], None],
     on_initialisation: Callable[[Initialisation], None],
+    accelerator: str = "cpu",
 ) -> Initialisation:
     """Train every initialisation with Adam on the cross-entropy; returns the one with the best score.
 
     The score is minus the validation loss, or (``select_by = "test"``, optimistic) the test accuracy. Standardization
     uses the pixels of ``split.train`` only. With ``options.averaging`` the exponential average of the weights is
-    evaluated and kept. Ties keep the earlier epoch and initialisation.
+    evaluated and kept. Ties keep the earlier epoch and initialisation. accelerator: the torch device that computes;
+    initial weights and the order of batches do not depend on it, and what is returned lies on the CPU.
     """
     best: Initialisation | None = None
-    pixels = torch.tensor(images.images)
-    labels = torch.tensor(images.labels)
+    pixels = torch.tensor(images.images).to(accelerator)
+    labels = torch.tensor(images.labels).to(accelerator)
     with isolated_rng():
         for position in range(options.initialisations):
             title = "pretraining"
@@ -148,18 +150,49 @@ def _train(
                 clear_epoch, clear_score = epoch, score
             if score > best_score:
                 best_epoch, best_score = epoch, score
-                best_state = {name: t.detach().clone() for name, t in network.judged.state_dict().items()}
+                best_state = {n: t.to("cpu", copy=True) for n, t in network.learner.judged.state_dict().items()}
             if options.patience and epoch - clear_epoch >= options.patience:
                 left = (options.epochs - epoch) * network.steps
                 stage.advance(left, f"stopped after epoch {epoch}, best was {best_epoch}")
                 break
-    network.judged.load_state_dict(best_state)
+    network.learner.judged.load_state_dict(best_state)
     probabilities = network.logits(split.test).double().softmax(1).numpy()
     return Initialisation(position, seed, best_epoch, best_score, best_state, probabilities, total)
 
 
+class Learner:
+    """A model that learns step by step. judged: what is evaluated and kept, the average of its weights or the weights.
+
+    decay: of the average, per step, in (0, 1); None keeps no average.
+    """
+
+    def __init__(self, model: nn.Module, learning_rate: float, decay: float | None) -> None:
+        self.model = model
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
+        self.average: AveragedModel | None = None
+        if decay is not None:
+            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        self.judged: nn.Module = self.average.module if self.average else model
+
+    def step(self, images: Tensor, labels: Tensor) -> tuple[float, Tensor]:
+        """One step on images (B, C, H, W) and labels (B,): the loss and logits (B, K) before it.
+
+        A loss that is not finite changes no weight.
+        """
+        logits: Tensor = self.model(images)
+        loss = cross_entropy(logits, labels)
+        value = loss.item()
+        if math.isfinite(value):
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            if self.average:
+                self.average.update_parameters(self.model)
+        return value, logits.detach()
+
+
 class _Network:
-    """A backbone in training. judged: what is evaluated and kept, the average of its weights or the weights."""
+    """A backbone in training, with its data; both lie where it is computed."""
 
     def __init__(
         self,
@@ -174,50 +207,41 @@ class _Network:
         self.batch_size = options.batch_size
         self.steps = -(-len(split.train) // options.batch_size)
         torch.manual_seed(derive_seed("backbone", seed))
-        self.model = WholeBackbone(build(), pixels.shape[1])
-        self.model.standardize.fit(pixels[torch.from_numpy(split.train)])
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=options.learning_rate)
-        self.average: AveragedModel | None = None
-        if options.averaging:
-            decay = math.exp(-1 / (options.averaging * self.steps))
-            self.average = AveragedModel(self.model, multi_avg_fn=get_ema_multi_avg_fn(decay))
-        self.judged = self.average.module if self.average else self.model
+        model = WholeBackbone(build(), pixels.shape[1])
+        model.standardize.fit(pixels[torch.from_numpy(split.train)])
+        decay = math.exp(-1 / (options.averaging * self.steps)) if options.averaging else None
+        self.learner = Learner(model.to(pixels.device), options.learning_rate, decay)
 
     def epoch(self, epoch: int, stage: Stage) -> dict[str, float]:
         """Train one epoch and evaluate; batch order and dropout depend on (seed, epoch) alone."""
         torch.manual_seed(derive_seed("dropout", self.seed, epoch))
         shuffled = torch.randperm(len(self.split.train), generator=generator("order", self.seed, epoch))
         order = torch.from_numpy(self.split.train)[shuffled]
-        self.model.train()
+        self.learner.model.train()
         loss_sum, hits = 0.0, 0
         for step, rows in enumerate(order.split(self.batch_size), start=1):
-            logits = self.model(self.pixels[rows])
-            loss = cross_entropy(logits, self.labels[rows])
-            if not torch.isfinite(loss):
+            labels = self.labels[rows]
+            loss, logits = self.learner.step(self.pixels[rows], labels)
+            if not math.isfinite(loss):
                 raise TrainingError(
-                    f"the loss became {loss.item()}",
+                    f"the loss became {loss}",
                     where=f"pretraining, seed {self.seed}, epoch {epoch}, step {step}",
                     fix="lower the learning rate, e.g. -S pretraining.learning_rate=1e-4",
                 )
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            if self.average:
-                self.average.update_parameters(self.model)
-            loss_sum += loss.item() * len(rows)
-            hits += int((logits.detach().argmax(1) == self.labels[rows]).sum())
+            loss_sum += loss * len(rows)
+            hits += int((logits.argmax(1) == labels).sum())
             stage.advance(1)
         values = {"train_loss": loss_sum / len(order), "train_accuracy": hits / len(order)}
         for name, part in (("validation", self.split.validation), ("test", self.split.test)):
             if len(part):
-                logits, truth = self.logits(part), self.labels[torch.from_numpy(part)]
+                logits, truth = self.logits(part), self.labels[torch.from_numpy(part)].cpu()
                 values[f"{name}_loss"] = float(cross_entropy(logits.double(), truth))
                 values[f"{name}_accuracy"] = float((logits.argmax(1) == truth).double().mean())
         return values
 
     def logits(self, indices: npt.NDArray[np.int64]) -> Tensor:
-        """Logits (n, K) of samples, by what is kept."""
-        self.judged.eval()
+        """Logits (n, K) of samples, by what is kept; on the CPU."""
+        self.learner.judged.eval()
         with torch.no_grad():
             batches = torch.from_numpy(indices).split(EVALUATION_BATCH)
-            return torch.cat([self.judged(self.pixels[rows]) for rows in batches])
+            return torch.cat([self.learner.judged(self.pixels[rows]).cpu() for rows in batches])

@@ -61,3 +61,14 @@ def test_initial_weights_have_the_variance_of_he_et_al():
 def test_images_that_are_too_small_are_refused():
     with pytest.raises(ConfigError, match="images of 40x40 are too small for convolution 1"):
         build(LenetOptions(architecture="model-1"), (1, 40, 40), 2)
+
+
+@pytest.mark.parametrize("architecture", TABLE_I)
+def test_pretraining_computes_the_function_of_the_layers(architecture):
+    from qtlplat.training.quicken import features_of
+
+    torch.manual_seed(0)
+    features = build(LenetOptions(architecture=architecture), (1, 200, 200), 2).features.double()
+    images = torch.randn(2, 1, 200, 200, dtype=torch.float64)
+    with torch.no_grad():
+        torch.testing.assert_close(features_of(features, images), features(images), atol=1e-10, rtol=1e-10)

@@ -7,8 +7,10 @@ from torch import nn
 
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, ImageSet
-from qtlplat.errors import ConfigError
-from qtlplat.training.pretrain import make_split, pretrain, pretraining_cells
+from qtlplat.errors import ConfigError, TrainingError
+from qtlplat.training.features import frozen_features
+from qtlplat.training.model import WholeBackbone
+from qtlplat.training.pretrain import Learner, make_split, pretrain, pretraining_cells
 from qtlplat.training.progress import Silent
 
 
@@ -105,7 +107,6 @@ def test_the_best_of_several_initialisations_is_returned(images):
 
 def test_averaged_weights_are_the_exponential_average_of_the_weights_after_each_step(images):
     """One epoch, by hand: w_avg = d w_avg + (1 - d) w with d = exp(-1 / (averaging * steps)), started at step one."""
-    from qtlplat.training.model import WholeBackbone
     from qtlplat.training.seeding import derive_seed, generator
 
     chosen = options(epochs=1, averaging=0.5)
@@ -141,3 +142,31 @@ def test_same_seed_gives_the_same_weights(images):
     first, second, other = (train(images, options(), seed)[0] for seed in (1, 1, 2))
     assert all(torch.equal(first.state[n], second.state[n]) for n in first.state)
     assert not all(torch.equal(first.state[n], other.state[n]) for n in first.state)
+
+
+def test_what_an_accelerator_computes_comes_back_on_the_cpu(images, tmp_path):
+    chosen = options(epochs=1)
+    split = make_split(images.labels, chosen, 0)
+    ignore = {"progress": Silent(), "on_epoch": lambda _: None, "on_initialisation": lambda _: None}
+    best = pretrain(tiny, images, split, chosen, 0, accelerator="cpu", **ignore)
+    assert {t.device.type for t in best.state.values()} == {"cpu"}
+    model = WholeBackbone(tiny(), 1)
+    model.load_state_dict(best.state)
+    features, path, found = frozen_features(model, 1, images, tmp_path, "key", Silent(), accelerator="cpu")
+    with torch.no_grad():
+        torch.testing.assert_close(features, model.kept(torch.tensor(images.images), 1))
+    assert (features.device.type, path.exists(), found) == ("cpu", True, False)
+
+
+def test_a_loss_that_is_not_finite_stops_with_the_step_named(images):
+    with pytest.raises(TrainingError, match="the loss became") as caught:
+        train(images, options(learning_rate=1e30))
+    assert "seed 0, epoch 1, step" in caught.value.where
+
+
+def test_a_loss_that_is_not_finite_changes_no_weight():
+    model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
+    before = {name: t.clone() for name, t in model.state_dict().items()}
+    loss, _ = Learner(model, 0.1, 0.9).step(torch.full((2, 1, 2, 2), float("nan")), torch.tensor([0, 1]))
+    assert np.isnan(loss)
+    assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())

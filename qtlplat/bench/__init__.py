@@ -1,0 +1,1 @@
+"""Times what qtlplat computes against the plain way of computing it."""
