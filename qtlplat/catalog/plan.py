@@ -9,9 +9,11 @@ import hashlib
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-PLAN_FORMAT = 1  # raised when the same plan would mean something else
+from qtlplat.catalog.device import AUTO, parse_device
+
+PLAN_FORMAT = 2  # raised when the same plan would mean something else
 
 
 class _Frozen(BaseModel):
@@ -94,8 +96,17 @@ class RunPlan(_Frozen):
     pretraining: PretrainingOptions = PretrainingOptions()
     seed: int = Field(0, ge=0, lt=2**63, description="everything random follows from it")
     seeds: int = Field(1, ge=1, le=1000, description="repetitions of all folds, with seeds seed, seed+1, ...")
-    device: str = Field("default.qubit", description="PennyLane device that runs the circuit")
+    device: str = Field(
+        AUTO,
+        description="what runs the circuit: auto, compiled, or a PennyLane device, with options in brackets; canonical",
+    )
+    accelerator: Literal["cpu", "cuda"] = Field("cpu", description="where torch computes")
     dataset_digest: str = Field("", description="sha256 of the prepared data; '' until it has been read")
+
+    @field_validator("device")
+    @classmethod
+    def _device_is_canonical(cls, text: str) -> str:
+        return parse_device(text).text
 
     @model_validator(mode="after")
     def _replace_is_positive(self) -> RunPlan:
@@ -118,6 +129,7 @@ class RunPlan(_Frozen):
                 "backbone": self.backbone.identity(),
                 "pretraining": self.pretraining.model_dump(mode="json"),
                 "seed": self.seed,
+                "accelerator": self.accelerator,
             }
         )
 
@@ -136,6 +148,7 @@ class RunPlan(_Frozen):
                 "seed": self.seed,
                 "seeds": self.seeds,
                 "device": self.device,
+                "accelerator": self.accelerator,
             }
         )
 

@@ -14,6 +14,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from qtlplat.catalog.catalog import Catalog
+from qtlplat.catalog.device import read_device
 from qtlplat.catalog.options import locations, validate
 from qtlplat.catalog.plan import ComponentChoice, PretrainingOptions, RunPlan, TrainingOptions
 from qtlplat.catalog.provider import Component
@@ -23,13 +24,15 @@ from qtlplat.contracts import KINDS, DatasetSpec, Kind, Options
 from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, shown, unknown_name
 
 ROLES = (*KINDS, "training", "pretraining")
+OWN = ("seed", "seeds", "accelerator")  # the plan's own fields, as a request has them
 
 
 @dataclass(frozen=True)
 class Request:
     """What a user asked for; None where nothing was said.
 
-    dataset, backbone, head, evaluator: references; replace: 'all' or a number; sets: ``role.option=value`` texts.
+    dataset, backbone, head, evaluator: references; replace: 'all' or a number; device: a name, options in brackets;
+    accelerator: 'cpu' or 'cuda'; sets: ``role.option=value`` texts.
     """
 
     dataset: str | None = None
@@ -43,6 +46,8 @@ class Request:
     pretrain_epochs: int | None = None
     inits: int | None = None
     protocol: str | None = None
+    device: str | None = None
+    accelerator: str | None = None
     sets: tuple[str, ...] = ()
 
 
@@ -87,7 +92,7 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
 
     Raises
     ------
-    UsageError: an unknown name, or a reference or ``-S`` text that cannot be read.
+    UsageError: an unknown name, or a reference, device or ``-S`` text that cannot be read.
     PluginError: a component is ambiguous, or its plugin failed to load.
     ConfigError: options are wrong; all of them at once.
     """
@@ -99,7 +104,12 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
     problems = [p for choice in chosen.values() for p in choice.problems]
     parts: dict[str, Any] = dict(_protocol_parts(request, registry, sets, problems))
     replace = _replace(request.replace)
-    for name in ("seed", "seeds"):
+    if request.device is not None:
+        device, found = read_device(request.device)
+        problems += found
+        if device is not None:
+            parts["device"] = device.text
+    for name in OWN:
         if getattr(request, name) is not None:
             parts[name] = getattr(request, name)
     _refuse(problems + _plan_problems(parts, replace))
@@ -253,9 +263,9 @@ def _replace(text: str | None) -> int | str:
 
 
 def _plan_problems(parts: Mapping[str, Any], replace: int | str) -> list[Problem]:
-    """What is wrong with the plan's own fields (seed, seeds)."""
+    """What is wrong with the plan's own fields (seed, seeds, accelerator)."""
     blank = ComponentChoice(name="", component="", provider="", version="", digest="", options={})
-    own = {name: value for name, value in parts.items() if name in ("seed", "seeds")}
+    own = {name: value for name, value in parts.items() if name in OWN}
     try:
         RunPlan(**dict.fromkeys(KINDS, blank), replace=replace, **own)
     except ValidationError as error:

@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 @click.option("--epochs", type=int, help="Epochs of the head.")
 @click.option("--pretrain-epochs", type=int, help="At most so many epochs of the backbone.")
 @click.option("--inits", type=int, help="Random initialisations of the backbone; the best one is kept.")
+@click.option(
+    "--device", metavar="DEV", help="What runs the circuit: auto, compiled, or a PennyLane device. Default: auto."
+)
+@click.option("--accelerator", type=click.Choice(["cpu", "cuda"]), help="Where torch computes. Default: cpu.")
 @click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="Any option of the plan, e.g. head.layers=2.")
 @click.option("--dry-run", is_flag=True, help="Show plan, cells and parameter counts; train and store nothing.")
 @click.option("--needed", is_flag=True, help="Print the finished run with this fingerprint instead, if there is one.")

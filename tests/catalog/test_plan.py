@@ -26,6 +26,7 @@ SAME = {
     "where the data lies": {
         "dataset": choice(component="dataset", options={"x": 1, "root": "/b"}, locations=("root",))
     },
+    "how the device is written": {"device": " auto[precision=single] "},
 }
 OTHER_RUN = {
     "head option": {"head": choice(component="head", options={"x": 2})},
@@ -41,6 +42,7 @@ OTHER_PRETRAINING = {
     "backbone": {"backbone": choice(component="backbone", options={"x": 2})},
     "pretraining": {"pretraining": PretrainingOptions(epochs=1)},
     "seed": {"seed": 1},
+    "accelerator": {"accelerator": "cuda"},
 }
 
 
@@ -78,7 +80,9 @@ def test_canonical_json_ignores_order_and_refuses_nan() -> None:
         canonical_json(float("nan"))
 
 
-@pytest.mark.parametrize("bad", [{"replace": 0}, {"replace": "some"}, {"seed": -1}, {"unknown": 1}])
+@pytest.mark.parametrize(
+    "bad", [{"replace": 0}, {"replace": "some"}, {"seed": -1}, {"accelerator": "tpu"}, {"unknown": 1}]
+)
 def test_a_wrong_plan_is_refused(bad: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         plan(**bad)

@@ -70,7 +70,7 @@ def test_the_defaults_are_the_papers_first_experiment(registry: Registry, catalo
     assert (p.head.name, p.head.component, p.head.provider) == ("dressed5x3", "dressed", "qtlplat")
     assert (p.head.options["qubits"], p.head.options["layers"]) == (5, 3)
     assert p.evaluator.options == {"folds": 6, "shuffle": True, "grouped": False}
-    assert (p.replace, p.seed, p.seeds, p.device) == ("all", 0, 1, "default.qubit")
+    assert (p.replace, p.seed, p.seeds, p.device, p.accelerator) == ("all", 0, 1, "auto", "cpu")
     assert p.training == TrainingOptions(epochs=40, learning_rate=8e-4, batch_size=64)
     assert len(p.head.digest) == 64
     assert resolved.options["head"].model_dump()["qubits"] == 5
@@ -112,10 +112,12 @@ def test_all_option_errors_come_at_once(registry: Registry, catalog: Catalog) ->
         epochs=0,
         seed=-1,
         seeds=0,
+        device="compiled[shots=5]",
+        accelerator="abacus",
     )
     first, *rest = text.splitlines()
-    assert first == "10 options are wrong"
-    assert len(rest) == 10
+    assert first == "12 options are wrong"
+    assert len(rest) == 12
     for expected in (
         "dataset.per_class: 0:",
         "backbone.architectur: there is no such option (-S); did you mean architecture?",
@@ -127,6 +129,8 @@ def test_all_option_errors_come_at_once(registry: Registry, catalog: Catalog) ->
         "pretraining.patience: -1:",
         "--seed: -1:",
         "--seeds: 0:",
+        "device.shots: there is no such option; known: precision",
+        "--accelerator: 'abacus': input should be 'cpu' or 'cuda'",
     ):
         assert expected in text
 
@@ -146,6 +150,7 @@ def test_a_rule_over_two_options_is_told(registry: Registry, catalog: Catalog) -
         ({"replace": "some"}, "'some' is not a number of dense layers"),
         ({"replace": "0"}, "'0' is not a number of dense layers"),
         ({"replace": "9" * 5000}, "is not a number of dense layers"),
+        ({"device": "default.qubit[shots"}, "device 'default.qubit\\[shots' cannot be read"),
     ],
 )
 def test_what_cannot_be_understood_is_a_usage_error(
@@ -157,6 +162,15 @@ def test_what_cannot_be_understood_is_a_usage_error(
 
 def test_replace_takes_a_number(registry: Registry, catalog: Catalog) -> None:
     assert plan(registry, catalog, replace="3").plan.replace == 3
+
+
+def test_the_device_is_kept_in_canonical_form(registry: Registry, catalog: Catalog) -> None:
+    def device(text: str) -> str:
+        return plan(registry, catalog, device=text).plan.device
+
+    assert device("default.mixed[strength=0.010,noise=bitflip]") == "default.mixed[noise=bitflip]"
+    assert device(" compiled[precision=single]") == "compiled"
+    assert plan(registry, catalog, accelerator="cuda").plan.accelerator == "cuda"
 
 
 def test_a_preset_of_a_missing_component_names_its_file(catalog: Catalog, tmp_path: Path) -> None:
