@@ -1,0 +1,34 @@
+"""From a quantum function to a torch program."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from qtlplat.contracts import Circuit
+from qtlplat.quantum.layout import is_real, lay_out
+from qtlplat.quantum.measure import Measurement
+from qtlplat.quantum.program import Program
+from qtlplat.quantum.record import record
+from qtlplat.quantum.schedule import Diagonal, Permutation, schedule
+from qtlplat.quantum.values import Values
+
+
+def compile_circuit(circuit: Circuit, *, double: bool = False) -> Program:
+    """The program that computes what the circuit's function describes.
+
+    double: compute in complex128 instead of complex64. Raises CannotCompileError with the reason where it cannot be
+    compiled; what the function itself raises passes through.
+    """
+    recording = record(circuit)
+    values = Values(recording.values, circuit.n_inputs, list(circuit.weight_shapes.values()))
+    measurement = Measurement(recording.measurements, circuit.qubits)
+    steps = schedule([*recording.gates, *measurement.rotations], values, circuit.qubits)
+    if measurement.reads_signs_only:
+        while steps and isinstance(steps[-1], Diagonal | Permutation):
+            last = steps.pop()
+            if isinstance(last, Permutation):
+                measurement.absorb_permutation(last.source)
+    start = recording.start
+    from_zero = isinstance(start, np.ndarray) and bool(np.allclose(start, np.eye(1, len(start))[0]))
+    layout = lay_out(steps, circuit.qubits, from_zero)
+    return Program(values, layout, None if from_zero else start, measurement, double=double, real=is_real(layout))
