@@ -211,11 +211,11 @@ def _check_head_at(spec: HeadSpec, options: Options, f: int, k: int, batches: Se
 def _built(spec: HeadSpec, options: Options, f: int, k: int) -> nn.Module:
     if spec.circuit is None:
         return spec.build(options, f, k, None)
-    from qtlplat.quantum.devices import circuit_layer
+    from qtlplat.quantum.engines import choose_engine
 
     circuit = spec.circuit(options)
     _require(isinstance(circuit, Circuit), f"{spec.name}: circuit must return a Circuit, returned {shown(circuit)}")
-    return spec.build(options, f, k, circuit_layer(circuit))
+    return spec.build(options, f, k, choose_engine(circuit).layer())
 
 
 def _checked_options(spec: Spec, options: Options | None) -> Options:

@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 PACKAGES = ("qtlplat", "torch", "pennylane", "pennylane-lightning", "numpy", "scikit-learn", "pillow", "sqlalchemy")
 
 
-def environment(device: str) -> dict[str, str]:
-    """Versions of what computes, the machine, threads, the PennyLane device, the commit of this directory."""
+def environment(device: str, accelerator: str = "cpu") -> dict[str, str]:
+    """Versions of what computes, the machine, threads, the device as asked for, the commit of this directory."""
     import torch
 
     facts = {
@@ -23,7 +23,7 @@ def environment(device: str) -> dict[str, str]:
         "processor": platform.processor() or platform.machine(),
         "cpus": str(os.cpu_count()),
         "threads": str(torch.get_num_threads()),
-        "accelerator": "cpu",
+        "accelerator": accelerator,
         "device": device,
         "command": " ".join(sys.argv[1:])[:500],
     }

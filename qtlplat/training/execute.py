@@ -169,6 +169,7 @@ def _pretrain(job: _Job) -> _Weights:
             progress=job.progress,
             on_epoch=lambda row: job.writer.add_epochs(run, epoch_rows([row])),
             on_initialisation=keep,
+            accelerator=plan.accelerator,
         )
         facts = {
             "backbone": plan.backbone.identity(),
@@ -189,7 +190,15 @@ def _features(job: _Job, run: str, weights: _Weights) -> Tensor:
     model.load_state_dict(weights.state)
     key = features_key(weights.sha256, prepared.replaced, prepared.plan.dataset_digest)
     directory = job.location.files / "features"
-    features, path, found = frozen_features(model, prepared.replaced, prepared.images, directory, key, job.progress)
+    features, path, found = frozen_features(
+        model,
+        prepared.replaced,
+        prepared.images,
+        directory,
+        key,
+        job.progress,
+        accelerator=prepared.plan.accelerator,
+    )
     if found:
         job.progress.note("frozen features found")
     shape = {"samples": features.shape[0], "features": features.shape[1]}
@@ -200,10 +209,13 @@ def _features(job: _Job, run: str, weights: _Weights) -> Tensor:
 def _heads(job: _Job, run: str, features: Tensor) -> None:
     """Train one head per cell, storing every epoch as it ends, then weights, predictions and metrics."""
     prepared, plan, cells = job.prepared, job.prepared.plan, job.prepared.cells
-    images, training = prepared.images, plan.training
+    images, training, engine = prepared.images, plan.training, prepared.make_head.engine
     job.writer.add_cells(run, new_cells(cells, images))
-    reason = why_not_stackable(prepared.make_head, features.shape[1]) if len(cells) > 1 else ""
-    if reason:
+    if engine:
+        job.progress.note(f"circuit on {engine.name}: {engine.why}")
+    reason = engine.why_not_stackable if engine else ""
+    reason = reason or why_not_stackable(prepared.make_head, features.shape[1])
+    if reason and len(cells) > 1:
         job.progress.note(f"this head trains cell by cell: {reason}")
     with job.progress.stage("training heads", len(cells) * training.epochs) as stage:
 
@@ -214,14 +226,16 @@ def _heads(job: _Job, run: str, features: Tensor) -> None:
 
         fitted = fit_heads(
             prepared.make_head,
-            features,
-            torch.tensor(images.labels),
+            features.to(prepared.accelerator),
+            torch.tensor(images.labels, device=prepared.accelerator),
             cells,
             epochs=training.epochs,
             learning_rate=training.learning_rate,
             batch_size=training.batch_size,
             on_epoch=keep,
+            on_note=job.progress.note,
             stack=not reason,
+            limits=prepared.limits,
         )
     states = {f"cell{one.position}.{name}": tensor for one in fitted for name, tensor in one.state.items()}
     _save_weights(job, run, states, {"head": plan.head.identity(), "cells": len(cells)})

@@ -8,24 +8,33 @@ No storage here: every epoch is handed to a callback.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, vmap
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import one_hot
 
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
 from qtlplat.training.seeding import derive_seed, generator, isolated_rng
+from qtlplat.training.stack import Alone, Stacked, Trainee, why_not_vectorisable
 
 EVALUATION_ROWS = 2048  # rows of a cell per evaluation step
+GATHERED_BYTES = 256_000_000  # test rows are gathered once for all epochs where they take no more than this
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What fits into memory. cells: most of them in one stack; rows: most rows of a cell in one evaluation step."""
+
+    cells: int = 10_000
+    rows: int = EVALUATION_ROWS
 
 
 @dataclass(frozen=True)
@@ -59,7 +68,9 @@ def fit_heads(
     learning_rate: float,
     batch_size: int,
     on_epoch: Callable[[list[CellEpoch]], None] = lambda _rows: None,
+    on_note: Callable[[str], None] = lambda _text: None,
     stack: bool = True,
+    limits: Limits = Limits(),
 ) -> list[FittedCell]:
     """Train one fresh head per cell with Adam on the cross-entropy, for a fixed number of epochs.
 
@@ -67,8 +78,8 @@ def fit_heads(
     ----------
     make_head: returns a head (B, F) -> logits (B, K); called once per cell, torch's global generator being seeded
         from (cell.seed, cell.fold).
-    features: float32 (N, F); labels: int64 (N,).
-    on_epoch: called after each epoch with a row per cell of the stack.
+    features: float32 (N, F), on the device to compute on; labels: int64 (N,).
+    on_epoch: called after each epoch with a row per cell of the stack; on_note: with what a user should know.
     stack: train cells together where possible; otherwise one by one.
 
     Returns the fitted cells in the order of `cells`. Raises TrainingError at the first loss that is not finite.
@@ -77,10 +88,13 @@ def fit_heads(
     for position, cell in enumerate(cells):
         steps = -(-len(cell.train) // batch_size)
         groups.setdefault(steps if stack else -1 - position, []).append(position)
+    stacks = [group[i : i + limits.cells] for group in groups.values() for i in range(0, len(group), limits.cells)]
     fitted: list[FittedCell] = []
+    data = _Data(features, labels, batch_size, limits.rows)
     with isolated_rng(), _one_thread():
-        for positions in groups.values():
-            trainer = _Stack(make_head, features, labels, [(p, cells[p]) for p in positions], learning_rate, batch_size)
+        for positions in stacks:
+            chosen = [(p, cells[p]) for p in positions]
+            trainer = _Trainer(make_head, data, chosen, learning_rate, stack, on_note)
             for epoch in range(1, epochs + 1):
                 on_epoch(trainer.epoch(epoch))
             fitted += trainer.result()
@@ -102,21 +116,11 @@ def why_not_stackable(make_head: Callable[[], nn.Module], n_in: int) -> str:
     """The reason why a head cannot be vectorised over cells, '' if it can; tried on two heads and two samples."""
     with isolated_rng():
         torch.manual_seed(0)
-        heads = [make_head(), make_head()]
         samples = torch.rand(2, 2, n_in)
         if _mixes_samples(make_head(), samples[0]):
             # Stacked cells whose last batches differ in length are filled up; such a head would see the filling.
             return "its answer for a sample depends on the rest of the batch"
-        try:
-            module, tensors = _stacked(heads)
-            logits = _vectorised(module)(tensors, samples)
-            logits.sum().backward()
-            with torch.no_grad():
-                module.eval()
-                _vectorised(module)(tensors, samples)
-        except Exception as error:  # noqa: BLE001 -- whatever a stranger's module raises, cell by cell still works
-            return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:160]}"
-    return ""
+        return why_not_vectorisable([make_head(), make_head()], samples)
 
 
 def _mixes_samples(head: nn.Module, batch: Tensor) -> bool:
@@ -129,59 +133,47 @@ def _mixes_samples(head: nn.Module, batch: Tensor) -> bool:
         return not torch.allclose(answer, head(other)[0], atol=1e-6)
 
 
-Tensors = dict[str, Tensor]
+class _Data:
+    """What all cells of a run share: features (N, F), labels as one-hot rows (N, K), how many rows go together."""
+
+    def __init__(self, features: Tensor, labels: Tensor, batch_size: int, evaluation_rows: int) -> None:
+        self.features, self.batch_size, self.evaluation_rows = features, batch_size, evaluation_rows
+        self.targets = one_hot(labels).to(features)
+
+    def rows(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (C, n, F) and targets (C, n, K) of indices (C, n)."""
+        flat = indices.to(self.features.device).reshape(-1)
+        return (
+            self.features.index_select(0, flat).view(*indices.shape, -1),
+            self.targets.index_select(0, flat).view(*indices.shape, -1),
+        )
 
 
-def _stacked(heads: Sequence[nn.Module]) -> tuple[nn.Module, Tensors]:
-    """A module to call and the parameters and buffers of all heads, each with a leading axis of cells."""
-    states = [{**dict(h.named_parameters()), **dict(h.named_buffers())} for h in heads]
-    trainable = {name for name, p in heads[0].named_parameters() if p.requires_grad}
-    tensors = {name: torch.stack([s[name].detach() for s in states]) for name in states[0]}
-    for name in trainable:
-        tensors[name].requires_grad_(True)
-    return heads[0], tensors
-
-
-def _vectorised(module: nn.Module) -> Callable[[Tensors, Tensor], Tensor]:
-    """(tensors with a leading axis C, inputs (C, B, F)) -> logits (C, B, K)."""
-
-    def one(tensors: Tensors, inputs: Tensor) -> Tensor:
-        out: Tensor = functional_call(module, tensors, (inputs,))
-        return out
-
-    return vmap(one, randomness="different")
-
-
-class _Stack:
+class _Trainer:
     """Cells trained in lockstep; C of them, all with the same number of steps per epoch."""
 
     def __init__(
         self,
         make_head: Callable[[], nn.Module],
-        features: Tensor,
-        labels: Tensor,
+        data: _Data,
         cells: Sequence[tuple[int, Cell]],
         learning_rate: float,
-        batch_size: int,
+        stack: bool,
+        on_note: Callable[[str], None],
     ) -> None:
-        self.features, self.labels, self.cells, self.batch_size = features, labels, cells, batch_size
+        self.data, self.cells, self.stack = data, cells, stack
         heads = []
         for _, cell in cells:
             torch.manual_seed(derive_seed("head", cell.seed, cell.fold))
-            heads.append(make_head())
-        self.module = heads[0]
-        self.tensors: Tensors = {}
-        self.forward: Callable[[Tensor], Tensor]
-        if len(cells) > 1:
-            self.module, self.tensors = _stacked(heads)
-            vectorised = _vectorised(self.module)
-            self.forward = lambda x: vectorised(self.tensors, x)
-            trained = [t for t in self.tensors.values() if t.requires_grad]
-        else:
-            self.forward = lambda x: self.module(x[0]).unsqueeze(0)
-            trained = [p for p in self.module.parameters() if p.requires_grad]
-        self.optimizer = torch.optim.Adam(trained, lr=learning_rate)
-        self.test = _padded([torch.from_numpy(cell.test.copy()) for _, cell in cells])
+            heads.append(make_head().to(data.features.device))
+        self.trainee: Trainee = Stacked(heads, learning_rate, on_note) if stack else Alone(heads[0], learning_rate)
+        tests = [torch.from_numpy(cell.test.copy()) for _, cell in cells]
+        longest = max(len(test) for test in tests)
+        chunks = -(-longest // data.evaluation_rows)
+        self.test, self.test_mask = _padded(tests, -(-longest // chunks) * chunks if stack else longest)
+        self.test_chunks = chunks
+        gathered = self.test.numel() * data.features.shape[1] * data.features.element_size()
+        self.gathered = list(self._test_rows()) if gathered <= GATHERED_BYTES else None
         self.seconds = 0.0
 
     def epoch(self, epoch: int) -> list[CellEpoch]:
@@ -192,30 +184,26 @@ class _Stack:
         for _, cell in self.cells:
             shuffled = torch.randperm(len(cell.train), generator=generator("order", cell.seed, cell.fold, epoch))
             orders.append(torch.from_numpy(cell.train)[shuffled])
-        order, mask = _padded(orders)
-        self.module.train()
-        loss_sum = torch.zeros(len(self.cells), dtype=torch.float64)
-        hits = torch.zeros(len(self.cells), dtype=torch.float64)
-        for step, start in enumerate(range(0, order.shape[1], self.batch_size), start=1):
-            rows, weight = order[:, start : start + self.batch_size], mask[:, start : start + self.batch_size]
-            loss, right = self._losses(rows, weight)
-            if not torch.isfinite(loss).all():
-                self._refuse(loss.detach(), epoch, step)
-            self.optimizer.zero_grad()
-            (loss / weight.sum(1)).sum().backward()
-            self.optimizer.step()
-            loss_sum += loss.detach().double()
-            hits += right.double()
-        n_train = mask.sum(1).double()
-        test_loss, test_hits = self._evaluate()
-        n_test = self.test[1].sum(1).double()
+        size = self.data.batch_size
+        longest = max(len(order) for order in orders)
+        # Batches of one size need one traced program; the filling has weight 0 and changes no sum.
+        order, mask = _padded(orders, -(-longest // size) * size if self.stack else longest)
+        sums = torch.zeros(2, len(self.cells), dtype=torch.float64)
+        for step, (rows, weight) in enumerate(zip(order.split(size, dim=1), mask.split(size, dim=1), strict=True)):
+            features, targets = self.data.rows(rows)
+            measured = self.trainee.step(features, targets, weight.to(features)).cpu()
+            if not math.isfinite(float(measured[0].sum())):
+                self._refuse(measured[0], epoch, step + 1)
+            sums += measured
+        train_loss, train_hits = sums / mask.sum(1)
+        test_loss, test_hits = self._evaluate() / self.test_mask.sum(1)
         elapsed = time.perf_counter() - started
         self.seconds += elapsed
         columns = {
-            "train_loss": loss_sum / n_train,
-            "train_accuracy": hits / n_train,
-            "test_loss": test_loss / n_test,
-            "test_accuracy": test_hits / n_test,
+            "train_loss": train_loss,
+            "train_accuracy": train_hits,
+            "test_loss": test_loss,
+            "test_accuracy": test_hits,
         }
         return [
             CellEpoch(position, epoch, elapsed / len(self.cells), {k: float(v[i]) for k, v in columns.items()})
@@ -224,49 +212,41 @@ class _Stack:
 
     def result(self) -> list[FittedCell]:
         """States and test probabilities of all cells."""
-        self.module.eval()
-        rows, mask = self.test
-        with torch.no_grad():
-            logits = torch.cat([self.forward(self.features[r]) for r in rows.split(EVALUATION_ROWS, dim=1)], dim=1)
-        probabilities = logits.double().softmax(-1).numpy()
-        states = (
-            [{name: t[i].detach().clone() for name, t in self.tensors.items()} for i in range(len(self.cells))]
-            if self.tensors
-            else [{name: t.detach().clone() for name, t in self.module.state_dict().items()}]
-        )
+        probabilities = self._logits().double().softmax(-1).numpy()
+        states = self.trainee.states()
         return [
             FittedCell(
-                position, cell, states[i], probabilities[i, : int(mask[i].sum())], self.seconds / len(self.cells)
+                position,
+                cell,
+                states[i],
+                probabilities[i, : int(self.test_mask[i].sum())],
+                self.seconds / len(self.cells),
             )
             for i, (position, cell) in enumerate(self.cells)
         ]
 
-    def _losses(self, rows: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-        """Sums over each cell's rows (C, B): cross-entropy, and number of right answers."""
-        targets = self.labels[rows]
-        logits = self.forward(self.features[rows])
-        loss = cross_entropy(logits.flatten(0, 1), targets.flatten(), reduction="none").view(rows.shape)
-        right = (logits.detach().argmax(-1) == targets) * weight
-        return (loss * weight).sum(1), right.sum(1)
+    def _test_rows(self) -> Iterator[tuple[Tensor, Tensor]]:
+        for rows in self.test.chunk(self.test_chunks, dim=1):
+            yield self.data.rows(rows)
 
-    def _evaluate(self) -> tuple[Tensor, Tensor]:
-        self.module.eval()
-        loss = torch.zeros(len(self.cells), dtype=torch.float64)
-        hits = torch.zeros(len(self.cells), dtype=torch.float64)
-        with torch.no_grad():
-            for rows, weight in zip(*(t.split(EVALUATION_ROWS, dim=1) for t in self.test), strict=True):
-                some_loss, some_hits = self._losses(rows, weight)
-                loss += some_loss.double()
-                hits += some_hits.double()
-        return loss, hits
+    def _logits(self) -> Tensor:
+        """Logits (C, n, K) of the test rows, on the CPU."""
+        parts = [self.trainee.logits(features).cpu() for features, _ in self.gathered or self._test_rows()]
+        return torch.cat(parts, dim=1)
+
+    def _evaluate(self) -> Tensor:
+        """Sums (2, C), float64, over the test rows of each cell: cross-entropy, right answers."""
+        logits = self._logits().double()
+        targets = self.data.targets.cpu()[self.test].double()
+        losses = -(logits.log_softmax(-1) * targets).sum(-1)
+        hits = logits.argmax(-1) == targets.argmax(-1)
+        return torch.stack([losses, hits.double()]).mul(self.test_mask).sum(-1)
 
     def _refuse(self, loss: Tensor, epoch: int, step: int) -> None:
         index = int((~torch.isfinite(loss)).nonzero()[0])
         position, cell = self.cells[index]
-        named: dict[str, Any] = (
-            {n: t[index] for n, t in self.tensors.items()} if self.tensors else self.module.state_dict()
-        )
-        broken = next((n for n, t in named.items() if not torch.isfinite(t).all()), "the logits")
+        state = self.trainee.states()[index]
+        broken = next((name for name, tensor in state.items() if not torch.isfinite(tensor).all()), "the logits")
         raise TrainingError(
             f"the loss became {float(loss[index])} in {broken}",
             where=f"cell {position} (fold {cell.fold}, seed {cell.seed}), epoch {epoch}, step {step}",
@@ -274,9 +254,8 @@ class _Stack:
         )
 
 
-def _padded(orders: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-    """Index lists of unequal length as one (C, n) tensor, and a float mask that is 0 where it was filled up."""
-    width = max(len(o) for o in orders)
+def _padded(orders: Sequence[Tensor], width: int) -> tuple[Tensor, Tensor]:
+    """Index lists of unequal length as one (C, width) tensor, and a float64 mask that is 0 where it was filled up."""
     rows = torch.stack([torch.cat([o, o[:1].expand(width - len(o))]) for o in orders])
     lengths = torch.tensor([len(o) for o in orders])
-    return rows, (torch.arange(width) < lengths[:, None]).float()
+    return rows, (torch.arange(width) < lengths[:, None]).double()

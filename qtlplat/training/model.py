@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from qtlplat.analysis.ledger import ledger
 from qtlplat.contracts import Backbone, HeadSpec
 from qtlplat.errors import ConfigError
-from qtlplat.quantum.devices import CircuitLayer, circuit_layer
+from qtlplat.quantum.engines import Engine
+from qtlplat.quantum.layer import CircuitLayer
+from qtlplat.training.quicken import features_of
 
 
 class Standardize(nn.Module):
@@ -33,7 +35,7 @@ class Standardize(nn.Module):
         """Take the statistics of `images`, uint8 (n, C, H, W): the training part, never a sample that is tested."""
         pixels = images.transpose(0, 1).flatten(1)
         for channel, values in enumerate(pixels):
-            counts = torch.bincount(values.to(torch.int32), minlength=256).double()
+            counts = torch.bincount(values.to(torch.int32), minlength=256).cpu().double()
             levels = torch.arange(256, dtype=torch.float64)
             mean = (counts * levels).sum() / counts.sum()
             variance = (counts * (levels - mean) ** 2).sum() / counts.sum()
@@ -42,7 +44,8 @@ class Standardize(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Standardized float32 images, in channels_last memory: convolutions on CPUs are quicker in it."""
-        return ((images.float() - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        pixels = images.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
+        return pixels.contiguous(memory_format=torch.channels_last)
 
 
 class WholeBackbone(nn.Module):
@@ -60,7 +63,7 @@ class WholeBackbone(nn.Module):
 
     def kept(self, images: Tensor, replaced: int) -> Tensor:
         """What the layers before the last `replaced` dense blocks make of images: (B, F)."""
-        x: Tensor = self.features(self.standardize(images))
+        x = features_of(self.features, self.standardize(images))
         for block in self.dense[: len(self.dense) - replaced]:
             x = block(x)
         return x
@@ -88,17 +91,20 @@ def kept_width(model: WholeBackbone, replaced: int, shape: tuple[int, int, int])
 
 @dataclass(frozen=True)
 class HeadFactory:
-    """Builds fresh heads of one kind: (B, n_in) -> logits (B, n_out), initialised from torch's global generator."""
+    """Builds fresh heads of one kind: (B, n_in) -> logits (B, n_out), initialised from torch's global generator.
+
+    engine: what runs a quantum head's circuit, None for a classical head.
+    """
 
     spec: HeadSpec
     options: Any
     n_in: int
     n_out: int
-    device: str
+    engine: Engine | None
 
     def __call__(self) -> nn.Module:
         """A new head."""
-        layer = circuit_layer(self.spec.circuit(self.options), self.device) if self.spec.circuit else None
+        layer = self.engine.layer() if self.engine else None
         return self.spec.build(self.options, self.n_in, self.n_out, layer)
 
 

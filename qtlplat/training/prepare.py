@@ -6,7 +6,10 @@ import functools
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+
 from qtlplat.catalog.calls import guarded, load_images
+from qtlplat.catalog.device import parse_device
 from qtlplat.catalog.plan import RunPlan
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import (
@@ -14,12 +17,18 @@ from qtlplat.contracts import (
     Backbone,
     BackboneSpec,
     Cell,
+    Circuit,
     DatasetSpec,
     EvaluatorSpec,
     HeadSpec,
     ImageSet,
     check_cells,
 )
+from qtlplat.errors import PluginError, shown
+from qtlplat.quantum.engines import Engine, choose_engine
+from qtlplat.training.accelerator import check_accelerator
+from qtlplat.training.fit import Limits
+from qtlplat.training.memory import limits
 from qtlplat.training.model import (
     HeadFactory,
     WholeBackbone,
@@ -36,7 +45,7 @@ class Prepared:
     """A run that can start: the plan bound to data that was read, and everything built once and tried.
 
     build_backbone: makes a fresh backbone; make_head: makes a fresh head; replaced: dense layers that go;
-    parameters: the ledger.
+    parameters: the ledger; accelerator: where torch computes; limits: how much of the training fits into memory.
     """
 
     plan: RunPlan
@@ -47,11 +56,20 @@ class Prepared:
     make_head: HeadFactory
     replaced: int
     parameters: dict[str, Any]
+    accelerator: torch.device
+    limits: Limits
 
     @property
     def n_classes(self) -> int:
         """K."""
         return len(self.images.class_names)
+
+    def engine_facts(self) -> dict[str, Any] | None:
+        """What runs the circuit and why, or None for a classical head."""
+        engine = self.make_head.engine
+        if engine is None:
+            return None
+        return {"name": engine.name, "why": engine.why, "gradient": engine.gradient}
 
     def dry_run(self) -> dict[str, Any]:
         """The fixed shape of ``run --dry-run --json``."""
@@ -71,6 +89,8 @@ class Prepared:
             "pretraining_fingerprint": plan.pretraining_fingerprint,
             "seed": plan.seed,
             "device": plan.device,
+            "accelerator": plan.accelerator,
+            "engine": self.engine_facts(),
             "dataset_digest": plan.dataset_digest,
         }
 
@@ -81,11 +101,13 @@ def prepare(resolved: Resolved) -> Prepared:
     Raises ConfigError and DataError for what a user can mend, PluginError for what a plugin did wrong.
     """
     plan = resolved.plan
+    accelerator = check_accelerator(plan.accelerator)
     dataset, backbone, head, evaluator = (resolved.specs[kind].spec for kind in KINDS)
     assert isinstance(dataset, DatasetSpec)
     assert isinstance(backbone, BackboneSpec)
     assert isinstance(head, HeadSpec)
     assert isinstance(evaluator, EvaluatorSpec)
+    engine = choose_for(head, resolved.options["head"], plan)
     images = load_images(dataset, resolved.options["dataset"], plan.dataset.provider)
     plan = plan.bind(images.digest)
     n_classes = len(images.class_names)
@@ -96,7 +118,7 @@ def prepare(resolved: Resolved) -> Prepared:
     )
     replaced = replaced_layers(plan.replace, len(model.dense))
     n_in = kept_width(model, replaced, images.shape)
-    make_head = HeadFactory(head, resolved.options["head"], n_in, n_classes, plan.device)
+    make_head = HeadFactory(head, resolved.options["head"], n_in, n_classes, engine)
     parts = head_parts(try_head(make_head, n_in, n_classes, plan.head.provider))
 
     seeds = range(plan.seed, plan.seed + plan.seeds)
@@ -115,4 +137,28 @@ def prepare(resolved: Resolved) -> Prepared:
         make_head=make_head,
         replaced=replaced,
         parameters=parameter_ledger(model, replaced, parts),
+        accelerator=accelerator,
+        limits=limits(
+            engine,
+            n_cells=len(cells),
+            batch=plan.training.batch_size,
+            n_in=n_in,
+            n_samples=len(images),
+            device=accelerator,
+        ),
     )
+
+
+def choose_for(head: HeadSpec, options: Any, plan: RunPlan) -> Engine | None:
+    """What runs a head's circuit on the plan's device; None for a classical head.
+
+    Raises ConfigError where the device cannot be had, PluginError where the circuit breaks its contract.
+    """
+    if head.circuit is None:
+        return None
+    declare, provider = head.circuit, plan.head.provider
+    circuit = guarded(lambda: declare(options), provider, "declaring the circuit")
+    if not isinstance(circuit, Circuit):
+        raise PluginError(f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}", where=provider)
+    device = parse_device(plan.device)
+    return guarded(lambda: choose_engine(circuit, device.name, device.options), provider, "running the circuit")

@@ -16,6 +16,7 @@ from qtlplat.store.records import ComponentRow, EpochRow, NewCell, NewRun, Predi
 from qtlplat.training.environment import environment
 from qtlplat.training.fit import CellEpoch
 from qtlplat.training.prepare import Prepared
+from qtlplat.training.stack import step_milliseconds
 
 ROLES: dict[RunKind, tuple[str, ...]] = {
     "run": ("dataset", "backbone", "head", "evaluator"),
@@ -36,9 +37,33 @@ def new_run(prepared: Prepared, kind: RunKind) -> NewRun:
         plan=dump,
         components=[_component_row(role, getattr(plan, role)) for role in roles],
         dataset_digest=plan.dataset_digest,
-        environment=environment(plan.device),
+        environment=environment(plan.device, plan.accelerator) | (_engine(prepared) if kind == "run" else {}),
         parameters={} if kind == "pretraining" else prepared.parameters,
     )
+
+
+def _engine(prepared: Prepared) -> dict[str, str]:
+    """What runs the circuit, why, and how long a training step takes, measured now; empty for a classical head."""
+    make_head = prepared.make_head
+    engine = make_head.engine
+    if engine is None:
+        return {}
+    batch = prepared.plan.training.batch_size
+    milliseconds = step_milliseconds(
+        make_head,
+        make_head.n_in,
+        make_head.n_out,
+        batch,
+        stack=not engine.why_not_stackable,
+        device=prepared.accelerator,
+    )
+    return {
+        "engine": engine.name,
+        "engine chosen because": engine.why,
+        "gradient method": engine.gradient,
+        "cells are stacked": f"no: {engine.why_not_stackable}" if engine.why_not_stackable else "yes",
+        f"ms per step of one cell, batch {batch}": f"{milliseconds:.3f}",
+    }
 
 
 def _component_row(role: str, choice: ComponentChoice) -> ComponentRow:

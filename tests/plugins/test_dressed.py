@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from qtlplat.quantum.devices import circuit_layer
+from qtlplat.quantum.engines import choose_engine
 from qtlplat_dressed import DressedOptions, build, circuit
 
 
@@ -32,7 +32,7 @@ def test_the_head_is_post_net_of_activation_of_circuit_of_scaled_tanh_of_pre_net
 @pytest.mark.parametrize(("n_in", "qubits", "layers", "n_out"), [(2048, 5, 3, 2), (16, 2, 1, 3), (9, 1, 4, 2)])
 def test_parameters_follow_equation_6(n_in, qubits, layers, n_out):
     options = DressedOptions(qubits=qubits, layers=layers)
-    head = build(options, n_in, n_out, circuit_layer(circuit(options)))
+    head = build(options, n_in, n_out, choose_engine(circuit(options)).layer())
     expected = n_in * qubits + qubits + 3 * qubits * layers + qubits * n_out + n_out
     assert sum(p.numel() for p in head.parameters()) == expected
     assert head(torch.rand(2, n_in)).shape == (2, n_out)

@@ -1,5 +1,7 @@
 """Heads trained together equal heads trained one by one, and everything random follows from the seeds."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -8,8 +10,9 @@ from torch import nn
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
 from qtlplat.training.fit import fit_heads, why_not_stackable
+from qtlplat.quantum.engines import choose_engine
 from qtlplat.training.model import HeadFactory
-from qtlplat_dressed import DressedOptions, qtlplat_heads
+from qtlplat_dressed import DressedOptions, circuit, qtlplat_heads
 
 N, F = 60, 6
 
@@ -26,8 +29,10 @@ def folds(n=N, d=3, seed=0):
     return [Cell(f, seed, np.setdiff1d(everything, everything[f::d]), everything[f::d]) for f in range(d)]
 
 
-def dressed():
-    return HeadFactory(qtlplat_heads()[0], DressedOptions(qubits=2, layers=1), F, 2, "default.qubit")
+@functools.cache
+def dressed(device="compiled"):
+    options = DressedOptions(qubits=2, layers=1)
+    return HeadFactory(qtlplat_heads()[0], options, F, 2, choose_engine(circuit(options), device))
 
 
 def mlp():

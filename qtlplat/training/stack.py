@@ -1,0 +1,213 @@
+"""Heads of several cells as one: their parameters stacked, a training step traced once and repeated.
+
+A step is one call from parameters and a batch to losses and gradients, vectorised over the cells, then Adam on all of
+them together. Tracing (`qtlplat.training.trace`) takes the modules, autograd and ``vmap`` out of the repetition; where
+it cannot be done, or does not give what the untraced step gives, the untraced step is repeated.
+"""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad_and_value, vmap
+
+from qtlplat.training.seeding import isolated_rng
+from qtlplat.training.trace import CannotTraceError, Function, trace
+
+Tensors = dict[str, Tensor]
+AGREEMENT = 1e-5  # largest difference between a traced step and the untraced one, relative to the largest value
+
+
+class Trainee(Protocol):
+    """What is trained: one head, or the heads of several cells."""
+
+    def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
+        """One step on features (C, B, F), one-hot targets (C, B, K), weights (C, B): sums (2, C) of loss and hits."""
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits (C, n, K) of features (C, n, F), without training."""
+
+    def states(self) -> list[Tensors]:
+        """The state_dict of every cell's head, copied to the CPU."""
+
+
+class Alone:
+    """One head, trained as torch is usually written."""
+
+    def __init__(self, head: nn.Module, learning_rate: float) -> None:
+        self.head = head
+        self.optimizer = torch.optim.Adam([p for p in head.parameters() if p.requires_grad], lr=learning_rate)
+
+    def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
+        """One step; C = 1."""
+        self.head.train()
+        loss, sums = _loss(self.head(features[0]), targets[0], weight[0])
+        self.optimizer.zero_grad()
+        loss.backward()
+        self.optimizer.step()
+        return sums[:, None]
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits (1, n, K)."""
+        self.head.eval()
+        with torch.no_grad():
+            logits: Tensor = self.head(features[0])
+        return logits[None]
+
+    def states(self) -> list[Tensors]:
+        """The head's state_dict."""
+        return [{name: t.detach().cpu().clone() for name, t in self.head.state_dict().items()}]
+
+
+class Stacked:
+    """The heads of C cells; only the first module is ever called, with the tensors of all.
+
+    on_note: told once where the step cannot be traced.
+    """
+
+    def __init__(self, heads: Sequence[nn.Module], learning_rate: float, on_note: Callable[[str], None]) -> None:
+        self.module, self.on_note = heads[0], on_note
+        self.tensors, self.trained = _stacked(heads)
+        # Deliberately no requires_grad: gradients come out of the step's program.
+        self.optimizer = torch.optim.Adam([self.tensors[n] for n in self.trained], lr=learning_rate, fused=True)
+        self._programs: dict[tuple[bool, torch.Size], Function] = {}
+
+    def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
+        """One step of every cell."""
+        self.module.train()
+        program = self._program(True, features, targets, weight)
+        with torch.no_grad():
+            sums, *gradients = program(*self.tensors.values(), features, targets, weight)
+            for name, gradient in zip(self.trained, gradients, strict=True):
+                self.tensors[name].grad = gradient
+            self.optimizer.step()
+        return sums
+
+    def logits(self, features: Tensor) -> Tensor:
+        """Logits (C, n, K)."""
+        self.module.eval()
+        program = self._program(False, features)
+        with torch.no_grad():
+            (logits,) = program(*self.tensors.values(), features)
+        return logits
+
+    def states(self) -> list[Tensors]:
+        """One state_dict per cell."""
+        cells = len(next(iter(self.tensors.values())))
+        return [{name: t[i].detach().cpu().clone() for name, t in self.tensors.items()} for i in range(cells)]
+
+    def _program(self, training: bool, *batch: Tensor) -> Function:
+        key = (training, batch[0].shape)
+        if key not in self._programs:
+            build = training_step if training else evaluation_step
+            names = list(self.tensors)
+            arguments = [*self.tensors.values(), *batch]
+            self._programs[key] = build(self.module, names, self.trained)
+            try:
+                # On a copy, and with random numbers of its own: being traced must leave nothing behind.
+                with isolated_rng():
+                    function = build(copy.deepcopy(self.module), names, self.trained)
+                    self._programs[key] = checked_trace(function, arguments)
+            except CannotTraceError as error:
+                self.on_note(f"the head runs untraced, more slowly: {error}")
+        return self._programs[key]
+
+
+def _stacked(heads: Sequence[nn.Module]) -> tuple[Tensors, list[str]]:
+    """Parameters and buffers of all heads, each with a leading axis of cells, and the names of those to be trained."""
+    states = [{**dict(h.named_parameters()), **dict(h.named_buffers())} for h in heads]
+    tensors = {name: torch.stack([s[name].detach() for s in states]) for name in states[0]}
+    return tensors, [name for name, p in heads[0].named_parameters() if p.requires_grad]
+
+
+def training_step(module: nn.Module, names: Sequence[str], trained: Sequence[str]) -> Function:
+    """(tensors by `names` with a leading axis C, features, targets, weight) -> (sums (2, C), gradients of `trained`)."""
+    chosen = set(trained)
+
+    def loss(trained_tensors: Tensors, others: Tensors, x: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+        return _loss(functional_call(module, {**others, **trained_tensors}, (x,)), y, w)
+
+    per_cell = vmap(grad_and_value(loss, has_aux=True), randomness="different")
+
+    def step(*flat: Tensor) -> tuple[Tensor, ...]:
+        tensors = dict(zip(names, flat, strict=False))
+        others = {name: t for name, t in tensors.items() if name not in chosen}
+        gradients, (_, sums) = per_cell({name: tensors[name] for name in trained}, others, *flat[len(names) :])
+        return sums.T, *(gradients[name] for name in trained)
+
+    return step
+
+
+def evaluation_step(module: nn.Module, names: Sequence[str], _trained: Sequence[str]) -> Function:
+    """(tensors by `names` with a leading axis C, features (C, n, F)) -> (logits (C, n, K),)."""
+
+    def one(tensors: Tensors, x: Tensor) -> Tensor:
+        logits: Tensor = functional_call(module, tensors, (x,))
+        return logits
+
+    per_cell = vmap(one, randomness="different")
+    return lambda *flat: (per_cell(dict(zip(names, flat, strict=False)), flat[len(names)]),)
+
+
+def _loss(logits: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weighted mean cross-entropy, and the weighted sums (2,) of cross-entropy and right answers."""
+    losses = -(torch.log_softmax(logits, -1) * targets).sum(-1) * weight
+    hits = (logits.detach().argmax(-1) == targets.argmax(-1)) * weight
+    total = losses.sum()
+    return total / weight.sum(), torch.stack([total.detach(), hits.sum()])
+
+
+def checked_trace(function: Function, arguments: Sequence[Tensor]) -> Function:
+    """`trace`, and the result held against the function itself on two batches; raises CannotTraceError otherwise."""
+    program = trace(function, arguments)
+    for factor in (1.0, 0.5):
+        other = [*arguments[:-1], arguments[-1] * factor] if arguments[-1].is_floating_point() else arguments
+        results = []
+        for run in (function, program):
+            torch.manual_seed(0)
+            with torch.no_grad():
+                results.append(run(*other))
+        for ours, theirs in zip(*results, strict=True):
+            scale = max(1.0, float(theirs.abs().max())) if theirs.numel() else 1.0
+            if not float((ours - theirs).abs().max()) <= AGREEMENT * scale:
+                raise CannotTraceError("traced, it does not give what it gives untraced")
+    return program
+
+
+def step_milliseconds(
+    make_head: Callable[[], nn.Module], n_in: int, n_out: int, batch: int, *, stack: bool, device: torch.device
+) -> float:
+    """Time of one training step of one cell, on random features: the shorter of two, or of one slow one."""
+    with isolated_rng():
+        torch.manual_seed(0)
+        head = make_head().to(device)
+        trainee: Trainee = Stacked([head], 1e-4, lambda _text: None) if stack else Alone(head, 1e-4)
+        features = torch.rand(1, batch, n_in, device=device)
+        targets = torch.eye(n_out, device=device)[torch.arange(batch) % n_out][None]
+        weight = torch.ones(1, batch, device=device)
+        seconds: list[float] = []
+        while len(seconds) < 3 and sum(seconds) < 1:  # the first one traces
+            started = time.perf_counter()
+            trainee.step(features, targets, weight).cpu()
+            seconds.append(time.perf_counter() - started)
+    return min(seconds[1:] or seconds) * 1e3
+
+
+def why_not_vectorisable(heads: Sequence[nn.Module], samples: Tensor) -> str:
+    """Why ``vmap`` cannot run heads together on samples (C, B, F), training or not; '' if it can."""
+    tensors, trained = _stacked(heads)
+    names = list(tensors)
+    try:
+        with torch.no_grad():
+            (logits,) = evaluation_step(heads[0].eval(), names, trained)(*tensors.values(), samples)
+            weight = torch.ones(samples.shape[:2])
+            heads[0].train()
+            training_step(heads[0], names, trained)(*tensors.values(), samples, torch.zeros_like(logits), weight)
+    except Exception as error:  # noqa: BLE001 -- whatever a stranger's module raises, cell by cell still works
+        return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:160]}"
+    return ""

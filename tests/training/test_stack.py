@@ -1,0 +1,137 @@
+"""Traced steps are trusted only where they do what the untraced ones do."""
+
+import random
+
+import pytest
+import torch
+from torch import nn
+
+from qtlplat.training.stack import Alone, Stacked, checked_trace, step_milliseconds
+from qtlplat.training.trace import CannotTraceError
+
+C, B, F, K = 3, 8, 5, 2
+
+
+def batch(seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    features = torch.randn(C, B, F, generator=generator)
+    targets = torch.eye(K)[torch.randint(0, K, (C, B), generator=generator)]
+    weight = torch.ones(C, B)
+    weight[1, -2:] = 0
+    return features, targets, weight
+
+
+def heads(make):
+    torch.manual_seed(0)
+    return [make() for _ in range(C)]
+
+
+def mlp():
+    return nn.Sequential(nn.Linear(F, 4), nn.Tanh(), nn.Linear(4, K))
+
+
+class Counting(nn.Module):
+    """Answers differently each time it is called."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer, self.calls = nn.Linear(F, K), 0
+
+    def forward(self, x):
+        self.calls += 1
+        return self.layer(x) * self.calls
+
+
+class Rolling(nn.Module):
+    """Draws from Python's random numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(F, K)
+
+    def forward(self, x):
+        return self.layer(x) * (1 + random.random())
+
+
+def test_a_traced_stack_equals_heads_trained_alone():
+    notes = []
+    stack = Stacked(heads(mlp), 0.05, notes.append)
+    alone = [Alone(head, 0.05) for head in heads(mlp)]
+    for step in range(5):
+        features, targets, weight = batch(step)
+        sums = stack.step(features, targets, weight)
+        for cell, one in enumerate(alone):
+            kept = weight[cell] > 0
+            expected = one.step(
+                features[cell : cell + 1, kept], targets[cell : cell + 1, kept], weight[cell : cell + 1, kept]
+            )
+            torch.testing.assert_close(sums[:, cell], expected[:, 0], atol=1e-5, rtol=0)
+    features = batch(9)[0]
+    torch.testing.assert_close(
+        stack.logits(features),
+        torch.cat([one.logits(features[c : c + 1]) for c, one in enumerate(alone)]),
+        atol=1e-5,
+        rtol=0,
+    )
+    assert notes == []
+
+
+@pytest.mark.parametrize("make", [Counting, Rolling])
+def test_a_head_that_changes_from_call_to_call_runs_untraced_and_says_so(make):
+    notes = []
+    stack = Stacked(heads(make), 0.05, notes.append)
+    features, targets, weight = batch()
+    first, second = (stack.step(features, targets, weight)[0, 0] for _ in range(2))
+    assert first != second
+    assert len(notes) == 1
+    assert "untraced" in notes[0]
+    if make is Counting:
+        assert stack.module.calls == 2  # being traced left nothing behind
+
+
+def test_tracing_leaves_the_generator_where_it_was():
+    stack = Stacked(heads(mlp), 0.05, lambda _: None)
+    torch.manual_seed(5)
+    before = torch.random.get_rng_state()
+    stack.step(*batch())
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_buffers_and_frozen_parameters_stay_as_they_are():
+    def make():
+        head = mlp()
+        head[0].bias.requires_grad_(False)
+        head.register_buffer("scale", torch.tensor(2.0))
+        return head
+
+    stack = Stacked(heads(make), 0.05, lambda _: None)
+    before = stack.states()
+    stack.step(*batch())
+    after = stack.states()
+    for cell in range(C):
+        assert torch.equal(before[cell]["0.bias"], after[cell]["0.bias"])
+        assert torch.equal(before[cell]["scale"], after[cell]["scale"])
+        assert not torch.equal(before[cell]["2.weight"], after[cell]["2.weight"])
+
+
+def test_a_trace_that_is_right_for_one_batch_only_is_found_out():
+    constant = []
+
+    def remembers(x):
+        constant.append(x.clone()) if not constant else None
+        return (x + constant[0],)
+
+    checked_trace(remembers, [torch.ones(3)])
+    calls = []
+
+    def alternates(x):
+        calls.append(1)
+        return (x * len(calls),)
+
+    with pytest.raises(CannotTraceError, match="does not give"):
+        checked_trace(alternates, [torch.ones(3)])
+
+
+@pytest.mark.parametrize("stack", [True, False])
+def test_the_time_of_a_step_is_measured(stack):
+    assert step_milliseconds(mlp, F, K, B, stack=stack, device=torch.device("cpu")) > 0
