@@ -14,25 +14,20 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from qtlplat.quantum.gates import embed
 from qtlplat.quantum.kernels import (
-    MOST_TURNS,
     apply,
     fold_vectors,
     kron_matrices,
     linear,
     permute,
     product_state,
-    trace_table,
     turn_matrices,
-    turn_tables,
 )
-from qtlplat.quantum.layout import Layer, Layout, Turns, fixed_groups, groups
+from qtlplat.quantum.layout import Layer, Layout, groups
 from qtlplat.quantum.measure import Measurement
 from qtlplat.quantum.schedule import Dense, Diagonal, Permutation, Step
+from qtlplat.quantum.tables import program_tables
 from qtlplat.quantum.values import Values
-
-Angles = tuple[Tensor, Tensor | None]  # features of the weights (n,), features of the inputs (B, n)
 
 
 class Program:
@@ -57,7 +52,7 @@ class Program:
         self.qubits, self.real = layout.qubits, real
         self.dtype = torch.float64 if double else torch.float32
         self.groups = groups(layout.qubits)
-        arrays = self._constants()
+        arrays = program_tables(values, layout, start, measurement, real=real)
         cpu = {name: self._as_tensor(array) for name, array in arrays.items()}
         self._tables: dict[torch.device, dict[str, Tensor]] = {torch.device("cpu"): cpu}
 
@@ -105,80 +100,6 @@ class Program:
         return torch.from_numpy(np.ascontiguousarray(array)).to(
             self.dtype.to_complex() if np.iscomplexobj(array) else self.dtype
         )
-
-    def _constants(self) -> dict[str, npt.NDArray[np.generic]]:
-        arrays = dict(self.measurement.constants(self.real))
-        product, turns = self.layout.product, self.layout.turns
-        if turns is not None:
-            arrays |= self._turn_constants(turns)
-            arrays |= {f"traces{len(group)}": trace_table(len(group)) for group in self.groups}
-        if product is not None:
-            arrays["columns"] = product.columns
-            if product.takes_inputs:
-                arrays |= self._map("product", product.value, product.rate)
-        elif isinstance(self.start, np.ndarray):
-            arrays["start"] = self.start[:, None]
-        for number, step in enumerate(self.layout.steps):
-            arrays |= {f"{number}.{name}": array for name, array in self._step_constants(step).items()}
-        return arrays
-
-    def _turn_constants(self, turns: Turns) -> dict[str, npt.NDArray[np.generic]]:
-        """Tables of the turning layers, at most MOST_TURNS turns of each qubit at once: (chunks L Q) products."""
-        longest, _, qubits = turns.value.shape
-        width = min(longest, MOST_TURNS)
-        missing = -longest % width
-
-        def chunked(array: npt.NDArray[Any], filling: npt.NDArray[Any]) -> npt.NDArray[Any]:
-            filled = np.concatenate([array, np.broadcast_to(filling, (missing, *array.shape[1:]))])
-            parts = filled.reshape(-1, width, *array.shape[1:])
-            return np.moveaxis(parts, 1, 3).reshape(-1, width, *array.shape[3:])
-
-        value, rate = chunked(turns.value, np.array(-1)), chunked(turns.rate, np.array(0.0))
-        even, odd = chunked(turns.even, np.eye(2)), chunked(turns.odd, np.zeros((2, 2)))
-        if self.layout.product is not None and self.layout.product_layer >= 0:
-            # Layer 0 acts on nothing but the product state: its first turns bring the state's columns along.
-            first = slice(0, qubits)
-            even[first, 0] = even[first, 0] @ self.layout.product.columns
-            odd[first, 0] = odd[first, 0] @ self.layout.product.columns
-        used = np.where(value >= 0, rate, 0.0)
-        angles = np.moveaxis(self.values.of_weights[value] * used[..., None], -1, 0)
-        tables = turn_tables(even, odd, angles, self.values.offset[value] * used, self.real)
-        return {f"turn{i}": table for i, table in enumerate(tables)}
-
-    def _step_constants(self, step: Layer | Step) -> dict[str, npt.NDArray[np.generic]]:
-        if isinstance(step, Layer):
-            if step.fixed is None:
-                return {}
-            return {f"group{g}": m for g, m in enumerate(fixed_groups(step.fixed, self.groups))}
-        if isinstance(step, Permutation):
-            return {"source": step.source, "inverse": np.argsort(step.source)}
-        if isinstance(step, Dense):
-            source = embed(step.wires, self.qubits)
-            arrays: dict[str, npt.NDArray[np.generic]] = {"source": source, "inverse": np.argsort(source)}
-            return arrays | ({"matrix": step.matrix} if step.matrix is not None else {})
-        assert isinstance(step, Diagonal)
-        phases: dict[str, npt.NDArray[np.generic]] = {} if step.fixed is None else {"fixed": step.fixed[:, None]}
-        if step.rates:
-            numbers = list(step.rates)
-            rates = np.stack([step.rates[number] for number in numbers])
-            for name, table in self._map("angle", np.array(numbers), np.ones(len(numbers))).items():
-                phases[name] = rates.T @ table if name.endswith(".back") else table @ rates
-        return phases
-
-    def _map(
-        self, name: str, value: npt.NDArray[np.int64], rate: npt.NDArray[np.float64]
-    ) -> dict[str, npt.NDArray[np.float64]]:
-        """Angles ``rate * value`` (0 where value is -1) as linear functions of the features, transposed."""
-        used = np.where(value >= 0, rate, 0.0)
-        maps: dict[str, npt.NDArray[np.float64]] = {}
-        for kind, table in (("weights", self.values.of_weights), ("inputs", self.values.of_inputs)):
-            picked = table[value] * used[:, None]
-            if np.any(picked):
-                maps[f"{name}.{kind}"], maps[f"{name}.{kind}.back"] = picked.T, picked
-        offset = self.values.offset[value] * used
-        if np.any(offset):
-            maps[f"{name}.offset"] = offset
-        return maps
 
 
 class _Run:

@@ -140,13 +140,18 @@ class _Data:
         self.features, self.batch_size, self.evaluation_rows = features, batch_size, evaluation_rows
         self.targets = one_hot(labels).to(features)
 
-    def rows(self, indices: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (C, n, F) and targets (C, n, K) of indices (C, n)."""
+    def place(self, cells: int, rows: int) -> tuple[Tensor, Tensor]:
+        """Memory for features (C, n, F) and targets (C, n, K)."""
+        features, targets = (t.new_empty(cells, rows, t.shape[1]) for t in (self.features, self.targets))
+        return features, targets
+
+    def rows(self, indices: Tensor, into: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
+        """Features (C, n, F) and targets (C, n, K) of indices (C, n), in memory of their own or in what is given."""
+        into = into or self.place(*indices.shape)
         flat = indices.to(self.features.device).reshape(-1)
-        return (
-            self.features.index_select(0, flat).view(*indices.shape, -1),
-            self.targets.index_select(0, flat).view(*indices.shape, -1),
-        )
+        for source, place in zip((self.features, self.targets), into, strict=True):
+            torch.index_select(source, 0, flat, out=place.view(len(flat), -1))
+        return into
 
 
 class _Trainer:
@@ -173,6 +178,7 @@ class _Trainer:
         self.test, self.test_mask = _padded(tests, -(-longest // chunks) * chunks if stack else longest)
         self.test_chunks = chunks
         gathered = self.test.numel() * data.features.shape[1] * data.features.element_size()
+        self.places: dict[torch.Size, tuple[Tensor, Tensor]] = {}
         self.gathered = list(self._test_rows()) if gathered <= GATHERED_BYTES else None
         self.seconds = 0.0
 
@@ -190,7 +196,10 @@ class _Trainer:
         order, mask = _padded(orders, -(-longest // size) * size if self.stack else longest)
         sums = torch.zeros(2, len(self.cells), dtype=torch.float64)
         for step, (rows, weight) in enumerate(zip(order.split(size, dim=1), mask.split(size, dim=1), strict=True)):
-            features, targets = self.data.rows(rows)
+            # Every batch of one shape in the same memory: a traced step reads it there.
+            if rows.shape not in self.places:
+                self.places[rows.shape] = self.data.place(*rows.shape)
+            features, targets = self.data.rows(rows, self.places[rows.shape])
             measured = self.trainee.step(features, targets, weight.to(features)).cpu()
             if not math.isfinite(float(measured[0].sum())):
                 self._refuse(measured[0], epoch, step + 1)

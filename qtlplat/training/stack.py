@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from qtlplat.training.seeding import isolated_rng
-from qtlplat.training.trace import CannotTraceError, Function, trace
+from qtlplat.training.trace import CannotTraceError, Function, Program, trace
 
 Tensors = dict[str, Tensor]
 AGREEMENT = 1e-5  # largest difference between a traced step and the untraced one, relative to the largest value
@@ -75,47 +75,69 @@ class Stacked:
         self.tensors, self.trained = _stacked(heads)
         # Deliberately no requires_grad: gradients come out of the step's program.
         self.optimizer = torch.optim.Adam([self.tensors[n] for n in self.trained], lr=learning_rate, fused=True)
-        self._programs: dict[tuple[bool, torch.Size], Function] = {}
+        self._repeated: dict[tuple[bool, torch.Size], _Repeated] = {}
 
     def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
         """One step of every cell."""
         self.module.train()
-        program = self._program(True, features, targets, weight)
-        with torch.no_grad():
-            sums, *gradients = program(*self.tensors.values(), features, targets, weight)
-            for name, gradient in zip(self.trained, gradients, strict=True):
-                self.tensors[name].grad = gradient
-            self.optimizer.step()
+        sums, *gradients = self._run(True, features, targets, weight)
+        for name, gradient in zip(self.trained, gradients, strict=True):
+            self.tensors[name].grad = gradient
+        self.optimizer.step()
         return sums
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits (C, n, K)."""
         self.module.eval()
-        program = self._program(False, features)
-        with torch.no_grad():
-            (logits,) = program(*self.tensors.values(), features)
-        return logits
+        return self._run(False, features)[0].clone()
 
     def states(self) -> list[Tensors]:
         """One state_dict per cell."""
         cells = len(next(iter(self.tensors.values())))
         return [{name: t[i].detach().cpu().clone() for name, t in self.tensors.items()} for i in range(cells)]
 
-    def _program(self, training: bool, *batch: Tensor) -> Function:
+    def _run(self, training: bool, *batch: Tensor) -> tuple[Tensor, ...]:
         key = (training, batch[0].shape)
-        if key not in self._programs:
+        if key not in self._repeated:
             build = training_step if training else evaluation_step
-            names = list(self.tensors)
-            arguments = [*self.tensors.values(), *batch]
-            self._programs[key] = build(self.module, names, self.trained)
-            try:
-                # On a copy, and with random numbers of its own: being traced must leave nothing behind.
-                with isolated_rng():
-                    function = build(copy.deepcopy(self.module), names, self.trained)
-                    self._programs[key] = checked_trace(function, arguments)
-            except CannotTraceError as error:
-                self.on_note(f"the head runs untraced, more slowly: {error}")
-        return self._programs[key]
+            self._repeated[key] = _Repeated(build, self.module, self.tensors, self.trained, batch, self.on_note)
+        with torch.no_grad():
+            return self._repeated[key](*batch)
+
+
+class _Repeated:
+    """A step for batches of one shape, traced if it can be.
+
+    Traced, it reads the batch where the first one lay: a batch that lies elsewhere is copied there.
+    """
+
+    def __init__(
+        self,
+        build: Callable[..., Function],
+        module: nn.Module,
+        tensors: Tensors,
+        trained: Sequence[str],
+        batch: Sequence[Tensor],
+        on_note: Callable[[str], None],
+    ) -> None:
+        self.batch, self.tensors = batch, list(tensors.values())
+        self.function = build(module, list(tensors), trained)
+        self.program: Program | None = None
+        try:
+            # On a copy, and with random numbers of its own: being traced must leave nothing behind.
+            with isolated_rng():
+                copied = build(copy.deepcopy(module), list(tensors), trained)
+                self.program = checked_trace(copied, [*self.tensors, *batch])
+        except CannotTraceError as error:
+            on_note(f"the head runs untraced, more slowly: {error}")
+
+    def __call__(self, *batch: Tensor) -> tuple[Tensor, ...]:
+        if self.program is None:
+            return self.function(*self.tensors, *batch)
+        for place, given in zip(self.batch, batch, strict=True):
+            if place is not given:
+                place.copy_(given)
+        return self.program()
 
 
 def _stacked(heads: Sequence[nn.Module]) -> tuple[Tensors, list[str]]:
@@ -126,7 +148,7 @@ def _stacked(heads: Sequence[nn.Module]) -> tuple[Tensors, list[str]]:
 
 
 def training_step(module: nn.Module, names: Sequence[str], trained: Sequence[str]) -> Function:
-    """(tensors by `names` with a leading axis C, features, targets, weight) -> (sums (2, C), gradients of `trained`)."""
+    """(tensors by `names`, leading axis C, features, targets, weight) -> (sums (2, C), gradients by `trained`)."""
     chosen = set(trained)
 
     def loss(trained_tensors: Tensors, others: Tensors, x: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
@@ -162,20 +184,24 @@ def _loss(logits: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tens
     return total / weight.sum(), torch.stack([total.detach(), hits.sum()])
 
 
-def checked_trace(function: Function, arguments: Sequence[Tensor]) -> Function:
+def checked_trace(function: Function, arguments: Sequence[Tensor]) -> Program:
     """`trace`, and the result held against the function itself on two batches; raises CannotTraceError otherwise."""
     program = trace(function, arguments)
+    last = arguments[-1]
+    original = last.clone()
     for factor in (1.0, 0.5):
-        other = [*arguments[:-1], arguments[-1] * factor] if arguments[-1].is_floating_point() else arguments
-        results = []
-        for run in (function, program):
+        last.copy_(original * factor)
+        with torch.no_grad():
             torch.manual_seed(0)
-            with torch.no_grad():
-                results.append(run(*other))
-        for ours, theirs in zip(*results, strict=True):
+            expected = function(*arguments)
+            torch.manual_seed(0)
+            pairs = list(zip(program(), expected, strict=True))
+        for ours, theirs in pairs:
             scale = max(1.0, float(theirs.abs().max())) if theirs.numel() else 1.0
             if not float((ours - theirs).abs().max()) <= AGREEMENT * scale:
+                last.copy_(original)
                 raise CannotTraceError("traced, it does not give what it gives untraced")
+    last.copy_(original)
     return program
 
 

@@ -1,59 +1,54 @@
-"""A torch function as a flat list of operations on tensors of fixed shapes: no modules, no autograd, no vmap.
+"""A torch function as a fixed list of calls on fixed tensors: no modules, autograd, vmap, views or allocations.
 
 Heads are so small that what costs time is not arithmetic but the machinery around every operation. Tracing runs that
-machinery once. What it leaves behind (a view of a view of a view, a multiplication by one) is then removed: shapes and
-strides are known, so a chain of views is one view.
+machinery once. Shapes never change, so every intermediate result gets its place in memory once, every view of it is
+made once, and what depends on constants alone is computed once; what is left to repeat are the operations themselves.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, fx
 
-from qtlplat.quantum.operations import TensorLayout, record_operations
+from qtlplat.quantum.operations import TensorLayout, part_of, record_operations
 
 Function = Callable[..., tuple[Tensor, ...]]
 
-_VIEWS = frozenset(
-    "view _unsafe_view expand permute transpose t select slice unsqueeze squeeze squeeze_ unsqueeze_ alias detach "
-    "unbind split split_with_sizes _part diagonal".split()
-)
+aten = torch.ops.aten
 # Torch's own Python functions parse their arguments in half the time that the same overload takes.
-_QUICK: dict[str, Callable[..., Any]] = {
-    "aten::add.Tensor": torch.add,
-    "aten::addmm": torch.addmm,
-    "aten::bmm": torch.bmm,
-    "aten::cat": torch.cat,
-    "aten::clone": torch.clone,
-    "aten::cos": torch.cos,
-    "aten::div.Tensor": torch.div,
-    "aten::gather": torch.gather,
-    "aten::index_select": torch.index_select,
-    "aten::mm": torch.mm,
-    "aten::mul.Tensor": torch.mul,
-    "aten::neg": torch.neg,
-    "aten::relu": torch.relu,
-    "aten::sin": torch.sin,
-    "aten::stack": torch.stack,
-    "aten::sub.Tensor": torch.sub,
-    "aten::sum.dim_IntList": torch.sum,
-    "aten::tanh": torch.tanh,
-    "aten::view_as_complex": torch.view_as_complex,
-    "aten::view_as_real": torch.view_as_real,
-    "aten::where.self": torch.where,
-    "aten::_conj": torch.conj,
+_QUICK: dict[Any, Callable[..., Any]] = {
+    aten.add.Tensor: torch.add,
+    aten.addmm.default: torch.addmm,
+    aten.bmm.default: torch.bmm,
+    aten.cat.default: torch.cat,
+    aten.cos.default: torch.cos,
+    aten.div.Tensor: torch.div,
+    aten.gather.default: torch.gather,
+    aten.index_select.default: torch.index_select,
+    aten.mm.default: torch.mm,
+    aten.mul.Tensor: torch.mul,
+    aten.neg.default: torch.neg,
+    aten.sin.default: torch.sin,
+    aten.stack.default: torch.stack,
+    aten.sub.Tensor: torch.sub,
+    aten.sum.dim_IntList: torch.sum,
+    aten.tanh.default: torch.tanh,
+    aten.where.self: torch.where,
 }
+_COPIES = frozenset({aten.clone.default, aten._to_copy.default, aten.lift_fresh_copy.default})
+_VIEWS = frozenset({aten._unsafe_view.default})  # beside those whose schema says that they are views
 
 
 class CannotTraceError(Exception):
     """Why a function cannot be flattened; it then runs as it is."""
 
 
-def trace(function: Function, arguments: Sequence[Tensor]) -> Function:
-    """`function` as a flat program without autograd, for arguments of exactly these shapes, strides and offsets.
+def trace(function: Function, arguments: Sequence[Tensor]) -> Program:
+    """`function` applied to these very tensors, to be repeated when their contents have changed.
 
     Random operations stay random: they are drawn from torch's global generator at every call.
     Raises CannotTraceError where it cannot be traced, or changes tensors that are not its own. What it does in Python
@@ -63,154 +58,216 @@ def trace(function: Function, arguments: Sequence[Tensor]) -> Function:
         with torch.no_grad():
             function(*arguments)  # what is made once and kept is made now, not as part of the trace
             graph = record_operations(function, arguments)
+            return Program(graph, arguments)
+    except CannotTraceError:
+        raise
     except Exception as error:
         text = (str(error).strip() or "no message").splitlines()[0][:160]
         raise CannotTraceError(f"{type(error).__name__}: {text}") from error
-    if _changes_arguments(graph.graph):
-        raise CannotTraceError("it changes a tensor of its own while it runs")
-    optimise(graph)
-    program: Function = graph.forward
-    return program
 
 
-def optimise(module: fx.GraphModule) -> None:
-    """Remove what a recorded graph does for nothing. Its values stay the same, bit for bit."""
-    graph = module.graph
-    pure = not any(_mutates(node) for node in graph.nodes)
-    _fuse_views(graph)
-    if pure:
-        _fold_constants(module)
-        _drop_identities(graph)
-        _fuse_views(graph)
-        _merge_equal(graph)
-    graph.eliminate_dead_code()
-    for node in graph.nodes:
-        if node.op == "call_function" and isinstance(node.target, torch._ops.OpOverload):
-            node.target = _QUICK.get(_full_name(node), node.target)
-        node.meta.clear()
-    graph.lint()
-    module.recompile()
+class Program:
+    """A recorded graph bound to memory. Called without arguments, it returns its results, always the same tensors.
+
+    Results are overwritten by the next call; what was an argument of the trace is read where it lies.
+    """
+
+    def __init__(self, graph: fx.GraphModule, arguments: Sequence[Tensor]) -> None:
+        self._calls: list[Callable[[], Any]] = []
+        self._values: dict[fx.Node, Any] = {}
+        self._fixed: set[fx.Node] = set()  # what depends on constants alone
+        self._memory = _Memory(graph.graph)
+        self._seen: dict[Any, fx.Node] = {}
+        self._same: dict[fx.Node, fx.Node] = {}  # nodes that hold what an earlier one holds
+        nodes = list(graph.graph.nodes)
+        # Operations that write into tensors make equal operations unequal and copies necessary.
+        self._pure = not any(_writes(node) for node in nodes)
+        given = iter(arguments)
+        for position, node in enumerate(nodes):
+            if node.op == "placeholder":
+                self._values[node] = next(given)
+            elif node.op == "get_attr":
+                self._values[node] = getattr(graph, str(node.target))
+                self._fixed.add(node)
+            elif node.op == "call_function":
+                self._add(node)
+            else:
+                self.results: tuple[Tensor, ...] = tuple(fx.map_arg(node.args[0], self._values.__getitem__))
+            self._memory.release(position)
+        del self._values, self._fixed, self._seen, self._same, self._memory
+
+    def __call__(self) -> tuple[Tensor, ...]:
+        """Repeat the operations."""
+        for call in self._calls:
+            call()
+        return self.results
+
+    def __len__(self) -> int:
+        """Number of operations that are repeated."""
+        return len(self._calls)
+
+    def _add(self, node: fx.Node) -> None:
+        args, kwargs = fx.map_arg((node.args, node.kwargs), self._values.__getitem__)
+        operation: Any = node.target
+        sources, layout = node.all_input_nodes, node.meta.get("layout")
+        if _is_view(node):
+            self._already(node, layout)
+            self._values[node] = operation(*args, **kwargs)
+            self._memory.alias(node, sources[0])
+            if sources[0] in self._fixed:
+                self._fixed.add(node)
+            return
+        if _writes(node):
+            self._refuse_foreign(sources[0])
+            self._calls.append(functools.partial(operation, *args, **kwargs))
+            self._values[node] = self._values[sources[0]]
+            self._memory.alias(node, sources[0])
+            return
+        if not _is_random(node) and all(source in self._fixed for source in sources):
+            self._values[node] = operation(*args, **kwargs)
+            self._fixed.add(node)
+            return
+        if self._pure and (same := self._already(node, layout)) is not None:
+            self._values[node] = self._values[same]
+            self._memory.alias(node, same)
+            return
+        self._repeat(node, layout, args, kwargs)
+
+    def _already(self, node: fx.Node, layout: TensorLayout | None) -> fx.Node | None:
+        """An earlier node that holds the same: the operation was done before, or does nothing. None for the first."""
+        if node.target in _COPIES or (node.target is aten.mul.Tensor and node.args[1] == 1):
+            source = node.all_input_nodes[0]
+            if layout is not None and layout == source.meta.get("layout") and not layout.conjugated:
+                self._same[node] = self._same.get(source, source)
+                return source
+        if _is_random(node):
+            return None
+        args = fx.map_arg((node.args, dict(sorted(node.kwargs.items()))), lambda n: self._same.get(n, n))
+        same = self._seen.setdefault((node.target, _hashable(args)), node)
+        if same is node:
+            return None
+        self._same[node] = same
+        return same
+
+    def _repeat(
+        self, node: fx.Node, layout: TensorLayout | None, args: Sequence[Any], kwargs: Mapping[str, Any]
+    ) -> None:
+        """An operation that is done at every call, into memory of its own."""
+        operation: Any = node.target
+        if layout is None:  # several results
+            parts = [user for user in node.users if user.target is part_of]
+            places = [(user.args[1], self._memory.allocate(user)) for user in parts]
+
+            def several() -> None:
+                results = operation(*args, **kwargs)
+                for number, place in places:
+                    place.copy_(results[number])
+
+            self._calls.append(several)
+            self._values[node] = dict(places)
+            return
+        place = self._memory.allocate(node)
+        self._values[node] = place
+        if node.target in _COPIES:
+            self._calls.append(functools.partial(place.copy_, args[0]))
+            return
+        into = _into(node.target)
+        if into is None or _is_random(node):
+            self._calls.append(lambda: place.copy_(operation(*args, **kwargs)))
+        else:
+            call, out = into
+            self._calls.append(functools.partial(call, *args, **{**kwargs, out: place}))
+
+    def _refuse_foreign(self, node: fx.Node) -> None:
+        if self._memory.is_foreign(node):
+            raise CannotTraceError("it changes a tensor of its own while it runs")
 
 
-def _full_name(node: fx.Node) -> str:
-    return str(node.target.name()) if isinstance(node.target, torch._ops.OpOverload) else ""
+class _Memory:
+    """Who owns which piece of memory, and until when."""
+
+    def __init__(self, graph: fx.Graph) -> None:
+        position = {node: i for i, node in enumerate(graph.nodes)}
+        # When each node is used last; grows when another node turns out to lie in the same memory.
+        self._last = {node: max((position[user] for user in node.users), default=i) for node, i in position.items()}
+        self._owner: dict[fx.Node, fx.Node] = {}
+        self._pieces: dict[fx.Node, Tensor] = {}
+        self._free: dict[tuple[int, torch.device], list[Tensor]] = {}
+
+    def alias(self, node: fx.Node, source: fx.Node) -> None:
+        """A node lies in the memory of another one, which must live as long."""
+        if node in self._pieces:  # one of several results, which has its own
+            return
+        owner = self._owner.get(source, source)
+        self._owner[node] = owner
+        self._last[owner] = max(self._last[owner], self._last[node])
+
+    def is_foreign(self, node: fx.Node) -> bool:
+        """Whether a node lies in memory that was not allocated here."""
+        return self._owner.get(node, node) not in self._pieces
+
+    def allocate(self, node: fx.Node) -> Tensor:
+        """A tensor of the node's layout, in memory that nobody needs any more, or new memory."""
+        layout: TensorLayout = node.meta["layout"]
+        extent = 1 + sum((n - 1) * s for n, s in zip(layout.size, layout.stride, strict=True))
+        size = extent * layout.dtype.itemsize if all(layout.size) else 0
+        free = self._free.setdefault((size, layout.device), [])
+        piece = free.pop() if free else torch.empty(size, dtype=torch.uint8, device=layout.device)
+        self._pieces[node] = piece
+        empty = torch.empty(0, dtype=layout.dtype, device=layout.device)
+        return empty.set_(piece.untyped_storage(), 0, layout.size, layout.stride)
+
+    def release(self, position: int) -> None:
+        """Take back memory whose last user stands at this position."""
+        for node in [n for n in self._pieces if self._last[n] <= position]:
+            piece = self._pieces.pop(node)
+            self._free[piece.numel(), piece.device].append(piece)
 
 
-def _name(node: fx.Node) -> str:
-    if node.op != "call_function":
-        return ""
-    return str(getattr(node.target, "__name__", node.target)).split(".")[0]
-
-
-def _layout(node: fx.Node) -> TensorLayout | None:
-    return node.meta.get("layout")
-
-
-def _mutates(node: fx.Node) -> bool:
-    target = node.target
-    if not isinstance(target, torch._ops.OpOverload) or _name(node) in _VIEWS:
+def _is_view(node: fx.Node) -> bool:
+    if node.target is part_of or node.target in _VIEWS:
+        return True
+    if not isinstance(node.target, torch._ops.OpOverload):
         return False
-    return bool(target._schema.is_mutable)
+    returns = node.target._schema.returns
+    return bool(returns) and returns[0].alias_info is not None and not _writes(node)
 
 
-def _changes_arguments(graph: fx.Graph) -> bool:
-    def root(node: fx.Node) -> fx.Node:
-        while _name(node) in _VIEWS:
-            node = node.all_input_nodes[0]
-        return node
-
-    return any(
-        _mutates(node) and root(node.all_input_nodes[0]).op in ("placeholder", "get_attr") for node in graph.nodes
-    )
+def _writes(node: fx.Node) -> bool:
+    target = node.target
+    return isinstance(target, torch._ops.OpOverload) and bool(target._schema.is_mutable) and not _only_reshapes(target)
 
 
-def _fuse_views(graph: fx.Graph) -> None:
-    """Every view of a view as one view of the tensor that was computed."""
-    roots: dict[fx.Node, fx.Node] = {}
-    for node in list(graph.nodes):
-        source = node.all_input_nodes[0] if node.all_input_nodes else None
-        if source is None or _name(node) not in (*_VIEWS, "as_strided"):
-            continue
-        root = roots.get(source, source)
-        roots[node] = root
-        value, base = _layout(node), _layout(root)
-        if value is None or base is None or value.conjugated or base.conjugated:
-            if value is not None:
-                roots[node] = node  # a new root: what is lazily conjugated is not looked through
-            continue
-        if value.place == base.place:
-            node.replace_all_uses_with(root)
-            roots[node] = root
-        elif _name(node) != "as_strided" or source is not root:
-            with graph.inserting_before(node):
-                view = graph.call_function(torch.as_strided, (root, *value.place))
-            view.meta = dict(node.meta)
-            node.replace_all_uses_with(view)
-            roots[view] = root
-    graph.eliminate_dead_code()
-
-
-def _fold_constants(module: fx.GraphModule) -> None:
-    """Compute once what depends on constants alone."""
-    graph = module.graph
-    known: dict[fx.Node, Any] = {}
-    for node in list(graph.nodes):
-        if node.op == "get_attr":
-            known[node] = getattr(module, str(node.target))
-        if node.op != "call_function" or _is_random(node) or _layout(node) is None:
-            continue
-        if all(source in known for source in node.all_input_nodes):
-            result = node.target(
-                *fx.map_arg(node.args, known.__getitem__), **fx.map_arg(node.kwargs, known.__getitem__)
-            )
-            name = f"folded_{len(known)}"
-            module.register_buffer(name, result)
-            with graph.inserting_before(node):
-                constant = graph.get_attr(name)
-            constant.meta = dict(node.meta)
-            node.replace_all_uses_with(constant)
-            known[node] = known[constant] = result
-    graph.eliminate_dead_code()
+def _only_reshapes(target: torch._ops.OpOverload) -> bool:
+    """Operations like squeeze_ change a view, not the numbers."""
+    return torch.Tag.inplace_view in target.tags
 
 
 def _is_random(node: fx.Node) -> bool:
-    tags = getattr(node.target, "tags", ())
-    return torch.Tag.nondeterministic_seeded in tags
+    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
 
 
-def _drop_identities(graph: fx.Graph) -> None:
-    """Copies that change nothing, and multiplications by one."""
-    for node in list(graph.nodes):
-        name, value = _name(node), _layout(node)
-        before = _layout(node.all_input_nodes[0]) if node.all_input_nodes else None
-        if value is None or value != before or value.conjugated:
-            continue
-        source = node.all_input_nodes[0]
-        by_one = name == "mul" and not isinstance(node.args[1], fx.Node) and node.args[1] == 1
-        if by_one or name in ("clone", "_to_copy", "lift_fresh_copy"):
-            node.replace_all_uses_with(source)
-    graph.eliminate_dead_code()
+@functools.cache
+def _into(target: Any) -> tuple[Callable[..., Any], str] | None:
+    """The variant of an operation that writes into a tensor, and the name of that argument; None if there is none."""
+    if target in _QUICK:
+        return _QUICK[target], "out"
+
+    def signature(overload: Any, out: bool) -> list[tuple[str, str]]:
+        return [(a.name, str(a.type)) for a in overload._schema.arguments if a.is_out == out]
+
+    packet = target.overloadpacket
+    for name in packet.overloads():
+        overload = getattr(packet, name)
+        outs = signature(overload, True)
+        if len(outs) == 1 and signature(overload, False) == signature(target, False):
+            return overload, outs[0][0]
+    return None
 
 
-def _merge_equal(graph: fx.Graph) -> None:
-    """Compute what is computed twice once."""
-    seen: dict[Any, fx.Node] = {}
-    for node in list(graph.nodes):
-        if node.op not in ("call_function", "get_attr") or _is_random(node):
-            continue
-        key = (node.op, node.target, _frozen(node.args), _frozen(sorted(node.kwargs.items())))
-        if key in seen:
-            node.replace_all_uses_with(seen[key])
-            graph.erase_node(node)
-        else:
-            seen[key] = node
-
-
-def _frozen(value: Any) -> Any:
+def _hashable(value: Any) -> Any:
     if isinstance(value, list | tuple):
-        return tuple(_items(value))
+        return tuple(_hashable(one) for one in value)
+    if isinstance(value, dict):
+        return tuple((key, _hashable(one)) for key, one in value.items())
     return value if isinstance(value, fx.Node) else (type(value), value)
-
-
-def _items(values: Sequence[Any]) -> Iterator[Any]:
-    return (_frozen(value) for value in values)
