@@ -76,12 +76,9 @@ class Program:
         self._calls: list[Callable[[], Any]] = []
         self._values: dict[fx.Node, Any] = {}
         self._fixed: set[fx.Node] = set()  # what depends on constants alone
-        self._memory = _Memory(graph.graph)
-        self._seen: dict[Any, fx.Node] = {}
-        self._same: dict[fx.Node, fx.Node] = {}  # nodes that hold what an earlier one holds
         nodes = list(graph.graph.nodes)
-        # Operations that write into tensors make equal operations unequal and copies necessary.
-        self._pure = not any(_writes(node) for node in nodes)
+        self._same = _equal_nodes(nodes)
+        self._memory = _Memory(nodes, self._same)
         given = iter(arguments)
         for position, node in enumerate(nodes):
             if node.op == "placeholder":
@@ -94,7 +91,7 @@ class Program:
             else:
                 self.results: tuple[Tensor, ...] = tuple(fx.map_arg(node.args[0], self._values.__getitem__))
             self._memory.release(position)
-        del self._values, self._fixed, self._seen, self._same, self._memory
+        del self._values, self._fixed, self._same, self._memory
 
     def __call__(self) -> tuple[Tensor, ...]:
         """Repeat the operations."""
@@ -107,47 +104,31 @@ class Program:
         return len(self._calls)
 
     def _add(self, node: fx.Node) -> None:
+        same = self._same.get(node)
+        if same is not None:
+            self._values[node] = self._values[same]
+            self._memory.alias(node, same)
+            if same in self._fixed:
+                self._fixed.add(node)
+            return
         args, kwargs = fx.map_arg((node.args, node.kwargs), self._values.__getitem__)
         operation: Any = node.target
         sources, layout = node.all_input_nodes, node.meta.get("layout")
         if _is_view(node):
-            self._already(node, layout)
             self._values[node] = operation(*args, **kwargs)
             self._memory.alias(node, sources[0])
             if sources[0] in self._fixed:
                 self._fixed.add(node)
-            return
-        if _writes(node):
+        elif _writes(node):
             self._refuse_foreign(sources[0])
             self._calls.append(functools.partial(operation, *args, **kwargs))
             self._values[node] = self._values[sources[0]]
             self._memory.alias(node, sources[0])
-            return
-        if not _is_random(node) and all(source in self._fixed for source in sources):
+        elif not _is_random(node) and all(source in self._fixed for source in sources):
             self._values[node] = operation(*args, **kwargs)
             self._fixed.add(node)
-            return
-        if self._pure and (same := self._already(node, layout)) is not None:
-            self._values[node] = self._values[same]
-            self._memory.alias(node, same)
-            return
-        self._repeat(node, layout, args, kwargs)
-
-    def _already(self, node: fx.Node, layout: TensorLayout | None) -> fx.Node | None:
-        """An earlier node that holds the same: the operation was done before, or does nothing. None for the first."""
-        if node.target in _COPIES or (node.target is aten.mul.Tensor and node.args[1] == 1):
-            source = node.all_input_nodes[0]
-            if layout is not None and layout == source.meta.get("layout") and not layout.conjugated:
-                self._same[node] = self._same.get(source, source)
-                return source
-        if _is_random(node):
-            return None
-        args = fx.map_arg((node.args, dict(sorted(node.kwargs.items()))), lambda n: self._same.get(n, n))
-        same = self._seen.setdefault((node.target, _hashable(args)), node)
-        if same is node:
-            return None
-        self._same[node] = same
-        return same
+        else:
+            self._repeat(node, layout, args, kwargs)
 
     def _repeat(
         self, node: fx.Node, layout: TensorLayout | None, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -183,13 +164,37 @@ class Program:
             raise CannotTraceError("it changes a tensor of its own while it runs")
 
 
+def _equal_nodes(nodes: Sequence[fx.Node]) -> dict[fx.Node, fx.Node]:
+    """For nodes that hold what an earlier one holds, that one: an operation done before, or one that does nothing."""
+    if any(_writes(node) for node in nodes):  # then equal operations need not have equal results
+        return {}
+    same: dict[fx.Node, fx.Node] = {}
+    seen: dict[Any, fx.Node] = {}
+    for node in nodes:
+        if node.op != "call_function" or _is_random(node):
+            continue
+        layout: TensorLayout | None = node.meta.get("layout")
+        if node.target in _COPIES or (node.target is aten.mul.Tensor and node.args[1] == 1):
+            source = node.all_input_nodes[0]
+            if layout is not None and layout == source.meta.get("layout") and not layout.conjugated:
+                same[node] = same.get(source, source)
+                continue
+        arguments = fx.map_arg((node.args, dict(sorted(node.kwargs.items()))), lambda n: same.get(n, n))
+        first = seen.setdefault((node.target, _hashable(arguments)), node)
+        if first is not node:
+            same[node] = first
+    return same
+
+
 class _Memory:
     """Who owns which piece of memory, and until when."""
 
-    def __init__(self, graph: fx.Graph) -> None:
-        position = {node: i for i, node in enumerate(graph.nodes)}
+    def __init__(self, nodes: Sequence[fx.Node], same: Mapping[fx.Node, fx.Node]) -> None:
+        position = {node: i for i, node in enumerate(nodes)}
         # When each node is used last; grows when another node turns out to lie in the same memory.
         self._last = {node: max((position[user] for user in node.users), default=i) for node, i in position.items()}
+        for node, first in same.items():
+            self._last[first] = max(self._last[first], self._last[node])
         self._owner: dict[fx.Node, fx.Node] = {}
         self._pieces: dict[fx.Node, Tensor] = {}
         self._free: dict[tuple[int, torch.device], list[Tensor]] = {}

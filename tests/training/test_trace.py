@@ -51,6 +51,18 @@ def test_memory_is_used_again_when_nobody_needs_it_and_not_before():
     assert len(places) < 8
 
 
+def test_an_operation_done_again_after_its_result_was_given_up():
+    def twice(x):
+        first = (x * 2).sin().sum()  # the sine is not needed any more
+        others = [(x + k).cos() for k in range(5)]  # these take its place
+        return (first, sum(others), (x * 2).sin() + 1)
+
+    x = torch.randn(10, 10)
+    program = trace(twice, [x])
+    for ours, theirs in zip(program(), twice(x), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_gradients_can_be_traced():
     def gradient(x, y):
         return (torch.func.grad(lambda a: ((a @ y).tanh() ** 2).sum())(x),)
