@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 import click
 
+from qtlplat.catalog.calls import guarded
 from qtlplat.catalog.catalog import Catalog, open_catalog, plugin_failure
+from qtlplat.catalog.device import AUTO, parse_device
 from qtlplat.catalog.options import describe
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import parse_reference
@@ -28,7 +31,7 @@ from qtlplat.cli.output import (
 )
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import KINDS, Circuit, HeadSpec, Kind, Options
-from qtlplat.errors import PluginError, QtlplatError, UsageError, shown, unknown_name
+from qtlplat.errors import PluginError, StoreError, UsageError, shown, unknown_name
 
 _LIST_COLUMNS = (
     Column("kind", "kind"),
@@ -69,15 +72,25 @@ add_common_options(ls_command)
 @click.command("info")
 @click.argument("name")
 @click.option("--kind", type=click.Choice(get_args(Kind)), help="Where a name belongs to several kinds.")
+@click.option("--device", metavar="DEV", default=AUTO, show_default=True, help="What would run a head's circuit.")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="SVG file for a head's circuit.")
+@click.option("--force", is_flag=True, help="Overwrite the file of --output.")
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
-def info_command(settings: Settings, name: str, kind: Kind | None, as_json: bool) -> None:
+def info_command(
+    settings: Settings, name: str, kind: Kind | None, device: str, output: Path | None, force: bool, as_json: bool
+) -> None:
     """Describe a component or preset: options, provider, a head's circuit.
 
-    NAME may carry options, as in 'dressed[qubits=4]'.
+    NAME may carry options, as in 'dressed[qubits=4]'. A quantum head's circuit is drawn, its gates are counted, and it
+    is said what would run it, and why.
     """
+    if output is not None:
+        _check_output(output, force)
     registry, catalog = open_components(settings)
-    facts = component_facts(name, kind, registry, catalog)
+    facts = component_facts(name, kind, registry, catalog, device)
+    if output is not None:
+        _write_picture(output, name, facts["kind"], registry, catalog)
     if as_json:
         write_json(facts)
     else:
@@ -87,10 +100,13 @@ def info_command(settings: Settings, name: str, kind: Kind | None, as_json: bool
 add_common_options(info_command)
 
 
-def component_facts(name: str, kind: Kind | None, registry: Registry, catalog: Catalog) -> dict[str, Any]:
-    """What `info` knows about a reference, JSON-able; kind: None searches all.
+def component_facts(
+    name: str, kind: Kind | None, registry: Registry, catalog: Catalog, device: str = AUTO
+) -> dict[str, Any]:
+    """What `info` knows about a reference, JSON-able; kind: None searches all; device: what is to run a circuit.
 
-    Raises UsageError for a name that is unknown or belongs to several kinds, else as `resolve_component`.
+    Raises UsageError for a name that is unknown or belongs to several kinds, else as `resolve_component`; ConfigError
+    where the device cannot be had.
     """
     kind = kind or _kind_of(name, registry, catalog)
     component, options, choice = resolve_component(kind, name, registry, catalog)
@@ -106,7 +122,7 @@ def component_facts(name: str, kind: Kind | None, registry: Registry, catalog: C
         "module": component.provider.module,
         "digest": choice.digest,
         "options": describe(component.spec.options, choice.options),
-        "circuit": _circuit_facts(component, options),
+        "circuit": _circuit_facts(component, options, device),
     }
 
 
@@ -162,25 +178,62 @@ def _kind_of(name: str, registry: Registry, catalog: Catalog) -> Kind:
     raise UsageError(unknown_name("component", name, known, notes=catalog.hints()), fix="qtlplat ls")
 
 
-def _circuit_facts(component: Component, options: Options) -> dict[str, Any] | None:
+def _circuit(component: Component, options: Options) -> Circuit | None:
+    """What a quantum head declares, None for everything else."""
     spec = component.spec
-    if not isinstance(spec, HeadSpec) or spec.circuit is None:
+    declare = spec.circuit if isinstance(spec, HeadSpec) else None
+    if declare is None:
         return None
-    from qtlplat.quantum.inspect import describe as describe_circuit
+    where = _where(component)
+    circuit = guarded(lambda: declare(options), where, "declaring the circuit")
+    if not isinstance(circuit, Circuit):
+        raise PluginError(f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}", where=where)
+    return circuit
 
-    where = f"head {spec.name} of {component.provider.distribution}"
+
+def _circuit_facts(component: Component, options: Options, device: str) -> dict[str, Any] | None:
+    choice = parse_device(device)
+    circuit = _circuit(component, options)
+    if circuit is None:
+        return None
+    from qtlplat.quantum.engines import choose_engine
+    from qtlplat.quantum.inspect import describe as describe_circuit
+    from qtlplat.quantum.inspect import describe_engine
+
+    # Whatever is raised here and is not ours comes out of the plugin's quantum function.
+    facts = guarded(lambda: describe_circuit(circuit), _where(component), "running the circuit")
+    engine = guarded(
+        lambda: choose_engine(circuit, choice.name, choice.options), _where(component), "running the circuit"
+    )
+    return {**facts, "engine": describe_engine(engine)}
+
+
+def _where(component: Component) -> str:
+    return f"head {component.spec.name} of {component.provider.distribution}"
+
+
+def _check_output(output: Path, force: bool) -> None:
+    """Refuse a file that could not or must not be written, before any work."""
+    if output.suffix.lower() != ".svg":
+        raise UsageError(
+            f"{shown(str(output))} is no SVG file", where="--output", fix=f"-o {output.with_suffix('.svg')}"
+        )
+    if output.exists() and not force:
+        raise UsageError(f"{shown(str(output))} exists", where="--output", fix="choose another name, or add --force")
+
+
+def _write_picture(output: Path, name: str, kind: Kind, registry: Registry, catalog: Catalog) -> None:
+    component, options, _ = resolve_component(kind, name, registry, catalog)
+    circuit = _circuit(component, options)
+    if circuit is None:
+        raise UsageError(f"{kind} {component.spec.name} has no circuit to draw", where="--output")
+    from qtlplat.quantum.inspect import picture
+
+    drawn = guarded(lambda: picture(circuit), _where(component), "drawing the circuit")
     try:
-        circuit = spec.circuit(options)
-        if not isinstance(circuit, Circuit):
-            raise PluginError(f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}", where=where)
-        return dict(describe_circuit(circuit))
-    except QtlplatError:
-        raise
-    except Exception as error:
-        # Whatever is raised here comes out of the plugin's quantum function.
-        raise PluginError(
-            f"the circuit cannot be run: {type(error).__name__}: {shown(str(error))}", where=where
-        ) from error
+        output.write_text(drawn, encoding="utf-8")
+    except OSError as error:
+        raise StoreError(f"cannot write the picture: {error.strerror}", where=str(output)) from error
 
 
 def _print_facts(facts: Mapping[str, Any]) -> None:
@@ -207,6 +260,26 @@ def _print_facts(facts: Mapping[str, Any]) -> None:
 def _print_circuit(circuit: Mapping[str, Any]) -> None:
     click.echo(f"\ncircuit: {circuit['qubits']} qubits, depth {circuit['depth']}")
     click.echo(f"  gates       {clean(text(circuit['gates']))}")
-    click.echo(f"  parameters  {clean(text(circuit['parameters']))}\n")
+    click.echo(f"  parameters  {clean(text(circuit['parameters']))}")
+    engine = circuit["engine"]
+    click.echo(
+        f"  engine      {clean(engine['name'])}: {clean(engine['why'])}; gradients by {clean(engine['gradient'])}"
+    )
+    if engine["steps"]:
+        click.echo(f"  compiled    {_steps(engine['steps'])}")
+    click.echo()
     for line in str(circuit["drawing"]).splitlines():
         click.echo(clean(line).rstrip())
+
+
+def _steps(steps: Mapping[str, Any]) -> str:
+    """What the compiler made of a circuit, in words."""
+    words = {
+        "layers": ("layer of single-qubit gates", "layers of single-qubit gates"),
+        "permutations": ("permutation", "permutations"),
+        "phases": ("step of phases", "steps of phases"),
+        "matrices": ("matrix on several qubits", "matrices on several qubits"),
+    }
+    parts = ["a product state"] if steps["product_state"] else []
+    parts += [f"{steps[key]} {words[key][steps[key] != 1]}" for key in words if steps[key]]
+    return ", ".join(parts) or "nothing but the measurement"

@@ -1,4 +1,4 @@
-"""What can be said about a circuit without training it: drawing, gate counts, depth, parameters."""
+"""What can be said about a circuit without training it: drawing, gate counts, depth, parameters, what would run it."""
 
 from __future__ import annotations
 
@@ -6,9 +6,18 @@ import math
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pennylane as qml
+from pennylane.tape import QuantumScript
 
 from qtlplat.contracts import Circuit
+from qtlplat.quantum.drawing import draw_svg
+from qtlplat.quantum.engines import Engine
+from qtlplat.quantum.layout import Layer
+from qtlplat.quantum.program import Program
+from qtlplat.quantum.schedule import Diagonal, Permutation
+
+Arrays = dict[str, npt.NDArray[np.float64]]
 
 
 def describe(circuit: Circuit) -> dict[str, Any]:
@@ -17,9 +26,8 @@ def describe(circuit: Circuit) -> dict[str, Any]:
     Returns ``drawing`` (text), ``gates`` (count by name), ``depth`` (layers of gates), ``parameters`` (trainable
     numbers by weight) and ``qubits``.
     """
-    node = qml.QNode(_bound(circuit), qml.device("default.qubit", wires=circuit.qubits))
-    inputs = np.full(circuit.n_inputs, 0.5)
-    weights = {name: np.full(shape, 0.1) for name, shape in circuit.weight_shapes.items()}
+    node = _node(circuit)
+    inputs, weights = _inputs(circuit, 0), _weights(circuit, 0)
     drawing = qml.draw(node, level="device", decimals=None, show_matrices=False, max_length=96)(inputs, **weights)
     resources = qml.specs(node, level="device")(inputs, **weights)["resources"]
     return {
@@ -31,8 +39,66 @@ def describe(circuit: Circuit) -> dict[str, Any]:
     }
 
 
-def _bound(circuit: Circuit) -> Any:
+def describe_engine(engine: Engine) -> dict[str, Any]:
+    """What runs a circuit, JSON-able: ``name``, ``why``, ``gradient``, ``steps`` (None but for a compiled circuit)."""
+    steps = count_steps(engine.run) if isinstance(engine.run, Program) else None
+    return {"name": engine.name, "why": engine.why, "gradient": engine.gradient, "steps": steps}
+
+
+def count_steps(program: Program) -> dict[str, Any]:
+    """What the compiler made of a circuit.
+
+    ``product_state``: whether it starts with one, input rotations and first gates included; ``layers`` of single-qubit
+    gates behind it, ``permutations`` of basis states, ``phases``, and ``matrices`` on several qubits: how many of each.
+    """
+    steps = program.layout.steps
+    layers, permutations, phases = (
+        sum(isinstance(step, kind) for step in steps) for kind in (Layer, Permutation, Diagonal)
+    )
+    return {
+        "product_state": program.layout.product is not None,
+        "layers": layers,
+        "permutations": permutations,
+        "phases": phases,
+        "matrices": len(steps) - layers - permutations - phases,
+    }
+
+
+def picture(circuit: Circuit) -> str:
+    """The circuit as a device would run it, drawn as SVG; shaded boxes take inputs or weights."""
+    tape = _tape(circuit, 0, 0)
+    of_inputs = _moving(tape, _tape(circuit, 1, 0))
+    of_weights = _moving(tape, _tape(circuit, 0, 1))
+    kinds = ["input" if i in of_inputs else "weight" if i in of_weights else "" for i in range(len(tape.operations))]
+    return draw_svg(tape, circuit.qubits, kinds)
+
+
+def _tape(circuit: Circuit, which_inputs: int, which_weights: int) -> QuantumScript:
+    batch, _ = qml.workflow.construct_batch(_node(circuit), level="device")(
+        _inputs(circuit, which_inputs), **_weights(circuit, which_weights)
+    )
+    return batch[0]
+
+
+def _moving(tape: QuantumScript, other: QuantumScript) -> set[int]:
+    """Positions of the operations whose parameters differ between two executions."""
+    pairs = enumerate(zip(tape.operations, other.operations, strict=False))
+    return {i for i, (a, b) in pairs if any(not np.allclose(x, y) for x, y in zip(a.data, b.data, strict=False))}
+
+
+def _node(circuit: Circuit) -> Any:
     def quantum_function(inputs: Any, **weights: Any) -> Any:
         return circuit.function(inputs, wires=range(circuit.qubits), **weights)
 
-    return quantum_function
+    return qml.QNode(quantum_function, qml.device("default.qubit", wires=circuit.qubits))
+
+
+def _inputs(circuit: Circuit, which: int) -> npt.NDArray[np.float64]:
+    """One sample of norm 1, so that it also serves as amplitudes; which: one of two that differ everywhere."""
+    flat = np.ones(circuit.n_inputs) if which == 0 else -np.linspace(1.5, 2.5, circuit.n_inputs)
+    # A single input is no amplitude, and must not differ in its sign alone.
+    return flat / (np.linalg.norm(flat) if circuit.n_inputs > 1 else 3.0)
+
+
+def _weights(circuit: Circuit, which: int) -> Arrays:
+    return {name: np.full(shape, (0.1, 0.2)[which]) for name, shape in circuit.weight_shapes.items()}

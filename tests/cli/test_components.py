@@ -110,9 +110,49 @@ def test_info_of_a_quantum_head_draws_and_counts_its_circuit(qtlplat: Run) -> No
     assert sum(line.startswith(("0: ", "1: ", "2: ")) for line in out.splitlines()) == 3
 
 
+def test_info_says_what_would_run_the_circuit_and_why(qtlplat: Run) -> None:
+    engine = facts(qtlplat("info", "dressed[qubits=2,layers=2]", "--json"))["circuit"]["engine"]
+    assert set(engine) == {"name", "why", "gradient", "steps"}
+    assert (engine["name"], engine["gradient"]) == ("compiled", "backprop")
+    assert engine["steps"]["layers"] == 1
+    _, out, _ = qtlplat("info", "dressed[qubits=2,layers=2]")
+    assert "engine      compiled: " in out
+    assert "a product state, 1 layer of single-qubit gates, 1 permutation" in out
+
+
+def test_info_may_be_asked_about_another_device(qtlplat: Run) -> None:
+    _, out, _ = qtlplat("info", "dressed[qubits=2]", "--device", "default.qubit[shots=10]")
+    assert "engine      default.qubit: asked for; gradients by parameter-shift" in out
+
+
+def test_info_draws_the_circuit_into_a_file_but_never_over_one(qtlplat: Run, tmp_path: Path) -> None:
+    command = ("info", "dressed[qubits=2]", "-o", "c.svg")
+    code, out, _ = qtlplat(*command)
+    assert code == 0
+    assert "circuit: 2 qubits" in out
+    assert (tmp_path / "c.svg").read_text(encoding="utf-8").startswith("<svg ")
+    (tmp_path / "c.svg").write_text("mine", encoding="utf-8")
+    code, out, err = qtlplat(*command)
+    assert (code, out) == (2, "")
+    assert "--force" in err
+    assert (tmp_path / "c.svg").read_text(encoding="utf-8") == "mine"
+    assert qtlplat(*command, "--force")[0] == 0
+    assert (tmp_path / "c.svg").read_text(encoding="utf-8").startswith("<svg ")
+
+
+def test_a_picture_that_cannot_be_written_is_an_error_of_the_disk(qtlplat: Run) -> None:
+    code, out, err = qtlplat("info", "dressed[qubits=2]", "-o", "nowhere/c.svg")
+    assert (code, out) == (5, "")
+    assert "cannot write the picture" in err
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
+        (("info", "linear", "-o", "c.svg"), 2, "head linear has no circuit to draw"),
+        (("info", "dressed5x3", "-o", "c.png"), 2, "-o c.svg"),
+        (("info", "dressed5x3", "--device", "default.qbit"), 3, "did you mean: default.qubit"),
+        (("info", "linear", "--device", "default.qubit[shots"), 2, "cannot be read"),
         (("info", "dresed5x3"), 2, "did you mean: dressed5x3"),
         (("info", "dressed[layers=0]"), 3, "head.layers: 0"),
         (("info", "dressed[layer=1]"), 3, "did you mean layers?"),

@@ -1,0 +1,48 @@
+"""A head as it is usually written: around PennyLane's TorchLayer, or in plain torch where it has no circuit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor, nn
+
+from qtlplat.catalog.calls import guarded
+from qtlplat.contracts import Circuit, HeadSpec
+from qtlplat.errors import PluginError, shown
+from qtlplat.quantum.layer import CircuitLayer
+from qtlplat.quantum.torch_layer import DEVICE, copy_state, torch_layer
+
+TORCH_LAYER = f"TorchLayer on {DEVICE}"
+TORCH = "torch"
+
+
+def declared_circuit(spec: HeadSpec, options: Any, provider: str) -> Circuit | None:
+    """The circuit of a head, None for a classical one; raises PluginError where it is none."""
+    declare = spec.circuit
+    if declare is None:
+        return None
+    circuit = guarded(lambda: declare(options), provider, "declaring the circuit")
+    if not isinstance(circuit, Circuit):
+        raise PluginError(f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}", where=provider)
+    return circuit
+
+
+def head_without_engine(spec: HeadSpec, options: Any, n_in: int, n_out: int, circuit: Circuit | None) -> nn.Module:
+    """A head with fresh weights, drawn as `HeadFactory` draws them; its circuit cannot run."""
+    layer = None if circuit is None else CircuitLayer(circuit, _no_engine)
+    return spec.build(options, n_in, n_out, layer)
+
+
+def plain_head(spec: HeadSpec, options: Any, n_in: int, n_out: int, circuit: Circuit | None) -> nn.Module:
+    """The head around a TorchLayer, with fresh weights, drawn as `HeadFactory` draws them."""
+    head = head_without_engine(spec, options, n_in, n_out, circuit)
+    if circuit is None:
+        return head
+    plain = spec.build(options, n_in, n_out, torch_layer(circuit))
+    copy_state(head, plain)
+    return plain
+
+
+def _no_engine(inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+    raise AssertionError(f"a head without an engine was called: {inputs.shape}, {list(weights)}")
