@@ -21,12 +21,14 @@ from qtlplat.quantum.layer import CircuitLayer, Runner
 from qtlplat.quantum.memory import device_bytes, program_bytes
 from qtlplat.quantum.program import Program
 from qtlplat.quantum.record import CannotCompileError
+from qtlplat.quantum.threads import one_thread
 
 AUTO, COMPILED = "auto", "compiled"
 FALLBACK = "default.qubit"  # runs what cannot be compiled
-CLEARLY_COMPILED = 12  # qubits up to which no device comes near the compiler, see docs/explanation/compilation.md
+CLEARLY_COMPILED = 14  # qubits up to which no device comes near the compiler, see docs/explanation/compilation.md
 RIVALS = ("lightning.qubit",)  # devices that might overtake it on more qubits
 MOST_QUBITS_CHECKED = 14
+MOST_QUBITS_CHECKED_TWICE = 10
 MEASURED_SECONDS = 1.0
 AGREEMENT = 1e-6  # between a program in double precision and default.qubit; angles given in float32 differ by 1e-8
 
@@ -81,7 +83,8 @@ def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any]
     double = options.get("precision") == "double"
     try:
         program = compile_circuit(circuit, double=double)
-        disagreement = _disagreement(circuit, program)
+        with one_thread():
+            disagreement = _disagreement(circuit, program)
     except CannotCompileError as error:
         if name == COMPILED:
             raise ConfigError(
@@ -142,14 +145,15 @@ def _step_seconds(run: Runner, circuit: Circuit, batch: int) -> float:
 
 
 def _disagreement(circuit: Circuit, program: Program) -> str:
-    """Where the program differs from default.qubit, in values or gradients of two samples; '' where it does not.
+    """Where the program differs from default.qubit, in values or gradients of samples; '' where it does not.
 
     Tracing sees one way through the quantum function and only torch's view of its numbers. A function that looks at
     values behind torch's back would be compiled wrongly: this finds out.
     """
     if circuit.qubits > MOST_QUBITS_CHECKED:
         return ""
-    inputs, weights = example(circuit, 2, 1, torch.float64)
+    samples = 2 if circuit.qubits <= MOST_QUBITS_CHECKED_TWICE else 1
+    inputs, weights = example(circuit, samples, 1, torch.float64)
     ours = program.with_precision(double=True)(inputs, weights)
     node = qml.QNode(
         lambda sample: circuit.function(sample, wires=range(circuit.qubits), **weights),

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,6 +21,7 @@ from torch.nn.functional import one_hot
 
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
+from qtlplat.quantum.threads import one_thread
 from qtlplat.training.seeding import derive_seed, generator, isolated_rng
 from qtlplat.training.stack import Alone, Stacked, Trainee, why_not_vectorisable
 
@@ -91,7 +91,7 @@ def fit_heads(
     stacks = [group[i : i + limits.cells] for group in groups.values() for i in range(0, len(group), limits.cells)]
     fitted: list[FittedCell] = []
     data = _Data(features, labels, batch_size, limits.rows)
-    with isolated_rng(), _one_thread():
+    with isolated_rng(), one_thread():
         for positions in stacks:
             chosen = [(p, cells[p]) for p in positions]
             trainer = _Trainer(make_head, data, chosen, learning_rate, stack, on_note)
@@ -99,17 +99,6 @@ def fit_heads(
                 on_epoch(trainer.epoch(epoch))
             fitted += trainer.result()
     return sorted(fitted, key=lambda f: f.position)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """The operations on a circuit's state are so small that waiting for a second thread costs more than it saves."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(threads)
 
 
 def why_not_stackable(make_head: Callable[[], nn.Module], n_in: int) -> str:
