@@ -9,6 +9,7 @@ torch's convention, dL/dRe + i dL/dIm. There are no second derivatives.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -19,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.autograd import Function
 
-MOST_TURNS = 3  # turns multiplied at once: their matrix is linear in 2^3 products of cosines and sines
+MOST_TURNS = 3  # turns multiplied at once: their matrix is linear in 2^3 cosines and sines
 
 
 def _stacked(info: Any, in_dims: Sequence[int | None], args: Sequence[Any], batched: int) -> list[Any]:
@@ -91,26 +92,24 @@ class _Kernel(Function):
 
 
 class _TurnMatrices(_Kernel):
-    """features (*, F), map (F, N V R 2), offset, table (N, 2^R, E), back (N R, F) -> matrices, derivatives.
+    """features (*, F), map (F, N V P), offset (N V P), table (N, P, E), back (N R, F) -> matrices, derivatives.
 
     N products of R turns each, at V = R + 1 sets of angles: as they are, and with one of them a quarter turn further,
-    which is the derivative by it. matrices (*, N, E) and derivatives (*, N, R, E), E real numbers each.
+    which is the derivative by it. Entries are linear in P = 2^R sines. matrices (*, N, E) and derivatives (*, N, R, E),
+    E real numbers each.
     """
 
     @staticmethod
     def forward(features: Tensor, table_map: Tensor, offset: Tensor, table: Tensor, _back: Tensor) -> Any:
         n, products, entries = table.shape
-        turns = products.bit_length() - 1
         lead = features.shape[:-1]
-        sines = torch.sin(torch.addmm(offset, features.reshape(-1, features.shape[-1]), table_map))
-        sines = sines.view(-1, n, turns + 1, turns, 2)
-        result = sines[:, :, :, 0]
-        for turn in range(1, turns):
-            result = (result.unsqueeze(-1) * sines[:, :, :, turn, None]).flatten(-2)
-        result = torch.bmm(result.transpose(0, 1).reshape(n, -1, products), table)
-        result = result.view(n, -1, turns + 1, entries).transpose(0, 1)
+        # Sums of several angles need more digits than their sines.
+        angles = torch.addmm(offset, features.reshape(-1, features.shape[-1]).to(offset.dtype), table_map)
+        sines = torch.sin(angles).to(table.dtype).view(-1, n, angles.shape[-1] // (n * products), products)
+        result = torch.bmm(sines.transpose(0, 1).reshape(n, -1, products), table)
+        result = result.view(n, -1, sines.shape[2], entries).transpose(0, 1)
         matrices = result[:, :, 0].reshape(*lead, n, entries)
-        return matrices, result[:, :, 1:].reshape(*lead, n, turns, entries)
+        return matrices, result[:, :, 1:].reshape(*lead, n, sines.shape[2] - 1, entries)
 
     @staticmethod
     def kept(inputs: Any, output: Any, /) -> tuple[list[Tensor], int]:
@@ -139,21 +138,36 @@ def turn_tables(
 ) -> list[npt.NDArray[np.float64]]:
     """Tables for `turn_matrices`: products over r of ``cos(a_r) even_r + sin(a_r) odd_r``, r = 0 acting first.
 
-    even, odd: (N, R, 2, 2); a = features @ angles + offset with angles (F, N, R), offset (N, R).
+    even, odd: (N, R, 2, 2); a = features @ angles + offset with angles (F, N, R), offset (N, R). With exponentials
+    instead of sines the product is a sum over signs, of ``exp(i (+-a_0 +- ... +- a_R-1))`` times fixed matrices; signs
+    and opposite signs together are a cosine and a sine. The first two tables are to be kept in double precision.
     """
     n, turns = offset.shape
+    signs = np.array([(1, *rest) for rest in itertools.product((1, -1), repeat=turns - 1)]).T  # (R, P / 2)
+    both = [(even - 1j * odd) / 2, (even + 1j * odd) / 2]  # factors of exp(i a) and exp(-i a)
+
+    def product(column: npt.NDArray[np.int64]) -> npt.NDArray[np.complex128]:
+        result = both[0 if column[0] > 0 else 1][:, 0]
+        for turn in range(1, turns):
+            result = both[0 if column[turn] > 0 else 1][:, turn] @ result
+        return np.asarray(result)
+
+    table = []
+    for column in signs.T:
+        one, other = product(column), product(-column)
+        table += [one + other, 1j * (one - other)]
+    stacked = np.stack(table, axis=1)  # cosine, sine, cosine, ...
+    parts = stacked.real if real else np.stack([stacked.real, stacked.imag], axis=-1)
     quarter = math.pi / 2
-    shift = np.concatenate([np.zeros((1, turns)), quarter * np.eye(turns)])[:, :, None] + [quarter, 0.0]
-    table_map = np.broadcast_to(angles[:, :, None, :, None], (len(angles), n, turns + 1, turns, 2))
-    table_offset = offset[:, None, :, None] + shift
-    table = np.stack([even[:, 0], odd[:, 0]], axis=1)
-    for turn in range(1, turns):
-        pair = np.stack([even[:, turn], odd[:, turn]], axis=1)
-        table = np.einsum("nbij,najk->nabik", pair, table).reshape(n, -1, 2, 2)
-    parts = table.real if real else np.stack([table.real, table.imag], axis=-1)
+    shift = np.concatenate([np.zeros((1, turns)), quarter * np.eye(turns)])  # (V, R)
+    sums = np.repeat((offset[:, None] + shift) @ signs, 2, axis=-1)  # (N, V, P)
+    sums[..., 0::2] += quarter  # a cosine is a sine a quarter turn on
+    table_map = np.broadcast_to(
+        np.repeat(angles @ signs, 2, axis=-1)[:, :, None], (len(angles), n, turns + 1, 2**turns)
+    )
     return [
         table_map.reshape(len(angles), -1),
-        table_offset.reshape(-1),
+        sums.reshape(-1),
         parts.reshape(n, 2**turns, -1),
         angles.reshape(len(angles), -1).T,
     ]

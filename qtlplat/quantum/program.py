@@ -29,6 +29,8 @@ from qtlplat.quantum.schedule import Dense, Diagonal, Permutation, Step
 from qtlplat.quantum.tables import program_tables
 from qtlplat.quantum.values import Values
 
+ALWAYS_DOUBLE = frozenset({"turn0", "turn1"})  # see `turn_tables`
+
 
 class Program:
     """Runs a circuit: (inputs (B, n_inputs), weights by name) -> (B, n_outputs) in the dtype of the inputs.
@@ -53,7 +55,7 @@ class Program:
         self.dtype = torch.float64 if double else torch.float32
         self.groups = groups(layout.qubits)
         arrays = program_tables(values, layout, start, measurement, real=real)
-        cpu = {name: self._as_tensor(array) for name, array in arrays.items()}
+        cpu = {name: self._as_tensor(array, name in ALWAYS_DOUBLE) for name, array in arrays.items()}
         self._tables: dict[torch.device, dict[str, Tensor]] = {torch.device("cpu"): cpu}
 
     def __call__(self, inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
@@ -92,14 +94,13 @@ class Program:
             self._tables[device] = {name: table.to(device) for name, table in cpu.items()}
         return self._tables[device]
 
-    def _as_tensor(self, array: npt.NDArray[np.generic]) -> Tensor:
+    def _as_tensor(self, array: npt.NDArray[np.generic], double: bool) -> Tensor:
         if np.issubdtype(array.dtype, np.integer):
             return torch.from_numpy(np.ascontiguousarray(array))
         if np.iscomplexobj(array) and self.real:
             array = array.real
-        return torch.from_numpy(np.ascontiguousarray(array)).to(
-            self.dtype.to_complex() if np.iscomplexobj(array) else self.dtype
-        )
+        dtype = torch.float64 if double else self.dtype
+        return torch.from_numpy(np.ascontiguousarray(array)).to(dtype.to_complex() if np.iscomplexobj(array) else dtype)
 
 
 class _Run:
@@ -115,15 +116,15 @@ class _Run:
         turns = program.layout.turns
         if turns is not None:
             first = program.layout.product_layer + 1
-            matrices = self._turn(turns.value.shape)
-            start, rest = matrices.split([first, matrices.shape[0] - first])
-            self.matrices = start[0] if first else None
+            rest = self._turn(turns.value.shape)
+            if first:
+                start, rest = rest.split([1, len(rest) - 1])
+                self.matrices = start.squeeze(0)
             if len(rest):
+                parts = rest.split([len(g) for g in program.groups], dim=1) if len(program.groups) > 1 else [rest]
                 self.layers = [
                     kron_matrices(part, tables[f"traces{len(group)}"]).unbind()
-                    for part, group in zip(
-                        rest.split([len(g) for g in program.groups], dim=1), program.groups, strict=True
-                    )
+                    for part, group in zip(parts, program.groups, strict=True)
                 ]
 
     def states(self) -> Tensor:
@@ -233,6 +234,8 @@ class _Run:
         """Matrices (L, Q, 2, 2) of the turning layers, of as many chunks as it takes."""
         tables = [self.tables[f"turn{i}"] for i in range(4)]
         chunks = turn_matrices(self.of_weights, tables, self.program.real).reshape(-1, *shape[1:], 2, 2)
+        if len(chunks) == 1:
+            return chunks.squeeze(0)
         result, *further = chunks.unbind()
         for following in further:
             result = following @ result

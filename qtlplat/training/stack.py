@@ -178,10 +178,10 @@ def evaluation_step(module: nn.Module, names: Sequence[str], _trained: Sequence[
 
 def _loss(logits: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
     """Weighted mean cross-entropy, and the weighted sums (2,) of cross-entropy and right answers."""
-    losses = -(torch.log_softmax(logits, -1) * targets).sum(-1) * weight
-    hits = (logits.detach().argmax(-1) == targets.argmax(-1)) * weight
-    total = losses.sum()
-    return total / weight.sum(), torch.stack([total.detach(), hits.sum()])
+    counted = targets * weight.unsqueeze(-1)
+    total = -(torch.log_softmax(logits, -1) * counted).sum()
+    hits = counted.gather(-1, logits.detach().argmax(-1, keepdim=True)).sum()
+    return total / weight.sum(), torch.stack([total.detach(), hits])
 
 
 def checked_trace(function: Function, arguments: Sequence[Tensor]) -> Program:
