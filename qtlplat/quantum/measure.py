@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from qtlplat.quantum.gates import AXES, Matrix, bits
-from qtlplat.quantum.kernels import permute, squares
 from qtlplat.quantum.record import CannotCompileError, Gate
+from qtlplat.quantum.states import permute, squares
 
 Word = dict[int, str]  # letter X, Y or Z by wire
 MOST_WIRES_DECOMPOSED = 6

@@ -86,7 +86,7 @@ class _Recorder(TorchDispatchMode):
         elif isinstance(result, list | tuple):
             for number, part in enumerate(result):
                 if isinstance(part, Tensor):
-                    self._note(self.graph.call_function(_part, (node, number)), part)
+                    self._note(self.graph.call_function(part_of, (node, number)), part)
         return result
 
     def _note(self, node: fx.Node, tensor: Tensor) -> None:
@@ -108,6 +108,6 @@ class _Recorder(TorchDispatchMode):
         return result
 
 
-def _part(values: Sequence[Any], number: int) -> Any:
+def part_of(values: Sequence[Any], number: int) -> Any:
     """One of several results of an operation."""
     return values[number]

@@ -14,19 +14,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from qtlplat.quantum.kernels import (
-    apply,
-    fold_vectors,
-    kron_matrices,
-    linear,
-    permute,
-    product_state,
-    turn_matrices,
-)
+from qtlplat.quantum.kernel import linear
 from qtlplat.quantum.layout import Layer, Layout, groups
 from qtlplat.quantum.measure import Measurement
 from qtlplat.quantum.schedule import Dense, Diagonal, Permutation, Step
+from qtlplat.quantum.states import apply, fold_vectors, permute, product_state
 from qtlplat.quantum.tables import program_tables
+from qtlplat.quantum.turns import kron_matrices, turn_matrices
 from qtlplat.quantum.values import Values
 
 ALWAYS_DOUBLE = frozenset({"turn0", "turn1"})  # see `turn_tables`

@@ -160,8 +160,14 @@ def _kind(op: Operator) -> Any:
 
 
 def _group(op: Operator) -> Group | None:
+    leaves, structure = qml.pytrees.flatten(op)
+    is_angle = [leaf is op.data[0] for leaf in leaves]
+    if sum(is_angle) != 1:
+        return None
+
     def matrix(angle: float) -> Matrix:
-        return _matrix(qml.ops.functions.bind_new_parameters(op, [np.float64(angle)]))
+        changed = [np.float64(angle) if here else leaf for here, leaf in zip(is_angle, leaves, strict=True)]
+        return _matrix(qml.pytrees.unflatten(changed, structure))
 
     return one_parameter_group(matrix)
 

@@ -130,6 +130,8 @@ def _parts(gate: Gate, values: Values, qubits: int) -> Iterator[_Part]:
         return
     assert gate.value is not None
     group, of_inputs = gate.group, values.depends_on_inputs[gate.value]
+    if np.ptp(group.frequencies) < TOLERANCE:
+        return  # a global phase
     if values.is_constant[gate.value]:
         yield from _fixed(evaluate(group, float(values.offset[gate.value])), gate.wires, qubits)
     elif len(gate.wires) == 1 and not of_inputs:

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from qtlplat.quantum.gates import Matrix, embed
-from qtlplat.quantum.kernels import MOST_TURNS, trace_table, turn_tables
 from qtlplat.quantum.layout import Layer, Layout, Turns, fixed_groups, groups
 from qtlplat.quantum.measure import Measurement
 from qtlplat.quantum.schedule import Dense, Diagonal, Permutation, Step
+from qtlplat.quantum.turns import MOST_TURNS, trace_table, turn_tables
 from qtlplat.quantum.values import Values
 
 Arrays = dict[str, npt.NDArray[Any]]

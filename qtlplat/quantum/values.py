@@ -36,7 +36,7 @@ _KEEPS = {
     "alias",
     "unbind",
     "split",
-    "_part",
+    "part_of",
     "cat",
     "stack",
     "_to_copy",
@@ -109,6 +109,9 @@ class Values:
         self.of_inputs: Reals = np.hstack(
             [linear[:, :n_inputs], quadratic[:, mixed], _selection(count, self._traced[True])]
         )
+        for k in chosen:  # what cancels is no dependence: w * x - w * x
+            self.depends_on_inputs[k] = bool(np.any(self.of_inputs[k]))
+            self.is_constant[k] = not (self.depends_on_inputs[k] or np.any(self.of_weights[k]))
 
     def weight_features(self, weights: Tensor, whole: Sequence[Tensor]) -> Tensor:
         """(n,) features of which the weights' part of every angle is a linear combination.

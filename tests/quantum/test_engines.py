@@ -58,7 +58,7 @@ def test_what_cannot_be_compiled_falls_back_with_the_reason():
     engine = choose_engine(one_qubit(branching))
     assert engine.name == "default.qubit"
     assert "depends on values" in engine.why
-    with pytest.raises(ConfigError, match="cannot be compiled: .*depends on values") as caught:
+    with pytest.raises(ConfigError, match=r"cannot be compiled: .*depends on values") as caught:
         choose_engine(one_qubit(branching), "compiled")
     assert "default.qubit" in caught.value.fix
 
