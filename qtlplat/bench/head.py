@@ -18,10 +18,9 @@ from qtlplat.catalog.device import AUTO, COMPILED, DeviceChoice
 from qtlplat.contracts import HeadSpec
 from qtlplat.errors import ConfigError, UsageError
 from qtlplat.quantum.engines import Engine, choose_engine
-from qtlplat.quantum.memory import device_bytes
+from qtlplat.quantum.memory import USABLE_SHARE, device_bytes, free_bytes
 from qtlplat.quantum.torch_layer import DEVICE, plain_names
 from qtlplat.training.fit import why_not_stackable
-from qtlplat.training.memory import USABLE_SHARE, free_bytes
 from qtlplat.training.model import HeadFactory
 from qtlplat.training.preflight import try_head
 from qtlplat.training.seeding import isolated_rng
@@ -221,7 +220,9 @@ class _Bench:
     def _reference(self, cell: int) -> _Reference | None:
         if cell not in self.references:
             circuit = self.circuit
-            fits = circuit is None or self._fits("errors", device_bytes(circuit, self.setting.batch, gradients=True))
+            fits = circuit is None or self._fits(
+                "errors", device_bytes(circuit, self.setting.batch, gradients=True, one_by_one=False)
+            )
             self.references[cell] = self._exact(cell) if fits else None
         return self.references[cell]
 

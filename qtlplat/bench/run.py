@@ -18,9 +18,9 @@ from qtlplat.catalog.calls import guarded
 from qtlplat.contracts import Cell, Circuit, HeadSpec
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.engines import choose_engine
-from qtlplat.quantum.memory import device_bytes
+from qtlplat.quantum.memory import USABLE_SHARE, device_bytes, free_bytes
 from qtlplat.training.fit import CellEpoch, fit_heads, why_not_stackable
-from qtlplat.training.memory import USABLE_SHARE, free_bytes, limits
+from qtlplat.training.memory import limits
 from qtlplat.training.model import HeadFactory
 from qtlplat.training.preflight import try_head
 from qtlplat.training.seeding import derive_seed, generator, isolated_rng

@@ -33,6 +33,8 @@ from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import KINDS, Circuit, HeadSpec, Kind, Options
 from qtlplat.errors import PluginError, StoreError, UsageError, shown, unknown_name
 
+MOST_QUBITS_TRIED = 20  # choosing an engine means running the circuit
+
 _LIST_COLUMNS = (
     Column("kind", "kind"),
     Column("name", "name"),
@@ -202,6 +204,8 @@ def _circuit_facts(component: Component, options: Options, device: str) -> dict[
 
     # Whatever is raised here and is not ours comes out of the plugin's quantum function.
     facts = guarded(lambda: describe_circuit(circuit), _where(component), "running the circuit")
+    if circuit.qubits > MOST_QUBITS_TRIED:
+        return {**facts, "engine": None}
     engine = guarded(
         lambda: choose_engine(circuit, choice.name, choice.options), _where(component), "running the circuit"
     )
@@ -262,11 +266,13 @@ def _print_circuit(circuit: Mapping[str, Any]) -> None:
     click.echo(f"  gates       {clean(text(circuit['gates']))}")
     click.echo(f"  parameters  {clean(text(circuit['parameters']))}")
     engine = circuit["engine"]
-    click.echo(
-        f"  engine      {clean(engine['name'])}: {clean(engine['why'])}; gradients by {clean(engine['gradient'])}"
-    )
-    if engine["steps"]:
-        click.echo(f"  compiled    {_steps(engine['steps'])}")
+    if engine is None:
+        click.echo(f"  engine      not tried for more than {MOST_QUBITS_TRIED} qubits: it would take minutes")
+    else:
+        gradient = clean(engine["gradient"])
+        click.echo(f"  engine      {clean(engine['name'])}: {clean(engine['why'])}; gradients by {gradient}")
+        if engine["steps"]:
+            click.echo(f"  compiled    {_steps(engine['steps'])}")
     click.echo()
     for line in str(circuit["drawing"]).splitlines():
         click.echo(clean(line).rstrip())

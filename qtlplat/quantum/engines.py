@@ -18,7 +18,14 @@ from qtlplat.errors import ConfigError
 from qtlplat.quantum.compile import compile_circuit
 from qtlplat.quantum.devices import DeviceRunner
 from qtlplat.quantum.layer import CircuitLayer, Runner
-from qtlplat.quantum.memory import device_bytes, program_bytes
+from qtlplat.quantum.memory import (
+    USABLE_SHARE,
+    compiling_bytes,
+    device_bytes,
+    free_bytes,
+    program_bytes,
+    size_text,
+)
 from qtlplat.quantum.program import Program
 from qtlplat.quantum.record import CannotCompileError
 from qtlplat.quantum.threads import one_thread
@@ -58,7 +65,7 @@ class Engine:
         """Estimate of the memory that `rows` samples of one cell take, forward, and backward where gradients are."""
         if isinstance(self.run, Program):
             return program_bytes(self.run, rows, gradients=gradients)
-        return device_bytes(self.circuit, rows, gradients=gradients)
+        return device_bytes(self.circuit, rows, gradients=gradients, one_by_one=self.gradient == "adjoint")
 
     def milliseconds(self, batch: int) -> float:
         """Time of one forward and backward pass over `batch` samples: the shortest of three, or of one slow one."""
@@ -82,6 +89,7 @@ def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any]
         return _device(circuit, name, options, "asked for")
     double = options.get("precision") == "double"
     try:
+        _refuse_large(circuit)
         program = compile_circuit(circuit, double=double)
         with one_thread():
             disagreement = _disagreement(circuit, program)
@@ -90,7 +98,8 @@ def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any]
             raise ConfigError(
                 f"the circuit cannot be compiled: {error}", where="--device compiled", fix=f"use --device {FALLBACK}"
             ) from error
-        return _device(circuit, FALLBACK, {}, f"cannot be compiled: {error}")
+        large = circuit.qubits > CLEARLY_COMPILED
+        return _device(circuit, RIVALS[0] if large else FALLBACK, {}, f"cannot be compiled: {error}")
     if disagreement:
         if name == COMPILED:
             raise ConfigError(disagreement, where="--device compiled", fix=f"use --device {FALLBACK}")
@@ -102,6 +111,16 @@ def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any]
     if name == COMPILED or circuit.qubits <= CLEARLY_COMPILED:
         return compiled
     return _quickest(compiled)
+
+
+def _refuse_large(circuit: Circuit) -> None:
+    """Before anything is allocated."""
+    needed, free = compiling_bytes(circuit), free_bytes(torch.device("cpu"))
+    if needed > free * USABLE_SHARE:
+        raise CannotCompileError(
+            f"tables of {circuit.n_outputs + circuit.n_inputs} x 2^{circuit.qubits} numbers x 48 bytes take "
+            f"{size_text(needed)}, {size_text(free)} are free"
+        )
 
 
 def _device(circuit: Circuit, name: str, options: Mapping[str, Any], why: str) -> Engine:

@@ -2,17 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import torch
 
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.engines import Engine
+from qtlplat.quantum.memory import USABLE_SHARE, free_bytes, size_text
 from qtlplat.training.fit import EVALUATION_ROWS, Limits
-
-USABLE_SHARE = 0.7  # of the free memory: the estimate is one, and others use the machine too
-CONTROL_GROUP = Path("/sys/fs/cgroup")
 
 
 def limits(
@@ -38,14 +33,16 @@ def limits(
 
 
 def _arithmetic(engine: Engine | None, batch: int, circuit: int, features: int, free: float) -> str:
-    text = [f"training one head does not fit into memory: {_text(free)} are free, of which {USABLE_SHARE:.0%} are used"]
-    text.append(f"  features of all samples: {_text(features)}")
+    text = [
+        f"training one head does not fit into memory: {size_text(free)} are free, of which {USABLE_SHARE:.0%} are used"
+    ]
+    text.append(f"  features of all samples: {size_text(features)}")
     if engine:
         qubits = engine.circuit.qubits
         states = circuit / (batch * 2**qubits)
         text.append(
             f"  circuit on {engine.name}: 2^{qubits} amplitudes x {batch} samples x {states:.0f} bytes "
-            f"(kept for the gradient) = {_text(circuit)}"
+            f"(kept for the gradient) = {size_text(circuit)}"
         )
     return "\n".join(text)
 
@@ -54,38 +51,3 @@ def _fix(engine: Engine | None) -> str:
     if engine is None:
         return "use smaller batches, -S training.batch_size=16"
     return "use fewer qubits, smaller batches (-S training.batch_size=16), or --device lightning.qubit"
-
-
-def _text(size: float) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
-
-
-def free_bytes(device: torch.device) -> int:
-    """Free memory of the device: of the GPU, or of this machine and the container that we may be in."""
-    if device.type == "cuda":
-        free, _ = torch.cuda.mem_get_info(device)
-        return int(free)
-    return min(_machine(), _container())
-
-
-def _machine() -> int:
-    try:
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        pass
-    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-
-
-def _container() -> int:
-    """What the control group still allows; file caches count as free."""
-    try:
-        most = (CONTROL_GROUP / "memory.max").read_text().strip()
-        used = int((CONTROL_GROUP / "memory.current").read_text())
-        statistics = dict(line.split() for line in (CONTROL_GROUP / "memory.stat").read_text().splitlines())
-    except (OSError, ValueError):
-        return 2**62
-    if most == "max":
-        return 2**62
-    return max(0, int(most) - used + int(statistics.get("inactive_file", 0)))

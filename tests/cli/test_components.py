@@ -176,3 +176,11 @@ def test_a_name_of_two_kinds_asks_which(qtlplat: Run, tmp_path: Path) -> None:
     assert code == 2
     assert "--kind head or --kind evaluator" in err
     assert facts(qtlplat("info", "twin", "--kind", "head", "--json", "--registry", str(path)))["component"] == "mlp"
+
+
+def test_an_engine_is_not_tried_for_a_circuit_that_would_take_minutes(monkeypatch, capsys):
+    monkeypatch.setattr("qtlplat.cli.components.MOST_QUBITS_TRIED", 3)
+    assert _run(["info", "dressed[qubits=4]", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["circuit"]["engine"] is None
+    assert _run(["info", "dressed[qubits=4]"]) == 0
+    assert "not tried for more than 3 qubits" in capsys.readouterr().out

@@ -9,8 +9,8 @@ from torch import nn
 
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
-from qtlplat.training.fit import fit_heads, why_not_stackable
 from qtlplat.quantum.engines import choose_engine
+from qtlplat.training.fit import fit_heads, why_not_stackable
 from qtlplat.training.model import HeadFactory
 from qtlplat_dressed import DressedOptions, circuit, qtlplat_heads
 
