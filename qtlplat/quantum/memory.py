@@ -57,7 +57,7 @@ def device_bytes(circuit: Circuit, rows: int, *, gradients: bool, one_by_one: bo
 
 def compiling_bytes(circuit: Circuit) -> int:
     """Bytes for the tables of a program: a row of 2^Q numbers for every output, in double precision, a few times."""
-    return 48 * (circuit.n_outputs + circuit.n_inputs) * 2**circuit.qubits
+    return int(48 * (circuit.n_outputs + circuit.n_inputs) * 2**circuit.qubits)
 
 
 def size_text(size: float) -> str:
