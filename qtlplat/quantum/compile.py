@@ -20,7 +20,7 @@ def compile_circuit(circuit: Circuit, *, double: bool = False) -> Program:
     compiled; what the function itself raises passes through.
     """
     recording = record(circuit)
-    values = Values(recording.values, circuit.n_inputs, list(circuit.weight_shapes.values()))
+    values = Values(recording.values, circuit.n_inputs, circuit.weight_shapes)
     measurement = Measurement(recording.measurements, circuit.qubits)
     steps = schedule([*recording.gates, *measurement.rotations], values, circuit.qubits)
     if measurement.reads_signs_only:

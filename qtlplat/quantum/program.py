@@ -24,6 +24,7 @@ from qtlplat.quantum.turns import kron_matrices, turn_matrices
 from qtlplat.quantum.values import Values
 
 ALWAYS_DOUBLE = frozenset({"turn0", "turn1"})  # see `turn_tables`
+ANGLE_MAPS = ("turn3", ".weights", ".inputs", ".back", ".offset")  # ends of the names of maps to angles
 
 
 class Program:
@@ -47,19 +48,22 @@ class Program:
         self.values, self.layout, self.start, self.measurement = values, layout, start, measurement
         self.qubits, self.real = layout.qubits, real
         self.dtype = torch.float64 if double else torch.float32
+        # Sums and products may be many times 2 pi, and what is rounded off there is lost for good.
+        self.angle_dtype = self.dtype if values.are_chosen_only else torch.float64
         self.groups = groups(layout.qubits)
         arrays = program_tables(values, layout, start, measurement, real=real)
-        cpu = {name: self._as_tensor(array, name in ALWAYS_DOUBLE) for name, array in arrays.items()}
+        cpu = {name: self._as_tensor(name, array) for name, array in arrays.items()}
         self._tables: dict[torch.device, dict[str, Tensor]] = {torch.device("cpu"): cpu}
 
     def __call__(self, inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Measurements (B, n_outputs) for inputs (B, n_inputs)."""
         tables = self._tables_on(inputs.device)
-        whole = list(weights.values())
-        flat = torch.cat([w.reshape(-1) for w in whole]) if len(whole) != 1 else whole[0].reshape(-1)
-        flat = flat.to(self.dtype) if whole else inputs.new_zeros(0, dtype=self.dtype)
+        whole = [weights[name] for name in self.values.names]
+        none = inputs.new_zeros(0)
+        flat = whole[0].reshape(-1) if len(whole) == 1 else torch.cat([none, *(w.reshape(-1) for w in whole)])
+        flat = flat.to(self.angle_dtype)
         of_weights = self.values.weight_features(flat, whole)
-        of_inputs = self.values.input_features(inputs.to(self.dtype), flat, whole)
+        of_inputs = self.values.input_features(inputs.to(self.angle_dtype), flat, whole)
         run = _Run(self, tables, of_weights, of_inputs, lambda number: self.values.array(number, inputs, whole))
         states = run.states()
         outputs = self.measurement(states, tables)
@@ -88,12 +92,13 @@ class Program:
             self._tables[device] = {name: table.to(device) for name, table in cpu.items()}
         return self._tables[device]
 
-    def _as_tensor(self, array: npt.NDArray[np.generic], double: bool) -> Tensor:
+    def _as_tensor(self, name: str, array: npt.NDArray[np.generic]) -> Tensor:
         if np.issubdtype(array.dtype, np.integer):
             return torch.from_numpy(np.ascontiguousarray(array))
         if np.iscomplexobj(array) and self.real:
             array = array.real
-        dtype = torch.float64 if double else self.dtype
+        dtype = self.angle_dtype if name.endswith(ANGLE_MAPS) else self.dtype
+        dtype = torch.float64 if name in ALWAYS_DOUBLE else dtype
         return torch.from_numpy(np.ascontiguousarray(array)).to(dtype.to_complex() if np.iscomplexobj(array) else dtype)
 
 
@@ -148,6 +153,8 @@ class _Run:
         while steps and not isinstance(steps[0][1], Layer):
             states = self._apply(states, *steps[0])
             steps = steps[1:]
+        if not steps:
+            return states
         # In multiples of one multiplication of a state: the first layer's matrix is there, the others multiply it.
         heavy = sum(isinstance(step, Layer | Dense) for _, step in steps)
         samples = states.shape[-1]
@@ -206,7 +213,8 @@ class _Run:
         if step.rates:
             angles = self._angles(f"{number}.angle")
             angles = angles.mT if angles.dim() == 2 else angles.unsqueeze(-1)
-            phases = torch.complex(torch.cos(angles), torch.sin(angles))
+            waves = torch.cos(angles), torch.sin(angles)
+            phases = torch.complex(*(wave.to(self.program.dtype) for wave in waves))
             states = states * (phases if fixed is None else phases * fixed)
         elif fixed is not None:
             states = states * fixed

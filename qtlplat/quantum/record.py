@@ -15,7 +15,7 @@ from torch import Tensor, fx
 
 from qtlplat.contracts import Circuit
 from qtlplat.quantum.gates import TOLERANCE, Group, Matrix, as_monomial, one_parameter_group
-from qtlplat.quantum.operations import record_operations
+from qtlplat.quantum.operations import DependsOnValuesError, record_operations
 
 MOST_WIRES_DENSE = 6  # a fixed gate on more wires than this is decomposed where it can be
 MOST_WIRES_ROTATION = 4
@@ -81,6 +81,8 @@ def record(circuit: Circuit) -> Recording:
         graph = record_operations(values, second)
     except CannotCompileError:
         raise
+    except DependsOnValuesError as error:
+        raise CannotCompileError(f"its structure depends on values: {error}") from error
     except Exception as error:
         text = (str(error).strip() or "no message").splitlines()[0][:160]
         raise CannotCompileError(f"its structure depends on values: {type(error).__name__}: {text}") from error

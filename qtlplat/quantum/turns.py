@@ -49,7 +49,7 @@ class _TurnMatrices(Kernel):
     def derive(*tensors: Tensor) -> tuple[Tensor, ...]:
         gradient, derivatives, back = tensors
         by_angle = (derivatives * gradient.unsqueeze(-2)).sum(-1)
-        return (rows_times(by_angle.flatten(-2), back),)
+        return (rows_times(by_angle.flatten(-2).to(back.dtype), back),)
 
 
 def turn_matrices(features: Tensor, tables: Sequence[Tensor], real: bool) -> Tensor:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,13 +59,13 @@ _ADDS = {"mul", "mm", "mv", "dot", "bmm"}
 class Values:
     """Everything that gates take from inputs and weights.
 
-    graph: (inputs (n_inputs,), *weights) -> values, float64, as recorded; shapes: of the weights, in order.
+    graph: (inputs (n_inputs,), *weights) -> values, float64, as recorded; shapes: of the weights by name, in order.
     depends_on_inputs: by number of the value.
     """
 
-    def __init__(self, graph: fx.GraphModule, n_inputs: int, shapes: Sequence[tuple[int, ...]]) -> None:
-        self._shapes = list(shapes)
-        sizes = [math.prod(shape) for shape in shapes]
+    def __init__(self, graph: fx.GraphModule, n_inputs: int, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        self.names, self._shapes = list(shapes), list(shapes.values())
+        sizes = [math.prod(shape) for shape in self._shapes]
         self.n_inputs, self.n_weights = n_inputs, sum(sizes)
         (output,) = (node for node in graph.graph.nodes if node.op == "output")
         nodes: tuple[Any, ...] = output.args[0]
@@ -112,6 +112,14 @@ class Values:
         for k in chosen:  # what cancels is no dependence: w * x - w * x
             self.depends_on_inputs[k] = bool(np.any(self.of_inputs[k]))
             self.is_constant[k] = not (self.depends_on_inputs[k] or np.any(self.of_weights[k]))
+
+    @property
+    def are_chosen_only(self) -> bool:
+        """Whether every angle is one input or one weight times a factor, so that computing it loses nothing."""
+        if self.of_weights.shape[1] + self.of_inputs.shape[1] > self.n_inputs + self.n_weights:
+            return False
+        terms = np.count_nonzero(self.of_weights, axis=1) + np.count_nonzero(self.of_inputs, axis=1)
+        return not np.any(terms > 1)
 
     def weight_features(self, weights: Tensor, whole: Sequence[Tensor]) -> Tensor:
         """(n,) features of which the weights' part of every angle is a linear combination.
