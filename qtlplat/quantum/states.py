@@ -176,7 +176,7 @@ class _Squares(Kernel):
         parts = _parts(states)
         result = torch.bmm(_shared(table, lead), (parts * parts).view(-1, size, parts.shape[-1]))
         if states.is_complex():
-            result = result.unflatten(-1, (samples, 2)).sum(-1)
+            result = result[..., 0::2] + result[..., 1::2]
         return result.view(*lead, len(table), samples)
 
     @staticmethod
@@ -186,11 +186,13 @@ class _Squares(Kernel):
     @staticmethod
     def derive(*tensors: Tensor) -> tuple[Tensor, ...]:
         gradient, states, double = tensors
-        factors = torch.bmm(_shared(double, states.shape[:-2]), gradient.reshape(-1, *gradient.shape[-2:]))
-        factors = factors.view(states.shape)
-        if not states.is_complex():
-            return (states * factors,)
-        return (torch.view_as_complex(torch.view_as_real(states.contiguous()) * factors.unsqueeze(-1)),)
+        flat = gradient.reshape(-1, *gradient.shape[-2:])
+        if states.is_complex():  # the same factor for both parts: so much smaller here than as a factor of the states
+            flat = flat.repeat_interleave(2, dim=-1)
+        result = _parts(states) * torch.bmm(_shared(double, states.shape[:-2]), flat).view(_parts(states).shape)
+        if states.is_complex():
+            result = torch.view_as_complex(result.unflatten(-1, (-1, 2)))
+        return (result,)
 
 
 def _parts(states: Tensor) -> Tensor:

@@ -104,7 +104,7 @@ def turn_tables(
 
 
 class _KronMatrices(Kernel):
-    """Unitary matrices (*, k, 2, 2) and the table of partial traces (4^k, 4 k) -> their product (*, 2^k, 2^k)."""
+    """Unitary matrices (*, k, 2, 2) and `trace_table` -> their product (*, 2^k, 2^k)."""
 
     @staticmethod
     def forward(matrices: Tensor, _traces: Tensor) -> Tensor:
@@ -120,11 +120,10 @@ class _KronMatrices(Kernel):
         gradient, matrices, product, traces = tensors
         size = product.shape[-1]
         whole = torch.bmm(gradient.reshape(-1, size, size), product.reshape(-1, size, size).mH).flatten(1)
+        parts = torch.view_as_real(whole).flatten(1) if whole.is_complex() else whole
+        partial = torch.mm(parts, traces)
         if whole.is_complex():
-            partial = torch.mm(torch.view_as_real(whole).mT.reshape(-1, size * size), traces)
-            partial = torch.view_as_complex(partial.view(len(whole), 2, -1).mT.contiguous())
-        else:
-            partial = torch.mm(whole, traces)
+            partial = torch.view_as_complex(partial.view(len(whole), -1, 2))
         return (torch.bmm(partial.view(-1, 2, 2), matrices.reshape(-1, 2, 2)).view(matrices.shape),)
 
 
@@ -136,8 +135,11 @@ def kron_matrices(matrices: Tensor, traces: Tensor) -> Tensor:
     return result
 
 
-def trace_table(qubits: int) -> npt.NDArray[np.float64]:
-    """(4^k, 4 k): a flat matrix (2^k, 2^k) times this is, for each qubit, its partial trace over the others, flat."""
+def trace_table(qubits: int, real: bool) -> npt.NDArray[np.float64]:
+    """(4^k, 4 k): a flat matrix (2^k, 2^k) times this is, for each qubit, its partial trace over the others, flat.
+
+    For complex matrices (2 4^k, 8 k): real and imaginary parts stand side by side.
+    """
     size = 2**qubits
     table = np.zeros((size, size, qubits, 2, 2))
     rows = np.arange(size)
@@ -147,19 +149,20 @@ def trace_table(qubits: int) -> npt.NDArray[np.float64]:
         for other in (0, 1):
             columns = (rows & ~(1 << place)) | (other << place)
             table[rows, columns, qubit, bit, other] = 1
-    return table.reshape(size * size, -1)
+    flat = table.reshape(size * size, -1)
+    return flat if real else np.asarray(np.kron(flat, np.eye(2)), dtype=np.float64)
 
 
 def fold_matrices(matrices: Tensor) -> Tensor:
     """Tensor product (*, d^k, d^k) of (*, k, d, d), neighbours first: log2(k) rounds."""
     odd: Tensor | None = None
     while (count := matrices.shape[-3]) > 1:
-        if count % 2:
-            last = matrices[..., -1:, :, :]
-            odd = last if odd is None else _times(last, odd)
-            matrices = matrices[..., :-1, :, :]
+        if count % 2:  # the small factor in front: rows of the product stay long
+            first = matrices[..., :1, :, :]
+            odd = first if odd is None else _times(odd, first)
+            matrices = matrices[..., 1:, :, :]
         matrices = _times(matrices[..., 0::2, :, :], matrices[..., 1::2, :, :])
-    return (matrices if odd is None else _times(matrices, odd)).squeeze(-3)
+    return (matrices if odd is None else _times(odd, matrices)).squeeze(-3)
 
 
 def _times(left: Tensor, right: Tensor) -> Tensor:

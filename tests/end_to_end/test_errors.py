@@ -53,11 +53,15 @@ def test_a_loss_that_is_not_finite_fails_the_run_and_keeps_its_epochs(qtlplat, t
     assert "loss became" in run.error
 
 
-def test_what_torch_refuses_fails_the_run_with_a_training_error(qtlplat, tmp_path):
+def test_what_torch_refuses_fails_the_run_with_a_training_error(qtlplat, tmp_path, monkeypatch):
+    def out_of_memory(*_args, **_kwargs):
+        raise RuntimeError("not enough memory: you tried to allocate 9 bytes\nand more")
+
+    monkeypatch.setattr("qtlplat.training.execute.fit_heads", out_of_memory)
     store = tmp_path / "s.db"
-    code, out, err = qtlplat(f"run {SMALL} --head linear -S training.learning_rate=1e38 --store", store)
+    code, out, err = qtlplat(f"run {SMALL} --head linear --store", store)
     assert (code, out) == (6, "")
-    assert "training failed: RuntimeError" in err
+    assert "training failed: RuntimeError: not enough memory" in err
     assert Reader(find_store(str(store))).runs(kind="run")[0].status == "failed"
 
 

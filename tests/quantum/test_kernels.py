@@ -94,7 +94,7 @@ def test_products_of_turns_are_products_of_turns(real):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_tensor_products_of_unitary_matrices(lead, qubits, dtype):
     parameters, generators = by_generators(*lead, qubits, dtype=dtype)
-    traces = torch.from_numpy(trace_table(qubits))
+    traces = torch.from_numpy(trace_table(qubits, not dtype.is_complex))
     assert gradcheck(lambda p: kron_matrices(rotated(p, generators), traces), parameters)
     matrices = rotated(parameters, generators)
     expected = cellwise(lambda m: m, kron_matrices(matrices, traces).reshape(-1, 2**qubits, 2**qubits))
@@ -178,7 +178,7 @@ def kernel_cases(dtype: torch.dtype):
     """Each kernel with stacked arguments, three cells."""
     real = not dtype.is_complex
     tables = turn_arguments(2, 2, 3, real)
-    traces = torch.from_numpy(trace_table(3))
+    traces = torch.from_numpy(trace_table(3, real))
     source, table, signs = torch.tensor([2, 0, 3, 1]), random(4, 2).detach(), random(2, 4).detach()
     parameters, generators = by_generators(3, 3, dtype=dtype)
     states = random(3, 4, 5, dtype=dtype, seed=2)
