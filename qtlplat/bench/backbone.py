@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import copy
-import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -13,7 +12,9 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from qtlplat.bench.timing import row, summary
 from qtlplat.contracts import Backbone
+from qtlplat.quantum.threads import torch_threads
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.pretrain import Learner
 from qtlplat.training.seeding import isolated_rng
@@ -46,13 +47,8 @@ def bench_backbone(
     Both engines start each of the five steps from the weights of "plain": Adam makes a full step of a gradient that is
     zero up to rounding, so that even two memory layouts of the same torch code would drift apart.
     """
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        with isolated_rng():
-            return _measure(build, input_shape, n_classes, batch, threads, repeats)
-    finally:
-        torch.set_num_threads(before)
+    with torch_threads(threads), isolated_rng():
+        return _measure(build, input_shape, n_classes, batch, threads, repeats)
 
 
 def _measure(
@@ -93,7 +89,19 @@ def _measure(
                     parameter.copy_(theirs)
     differences = [abs(a - b) for a, b in zip(losses["plain"], losses["qtlplat"], strict=True)][:COMPARED_STEPS]
     errors = {"plain": (0.0, 0.0), "qtlplat": (max(differences), gradient_error)}
-    return [_row(engine, seconds[engine][COMPARED_STEPS:], batch, threads, *errors[engine]) for engine in steps]
+    return [
+        row(
+            engine,
+            summary(seconds[engine][COMPARED_STEPS:]),
+            qubits=None,
+            layers=None,
+            batch=batch,
+            cells=1,
+            threads=threads,
+            errors=errors[engine],
+        )
+        for engine in steps
+    ]
 
 
 class PlainBackbone(nn.Module):
@@ -148,23 +156,3 @@ def _gradient_error(plain: nn.Module, ours: nn.Module) -> float:
             scale = a.grad.abs().max().clamp_min(torch.finfo(a.dtype).tiny)
             worst = max(worst, float((a.grad - b.grad).abs().max() / scale))
     return worst
-
-
-def _row(
-    engine: str, seconds: Sequence[float], batch: int, threads: int, value_error: float, gradient_error: float
-) -> dict[str, Any]:
-    median = statistics.median(seconds)
-    low, _, high = statistics.quantiles(seconds, n=4, method="inclusive") if len(seconds) > 1 else (median,) * 3
-    return {
-        "engine": engine,
-        "qubits": None,
-        "layers": None,
-        "batch": batch,
-        "cells": 1,
-        "threads": threads,
-        "ms_per_step": 1000 * median,
-        "ms_per_cell_step": 1000 * median,
-        "spread": (high - low) / median,
-        "max_value_error": value_error,
-        "max_gradient_error": gradient_error,
-    }

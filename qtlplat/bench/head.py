@@ -12,13 +12,14 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot, pad
 
 from qtlplat.bench.plain import TORCH, TORCH_LAYER, declared_circuit, head_without_engine, plain_head
-from qtlplat.bench.timing import interleaved, row, torch_threads
+from qtlplat.bench.timing import interleaved, row
 from qtlplat.catalog.calls import guarded
 from qtlplat.catalog.device import AUTO, COMPILED, DeviceChoice
 from qtlplat.contracts import HeadSpec
 from qtlplat.errors import ConfigError, UsageError
 from qtlplat.quantum.engines import Engine, choose_engine
 from qtlplat.quantum.memory import USABLE_SHARE, device_bytes, free_bytes
+from qtlplat.quantum.threads import torch_threads
 from qtlplat.quantum.torch_layer import DEVICE, plain_names
 from qtlplat.training.fit import why_not_stackable
 from qtlplat.training.model import HeadFactory

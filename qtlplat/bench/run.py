@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from qtlplat.bench.plain import TORCH, TORCH_LAYER, declared_circuit, plain_head
-from qtlplat.bench.timing import Timing, row, summary, torch_threads
+from qtlplat.bench.timing import Timing, row, summary
 from qtlplat.catalog.calls import guarded
 from qtlplat.contracts import Cell, Circuit, HeadSpec
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.engines import choose_engine
 from qtlplat.quantum.memory import USABLE_SHARE, device_bytes, free_bytes
+from qtlplat.quantum.threads import torch_threads
 from qtlplat.training.fit import CellEpoch, fit_heads, why_not_stackable
 from qtlplat.training.memory import limits
 from qtlplat.training.model import HeadFactory

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import torch
 
 ROUNDS = 5  # every engine has its turn so many times
 BUDGET = 3.0  # seconds for each engine, where the number of repeats is not given
@@ -24,17 +21,6 @@ class Timing:
     median: float
     spread: float
     repeats: int
-
-
-@contextmanager
-def torch_threads(threads: int) -> Iterator[None]:
-    """Let torch use so many threads inside, and as many as before outside."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def interleaved(steps: Mapping[str, Callable[[], object]], repeats: int | None = None) -> dict[str, Timing]:

@@ -28,7 +28,7 @@ from qtlplat.quantum.memory import (
 )
 from qtlplat.quantum.program import Program
 from qtlplat.quantum.record import CannotCompileError
-from qtlplat.quantum.threads import one_thread
+from qtlplat.quantum.threads import torch_threads
 
 AUTO, COMPILED = "auto", "compiled"
 FALLBACK = "default.qubit"  # runs what cannot be compiled
@@ -91,7 +91,7 @@ def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any]
     try:
         _refuse_large(circuit)
         program = compile_circuit(circuit, double=double)
-        with one_thread():
+        with torch_threads(1):
             disagreement = _disagreement(circuit, program)
     except CannotCompileError as error:
         if name == COMPILED:

@@ -9,11 +9,15 @@ import torch
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
-    """Operations on a circuit's state are so small that waiting for a second thread costs more than it saves."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def torch_threads(threads: int) -> Iterator[None]:
+    """Let torch use so many threads inside, and as many as before outside.
+
+    One is the right number for circuits: operations on their states are so small that waiting for a second thread costs
+    more than it saves.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
     try:
         yield
     finally:
-        torch.set_num_threads(threads)
+        torch.set_num_threads(before)

@@ -21,7 +21,7 @@ from torch.nn.functional import one_hot
 
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
-from qtlplat.quantum.threads import one_thread
+from qtlplat.quantum.threads import torch_threads
 from qtlplat.training.seeding import derive_seed, generator, isolated_rng
 from qtlplat.training.stack import Alone, Stacked, Trainee, why_not_vectorisable
 
@@ -91,7 +91,7 @@ def fit_heads(
     stacks = [group[i : i + limits.cells] for group in groups.values() for i in range(0, len(group), limits.cells)]
     fitted: list[FittedCell] = []
     data = _Data(features, labels, batch_size, limits.rows)
-    with isolated_rng(), one_thread():
+    with isolated_rng(), torch_threads(1):
         for positions in stacks:
             chosen = [(p, cells[p]) for p in positions]
             trainer = _Trainer(make_head, data, chosen, learning_rate, stack, on_note)
