@@ -179,8 +179,8 @@ class _Trainer:
         for _, cell in self.cells:
             shuffled = torch.randperm(len(cell.train), generator=generator("order", cell.seed, cell.fold, epoch))
             orders.append(torch.from_numpy(cell.train)[shuffled])
-        size = self.data.batch_size
         longest = max(len(order) for order in orders)
+        size = min(self.data.batch_size, longest)
         # Batches of one size need one traced program; the filling has weight 0 and changes no sum.
         order, mask = _padded(orders, -(-longest // size) * size if self.stack else longest)
         sums = torch.zeros(2, len(self.cells), dtype=torch.float64)

@@ -141,7 +141,7 @@ def prepare(resolved: Resolved) -> Prepared:
         limits=limits(
             engine,
             n_cells=len(cells),
-            batch=plan.training.batch_size,
+            batch=min(plan.training.batch_size, max(len(cell.train) for cell in cells)),
             n_in=n_in,
             n_samples=len(images),
             device=accelerator,

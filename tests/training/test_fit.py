@@ -132,3 +132,10 @@ def test_a_loss_that_is_not_finite_names_cell_epoch_and_step(data):
     with pytest.raises(TrainingError, match="loss became") as caught:
         fit(mlp, (features, labels), folds())
     assert "epoch 1, step" in caught.value.where
+
+
+def test_a_batch_larger_than_the_training_part_is_the_training_part(data):
+    cells = folds()
+    (one, *_), _ = fit(mlp, data, cells, batch_size=4096)
+    (other, *_), _ = fit(mlp, data, cells, batch_size=len(cells[0].train))
+    np.testing.assert_array_equal(one.probabilities, other.probabilities)
