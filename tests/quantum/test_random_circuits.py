@@ -2,7 +2,7 @@
 
 import pytest
 from circuits import CircuitChoice, circuits, errors
-from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import HealthCheck, Phase, given, seed, settings
 
 from qtlplat.quantum.compile import compile_circuit
 
@@ -20,7 +20,14 @@ def check(choice: CircuitChoice, *, single: bool = True) -> None:
 
 
 def reproducible(examples: int) -> settings:
-    return settings(max_examples=examples, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+    # Not shrunk: circuits that only rounding tells apart shrink for minutes, and no further than they were.
+    return settings(
+        phases=[Phase.explicit, Phase.generate],
+        max_examples=examples,
+        deadline=None,
+        database=None,
+        suppress_health_check=[HealthCheck.too_slow],
+    )
 
 
 @seed(1)
@@ -31,7 +38,13 @@ def test_a_few_random_circuits(choice):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("number", range(4))
+@pytest.mark.parametrize(
+    "number",
+    [
+        *range(4),
+        pytest.param(4, marks=pytest.mark.xfail(strict=False, reason="above 1e-6 in single precision, an open fault")),
+    ],
+)
 def test_many_random_circuits(number):
     @seed(100 + number)
     @reproducible(120)
