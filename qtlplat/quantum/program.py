@@ -66,7 +66,7 @@ class Program:
         of_inputs = self.values.input_features(inputs.to(self.angle_dtype), flat, whole)
         run = _Run(self, tables, of_weights, of_inputs, lambda number: self.values.array(number, inputs, whole))
         states = run.states()
-        outputs = self.measurement(states, tables)
+        outputs = self.measurement(states, tables) / _norm(states)
         if len(outputs) != len(inputs):  # nothing depended on the inputs
             outputs = outputs.expand(len(inputs), -1)
         return outputs.to(inputs.dtype)
@@ -100,6 +100,16 @@ class Program:
         dtype = self.angle_dtype if name.endswith(ANGLE_MAPS) else self.dtype
         dtype = torch.float64 if name in ALWAYS_DOUBLE else dtype
         return torch.from_numpy(np.ascontiguousarray(array)).to(dtype.to_complex() if np.iscomplexobj(array) else dtype)
+
+
+def _norm(states: Tensor) -> Tensor:
+    """Squared norms (B, 1) of states (2^Q, B): 1, but for what every gate rounded off.
+
+    A constant for the gradient, as it is in exact arithmetic.
+    """
+    parts = states.detach()
+    squares = torch.view_as_real(parts).square().sum(-1) if parts.is_complex() else parts.square()
+    return squares.sum(0).unsqueeze(-1)
 
 
 class _Run:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pennylane as qml
 import torch
-from hypothesis import strategies as st
 from torch import Tensor
 
 from qtlplat.contracts import Circuit
@@ -108,24 +107,25 @@ PARAMETRISED: dict[str, tuple[tuple[int, int], int, Callable[[list[Tensor], list
     "DiagonalQubitUnitary": (TWO, 4, lambda a, w, _: qml.DiagonalQubitUnitary(torch.exp(1j * torch.stack(a)), w)),
 }
 
-# Ways to make an angle of an input x, another input y and two weights v, w.
+# Ways to make an angle of an input x, another input y and two weights v, w. No derivative is above 2: a gradient sums
+# the rounding of all angles, each times its derivative, and what a steep angle loses is not the compiler's doing.
 ANGLES: dict[str, Callable[[Tensor, Tensor, Tensor, Tensor], Any]] = {
     "x": lambda x, y, v, w: x,
     "w": lambda x, y, v, w: w,
     "constant": lambda x, y, v, w: torch.tensor(0.7, dtype=torch.float64),
-    "w * x + v": lambda x, y, v, w: w * x + v,
-    "x * y": lambda x, y, v, w: x * y,
+    "w * x / 4 + v": lambda x, y, v, w: w * x / 4 + v,
+    "x * y / 2": lambda x, y, v, w: x * y / 2,
     "pi - x": lambda x, y, v, w: torch.pi - x,
     "0.5 * x - 2 * y": lambda x, y, v, w: 0.5 * x - 2 * y,
     "v - w": lambda x, y, v, w: v - w,
-    "v * w": lambda x, y, v, w: v * w / 4,
+    "v * w / 4": lambda x, y, v, w: v * w / 4,
     "sin(w)": lambda x, y, v, w: torch.sin(w),
     "sin(x)": lambda x, y, v, w: torch.sin(x),
     "arctan(x)": lambda x, y, v, w: qml.math.arctan(x),
-    "arctan(w x)": lambda x, y, v, w: torch.arctan(w * x) + 0.1,
-    "x**2": lambda x, y, v, w: x**2,
-    "(w / 2)**2": lambda x, y, v, w: (w / 2) ** 2,
-    "exp(-x) v": lambda x, y, v, w: torch.exp(-x.abs()) * v,
+    "arctan(w x / 4)": lambda x, y, v, w: torch.arctan(w * x / 4) + 0.1,
+    "x**2 / 4": lambda x, y, v, w: x**2 / 4,
+    "(w / 4)**2": lambda x, y, v, w: (w / 4) ** 2,
+    "exp(-x) v / 4": lambda x, y, v, w: torch.exp(-x.abs()) * v / 4,
 }
 
 
@@ -212,32 +212,28 @@ class CircuitChoice:
         return Circuit(function, self.qubits, WEIGHT_SHAPES, N_INPUTS, n_outputs)
 
 
-@st.composite
-def circuits(draw: Any, most_gates: int = 12) -> CircuitChoice:
-    """Random circuits of 1 to MOST_QUBITS qubits."""
-    qubits = draw(st.integers(1, MOST_QUBITS))
+def random_circuit(rng: np.random.Generator, most_gates: int = 12) -> CircuitChoice:
+    """A random circuit of 1 to MOST_QUBITS qubits; every number of gates up to `most_gates` is equally likely."""
+    qubits = int(rng.integers(1, MOST_QUBITS + 1))
 
     def wires(fewest: int, most: int) -> tuple[int, ...]:
-        count = draw(st.integers(fewest, min(qubits, most)))
-        return tuple(draw(st.permutations(range(qubits)))[:count])
+        count = rng.integers(fewest, min(qubits, most) + 1)
+        return tuple(rng.permutation(qubits)[:count].tolist())
 
-    def fitting(table: Mapping[str, tuple[Any, ...]]) -> list[str]:
-        return [name for name, (count, *_) in table.items() if count[0] <= qubits]
+    def one_of(names: Iterable[str]) -> str:
+        return str(rng.choice(sorted(names)))
 
-    names = [(name, False) for name in fitting(FIXED)] + [(name, True) for name in fitting(PARAMETRISED)]
     gates = []
-    for _ in range(draw(st.integers(1, most_gates))):
-        name, takes_angles = draw(st.sampled_from(names))
-        on = wires(*(PARAMETRISED if takes_angles else FIXED)[name][0])
-        forms = st.tuples(st.sampled_from(sorted(ANGLES)), st.integers(0, 200))
-        angles = tuple(draw(forms) for _ in range(PARAMETRISED[name][1])) if takes_angles else ()
-        gates.append(GateChoice(name, on, angles, draw(st.integers(0, 999))))
-    measured = st.sampled_from(sorted(MEASUREMENTS))
+    for _ in range(rng.integers(1, most_gates + 1)):
+        table: Mapping[str, tuple[Any, ...]] = PARAMETRISED if rng.random() < 0.5 else FIXED
+        name = one_of(name for name, (count, *_) in table.items() if count[0] <= qubits)
+        n_angles = PARAMETRISED[name][1] if table is PARAMETRISED else 0
+        angles = tuple((one_of(ANGLES), int(rng.integers(200))) for _ in range(n_angles))
+        gates.append(GateChoice(name, wires(*table[name][0]), angles, int(rng.integers(1000))))
     measurements = tuple(
-        (draw(measured), wires(*ANY), draw(st.integers(0, 999))) for _ in range(draw(st.integers(1, 4)))
+        (one_of(MEASUREMENTS), wires(*ANY), int(rng.integers(1000))) for _ in range(rng.integers(1, 5))
     )
-    start = draw(st.sampled_from(sorted(STARTS)))
-    return CircuitChoice(qubits, start, tuple(gates), measurements, draw(st.integers(0, 2**31)))
+    return CircuitChoice(qubits, one_of(STARTS), tuple(gates), measurements, int(rng.integers(2**31)))
 
 
 def numbers(circuit: Circuit, samples: int, seed: int) -> tuple[Tensor, dict[str, Tensor]]:
