@@ -181,13 +181,15 @@ class Reader:
         values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
         for row in metrics:
             values[row.run_id][row.name].append(row.value)
-        pretraining = {row.run_id: row.parent_id for row in parents}
+        pretraining: dict[str, list[str]] = defaultdict(list)
+        for row in parents:
+            pretraining[row.run_id].append(row.parent_id)
         return [
             RunRecord(
                 **{**_plain(row), "status": "interrupted" if row.id in abandoned else row.status},
                 components=roles[row.id],
                 metrics={name: tuple(numbers) for name, numbers in values[row.id].items()},
-                pretraining=pretraining.get(row.id),
+                pretraining=pretraining[row.id][0] if len(pretraining[row.id]) == 1 else None,
             )
             for row in runs
         ]
@@ -220,7 +222,7 @@ class Reader:
 
 
 def _of_many(connection: Connection, ids: Select[Any]) -> tuple[list[Row[Any]], ...]:
-    """Rows of runs, components, metrics of finished cells and pretrainings, for the runs whose ids a query gives."""
+    """Rows of runs, components, metrics of the head's finished cells and pretrainings, for the ids of a query."""
     runs, components, lineage = schema.runs, schema.components, schema.lineage
     metrics, cells = schema.metrics.c, schema.cells.c
     same_cell = (metrics.run_id == cells.run_id) & (metrics.cell == cells.position)
@@ -228,7 +230,9 @@ def _of_many(connection: Connection, ids: Select[Any]) -> tuple[list[Row[Any]], 
     queries = (
         select(runs).where(runs.c.id.in_(ids)).order_by(*_NEWEST_FIRST),
         select(components).where(components.c.run_id.in_(ids)),
-        values.where(metrics.run_id.in_(ids), cells.status == "finished").order_by(metrics.cell, metrics.name),
+        values.where(metrics.run_id.in_(ids), cells.status == "finished", cells.variant == schema.HEAD).order_by(
+            metrics.cell, metrics.name
+        ),
         select(lineage).where(lineage.c.run_id.in_(ids), lineage.c.role == "pretraining"),
     )
     return tuple(list(connection.execute(query)) for query in queries)

@@ -43,7 +43,12 @@ class NewRun:
 
 @dataclass(frozen=True)
 class NewCell:
-    """A cell about to be trained. train_hash, test_hash: sha256 over the sorted sample ids."""
+    """A cell about to be trained. train_hash, test_hash: sha256 over the sorted sample ids.
+
+    variant: "head", or the control that it belongs to; pretraining: id of the run that its backbone comes from; leak:
+    share of its test samples that this backbone was trained on; group_leak: share whose source stands in training, of
+    the head or the backbone. None where there is no backbone to speak of.
+    """
 
     position: int
     fold: int
@@ -52,6 +57,10 @@ class NewCell:
     n_test: int
     train_hash: str
     test_hash: str
+    variant: str = "head"
+    leak: float | None = None
+    group_leak: float | None = None
+    pretraining: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,7 +102,7 @@ class ArtifactRow:
 
 @dataclass(frozen=True)
 class CellRecord:
-    """A stored cell with its final metrics by name; status as of a run's."""
+    """A stored cell with its final metrics by name; status as of a run's, everything else as of `NewCell`."""
 
     position: int
     fold: int
@@ -105,14 +114,19 @@ class CellRecord:
     status: Status
     seconds: float | None
     metrics: Mapping[str, float]
+    variant: str = "head"
+    leak: float | None = None
+    group_leak: float | None = None
+    pretraining: str | None = None
 
 
 @dataclass(frozen=True)
 class RunRecord:
     """A stored run as a listing needs it.
 
-    metrics: values of all finished cells, in their order, by name; seconds: by stage (total, pretrain, ...);
-    pretraining: id of the run that its backbone's weights come from, or None.
+    metrics: values of all finished cells of the head itself, no controls, in their order, by name; seconds: by stage
+    (total, pretrain, ...); pretraining: id of the run that its backbone's weights come from, None where there is none,
+    or more than one (the cells know theirs).
     created, finished: UTC, ISO 8601; error: what stopped it, '' if nothing did; host, pid: the process that ran it.
     """
 

@@ -25,7 +25,9 @@ from sqlalchemy.types import TypeDecorator
 
 APPLICATION_ID = 0x51544C50  # "QTLP", in the header of the file: no other database is ever written to
 VERSION_TABLE = "qtlplat_schema"
-REVISIONS = ("0001",)  # in their order; the last one is what this version of qtlplat reads and writes
+REVISIONS = ("0001", "0002")  # in their order; the last one is what this version of qtlplat reads and writes
+
+HEAD = "head"  # the variant of a cell that is no control
 
 # Values of an epoch that have a column of their own; any other is kept in `epochs.further`.
 EPOCH_COLUMNS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
@@ -200,6 +202,10 @@ cells = Table(
     Column("test_hash", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("seconds", Number),
+    Column("variant", Text, nullable=False, server_default=HEAD),
+    Column("leak", Number),
+    Column("group_leak", Number),
+    Column("pretraining", Text),
     _status(),
     sqlite_with_rowid=False,
 )

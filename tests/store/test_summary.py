@@ -83,6 +83,10 @@ def test_the_full_form_adds_cells_epochs_and_the_rest() -> None:
             "status": "finished",
             "seconds": 1.5,
             "metrics": {"f1": 0.9},
+            "variant": "head",
+            "leak": None,
+            "group_leak": None,
+            "pretraining": None,
         }
     ]
     assert form["epochs"][0] == {
