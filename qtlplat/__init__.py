@@ -22,6 +22,8 @@ if TYPE_CHECKING:
         ImageSet,
         NoOptions,
         Options,
+        Samples,
+        Split,
     )
     from qtlplat.errors import (
         ConfigError,
@@ -55,6 +57,8 @@ __all__ = [
     "PreparationOptions",
     "Problem",
     "QtlplatError",
+    "Samples",
+    "Split",
     "TrainingError",
     "__version__",
     "hookimpl",
@@ -65,7 +69,7 @@ __all__ = [
 _ROOM = {
     "contracts": (
         "API_VERSION", "Backbone", "BackboneSpec", "Cell", "Circuit", "DatasetSpec", "EvaluatorSpec", "HeadSpec",
-        "ImageSet", "NoOptions", "Options",
+        "ImageSet", "NoOptions", "Options", "Samples", "Split",
     ),
     "errors": ("ConfigError", "DataError", "PluginError", "Problem", "QtlplatError", "TrainingError", "shown"),
     "hookspecs": ("hookimpl",),

@@ -142,12 +142,49 @@ class Cell:
 
     fold: number of the fold, from 0; seed: of everything random in this cell;
     train, test: int64 (n,) indices into the dataset, disjoint, each index at most once.
+    backbone: indices of the only samples that this cell's backbone may see, which is pretrained on them; None: the
+    backbone that all such cells of the run share, pretrained on `Samples.split`.
     """
 
     fold: int
     seed: int
     train: npt.NDArray[np.int64]
     test: npt.NDArray[np.int64]
+    backbone: npt.NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """How a pretraining divides its samples: what trains, what chooses (may be empty), what tests.
+
+    Indices into the dataset, int64 (n,), disjoint, sorted.
+    """
+
+    train: npt.NDArray[np.int64]
+    validation: npt.NDArray[np.int64]
+    test: npt.NDArray[np.int64]
+
+    @property
+    def seen(self) -> npt.NDArray[np.int64]:
+        """What shaped the weights: the samples that trained, and those that chose among epochs; sorted."""
+        return np.sort(np.concatenate([self.train, self.validation]))
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """What an evaluator makes cells from.
+
+    labels: int64 (N,); groups: N names, samples of one source (and duplicates of them) share one; seeds: every fold is
+    wanted once for each; split: of the backbone that cells share, unless they ask for one of their own.
+    """
+
+    labels: npt.NDArray[np.int64]
+    groups: Sequence[str]
+    seeds: Sequence[int]
+    split: Split
+
+    def __len__(self) -> int:
+        return len(self.labels)
 
 
 @dataclass(frozen=True)
@@ -244,15 +281,14 @@ class HeadSpec:
 class EvaluatorSpec:
     """A protocol that a plugin offers.
 
-    cells: (options, labels int64 (N,), groups of N names, seeds) -> the cells of a run, fold by fold for each seed;
-        deterministic in its arguments.
+    cells: (options, Samples) -> the cells of a run, fold by fold for each seed; deterministic in its arguments.
     metrics: (labels int64 (n,), probabilities float64 (n, K)) -> values by name, computed per cell beside the
         accuracy, F1, precision and recall that every run has.
     """
 
     name: str
     summary: str
-    cells: Callable[[Any, npt.NDArray[np.int64], Sequence[str], Sequence[int]], Sequence[Cell]]
+    cells: Callable[[Any, Samples], Sequence[Cell]]
     options: type[Options] = NoOptions
     metrics: Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], Mapping[str, float]] | None = None
     kind: Literal["evaluator"] = field(default="evaluator", init=False)
@@ -282,7 +318,8 @@ def check_cells(cells: Sequence[Cell], n: int, provider: str) -> None:
         if (cell.fold, cell.seed) in seen:
             refuse(cell, "the pair (fold, seed) stands twice")
         seen.add((cell.fold, cell.seed))
-        for name, part in (("train", cell.train), ("test", cell.test)):
+        parts = {"train": cell.train, "test": cell.test}
+        for name, part in (parts if cell.backbone is None else {**parts, "backbone": cell.backbone}).items():
             if not isinstance(part, np.ndarray) or part.dtype != np.int64 or part.ndim != 1:
                 refuse(cell, f"{name} must be int64 (n,), is {_array_text(part)}")
             if part.size == 0:

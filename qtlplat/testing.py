@@ -24,7 +24,9 @@ from qtlplat.contracts import (
     HeadSpec,
     ImageSet,
     Options,
+    Samples,
     Spec,
+    Split,
     check_cells,
 )
 from qtlplat.errors import Problem, shown
@@ -146,14 +148,17 @@ def check_evaluator(
     labels.setflags(write=False)
     groups = [f"group{i // n_classes % n_groups}" for i in range(n)]
     seeds = [3, 4]
-    cells = list(spec.cells(options, labels, groups, seeds))
+    fifth = np.arange(n, dtype=np.int64) // (5 * n_classes) % 5 == 0  # whole groups, every class in them
+    split = Split(np.flatnonzero(~fifth), np.zeros(0, dtype=np.int64), np.flatnonzero(fifth))
+    samples = Samples(labels, groups, seeds, split)
+    cells = list(spec.cells(options, samples))
     check_cells(cells, n, spec.name)
     _require(
         {cell.seed for cell in cells} == set(seeds),
         f"{spec.name}: cells must carry the seeds {seeds}, carry {sorted({cell.seed for cell in cells})}",
     )
     np.random.random()  # cells that depend on the global generator differ after this draw
-    again = list(spec.cells(options, labels, groups, seeds))
+    again = list(spec.cells(options, samples))
     same = len(cells) == len(again) and all(
         (a.fold, a.seed) == (b.fold, b.seed) and np.array_equal(a.train, b.train) and np.array_equal(a.test, b.test)
         for a, b in zip(cells, again, strict=True)

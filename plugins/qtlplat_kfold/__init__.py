@@ -1,55 +1,88 @@
-"""Stratified cross-validation, seeded and optionally grouped; scikit-learn is imported when cells are made."""
+"""Three ways to test a head: k-fold, k-fold with a backbone for every fold, and the backbone's own test part.
+
+Seeded and optionally grouped; scikit-learn is imported when cells are made.
+"""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import Field
 
-from qtlplat import Cell, ConfigError, EvaluatorSpec, Options, hookimpl
+from qtlplat import Cell, ConfigError, EvaluatorSpec, Options, Samples, hookimpl
 
 qtlplat_api_version = 1
 
 
 class KFoldOptions(Options):
-    """Options of `kfold`."""
+    """Options of `kfold` and `nested`."""
 
     folds: int = Field(6, ge=2, le=1000, description="parts of the dataset; each is the test part of one cell")
     shuffle: bool = Field(True, description="shuffle before splitting, by the run's seed")
-    grouped: bool = Field(False, description="keep all samples of one group (source image) in the same fold")
+    grouped: bool = Field(
+        False, description="keep all samples of one source image, and duplicates of them, in the same fold"
+    )
 
 
-def make_cells(
-    options: KFoldOptions, labels: npt.NDArray[np.int64], groups: Sequence[str], seeds: Sequence[int]
-) -> list[Cell]:
-    """One cell per fold and seed; every sample is tested exactly once per seed.
+class HoldoutOptions(Options):
+    """Options of `holdout`."""
 
-    labels: int64 (N,); groups: N names; seeds: one full cross-validation for each.
+    grouped: bool = Field(
+        False, description="refuse a backbone whose split divides source images; pretraining.grouped keeps them whole"
+    )
+
+
+def kfold(options: KFoldOptions, samples: Samples) -> list[Cell]:
+    """One cell per fold and seed; every sample is tested exactly once per seed. All share one backbone.
+
     Raises ConfigError where a class has fewer samples (or, grouped, fewer groups) than there are folds.
     """
-    _refuse_too_few(options, labels, groups)
-    blank = np.zeros((len(labels), 1))  # the splitters look at its length only
+    _refuse_too_few(options, samples)
+    blank = np.zeros((len(samples), 1))  # the splitters look at its length only
     cells = []
-    for seed in seeds:
+    for seed in samples.seeds:
         splitter = _splitter(options, seed)
         with warnings.catch_warnings():
             # Grouped folds cannot always hold every class; the fold is still an honest one, and checked below.
             warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
-            parts = list(splitter.split(blank, labels, list(groups) if options.grouped else None))
+            parts = list(splitter.split(blank, samples.labels, list(samples.groups) if options.grouped else None))
         for fold, (train, test) in enumerate(parts):
             cells.append(Cell(fold, seed, train.astype(np.int64), test.astype(np.int64)))
     for cell in cells:
-        if not cell.test.size or len(np.unique(labels[cell.train])) < len(np.unique(labels)):
+        if not cell.test.size or len(np.unique(samples.labels[cell.train])) < len(np.unique(samples.labels)):
             raise ConfigError(
                 f"fold {cell.fold} of {options.folds} has no sample to test, or lacks a class in training",
                 where="evaluator kfold",
                 fix="-S evaluator.folds=N with fewer folds, or another --seed",
             )
     return cells
+
+
+def nested(options: KFoldOptions, samples: Samples) -> list[Cell]:
+    """The cells of `kfold`, each with a backbone pretrained on its training part alone: no test sample was ever seen.
+
+    Raises as `kfold` does.
+    """
+    return [replace(cell, backbone=cell.train) for cell in kfold(options, samples)]
+
+
+def holdout(options: HoldoutOptions, samples: Samples) -> list[Cell]:
+    """One cell per seed: trained on what the shared backbone was trained on, tested on what it was tested on.
+
+    Raises ConfigError where sources stand on both sides though `grouped` was asked for.
+    """
+    groups = np.asarray(samples.groups)
+    shared = np.intersect1d(groups[samples.split.seen], groups[samples.split.test])
+    if options.grouped and len(shared):
+        raise ConfigError(
+            f"{len(shared)} source images stand on both sides of the backbone's split",
+            where="evaluator holdout, option grouped",
+            fix="-S pretraining.grouped=true",
+        )
+    return [Cell(0, seed, samples.split.seen, samples.split.test) for seed in samples.seeds]
 
 
 def _splitter(options: KFoldOptions, seed: int) -> Any:
@@ -61,12 +94,12 @@ def _splitter(options: KFoldOptions, seed: int) -> Any:
     return kind(options.folds, shuffle=options.shuffle, random_state=state if options.shuffle else None)
 
 
-def _refuse_too_few(options: KFoldOptions, labels: npt.NDArray[np.int64], groups: Sequence[str]) -> None:
+def _refuse_too_few(options: KFoldOptions, samples: Samples) -> None:
     unit = "groups" if options.grouped else "samples"
-    names = np.asarray(groups)
+    names = np.asarray(samples.groups)
     short = []
-    for label in np.unique(labels):
-        mine = labels == label
+    for label in np.unique(samples.labels):
+        mine = samples.labels == label
         count = len(np.unique(names[mine])) if options.grouped else int(mine.sum())
         if count < options.folds:
             short.append(f"  label {int(label)}: {count} {unit}")
@@ -80,12 +113,24 @@ def _refuse_too_few(options: KFoldOptions, labels: npt.NDArray[np.int64], groups
 
 @hookimpl
 def qtlplat_evaluators() -> list[EvaluatorSpec]:
-    """The one evaluator."""
+    """The three evaluators."""
     return [
         EvaluatorSpec(
             name="kfold",
-            summary="stratified k-fold cross-validation, every sample tested once per seed",
-            cells=make_cells,
+            summary="stratified k-fold cross-validation of the head; every sample tested once per seed",
+            cells=kfold,
             options=KFoldOptions,
-        )
+        ),
+        EvaluatorSpec(
+            name="nested",
+            summary="k-fold with a backbone pretrained inside every fold: nothing it saw is tested",
+            cells=nested,
+            options=KFoldOptions,
+        ),
+        EvaluatorSpec(
+            name="holdout",
+            summary="heads trained on the backbone's training part, tested on its test part, once per seed",
+            cells=holdout,
+            options=HoldoutOptions,
+        ),
     ]

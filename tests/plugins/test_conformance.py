@@ -137,18 +137,19 @@ class TestDatasets:
 
 class TestEvaluators:
     def test_cells_from_the_global_generator_are_found(self) -> None:
-        def cells(_o: Any, labels: Any, _g: Any, seeds: Any) -> list[Cell]:
-            order = [np.random.permutation(len(labels)) for _ in seeds]
+        def cells(_o: Any, samples: Any) -> list[Cell]:
+            order = [np.random.permutation(len(samples)) for _ in samples.seeds]
             return [
-                Cell(0, s, o[:50].astype(np.int64), o[50:].astype(np.int64)) for s, o in zip(seeds, order, strict=True)
+                Cell(0, s, o[:50].astype(np.int64), o[50:].astype(np.int64))
+                for s, o in zip(samples.seeds, order, strict=True)
             ]
 
         with pytest.raises(AssertionError, match="gave different cells"):
             check_evaluator(EvaluatorSpec(name="e", summary="s", cells=cells))
 
     def test_overlapping_cells_are_found(self) -> None:
-        def cells(_o: Any, labels: Any, _g: Any, seeds: Any) -> list[Cell]:
-            return [Cell(0, s, np.arange(10), np.arange(5, 20)) for s in seeds]
+        def cells(_o: Any, samples: Any) -> list[Cell]:
+            return [Cell(0, s, np.arange(10), np.arange(5, 20)) for s in samples.seeds]
 
         with pytest.raises(qtlplat.PluginError, match="train and test overlap"):
             check_evaluator(EvaluatorSpec(name="e", summary="s", cells=cells))

@@ -81,9 +81,9 @@ def build_head(options, n_in, n_out, circuit):
     return nn.Sequential(OrderedDict(pre_net=nn.Linear(n_in, q), vqc=circuit, post_net=nn.Linear(q, n_out)))
 
 
-def cells(options, labels, groups, seeds):
-    half = np.arange(len(labels)) % 4 < 2
-    return [Cell(0, seed, np.flatnonzero(half), np.flatnonzero(~half)) for seed in seeds]
+def cells(options, samples):
+    half = np.arange(len(samples)) % 4 < 2
+    return [Cell(0, seed, np.flatnonzero(half), np.flatnonzero(~half)) for seed in samples.seeds]
 
 
 @hookimpl

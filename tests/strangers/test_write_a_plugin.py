@@ -42,7 +42,7 @@ def test_its_components_are_listed_at_once(site: Path, qtlplat: Cli) -> None:
     done = qtlplat("ls", "--json", path=site)
     assert (done.returncode, done.stderr) == (0, "")
     mine = {(row["kind"], row["name"]) for row in json.loads(done.stdout) if row["provider"] == "surface-lab"}
-    assert mine == {("head", "ring"), ("dataset", "stripes"), ("evaluator", "holdout")}
+    assert mine == {("head", "ring"), ("dataset", "stripes"), ("evaluator", "kept-part")}
 
 
 @pytest.mark.slow
