@@ -12,8 +12,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from qtlplat.catalog.device import AUTO, parse_device
+from qtlplat.errors import shown
 
-PLAN_FORMAT = 2  # raised when the same plan would mean something else
+PLAN_FORMAT = 3  # raised when the same plan would mean something else
+
+
+# Heads and labels that a head is held against, see `qtlplat.training.controls`; auto: all that fit the head.
+CONTROLS = ("linear", "mlp", "identity", "unentangled", "frozen", "shuffled")
+AUTO_CONTROLS = "auto"
 
 
 class _Frozen(BaseModel):
@@ -64,6 +70,9 @@ class PretrainingOptions(_Frozen):
         "0: the weights as they are",
     )
     test_share: float = Field(0.2, gt=0, lt=1, description="share of the samples kept for testing, stratified")
+    grouped: bool = Field(
+        False, description="keep all samples of one source image, and duplicates of them, on one side of each split"
+    )
     select_by: Literal["validation", "test"] = Field(
         "validation",
         description="what chooses the best epoch and initialisation: the loss on a part of the training share, or "
@@ -96,6 +105,9 @@ class RunPlan(_Frozen):
     pretraining: PretrainingOptions = PretrainingOptions()
     seed: int = Field(0, ge=0, lt=2**63, description="everything random follows from it")
     seeds: int = Field(1, ge=1, le=1000, description="repetitions of all folds, with seeds seed, seed+1, ...")
+    controls: tuple[str, ...] = Field(
+        (), description="what the head is held against: auto, or any of linear, mlp, identity, unentangled, ..."
+    )
     device: str = Field(
         AUTO,
         description="what runs the circuit: auto, compiled, or a PennyLane device, with options in brackets; canonical",
@@ -114,13 +126,28 @@ class RunPlan(_Frozen):
             raise ValueError("replace must be 'all' or a number of dense layers from 1")
         return self
 
+    @field_validator("controls")
+    @classmethod
+    def _controls_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        unknown = [name for name in names if name not in (*CONTROLS, AUTO_CONTROLS)]
+        if unknown:
+            raise ValueError(f"no such control: {shown(unknown[0])}; there are {', '.join((AUTO_CONTROLS, *CONTROLS))}")
+        if AUTO_CONTROLS in names and len(names) > 1:
+            raise ValueError("auto stands alone")
+        return tuple(sorted(set(names), key=(*CONTROLS, AUTO_CONTROLS).index))
+
     def bind(self, dataset_digest: str) -> RunPlan:
         """The same plan, for this very data."""
         return self.model_copy(update={"dataset_digest": dataset_digest})
 
     @property
     def pretraining_fingerprint(self) -> str:
-        """sha256 of what decides the backbone's weights: data, backbone, pretraining options, seed."""
+        """sha256 of what decides the weights of the backbone that cells share: data, backbone, options, seed."""
+        return self.fingerprint_of_pretraining(self.seed)
+
+    def fingerprint_of_pretraining(self, seed: int, samples: str = "") -> str:
+        """The same for any seed, on a part of the data alone: sha256 of its sample ids, '' for all of it."""
+        part = {"samples": samples} if samples else {}
         return _sha256(
             {
                 "kind": "pretraining",
@@ -128,8 +155,9 @@ class RunPlan(_Frozen):
                 "dataset": self._digest(),
                 "backbone": self.backbone.identity(),
                 "pretraining": self.pretraining.model_dump(mode="json"),
-                "seed": self.seed,
+                "seed": seed,
                 "accelerator": self.accelerator,
+                **part,
             }
         )
 
@@ -147,6 +175,7 @@ class RunPlan(_Frozen):
                 "pretraining": self.pretraining.model_dump(mode="json"),
                 "seed": self.seed,
                 "seeds": self.seeds,
+                "controls": self.controls,
                 "device": self.device,
                 "accelerator": self.accelerator,
             }

@@ -24,7 +24,7 @@ from qtlplat.contracts import KINDS, DatasetSpec, Kind, Options
 from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, shown, unknown_name
 
 ROLES = (*KINDS, "training", "pretraining")
-OWN = ("seed", "seeds", "accelerator")  # the plan's own fields, as a request has them
+OWN = ("seed", "seeds", "accelerator", "controls")  # the plan's own fields, as a request has them
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Request:
     """What a user asked for; None where nothing was said.
 
     dataset, backbone, head, evaluator: references; replace: 'all' or a number; device: a name, options in brackets;
-    accelerator: 'cpu' or 'cuda'; sets: ``role.option=value`` texts.
+    accelerator: 'cpu' or 'cuda'; controls: 'none', 'auto' or names with commas; sets: ``role.option=value`` texts.
     """
 
     dataset: str | None = None
@@ -48,6 +48,7 @@ class Request:
     protocol: str | None = None
     device: str | None = None
     accelerator: str | None = None
+    controls: str | None = None
     sets: tuple[str, ...] = ()
 
 
@@ -109,9 +110,10 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
         problems += found
         if device is not None:
             parts["device"] = device.text
-    for name in OWN:
-        if getattr(request, name) is not None:
-            parts[name] = getattr(request, name)
+    parts |= {name: getattr(request, name) for name in OWN if getattr(request, name) is not None}
+    if request.controls is not None:
+        names = [name.strip() for name in request.controls.split(",")]
+        parts["controls"] = () if names == ["none"] else tuple(names)
     _refuse(problems + _plan_problems(parts, replace))
     plan = RunPlan(**{kind: choice.public() for kind, choice in chosen.items()}, replace=replace, **parts)
     options = {kind: choice.options for kind, choice in chosen.items() if choice.options is not None}
@@ -263,7 +265,7 @@ def _replace(text: str | None) -> int | str:
 
 
 def _plan_problems(parts: Mapping[str, Any], replace: int | str) -> list[Problem]:
-    """What is wrong with the plan's own fields (seed, seeds, accelerator)."""
+    """What is wrong with the plan's own fields (seed, seeds, accelerator, controls)."""
     blank = ComponentChoice(name="", component="", provider="", version="", digest="", options={})
     own = {name: value for name, value in parts.items() if name in OWN}
     try:

@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     "--device", metavar="DEV", help="What runs the circuit: auto, compiled, or a PennyLane device. Default: auto."
 )
 @click.option("--accelerator", type=click.Choice(["cpu", "cuda"]), help="Where torch computes. Default: cpu.")
+@click.option(
+    "--controls",
+    metavar="none|auto|A,B",
+    help="What the head is held against, on the same cells: linear, mlp, identity, unentangled, frozen, shuffled.",
+)
 @click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="Any option of the plan, e.g. head.layers=2.")
 @click.option("--dry-run", is_flag=True, help="Show plan, cells and parameter counts; train and store nothing.")
 @click.option("--needed", is_flag=True, help="Print the finished run with this fingerprint instead, if there is one.")

@@ -17,6 +17,7 @@ from qtlplat.store import database, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned
 from qtlplat.store.records import (
+    HEAD,
     ArtifactRow,
     CellRecord,
     ComponentRow,
@@ -230,7 +231,7 @@ def _of_many(connection: Connection, ids: Select[Any]) -> tuple[list[Row[Any]], 
     queries = (
         select(runs).where(runs.c.id.in_(ids)).order_by(*_NEWEST_FIRST),
         select(components).where(components.c.run_id.in_(ids)),
-        values.where(metrics.run_id.in_(ids), cells.status == "finished", cells.variant == schema.HEAD).order_by(
+        values.where(metrics.run_id.in_(ids), cells.status == "finished", cells.variant == HEAD).order_by(
             metrics.cell, metrics.name
         ),
         select(lineage).where(lineage.c.run_id.in_(ids), lineage.c.role == "pretraining"),

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 RunKind = Literal["run", "pretraining"]
+HEAD = "head"  # the variant of a cell that is no control
+
 Status = Literal["running", "finished", "failed", "interrupted"]
 
 
@@ -57,7 +59,7 @@ class NewCell:
     n_test: int
     train_hash: str
     test_hash: str
-    variant: str = "head"
+    variant: str = HEAD
     leak: float | None = None
     group_leak: float | None = None
     pretraining: str | None = None
@@ -114,7 +116,7 @@ class CellRecord:
     status: Status
     seconds: float | None
     metrics: Mapping[str, float]
-    variant: str = "head"
+    variant: str = HEAD
     leak: float | None = None
     group_leak: float | None = None
     pretraining: str | None = None

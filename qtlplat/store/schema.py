@@ -23,11 +23,11 @@ from sqlalchemy import (
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator
 
+from qtlplat.store.records import HEAD
+
 APPLICATION_ID = 0x51544C50  # "QTLP", in the header of the file: no other database is ever written to
 VERSION_TABLE = "qtlplat_schema"
 REVISIONS = ("0001", "0002")  # in their order; the last one is what this version of qtlplat reads and writes
-
-HEAD = "head"  # the variant of a cell that is no control
 
 # Values of an epoch that have a column of their own; any other is kept in `epochs.further`.
 EPOCH_COLUMNS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")

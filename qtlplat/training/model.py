@@ -113,6 +113,11 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
+def trainable_count(module: nn.Module) -> int:
+    """Number of parameters that training changes."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
 def head_parts(head: nn.Module) -> dict[str, int]:
     """Trainable parameters of a head by part: `pre_net`, circuits (`vqc`), and everything else as `post_net`."""
     trainable = {name: p.numel() for name, p in head.named_parameters() if p.requires_grad}

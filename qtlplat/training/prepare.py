@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 
 from qtlplat.catalog.calls import guarded, load_images
@@ -22,11 +24,14 @@ from qtlplat.contracts import (
     EvaluatorSpec,
     HeadSpec,
     ImageSet,
+    Samples,
+    Split,
     check_cells,
 )
 from qtlplat.errors import PluginError, shown
 from qtlplat.quantum.engines import Engine, choose_engine
 from qtlplat.training.accelerator import check_accelerator
+from qtlplat.training.controls import Variant, make_variants
 from qtlplat.training.fit import Limits
 from qtlplat.training.memory import limits
 from qtlplat.training.model import (
@@ -38,6 +43,7 @@ from qtlplat.training.model import (
     replaced_layers,
 )
 from qtlplat.training.preflight import try_backbone, try_head
+from qtlplat.training.pretrain import make_split
 
 
 @dataclass(frozen=True)
@@ -46,18 +52,24 @@ class Prepared:
 
     build_backbone: makes a fresh backbone; make_head: makes a fresh head; replaced: dense layers that go;
     parameters: the ledger; accelerator: where torch computes; limits: how much of the training fits into memory.
+    groups: the source of each sample; split: of the backbone that cells share; variants: the head, then its controls;
+    notes: what a user should be told.
     """
 
     plan: RunPlan
     images: ImageSet
+    groups: tuple[str, ...]
+    split: Split
     cells: tuple[Cell, ...]
     evaluator: EvaluatorSpec
     build_backbone: functools.partial[Backbone]
     make_head: HeadFactory
+    variants: tuple[Variant, ...]
     replaced: int
     parameters: dict[str, Any]
     accelerator: torch.device
     limits: Limits
+    notes: tuple[str, ...]
 
     @property
     def n_classes(self) -> int:
@@ -88,6 +100,7 @@ class Prepared:
             "pretraining": plan.pretraining.model_dump(mode="json"),
             "pretraining_fingerprint": plan.pretraining_fingerprint,
             "seed": plan.seed,
+            "controls": [variant.name for variant in self.variants[1:]],
             "device": plan.device,
             "accelerator": plan.accelerator,
             "engine": self.engine_facts(),
@@ -120,33 +133,55 @@ def prepare(resolved: Resolved) -> Prepared:
     n_in = kept_width(model, replaced, images.shape)
     make_head = HeadFactory(head, resolved.options["head"], n_in, n_classes, engine)
     parts = head_parts(try_head(make_head, n_in, n_classes, plan.head.provider))
+    variants, notes = make_variants(
+        plan.controls, make_head, sum(parts.values()), plan.head.provider, lambda circuit: _choose(circuit, plan)
+    )
 
-    seeds = range(plan.seed, plan.seed + plan.seeds)
+    groups = images.groups
+    split = make_split(images.labels, groups, plan.pretraining, plan.seed)
+    samples = Samples(images.labels, groups, tuple(range(plan.seed, plan.seed + plan.seeds)), split)
     cells = guarded(
-        lambda: evaluator.cells(resolved.options["evaluator"], images.labels, images.groups, tuple(seeds)),
-        plan.evaluator.provider,
-        "making the cells",
+        lambda: evaluator.cells(resolved.options["evaluator"], samples), plan.evaluator.provider, "making the cells"
     )
     check_cells(cells, len(images), plan.evaluator.provider)
     return Prepared(
         plan=plan,
         images=images,
+        groups=groups,
+        split=split,
         cells=tuple(cells),
         evaluator=evaluator,
         build_backbone=build_backbone,
         make_head=make_head,
+        variants=tuple(variants),
         replaced=replaced,
-        parameters=parameter_ledger(model, replaced, parts),
+        parameters={
+            **parameter_ledger(model, replaced, parts),
+            "controls": {variant.name: variant.trainable for variant in variants[1:]},
+        },
         accelerator=accelerator,
         limits=limits(
             engine,
             n_cells=len(cells),
             batch=min(plan.training.batch_size, max(len(cell.train) for cell in cells)),
             n_in=n_in,
-            n_samples=len(images),
+            n_samples=len(images) * len(backbones_of(cells)),
             device=accelerator,
         ),
+        notes=tuple(notes),
     )
+
+
+def backbones_of(cells: Sequence[Cell]) -> list[list[int]]:
+    """Positions of cells by the backbone they share: pretrained on the same samples with the same seed.
+
+    Cells that ask for no backbone of their own share the plan's, whatever their seeds.
+    """
+    shared: dict[tuple[int, bytes] | None, list[int]] = {}
+    for position, cell in enumerate(cells):
+        key = None if cell.backbone is None else (cell.seed, np.sort(cell.backbone).tobytes())
+        shared.setdefault(key, []).append(position)
+    return list(shared.values())
 
 
 def choose_for(head: HeadSpec, options: Any, plan: RunPlan) -> Engine | None:
@@ -160,5 +195,11 @@ def choose_for(head: HeadSpec, options: Any, plan: RunPlan) -> Engine | None:
     circuit = guarded(lambda: declare(options), provider, "declaring the circuit")
     if not isinstance(circuit, Circuit):
         raise PluginError(f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}", where=provider)
+    return _choose(circuit, plan)
+
+
+def _choose(circuit: Circuit, plan: RunPlan) -> Engine:
     device = parse_device(plan.device)
-    return guarded(lambda: choose_engine(circuit, device.name, device.options), provider, "running the circuit")
+    return guarded(
+        lambda: choose_engine(circuit, device.name, device.options), plan.head.provider, "running the circuit"
+    )

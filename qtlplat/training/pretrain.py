@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +18,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from qtlplat.catalog.plan import PretrainingOptions
-from qtlplat.contracts import Backbone, Cell, ImageSet
+from qtlplat.contracts import Backbone, Cell, ImageSet, Split
 from qtlplat.errors import ConfigError, TrainingError
 from qtlplat.training.fit import CellEpoch
 from qtlplat.training.model import WholeBackbone
@@ -26,15 +26,6 @@ from qtlplat.training.progress import Progress, Stage
 from qtlplat.training.seeding import derive_seed, generator, isolated_rng
 
 EVALUATION_BATCH = 128
-
-
-@dataclass(frozen=True)
-class Split:
-    """Indices int64 into the dataset: what trains, what chooses (may be empty), what tests; disjoint."""
-
-    train: npt.NDArray[np.int64]
-    validation: npt.NDArray[np.int64]
-    test: npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -54,17 +45,34 @@ class Initialisation:
     seconds: float
 
 
-def make_split(labels: npt.NDArray[np.int64], options: PretrainingOptions, seed: int) -> Split:
+def make_split(
+    labels: npt.NDArray[np.int64],
+    groups: Sequence[str],
+    options: PretrainingOptions,
+    seed: int,
+    within: npt.NDArray[np.int64] | None = None,
+) -> Split:
     """A stratified split by `test_share` and `validation_share`, the same for every initialisation.
 
-    labels: int64 (N,). Raises ConfigError where a class has too few samples to be split.
+    labels: int64 (N,); groups: N names, kept whole where `options.grouped`; within: the indices to split, all if None.
+    Raises ConfigError where a class has too few samples to be split.
     """
-    from sklearn.model_selection import train_test_split
+    from sklearn.model_selection import StratifiedGroupKFold, train_test_split
+
+    names = np.asarray(groups)
+
+    def halved(indices: npt.NDArray[np.int64], share: float, state: int) -> list[npt.NDArray[np.int64]]:
+        if not options.grouped:
+            return list(train_test_split(indices, test_size=share, stratify=labels[indices], random_state=state))
+        # One of as many folds as come nearest to the share: whole groups cannot be cut to measure.
+        folds = StratifiedGroupKFold(max(2, round(1 / share)), shuffle=True, random_state=state)
+        train, kept = next(folds.split(indices[:, None], labels[indices], names[indices]))
+        return [indices[train], indices[kept]]
 
     def part(indices: npt.NDArray[np.int64], share: float, purpose: str) -> list[npt.NDArray[np.int64]]:
         state = derive_seed("split", purpose, seed) % 2**32
         try:
-            halves = train_test_split(indices, test_size=share, stratify=labels[indices], random_state=state)
+            halves = halved(indices, share, state)
         except ValueError as error:
             raise ConfigError(
                 f"cannot keep {share:.0%} of {len(indices)} samples for {purpose}: {error}",
@@ -73,7 +81,7 @@ def make_split(labels: npt.NDArray[np.int64], options: PretrainingOptions, seed:
             ) from error
         return [np.sort(half) for half in halves]
 
-    everything = np.arange(len(labels), dtype=np.int64)
+    everything = np.arange(len(labels), dtype=np.int64) if within is None else within
     train, test = part(everything, options.test_share, "test")
     if not options.validation_share:
         return Split(train, np.zeros(0, dtype=np.int64), test)
@@ -83,8 +91,7 @@ def make_split(labels: npt.NDArray[np.int64], options: PretrainingOptions, seed:
 
 def pretraining_cells(split: Split, options: PretrainingOptions, seed: int) -> list[Cell]:
     """One cell per initialisation, on the same samples; validation samples belong to the training part."""
-    train = np.sort(np.concatenate([split.train, split.validation]))
-    return [Cell(0, seed + i, train, split.test) for i in range(options.initialisations)]
+    return [Cell(0, seed + i, split.seen, split.test) for i in range(options.initialisations)]
 
 
 def pretrain(

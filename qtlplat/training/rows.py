@@ -11,34 +11,46 @@ import numpy.typing as npt
 from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.calls import guarded
 from qtlplat.catalog.plan import ComponentChoice
-from qtlplat.contracts import Cell, EvaluatorSpec, ImageSet
-from qtlplat.store.records import ComponentRow, EpochRow, NewCell, NewRun, PredictionRow, RunKind
+from qtlplat.contracts import KINDS, Cell, EvaluatorSpec, ImageSet
+from qtlplat.store.records import HEAD, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.training.environment import environment
 from qtlplat.training.fit import CellEpoch
 from qtlplat.training.prepare import Prepared
 from qtlplat.training.stack import step_milliseconds
 
-ROLES: dict[RunKind, tuple[str, ...]] = {
-    "run": ("dataset", "backbone", "head", "evaluator"),
-    "pretraining": ("dataset", "backbone"),
-}
 
-
-def new_run(prepared: Prepared, kind: RunKind) -> NewRun:
-    """The row of a run about to start; a pretraining keeps only the part of the plan that decides it."""
-    plan, roles = prepared.plan, ROLES[kind]
-    dump = plan.model_dump(mode="json")
-    if kind == "pretraining":
-        dump = {key: dump[key] for key in (*roles, "pretraining", "seed", "dataset_digest")}
+def new_run(prepared: Prepared) -> NewRun:
+    """The row of a run about to start."""
+    plan = prepared.plan
     return NewRun(
-        kind=kind,
-        fingerprint=plan.pretraining_fingerprint if kind == "pretraining" else plan.fingerprint,
+        kind="run",
+        fingerprint=plan.fingerprint,
         seed=plan.seed,
-        plan=dump,
+        plan=plan.model_dump(mode="json"),
+        components=[_component_row(role, getattr(plan, role)) for role in KINDS],
+        dataset_digest=plan.dataset_digest,
+        environment=environment(plan.device, plan.accelerator) | _engine(prepared),
+        parameters=prepared.parameters,
+    )
+
+
+def new_pretraining(prepared: Prepared, fingerprint: str, seed: int, part: str) -> NewRun:
+    """The row of a pretraining about to start; it keeps only the part of the plan that decides it.
+
+    part: sha256 of the ids of the samples that it may see, '' for all.
+    """
+    plan = prepared.plan
+    roles = ("dataset", "backbone")
+    dump = plan.model_dump(mode="json")
+    kept = {key: dump[key] for key in (*roles, "pretraining", "dataset_digest")}
+    return NewRun(
+        kind="pretraining",
+        fingerprint=fingerprint,
+        seed=seed,
+        plan={**kept, "seed": seed, **({"samples": part} if part else {})},
         components=[_component_row(role, getattr(plan, role)) for role in roles],
         dataset_digest=plan.dataset_digest,
-        environment=environment(plan.device, plan.accelerator) | (_engine(prepared) if kind == "run" else {}),
-        parameters={} if kind == "pretraining" else prepared.parameters,
+        environment=environment(plan.device, plan.accelerator),
     )
 
 
@@ -72,38 +84,56 @@ def _component_row(role: str, choice: ComponentChoice) -> ComponentRow:
     )
 
 
-def new_cells(cells: Sequence[Cell], images: ImageSet) -> list[NewCell]:
-    """The rows of cells about to be trained, with the hashes of their sample ids."""
+def new_cells(cells: Sequence[Cell], images: ImageSet, first: int = 0, variant: str = HEAD) -> list[NewCell]:
+    """The rows of cells about to be trained, with the hashes of their sample ids. first: position of the first one."""
     return [
-        NewCell(i, c.fold, c.seed, len(c.train), len(c.test), _ids_hash(images, c.train), _ids_hash(images, c.test))
-        for i, c in enumerate(cells)
+        NewCell(
+            position,
+            cell.fold,
+            cell.seed,
+            len(cell.train),
+            len(cell.test),
+            ids_hash(images, cell.train),
+            ids_hash(images, cell.test),
+            variant,
+        )
+        for position, cell in enumerate(cells, start=first)
     ]
 
 
-def _ids_hash(images: ImageSet, indices: npt.NDArray[np.int64]) -> str:
+def ids_hash(images: ImageSet, indices: npt.NDArray[np.int64]) -> str:
+    """sha256 over the sorted ids of samples."""
     ids = sorted(images.sample_ids[i] for i in indices)
     return hashlib.sha256("\0".join(ids).encode()).hexdigest()
 
 
-def epoch_rows(rows: Sequence[CellEpoch]) -> list[EpochRow]:
-    """Trained epochs as rows."""
-    return [EpochRow(row.position, row.epoch, row.seconds, row.values) for row in rows]
+def epoch_rows(rows: Sequence[CellEpoch], first: int = 0) -> list[EpochRow]:
+    """Trained epochs as rows. first: what is added to the cells' positions."""
+    return [EpochRow(first + row.position, row.epoch, row.seconds, row.values) for row in rows]
 
 
 def prediction_rows(
-    position: int, cell: Cell, images: ImageSet, probabilities: npt.NDArray[np.float64]
+    position: int,
+    test: npt.NDArray[np.int64],
+    images: ImageSet,
+    probabilities: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64] | None = None,
 ) -> list[PredictionRow]:
-    """A row for each test sample of a cell. probabilities: (n_test, K), rows as in `cell.test`."""
+    """A row for each test sample of a cell.
+
+    test: their indices (n_test,); probabilities: (n_test, K); labels: (N,) tested on, if not the true ones.
+    """
+    truth = images.labels if labels is None else labels
     return [
         PredictionRow(
             position,
             images.sample_ids[i],
             images.groups[i],
-            int(images.labels[i]),
+            int(truth[i]),
             int(row.argmax()),
             [float(p) for p in row],
         )
-        for i, row in zip(cell.test, probabilities, strict=True)
+        for i, row in zip(test, probabilities, strict=True)
     ]
 
 

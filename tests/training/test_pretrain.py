@@ -1,5 +1,7 @@
 """Pretraining: what splits, what stops, what is kept, and by which samples it is chosen."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -35,7 +37,7 @@ def options(**changes):
 
 def train(images, chosen, seed=0):
     rows, kept = [], []
-    split = make_split(images.labels, chosen, seed)
+    split = make_split(images.labels, images.groups, chosen, seed)
     best = pretrain(
         tiny, images, split, chosen, seed, progress=Silent(), on_epoch=rows.append, on_initialisation=kept.append
     )
@@ -44,24 +46,41 @@ def train(images, chosen, seed=0):
 
 def test_the_split_is_stratified_disjoint_and_follows_from_the_seed(images):
     chosen = options(test_share=0.2, validation_share=0.25)
-    split = make_split(images.labels, chosen, 3)
+    split = make_split(images.labels, images.groups, chosen, 3)
     parts = [split.train, split.validation, split.test]
     assert [len(p) for p in parts] == [36, 12, 12]
     assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(60))
     assert [images.labels[p].mean() for p in parts] == [0.5, 0.5, 0.5]
-    assert np.array_equal(split.test, make_split(images.labels, chosen, 3).test)
-    assert not np.array_equal(split.test, make_split(images.labels, chosen, 4).test)
+    assert np.array_equal(split.test, make_split(images.labels, images.groups, chosen, 3).test)
+    assert not np.array_equal(split.test, make_split(images.labels, images.groups, chosen, 4).test)
+
+
+def test_grouped_splits_divide_no_source(images):
+    chosen = options(test_share=0.2, validation_share=0.25, grouped=True)
+    groups = np.array([f"source {i // 4}" for i in range(60)])
+    split = make_split(images.labels, groups, chosen, 3)
+    parts = [split.train, split.validation, split.test]
+    assert np.array_equal(np.sort(np.concatenate(parts)), np.arange(60))
+    assert [len(p) for p in parts] == [36, 12, 12]
+    assert not any(set(groups[a]) & set(groups[b]) for a, b in itertools.combinations(parts, 2))
+    assert np.array_equal(split.seen, np.sort(np.concatenate(parts[:2])))
+
+
+def test_a_split_of_a_part_stays_within_it(images):
+    within = np.arange(10, 50)
+    split = make_split(images.labels, images.groups, options(), 0, within)
+    assert np.array_equal(np.sort(np.concatenate([split.seen, split.test])), within)
 
 
 def test_a_class_with_too_few_samples_is_named(images):
     with pytest.raises(ConfigError, match="20% of 5 samples for test") as caught:
-        make_split(np.array([0, 0, 0, 0, 1]), options(), 0)
+        make_split(np.array([0, 0, 0, 0, 1]), "abcde", options(), 0)
     assert caught.value.where == "pretraining.test_share"
 
 
 def test_validation_samples_belong_to_the_training_part_of_a_cell(images):
     chosen = options(initialisations=2)
-    split = make_split(images.labels, chosen, 7)
+    split = make_split(images.labels, images.groups, chosen, 7)
     cells = pretraining_cells(split, chosen, 7)
     assert [c.seed for c in cells] == [7, 8]
     assert set(cells[0].train) == set(split.train) | set(split.validation)
@@ -146,7 +165,7 @@ def test_same_seed_gives_the_same_weights(images):
 
 def test_what_an_accelerator_computes_comes_back_on_the_cpu(images, tmp_path):
     chosen = options(epochs=1)
-    split = make_split(images.labels, chosen, 0)
+    split = make_split(images.labels, images.groups, chosen, 0)
     ignore = {"progress": Silent(), "on_epoch": lambda _: None, "on_initialisation": lambda _: None}
     best = pretrain(tiny, images, split, chosen, 0, accelerator="cpu", **ignore)
     assert {t.device.type for t in best.state.values()} == {"cpu"}
