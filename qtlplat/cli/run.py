@@ -126,12 +126,13 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
 def _print_result(run: Mapping[str, Any], settings: Settings, request: Mapping[str, Any], catalog: Catalog) -> None:
     """Folds with mean ± sd, the ledger, the id and what to do next; everything as read back from the store."""
     from qtlplat.cli.show import cells, params
+    from qtlplat.store.summary import head_cells
 
     click.echo("cells")
     cells(run)
     click.echo("\nparameters")
     params(run)
-    n = len(run["cells"])
+    n = len(head_cells(run["cells"]))
     scores = [
         f"{name} {run['metrics'][key]['mean']:.4f}" + (f" ± {run['metrics'][key]['std']:.4f}" if n > 1 else "")
         for key, name in (("f1", "F1"), ("accuracy", "accuracy"))
@@ -141,6 +142,8 @@ def _print_result(run: Mapping[str, Any], settings: Settings, request: Mapping[s
     short = run["run"][:8]
     click.echo("next:")
     click.echo(f"  qtlplat show {short}")
+    if run["parameters"]["controls"]:
+        click.echo(f"  qtlplat compare {short}")
     click.echo(f"  {_with_other_head(run, settings, request, catalog)}")
 
 

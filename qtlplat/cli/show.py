@@ -83,11 +83,13 @@ def component_line(component: Mapping[str, Any]) -> str:
 
 
 def cells(run: Mapping[str, Any]) -> None:
-    """The cells with their metrics, then their mean and its ± sd."""
+    """The head's cells with their metrics, their mean and its ± sd, then the controls and what was seen before."""
+    from qtlplat.store.summary import head_cells, leak_line
+
     names = sorted(run["metrics"], key=lambda name: (name not in ("f1", "accuracy"), name != "f1", name))
     rows: list[dict[str, Any]] = [
         {**{k: v for k, v in cell.items() if k != "metrics"}, **{f"metric {k}": v for k, v in cell["metrics"].items()}}
-        for cell in run["cells"]
+        for cell in head_cells(run["cells"])
     ]
     if rows and names:
         for title, key in (("mean", "mean"), ("± sd", "std")):
@@ -99,10 +101,42 @@ def cells(run: Mapping[str, Any]) -> None:
     if sys.stdout.isatty():
         columns = fitting(rows, columns, shutil.get_terminal_size().columns, ("seconds", "n_train", "n_test", "seed"))
     emit(rows, columns, empty="no cells")
+    controls(run, names)
+    if line := leak_line(run["cells"]):
+        click.echo(line)
+
+
+def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
+    """What the head is held against: trainable parameters, mean ± sd of each metric; nothing where there is none."""
+    from qtlplat.store.records import HEAD
+    from qtlplat.store.summary import by_variant
+
+    found = by_variant(run["cells"])
+    if not found.keys() - {HEAD}:
+        return
+    counts = {HEAD: run["parameters"].get("head", {}).get("total"), **run["parameters"].get("controls", {})}
+    rows = [
+        {
+            "variant": name,
+            "trainable": counts.get(name),
+            "n": facts["n"],
+            **{f"metric {metric}": _mean_sd(facts["metrics"][metric]) for metric in names},
+        }
+        for name, facts in found.items()
+    ]
+    _title("the head and its controls, on the same cells (mean ± sd)")
+    counted = [Column("trainable", "trainable", right=True), Column("n", "n", right=True)]
+    emit(rows, [Column("variant", "variant"), *counted, *(Column(f"metric {n}", n, right=True) for n in names)])
+
+
+def _mean_sd(spread: Mapping[str, Any]) -> str:
+    return f"{spread['mean']:.4f}" + ("" if spread["std"] is None else f" ± {spread['std']:.4f}")
 
 
 def curve(run: Mapping[str, Any]) -> None:
     """Loss and accuracy of every cell over its epochs: first value, shape, last value."""
+    from qtlplat.store.summary import head_cells
+
     by_cell: dict[int, list[Mapping[str, Any]]] = {}
     for epoch in run["epochs"]:
         by_cell.setdefault(epoch["cell"], []).append(epoch)
@@ -110,7 +144,7 @@ def curve(run: Mapping[str, Any]) -> None:
     room = (shutil.get_terminal_size().columns - 26) // len(CURVES) - 15 if sys.stdout.isatty() else SPARK_WIDTH
     width = max(8, min(SPARK_WIDTH, room))
     rows = []
-    for cell in run["cells"]:
+    for cell in head_cells(run["cells"]):
         epochs = by_cell.get(cell["position"], [])
         row: dict[str, Any] = {"fold": cell["fold"], "seed": cell["seed"], "epochs": len(epochs)}
         for name in CURVES:
@@ -156,6 +190,8 @@ def next_commands(run: Mapping[str, Any]) -> None:
     """What is likely to be typed next, on stderr."""
     short = run["run"][:8]
     lines = [f"qtlplat show {short} --plan", f"qtlplat show {short} --json"]
+    if run["parameters"].get("controls"):
+        lines.insert(0, f"qtlplat compare {short}")
     if run["pretraining"]:
         lines.insert(0, f"qtlplat show {run['pretraining'][:8]}")
     click.echo("next: " + "   ".join(lines), err=True)

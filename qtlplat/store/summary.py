@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtlplat.store.records import ArtifactRow, CellRecord, ComponentRow, EpochRow, RunRecord
+from qtlplat.store.records import HEAD, ArtifactRow, CellRecord, ComponentRow, EpochRow, RunRecord
 
 ROLES = ("dataset", "backbone", "head", "evaluator")
 STAGES = ("total", "pretrain", "features", "heads")
@@ -92,6 +92,42 @@ def cell_form(cell: CellRecord) -> dict[str, Any]:
 def epoch_form(epoch: EpochRow) -> dict[str, Any]:
     """An epoch with its values by name beside cell, epoch and seconds."""
     return {**epoch.values, "cell": epoch.cell, "epoch": epoch.epoch, "seconds": epoch.seconds}
+
+
+def head_cells(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """The cells, as `cell_form` gives them, that are no controls."""
+    return [cell for cell in cells if cell["variant"] == HEAD]
+
+
+def by_variant(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Mean and sample standard deviation of every metric over the finished cells of each variant, by its name.
+
+    In the order in which variants stand in the run: ``{"n": ..., "metrics": {name: {"mean", "std", "values"}}}``.
+    """
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for cell in cells:
+        if cell["status"] == "finished":
+            found.setdefault(cell["variant"], []).append(cell["metrics"])
+    return {
+        variant: {
+            "n": len(metrics),
+            "metrics": {name: _spread([values[name] for values in metrics]) for name in metrics[0]},
+        }
+        for variant, metrics in found.items()
+    }
+
+
+def leak_line(cells: Sequence[Mapping[str, Any]]) -> str:
+    """One line on what was seen before it was tested, '' where nothing was or nothing is known of it."""
+    known = [cell for cell in head_cells(cells) if cell["leak"] is not None]
+    tested = sum(cell["n_test"] for cell in known)
+    if not tested:
+        return ""
+    leak, group_leak = (sum(cell[key] * cell["n_test"] for cell in known) / tested for key in ("leak", "group_leak"))
+    if not group_leak:
+        return ""
+    start = f"leak: the backbone was trained on {leak:.0%} of what is tested" if leak else "leak: no tested sample"
+    return f"{start}{'' if leak else ' was trained on'}; for {group_leak:.0%} another sample of the same source was"
 
 
 def _spread(values: Sequence[float]) -> dict[str, Any]:

@@ -5,46 +5,37 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import numpy as np
 from torch import Tensor
 
 from qtlplat.analysis.metrics import classification_metrics
-from qtlplat.contracts import Cell, Split
 from qtlplat.errors import StoreError
 from qtlplat.store.queries import Reader
 from qtlplat.training.checkpoint import load_weights
 from qtlplat.training.features import features_key, frozen_features
 from qtlplat.training.job import Job, recorded
 from qtlplat.training.model import WholeBackbone
-from qtlplat.training.pretrain import Initialisation, make_split, pretrain, pretraining_cells
+from qtlplat.training.prepare import Pretraining
+from qtlplat.training.pretrain import Initialisation, pretrain, pretraining_cells
 from qtlplat.training.rows import epoch_rows, ids_hash, new_cells, new_pretraining, prediction_rows
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A pretrained backbone: the run it comes from, the sha256 of its weights, the weights by name, its split."""
+    """A pretrained backbone: the run it comes from, the sha256 of its weights, the weights by name."""
 
     run: str
     sha256: str
     state: Mapping[str, Tensor]
-    split: Split
 
 
-def backbone_for(job: Job, cell: Cell) -> Pretrained:
-    """The backbone that a cell starts from: the one that all share, or one pretrained on the cell's samples alone."""
-    prepared = job.prepared
-    plan, images = prepared.plan, prepared.images
-    seed, part, split, whose = plan.seed, "", prepared.split, ""
-    if cell.backbone is not None:
-        within = np.sort(cell.backbone)
-        seed, part, whose = cell.seed, ids_hash(images, within), f" of fold {cell.fold}, seed {cell.seed}"
-        split = make_split(images.labels, prepared.groups, plan.pretraining, seed, within)
-    fingerprint = plan.fingerprint_of_pretraining(seed, part)
-    found = _find(job, fingerprint, split, whose)
-    return found or _pretrain(job, fingerprint, split, seed, part, whose)
+def backbone_for(job: Job, wanted: Pretraining) -> Pretrained:
+    """A backbone that cells start from: what an earlier run left, or pretrained now."""
+    part = "" if wanted.within is None else ids_hash(job.prepared.images, wanted.within)
+    fingerprint = job.prepared.plan.fingerprint_of_pretraining(wanted.seed, part)
+    return _find(job, fingerprint, wanted.whose) or _pretrain(job, fingerprint, wanted, part)
 
 
-def _find(job: Job, fingerprint: str, split: Split, whose: str) -> Pretrained | None:
+def _find(job: Job, fingerprint: str, whose: str) -> Pretrained | None:
     """What an earlier pretraining of this fingerprint left, if it is there and whole."""
     reader = Reader(job.location)
     earlier = reader.find_finished(fingerprint, "pretraining")
@@ -59,11 +50,12 @@ def _find(job: Job, fingerprint: str, split: Split, whose: str) -> Pretrained | 
         job.progress.note(f"pretraining {earlier.id} cannot be used, training again: {error.what}")
         return None
     job.progress.note(f"backbone{whose} found: pretraining {earlier.id}")
-    return Pretrained(earlier.id, artifact.sha256, state, split)
+    return Pretrained(earlier.id, artifact.sha256, state)
 
 
-def _pretrain(job: Job, fingerprint: str, split: Split, seed: int, part: str, whose: str) -> Pretrained:
-    """Pretrain a backbone as a run of its own."""
+def _pretrain(job: Job, fingerprint: str, wanted: Pretraining, part: str) -> Pretrained:
+    """Pretrain a backbone as a run of its own. part: sha256 of the ids of the samples that it may see, '' for all."""
+    split, seed = wanted.split, wanted.seed
     plan, images = job.prepared.plan, job.prepared.images
     options = plan.pretraining
     cells = pretraining_cells(split, options, seed)
@@ -95,8 +87,8 @@ def _pretrain(job: Job, fingerprint: str, split: Split, seed: int, part: str, wh
         }
         artifact = job.save_weights(run, best.state, facts)
         which = f" of initialisation {best.position + 1}" if options.initialisations > 1 else ""
-        job.progress.note(f"backbone{whose} pretrained: run {run}, best epoch {best.best_epoch}{which}")
-    return Pretrained(run, artifact.sha256, best.state, split)
+        job.progress.note(f"backbone{wanted.whose} pretrained: run {run}, best epoch {best.best_epoch}{which}")
+    return Pretrained(run, artifact.sha256, best.state)
 
 
 def features_of(job: Job, run: str, backbone: Pretrained) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from qtlplat.training.controls import Variant
 from qtlplat.training.fit import CellEpoch, FittedCell, fit_heads, why_not_stackable
 from qtlplat.training.job import Job, recorded, timed
 from qtlplat.training.leak import leaks
-from qtlplat.training.prepare import Prepared, backbones_of
+from qtlplat.training.prepare import Prepared
 from qtlplat.training.progress import Progress
 from qtlplat.training.rows import cell_metrics, epoch_rows, new_cells, new_run, prediction_rows
 from qtlplat.training.seeding import generator
@@ -39,30 +40,21 @@ def execute(prepared: Prepared, location: StoreLocation, progress: Progress) -> 
         progress.note(line)
     with Writer(location) as writer:
         job = Job(prepared, writer, location, progress)
-        shared = backbones_of(prepared.cells)
-        _check_disk(job, len(shared))
+        _check_disk(job)
         with recorded(job, new_run(prepared)) as (run, seconds):
             with timed(seconds, "pretrain"):
-                backbones = [backbone_for(job, prepared.cells[positions[0]]) for positions in shared]
+                backbones = [backbone_for(job, wanted) for wanted in prepared.pretrainings]
             for backbone in backbones:
                 writer.link(run, "pretraining", backbone.run)
             with timed(seconds, "features"):
                 features = torch.cat([features_of(job, run, backbone) for backbone in backbones])
-            number = {position: b for b, positions in enumerate(shared) for position in positions}
             with timed(seconds, "heads"):
-                _heads(job, run, features, [_Start(backbones[number[i]], number[i]) for i in range(len(number))])
+                _heads(job, run, features, backbones)
     return run
 
 
-@dataclass(frozen=True)
-class _Start:
-    """What a cell starts from. place: number of the backbone, whose features stand from row ``place * N`` on."""
-
-    backbone: Pretrained
-    place: int
-
-
-def _check_disk(job: Job, backbones: int) -> None:
+def _check_disk(job: Job) -> None:
+    backbones = len(job.prepared.pretrainings)
     needed = len(job.prepared.images) * job.prepared.make_head.n_in * 4 * backbones + SPARE_BYTES
     free = shutil.disk_usage(job.location.files).free
     if free < needed:
@@ -73,25 +65,26 @@ def _check_disk(job: Job, backbones: int) -> None:
         )
 
 
-def _heads(job: Job, run: str, features: Tensor, starts: Sequence[_Start]) -> None:
+def _heads(job: Job, run: str, features: Tensor, backbones: Sequence[Pretrained]) -> None:
     """Train every variant of the head on all cells: epochs as they end, then weights, predictions and metrics.
 
     features: (P N, F), those of P backbones one behind the other.
     """
     prepared, images = job.prepared, job.prepared.images
     n = len(images)
+    moved = list(prepared.cells)  # the same cells, with indices into all P N rows
+    known: dict[int, dict[str, Any]] = {}
+    for place, (backbone, wanted) in enumerate(zip(backbones, prepared.pretrainings, strict=True)):
+        for i in wanted.positions:
+            cell = prepared.cells[i]
+            moved[i] = replace(cell, train=cell.train + place * n, test=cell.test + place * n)
+            leak, group_leak = leaks(cell, wanted.split.seen, prepared.groups)
+            known[i] = {"pretraining": backbone.run, "leak": leak, "group_leak": group_leak}
     for number, variant in enumerate(prepared.variants):
-        rows = new_cells(prepared.cells, images, first=number * len(prepared.cells), variant=variant.name)
-        for i, (cell, start) in enumerate(zip(prepared.cells, starts, strict=True)):
-            leak, group_leak = leaks(cell, start.backbone.split.seen, prepared.groups)
-            rows[i] = replace(rows[i], pretraining=start.backbone.run, leak=leak, group_leak=group_leak)
-        job.writer.add_cells(run, rows)
+        rows = new_cells(prepared.cells, images, first=number * len(moved), variant=variant.name)
+        job.writer.add_cells(run, [replace(row, **known[i]) for i, row in enumerate(rows)])
     if engine := prepared.make_head.engine:
         job.progress.note(f"circuit on {engine.name}: {engine.why}")
-    moved = [
-        replace(cell, train=cell.train + start.place * n, test=cell.test + start.place * n)
-        for cell, start in zip(prepared.cells, starts, strict=True)
-    ]
     where = features.to(prepared.accelerator)
     fitted: list[FittedCell] = []
     for number, variant in enumerate(prepared.variants):

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from qtlplat.catalog.calls import guarded, load_images
@@ -46,21 +47,39 @@ from qtlplat.training.preflight import try_backbone, try_head
 from qtlplat.training.pretrain import make_split
 
 
+@dataclass(frozen=True, eq=False)
+class Pretraining:
+    """A backbone that cells of a run start from. positions: of these cells; seed: of its pretraining.
+
+    within: indices of the only samples that it may see, None for all; split: what trains, chooses and tests among them.
+    """
+
+    positions: tuple[int, ...]
+    seed: int
+    within: npt.NDArray[np.int64] | None
+    split: Split
+
+    @property
+    def whose(self) -> str:
+        """'' for the backbone that the cells of a run share, else whose it is."""
+        return "" if self.within is None else f" of cell {', '.join(map(str, self.positions))}"
+
+
 @dataclass(frozen=True)
 class Prepared:
     """A run that can start: the plan bound to data that was read, and everything built once and tried.
 
     build_backbone: makes a fresh backbone; make_head: makes a fresh head; replaced: dense layers that go;
     parameters: the ledger; accelerator: where torch computes; limits: how much of the training fits into memory.
-    groups: the source of each sample; split: of the backbone that cells share; variants: the head, then its controls;
-    notes: what a user should be told.
+    groups: the source of each sample; pretrainings: the backbones that its cells start from; variants: the head, then
+    its controls; notes: what a user should be told.
     """
 
     plan: RunPlan
     images: ImageSet
     groups: tuple[str, ...]
-    split: Split
     cells: tuple[Cell, ...]
+    pretrainings: tuple[Pretraining, ...]
     evaluator: EvaluatorSpec
     build_backbone: functools.partial[Backbone]
     make_head: HeadFactory
@@ -144,12 +163,13 @@ def prepare(resolved: Resolved) -> Prepared:
         lambda: evaluator.cells(resolved.options["evaluator"], samples), plan.evaluator.provider, "making the cells"
     )
     check_cells(cells, len(images), plan.evaluator.provider)
+    pretrainings = tuple(_pretrainings(cells, plan, samples))
     return Prepared(
         plan=plan,
         images=images,
         groups=groups,
-        split=split,
         cells=tuple(cells),
+        pretrainings=pretrainings,
         evaluator=evaluator,
         build_backbone=build_backbone,
         make_head=make_head,
@@ -165,23 +185,26 @@ def prepare(resolved: Resolved) -> Prepared:
             n_cells=len(cells),
             batch=min(plan.training.batch_size, max(len(cell.train) for cell in cells)),
             n_in=n_in,
-            n_samples=len(images) * len(backbones_of(cells)),
+            n_samples=len(images) * len(pretrainings),
             device=accelerator,
         ),
         notes=tuple(notes),
     )
 
 
-def backbones_of(cells: Sequence[Cell]) -> list[list[int]]:
-    """Positions of cells by the backbone they share: pretrained on the same samples with the same seed.
-
-    Cells that ask for no backbone of their own share the plan's, whatever their seeds.
-    """
+def _pretrainings(cells: Sequence[Cell], plan: RunPlan, samples: Samples) -> Iterator[Pretraining]:
+    """The backbones of cells; those that ask for none of their own share the plan's, whatever their seeds."""
     shared: dict[tuple[int, bytes] | None, list[int]] = {}
     for position, cell in enumerate(cells):
         key = None if cell.backbone is None else (cell.seed, np.sort(cell.backbone).tobytes())
         shared.setdefault(key, []).append(position)
-    return list(shared.values())
+    for key, positions in shared.items():
+        if key is None:
+            yield Pretraining(tuple(positions), plan.seed, None, samples.split)
+        else:
+            seed, within = key[0], np.frombuffer(key[1], dtype=np.int64)
+            split = make_split(samples.labels, samples.groups, plan.pretraining, seed, within)
+            yield Pretraining(tuple(positions), seed, within, split)
 
 
 def choose_for(head: HeadSpec, options: Any, plan: RunPlan) -> Engine | None:

@@ -1,0 +1,120 @@
+"""Controls are cells of the same run; every cell says what its backbone had seen."""
+
+import numpy as np
+import pytest
+
+from qtlplat.store.location import find_store
+from qtlplat.store.queries import Reader
+
+from .conftest import SMALL
+
+HEAD = "--head 'dressed[qubits=2,layers=1]'"
+
+
+@pytest.fixture(scope="module")
+def controlled(tmp_path_factory):
+    return tmp_path_factory.mktemp("controlled") / "s.db"
+
+
+def test_controls_are_cells_of_the_run_and_leave_its_metrics_alone(json_of, qtlplat, controlled):
+    plain = json_of(f"run {SMALL} {HEAD} --store", controlled)
+    run = json_of(f"run {SMALL} {HEAD} --controls auto --store", controlled)
+    assert run["fingerprint"] != plain["fingerprint"]
+    assert run["metrics"] == plain["metrics"]  # bitwise: the head's cells are what they are without controls
+    shown = json_of(f"show {run['run']} --store", controlled)
+    variants = [cell["variant"] for cell in shown["cells"]]
+    names = ["head", "linear", "mlp", "identity", "unentangled", "frozen", "shuffled"]
+    assert variants == [name for name in names for _ in range(2)]
+    assert [cell["position"] for cell in shown["cells"]] == list(range(14))
+    for first, second in zip(shown["cells"][::2], shown["cells"][1::2], strict=True):
+        for cell, own in ((first, shown["cells"][0]), (second, shown["cells"][1])):
+            assert (cell["fold"], cell["test_hash"], cell["train_hash"]) == (
+                own["fold"],
+                own["test_hash"],
+                own["train_hash"],
+            )
+    assert len(shown["epochs"]) == 14 * 2
+    assert shown["parameters"]["controls"].keys() == set(names[1:])
+    _, out, _ = qtlplat(f"show {run['run']} --cells --store", controlled)
+    assert "the head and its controls" in out
+    assert out.splitlines()[1].startswith("0\t")
+    assert f"± {np.std(run['metrics']['f1']['values'], ddof=1):.4f}" in out
+    assert len(json_of("runs --kind run --store", controlled)[0]["metrics"]["f1"]["values"]) == 2
+
+
+def test_shuffled_labels_are_the_same_labels_in_another_order(json_of, controlled):
+    run = json_of(f"run {SMALL} {HEAD} --controls shuffled --store", controlled)
+    predictions = Reader(find_store(str(controlled))).predictions(run["run"])
+    true = {p.sample_id: p.label for p in predictions if p.cell < 2}
+    shuffled = {p.sample_id: p.label for p in predictions if p.cell >= 2}
+    assert true.keys() == shuffled.keys()
+    assert sorted(true.values()) == sorted(shuffled.values())
+    assert true != shuffled
+
+
+def test_a_shared_backbone_leaks_and_the_page_says_so(json_of, qtlplat, controlled):
+    run = json_of(f"run {SMALL} --head linear --store", controlled)
+    cells = json_of(f"show {run['run']} --store", controlled)["cells"]
+    tested = sum(cell["n_test"] for cell in cells)
+    seen = sum(cell["leak"] * cell["n_test"] for cell in cells)
+    assert seen == pytest.approx(0.8 * tested, abs=1)  # of all samples, the test part of pretraining was not seen
+    assert all(cell["leak"] <= cell["group_leak"] <= 1 for cell in cells)
+    assert {cell["pretraining"] for cell in cells} == {run["pretraining"]}
+    for command in (f"show {run['run']}", f"run {SMALL} --head linear --needed"):
+        _, out, _ = qtlplat(f"{command} --store", controlled)
+        assert f"leak: the backbone was trained on {seen / tested:.0%} of what is tested" in out
+
+
+def test_nested_cells_have_a_backbone_each_and_no_leak(json_of, qtlplat, controlled):
+    line = SMALL.replace("kfold[folds=2]", "nested[folds=2,grouped=true]") + " -S pretraining.validation_share=0.3"
+    run = json_of(f"run {line} --head linear -S pretraining.grouped=true --store", controlled)
+    cells = json_of(f"show {run['run']} --store", controlled)["cells"]
+    assert [(cell["leak"], cell["group_leak"]) for cell in cells] == [(0, 0), (0, 0)]
+    assert len({cell["pretraining"] for cell in cells}) == 2
+    assert run["pretraining"] is None
+    for cell in cells:
+        pretraining = json_of(f"show {cell['pretraining']} --store", controlled)
+        assert pretraining["kind"] == "pretraining"
+        assert pretraining["cells"][0]["n_train"] + pretraining["cells"][0]["n_test"] == cell["n_train"]
+    _, out, _ = qtlplat(f"show {run['run']} --store", controlled)
+    assert "leak" not in out
+    again = json_of(f"run {line} --head 'mlp[hidden=[2]]' -S pretraining.grouped=true --store", controlled)
+    found = json_of(f"show {again['run']} --store", controlled)["cells"]
+    assert [cell["pretraining"] for cell in found] == [cell["pretraining"] for cell in cells]
+
+
+def test_nested_cells_train_on_the_features_of_their_own_backbone(json_of, controlled):
+    """The heads of both folds, one by one and stacked with their features side by side, are the same heads."""
+    line = SMALL.replace("kfold[folds=2]", "nested[folds=2]")
+    run = json_of(f"run {line} --head linear --store", controlled)
+    reader = Reader(find_store(str(controlled)))
+    features = [a for a in reader.artifacts(run["run"]) if a.kind == "features"]
+    assert len(features) == 2
+    assert run["metrics"]["loss"]["values"][0] != run["metrics"]["loss"]["values"][1]
+
+
+def test_holdout_tests_what_the_backbone_was_not_trained_on(json_of, qtlplat, controlled):
+    line = SMALL.replace("kfold[folds=2]", "holdout")
+    run = json_of(f"run {line} --head linear --seeds 3 --store", controlled)
+    cells = json_of(f"show {run['run']} --store", controlled)["cells"]
+    assert [(cell["seed"], cell["leak"]) for cell in cells] == [(0, 0), (1, 0), (2, 0)]
+    assert all(cell["group_leak"] > 0 for cell in cells)
+    _, out, _ = qtlplat(f"show {run['run']} --store", controlled)
+    assert "leak: no tested sample was trained on; for" in out
+
+
+@pytest.mark.parametrize(
+    ("option", "code", "words"),
+    [
+        ("--controls lineal", 3, "no such control: 'lineal'"),
+        ("--controls auto,linear", 3, "auto stands alone"),
+        ("--controls identity --head linear", 3, "control identity does not fit the head linear"),
+        ("--evaluator holdout[grouped=true]", 3, "-S pretraining.grouped=true"),
+        ("--evaluator nested[folds=2] -S pretraining.grouped=true", 3, "samples for validation"),
+    ],
+)
+def test_wrong_controls_and_evaluators_are_refused(qtlplat, tmp_path, option, code, words):
+    found, out, err = qtlplat(f"run {SMALL} {HEAD} {option} --store", tmp_path / "s.db")
+    assert found == code, err
+    assert words in err
+    assert out == ""
