@@ -40,9 +40,10 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 def read_run(reader: Reader, run_id: str) -> dict[str, Any]:
     """All of a run but its predictions, in the shape of `show --json`."""
+    from qtlplat.analysis.selection import selection
     from qtlplat.store.summary import full_form
 
-    return full_form(
+    run = full_form(
         reader.run(run_id),
         reader.cells(run_id),
         reader.epochs(run_id),
@@ -50,6 +51,10 @@ def read_run(reader: Reader, run_id: str) -> dict[str, Any]:
         reader.artifacts(run_id),
         reader.children(run_id),
     )
+    options = run["plan"].get("pretraining", {})
+    picked = run["kind"] == "pretraining" and "select_by" in options
+    run["selection"] = selection(run["epochs"], options["select_by"]) if picked else None
+    return run
 
 
 def headline(run: Mapping[str, Any]) -> None:
@@ -209,6 +214,11 @@ def page(run: Mapping[str, Any]) -> None:
     if run["epochs"]:
         _title("curves (first value, shape, last value)")
         curve(run)
+    if run["selection"]:
+        from qtlplat.analysis.selection import selection_line
+
+        _title("which epoch was kept")
+        click.echo(selection_line(run["selection"]))
     if run["parameters"]:
         _title("parameters")
         params(run)

@@ -110,10 +110,16 @@ def nearest_width(parameters: int, n_in: int, n_out: int) -> int:
 def _identity(head: HeadFactory) -> Made:
     if head.engine is None:
         raise _UnfitError("it has no circuit")
-    circuit = head.engine.circuit
-    if circuit.n_inputs != circuit.n_outputs:
-        raise _UnfitError(f"its circuit takes {circuit.n_inputs} numbers and returns {circuit.n_outputs}")
-    return lambda: head.spec.build(head.options, head.n_in, head.n_out, nn.Identity()), ""
+    engine = head.engine
+    n_inputs, n_outputs = engine.circuit.n_inputs, engine.circuit.n_outputs
+    if n_inputs != n_outputs:
+        raise _UnfitError(f"its circuit takes {n_inputs} numbers and returns {n_outputs}")
+
+    def make() -> nn.Module:
+        engine.layer()  # its weights are drawn all the same, so that the layers around it start as the head's do
+        return head.spec.build(head.options, head.n_in, head.n_out, nn.Identity())
+
+    return make, ""
 
 
 def _unentangled(head: HeadFactory, choose: Callable[[Circuit], Engine]) -> Made:

@@ -86,6 +86,9 @@ def test_the_mlp_is_as_wide_as_comes_nearest(parameters, width):
 def test_identity_takes_the_circuit_out_and_leaves_the_rest():
     made, _ = variants(("identity",), dressed())
     head = fresh(made["identity"])
+    own = fresh(made["head"])
+    assert torch.equal(head.pre_net.weight, own.pre_net.weight)
+    assert torch.equal(head.post_net.weight, own.post_net.weight)
     x = torch.rand(4, F)
     expected = head.post_net(torch.relu(torch.tanh(head.pre_net(x))))
     torch.testing.assert_close(head(x), expected)
