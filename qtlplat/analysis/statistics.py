@@ -1,0 +1,273 @@
+"""Tests, intervals and probabilities for scores of cross-validation; knows numbers only, no runs and no store.
+
+Cells of one cross-validation share most of their training samples, so their scores are not independent. What is
+computed from cells therefore uses the corrected variance of Nadeau & Bengio, "Inference for the Generalization Error",
+Machine Learning 52 (2003), unless its docstring says otherwise.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from qtlplat.errors import UsageError, shown
+
+Floats = npt.NDArray[np.float64]
+Interval = tuple[float, float]
+
+NOTHING: Interval = (math.nan, math.nan)
+# A spread below this share of the largest value is what rounding leaves of none at all.
+NO_SPREAD = 1e-12
+RESAMPLES = 9999
+
+
+@dataclass(frozen=True)
+class TTest:
+    """A two-sided t-test of a mean, or of a difference of means, against zero.
+
+    n: values tested (of both samples together where there are two); mean: what is tested; sd: sample standard
+    deviation of the values, NaN for two samples; standard_error: of the mean; df: degrees of freedom; interval: of the
+    mean, at the confidence level. A test that the values do not allow has NaN in what cannot be said.
+    """
+
+    n: int
+    mean: float
+    sd: float
+    standard_error: float
+    t: float
+    df: float
+    p: float
+    interval: Interval
+    level: float
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """McNemar's test. first_only, second_only: samples that only one of two classifiers gets right; p: two-sided."""
+
+    first_only: int
+    second_only: int
+    p: float
+    form: str = "exact binomial"
+
+
+@dataclass(frozen=True)
+class Rope:
+    """Probabilities that a mean difference lies below, inside and above ±width; NaN where nothing can be said."""
+
+    width: float
+    worse: float
+    equal: float
+    better: float
+
+
+def differences(values: Sequence[float], baseline: Sequence[float]) -> Floats:
+    """Paired differences, values minus baseline; float64 (n,).
+
+    Differences of a few units in the last place are rounding, and become 0. Raises UsageError for different lengths,
+    and for what is not finite.
+    """
+    first, second = _finite(values), _finite(baseline)
+    if len(first) != len(second):
+        raise UsageError(
+            f"paired values must be as many on both sides, not {len(first)} and {len(second)}",
+            fix="pair them by fold and seed first",
+        )
+    result: Floats = first - second
+    result[np.abs(result) <= 8 * np.finfo(np.float64).eps * np.maximum(np.abs(first), np.abs(second))] = 0.0
+    return result
+
+
+def corrected_t(values: Sequence[float] | Floats, test_train_ratio: float, level: float = 0.95) -> TTest:
+    """The corrected resampled t-test of a mean against zero (Nadeau & Bengio 2003, section 5.1).
+
+    values: one per cell, (n,): paired differences for a comparison, scores for the interval of a mean.
+    test_train_ratio: n_test / n_train of a cell; the variance of the mean is (1/n + n_test/n_train) times that of the
+    values. 0 gives the ordinary t-test. level: of the interval, 0..1.
+
+    With one value there is a mean and nothing else. Values without spread allow no test either (all else is NaN), but
+    where all are exactly 0 nothing differs: p is 1, the interval (0, 0).
+    Raises UsageError for no values, values that are not finite, a negative ratio, and a level outside 0..1.
+    """
+    x = _finite(values)
+    _check(level, 0, 1, "the confidence level")
+    if not test_train_ratio >= 0 or math.isinf(test_train_ratio):
+        raise UsageError(f"the ratio of test to training samples is {shown(test_train_ratio)}, not 0 or more")
+    n, mean, sd = len(x), float(x.mean()), _sd(x)
+    if not sd > 0:
+        return _without_spread(n, mean, sd, float(n - 1), level)
+    error = sd * math.sqrt(1 / n + test_train_ratio)
+    t = mean / error
+    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
+    p = 2 * float(stats.t.sf(abs(t), n - 1))
+    return TTest(n, mean, sd, error, t, float(n - 1), p, (mean - reach, mean + reach), level)
+
+
+def welch_t(values: Sequence[float], baseline: Sequence[float], level: float = 0.95) -> TTest:
+    """Welch's t-test of two means, for values that cannot be paired; values minus baseline. By scipy.
+
+    It takes the values of a sample as independent, which the cells of one run are not: p is too small. Fewer than two
+    values on a side, or no spread on both, allow no test (NaN), but equal values throughout have p 1.
+    Raises UsageError as `corrected_t`.
+    """
+    x, y = _finite(values), _finite(baseline)
+    _check(level, 0, 1, "the confidence level")
+    n, mean = len(x) + len(y), float(x.mean() - y.mean())
+    spread = (_sd(x), _sd(y))
+    if min(len(x), len(y)) < 2 or max(spread) == 0:
+        alike = min(len(x), len(y)) > 1 and abs(mean) <= NO_SPREAD * float(np.abs(x).max())
+        return _without_spread(n, 0.0 if alike else mean, 0.0 if alike else math.nan, math.nan, level)
+    found = stats.ttest_ind(x, y, equal_var=False)
+    low, high = found.confidence_interval(level)
+    error = math.sqrt(spread[0] ** 2 / len(x) + spread[1] ** 2 / len(y))
+    return TTest(
+        n, mean, math.nan, error, float(found.statistic), float(found.df), float(found.pvalue),
+        (float(low), float(high)), level,
+    )  # fmt: skip
+
+
+def bootstrap_mean(
+    values: Sequence[float] | Floats, level: float = 0.95, *, seed: int = 0, resamples: int = RESAMPLES
+) -> Interval:
+    """Bootstrap interval of a mean (bias-corrected and accelerated; Efron 1987), by scipy, from a seed.
+
+    Values are taken as independent. NaN for one value, the mean itself where there is no spread.
+    Raises UsageError as `corrected_t`.
+    """
+    return _bootstrap((_finite(values),), _mean, level, seed, resamples)
+
+
+def bootstrap_difference(
+    values: Sequence[float],
+    baseline: Sequence[float],
+    level: float = 0.95,
+    *,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Interval:
+    """The same for the difference of the means of two unpaired samples, values minus baseline."""
+    return _bootstrap((_finite(values), _finite(baseline)), _difference_of_means, level, seed, resamples)
+
+
+def mcnemar(first_right: Sequence[bool] | npt.NDArray[np.bool_], second_right: Any) -> McNemar:
+    """McNemar's test of two classifiers on the same samples, in its exact form.
+
+    first_right, second_right: bool (n,), whether each gets a sample right. Only samples on which they disagree count:
+    under the null each is as likely to fall either way, and p is the two-sided binomial one, 1 where there is none.
+    Each sample must stand once, for samples have to be independent. Raises UsageError for different lengths.
+    """
+    first, second = np.asarray(first_right, dtype=bool), np.asarray(second_right, dtype=bool)
+    if first.shape != second.shape:
+        raise UsageError(f"McNemar's test needs the same samples twice, not {first.size} and {second.size}")
+    return mcnemar_counts(int(np.sum(first & ~second)), int(np.sum(second & ~first)))
+
+
+def mcnemar_counts(first_only: int, second_only: int) -> McNemar:
+    """The same from the two counts of disagreement. Raises UsageError for a negative one."""
+    if min(first_only, second_only) < 0:
+        raise UsageError(f"counts cannot be negative: {first_only} and {second_only}")
+    total = first_only + second_only
+    p = float(stats.binomtest(first_only, total, 0.5).pvalue) if total else 1.0
+    return McNemar(first_only, second_only, p)
+
+
+def practical_equivalence(values: Sequence[float] | Floats, test_train_ratio: float, width: float = 0.01) -> Rope:
+    """The Bayesian correlated t-test with a region of practical equivalence of ±width.
+
+    From Benavoli, Corani, Demšar & Zaffalon, "Time for a Change", JMLR 18 (2017), section 3: with their prior, and
+    the correlation n_test / (n_test + n_train) between cells, the mean difference follows a t-distribution around the
+    observed one, with n - 1 degrees of freedom and the corrected standard error. Values as for `corrected_t`.
+    One value, or values without spread, say nothing: NaN. Raises UsageError as `corrected_t`, and for a negative width.
+    """
+    if not width >= 0 or math.isinf(width):
+        raise UsageError(f"the region of practical equivalence is ±{shown(width)}, not ±0 or more")
+    test = corrected_t(values, test_train_ratio)
+    if not test.sd > 0:
+        return Rope(width, math.nan, math.nan, math.nan)
+    posterior = stats.t(test.df, loc=test.mean, scale=test.standard_error)
+    worse, better = float(posterior.cdf(-width)), float(posterior.sf(width))
+    return Rope(width, worse, max(0.0, 1 - worse - better), better)
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's adjusted p-values of a family (Scandinavian Journal of Statistics 6, 1979), in the order given.
+
+    A NaN stands for a test that was not possible: it stays NaN, and the family is the others.
+    Raises UsageError for a value outside 0..1.
+    """
+    for p in p_values:
+        if not math.isnan(p):
+            _check(p, 0, 1, "a p-value", closed=True)
+    order = sorted((i for i, p in enumerate(p_values) if not math.isnan(p)), key=lambda i: p_values[i])
+    adjusted, largest = [math.nan] * len(p_values), 0.0
+    for rank, i in enumerate(order):
+        largest = max(largest, min(1.0, (len(order) - rank) * p_values[i]))
+        adjusted[i] = largest
+    return adjusted
+
+
+def _finite(values: Any) -> Floats:
+    x = np.array(values, dtype=np.float64)
+    if x.ndim != 1 or not x.size:
+        raise UsageError(
+            "there are no values to compute with" if not x.size else f"values have shape {x.shape}, not (n,)"
+        )
+    if not np.isfinite(x).all():
+        raise UsageError(
+            f"{int((~np.isfinite(x)).sum())} of {len(x)} values are not finite", fix="leave them out, and say so"
+        )
+    return x
+
+
+def _check(value: float, low: float, high: float, what: str, *, closed: bool = False) -> None:
+    if not (low <= value <= high if closed else low < value < high):
+        raise UsageError(f"{what} is {shown(value)}, not between {low} and {high}")
+
+
+def _sd(x: Floats) -> float:
+    """Sample standard deviation, exactly 0 where only rounding differs; NaN for one value."""
+    if len(x) == 1:
+        return math.nan
+    sd = float(x.std(ddof=1))
+    return sd if sd > NO_SPREAD * float(np.abs(x).max()) else 0.0
+
+
+def _without_spread(n: int, mean: float, sd: float, df: float, level: float) -> TTest:
+    """What can be said where there is no spread: that nothing differs, or only by how much."""
+    if sd == 0 and mean == 0:
+        return TTest(n, mean, sd, 0.0, 0.0, df, 1.0, (0.0, 0.0), level)
+    return TTest(n, mean, sd, math.nan, math.nan, df, math.nan, NOTHING, level)
+
+
+def _mean(x: Floats, axis: int = -1) -> Any:
+    return x.mean(axis=axis)
+
+
+def _difference_of_means(x: Floats, y: Floats, axis: int = -1) -> Any:
+    return x.mean(axis=axis) - y.mean(axis=axis)
+
+
+def _bootstrap(samples: tuple[Floats, ...], statistic: Any, level: float, seed: int, resamples: int) -> Interval:
+    _check(level, 0, 1, "the confidence level")
+    if min(map(len, samples)) < 2:
+        return NOTHING
+    if not any(_sd(x) > 0 for x in samples):
+        value = float(statistic(*samples))
+        return value, value
+    rng = np.random.default_rng(seed)
+    found = stats.bootstrap(
+        samples,
+        statistic,
+        n_resamples=resamples,
+        confidence_level=level,
+        method="BCa",
+        vectorized=True,
+        random_state=rng,
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
