@@ -23,6 +23,7 @@ COMMANDS = {
     "run": ("run", "Train a head on a frozen backbone and store the result."),
     "runs": ("runs", "List the stored runs, newest first."),
     "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
+    "compare": ("compare", "Compare runs, or a run's controls with its head: difference, interval, p, verdict."),
     "ls": ("components", "List datasets, backbones, heads and evaluators: components and presets."),
     "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),
     "data": ("data", "Look at a dataset: info, check, preview."),

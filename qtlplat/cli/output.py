@@ -86,12 +86,14 @@ def emit(
     listing: Listing = Listing(),
     *,
     json_rows: Sequence[Any] | None = None,
+    json_frame: Mapping[str, Any] | None = None,
     title: str = "",
     empty: str = "nothing to show",
 ) -> None:
     """Print rows to stdout in the form that was asked for.
 
-    rows: values by column key; json_rows: what `--json` prints for each row where that is richer than the columns.
+    rows: values by column key; json_rows: what `--json` prints for each row where that is richer than the columns;
+    json_frame: what it prints around them, which then stand under "rows".
     Raises UsageError for an unknown column in --sort or --cols.
     """
     columns = _chosen(columns, listing.cols)
@@ -109,8 +111,9 @@ def emit(
     picked = [rows[i] for i in order]
     if listing.fmt == "json":
         plain = listing.cols is None and json_rows is not None
-        write_json([json_rows[i] for i in order] if plain and json_rows is not None else
+        printed = ([json_rows[i] for i in order] if plain and json_rows is not None else
                    [{c.key: row.get(c.key) for c in columns} for row in picked])  # fmt: skip
+        write_json(printed if json_frame is None else {**json_frame, "rows": printed})
     elif listing.fmt == "csv":
         sys.stdout.write(_csv(picked, columns))
     elif listing.fmt == "md":

@@ -1,0 +1,92 @@
+"""The two sides of a comparison: cells of a run's variant, and what differs between them, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from qtlplat.analysis.verdicts import CIRCUIT_ADDED, CIRCUIT_REMOVED, CONTROLS, Wording
+
+if TYPE_CHECKING:
+    from qtlplat.store.records import CellRecord, PredictionRow, RunRecord
+
+HEAD = "head"
+_COMPONENTS = ("dataset", "backbone", "head", "evaluator")
+_PARTS = ("head", "backbone")  # parts of a model, which may help; data and evaluators only make a difference
+_SETTINGS = ("replace", "training", "pretraining", "seed", "seeds")
+
+
+@dataclass(frozen=True)
+class Side:
+    """One side of a comparison: the finished cells of one variant of a run.
+
+    cells, predictions: those of the run; of the predictions only the ones of these cells are looked at.
+    """
+
+    run: RunRecord
+    cells: Sequence[CellRecord]
+    predictions: Sequence[PredictionRow] = ()
+    variant: str = HEAD
+
+    @property
+    def label(self) -> str:
+        """What people call it: the variant, or head and backbone."""
+        if self.variant != HEAD:
+            return self.variant
+        return " on ".join(
+            self.run.components[role].name for role in ("head", "backbone") if role in self.run.components
+        )
+
+
+def variants(run: RunRecord, cells: Sequence[CellRecord], predictions: Sequence[PredictionRow] = ()) -> list[Side]:
+    """The head of a run and its controls as sides, the head first, the others in the order of their cells."""
+    finished = [cell for cell in cells if cell.status == "finished"]
+    names = dict.fromkeys([HEAD, *(cell.variant for cell in cells)])
+    return [Side(run, [c for c in finished if c.variant == name], predictions, name) for name in names]
+
+
+def what_differs(side: Side, baseline: Side) -> tuple[Wording, list[str]]:
+    """How to speak of the difference between two sides, and a warning where it has no single cause.
+
+    "The circuit helps" is said only where nothing but the head differs and only one of the heads has a circuit.
+    """
+    if side.run.id == baseline.run.id and side.variant != baseline.variant:
+        known = CONTROLS.get(side.variant) if baseline.variant == HEAD else None
+        return _control(known, baseline) or Wording(by=f"with control {side.variant}"), []
+    names = [role for role in _COMPONENTS if _component(side.run, role) != _component(baseline.run, role)]
+    settings = [name for name in _SETTINGS if side.run.plan.get(name) != baseline.run.plan.get(name)]
+    if side.run.dataset_digest != baseline.run.dataset_digest and "dataset" not in names:
+        names.insert(0, "data")
+    notes = []
+    if len(names) + len(settings) > 1:
+        notes.append(f"{', '.join([*names, *settings])} differ: the difference has no single cause")
+    elif not names and not settings and side.run.fingerprint == baseline.run.fingerprint:
+        notes.append("both are the same plan: what differs is chance" if side.run.id != baseline.run.id else
+                     "the run is compared with itself")  # fmt: skip
+    if [*names, *settings] == ["head"]:
+        circuit = [bool(s.run.parameters.get("head", {}).get("vqc")) for s in (side, baseline)]
+        if circuit == [True, False]:
+            return CIRCUIT_ADDED, notes
+        if circuit == [False, True]:
+            return CIRCUIT_REMOVED, notes
+    if len(names) + len(settings) == 1 and names:
+        name = f"{names[0]} {_name(side.run, names[0])}".strip()
+        return Wording(f"{name} {'helps' if names[0] in _PARTS else 'makes a difference'}", f"with {name}"), notes
+    return Wording(), notes
+
+
+def _control(wording: Wording | None, baseline: Side) -> Wording | None:
+    """A control's wording; that of a classical head has no circuit to speak of."""
+    if wording and not baseline.run.parameters.get("head", {}).get("vqc") and "circuit" in wording.claim:
+        return None
+    return wording
+
+
+def _component(run: RunRecord, role: str) -> Any:
+    row = run.components.get(role)
+    return row and (row.component, row.provider, dict(row.options))
+
+
+def _name(run: RunRecord, role: str) -> str:
+    return run.components[role].name if role in run.components else ""

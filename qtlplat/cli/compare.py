@@ -1,0 +1,176 @@
+"""`qtlplat compare RUN RUN..`: differences between runs, with intervals, tests and a verdict in words. No SQL here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.errors import UsageError
+
+if TYPE_CHECKING:
+    from qtlplat.analysis.sides import Side
+    from qtlplat.store.queries import Reader
+
+
+def _number(value: float) -> str:
+    return f"{value:.4f}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.4f}"
+
+
+def _interval(value: Sequence[float]) -> str:
+    return f"{value[0]:+.4f} to {value[1]:+.4f}"
+
+
+def _percent(value: float) -> str:
+    return f"{100 * value:.0f} %"
+
+
+COLUMNS = (
+    Column("run", "run", show=lambda run: run[:8] if sys.stdout.isatty() else run),
+    Column("label", "what"),
+    Column("mean", "mean", right=True, show=_number),
+    Column("std", "± sd", right=True, show=_number),
+    Column("n", "n", right=True),
+    Column("difference", "difference", right=True, show=_signed),
+    Column("interval", "interval", right=True, show=_interval),
+    Column("p", "p", right=True),
+    Column("p_adjusted", "p (Holm)", right=True),
+    Column("test", "test"),
+    Column("verdict", "verdict"),
+)
+# shown by --csv, and by --cols where they are named
+FURTHER = (
+    Column("variant", "variant"),
+    Column("leak", "leak", right=True, show=_percent),
+    Column("group_leak", "group leak", right=True, show=_percent),
+    Column("bootstrap", "bootstrap", right=True, show=_interval),
+    Column("mcnemar", "McNemar"),
+    Column("rope", "ROPE"),
+    Column("needed", "needed"),
+    Column("notes", "notes"),
+)
+# a sentence each: on a terminal they stand below the table
+SENTENCES = ("test", "verdict")
+
+
+def sides(reader: Reader, references: Sequence[str], baseline: str | None) -> tuple[Side, list[Side]]:
+    """What is compared with what: the baseline, and all others in the order given.
+
+    A single run is compared with itself: its controls with its head. Raises UsageError where there is nothing to
+    compare with.
+    """
+    ids = list(dict.fromkeys(reader.resolve(reference) for reference in references))
+    first = reader.resolve(baseline) if baseline else ids[0]
+    others = [run for run in ids if run != first]
+    if others:
+        return _head(reader, first), [_head(reader, run) for run in others]
+    if len(references) > 1 or baseline:  # the same run twice: no mistake that could do harm, and the answer is known
+        return _head(reader, first), [_head(reader, first)]
+    head, *controls = _variants(reader, first)
+    if not controls:
+        raise UsageError(
+            f"run {first} has no controls to compare its head with",
+            fix="name a second run, or train one with controls: qtlplat run ... --controls auto",
+        )
+    return head, controls
+
+
+def _variants(reader: Reader, run_id: str) -> list[Side]:
+    from qtlplat.analysis.sides import variants
+
+    return variants(reader.run(run_id), reader.cells(run_id), reader.predictions(run_id))
+
+
+def _head(reader: Reader, run_id: str) -> Side:
+    return _variants(reader, run_id)[0]
+
+
+@click.command("compare")
+@click.argument("references", metavar="RUN...", nargs=-1, required=True)
+@click.option("--metric", default="f1", metavar="NAME", show_default=True, help="What to compare, of every cell.")
+@click.option("--baseline", metavar="RUN", help="Compare all others with this run. Default: the first.")
+@click.option(
+    "--rope",
+    type=click.FloatRange(min=0),
+    default=0.01,
+    show_default=True,
+    metavar="X",
+    help="Differences up to ±X are practically none.",
+)
+@click.option(
+    "--level",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.95,
+    show_default=True,
+    metavar="X",
+    help="Confidence level of tests and intervals.",
+)
+@click.option(
+    "--detect",
+    type=click.FloatRange(min=0, min_open=True),
+    default=0.01,
+    show_default=True,
+    metavar="X",
+    help="Tell how many seeds it takes to see a difference of X.",
+)
+@listing_options
+@pass_settings
+def compare_command(
+    settings: Settings,
+    references: tuple[str, ...],
+    metric: str,
+    baseline: str | None,
+    rope: float,
+    level: float,
+    detect: float,
+    listing: Listing,
+) -> None:
+    """Compare runs, or a run's controls with its head: difference, interval, p, verdict.
+
+    RUN is the beginning of an id, @last, or @-2 for the one before the last. Differences are the others minus the
+    first RUN. Cells of the same fold, seed and test samples are paired; a single RUN has its controls compared with
+    its head. Several comparisons are one family: Holm's p decides.
+    """
+    from qtlplat.analysis.comparison import Asked, compare
+    from qtlplat.store.location import find_store
+    from qtlplat.store.queries import Reader
+
+    reader = Reader(find_store(settings.store))
+    first, others = sides(reader, references, baseline)
+    forms = [row.form() for row in compare(first, others, Asked(metric, level, rope, detect))]
+    frame = {"metric": metric, "baseline": first.run.id, "level": level}
+    on_terminal = sys.stdout.isatty() and not listing.fmt
+    columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.fmt == "csv" else COLUMNS
+    if on_terminal and not listing.cols:
+        columns = [column for column in COLUMNS if column.key not in SENTENCES and _any(forms, column.key)]
+    emit(forms, columns, listing, json_rows=forms, json_frame=frame)
+    if on_terminal and not listing.cols:
+        for form in forms[1:]:
+            click.echo(clean(f"{form['label']}: {form['verdict']}  (n = {form['n']}, {form['test'] or 'no test'})"))
+    if listing.fmt != "json":
+        _tell(forms)
+
+
+def _any(forms: Sequence[dict[str, Any]], key: str) -> bool:
+    return any(form[key] is not None for form in forms)
+
+
+def _tell(forms: Sequence[dict[str, Any]]) -> None:
+    """What a reader must know besides, on stderr; what holds for several rows is said once."""
+    about: dict[str, list[str]] = {}
+    for form in forms:
+        for words in form["notes"]:
+            about.setdefault(words, []).append(form["label"])
+    for words, labels in about.items():
+        note(f"{', '.join(labels) if len(labels) < len(forms) else 'all'}: {words}")
+
+
+add_common_options(compare_command)
