@@ -14,6 +14,7 @@ from scipy import stats
 from qtlplat.errors import UsageError, shown
 
 MOST_SEEDS = 1000
+MOST_SHIFT = 30.0  # beyond it the noncentral t-distribution is lost in rounding
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,11 @@ def power_of(difference: float, sd: float, n: int, test_train_ratio: float, leve
         return math.nan
     shift = abs(difference) / (sd * math.sqrt(1 / n + test_train_ratio))
     limit = float(stats.t.ppf((1 + level) / 2, n - 1))
-    return float(stats.nct.sf(limit, n - 1, shift) + stats.nct.cdf(-limit, n - 1, shift))
+    if shift > MOST_SHIFT:  # only the estimated spread can still hide the difference
+        return float(stats.chi2.cdf((n - 1) * (shift / limit) ** 2, n - 1))
+    # the other end holds less than 1e-12 of a shift beyond 10, and cannot be computed for larger ones
+    other_end = float(stats.nct.cdf(-limit, n - 1, shift)) if shift < 10 else 0.0
+    return float(stats.nct.sf(limit, n - 1, shift)) + other_end
 
 
 def repetition(

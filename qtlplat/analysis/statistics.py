@@ -8,6 +8,7 @@ Machine Learning 52 (2003), unless its docstring says otherwise.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -123,7 +124,10 @@ def welch_t(values: Sequence[float], baseline: Sequence[float], level: float = 0
     if min(len(x), len(y)) < 2 or max(spread) == 0:
         alike = min(len(x), len(y)) > 1 and abs(mean) <= NO_SPREAD * float(np.abs(x).max())
         return _without_spread(n, 0.0 if alike else mean, 0.0 if alike else math.nan, math.nan, level)
-    found = stats.ttest_ind(x, y, equal_var=False)
+    with warnings.catch_warnings():
+        # one side alone may be without spread
+        warnings.filterwarnings("ignore", message="Precision loss", category=RuntimeWarning)
+        found = stats.ttest_ind(x, y, equal_var=False)
     low, high = found.confidence_interval(level)
     error = math.sqrt(spread[0] ** 2 / len(x) + spread[1] ** 2 / len(y))
     return TTest(
