@@ -47,9 +47,9 @@ def power_of(difference: float, sd: float, n: int, test_train_ratio: float, leve
     limit = float(stats.t.ppf((1 + level) / 2, n - 1))
     if shift > MOST_SHIFT:  # only the estimated spread can still hide the difference
         return float(stats.chi2.cdf((n - 1) * (shift / limit) ** 2, n - 1))
-    # the other end holds less than 1e-12 of a shift beyond 10, and cannot be computed for larger ones
-    other_end = float(stats.nct.cdf(-limit, n - 1, shift)) if shift < 10 else 0.0
-    return float(stats.nct.sf(limit, n - 1, shift)) + other_end
+    # scipy loses the far end in rounding (NaN) where it holds next to nothing
+    far_end = float(stats.nct.cdf(-limit, n - 1, shift))
+    return float(stats.nct.sf(limit, n - 1, shift)) + (0.0 if math.isnan(far_end) else far_end)
 
 
 def repetition(
