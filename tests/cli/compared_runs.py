@@ -1,0 +1,68 @@
+"""Stores of runs to compare: a quantum and a linear head on the same folds, and a run with controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from qtlplat.store.location import find_store
+from qtlplat.store.records import ComponentRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.writer import Writer
+
+QUANTUM = (0.9837, 0.9741, 0.9918, 0.9702, 0.9783, 0.9865)
+LINEAR = (0.9756, 0.9851, 0.9702, 0.9674, 0.9810, 0.9838)
+CIRCUIT = {"head": {"vqc": 45, "total": 102}}
+CLASSICAL = {"head": {"vqc": 0, "total": 12}}
+
+
+def cell(position: int, fold: int, seed: int = 0, **changes: Any) -> NewCell:
+    """A cell whose samples are told by fold and seed: runs with the same ones were tested on the same samples."""
+    values = {"n_train": 1840, "n_test": 368, "train_hash": f"train {fold} {seed}", "test_hash": f"test {fold} {seed}"}
+    return NewCell(position, fold, seed, **{**values, **changes})
+
+
+def predictions(position: int, right: Sequence[bool], label: int = 1) -> list[PredictionRow]:
+    """Predictions for samples s0, s1, ... of a cell."""
+    return [
+        PredictionRow(position, f"s{i}", "image", label, label if ok else 1 - label, (0.5, 0.5))
+        for i, ok in enumerate(right)
+    ]
+
+
+def store_run(
+    path: Path,
+    f1: Sequence[float],
+    *,
+    head: str = "dressed5x3",
+    cells: Sequence[NewCell] | None = None,
+    parameters: Mapping[str, Any] = CIRCUIT,
+    predicted: Mapping[int, Sequence[PredictionRow]] | None = None,
+    plan: Mapping[str, Any] | None = None,
+    status: str = "finished",
+    **components: str,
+) -> str:
+    """A run with a cell for every value of `f1`; `loss` is 1 - f1. Components are named by keyword."""
+    names = {"dataset": "steel", "backbone": "lenet2", "head": head, "evaluator": "kfold6", **components}
+    rows = [ComponentRow(role, name, name, "qtlplat", "0.1", "d" * 64, {}) for role, name in names.items()]
+    with Writer(find_store(str(path))) as writer:
+        run = writer.start_run(
+            NewRun("run", f"{names}", 7, dict(plan or {"seed": 0}), rows, "a" * 64, {"python": "3.11"}, parameters)
+        )
+        writer.add_cells(run, list(cells or [cell(i, i) for i in range(len(f1))]))
+        for position, value in enumerate(f1):
+            writer.add_predictions(run, list((predicted or {}).get(position, [])))
+            writer.finish_cell(run, position, {"f1": value, "loss": 1 - value}, 1.0)
+        writer.finish_run(run, status, {"total": 1.0})  # type: ignore[arg-type]
+    return run
+
+
+def store_controls(path: Path, **f1_by_variant: Sequence[float]) -> str:
+    """A run with the head of `QUANTUM` and controls, each with six cells."""
+    every = {"head": QUANTUM, **f1_by_variant}
+    cells = [
+        cell(6 * i + fold, fold, variant=name, leak=0.72, group_leak=0.98)
+        for i, name in enumerate(every)
+        for fold in range(6)
+    ]
+    return store_run(path, [value for values in every.values() for value in values], cells=cells)
