@@ -26,6 +26,7 @@ CORRECTED = "paired t, Nadeau-Bengio corrected"
 ONE_SPLIT = "paired t over the seeds of one split"
 WELCH = "Welch's t, unpaired"
 POWER = 0.8
+SHUFFLED = "shuffled"
 
 
 @dataclass(frozen=True)
@@ -74,43 +75,56 @@ class Row:
     wording: Wording = field(default_factory=Wording)
 
     def form(self) -> dict[str, Any]:
-        """The row as `compare --json` prints it; keys are never renamed. NaN stands where nothing can be said."""
+        """The row as `compare --json` prints it; keys are never renamed. None stands for what cannot be said."""
         test = self.test
-        return {
+        values = {
             "run": self.run,
             "variant": self.variant,
             "label": self.label,
             "mean": self.mean,
             "std": self.std,
             "n": self.n,
-            "difference": None if test is None else test.mean,
-            "interval": None if test is None or math.isnan(test.interval[0]) else list(test.interval),
-            "p": None if test is None else test.p,
-            "p_adjusted": None if test is None else self.p_adjusted,
+            "difference": test and test.mean,
+            "interval": test and test.interval,
+            "p": test and test.p,
+            "p_adjusted": self.p_adjusted,
             "test": self.test_name,
             "verdict": self.verdict,
-            "bootstrap": None if math.isnan(self.bootstrap[0]) else list(self.bootstrap),
+            "bootstrap": self.bootstrap,
             "mcnemar": self.mcnemar,
-            "rope": None if self.rope is None else vars(self.rope),
+            "rope": self.rope and vars(self.rope),
             "needed": self.needed,
             "leak": self.leak,
             "group_leak": self.group_leak,
             "notes": list(self.notes),
         }
+        return {key: _without_nan(value) for key, value in values.items()}
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _without_nan(part) for key, part in value.items()}
+    if isinstance(value, tuple):
+        return None if any(map(math.isnan, value)) else list(value)
+    return value
 
 
 def compare(baseline: Side, others: Sequence[Side], asked: Asked = Asked()) -> list[Row]:
     """The baseline's row, then one for each other side: other minus baseline.
 
-    The tests of all others are one family: where there are several, Holm's p decides their verdicts.
+    The tests of all others are one family: where there are several, Holm's p decides their verdicts. Shuffled labels
+    stay outside: they check the experiment, and compare no models.
     Raises UsageError for a metric that no cell has, and for a side without finished cells.
     """
     for side in (baseline, *others):
         _refuse_unusable(side, asked.metric)
     rows = [_compared(side, baseline, asked) for side in others]
-    adjusted = statistics.holm([math.nan if row.test is None else row.test.p for row in rows])
-    family = sum(not math.isnan(p) for p in adjusted)
-    return [_alone(baseline, asked), *(_judged(r, p, family, asked) for r, p in zip(rows, adjusted, strict=True))]
+    family = [row.test is not None and row.variant != SHUFFLED for row in rows]
+    p_values = [row.test.p if row.test and inside else math.nan for row, inside in zip(rows, family, strict=True)]
+    adjusted, size = statistics.holm(p_values), sum(not math.isnan(p) for p in p_values)
+    return [_alone(baseline, asked), *(_judged(r, p, size, asked) for r, p in zip(rows, adjusted, strict=True))]
 
 
 def _refuse_unusable(side: Side, metric: str) -> None:
@@ -160,7 +174,10 @@ def _compared(side: Side, baseline: Side, asked: Asked) -> Row:
         notes.append(f"{len(pairs)} pairs of cells are compared; {left} cells have no partner on the same samples")
     if pairs:
         measured["mcnemar"] = _mcnemar(pairs, side, baseline)
-    notes += measured.pop("notes", [])
+    if side.variant == SHUFFLED:  # nobody looks for a small difference there
+        measured.update(needed=None, rope=None, notes=[])
+    notes += measured["notes"]
+    del measured["notes"]
     return replace(row, **measured, notes=(*row.notes, *notes), wording=wording)
 
 

@@ -27,8 +27,8 @@ class Wording:
 
 # by variant of a run: what its control leaves out
 CONTROLS = {
-    "linear": Wording("the circuit helps", "without the circuit (linear head)", "a linear head"),
-    "mlp": Wording("the circuit helps", "without the circuit (MLP)", "an MLP"),
+    "linear": Wording("the circuit helps", "without the circuit (linear head)", "with a linear head"),
+    "mlp": Wording("the circuit helps", "without the circuit (MLP)", "with an MLP"),
     "identity": Wording("the circuit helps", "without the circuit", "without it"),
     "unentangled": Wording("entangling gates help", "without entangling gates", "without them"),
     "frozen": Wording("training the circuit helps", "with untrained circuit weights", "without it"),
@@ -41,9 +41,10 @@ CIRCUIT_REMOVED = Wording("the circuit helps", "without the circuit", "without i
 def in_units(value: float, metric: str, *, decimals: int = 1, signed: bool = True) -> str:
     """A value or difference of a metric for people, as in ``+0.1 points``; other metrics as plain numbers."""
     sign = "+" if signed else ""
-    if metric in IN_POINTS:
-        return f"{100 * value:{sign}.{decimals}f} points"
-    return f"{value:{sign}.4g}"
+    if metric not in IN_POINTS:
+        return f"{value:{sign}.4g}"
+    number = f"{100 * value:{sign}.{decimals}f}"
+    return f"{number if number.strip('+-0.') else number.lstrip('+-')} points"  # a rounded zero has no sign
 
 
 def share(value: float) -> str:

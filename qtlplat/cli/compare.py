@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
+from qtlplat.cli.runs import fitting
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.errors import UsageError
 
@@ -59,6 +61,8 @@ FURTHER = (
 )
 # a sentence each: on a terminal they stand below the table
 SENTENCES = ("test", "verdict")
+# given up one after the other where a terminal is too narrow; n is told below the table as well
+LEAST_NEEDED = ("std", "run", "p_adjusted", "n")
 
 
 def sides(reader: Reader, references: Sequence[str], baseline: str | None) -> tuple[Side, list[Side]]:
@@ -151,6 +155,7 @@ def compare_command(
     columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.fmt == "csv" else COLUMNS
     if on_terminal and not listing.cols:
         columns = [column for column in COLUMNS if column.key not in SENTENCES and _any(forms, column.key)]
+        columns = fitting(forms, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
     emit(forms, columns, listing, json_rows=forms, json_frame=frame)
     if on_terminal and not listing.cols:
         for form in forms[1:]:

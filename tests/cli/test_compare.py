@@ -124,6 +124,8 @@ def test_a_run_with_controls_is_compared_with_them(store: Path) -> None:
     assert head["mean"] == pytest.approx(np.mean(QUANTUM))
     assert identity["verdict"].startswith("no evidence that the circuit helps: without it -0.4 points")
     assert shuffled["verdict"].startswith("worse with shuffled labels: -42.5 points")
+    # shuffled labels are no model that is compared: they do not count among the family
+    assert (identity["p_adjusted"], shuffled["p_adjusted"]) == (identity["p"], None)
     assert (head["leak"], head["group_leak"]) == pytest.approx((0.72, 0.98))
     said = qtlplat(store, "compare", run).err
     assert "all: the backbone was trained on 72 % of what the cells test" in said
