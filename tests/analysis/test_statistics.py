@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -161,6 +162,13 @@ def test_what_makes_no_sense_is_refused(values: list[float], ratio: float, level
 def test_pairs_of_different_lengths_are_refused() -> None:
     with pytest.raises(UsageError, match="2 and 1"):
         differences([0.1, 0.2], [0.1])
+
+
+def test_the_example_of_the_page_prints_what_the_page_says(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "explanation" / "statistics.md").read_text(encoding="utf-8")
+    program, printed = page.split("```python\n")[1].split("```\n", 1)
+    exec(compile(program, "statistics.md", "exec"), {})
+    assert capsys.readouterr().out == printed.split("```text\n")[1].split("```")[0]
 
 
 # --- Welch

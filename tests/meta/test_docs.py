@@ -273,6 +273,17 @@ def test_json_keys_of_a_run_are_documented() -> None:
     assert missing_keys(full_form(record, [], [], {}, []), text) == set()
 
 
+def test_json_keys_of_a_comparison_are_documented() -> None:
+    from qtlplat.analysis.comparison import Row
+    from qtlplat.analysis.power import repetition
+    from qtlplat.analysis.statistics import practical_equivalence
+
+    text = part_of_json_page("qtlplat compare")
+    assert missing_keys(Row("r", "head", "x", None, None, 0, None, None).form(), text) == set()
+    assert missing_keys(vars(practical_equivalence([0.1, 0.2], 0.2)), text) == set()
+    assert missing_keys(vars(repetition(0.1, 0.1, 0.2, folds=6)), text) == set()
+
+
 def test_json_keys_of_a_dry_run_are_documented() -> None:
     text = part_of_json_page("qtlplat run --dry-run")
     source = (ROOT / "qtlplat" / "training" / "prepare.py").read_text(encoding="utf-8")
