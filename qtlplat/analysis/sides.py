@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 HEAD = "head"
 _COMPONENTS = ("dataset", "backbone", "head", "evaluator")
 _PARTS = ("head", "backbone")  # parts of a model, which may help; data and evaluators only make a difference
-_SETTINGS = ("replace", "training", "pretraining", "seed", "seeds")
+_SETTINGS = ("replace", "training", "pretraining", "seed")  # not the number of seeds: cells are paired one by one
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,9 @@ def what_differs(side: Side, baseline: Side) -> tuple[Wording, list[str]]:
         known = CONTROLS.get(side.variant) if baseline.variant == HEAD else None
         return _control(known, baseline) or Wording(by=f"with control {side.variant}"), []
     names = [role for role in _COMPONENTS if _component(side.run, role) != _component(baseline.run, role)]
-    settings = [name for name in _SETTINGS if side.run.plan.get(name) != baseline.run.plan.get(name)]
+    circuits = [bool(s.run.parameters.get("head", {}).get("vqc")) for s in (side, baseline)]
+    relevant = (*_SETTINGS, "device") if all(circuits) else _SETTINGS
+    settings = [name for name in relevant if side.run.plan.get(name) != baseline.run.plan.get(name)]
     if side.run.dataset_digest != baseline.run.dataset_digest and "dataset" not in names:
         names.insert(0, "data")
     notes = []
@@ -65,10 +67,9 @@ def what_differs(side: Side, baseline: Side) -> tuple[Wording, list[str]]:
         notes.append("both are the same plan: what differs is chance" if side.run.id != baseline.run.id else
                      "the run is compared with itself")  # fmt: skip
     if [*names, *settings] == ["head"]:
-        circuit = [bool(s.run.parameters.get("head", {}).get("vqc")) for s in (side, baseline)]
-        if circuit == [True, False]:
+        if circuits == [True, False]:
             return CIRCUIT_ADDED, notes
-        if circuit == [False, True]:
+        if circuits == [False, True]:
             return CIRCUIT_REMOVED, notes
     if len(names) + len(settings) == 1 and names:
         name = f"{names[0]} {_name(side.run, names[0])}".strip()

@@ -203,6 +203,14 @@ def test_several_causes_are_named(store: Path) -> None:
     assert row["verdict"].startswith("no evidence of a difference: ")
 
 
+def test_a_device_is_a_cause_where_both_heads_have_a_circuit(store: Path) -> None:
+    one = store_run(store, LINEAR, plan={"seed": 0, "device": "auto"})
+    other = store_run(store, QUANTUM, head="dressed4x2", plan={"seed": 0, "device": "default.qubit[shots=100]"})
+    classical = store_run(store, LINEAR, head="linear", parameters=CLASSICAL, plan={"seed": 0, "device": "auto"})
+    assert "head, device differ" in " ".join(compared(store, one, other)["rows"][1]["notes"])
+    assert "that the circuit helps" in compared(store, classical, other)["rows"][1]["verdict"]
+
+
 def test_an_evaluator_makes_a_difference_and_does_not_help(store: Path) -> None:
     one, other = store_run(store, LINEAR), store_run(store, QUANTUM, evaluator="nested6")
     verdict = compared(store, one, other)["rows"][1]["verdict"]

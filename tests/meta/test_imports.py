@@ -11,6 +11,7 @@ COMMANDS = [
     ["runs"],
     ["show", "--help"],
     ["run", "--help"],
+    ["compare", "--help"],
     ["ls"],
     ["info", "linear"],
     ["plugins", "list"],
