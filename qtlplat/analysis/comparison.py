@@ -146,6 +146,8 @@ def _alone(side: Side, asked: Asked) -> Row:
     std = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1)) if n > 1 else None
     leak, group_leak = (_share(side.cells, name) for name in ("leak", "group_leak"))
     notes = []
+    if side.run.status != "finished":
+        notes.append(f"the run is {side.run.status}: only its {n} finished cells are compared")
     if leak:
         notes.append(f"the backbone was trained on {100 * leak:.0f} % of what the cells test")
     return Row(side.run.id, side.variant, side.label, mean, std, n, leak, group_leak, notes=tuple(notes))

@@ -79,6 +79,7 @@ def sides(reader: Reader, references: Sequence[str], baseline: str | None) -> tu
     if len(references) > 1 or baseline:  # the same run twice: no mistake that could do harm, and the answer is known
         return _head(reader, first), [_head(reader, first)]
     head, *controls = _variants(reader, first)
+    controls = [side for side in controls if side.cells]  # an interrupted run may not have come to all of them
     if not controls:
         raise UsageError(
             f"run {first} has no controls to compare its head with",

@@ -131,6 +131,16 @@ def test_a_run_with_controls_is_compared_with_them(store: Path) -> None:
     assert "all: the backbone was trained on 72 % of what the cells test" in said
 
 
+def test_an_interrupted_run_compares_what_it_has(store: Path) -> None:
+    names = ["head"] * 6 + ["linear"] * 6 + ["mlp"] * 6
+    cells = [cell(i, i % 6, variant=name) for i, name in enumerate(names)]
+    store_run(store, (*QUANTUM, *LINEAR[:4]), cells=cells, status="interrupted")
+    rows = compared(store, "@last")["rows"]
+    assert [(row["variant"], row["n"]) for row in rows] == [("head", 6), ("linear", 4)]
+    assert "the run is interrupted: only its 4 finished cells are compared" in rows[1]["notes"]
+    assert any("2 cells have no partner" in words for words in rows[1]["notes"])
+
+
 def test_several_comparisons_are_one_family(store: Path) -> None:
     runs = [store_run(store, LINEAR, head="linear")]
     slightly = [value + 0.01 + (-1) ** i * 0.0055 for i, value in enumerate(LINEAR)]
