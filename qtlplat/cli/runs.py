@@ -65,12 +65,19 @@ COLUMNS = (
     Column("evaluator", "evaluator"),
     Column("f1", "f1", right=True, show=show_mean_sd),
     Column("accuracy", "accuracy", right=True, show=show_mean_sd),
+    Column("leak", "leak", right=True, show="{:.0%}".format),
+    Column("trainable", "trainable", right=True),
     Column("cells", "cells", right=True),
     Column("seconds", "seconds", right=True),
     Column("created", "created", show=_when),
 )
 # shown by --csv, and by --cols where they are named
 FURTHER = (
+    Column("group_leak", "group leak", right=True, show="{:.0%}".format),
+    Column("parameters", "parameters", right=True),
+    Column("frozen", "frozen", right=True),
+    Column("reduction_model", "reduction of the model %", right=True),
+    Column("reduction_replaced", "reduction of the replaced %", right=True),
     Column("f1_sd", "f1 sd", right=True),
     Column("accuracy_sd", "accuracy sd", right=True),
     Column("seed", "seed", right=True),
@@ -80,7 +87,7 @@ FURTHER = (
     Column("error", "error"),
 )
 # given up one after the other where a terminal is too narrow for a line per run
-LEAST_NEEDED = ("evaluator", "seconds", "cells", "dataset", "replaced", "kind", "accuracy", "created")
+LEAST_NEEDED = ("seconds", "cells", "dataset", "evaluator", "trainable", "replaced", "kind", "accuracy", "created")
 
 
 def fitting(
@@ -109,6 +116,13 @@ def row(run: dict[str, Any]) -> dict[str, Any]:
         **{key: run[key] for key in ("run", "kind", "status", "created", "seed", "fingerprint", "pretraining")},
         **names,
         "replaced": run["parameters"].get("replaced_layers"),
+        "parameters": run["parameters"].get("model_total"),
+        "trainable": run["parameters"].get("head", {}).get("total"),
+        "frozen": run["parameters"].get("kept"),
+        "reduction_model": run["parameters"].get("reduction_percent_model"),
+        "reduction_replaced": run["parameters"].get("reduction_percent_replaced"),
+        "leak": run["leak"],
+        "group_leak": run["group_leak"],
         "f1": f1,
         "accuracy": accuracy,
         "f1_sd": None if f1 is None else f1.sd,
@@ -127,8 +141,9 @@ def row(run: dict[str, Any]) -> dict[str, Any]:
 def runs_command(settings: Settings, kind: RunKind | None, listing: Listing) -> None:
     """List the stored runs, newest first.
 
-    f1 and accuracy are means over the finished cells, ± their sample standard deviation; replaced is the number of
-    dense layers that the head stands for.
+    f1 and accuracy are means over the head's finished cells, ± their sample standard deviation; leak is the share of
+    what they test that the backbone was trained on; replaced is the number of dense layers that the head stands for,
+    trainable the number of its parameters.
     """
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader

@@ -107,7 +107,7 @@ def cells(run: Mapping[str, Any]) -> None:
         columns = fitting(rows, columns, shutil.get_terminal_size().columns, ("seconds", "n_train", "n_test", "seed"))
     emit(rows, columns, empty="no cells")
     controls(run, names)
-    if line := leak_line(run["cells"]):
+    if line := leak_line(run):
         click.echo(line)
 
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
-from sqlalchemy import Row, Select, exc, select
+from sqlalchemy import Row, Select, exc, func, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import StoreError, UsageError, shown
@@ -169,7 +169,7 @@ class Reader:
         found = self._read(lambda connection: _of_many(connection, ids))
         if found is None:
             return []
-        runs, components, metrics, parents = found
+        runs, components, metrics, parents, leaks = found
         abandoned = {r.id for r in runs if r.status == "running" and is_abandoned(self.location, r.id, r.host)}
         if abandoned:
             # Its owner may have ended it between our reading the row and our looking at the lock: read again.
@@ -185,12 +185,14 @@ class Reader:
         pretraining: dict[str, list[str]] = defaultdict(list)
         for row in parents:
             pretraining[row.run_id].append(row.parent_id)
+        leak = {row.run_id: {"leak": row.leak, "group_leak": row.group_leak} for row in leaks}
         return [
             RunRecord(
                 **{**_plain(row), "status": "interrupted" if row.id in abandoned else row.status},
                 components=roles[row.id],
                 metrics={name: tuple(numbers) for name, numbers in values[row.id].items()},
                 pretraining=pretraining[row.id][0] if len(pretraining[row.id]) == 1 else None,
+                **leak.get(row.id, {}),
             )
             for row in runs
         ]
@@ -223,7 +225,7 @@ class Reader:
 
 
 def _of_many(connection: Connection, ids: Select[Any]) -> tuple[list[Row[Any]], ...]:
-    """Rows of runs, components, metrics of the head's finished cells and pretrainings, for the ids of a query."""
+    """Rows of runs, components, metrics of the head's finished cells, pretrainings and leaks, for ids of a query."""
     runs, components, lineage = schema.runs, schema.components, schema.lineage
     metrics, cells = schema.metrics.c, schema.cells.c
     same_cell = (metrics.run_id == cells.run_id) & (metrics.cell == cells.position)
@@ -235,8 +237,16 @@ def _of_many(connection: Connection, ids: Select[Any]) -> tuple[list[Row[Any]], 
             metrics.cell, metrics.name
         ),
         select(lineage).where(lineage.c.run_id.in_(ids), lineage.c.role == "pretraining"),
+        select(cells.run_id, *(_of_tested(cells[name], cells.n_test).label(name) for name in ("leak", "group_leak")))
+        .where(cells.run_id.in_(ids), cells.variant == HEAD, cells.leak.is_not(None))
+        .group_by(cells.run_id),
     )
     return tuple(list(connection.execute(query)) for query in queries)
+
+
+def _of_tested(share: Any, n_test: Any) -> Any:
+    """A share of each cell's test samples as one of all that is tested."""
+    return func.sum(share * n_test) / func.sum(n_test)
 
 
 def _of(run_id: str, table: Any) -> Select[Any]:

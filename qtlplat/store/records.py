@@ -129,6 +129,7 @@ class RunRecord:
     metrics: values of all finished cells of the head itself, no controls, in their order, by name; seconds: by stage
     (total, pretrain, ...); pretraining: id of the run that its backbone's weights come from, None where there is none,
     or more than one (the cells know theirs).
+    leak, group_leak: of all that the head's cells test, as of `NewCell`.
     created, finished: UTC, ISO 8601; error: what stopped it, '' if nothing did; host, pid: the process that ran it.
     """
 
@@ -149,3 +150,5 @@ class RunRecord:
     error: str
     host: str = ""
     pid: int | None = None
+    leak: float | None = None
+    group_leak: float | None = None

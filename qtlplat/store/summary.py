@@ -61,6 +61,8 @@ def short_form(record: RunRecord) -> dict[str, Any]:
         "error": record.error,
         "host": record.host,
         "pid": record.pid,
+        "leak": record.leak,
+        "group_leak": record.group_leak,
     }
 
 
@@ -117,13 +119,12 @@ def by_variant(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     }
 
 
-def leak_line(cells: Sequence[Mapping[str, Any]]) -> str:
-    """One line on what was seen before it was tested, '' where nothing was or nothing is known of it."""
-    known = [cell for cell in head_cells(cells) if cell["leak"] is not None]
-    tested = sum(cell["n_test"] for cell in known)
-    if not tested:
-        return ""
-    leak, group_leak = (sum(cell[key] * cell["n_test"] for cell in known) / tested for key in ("leak", "group_leak"))
+def leak_line(run: Mapping[str, Any]) -> str:
+    """One line on what was seen before it was tested, '' where nothing was or nothing is known of it.
+
+    run: with "leak" and "group_leak", as in `short_form`.
+    """
+    leak, group_leak = run["leak"], run["group_leak"]
     if not group_leak:
         return ""
     start = f"leak: the backbone was trained on {leak:.0%} of what is tested" if leak else "leak: no tested sample"

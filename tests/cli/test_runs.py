@@ -135,4 +135,11 @@ def test_the_least_needed_columns_go_first_on_a_narrow_terminal() -> None:
     medium = {c.key for c in fitting(rows, COLUMNS, 110, LEAST_NEEDED)}
     assert "evaluator" not in medium
     assert "created" in medium
-    assert {c.key for c in fitting(rows, COLUMNS, 1, LEAST_NEEDED)} == {"run", "status", "backbone", "head", "f1"}
+    assert {c.key for c in fitting(rows, COLUMNS, 1, LEAST_NEEDED)} == {
+        "run",
+        "status",
+        "backbone",
+        "head",
+        "f1",
+        "leak",
+    }
