@@ -1,0 +1,55 @@
+"""Figures of stored runs: one module per kind, each with its numbers and its drawing.
+
+`read` takes everything that a figure needs from the store, `draw` makes a matplotlib figure of it; `files` turns that
+into bytes. Every number in a figure is a stored row or comes from stored rows by the function beside the drawing, and
+the command line prints the same numbers where there is nothing to draw on. matplotlib is imported when something is
+drawn.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from qtlplat.errors import UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from qtlplat.analysis.figures.stored import StoredRun
+    from qtlplat.contracts import ImageSet
+
+KINDS = ("convergence", "pareto", "box", "confusion", "differences", "errors")
+NEEDS_PREDICTIONS = ("confusion", "errors")
+
+
+def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None) -> Figure:
+    """A figure of one of the `KINDS`.
+
+    runs: as `stored.read` gives them, with predictions for `NEEDS_PREDICTIONS`; images: the dataset of the run, for
+    `errors` only. Raises DataError where a run has not what the figure shows, ConfigError where matplotlib is missing.
+    """
+    from qtlplat.analysis.figures.style import require_matplotlib
+
+    require_matplotlib()
+    from qtlplat.analysis.figures import box, confusion, convergence, differences, errors, pareto
+
+    if kind == "errors":
+        if images is None:
+            raise UsageError("a figure of errors needs the dataset's images")
+        return errors.draw(errors.out_of_fold_errors(one(runs)), images)
+    makers = {
+        "convergence": lambda: convergence.draw([convergence.curves(run) for run in runs]),
+        "pareto": lambda: pareto.draw(pareto.points(runs)),
+        "box": lambda: box.draw(box.groups(runs)),
+        "confusion": lambda: confusion.draw([confusion.pooled(run) for run in runs]),
+        "differences": lambda: differences.draw(differences.paired(runs)),
+    }
+    return makers[kind]()
+
+
+def one(runs: Sequence[StoredRun]) -> StoredRun:
+    """The only run of a figure that shows one. Raises UsageError where there are more."""
+    if len(runs) != 1:
+        raise UsageError(f"a figure of errors shows one run, not {len(runs)}", fix="name one run")
+    return runs[0]

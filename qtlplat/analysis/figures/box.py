@@ -1,0 +1,115 @@
+"""F1 of every cell, by run and variant: a head and its controls side by side."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qtlplat.analysis.figures.stored import HEAD, StoredRun, finite_f1, missing
+from qtlplat.analysis.figures.style import COLUMN, colour, marker, new_figure, shortened, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAME = 34  # characters beside the axis
+
+
+@dataclass(frozen=True)
+class Group:
+    """The cells of one variant of one run. f1: in the order of the cells; left_out: cells whose F1 is not finite."""
+
+    stored: StoredRun
+    variant: str
+    f1: tuple[float, ...]
+    left_out: int
+
+    @property
+    def name(self) -> str:
+        """The run, or the control."""
+        return self.stored.name if self.variant == HEAD else f"control: {self.variant}"
+
+    @property
+    def summary(self) -> tuple[float, float, float, float, float]:
+        """Least, first quartile, median, third quartile, greatest; quartiles by linear interpolation."""
+        least, first, median, third, greatest = (float(q) for q in np.percentile(self.f1, (0, 25, 50, 75, 100)))
+        return least, first, median, third, greatest
+
+    @property
+    def mean(self) -> float:
+        """Mean F1."""
+        return statistics.fmean(self.f1)
+
+
+def groups(runs: Sequence[StoredRun]) -> list[Group]:
+    """A group for each variant of each run, heads before their controls; raises DataError where a run has no F1."""
+    found = []
+    for stored in runs:
+        mine = []
+        for variant in stored.variants:
+            cells = stored.finished(variant)
+            f1 = finite_f1(cells)
+            if f1:
+                mine.append(Group(stored, variant, tuple(f1), len(cells) - len(f1)))
+        if not mine:
+            raise missing(stored, "finished cells with an F1")
+        found += mine
+    return found
+
+
+@styled
+def draw(rows: Sequence[Group]) -> Figure:
+    """A line for each group: quartiles as a box, least to greatest as whiskers, the mean, and every cell as a mark."""
+    runs = list(dict.fromkeys(row.stored.run.id for row in rows))
+    figure = new_figure(COLUMN, 0.55 + 0.36 * len(rows), _caption(rows))
+    axes = figure.add_subplot()
+    for i, row in enumerate(rows):
+        least, first, median, third, greatest = row.summary
+        k = runs.index(row.stored.run.id)
+        stats = {"whislo": least, "q1": first, "med": median, "q3": third, "whishi": greatest, "fliers": []}
+        axes.bxp(
+            [stats],
+            positions=[i],
+            orientation="horizontal",
+            widths=0.5,
+            showfliers=False,
+            patch_artist=True,
+            boxprops={"facecolor": "white", "edgecolor": colour(k), "linewidth": 0.9},
+            medianprops={"color": colour(k), "linewidth": 1.6},
+            whiskerprops={"color": colour(k), "linewidth": 0.9},
+            capprops={"color": colour(k), "linewidth": 0.9},
+        )
+        # marks of equal values would hide each other: they stand on three lines
+        heights = [i + 0.13 * (j % 3 - 1) for j in range(len(row.f1))]
+        hollow = row.variant != HEAD
+        axes.plot(
+            row.f1,
+            heights,
+            linestyle="none",
+            marker=marker(k),
+            markersize=3.2,
+            color=colour(k),
+            markerfacecolor="white" if hollow else colour(k),
+            alpha=0.8,
+        )
+        axes.plot([row.mean], [i], linestyle="none", marker="|", markersize=13, markeredgewidth=1.2, color="black")
+    axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("F1 of a cell")
+    return figure
+
+
+def _label(row: Group) -> str:
+    left_out = f", {row.left_out} left out" if row.left_out else ""
+    return f"{shortened(row.name, NAME)}\n{row.stored.id}, n = {len(row.f1)}{left_out}"
+
+
+def _caption(rows: Sequence[Group]) -> list[str]:
+    lines = ["Box: quartiles and median; whiskers: least and greatest; marks: cells (n of them); black: mean."]
+    if any(row.variant != HEAD for row in rows):
+        lines.append("Hollow: controls, on the same folds as the head.")
+    return lines

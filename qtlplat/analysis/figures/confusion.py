@@ -1,0 +1,83 @@
+"""Confusion matrices: predictions out of fold, pooled over the cells of a run, as counts and as shares of a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from qtlplat.analysis.figures.stored import HEAD, StoredRun, missing
+from qtlplat.analysis.figures.style import COLUMN, PAGE, new_figure, panel_title, styled
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+COUNTS_ONLY_FROM = 7  # classes: shares would not fit into the fields
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """counts: int64 (K, K), row: the true label, column: the predicted one; cells, samples: how many they pool."""
+
+    stored: StoredRun
+    counts: npt.NDArray[np.int64]
+    cells: int
+    samples: int
+
+    @property
+    def shares(self) -> npt.NDArray[np.float64]:
+        """Each count as a share of its row, float64 (K, K); NaN where a label never occurs."""
+        totals = self.counts.sum(axis=1, keepdims=True).astype(np.float64)
+        return np.divide(self.counts, totals, out=np.full(self.counts.shape, np.nan), where=totals > 0)
+
+
+def pooled(stored: StoredRun) -> Confusion:
+    """All predictions of the head's finished cells; raises DataError where there are none."""
+    cells = {cell.position for cell in stored.finished(HEAD)}
+    rows = [row for row in stored.predictions if row.cell in cells]
+    if not rows:
+        raise missing(stored, "predictions")
+    k = max(len(row.probabilities) for row in rows)
+    counts = np.zeros((k, k), dtype=np.int64)
+    np.add.at(counts, ([row.label for row in rows], [row.predicted for row in rows]), 1)
+    return Confusion(stored, counts, len({row.cell for row in rows}), len({row.sample_id for row in rows}))
+
+
+@styled
+def draw(runs: Sequence[Confusion]) -> Figure:
+    """A matrix for each run, darker where more of a row lies."""
+    columns = min(2, len(runs))
+    lines = -(-len(runs) // columns)
+    side = max(2.5, 0.42 * max(len(run.counts) for run in runs) + 1.0)
+    figure = new_figure(max(PAGE if columns > 1 else COLUMN, columns * side), side * lines, _caption(runs))
+    for i, run in enumerate(runs):
+        axes = figure.add_subplot(lines, columns, i + 1)
+        shares, k = run.shares, len(run.counts)
+        picture = axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        for true in range(k):
+            for found in range(k):
+                share = shares[true, found]
+                words = f"{run.counts[true, found]}"
+                if k < COUNTS_ONLY_FROM and not np.isnan(share):
+                    words += f"\n{100 * share:.1f} %"
+                axes.text(found, true, words, ha="center", va="center", color="white" if share > 0.55 else "black")
+        totals = run.counts.sum(axis=1)
+        axes.set_xticks(range(k), [str(label) for label in range(k)])
+        axes.set_yticks(range(k), [f"{label}\nn = {total}" for label, total in enumerate(totals)])
+        axes.grid(visible=False)
+        axes.set_xlabel("predicted label")
+        axes.set_ylabel("true label")
+        panel_title(axes, i, len(runs), f"{run.stored.name} ({run.stored.id})")
+        figure.colorbar(picture, ax=axes, label="share of the true label", shrink=0.85)
+    return figure
+
+
+def _caption(runs: Sequence[Confusion]) -> list[str]:
+    facts = [
+        f"Run {run.stored.run.id}: {int(run.counts.sum())} predictions of {run.samples} samples in {run.cells} cells."
+        for run in runs
+    ]
+    return ["Predictions out of fold, pooled over the head's cells.", *facts]

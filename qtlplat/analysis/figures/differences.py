@@ -1,0 +1,143 @@
+"""Differences of F1 between two runs, or a head and its controls, paired by fold and seed.
+
+The interval is that of the corrected resampled t-test: folds share training samples, so that their differences vary
+less than independent ones would. Nadeau & Bengio, "Inference for the Generalization Error", Machine Learning 52 (2003),
+239-281: the variance of the mean is (1/n + n_test/n_train) times that of the differences.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qtlplat.analysis.figures.stored import HEAD, StoredRun, missing
+from qtlplat.analysis.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
+from qtlplat.errors import DataError, UsageError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from qtlplat.store.records import CellRecord
+
+CONFIDENCE = 0.95
+NAME = 34  # characters beside the axis
+
+
+@dataclass(frozen=True)
+class Differences:
+    """F1 of `first` minus F1 of `second`, cell by cell. ids: of the two runs, one where they are the same.
+
+    cells: (fold, seed) of each difference; values: in the same order; test_to_train: mean n_test / n_train.
+    """
+
+    first: str
+    second: str
+    ids: tuple[str, ...]
+    cells: tuple[tuple[int, int], ...]
+    values: tuple[float, ...]
+    test_to_train: float
+
+    @property
+    def mean(self) -> float:
+        """Mean difference."""
+        return statistics.fmean(self.values)
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 % interval of the mean by the corrected resampled t-test; NaN for a single difference."""
+        n = len(self.values)
+        if n < 2:
+            return math.nan, math.nan
+        from scipy.stats import t
+
+        error = math.sqrt((1 / n + self.test_to_train) * statistics.variance(self.values))
+        half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
+        return self.mean - half, self.mean + half
+
+
+def paired(runs: Sequence[StoredRun]) -> list[Differences]:
+    """Every further run minus the first one; of a single run, the head minus each of its controls.
+
+    Raises UsageError for a single run without controls, DataError where two runs share no finished cell, or where a
+    fold of one has other test samples than the same fold of the other.
+    """
+    first = runs[0]
+    if len(runs) > 1:
+        return [_between(run, HEAD, first, HEAD) for run in runs[1:]]
+    controls = [variant for variant in first.variants if variant not in (HEAD, "shuffled")]
+    if not controls:
+        raise UsageError(
+            f"run {first.id} has no controls to be compared with",
+            fix="name two runs, the first one is the baseline; or train controls with --controls",
+        )
+    return [_between(first, HEAD, first, variant) for variant in controls]
+
+
+def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: str) -> Differences:
+    mine, theirs = _cells(one, one_variant), _cells(other, other_variant)
+    shared = sorted(set(mine) & set(theirs), key=lambda cell: (cell[1], cell[0]))
+    if not shared:
+        raise missing(one, f"finished fold and seed in common with run {other.id}")
+    for key in shared:
+        if mine[key].test_hash != theirs[key].test_hash:
+            raise DataError(
+                f"fold {key[0]}, seed {key[1]} of runs {one.id} and {other.id} was tested on different samples",
+                where=f"{one.run.dataset_digest[:12]} and {other.run.dataset_digest[:12]} are the datasets' digests",
+                fix="compare runs of one dataset and evaluator",
+            )
+    names = [_name(one, one_variant), _name(other, other_variant)]
+    return Differences(
+        names[0],
+        names[1],
+        tuple(dict.fromkeys((one.run.id, other.run.id))),
+        tuple(shared),
+        tuple(mine[key].metrics["f1"] - theirs[key].metrics["f1"] for key in shared),
+        statistics.fmean(mine[key].n_test / mine[key].n_train for key in shared),
+    )
+
+
+def _cells(stored: StoredRun, variant: str) -> dict[tuple[int, int], CellRecord]:
+    cells = (cell for cell in stored.finished(variant) if math.isfinite(cell.metrics.get("f1", math.nan)))
+    return {(cell.fold, cell.seed): cell for cell in cells}
+
+
+def _name(stored: StoredRun, variant: str) -> str:
+    return f"{stored.name} ({stored.id})" if variant == HEAD else f"control {variant} ({stored.id})"
+
+
+@styled
+def draw(rows: Sequence[Differences]) -> Figure:
+    """A line for each pair: the differences of the cells as marks, their mean with its interval, and zero."""
+    figure = new_figure(COLUMN, 0.6 + 0.5 * len(rows), _caption(rows))
+    axes = figure.add_subplot()
+    axes.axvline(0, color=GREY, linewidth=0.9, linestyle="--")
+    for i, row in enumerate(rows):
+        heights = [i + 0.16 + 0.07 * (j % 3) for j in range(len(row.values))]
+        axes.plot(
+            row.values, heights, linestyle="none", marker=marker(i), markersize=3.2, color=colour(i), alpha=0.75
+        )
+        low, high = row.interval
+        spread = None if math.isnan(low) else [[row.mean - low], [high - row.mean]]
+        axes.errorbar([row.mean], [i], xerr=spread, fmt="D", color=colour(i), capsize=3, elinewidth=1.4, markersize=4.5)
+    axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
+    axes.set_ylim(len(rows) - 0.35, -0.45)
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("difference of F1")
+    axes.margins(x=0.08)
+    return figure
+
+
+def _label(row: Differences) -> str:
+    return f"{shortened(row.first, NAME)}\n− {shortened(row.second, NAME)}\nn = {len(row.values)}"
+
+
+def _caption(rows: Sequence[Differences]) -> list[str]:
+    ids = dict.fromkeys(run for row in rows for run in row.ids)
+    return [
+        "Small marks: cells with the same test samples. Diamond: mean, with its 95 % interval by the corrected "
+        "resampled t-test (Nadeau & Bengio 2003). Dashed: no difference.",
+        f"Runs {', '.join(ids)}.",
+    ]

@@ -1,0 +1,115 @@
+"""What a run gets wrong out of fold: the samples, and a contact sheet of them, most certain errors first."""
+
+from __future__ import annotations
+
+import statistics
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qtlplat.analysis.figures.stored import HEAD, StoredRun, missing
+from qtlplat.analysis.figures.style import PAGE, SMALL, new_figure, shortened, styled
+from qtlplat.errors import DataError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from qtlplat.contracts import ImageSet
+    from qtlplat.store.records import PredictionRow
+
+COLUMNS, MOST = 6, 24  # tiles beside each other, and in all
+NAME = 19  # characters below a tile
+
+
+@dataclass(frozen=True)
+class Wrong:
+    """A sample that was taken for something else.
+
+    predicted: the wrong label that was given most often; wrong, tested: how often; certainty: mean probability that was
+    given to the predicted label where it was wrong, 0 to 1.
+    """
+
+    sample_id: str
+    group: str
+    label: int
+    predicted: int
+    wrong: int
+    tested: int
+    certainty: float
+
+
+@dataclass(frozen=True)
+class Errors:
+    """The errors of a run, worst first. predictions: how many there were in all, right or wrong; samples: of how many."""
+
+    stored: StoredRun
+    wrong: tuple[Wrong, ...]
+    predictions: int
+    samples: int
+
+
+def out_of_fold_errors(stored: StoredRun) -> Errors:
+    """The samples that the head's finished cells got wrong; raises DataError where there are no predictions.
+
+    Worst first: wrong in the largest share of the cells that tested it, then by certainty, then by id.
+    """
+    cells = {cell.position for cell in stored.finished(HEAD)}
+    by_sample: dict[str, list[PredictionRow]] = defaultdict(list)
+    for row in stored.predictions:
+        if row.cell in cells:
+            by_sample[row.sample_id].append(row)
+    if not by_sample:
+        raise missing(stored, "predictions")
+    found = []
+    for sample_id, rows in by_sample.items():
+        bad = [row for row in rows if row.predicted != row.label]
+        if bad:
+            predicted = min(Counter(row.predicted for row in bad).items(), key=lambda pair: (-pair[1], pair[0]))[0]
+            certainty = statistics.fmean(row.probabilities[row.predicted] for row in bad)
+            found.append(
+                Wrong(sample_id, rows[0].group, rows[0].label, predicted, len(bad), len(rows), certainty)
+            )
+    found.sort(key=lambda w: (-w.wrong / w.tested, -w.certainty, w.sample_id))
+    return Errors(stored, tuple(found), sum(map(len, by_sample.values())), len(by_sample))
+
+
+@styled
+def draw(errors: Errors, images: ImageSet) -> Figure:
+    """A contact sheet of the worst errors, up to 24; raises DataError where the dataset has not the samples.
+
+    images: the dataset that the run was tested on; whoever loads it compares its digest with the stored one.
+    """
+    shown = errors.wrong[:MOST]
+    index = {sample_id: i for i, sample_id in enumerate(images.sample_ids)}
+    absent = [wrong.sample_id for wrong in shown if wrong.sample_id not in index]
+    if absent:
+        raise DataError(f"the dataset has no sample {absent[0]!r}", where=f"run {errors.stored.id}")
+    lines = max(1, -(-len(shown) // COLUMNS))
+    figure = new_figure(PAGE, 1.62 * lines if shown else 0.4, _caption(errors, len(shown)))
+    for i, wrong in enumerate(shown):
+        axes = figure.add_subplot(lines, COLUMNS, i + 1)
+        pixels = images.images[index[wrong.sample_id]].transpose(1, 2, 0)
+        coloured = pixels.shape[2] == 3
+        axes.imshow(pixels if coloured else pixels[:, :, 0], cmap="gray", vmin=0, vmax=255, interpolation="none")
+        axes.set_axis_off()
+        often = "" if wrong.tested == 1 else f", {wrong.wrong} of {wrong.tested}"
+        words = [
+            shortened(wrong.sample_id, NAME),
+            f"is {shortened(images.class_names[wrong.label], NAME - 3)}",
+            f"not {shortened(images.class_names[wrong.predicted], NAME - 4)}",
+            f"at {wrong.certainty:.2f}{often}",
+        ]
+        axes.text(0, -0.03, "\n".join(words), transform=axes.transAxes, va="top", fontsize=SMALL, linespacing=1.1)
+    if not shown:
+        figure.text(0.5, 0.8, "no errors", ha="center", va="top")
+    return figure
+
+
+def _caption(errors: Errors, shown: int) -> list[str]:
+    of = f"{shown} of {len(errors.wrong)} samples" if shown < len(errors.wrong) else f"{shown} samples"
+    return [
+        f"Run {errors.stored.run.id}, {errors.stored.name}: {of} that were taken for another class out of fold; "
+        f"{errors.predictions} predictions of {errors.samples} samples in all. "
+        "Below each: id, true class, class given instead, and the probability given to it."
+    ]
+

@@ -1,0 +1,124 @@
+"""F1 against the parameters of the whole model: runs of heads, and the backbones that they start from."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from qtlplat.analysis.figures.stored import StoredRun, finite_f1, missing
+from qtlplat.analysis.figures.style import COLUMN, GREY, colour, inert, marker, new_figure, styled
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from matplotlib.figure import Figure
+
+LOGARITHMIC_FROM = 5.0  # times as many parameters as the smallest model
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model. runs: full ids; parameters: of the whole model; f1: of its cells (a backbone: its initialisations)."""
+
+    name: str
+    kind: Literal["head", "backbone"]
+    runs: tuple[str, ...]
+    parameters: int
+    f1: tuple[float, ...]
+
+    @property
+    def mean(self) -> float:
+        """Mean F1."""
+        return statistics.fmean(self.f1)
+
+    @property
+    def sd(self) -> float:
+        """Sample standard deviation of F1; NaN for a single value."""
+        return statistics.stdev(self.f1) if len(self.f1) > 1 else math.nan
+
+
+def points(runs: Sequence[StoredRun]) -> list[Point]:
+    """A point for each run and one for each of their backbones; raises DataError where a run has no F1 or no ledger.
+
+    A backbone's F1 is what its pretraining measured on its own test part.
+    """
+    found: dict[tuple[str, ...], Point] = {}
+    backbones: dict[tuple[str, ...], Point] = {}
+    for stored in runs:
+        parameters: Mapping[str, int] = stored.run.parameters
+        f1 = finite_f1(stored.finished())
+        if not f1:
+            raise missing(stored, "finished cells with an F1")
+        if "model_total" not in parameters:
+            raise missing(stored, "parameter ledger: it is no run of a head")
+        found[(stored.run.id,)] = Point(stored.name, "head", (stored.run.id,), parameters["model_total"], tuple(f1))
+        ids = tuple(run.id for run in stored.backbones)
+        measured = [value for run in stored.backbones for value in run.metrics.get("f1", ()) if math.isfinite(value)]
+        if measured and "backbone_total" in parameters:
+            name = next((row.name for run in stored.backbones if (row := run.components.get("backbone"))), "backbone")
+            backbones[ids] = Point(f"{name}, whole", "backbone", ids, parameters["backbone_total"], tuple(measured))
+    return [*found.values(), *backbones.values()]
+
+
+def front(models: Sequence[Point]) -> list[Point]:
+    """The models that no other beats: none has a higher mean F1 with as few parameters; by parameters."""
+    best, kept = -math.inf, []
+    for point in sorted(models, key=lambda p: (p.parameters, -p.mean)):
+        if point.mean > best:
+            best = point.mean
+            kept.append(point)
+    return kept
+
+
+@styled
+def draw(models: Sequence[Point]) -> Figure:
+    """Means with ± one standard deviation, the values behind them as dots, the front as a stepped line."""
+    figure = new_figure(COLUMN, 2.5 + 0.14 * len(models), _caption(models))
+    axes = figure.add_subplot()
+    best = front(models)
+    axes.step(
+        [p.parameters for p in best], [p.mean for p in best], where="post", color=GREY, linewidth=0.8, linestyle=":"
+    )
+    for i, point in enumerate(models):
+        axes.plot([point.parameters] * len(point.f1), point.f1, ".", color=colour(i), alpha=0.45, markersize=3)
+        axes.errorbar(
+            point.parameters,
+            point.mean,
+            yerr=None if math.isnan(point.sd) else point.sd,
+            fmt=marker(i),
+            color=colour(i),
+            markerfacecolor=colour(i) if point.kind == "head" else "white",
+            capsize=2.5,
+            elinewidth=0.9,
+            label=inert(f"{point.name} ({_ids(point)}), n = {len(point.f1)}"),
+        )
+    counts = [p.parameters for p in models]
+    if max(counts) > LOGARITHMIC_FROM * min(counts):
+        axes.set_xscale("log")
+    axes.xaxis.set_major_formatter(lambda value, _: _count(value))
+    axes.set_xlabel("parameters of the whole model")
+    axes.set_ylabel("F1")
+    figure.legend(loc="outside lower left", handletextpad=0.3, borderaxespad=0.2)
+    return figure
+
+
+def _ids(point: Point) -> str:
+    first = point.runs[0][:8]
+    return first if len(point.runs) == 1 else f"{first} and {len(point.runs) - 1} more"
+
+
+def _count(value: float) -> str:
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.4g} {unit}"
+    return f"{value:.4g}"
+
+
+def _caption(models: Sequence[Point]) -> list[str]:
+    lines = ["Mean F1 ± sd over n cells; dots: the cells; dotted: no model beats these."]
+    if any(point.kind == "backbone" for point in models):
+        lines.append("Hollow: backbones before anything is replaced, n initialisations, on their own test part.")
+    return lines

@@ -1,0 +1,78 @@
+"""What a figure is made of: a run with its cells, epochs, predictions and backbones, as the store has them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from qtlplat.errors import DataError
+
+if TYPE_CHECKING:
+    from qtlplat.store.queries import Reader
+    from qtlplat.store.records import CellRecord, EpochRow, PredictionRow, RunRecord
+
+HEAD = "head"  # the variant of a cell that is no control
+
+
+@dataclass(frozen=True)
+class StoredRun:
+    """A stored run. backbones: the pretrainings that its cells start from; predictions: () where not asked for."""
+
+    run: RunRecord
+    cells: tuple[CellRecord, ...]
+    epochs: tuple[EpochRow, ...] = ()
+    predictions: tuple[PredictionRow, ...] = ()
+    backbones: tuple[RunRecord, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """The first characters of the run's id."""
+        return self.run.id[:8]
+
+    @property
+    def name(self) -> str:
+        """What the run is, in a few words: head, backbone, how many dense layers were replaced."""
+        names = {role: row.name for role, row in self.run.components.items()}
+        if self.run.kind == "pretraining":
+            return f"{names.get('backbone', 'backbone')}, pretraining"
+        replaced = self.run.parameters.get("replaced_layers")
+        last = "" if replaced is None else f", last {replaced}"
+        return f"{names.get('head', 'head')} on {names.get('backbone', 'backbone')}{last}"
+
+    def finished(self, variant: str = HEAD) -> list[CellRecord]:
+        """The finished cells of the head itself, or of one of its controls, in their order."""
+        return [cell for cell in self.cells if cell.status == "finished" and cell.variant == variant]
+
+    @property
+    def variants(self) -> list[str]:
+        """The variants that have finished cells: the head first, then its controls in their order."""
+        found = dict.fromkeys(cell.variant for cell in self.cells if cell.status == "finished")
+        return sorted(found, key=lambda variant: variant != HEAD)
+
+
+def read(reader: Reader, run_id: str, *, predictions: bool = False) -> StoredRun:
+    """A run by its full id, with its backbones; predictions only where asked for, for they are many."""
+    run, cells = reader.run(run_id), tuple(reader.cells(run_id))
+    parents = dict.fromkeys([run.pretraining, *(cell.pretraining for cell in cells if cell.variant == HEAD)])
+    return StoredRun(
+        run,
+        cells,
+        tuple(reader.epochs(run_id)),
+        tuple(reader.predictions(run_id)) if predictions else (),
+        tuple(reader.run(parent) for parent in parents if parent is not None),
+    )
+
+
+def finite_f1(cells: Sequence[CellRecord]) -> list[float]:
+    """The F1 of the cells that have one, in their order."""
+    values = (cell.metrics.get("f1", math.nan) for cell in cells)
+    return [value for value in values if math.isfinite(value)]
+
+
+def missing(stored: StoredRun, what: str) -> DataError:
+    """The error for a run that has not what a figure shows."""
+    return DataError(
+        f"run {stored.id} has no {what}", where=f"{stored.run.status} {stored.run.kind}", fix=f"qtlplat show {stored.id}"
+    )
