@@ -24,6 +24,7 @@ COMMANDS = {
     "runs": ("runs", "List the stored runs, newest first."),
     "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
     "compare": ("compare", "Compare runs, or a run's controls with its head: difference, interval, p, verdict."),
+    "plot": ("plot", "Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF."),
     "ls": ("components", "List datasets, backbones, heads and evaluators: components and presets."),
     "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),
     "data": ("data", "Look at a dataset: info, check, preview."),

@@ -16,6 +16,7 @@ from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import parse_reference
 from qtlplat.catalog.registry import Preset, Registry
 from qtlplat.catalog.resolve import resolve_component
+from qtlplat.cli.files import refuse_existing
 from qtlplat.cli.output import (
     Column,
     Listing,
@@ -222,8 +223,7 @@ def _check_output(output: Path, force: bool) -> None:
         raise UsageError(
             f"{shown(str(output))} is no SVG file", where="--output", fix=f"-o {output.with_suffix('.svg')}"
         )
-    if output.exists() and not force:
-        raise UsageError(f"{shown(str(output))} exists", where="--output", fix="choose another name, or add --force")
+    refuse_existing(output, force)
 
 
 def _write_picture(output: Path, name: str, kind: Kind, registry: Registry, catalog: Catalog) -> None:

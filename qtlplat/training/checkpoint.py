@@ -1,12 +1,9 @@
-"""Weights on disk: safetensors, named by content, written so that a crash leaves the old state or the new one."""
+"""Weights on disk: safetensors, named by content."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import os
-import secrets
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from typing import Any
 from torch import Tensor
 
 from qtlplat.errors import StoreError, shown
+from qtlplat.store.files import write_atomically
 
 METADATA_KEY = "qtlplat"  # one key only, or the file's bytes would vary from save to save
 
@@ -25,33 +23,6 @@ def encode(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
     plain = {name: t.detach().cpu().contiguous() for name, t in sorted(tensors.items())}
     data: bytes = save(plain, metadata={METADATA_KEY: json.dumps(facts, sort_keys=True, allow_nan=False)})
     return data
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all: temporary file, fsync, rename, fsync of the directory.
-
-    Raises StoreError naming the file where the disk is full, read-only or broken.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-        try:
-            with unfinished.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(path)
-        except BaseException:
-            unfinished.unlink(missing_ok=True)
-            raise
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
-    except OSError as error:
-        fix = "free some space" if error.errno == errno.ENOSPC else "check the disk and the directory's permissions"
-        raise StoreError(f"cannot write: {error.strerror}", where=str(path), fix=fix) from error
 
 
 def save_weights(directory: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Path, str]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from qtlplat.catalog.plan import canonical_json
 from qtlplat.contracts import ImageSet
 from qtlplat.errors import TrainingError
-from qtlplat.training.checkpoint import write_atomically
+from qtlplat.store.files import write_atomically
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.progress import Progress
 

@@ -10,7 +10,8 @@ from torch import nn
 
 from qtlplat.contracts import Backbone, ImageSet
 from qtlplat.errors import StoreError, TrainingError
-from qtlplat.training.checkpoint import encode, load_weights, save_weights, write_atomically
+from qtlplat.store.files import write_atomically
+from qtlplat.training.checkpoint import encode, load_weights, save_weights
 from qtlplat.training.features import features_key, frozen_features
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.progress import Silent

@@ -15,6 +15,7 @@ from qtlplat.analysis.figures.style import COLUMN, PAGE, new_figure, panel_title
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+DARK = 0.72  # share from which white text reads better than black
 COUNTS_ONLY_FROM = 7  # classes: shares would not fit into the fields
 
 
@@ -31,7 +32,9 @@ class Confusion:
     def shares(self) -> npt.NDArray[np.float64]:
         """Each count as a share of its row, float64 (K, K); NaN where a label never occurs."""
         totals = self.counts.sum(axis=1, keepdims=True).astype(np.float64)
-        return np.divide(self.counts, totals, out=np.full(self.counts.shape, np.nan), where=totals > 0)
+        shares = np.full(self.counts.shape, np.nan)
+        np.divide(self.counts, totals, out=shares, where=totals > 0)
+        return shares
 
 
 def pooled(stored: StoredRun) -> Confusion:
@@ -63,7 +66,7 @@ def draw(runs: Sequence[Confusion]) -> Figure:
                 words = f"{run.counts[true, found]}"
                 if k < COUNTS_ONLY_FROM and not np.isnan(share):
                     words += f"\n{100 * share:.1f} %"
-                axes.text(found, true, words, ha="center", va="center", color="white" if share > 0.55 else "black")
+                axes.text(found, true, words, ha="center", va="center", color="white" if share > DARK else "black")
         totals = run.counts.sum(axis=1)
         axes.set_xticks(range(k), [str(label) for label in range(k)])
         axes.set_yticks(range(k), [f"{label}\nn = {total}" for label, total in enumerate(totals)])
@@ -71,7 +74,7 @@ def draw(runs: Sequence[Confusion]) -> Figure:
         axes.set_xlabel("predicted label")
         axes.set_ylabel("true label")
         panel_title(axes, i, len(runs), f"{run.stored.name} ({run.stored.id})")
-        figure.colorbar(picture, ax=axes, label="share of the true label", shrink=0.85)
+    figure.colorbar(picture, ax=figure.axes, label="share of the true label", shrink=0.85, aspect=25)
     return figure
 
 

@@ -1,4 +1,4 @@
-"""Test loss and test accuracy over the epochs: the best fold as a line, the band of all folds (the paper's Figures 4-6).
+"""Test loss and test accuracy over the epochs: the best fold as a line, the band of all folds (Figures 4-6).
 
 The paper says of its test losses that they are "normalized between 0 and 2": here the least loss of any fold and epoch
 of a run becomes 0, the greatest 2.
@@ -99,6 +99,8 @@ def _last(values: npt.NDArray[np.float64]) -> float:
 @styled
 def draw(runs: Sequence[Curves]) -> Figure:
     """A panel for each run: accuracy above, scaled loss below, over the same epochs."""
+    from matplotlib.ticker import MaxNLocator
+
     columns = min(2, len(runs))
     panels = -(-len(runs) // columns)
     figure = new_figure(COLUMN if columns == 1 else PAGE, 3.1 * panels, _caption(runs))
@@ -117,7 +119,7 @@ def draw(runs: Sequence[Curves]) -> Figure:
         above.set_ylabel("test accuracy")
         below.set_ylabel("test loss, scaled 0–2")
         below.set_xlabel("epoch")
-        below.xaxis.get_major_locator().set_params(integer=True)
+        below.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
         above.legend(loc="lower right")
         below.legend(loc="upper right")
     return figure
@@ -131,7 +133,9 @@ def _line_and_band(axes: Axes, run: Curves, values: npt.NDArray[np.float64], col
         unit = "initialisations" if run.stored.run.kind == "pretraining" else "folds"
         if len({cell.seed for cell in run.cells}) > 1:
             unit = "cells (folds × seeds)"
-        axes.fill_between(run.epochs, low, high, color=colour, alpha=0.25, linewidth=0, label=f"all {len(values)} {unit}")
+        axes.fill_between(
+            run.epochs, low, high, color=colour, alpha=0.25, linewidth=0, label=f"all {len(values)} {unit}"
+        )
         for edge in (low, high):
             axes.plot(run.epochs, edge, color=colour, linewidth=0.5, alpha=0.6)
     axes.plot(run.epochs, values[run.best], style, marker=marks, color=colour, label=f"best: {run.best_name}")
@@ -144,6 +148,6 @@ def _caption(runs: Sequence[Curves]) -> list[str]:
         tests = sorted({cell.n_test for cell in run.cells})
         samples = str(tests[0]) if len(tests) == 1 else f"{tests[0]} to {tests[-1]}"
         scales.append(
-            f"Run {run.stored.run.id}: loss 0 stands for {low:.4g} nats, 2 for {high:.4g}; {samples} test samples a cell."
+            f"Run {run.stored.run.id}: loss 0 is {low:.4g} nats, 2 is {high:.4g}; {samples} test samples a cell."
         )
     return ["Line: the fold with the highest F1. Band: least to greatest of all folds.", *scales]

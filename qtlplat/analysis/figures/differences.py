@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from qtlplat.store.records import CellRecord
 
 CONFIDENCE = 0.95
-NAME = 34  # characters beside the axis
+NAME = 32  # characters beside the axis
 
 
 @dataclass(frozen=True)
 class Differences:
-    """F1 of `first` minus F1 of `second`, cell by cell. ids: of the two runs, one where they are the same.
+    """F1 of `first` minus F1 of `second`, cell by cell. ids: of the two runs, in full.
 
     cells: (fold, seed) of each difference; values: in the same order; test_to_train: mean n_test / n_train.
     """
 
     first: str
     second: str
-    ids: tuple[str, ...]
+    ids: tuple[str, str]
     cells: tuple[tuple[int, int], ...]
     values: tuple[float, ...]
     test_to_train: float
@@ -92,7 +92,7 @@ def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: 
     return Differences(
         names[0],
         names[1],
-        tuple(dict.fromkeys((one.run.id, other.run.id))),
+        (one.run.id, other.run.id),
         tuple(shared),
         tuple(mine[key].metrics["f1"] - theirs[key].metrics["f1"] for key in shared),
         statistics.fmean(mine[key].n_test / mine[key].n_train for key in shared),
@@ -105,33 +105,33 @@ def _cells(stored: StoredRun, variant: str) -> dict[tuple[int, int], CellRecord]
 
 
 def _name(stored: StoredRun, variant: str) -> str:
-    return f"{stored.name} ({stored.id})" if variant == HEAD else f"control {variant} ({stored.id})"
+    return stored.name if variant == HEAD else f"control: {variant}"
 
 
 @styled
 def draw(rows: Sequence[Differences]) -> Figure:
     """A line for each pair: the differences of the cells as marks, their mean with its interval, and zero."""
-    figure = new_figure(COLUMN, 0.6 + 0.5 * len(rows), _caption(rows))
+    figure = new_figure(COLUMN, 0.6 + 0.52 * len(rows), _caption(rows))
     axes = figure.add_subplot()
     axes.axvline(0, color=GREY, linewidth=0.9, linestyle="--")
     for i, row in enumerate(rows):
         heights = [i + 0.16 + 0.07 * (j % 3) for j in range(len(row.values))]
-        axes.plot(
-            row.values, heights, linestyle="none", marker=marker(i), markersize=3.2, color=colour(i), alpha=0.75
-        )
+        axes.plot(row.values, heights, linestyle="none", marker=marker(i), markersize=3.2, color=colour(i), alpha=0.75)
         low, high = row.interval
         spread = None if math.isnan(low) else [[row.mean - low], [high - row.mean]]
         axes.errorbar([row.mean], [i], xerr=spread, fmt="D", color=colour(i), capsize=3, elinewidth=1.4, markersize=4.5)
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axes.set_ylim(len(rows) - 0.35, -0.45)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("difference of F1")
+    axes.set_xlabel("difference of F1, cell by cell")
     axes.margins(x=0.08)
     return figure
 
 
 def _label(row: Differences) -> str:
-    return f"{shortened(row.first, NAME)}\n− {shortened(row.second, NAME)}\nn = {len(row.values)}"
+    first, second = (run[:8] for run in row.ids)
+    which = first if first == second else f"{first} − {second}"
+    return f"{shortened(row.first, NAME)}\n− {shortened(row.second, NAME)}\n{which}, n = {len(row.values)}"
 
 
 def _caption(rows: Sequence[Differences]) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import textwrap
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 from qtlplat.analysis.figures.stored import HEAD, StoredRun, missing
 from qtlplat.analysis.figures.style import PAGE, SMALL, new_figure, shortened, styled
 from qtlplat.errors import DataError
+from qtlplat.errors import shown as shown_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from qtlplat.store.records import PredictionRow
 
 COLUMNS, MOST = 6, 24  # tiles beside each other, and in all
+TILE, LINE = 1.0, 1.72  # inches: side of an image, height of a line of images with what stands below
 NAME = 19  # characters below a tile
 
 
@@ -40,7 +43,7 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Errors:
-    """The errors of a run, worst first. predictions: how many there were in all, right or wrong; samples: of how many."""
+    """The errors of a run, worst first. predictions, samples: how many in all, right or wrong."""
 
     stored: StoredRun
     wrong: tuple[Wrong, ...]
@@ -66,9 +69,7 @@ def out_of_fold_errors(stored: StoredRun) -> Errors:
         if bad:
             predicted = min(Counter(row.predicted for row in bad).items(), key=lambda pair: (-pair[1], pair[0]))[0]
             certainty = statistics.fmean(row.probabilities[row.predicted] for row in bad)
-            found.append(
-                Wrong(sample_id, rows[0].group, rows[0].label, predicted, len(bad), len(rows), certainty)
-            )
+            found.append(Wrong(sample_id, rows[0].group, rows[0].label, predicted, len(bad), len(rows), certainty))
     found.sort(key=lambda w: (-w.wrong / w.tested, -w.certainty, w.sample_id))
     return Errors(stored, tuple(found), sum(map(len, by_sample.values())), len(by_sample))
 
@@ -83,21 +84,25 @@ def draw(errors: Errors, images: ImageSet) -> Figure:
     index = {sample_id: i for i, sample_id in enumerate(images.sample_ids)}
     absent = [wrong.sample_id for wrong in shown if wrong.sample_id not in index]
     if absent:
-        raise DataError(f"the dataset has no sample {absent[0]!r}", where=f"run {errors.stored.id}")
+        raise DataError(f"the dataset has no sample {shown_text(absent[0])}", where=f"run {errors.stored.id}")
     lines = max(1, -(-len(shown) // COLUMNS))
-    figure = new_figure(PAGE, 1.62 * lines if shown else 0.4, _caption(errors, len(shown)))
+    height = LINE * lines if shown else 0.4
+    figure = new_figure(PAGE, height, _caption(errors, len(shown)))
+    figure.set_layout_engine("none")  # tiles have a fixed size, whatever stands below them
+    total = figure.get_figheight()
     for i, wrong in enumerate(shown):
-        axes = figure.add_subplot(lines, COLUMNS, i + 1)
+        left, top = 0.06 + (i % COLUMNS) * PAGE / COLUMNS, total - 0.06 - (i // COLUMNS) * LINE
+        axes = figure.add_axes((left / PAGE, (top - TILE) / total, TILE / PAGE, TILE / total))
         pixels = images.images[index[wrong.sample_id]].transpose(1, 2, 0)
         coloured = pixels.shape[2] == 3
         axes.imshow(pixels if coloured else pixels[:, :, 0], cmap="gray", vmin=0, vmax=255, interpolation="none")
         axes.set_axis_off()
         often = "" if wrong.tested == 1 else f", {wrong.wrong} of {wrong.tested}"
         words = [
-            shortened(wrong.sample_id, NAME),
-            f"is {shortened(images.class_names[wrong.label], NAME - 3)}",
-            f"not {shortened(images.class_names[wrong.predicted], NAME - 4)}",
-            f"at {wrong.certainty:.2f}{often}",
+            *textwrap.wrap(shortened(wrong.sample_id, 2 * NAME), NAME, break_on_hyphens=False),
+            f"true: {shortened(images.class_names[wrong.label], NAME - 6)}",
+            f"given: {shortened(images.class_names[wrong.predicted], NAME - 7)}",
+            f"p = {wrong.certainty:.2f}{often}",
         ]
         axes.text(0, -0.03, "\n".join(words), transform=axes.transAxes, va="top", fontsize=SMALL, linespacing=1.1)
     if not shown:
@@ -110,6 +115,5 @@ def _caption(errors: Errors, shown: int) -> list[str]:
     return [
         f"Run {errors.stored.run.id}, {errors.stored.name}: {of} that were taken for another class out of fold; "
         f"{errors.predictions} predictions of {errors.samples} samples in all. "
-        "Below each: id, true class, class given instead, and the probability given to it."
+        "Below each: id, true class, class given instead, and the probability p given to that."
     ]
-

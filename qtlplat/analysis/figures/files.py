@@ -59,16 +59,18 @@ def inline_svg(figure: Figure, title: str) -> str:
     text = text[text.index("<svg") :]
     text = re.sub(r"<!--.*?-->", "", text, flags=re.DOTALL)
     text = re.sub(r"<style\b.*?</style>", "", text, flags=re.DOTALL)
-    text = _TAG.sub(lambda match: _own(match[0], prefix), text)
+    text = re.sub(r"\n\s*", "\n", text).replace("<defs>\n</defs>\n", "")
+    used = frozenset(re.findall(r"[\"(]#([^\")]+)", text))
+    text = _TAG.sub(lambda match: _own(match[0], prefix, used), text)
     root, rest = text.split(">", 1)
-    root = re.sub(r' (xmlns(:\w+)?|version|width|height)="[^"]*"', "", root)
-    root += ' role="img" width="100%" stroke-linejoin="round" stroke-linecap="butt"'
+    root = re.sub(r' (xmlns(:\w+)?|version)="[^"]*"', "", root)
+    root += ' role="img" stroke-linejoin="round" stroke-linecap="butt"'
     return f"{root}>\n<title>{escape(title)}</title>{rest}".strip() + "\n"
 
 
-def _own(tag: str, prefix: str) -> str:
-    """A tag with its ids, and what points to them, under a prefix, and its style as plain attributes."""
-    tag = re.sub(r' id="', f' id="{prefix}', tag)
+def _own(tag: str, prefix: str, used: frozenset[str]) -> str:
+    """A tag with its id, if anything points to it, and what it points to under a prefix; its style as attributes."""
+    tag = re.sub(r' id="([^"]*)"', lambda m: f' id="{prefix}{m[1]}"' if m[1] in used else "", tag)
     tag = re.sub(r' (?:xlink:)?href="#', f' href="#{prefix}', tag)
     tag = re.sub(r' xlink:href="', ' href="', tag)
     tag = re.sub(r"url\(#", f"url(#{prefix}", tag)

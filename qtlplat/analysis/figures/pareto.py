@@ -76,8 +76,9 @@ def front(models: Sequence[Point]) -> list[Point]:
 @styled
 def draw(models: Sequence[Point]) -> Figure:
     """Means with ± one standard deviation, the values behind them as dots, the front as a stepped line."""
-    figure = new_figure(COLUMN, 2.5 + 0.14 * len(models), _caption(models))
-    axes = figure.add_subplot()
+    names = 0.15 * len(models) + 0.1
+    figure = new_figure(COLUMN, 2.3 + names, _caption(models))
+    axes, below = figure.subplots(2, 1, gridspec_kw={"height_ratios": [2.3, names]})
     best = front(models)
     axes.step(
         [p.parameters for p in best], [p.mean for p in best], where="post", color=GREY, linewidth=0.8, linestyle=":"
@@ -101,7 +102,8 @@ def draw(models: Sequence[Point]) -> Figure:
     axes.xaxis.set_major_formatter(lambda value, _: _count(value))
     axes.set_xlabel("parameters of the whole model")
     axes.set_ylabel("F1")
-    figure.legend(loc="outside lower left", handletextpad=0.3, borderaxespad=0.2)
+    below.set_axis_off()
+    below.legend(*axes.get_legend_handles_labels(), loc="upper center", borderaxespad=0, borderpad=0, labelspacing=0.3)
     return figure
 
 

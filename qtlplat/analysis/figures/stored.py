@@ -74,5 +74,7 @@ def finite_f1(cells: Sequence[CellRecord]) -> list[float]:
 def missing(stored: StoredRun, what: str) -> DataError:
     """The error for a run that has not what a figure shows."""
     return DataError(
-        f"run {stored.id} has no {what}", where=f"{stored.run.status} {stored.run.kind}", fix=f"qtlplat show {stored.id}"
+        f"run {stored.id} has no {what}",
+        where=f"{stored.run.status} {stored.run.kind}",
+        fix=f"qtlplat show {stored.id}",
     )

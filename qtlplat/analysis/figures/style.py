@@ -20,9 +20,9 @@ R = TypeVar("R")
 COLUMN, PAGE = 3.4, 7.0  # inches: a column and a page of a two-column journal
 TEXT, SMALL = 8.0, 7.0  # points
 _CAPTION_LINE = 0.125  # inches
-_CHARACTERS_PER_INCH = 17.0  # of small text, on the safe side
-# Okabe & Ito (2008), "Color Universal Design", without its green and yellow: no pair of red and green, nothing pale
-COLOURS = ("#0072B2", "#D55E00", "#56B4E9", "#000000", "#CC79A7", "#E69F00")
+_CHARACTERS_PER_INCH = 19.5  # of small text, on the safe side
+# Okabe & Ito (2008), "Color Universal Design", without green (no pair with red), yellow (pale) and black (for marks)
+COLOURS = ("#0072B2", "#D55E00", "#56B4E9", "#CC79A7", "#E69F00", "#555555")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 GREY = "#666666"
 INSTALL = "pip install 'qtlplat[plot]'"
@@ -45,7 +45,9 @@ _LOOK: dict[str, Any] = {
     "grid.linewidth": 0.5,
     "lines.linewidth": 1.4,
     "lines.markersize": 5.0,
-    "legend.frameon": False,
+    "legend.frameon": True,
+    "legend.framealpha": 0.8,
+    "legend.edgecolor": "none",
     "figure.dpi": 100,
     "savefig.dpi": 300,
     "text.parse_math": False,  # names are text, a dollar sign in one is no formula
@@ -96,7 +98,9 @@ def new_figure(width: float, height: float, caption: Sequence[str]) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    lines = [line for text in caption for line in textwrap.wrap(inert(text), int(width * _CHARACTERS_PER_INCH))]
+    lines = [
+        line for text in caption for line in textwrap.wrap(inert(text), int((width - 0.15) * _CHARACTERS_PER_INCH))
+    ]
     below = _CAPTION_LINE * len(lines) + 0.08
     total = height + below
     figure = Figure(figsize=(width, total), layout="constrained")

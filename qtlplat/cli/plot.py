@@ -1,0 +1,104 @@
+"""`qtlplat plot RUN..`: figures of stored runs, as files or in the terminal. No SQL here, no torch, no drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qtlplat.analysis.figures import KINDS, NEEDS_PREDICTIONS
+from qtlplat.cli.files import refuse_existing
+from qtlplat.cli.output import Column, note, print_tsv
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.errors import UsageError
+
+if TYPE_CHECKING:
+    from qtlplat.analysis.figures.stored import StoredRun
+    from qtlplat.contracts import ImageSet
+
+
+@click.command("plot")
+@click.argument("references", metavar="RUN..", nargs=-1, required=True)
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default=KINDS[0],
+    show_default=True,
+    help="Loss and accuracy by epoch; F1 against parameters; F1 of every cell; confusion matrices; paired "
+    "differences of F1; the samples that a run gets wrong.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write, PNG, SVG or PDF by its name. Left out, the same numbers are drawn in the terminal.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the file of --output.")
+@click.option(
+    "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For errors: where the images are now, dataset.root=PATH."
+)
+@pass_settings
+def plot_command(
+    settings: Settings, references: Sequence[str], kind: str, output: Path | None, force: bool, sets: Sequence[str]
+) -> None:
+    """Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF.
+
+    RUN is the beginning of an id, @last, or @-2 for the one before the last. Several runs stand side by side; for
+    differences the first one is the baseline, and a single run is compared with its controls.
+    """
+    fmt = ""
+    if output is not None:
+        from qtlplat.analysis.figures.files import format_of
+        from qtlplat.analysis.figures.style import require_matplotlib
+
+        fmt = format_of(output)
+        refuse_existing(output, force)
+        require_matplotlib()
+    runs = _read(settings, references, kind)
+    if output is None:
+        from qtlplat.cli.plot_text import print_kind
+
+        print_kind(kind, runs)
+        return
+    from qtlplat.analysis.figures import draw
+    from qtlplat.analysis.figures.files import encoded
+    from qtlplat.store.files import write_atomically
+
+    data = encoded(draw(kind, runs, _images(settings, runs[0], sets) if kind == "errors" else None), fmt)
+    write_atomically(output, data)
+    print_tsv([{"file": output, "bytes": len(data)}], [Column("file", "file"), Column("bytes", "bytes", right=True)])
+
+
+add_common_options(plot_command)
+
+
+def _read(settings: Settings, references: Sequence[str], kind: str) -> list[StoredRun]:
+    """The runs that are meant, each once, in the order in which they were named."""
+    from qtlplat.analysis.figures.stored import read
+    from qtlplat.store.location import find_store
+    from qtlplat.store.queries import Reader
+
+    reader = Reader(find_store(settings.store))
+    ids = list(dict.fromkeys(map(reader.resolve, references)))
+    if kind == "errors" and len(ids) > 1:
+        raise UsageError(f"a figure of errors shows one run, not {len(ids)}", fix="name one run")
+    runs = [read(reader, run_id, predictions=kind in NEEDS_PREDICTIONS) for run_id in ids]
+    for stored in runs:
+        if stored.run.status != "finished":
+            note(f"run {stored.id} is {stored.run.status}: what is drawn of it is not all")
+    return runs
+
+
+def _images(settings: Settings, stored: StoredRun, sets: Sequence[str]) -> ImageSet:
+    from qtlplat.catalog.reopen import stored_images
+    from qtlplat.cli.components import open_components
+    from qtlplat.cli.progress import make_progress
+
+    _, catalog = open_components(settings)
+    record = stored.run
+    with make_progress(settings.verbosity).stage("reading the images", 1) as stage:
+        images = stored_images(record.plan, record.dataset_digest, catalog, sets)
+        stage.advance()
+    return images
