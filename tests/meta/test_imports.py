@@ -12,6 +12,7 @@ COMMANDS = [
     ["show", "--help"],
     ["run", "--help"],
     ["compare", "--help"],
+    ["plot", "--help"],
     ["ls"],
     ["info", "linear"],
     ["plugins", "list"],

@@ -95,7 +95,9 @@ def draw(rows: Sequence[Group]) -> Figure:
             markerfacecolor="white" if hollow else colour(k),
             alpha=0.8,
         )
-        axes.plot([row.mean], [i], linestyle="none", marker="|", markersize=13, markeredgewidth=1.2, color="black")
+        axes.plot(
+            [row.mean], [i], linestyle="none", marker="|", markersize=13, markeredgewidth=1.2, color="black", zorder=5
+        )
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")

@@ -59,7 +59,7 @@ class Differences:
 
 
 def paired(runs: Sequence[StoredRun]) -> list[Differences]:
-    """Every further run minus the first one; of a single run, the head minus each of its controls.
+    """Every further run minus the first one; of a single run, each of its controls minus the head.
 
     Raises UsageError for a single run without controls, DataError where two runs share no finished cell, or where a
     fold of one has other test samples than the same fold of the other.
@@ -73,7 +73,7 @@ def paired(runs: Sequence[StoredRun]) -> list[Differences]:
             f"run {first.id} has no controls to be compared with",
             fix="name two runs, the first one is the baseline; or train controls with --controls",
         )
-    return [_between(first, HEAD, first, variant) for variant in controls]
+    return [_between(first, variant, first, HEAD) for variant in controls]
 
 
 def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: str) -> Differences:
