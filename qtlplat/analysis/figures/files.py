@@ -43,8 +43,23 @@ def encoded(figure: Figure, fmt: str) -> bytes:
     """The figure as a file of one of the `FORMATS`; PNG at 300 dpi."""
     out = io.BytesIO()
     with look():
+        _settle(figure)
         figure.savefig(out, format=fmt, metadata=_METADATA[fmt])
     return out.getvalue()
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out once and for all, to a millionth of its size.
+
+    The layout solver goes through its constraints in the order of addresses in memory: the last bits of its solution
+    differ from call to call, and with them the ids that matplotlib makes from coordinates.
+    """
+    if figure.get_layout_engine() is None:
+        return
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position([round(float(edge), 6) for edge in axes.get_position(original=True).bounds])
 
 
 def inline_svg(figure: Figure, title: str) -> str:

@@ -1,0 +1,34 @@
+"""The contact sheet of a run's errors: its images come through the plugin of the stored plan and must be the same."""
+
+import shutil
+import sqlite3
+
+
+def test_errors_are_drawn_from_the_dataset_of_the_stored_plan(stored, qtlplat, tmp_path):
+    file = tmp_path / "errors.png"
+    code, out, err = qtlplat("plot @last --kind errors", "-o", file, "--store", stored)
+    assert code == 0, err
+    assert file.read_bytes().startswith(b"\x89PNG")
+    assert out.splitlines()[1] == f"{file}\t{file.stat().st_size}"
+
+
+def test_a_dataset_that_has_changed_is_an_error_with_both_digests(stored, qtlplat, tmp_path):
+    changed = tmp_path / "store.db"
+    shutil.copy(stored, changed)
+    with sqlite3.connect(changed) as connection:
+        (true,) = connection.execute("select dataset_digest from runs where kind = 'run'").fetchone()
+        connection.execute("update runs set dataset_digest = ?", ("b" * 64,))
+    connection.close()
+    code, _, err = qtlplat("plot @last --kind errors", "-o", tmp_path / "errors.svg", "--store", changed)
+    assert code == 3
+    assert true in err
+    assert "b" * 64 in err
+    assert not (tmp_path / "errors.svg").exists()
+
+
+def test_options_that_are_given_anew_win_over_the_stored_ones(stored, qtlplat, tmp_path):
+    line = "plot @last --kind errors -S dataset.seed=5"
+    code, _, err = qtlplat(line, "-o", tmp_path / "errors.svg", "--store", stored)
+    assert (code, "the dataset has changed" in err) == (3, True)
+    code, _, err = qtlplat("plot @last --kind errors -S dataset.sede=5", "-o", tmp_path / "e.svg", "--store", stored)
+    assert (code, "sede" in err) == (3, True)
