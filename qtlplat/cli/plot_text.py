@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.output import Column, clean, emit, text
+from qtlplat.analysis.figures.stored import leak_lines
+from qtlplat.cli.output import Column, clean, emit, note, text
 from qtlplat.cli.runs import fitting
 from qtlplat.cli.show import sparkline
 
@@ -36,6 +37,8 @@ def print_kind(kind: str, runs: Sequence[StoredRun]) -> None:
         "errors": _errors,
     }
     printers[kind](runs)
+    for line in leak_lines(runs):
+        note(line)
 
 
 def strip(width: int, low: float, high: float, marks: Sequence[tuple[float, float, str]]) -> str:

@@ -33,17 +33,20 @@ def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None) -
 
     require_matplotlib()
     from qtlplat.analysis.figures import box, confusion, convergence, differences, errors, pareto
+    from qtlplat.analysis.figures.stored import leak_lines
+
+    notes = leak_lines(runs)
 
     if kind == "errors":
         if images is None:
             raise UsageError("a figure of errors needs the dataset's images")
-        return errors.draw(errors.out_of_fold_errors(one(runs)), images)
+        return errors.draw(errors.out_of_fold_errors(one(runs)), images, notes)
     makers = {
-        "convergence": lambda: convergence.draw([convergence.curves(run) for run in runs]),
-        "pareto": lambda: pareto.draw(pareto.points(runs)),
-        "box": lambda: box.draw(box.groups(runs)),
-        "confusion": lambda: confusion.draw([confusion.pooled(run) for run in runs]),
-        "differences": lambda: differences.draw(differences.paired(runs)),
+        "convergence": lambda: convergence.draw([convergence.curves(run) for run in runs], notes),
+        "pareto": lambda: pareto.draw(pareto.points(runs), notes),
+        "box": lambda: box.draw(box.groups(runs), notes),
+        "confusion": lambda: confusion.draw([confusion.pooled(run) for run in runs], notes),
+        "differences": lambda: differences.draw(differences.paired(runs), notes),
     }
     return makers[kind]()
 

@@ -61,10 +61,13 @@ def groups(runs: Sequence[StoredRun]) -> list[Group]:
 
 
 @styled
-def draw(rows: Sequence[Group]) -> Figure:
-    """A line for each group: quartiles as a box, least to greatest as whiskers, the mean, and every cell as a mark."""
+def draw(rows: Sequence[Group], notes: Sequence[str] = ()) -> Figure:
+    """A line for each group: quartiles as a box, least to greatest as whiskers, the mean, and every cell as a mark.
+
+    notes: further lines of the caption.
+    """
     runs = list(dict.fromkeys(row.stored.run.id for row in rows))
-    figure = new_figure(COLUMN, 0.55 + 0.36 * len(rows), _caption(rows))
+    figure = new_figure(COLUMN, 0.55 + 0.36 * len(rows), [*_caption(rows), *notes])
     axes = figure.add_subplot()
     for i, row in enumerate(rows):
         least, first, median, third, greatest = row.summary

@@ -50,12 +50,15 @@ def pooled(stored: StoredRun) -> Confusion:
 
 
 @styled
-def draw(runs: Sequence[Confusion]) -> Figure:
-    """A matrix for each run, darker where more of a row lies."""
+def draw(runs: Sequence[Confusion], notes: Sequence[str] = ()) -> Figure:
+    """A matrix for each run, darker where more of a row lies.
+
+    notes: further lines of the caption.
+    """
     columns = min(2, len(runs))
     lines = -(-len(runs) // columns)
     side = max(2.5, 0.42 * max(len(run.counts) for run in runs) + 1.0)
-    figure = new_figure(max(PAGE if columns > 1 else COLUMN, columns * side), side * lines, _caption(runs))
+    figure = new_figure(max(PAGE if columns > 1 else COLUMN, columns * side), side * lines, [*_caption(runs), *notes])
     for i, run in enumerate(runs):
         axes = figure.add_subplot(lines, columns, i + 1)
         shares, k = run.shares, len(run.counts)

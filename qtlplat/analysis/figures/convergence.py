@@ -97,13 +97,16 @@ def _last(values: npt.NDArray[np.float64]) -> float:
 
 
 @styled
-def draw(runs: Sequence[Curves]) -> Figure:
-    """A panel for each run: accuracy above, scaled loss below, over the same epochs."""
+def draw(runs: Sequence[Curves], notes: Sequence[str] = ()) -> Figure:
+    """A panel for each run: accuracy above, scaled loss below, over the same epochs.
+
+    notes: further lines of the caption.
+    """
     from matplotlib.ticker import MaxNLocator
 
     columns = min(2, len(runs))
     panels = -(-len(runs) // columns)
-    figure = new_figure(COLUMN if columns == 1 else PAGE, 3.1 * panels, _caption(runs))
+    figure = new_figure(COLUMN if columns == 1 else PAGE, 3.1 * panels, [*_caption(runs), *notes])
     grid = figure.add_gridspec(2 * panels, columns)
     lowest = min((float(np.nanmin(run.accuracy)) for run in runs if np.isfinite(run.accuracy).any()), default=0.0)
     for i, run in enumerate(runs):

@@ -1,14 +1,11 @@
 """Differences of F1 between two runs, or a head and its controls, paired by fold and seed.
 
-The interval is that of the corrected resampled t-test: folds share training samples, so that their differences vary
-less than independent ones would. Nadeau & Bengio, "Inference for the Generalization Error", Machine Learning 52 (2003),
-239-281: the variance of the mean is (1/n + n_test/n_train) times that of the differences.
+Mean and interval are those of `compare`: the corrected resampled t-test (`statistics.corrected_t`).
 """
 
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -20,9 +17,9 @@ from qtlplat.errors import DataError, UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from qtlplat.analysis.statistics import Interval, TTest
     from qtlplat.store.records import CellRecord
 
-CONFIDENCE = 0.95
 NAME = 32  # characters beside the axis
 
 
@@ -30,7 +27,8 @@ NAME = 32  # characters beside the axis
 class Differences:
     """F1 of `first` minus F1 of `second`, cell by cell. ids: of the two runs, in full.
 
-    cells: (fold, seed) of each difference; values: in the same order; test_to_train: mean n_test / n_train.
+    cells: (fold, seed) of each difference; values: in the same order; test: what `compare` makes of them, under the
+    name `test_name`.
     """
 
     first: str
@@ -38,24 +36,18 @@ class Differences:
     ids: tuple[str, str]
     cells: tuple[tuple[int, int], ...]
     values: tuple[float, ...]
-    test_to_train: float
+    test: TTest
+    test_name: str
 
     @property
     def mean(self) -> float:
         """Mean difference."""
-        return statistics.fmean(self.values)
+        return self.test.mean
 
     @property
-    def interval(self) -> tuple[float, float]:
-        """95 % interval of the mean by the corrected resampled t-test; NaN for a single difference."""
-        n = len(self.values)
-        if n < 2:
-            return math.nan, math.nan
-        from scipy.stats import t
-
-        error = math.sqrt((1 / n + self.test_to_train) * statistics.variance(self.values))
-        half = float(t.ppf((1 + CONFIDENCE) / 2, n - 1)) * error
-        return self.mean - half, self.mean + half
+    def interval(self) -> Interval:
+        """95 % interval of the mean; NaN where there is no spread to make one from."""
+        return self.test.interval
 
 
 def paired(runs: Sequence[StoredRun]) -> list[Differences]:
@@ -88,6 +80,15 @@ def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: 
                 where=f"{one.run.dataset_digest[:12]} and {other.run.dataset_digest[:12]} are the datasets' digests",
                 fix="compare runs of one dataset and evaluator",
             )
+    from qtlplat.analysis.comparison import compare
+    from qtlplat.analysis.sides import Side
+
+    sides = [
+        Side(run.run, [cells[key] for key in shared], variant=variant)
+        for run, cells, variant in ((one, mine, one_variant), (other, theirs, other_variant))
+    ]
+    row = compare(sides[1], sides[:1])[1]
+    assert row.test is not None  # all cells have a finite F1
     names = [_name(one, one_variant), _name(other, other_variant)]
     return Differences(
         names[0],
@@ -95,7 +96,8 @@ def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: 
         (one.run.id, other.run.id),
         tuple(shared),
         tuple(mine[key].metrics["f1"] - theirs[key].metrics["f1"] for key in shared),
-        statistics.fmean(mine[key].n_test / mine[key].n_train for key in shared),
+        row.test,
+        row.test_name or "",
     )
 
 
@@ -109,9 +111,12 @@ def _name(stored: StoredRun, variant: str) -> str:
 
 
 @styled
-def draw(rows: Sequence[Differences]) -> Figure:
-    """A line for each pair: the differences of the cells as marks, their mean with its interval, and zero."""
-    figure = new_figure(COLUMN, 0.6 + 0.52 * len(rows), _caption(rows))
+def draw(rows: Sequence[Differences], notes: Sequence[str] = ()) -> Figure:
+    """A line for each pair: the differences of the cells as marks, their mean with its interval, and zero.
+
+    notes: further lines of the caption.
+    """
+    figure = new_figure(COLUMN, 0.6 + 0.52 * len(rows), [*_caption(rows), *notes])
     axes = figure.add_subplot()
     axes.axvline(0, color=GREY, linewidth=0.9, linestyle="--")
     for i, row in enumerate(rows):
@@ -135,9 +140,10 @@ def _label(row: Differences) -> str:
 
 
 def _caption(rows: Sequence[Differences]) -> list[str]:
+    tests = ", ".join(dict.fromkeys(row.test_name for row in rows))
     ids = dict.fromkeys(run for row in rows for run in row.ids)
     return [
-        "Small marks: cells with the same test samples. Diamond: mean, with its 95 % interval by the corrected "
-        "resampled t-test (Nadeau & Bengio 2003). Dashed: no difference.",
+        f"Small marks: cells with the same test samples. Diamond: mean, with its 95 % interval ({tests}). "
+        "Dashed: no difference.",
         f"Runs {', '.join(ids)}.",
     ]

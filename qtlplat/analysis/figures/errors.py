@@ -5,6 +5,7 @@ from __future__ import annotations
 import statistics
 import textwrap
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -75,10 +76,11 @@ def out_of_fold_errors(stored: StoredRun) -> Errors:
 
 
 @styled
-def draw(errors: Errors, images: ImageSet) -> Figure:
+def draw(errors: Errors, images: ImageSet, notes: Sequence[str] = ()) -> Figure:
     """A contact sheet of the worst errors, up to 24; raises DataError where the dataset has not the samples.
 
-    images: the dataset that the run was tested on; whoever loads it compares its digest with the stored one.
+    images: the dataset that the run was tested on; whoever loads it compares its digest with the stored one. notes:
+    further lines of the caption.
     """
     shown = errors.wrong[:MOST]
     index = {sample_id: i for i, sample_id in enumerate(images.sample_ids)}
@@ -87,7 +89,7 @@ def draw(errors: Errors, images: ImageSet) -> Figure:
         raise DataError(f"the dataset has no sample {shown_text(absent[0])}", where=f"run {errors.stored.id}")
     lines = max(1, -(-len(shown) // COLUMNS))
     height = LINE * lines if shown else 0.4
-    figure = new_figure(PAGE, height, _caption(errors, len(shown)))
+    figure = new_figure(PAGE, height, [*_caption(errors, len(shown)), *notes])
     figure.set_layout_engine("none")  # tiles have a fixed size, whatever stands below them
     total = figure.get_figheight()
     for i, wrong in enumerate(shown):

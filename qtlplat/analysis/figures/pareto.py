@@ -74,10 +74,13 @@ def front(models: Sequence[Point]) -> list[Point]:
 
 
 @styled
-def draw(models: Sequence[Point]) -> Figure:
-    """Means with ± one standard deviation, the values behind them as dots, the front as a stepped line."""
+def draw(models: Sequence[Point], notes: Sequence[str] = ()) -> Figure:
+    """Means with ± one standard deviation, the values behind them as dots, the front as a stepped line.
+
+    notes: further lines of the caption.
+    """
     names = 0.15 * len(models) + 0.1
-    figure = new_figure(COLUMN, 2.3 + names, _caption(models))
+    figure = new_figure(COLUMN, 2.3 + names, [*_caption(models), *notes])
     axes, below = figure.subplots(2, 1, gridspec_kw={"height_ratios": [2.3, names]})
     best = front(models)
     axes.step(

@@ -71,6 +71,20 @@ def finite_f1(cells: Sequence[CellRecord]) -> list[float]:
     return [value for value in values if math.isfinite(value)]
 
 
+def leak_lines(runs: Sequence[StoredRun]) -> list[str]:
+    """What the backbones had seen of the test samples, a line for all runs of which the same is to be said."""
+    told: dict[str, list[str]] = {}
+    for stored in runs:
+        known = [cell for cell in stored.finished() if cell.leak is not None and cell.group_leak is not None]
+        tested = sum(cell.n_test for cell in known)
+        seen = sum((cell.leak or 0.0) * cell.n_test for cell in known)
+        related = sum((cell.group_leak or 0.0) * cell.n_test for cell in known)
+        if related or seen:
+            words = f"the backbone was trained on {seen / tested:.0%} of what is tested; for {related / tested:.0%} "
+            told.setdefault(f"{words}another sample of the same source was trained on", []).append(stored.id)
+    return [f"Leak in {', '.join(ids)}: {words}." for words, ids in told.items()]
+
+
 def missing(stored: StoredRun, what: str) -> DataError:
     """The error for a run that has not what a figure shows."""
     return DataError(
