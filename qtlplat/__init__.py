@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Samples,
         Split,
     )
+    from qtlplat.crops import Box
     from qtlplat.errors import (
         ConfigError,
         DataError,
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
         shown,
     )
     from qtlplat.hookspecs import hookimpl
-    from qtlplat.preparation import AnnotatedImage, Box, PreparationOptions, prepare
+    from qtlplat.preparation import AnnotatedImage, PreparationOptions, prepare
 
 __all__ = [
     "API_VERSION",
@@ -71,9 +72,10 @@ _ROOM = {
         "API_VERSION", "Backbone", "BackboneSpec", "Cell", "Circuit", "DatasetSpec", "EvaluatorSpec", "HeadSpec",
         "ImageSet", "NoOptions", "Options", "Samples", "Split",
     ),
+    "crops": ("Box",),
     "errors": ("ConfigError", "DataError", "PluginError", "Problem", "QtlplatError", "TrainingError", "shown"),
     "hookspecs": ("hookimpl",),
-    "preparation": ("AnnotatedImage", "Box", "PreparationOptions", "prepare"),
+    "preparation": ("AnnotatedImage", "PreparationOptions", "prepare"),
 }  # fmt: skip
 _HOME = {name: room for room, names in _ROOM.items() for name in names}
 

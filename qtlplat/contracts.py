@@ -55,6 +55,8 @@ class ImageSet:
     groups: N strings, the source (image, patient, part) that a sample comes from.
     class_names: K names, by label.
     notes: what the preparation counted or dropped, as printable text by name.
+    facts: how each sample was made or recorded, float64 (N,), finite, by name (``resize_factor``). Nothing is trained
+        on them; `qtlplat data audit` asks how well they alone would tell the classes apart.
 
     Raises
     ------
@@ -67,6 +69,7 @@ class ImageSet:
     groups: tuple[str, ...]
     class_names: tuple[str, ...]
     notes: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         problems = list(self._problems())
@@ -74,6 +77,8 @@ class ImageSet:
             raise DataError("the dataset breaks its contract", problems=problems)
         self.images.setflags(write=False)
         self.labels.setflags(write=False)
+        for values in self.facts.values():
+            values.setflags(write=False)
 
     def _problems(self) -> list[Problem]:
         found: list[Problem] = []
@@ -107,7 +112,9 @@ class ImageSet:
         if len(set(self.sample_ids)) != len(self.sample_ids):
             twice = next(s for i, s in enumerate(self.sample_ids) if s in self.sample_ids[:i])
             bad("sample_ids", f"{shown(twice)} stands twice")
-        return found
+        return found + [
+            Problem("ImageSet", f"facts[{shown(k)}]", w) for k, v in self.facts.items() if (w := _off(v, n))
+        ]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -120,7 +127,7 @@ class ImageSet:
 
     @cached_property
     def digest(self) -> str:
-        """sha256 over images, labels, ids, groups and class names: what the dataset *is*."""
+        """sha256 over images, labels, ids, groups and class names: what the dataset *is*; no notes, no facts."""
         total = hashlib.sha256()
         for array in (self.images, self.labels):
             total.update(f"{array.dtype.str}{array.shape}".encode())
@@ -128,6 +135,13 @@ class ImageSet:
         for names in (self.sample_ids, self.groups, self.class_names):
             total.update("\0".join(names).encode() + b"\0\0")
         return total.hexdigest()
+
+
+def _off(fact: object, n: int) -> str:
+    """What is wrong with a fact about n samples, '' if nothing."""
+    if not isinstance(fact, np.ndarray) or fact.dtype != np.float64 or fact.shape != (n,):
+        return f"must be float64 ({n},), is {_array_text(fact)}"
+    return "" if np.isfinite(fact).all() else "holds values that are not finite"
 
 
 def _array_text(value: object) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,28 +16,12 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from qtlplat.contracts import ImageSet, Options
+from qtlplat.contracts import ImageSet
+from qtlplat.crops import Box, CropOptions, Rectangle, area, around_defect, defect_free
 from qtlplat.errors import DataError, Problem, shown
 
 CLASS_NAMES = ("normal", "anomalous")
 WHERE = "dataset preparation"
-
-Rectangle = tuple[int, int, int, int]  # left, top, right, bottom: the pixels [left, right) x [top, bottom)
-
-
-@dataclass(frozen=True)
-class Box:
-    """A defect's bounding box: the pixels [xmin, xmax) x [ymin, ymax), counted from 0.
-
-    Pascal VOC counts from 1 and includes both ends, so that its (xmin, ymin, xmax, ymax) is
-    ``Box(label, xmin - 1, ymin - 1, xmax, ymax)`` here.
-    """
-
-    label: str
-    xmin: int
-    ymin: int
-    xmax: int
-    ymax: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,7 +38,7 @@ class AnnotatedImage:
     boxes: tuple[Box, ...]
 
 
-class PreparationOptions(Options):
+class PreparationOptions(CropOptions):
     """How a dataset of defects becomes normal and anomalous samples; the paper's preparation is the default."""
 
     drop_classes: tuple[str, ...] = Field(
@@ -62,14 +46,13 @@ class PreparationOptions(Options):
     )
     per_class: int = Field(1103, ge=1, le=100_000, description="samples drawn at random of each of the two classes")
     size: int = Field(200, ge=16, le=1024, description="height and width of every sample, pixels")
-    min_side: int = Field(64, ge=8, le=1024, description="shortest side of a defect-free crop before resizing, pixels")
-    max_aspect: float = Field(1.0, ge=1, le=4, description="longest side of a crop over its shortest; 1: only squares")
-    max_overlap: float = Field(
-        0.0, ge=0, lt=1, description="largest share of the smaller of two crops of an image that may lie in the other"
-    )
-    margin: int = Field(0, ge=0, le=100, description="pixels around every box that count as defect, too")
     resample: Literal["nearest", "bilinear", "bicubic", "lanczos"] = Field(
         "bilinear", description="how crops are resized (Pillow)"
+    )
+    normals: Literal["enlarged", "matched"] = Field(
+        "enlarged",
+        description="enlarged: normals are enlarged crops and anomalies whole images, as in the paper; matched: "
+        "anomalies are crops around a defect, of the same sizes as the normals",
     )
     seed: int = Field(0, ge=0, lt=2**63, description="of the random draw of samples")
 
@@ -77,14 +60,17 @@ class PreparationOptions(Options):
 def prepare(sources: Iterable[AnnotatedImage], options: PreparationOptions) -> ImageSet:
     """Draw whole images as anomalies and defect-free crops of the same images as normals, as many of each.
 
-    Images of identical pixels share a group and are cropped once, outside the boxes of all of them.
+    Images of identical pixels share a group and are cropped once, outside the boxes of all of them. With
+    ``normals="matched"`` the anomalies are not whole images but crops of them around a defect: each crop has the size
+    of one of the normals, in random order, so that all sizes are as frequent among anomalies as among normals.
 
     sources: in any order, the result does not depend on it; options: every choice, with the seed of the draw.
 
     Returns
     -------
     uint8 (2 * per_class, 1, size, size); anomalies first, each part by source id. Labels: 0 normal, 1 anomalous;
-    groups: the source image's id.
+    groups: the source image's id. Fact `resize_factor`: side of the sample over the side of what it was made of
+    (geometric mean over both axes), 1 for an image that was not resized.
 
     Raises
     ------
@@ -103,93 +89,53 @@ def prepare(sources: Iterable[AnnotatedImage], options: PreparationOptions) -> I
         if first[source.id] == source.id
         for number, crop in enumerate(defect_free(source.pixels.shape, boxes[source.id], options))
     ]
-    for count, what in ((len(kept), "images with a defect"), (len(crops), "defect-free crops")):
+    # of an image without boxes nobody has said where its defect is
+    matched = options.normals == "matched"
+    candidates = [source for source in kept if not matched or boxes[first[source.id]]]
+    for count, what in ((len(candidates), "images with a defect"), (len(crops), "defect-free crops")):
         if count < options.per_class:
             raise DataError(
                 f"{count} {what} found, {options.per_class} per class asked for",
                 where=f"{WHERE}, {len(kept)} images kept, crops of at least {options.min_side} pixels",
-                fix=f"pass -S dataset.per_class=N with N at most {min(len(kept), len(crops))}"
+                fix=f"pass -S dataset.per_class=N with N at most {min(len(candidates), len(crops))}"
                 + (f", or -S dataset.min_side=N with N below {options.min_side}" if len(crops) < len(kept) else ""),
             )
-    anomalies = [kept[i] for i in _draw(len(kept), options, stream=0)]
+    anomalies = [candidates[i] for i in _draw(len(candidates), options, stream=0)]
     normals = [crops[i] for i in _draw(len(crops), options, stream=1)]
-    images = np.empty((len(anomalies) + len(normals), 1, options.size, options.size), np.uint8)
-    for at, source in enumerate(anomalies):
-        images[at, 0] = _resized(source.pixels, options)
-    for at, (source, _, (left, top, right, bottom)) in enumerate(normals, start=len(anomalies)):
+    regions = [(0, 0, source.pixels.shape[1], source.pixels.shape[0]) for source in anomalies]
+    shares: list[float] = []
+    if matched:
+        regions, shares = _matched(anomalies, [boxes[first[s.id]] for s in anomalies], normals, options)
+    pictures = [*zip(anomalies, regions, strict=True), *((source, crop) for source, _, crop in normals)]
+    images = np.empty((len(pictures), 1, options.size, options.size), np.uint8)
+    for at, (source, (left, top, right, bottom)) in enumerate(pictures):
         images[at, 0] = _resized(source.pixels[top:bottom, left:right], options)
+    suffix = "#anomalous" if matched else ""
     return ImageSet(
         images=images,
         labels=np.repeat(np.array([1, 0], np.int64), options.per_class),
-        sample_ids=(*(s.id for s in anomalies), *(f"{s.id}#normal-{number}" for s, number, _ in normals)),
-        groups=tuple(first[s.id] for s in (*anomalies, *(s for s, _, _ in normals))),
+        sample_ids=(*(s.id + suffix for s in anomalies), *(f"{s.id}#normal-{number}" for s, number, _ in normals)),
+        groups=tuple(first[source.id] for source, _ in pictures),
         class_names=CLASS_NAMES,
-        notes=_notes(everything, kept, crops, first, options),
+        notes=_notes(everything, kept, crops, first, options) | _matched_notes(shares),
+        facts={"resize_factor": np.array([options.size / np.sqrt(area(region)) for _, region in pictures])},
     )
 
 
-def defect_free(shape: tuple[int, ...], boxes: Sequence[Box], options: PreparationOptions) -> list[Rectangle]:
-    """Choose the crops of an image that meet none of its boxes, largest first; deterministic.
-
-    Every maximal empty rectangle is cut along its longer side into as many pieces as its shorter side fits in,
-    evenly spread, each at most `max_aspect` times as long as wide. Pieces are taken by falling area (then from the
-    top, then from the left) unless they overlap a taken one by more than `max_overlap`. An image without boxes
-    yields none: nobody has said where its defect is.
-
-    shape: (H, W) of the image, pixels.
-    """
-    if not boxes:
-        return []
-    height, width = shape[:2]
-    pieces = {p for r in _empty_rectangles(width, height, boxes, options) for p in _pieces(r, options.max_aspect)}
-    chosen: list[Rectangle] = []
-    for piece in sorted(pieces, key=lambda r: (-_area(r), r[1], r[0], r)):
-        if all(_area(_common(piece, c)) <= options.max_overlap * min(_area(piece), _area(c)) for c in chosen):
-            chosen.append(piece)
-    return chosen
-
-
-def _empty_rectangles(width: int, height: int, boxes: Sequence[Box], options: PreparationOptions) -> list[Rectangle]:
-    """All rectangles with sides of at least `min_side` that meet no box and fit into no larger such rectangle."""
-    m, least = options.margin, options.min_side
-    taken = sorted((b.ymin - m, b.ymax + m, b.xmin - m, b.xmax + m) for b in boxes)
-    found: set[Rectangle] = set()
-    # the sides of a maximal rectangle lie on the image's border or on a box
-    for left in {0} | {xmax for *_, xmax in taken}:
-        for right in {width} | {xmin for *_, xmin, _ in taken}:
-            if right - left < least:
-                continue
-            top = 0
-            for ymin, ymax, xmin, xmax in taken:
-                if xmin < right and left < xmax:
-                    if ymin - top >= least:
-                        found.add((left, top, right, ymin))
-                    top = max(top, ymax)
-            if height - top >= least:
-                found.add((left, top, right, height))
-    return [r for r in found if not any(r != other and _common(r, other) == r for other in found)]
-
-
-def _pieces(rectangle: Rectangle, max_aspect: float) -> Iterator[Rectangle]:
-    left, top, right, bottom = rectangle
-    long, short = max(right - left, bottom - top), min(right - left, bottom - top)
-    count = long // short
-    length = min(long // count, int(max_aspect * short))
-    for i in range(count):
-        start = (long - length) * i // (count - 1) if count > 1 else (long - length) // 2
-        if right - left == long:
-            yield left + start, top, left + start + length, bottom
-        else:
-            yield left, top + start, right, top + start + length
-
-
-def _common(a: Rectangle, b: Rectangle) -> Rectangle:
-    left, top = max(a[0], b[0]), max(a[1], b[1])
-    return left, top, max(left, min(a[2], b[2])), max(top, min(a[3], b[3]))
-
-
-def _area(r: Rectangle) -> int:
-    return (r[2] - r[0]) * (r[3] - r[1])
+def _matched(
+    anomalies: Sequence[AnnotatedImage],
+    boxes: Sequence[Sequence[Box]],
+    normals: Sequence[tuple[AnnotatedImage, int, Rectangle]],
+    options: PreparationOptions,
+) -> tuple[list[Rectangle], list[float]]:
+    """For each anomaly a crop around one of its boxes, of the size of a normal, and the share of the box in it."""
+    rng = np.random.default_rng([options.seed, 2])
+    sizes = [(right - left, bottom - top) for _, _, (left, top, right, bottom) in normals]
+    crops = [
+        around_defect(source.pixels.shape, own, sizes[i], rng)
+        for source, own, i in zip(anomalies, boxes, rng.permutation(len(sizes)), strict=True)
+    ]
+    return [crop for crop, _ in crops], [share for _, share in crops]
 
 
 def _draw(n: int, options: PreparationOptions, *, stream: int) -> list[int]:
@@ -260,6 +206,14 @@ def _notes(
         "images without a box": str(sum(not s.boxes for s in kept)),
         "identical images": ", ".join(pairs) or "none",
     }
+
+
+def _matched_notes(shares: Sequence[float]) -> dict[str, str]:
+    if not shares:
+        return {}
+    cut = sorted(share for share in shares if share < 1)
+    rest = f"; {cut[len(cut) // 2]:.0%} of a box in the median of the others, {cut[0]:.0%} at least" if cut else ""
+    return {"anomalous crops": f"{len(shares) - len(cut)} of {len(shares)} hold a whole box{rest}"}
 
 
 def _counts_text(counts: Mapping[str, int]) -> str:

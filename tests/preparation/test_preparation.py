@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from qtlplat import AnnotatedImage, Box, DataError, PreparationOptions, prepare
-from qtlplat.preparation import defect_free
+from qtlplat.crops import defect_free
 
 GRAY, WHITE = 90, 255
 
