@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,26 +10,34 @@ import numpy as np
 from qtlplat.analysis.duplicates import Duplicates, find_duplicates, joined_groups
 from qtlplat.analysis.shortcuts import FROM_PIXELS, Score, shortcut_scores
 from qtlplat.contracts import Cell, ImageSet
+from qtlplat.errors import ConfigError
 
 IMBALANCE = 2.0  # the largest class over the smallest, from which it is worth a word
 MOST, SOME = 0.5, 0.25  # of the way from a constant answer's F1 to 1
 
 
-def audit(images: ImageSet, cells: Sequence[Cell] | None, evaluator: str, *, seed: int = 0) -> dict[str, Any]:
+def audit(
+    images: ImageSet, evaluator: str, divide: Callable[[Sequence[str]], Sequence[Cell]], *, seed: int = 0
+) -> dict[str, Any]:
     """The fixed shape of ``data audit --json``.
 
-    cells: those of the evaluator that a run would use, None where it cannot divide this dataset; evaluator: its name;
-    seed: of the folds and forests that the trivial features are tried with.
+    evaluator: name of the one that a run would use; divide: its cells, given the joined group of each sample, or a
+    ConfigError where it cannot divide this dataset; seed: of the folds and forests that trivial features are tried
+    with.
     """
     duplicates = find_duplicates(images)
     joined = joined_groups(images, duplicates)
+    try:
+        folds, refused = {"evaluator": evaluator, **_sharing(divide(joined), joined)}, ""
+    except ConfigError as error:
+        folds, refused = {}, error.what.splitlines()[0]
     scores = shortcut_scores(images, joined, seed)
     facts: dict[str, Any] = {
         "images": len(images),
         "class_counts": {name: int(np.sum(images.labels == label)) for label, name in enumerate(images.class_names)},
         "groups": len(set(images.groups)),
         "joined_groups": len(set(joined)),
-        "folds": None if cells is None else {"evaluator": evaluator, **_sharing(cells, joined)},
+        "folds": folds or None,
         "duplicates": {
             "exact": [[images.sample_ids[i] for i in same] for same in duplicates.exact],
             "near": [[images.sample_ids[p.first], images.sample_ids[p.second]] for p in duplicates.near],
@@ -53,11 +60,13 @@ def audit(images: ImageSet, cells: Sequence[Cell] | None, evaluator: str, *, see
             }
             for name, values in images.facts.items()
         },
-        "shortcuts": [asdict(score) for score in scores],
+        "shortcuts": [
+            {"features": " + ".join(s.features) or "none", "model": s.model, "f1": s.f1, "f1_sd": s.sd} for s in scores
+        ],
     }
     facts["findings"] = [
         *_on_duplicates(images, duplicates, facts),
-        *_on_folds(facts["folds"], evaluator),
+        *([f"{evaluator} cannot divide this dataset: {refused}"] if refused else _on_folds(folds)),
         *_on_balance(facts["class_counts"]),
         *_on_shortcuts(scores),
     ]
@@ -84,31 +93,29 @@ def _on_duplicates(images: ImageSet, found: Duplicates, facts: Mapping[str, Any]
     lines = []
     if found.exact:
         n = sum(len(same) for same in found.exact)
-        lines.append(f"{n} samples have the same pixels as another one ({_sets(len(found.exact))})")
+        lines.append(f"{n} samples have the same pixels as another one ({_count(len(found.exact), 'set')})")
     if found.near:
-        lines.append(f"{_pairs(len(found.near))} of samples show nearly the same picture")
+        lines.append(f"{_count(len(found.near), 'pair')} of samples with nearly the same picture")
     links = [*found.exact, *((p.first, p.second) for p in found.near)]
     torn = sum(len({int(images.labels[i]) for i in same}) > 1 for same in links)
     if torn:
-        lines.append(f"{_sets(torn)} of duplicates with different classes: at least one label is wrong")
+        lines.append(f"{_count(torn, 'set')} of duplicates with different classes: at least one label is wrong")
     lost = facts["groups"] - facts["joined_groups"]
     if lost:
-        s = "s" if lost > 1 else ""
         lines.append(
-            f"duplicates lie in different groups: {lost} group{s} fewer once they are joined; "
-            "folds that keep groups together do not keep these together"
+            f"duplicates have different source images: grouped evaluators take these for one, {facts['joined_groups']} "
+            f"groups instead of {facts['groups']}"
         )
     return lines
 
 
-def _on_folds(folds: Mapping[str, Any] | None, evaluator: str) -> list[str]:
-    if folds is None:
-        return [f"{evaluator} cannot divide this dataset into folds"]
+def _on_folds(folds: Mapping[str, Any]) -> list[str]:
     if not folds["shared_groups"]:
         return []
     return [
-        f"under {evaluator} {folds['shared_samples']:.0%} of the test samples have their source image, or a duplicate "
-        f"of it, in training ({folds['shared_groups']} groups): use grouped folds"
+        f"under {folds['evaluator']} {folds['shared_samples']:.0%} of the test samples have another sample of their "
+        f"source image, or of a duplicate of it, in training ({folds['shared_groups']} sources): grouped folds keep "
+        "them together"
     ]
 
 
@@ -122,45 +129,40 @@ def _on_balance(counts: Mapping[str, int]) -> list[str]:
 def _on_shortcuts(scores: Sequence[Score]) -> list[str]:
     constant, *tried = scores
     if not tried:
-        return ["trivial features could not be tried: a class has a single group"]
-    pixels = set(FROM_PIXELS)
-    from_pixels = [s for s in tried if set(s.features.split(" + ")) <= pixels]
-    facts = [s for s in tried if s.features not in pixels and " + " not in s.features]
-    lines = []
-    for score in sorted({max((s for s in facts if s.features == f.features), key=_f1) for f in facts}, key=_name):
-        if _gain(score, constant) >= MOST:
-            lines.append(f"{_reaches(score, constant)}: how samples were made tells their class")
-    best = max(from_pixels, key=_f1)
-    # one feature that does nearly as well as all of them names the shortcut better
-    alone = [s for s in from_pixels if " + " not in s.features and _gain(s, constant) >= MOST]
-    for score in {max(alone, key=_f1), best} if alone else {best}:
-        gain = _gain(score, constant)
-        what = "explains most of" if gain >= MOST else "explains a part of" if gain >= SOME else "explains little of"
-        lines.append(f"{_reaches(score, constant)}: a shortcut {what} what a model can score here")
+        return ["trivial features could not be tried: a class has too few groups for folds"]
+    best: dict[tuple[str, ...], Score] = {}
+    for score in tried:
+        if score.features not in best or score.f1 > best[score.features].f1:
+            best[score.features] = score
+    lines = [
+        f"{_reaches(score, constant)}: how samples were made tells their class"
+        for names, score in best.items()
+        if len(names) == 1 and names[0] not in FROM_PIXELS and _gain(score, constant) >= MOST
+    ]
+    alone = max((best[name,] for name in FROM_PIXELS), key=lambda s: s.f1)
+    together = best[FROM_PIXELS]
+    if _gain(alone, constant) >= MOST and alone.f1 < together.f1:
+        lines.append(f"{_reaches(alone, constant)}: a shortcut {_share(alone, constant)} what a model can score here")
+    top = max(alone, together, key=lambda s: s.f1)
+    lines.append(f"{_reaches(top, constant)}: a shortcut {_share(top, constant)} what a model can score here")
     return lines
 
 
 def _reaches(score: Score, constant: Score) -> str:
-    *names, last = score.features.split(" + ")
+    *names, last = score.features
     subject = f"{', '.join(names)} and {last} together reach" if names else f"{last} alone reaches"
     return f"{subject} F1 {score.f1:.3f} under grouped folds ({score.model}; a constant answer: {constant.f1:.3f})"
 
 
+def _share(score: Score, constant: Score) -> str:
+    gain = _gain(score, constant)
+    return "explains most of" if gain >= MOST else "explains a part of" if gain >= SOME else "explains little of"
+
+
 def _gain(score: Score, constant: Score) -> float:
+    """How far a score lies on the way from a constant answer's F1 to 1."""
     return (score.f1 - constant.f1) / max(1 - constant.f1, 1e-9)
 
 
-def _f1(score: Score) -> float:
-    return score.f1
-
-
-def _name(score: Score) -> str:
-    return score.features
-
-
-def _sets(n: int) -> str:
-    return f"{n} set{'s' if n > 1 else ''}"
-
-
-def _pairs(n: int) -> str:
-    return f"{n} pair{'s' if n > 1 else ''}"
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'s' if n > 1 else ''}"

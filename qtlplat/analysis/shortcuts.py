@@ -28,11 +28,12 @@ Floats = npt.NDArray[np.float64]
 class Score:
     """How well a model classifies by some features.
 
-    features: names joined by ' + '; model: 'logistic regression', 'random forest', or 'constant' for always answering
-    the same class; f1, sd: mean and sample standard deviation over the folds (0 to 1; sd is None for one fold).
+    features: names, none for a constant answer; model: 'logistic regression', 'random forest', or 'constant' for
+    always answering the same class; f1, sd: mean and sample standard deviation over the folds (0 to 1; sd is None for
+    one fold).
     """
 
-    features: str
+    features: tuple[str, ...]
     model: str
     f1: float
     sd: float | None
@@ -65,7 +66,7 @@ def shortcut_scores(images: ImageSet, groups: Sequence[str], seed: int = 0) -> l
     """
     labels = images.labels
     folds = _folds(labels, groups, seed)
-    scores = [Score("none", "constant", constant_f1(labels, len(images.class_names)), None)]
+    scores = [Score((), "constant", constant_f1(labels, len(images.class_names)), None)]
     features = trivial_features(images)
     for names in _combinations(features):
         columns = np.hstack([features[name] for name in names])
@@ -73,7 +74,7 @@ def shortcut_scores(images: ImageSet, groups: Sequence[str], seed: int = 0) -> l
             values = [_f1(make(), columns, labels, train, test, len(images.class_names)) for train, test in folds]
             if values:
                 sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-                scores.append(Score(" + ".join(names), model, float(np.mean(values)), sd))
+                scores.append(Score(names, model, float(np.mean(values)), sd))
     return scores
 
 

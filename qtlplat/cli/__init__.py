@@ -27,7 +27,7 @@ COMMANDS = {
     "plot": ("plot", "Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF."),
     "ls": ("components", "List datasets, backbones, heads and evaluators: components and presets."),
     "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),
-    "data": ("data", "Look at a dataset: info, check, preview."),
+    "data": ("data", "Look at a dataset: info, check, audit, preview."),
     "bench": ("bench", "Measure how fast a head, a backbone or the head stage of a run is."),
     "plugins": ("plugins", "List plugins, or find out what is wrong with them."),
     "store": ("store", "Find the experiment store, or upgrade an older one."),

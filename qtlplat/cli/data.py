@@ -16,7 +16,7 @@ from qtlplat.cli.output import Column, Listing, emit, listing_options, note, pri
 from qtlplat.cli.progress import make_progress
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import DatasetSpec, ImageSet
-from qtlplat.errors import DataError, Problem, StoreError
+from qtlplat.errors import DataError, Problem, StoreError, UsageError, shown
 
 _argument = click.argument("dataset", required=False)
 _sets = click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="An option, e.g. dataset.root=PATH.")
@@ -24,7 +24,7 @@ _sets = click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="An 
 
 @click.group("data")
 def data_command() -> None:
-    """Look at a dataset: info, check, preview.
+    """Look at a dataset: info, check, audit, preview.
 
     DATASET is a component, a preset or 'component[option=value]'; left out, it is the default that `run` would use.
     """
@@ -81,21 +81,56 @@ def check(settings: Settings, dataset: str | None, sets: Sequence[str], listing:
     return DataError.exit_code if rows else 0
 
 
+@data_command.command("audit")
+@_argument
+@_sets
+@click.option("--limit", type=click.IntRange(0), help="At most so many duplicates (20 in the table, all in JSON).")
+@click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
+@pass_settings
+def audit(settings: Settings, dataset: str | None, sets: Sequence[str], limit: int | None, as_json: bool) -> None:
+    """Duplicates, sources shared between folds, balance, and shortcuts; judges nothing.
+
+    Shortcuts are trivial numbers (sharpness, mean, spread, resize factor) that tell the classes apart without any
+    shape: each alone and all together are tried under grouped folds.
+    """
+    from qtlplat.analysis.audit import audit as audit_images
+    from qtlplat.cli.audit import default_folds, limited, print_audit
+
+    evaluator, divide = default_folds(settings)
+    images, choice = _load(settings, dataset, sets)
+    with make_progress(settings.verbosity).stage(f"auditing {choice.name}", 1) as stage:
+        facts = audit_images(images, evaluator, lambda groups: divide(images.labels, groups))
+        stage.advance()
+    if as_json:
+        write_json({"dataset": choice.public(), **limited(facts, limit)})
+    else:
+        print_audit(facts, 20 if limit is None else limit)
+
+
 @data_command.command("preview")
 @_argument
 @_sets
 @click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="PNG file to write.")
 @click.option("-n", "per_class", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples per class.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws the samples.")
+@click.option("--force", is_flag=True, help="Overwrite the file.")
 @pass_settings
 def preview(
-    settings: Settings, dataset: str | None, sets: Sequence[str], output: Path | None, per_class: int, seed: int
+    settings: Settings,
+    dataset: str | None,
+    sets: Sequence[str],
+    output: Path | None,
+    per_class: int,
+    seed: int,
+    force: bool,
 ) -> None:
     """Write a contact sheet (PNG): a row of samples for each class."""
     from qtlplat.analysis.contact_sheet import contact_sheet
 
-    images, choice = _load(settings, dataset, sets)
-    output = output or Path(f"{choice.component}-preview.png")
+    output = output or Path(f"{_find(settings, dataset, sets)[2].component}-preview.png")
+    if output.exists() and not force:
+        raise UsageError(f"{shown(str(output))} exists", where="--output", fix="-o ANOTHER.png, or add --force")
+    images, _ = _load(settings, dataset, sets)
     sheet = contact_sheet(images, per_class, seed)
     try:
         sheet.save(output, format="PNG")
