@@ -18,7 +18,7 @@ from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.contracts import ImageSet
 
 FOLDS = 5
-TREES = 100
+TREES = 50
 FROM_PIXELS = ("sharpness", "mean", "spread")  # what a model that sees the images can read off them
 
 Floats = npt.NDArray[np.float64]
