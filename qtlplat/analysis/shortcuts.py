@@ -55,17 +55,17 @@ def trivial_features(images: ImageSet) -> dict[str, Floats]:
     }
 
 
-def shortcut_scores(images: ImageSet, groups: Sequence[str], seed: int = 0) -> list[Score]:
+def shortcut_scores(images: ImageSet, groups: Sequence[str], seed: int = 0, most_folds: int = FOLDS) -> list[Score]:
     """Scores of every trivial feature alone, of those from pixels together, and of all together.
 
     The first score is that of a constant answer, the best one there is; features from pixels are what a model that is
     trained on the images can use, facts (a resize factor) are what it could infer from them.
 
-    groups: N names that no fold may divide; seed: of folds and forests. Five folds, fewer where a class has fewer
-    groups; no scores but the constant one where a class has a single group.
+    groups: N names that no fold may divide; seed: of folds and forests; most_folds: fewer are made where a class has
+    fewer groups. No scores but the constant one where a class has a single group.
     """
     labels = images.labels
-    folds = _folds(labels, groups, seed)
+    folds = _folds(labels, groups, seed, most_folds)
     scores = [Score((), "constant", constant_f1(labels, len(images.class_names)), None)]
     features = trivial_features(images)
     for names in _combinations(features):
@@ -115,14 +115,14 @@ def _fine_detail(height: int, width: int) -> npt.NDArray[np.float32]:
 
 
 def _folds(
-    labels: npt.NDArray[np.int64], groups: Sequence[str], seed: int
+    labels: npt.NDArray[np.int64], groups: Sequence[str], seed: int, most: int
 ) -> list[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]]:
     """Training and test indices, grouped and stratified; only those whose training part has every class."""
     from sklearn.model_selection import StratifiedGroupKFold
 
     names = np.asarray(groups)
     classes = np.unique(labels)
-    count = min(FOLDS, *(len(np.unique(names[labels == label])) for label in classes))
+    count = min(most, *(len(np.unique(names[labels == label])) for label in classes))
     if count < 2:
         return []
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)

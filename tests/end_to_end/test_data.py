@@ -88,6 +88,48 @@ def test_a_place_that_cannot_be_written_is_a_store_error(qtlplat, tmp_path):
     assert "cannot write the contact sheet" in err
 
 
+def test_preview_overwrites_a_file_only_if_told_to(qtlplat, tmp_path):
+    file = tmp_path / "mine.png"
+    file.write_bytes(b"mine")
+    code, out, err = qtlplat(f"data preview {SYNTH} -o", file)
+    assert (code, out) == (2, "")
+    assert "mine.png' exists" in err
+    assert "--force" in err
+    assert file.read_bytes() == b"mine"
+    assert qtlplat(f"data preview {SYNTH} --force -o", file)[0] == 0
+    assert file.read_bytes()[1:4] == b"PNG"
+
+
+def test_preview_protects_the_file_of_its_own_naming_too(qtlplat):
+    assert qtlplat(f"data preview {SYNTH} -n 1")[0] == 0
+    code, _, err = qtlplat(f"data preview {SYNTH} -n 1")
+    assert code == 2
+    assert "steel-synth-preview.png' exists" in err
+
+
+def test_audit_lists_duplicates_shortcuts_and_findings(qtlplat, json_of, on_disk):
+    first, second, third = sorted(on_disk.rglob("patches_*.jpg"))[:3]
+    second.write_bytes(first.read_bytes())
+    with Image.open(first, formats=("JPEG",)) as image:
+        image.transpose(Image.Transpose.ROTATE_180).save(third, "JPEG", quality=70)
+    line = f"data audit neu-det -S dataset.per_class=16 -S dataset.root={on_disk}"
+    facts = json_of(line)
+    assert facts["images"] == 32
+    assert facts["class_counts"] == {"normal": 16, "anomalous": 16}
+    assert facts["duplicates"] == {"exact": [[first.stem, second.stem]], "near": [[first.stem, third.stem]]}
+    assert facts["near_duplicates"][0]["turn"] == "turned by 180 degrees"
+    # files of equal pixels share a group already
+    assert facts["joined_groups"] == facts["groups"] - 1
+    assert facts["folds"]["evaluator"] == "kfold6"
+    assert {"features", "model", "f1"} <= set(facts["shortcuts"][0])
+    assert any("resize factor alone reaches F1" in finding for finding in facts["findings"])
+    code, out, err = qtlplat(line, "--limit", 0)
+    assert code == 0
+    assert first.stem not in out
+    assert "2 more duplicates: --limit 1 lists all" in err
+    assert all(finding in out for finding in facts["findings"])
+
+
 def test_looking_at_data_needs_no_torch():
     code = (
         "import sys; from qtlplat.cli import _run; code = _run(sys.argv[1:]); "

@@ -260,6 +260,7 @@ def missing_keys(value: object, text: str) -> set[str]:
         ("qtlplat plugins doctor", ["plugins", "doctor"]),
         ("qtlplat store path", ["store", "path"]),
         ("qtlplat data info", ["data", "info", "steel-synth[per_class=2,images_per_kind=2]"]),
+        ("qtlplat data audit", ["data", "audit", "steel-synth[per_class=2,images_per_kind=2]"]),
     ],
 )
 def test_json_keys_are_documented(title: str, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:

@@ -15,6 +15,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from qtlplat import ConfigError, DataError
+from qtlplat.analysis.duplicates import find_duplicates
+from qtlplat.analysis.shortcuts import FROM_PIXELS, shortcut_scores
 from qtlplat_neu_det import NeuDetOptions, files, qtlplat_datasets, reader
 from qtlplat_steel_synth import SteelSynthOptions
 from qtlplat_steel_synth.surfaces import write_neu_det_layout
@@ -396,3 +398,27 @@ def test_the_real_data_is_prepared_as_in_the_paper(real):
     groups = dict(zip(data.sample_ids, data.groups, strict=True))
     assert {groups.get(i, "patches_101") for i in ("patches_101", "patches_105")} == {"patches_101"}
     assert not any(i.startswith("patches_105#") for i in data.sample_ids)
+
+
+@pytest.mark.slow
+def test_the_real_datas_duplicates_are_found_and_nothing_else(real):
+    """Looked at by eye: one inclusion taken twice, one scratch turned by a quarter."""
+    data = SPEC.load(real.model_copy(update={"per_class": 1200}))
+    found = find_duplicates(data)
+    assert [[data.sample_ids[i] for i in same] for same in found.exact] == [["patches_101", "patches_105"]]
+    assert [(data.sample_ids[p.first], data.sample_ids[p.second], p.turn) for p in found.near] == [
+        ("scratches_232", "scratches_247", "turned by 90 degrees"),
+        ("inclusion_188", "inclusion_210", "none"),
+    ]
+
+
+@pytest.mark.slow
+def test_matched_crops_of_the_real_data_take_the_shortcut_away(real):
+    best = {}
+    for normals in ("enlarged", "matched"):
+        data = SPEC.load(real.model_copy(update={"normals": normals}))
+        assert np.bincount(data.labels).tolist() == [1103, 1103]
+        scores = shortcut_scores(data, data.groups)
+        best[normals] = max(s.f1 for s in scores if s.features == FROM_PIXELS)
+    assert best["enlarged"] > 0.9
+    assert best["matched"] < 0.8

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from qtlplat import AnnotatedImage, Box, DataError, PreparationOptions, prepare
-from qtlplat.crops import defect_free
+from qtlplat.crops import around_defect, defect_free
 
 GRAY, WHITE = 90, 255
 
@@ -190,3 +191,85 @@ def test_the_first_crop_is_as_large_as_the_largest_empty_square(image, min_side,
         largest[y + 1, x + 1] = 1 + min(largest[y, x], largest[y, x + 1], largest[y + 1, x])
     side = largest.max()
     assert [right - left for left, _, right, _ in crops[:1]] == ([side] if side >= min_side else [])
+
+
+def matched(**changes):
+    return small(**{"normals": "matched", "per_class": 4, **changes})
+
+
+def test_matched_anomalies_have_the_sizes_of_the_normals_and_show_a_defect():
+    data = prepare(four(), matched())
+    factors = data.facts["resize_factor"]
+    assert sorted(factors[data.labels == 0]) == sorted(factors[data.labels == 1])
+    for image, label in zip(data.images[:, 0], data.labels, strict=True):
+        assert (image.max() == WHITE) == bool(label)
+
+
+def test_matching_changes_the_anomalies_alone():
+    whole, crops = prepare(four(), small(per_class=4)), prepare(four(), matched())
+    np.testing.assert_array_equal(whole.images[4:], crops.images[4:])
+    assert whole.sample_ids[4:] == crops.sample_ids[4:]
+    assert whole.groups == crops.groups
+    assert [f"{id_}#anomalous" for id_ in whole.sample_ids[:4]] == list(crops.sample_ids[:4])
+    assert whole.digest != crops.digest
+    assert crops.notes["anomalous crops"].startswith("0 of 4 hold a whole box; ")
+    assert "anomalous crops" not in whole.notes
+
+
+def test_matching_is_deterministic_in_any_order_of_the_sources():
+    first = prepare(four(), matched()).digest
+    assert prepare(reversed(four()), matched()).digest == first
+    assert prepare(four(), matched(seed=1)).digest != first
+
+
+def test_an_image_without_boxes_gives_no_matched_anomaly():
+    sources = [source("patches_1"), source("patches_2", (0, 0, 10, 60))]
+    assert prepare(sources, matched(per_class=1)).groups == ("patches_2", "patches_2")
+    with pytest.raises(DataError, match="1 images with a defect found, 2 per class"):
+        prepare(sources, matched(per_class=2))
+
+
+def test_the_resize_factor_is_recorded_and_is_no_part_of_the_digest():
+    data = prepare(four(), small())
+    # whole images of 60 pixels and crops of 25 become 32
+    np.testing.assert_allclose(data.facts["resize_factor"], [32 / 60] * 2 + [32 / 25] * 2, rtol=1e-12)
+    assert replace(data, facts={}).digest == data.digest
+    assert prepare(four(), small(size=60)).facts["resize_factor"][0] == 1
+
+
+@pytest.mark.parametrize(
+    ("fact", "told"),
+    [
+        (np.zeros(4, np.float32), r"must be float64 \(4,\), is float32 \(4,\)"),
+        (np.zeros(3), r"is float64 \(3,\)"),
+        (np.array([0, 1, 2, np.nan]), "not finite"),
+        ([1.0] * 4, "is list"),
+    ],
+)
+def test_facts_are_finite_numbers_one_for_each_sample(fact, told):
+    with pytest.raises(DataError, match=rf"facts\['age'\]: .*{told}"):
+        replace(prepare(four(), small()), facts={"age": fact})
+
+
+@given(boxed_images(), st.integers(8, 80), st.integers(8, 80), st.integers(0, 2**32 - 1))
+@settings(deadline=None, max_examples=150)
+def test_a_crop_around_a_defect_holds_as_much_of_one_as_goes_in(image, wide, high, seed):
+    width, height, boxes = image
+    (left, top, right, bottom), share = around_defect((height, width), boxes, (wide, high), np.random.default_rng(seed))
+    assert (right - left, bottom - top) == (min(wide, width), min(high, height))
+    assert 0 <= left < right <= width
+    assert 0 <= top < bottom <= height
+    held, fits = [], []
+    for b in boxes:
+        area = (b.xmax - b.xmin) * (b.ymax - b.ymin)
+        across, down = min(right, b.xmax) - max(left, b.xmin), min(bottom, b.ymax) - max(top, b.ymin)
+        held.append(max(0, across) * max(0, down) / area)
+        fits.append(min(wide, b.xmax - b.xmin) * min(high, b.ymax - b.ymin) / area)
+    assert share == pytest.approx(max(fits), rel=1e-12)
+    assert max(held) >= share - 1e-12
+
+
+def test_every_position_around_a_defect_is_drawn():
+    rng = np.random.default_rng(0)
+    drawn = {around_defect((20, 40), [Box("x", 10, 5, 14, 15)], (8, 8), rng)[0][:2] for _ in range(400)}
+    assert drawn == {(left, top) for left in range(6, 11) for top in range(5, 8)}
