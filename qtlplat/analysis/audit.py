@@ -13,7 +13,7 @@ from qtlplat.contracts import Cell, ImageSet
 from qtlplat.errors import ConfigError
 
 IMBALANCE = 2.0  # the largest class over the smallest, from which it is worth a word
-MOST, SOME = 0.5, 0.25  # of the way from a constant answer's F1 to 1
+MOST, SOME = 0.5, 0.25  # of the way from a guess to a balanced accuracy of 1
 
 
 def audit(
@@ -61,7 +61,14 @@ def audit(
             for name, values in images.facts.items()
         },
         "shortcuts": [
-            {"features": " + ".join(s.features) or "none", "model": s.model, "f1": s.f1, "f1_sd": s.sd} for s in scores
+            {
+                "features": " + ".join(s.features) or "none",
+                "model": s.model,
+                "f1": s.f1,
+                "f1_sd": s.sd,
+                "balanced_accuracy": s.balanced_accuracy,
+            }
+            for s in scores
         ],
     }
     facts["findings"] = [
@@ -151,7 +158,12 @@ def _on_shortcuts(scores: Sequence[Score]) -> list[str]:
 def _reaches(score: Score, constant: Score) -> str:
     *names, last = score.features
     subject = f"{', '.join(names)} and {last} together reach" if names else f"{last} alone reaches"
-    return f"{subject} F1 {score.f1:.3f} under grouped folds ({score.model}; a constant answer: {constant.f1:.3f})"
+    return f"{subject} F1 {score.f1:.3f} under grouped folds ({_beside(score, constant)})"
+
+
+def _beside(score: Score, constant: Score) -> str:
+    balanced = f"balanced accuracy {score.balanced_accuracy:.3f}"
+    return f"{score.model}, {balanced}; a constant answer: {constant.f1:.3f}, {constant.balanced_accuracy:.3f}"
 
 
 def _share(score: Score, constant: Score) -> str:
@@ -160,8 +172,11 @@ def _share(score: Score, constant: Score) -> str:
 
 
 def _gain(score: Score, constant: Score) -> float:
-    """How far a score lies on the way from a constant answer's F1 to 1."""
-    return (score.f1 - constant.f1) / max(1 - constant.f1, 1e-9)
+    """How far a score lies on the way from a guess to 1, in balanced accuracy.
+
+    Not in F1: the constant answer of two equal classes has an F1 of 0.667, though it knows no more than a coin.
+    """
+    return (score.balanced_accuracy - constant.balanced_accuracy) / (1 - constant.balanced_accuracy)
 
 
 def _count(n: int, noun: str) -> str:

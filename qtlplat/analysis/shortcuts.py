@@ -30,13 +30,14 @@ class Score:
 
     features: names, none for a constant answer; model: 'logistic regression', 'random forest', or 'constant' for
     always answering the same class; f1, sd: mean and sample standard deviation over the folds (0 to 1; sd is None for
-    one fold).
+    one fold); balanced_accuracy: mean over the folds of the mean recall of the classes, 1/K for any guess.
     """
 
     features: tuple[str, ...]
     model: str
     f1: float
     sd: float | None
+    balanced_accuracy: float
 
 
 def trivial_features(images: ImageSet) -> dict[str, Floats]:
@@ -64,17 +65,18 @@ def shortcut_scores(images: ImageSet, groups: Sequence[str], seed: int = 0, most
     groups: N names that no fold may divide; seed: of folds and forests; most_folds: fewer are made where a class has
     fewer groups. No scores but the constant one where a class has a single group.
     """
-    labels = images.labels
+    labels, n_classes = images.labels, len(images.class_names)
     folds = _folds(labels, groups, seed, most_folds)
-    scores = [Score((), "constant", constant_f1(labels, len(images.class_names)), None)]
+    scores = [Score((), "constant", constant_f1(labels, n_classes), None, 1 / n_classes)]
     features = trivial_features(images)
     for names in _combinations(features):
         columns = np.hstack([features[name] for name in names])
         for model, make in _models(seed).items():
-            values = [_f1(make(), columns, labels, train, test, len(images.class_names)) for train, test in folds]
+            values = [_scores(make(), columns, labels, train, test, n_classes) for train, test in folds]
             if values:
-                sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
-                scores.append(Score(names, model, float(np.mean(values)), sd))
+                f1, balanced = np.array(values).T
+                sd = float(np.std(f1, ddof=1)) if len(f1) > 1 else None
+                scores.append(Score(names, model, float(f1.mean()), sd, float(balanced.mean())))
     return scores
 
 
@@ -145,14 +147,15 @@ def _models(seed: int) -> dict[str, Any]:
     }
 
 
-def _f1(
+def _scores(
     model: Any,
     columns: Floats,
     labels: npt.NDArray[np.int64],
     train: npt.NDArray[np.int64],
     test: npt.NDArray[np.int64],
     n_classes: int,
-) -> float:
-    """F1 of class 1, or the mean over the classes where there are more than two."""
+) -> tuple[float, float]:
+    """F1 of class 1, or the mean over the classes where there are more than two; and the balanced accuracy."""
     predicted = model.fit(columns[train], labels[train]).predict(columns[test])
-    return float(classification_metrics(labels[test], np.eye(n_classes)[predicted])["f1"])
+    recalls = [np.mean(predicted[labels[test] == label] == label) for label in np.unique(labels[test])]
+    return classification_metrics(labels[test], np.eye(n_classes)[predicted])["f1"], float(np.mean(recalls))
