@@ -16,6 +16,8 @@ from qtlplat.cli.output import Column, clean, emit, note
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import Cell, EvaluatorSpec, Samples, Split, check_cells
 
+SCORES = (("f1", "f1"), ("f1_sd", "± sd"), ("balanced_accuracy", "balanced accuracy"))
+
 Divide = Callable[[npt.NDArray[np.int64], Sequence[str]], Sequence[Cell]]
 
 
@@ -67,9 +69,7 @@ def print_audit(facts: Mapping[str, Any], limit: int) -> None:
     _print_duplicates(facts, limit)
     click.echo("\nshortcuts: F1 of trivial features under grouped folds")
     columns = [Column("features", "features"), Column("model", "model")]
-    columns += [
-        Column(key, title, right=True, show="{:.4f}".format) for key, title in (("f1", "f1"), ("f1_sd", "± sd"))
-    ]
+    columns += [Column(key, title, right=True, show="{:.4f}".format) for key, title in SCORES]
     emit(facts["shortcuts"], columns)
     click.echo("\nfindings")
     for finding in facts["findings"]:

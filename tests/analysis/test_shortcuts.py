@@ -105,3 +105,11 @@ def test_more_than_two_classes_are_scored_by_the_mean_over_the_classes():
     scores = shortcut_scores(image_set(images, labels), [f"g{i}" for i in range(45)], most_folds=2)
     assert best(scores, "mean") > 0.95
     assert scores[0].f1 == pytest.approx(1 / 6)
+    assert scores[0].balanced_accuracy == pytest.approx(1 / 3)
+
+
+def test_unequal_classes_do_not_flatter_the_balanced_accuracy():
+    labels = np.repeat([0, 1], [12, 48])
+    scores = shortcut_scores(image_set(noise(60), labels), [f"g{i}" for i in range(60)], most_folds=3)
+    assert scores[0].f1 == pytest.approx(8 / 9)
+    assert max(s.balanced_accuracy for s in scores) < 0.75
