@@ -66,7 +66,7 @@ def run_command(settings: Settings, /, dry_run: bool, needed: bool, as_json: boo
         from qtlplat.training.prepare import prepare
 
         stage.advance()
-        prepared = prepare(resolved)
+        prepared = prepare(resolved, None if dry_run else location.files)
         stage.advance()
     if dry_run:
         _print_dry_run(prepared.dry_run(), as_json)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +35,7 @@ from qtlplat.quantum.engines import Engine, choose_engine
 from qtlplat.training.accelerator import check_accelerator
 from qtlplat.training.controls import Variant, make_variants
 from qtlplat.training.fit import Limits
+from qtlplat.training.groups import source_groups
 from qtlplat.training.memory import limits
 from qtlplat.training.model import (
     HeadFactory,
@@ -71,8 +73,8 @@ class Prepared:
 
     build_backbone: makes a fresh backbone; make_head: makes a fresh head; replaced: dense layers that go;
     parameters: the ledger; accelerator: where torch computes; limits: how much of the training fits into memory.
-    groups: the source of each sample; pretrainings: the backbones that its cells start from; variants: the head, then
-    its controls; notes: what a user should be told.
+    groups: the source of each sample, duplicates joined; pretrainings: the backbones that its cells start from;
+    variants: the head, then its controls; notes: what a user should be told.
     """
 
     plan: RunPlan
@@ -127,8 +129,10 @@ class Prepared:
         }
 
 
-def prepare(resolved: Resolved) -> Prepared:
+def prepare(resolved: Resolved, files: Path | None = None) -> Prepared:
     """Read the data, build and try backbone and head on a tiny batch, ask the evaluator for the cells.
+
+    files: the store's, where what was found out about the data before is read and kept.
 
     Raises ConfigError and DataError for what a user can mend, PluginError for what a plugin did wrong.
     """
@@ -156,7 +160,7 @@ def prepare(resolved: Resolved) -> Prepared:
         plan.controls, make_head, sum(parts.values()), plan.head.provider, lambda circuit: _choose(circuit, plan)
     )
 
-    groups = images.groups
+    groups = source_groups(images, files / "groups" if files else None)
     split = make_split(images.labels, groups, plan.pretraining, plan.seed)
     samples = Samples(images.labels, groups, tuple(range(plan.seed, plan.seed + plan.seeds)), split)
     cells = guarded(
