@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 
-from qtlplat import contracts, errors, hookspecs, testing
+from qtlplat import contracts, errors, hookspecs, recipes, testing
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.host import Host, load_plugins
 from qtlplat.catalog.options import describe, locations
@@ -29,7 +29,14 @@ REFERENCE = Path(__file__).resolve().parent / "reference"
 NOTICE = "<!-- Written by docs/generate.py. Change the code or the generator, not this page. -->\n"
 OURS = "qtlplat"  # the distribution whose components are described
 
-SPECS = (contracts.DatasetSpec, contracts.BackboneSpec, contracts.HeadSpec, contracts.EvaluatorSpec)
+SPECS = (
+    contracts.DatasetSpec,
+    contracts.BackboneSpec,
+    contracts.HeadSpec,
+    contracts.EvaluatorSpec,
+    recipes.RecipeSpec,
+)
+RECIPE_PARTS = (recipes.RecipeModel, recipes.Claim, recipes.Budget)
 PASSED = (contracts.ImageSet, contracts.Cell, contracts.Backbone, contracts.Circuit, errors.Problem)
 OPTIONS = (contracts.Options, contracts.NoOptions)
 
@@ -168,12 +175,15 @@ def _components() -> str:
             spec = component.spec
             quantum = " A quantum head." if isinstance(spec, HeadSpec) and spec.circuit else ""
             parts.append(f"### {spec.name}\n\n{_sentence(spec.summary)}{quantum}")
-            parts.append(_option_table(spec.options))
+            if kind == "recipe":
+                parts.append(f"{_recipe_text(spec)}\n\nSee [Reproduce a publication](../how-to/reproduce.md).")
+            else:
+                parts.append(_option_table(spec.options))
         presets = _presets(kind, registry, catalog)
         if presets:
             parts.append(f"### Presets of {kind}s\n\n{presets}")
     parts.append(f"## Protocols\n\n{_protocols(registry)}")
-    opening = "The built-in datasets, backbones, heads and evaluators, their options, and the shipped presets."
+    opening = "The built-in datasets, backbones, heads, evaluators and recipes, their options, and the shipped presets."
     return _page("Components and presets", opening, parts)
 
 
@@ -204,9 +214,15 @@ def _option_table(model: type[Any]) -> str:
     return _table(["option", "type", "default", "bounds", "meaning"], table)
 
 
+def _recipe_text(spec: Any) -> str:
+    """What a recipe carries out, in a sentence."""
+    budgets = ", ".join(f"`{budget.name}` ({budget.summary})" for budget in spec.budgets)
+    return f"{spec.citation}. {len(spec.models)} models, {len(spec.claims)} claims; budgets: {budgets}."
+
+
 def _presets(kind: Kind, registry: Registry, catalog: Catalog) -> str:
     rows = []
-    for preset in registry.presets[kind].values():
+    for preset in registry.presets_of(kind).values():
         component, options, _ = resolve_component(kind, preset.name, registry, catalog)
         rows.append([f"`{preset.name}`", f"`{component.spec.name}`", _changed(options, preset.options), preset.summary])
     return _table(["preset", "component", "options", "summary"], rows) if rows else ""
@@ -249,7 +265,7 @@ def _hooks() -> str:
     for hook in hookspecs.HOOKS.values():
         function = getattr(hookspecs, hook)
         parts.append(f"### {hook}\n\n{_code(_signature(function), 'python')}\n\n{inspect.getdoc(function)}")
-    for title, classes in (("Specs", SPECS), ("What passes between", PASSED)):
+    for title, classes in (("Specs", SPECS), ("What a recipe holds", RECIPE_PARTS), ("What passes between", PASSED)):
         parts.append(f"## {title}")
         parts += [f"### {c.__name__}\n\n{_code(_fields(c), 'python')}\n\n{_code(_doc(c))}" for c in classes]
     parts.append("## Options")
@@ -291,7 +307,8 @@ def _fields(cls: type[Any]) -> str:
             default = f" = {_default(f.default)}"
         elif f.default_factory is not dataclasses.MISSING:
             default = f" = {_default(f.default_factory)}()"
-        lines.append(f"    {f.name}: {f.type}{default}")
+        # Annotations that were taken apart come back with single quotes, and so does a text's repr.
+        lines.append(f"    {f.name}: {f.type}{default}".replace("'", '"'))
     return "\n".join(lines)
 
 

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     )
     from qtlplat.hookspecs import hookimpl
     from qtlplat.preparation import AnnotatedImage, PreparationOptions, prepare
+    from qtlplat.recipes import Budget, Claim, RecipeModel, RecipeSpec
 
 __all__ = [
     "API_VERSION",
@@ -44,8 +45,10 @@ __all__ = [
     "Backbone",
     "BackboneSpec",
     "Box",
+    "Budget",
     "Cell",
     "Circuit",
+    "Claim",
     "ConfigError",
     "DataError",
     "DatasetSpec",
@@ -58,6 +61,8 @@ __all__ = [
     "PreparationOptions",
     "Problem",
     "QtlplatError",
+    "RecipeModel",
+    "RecipeSpec",
     "Samples",
     "Split",
     "TrainingError",
@@ -76,6 +81,7 @@ _ROOM = {
     "errors": ("ConfigError", "DataError", "PluginError", "Problem", "QtlplatError", "TrainingError", "shown"),
     "hookspecs": ("hookimpl",),
     "preparation": ("AnnotatedImage", "PreparationOptions", "prepare"),
+    "recipes": ("Budget", "Claim", "RecipeModel", "RecipeSpec"),
 }  # fmt: skip
 _HOME = {name: room for room, names in _ROOM.items() for name in names}
 

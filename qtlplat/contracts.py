@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 API_VERSION = 1  # a plugin declares `qtlplat_api_version = 1`; raised when a spec changes incompatibly
 
-Kind = Literal["dataset", "backbone", "head", "evaluator"]
-KINDS: tuple[Kind, ...] = ("dataset", "backbone", "head", "evaluator")
+# The components that a run is made of, and everything that a plugin may offer.
+Role = Literal["dataset", "backbone", "head", "evaluator"]
+ROLES: tuple[Role, ...] = ("dataset", "backbone", "head", "evaluator")
+Kind = Literal["dataset", "backbone", "head", "evaluator", "recipe"]
+KINDS: tuple[Kind, ...] = (*ROLES, "recipe")
 
 
 class Options(BaseModel):
@@ -199,9 +202,6 @@ class EvaluatorSpec:
     options: type[Options] = NoOptions
     metrics: Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], Mapping[str, float]] | None = None
     kind: Literal["evaluator"] = field(default="evaluator", init=False)
-
-
-Spec = DatasetSpec | BackboneSpec | HeadSpec | EvaluatorSpec
 
 
 def check_cells(cells: Sequence[Cell], n: int, provider: str) -> None:

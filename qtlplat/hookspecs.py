@@ -13,8 +13,11 @@ from collections.abc import Sequence
 import pluggy
 
 from qtlplat.contracts import BackboneSpec, DatasetSpec, EvaluatorSpec, HeadSpec
+from qtlplat.recipes import RecipeSpec
 
 ENTRY_POINT_GROUP = "qtlplat"
+
+Spec = DatasetSpec | BackboneSpec | HeadSpec | EvaluatorSpec | RecipeSpec  # what hooks return
 
 hookspec = pluggy.HookspecMarker("qtlplat")
 hookimpl = pluggy.HookimplMarker("qtlplat")
@@ -40,9 +43,15 @@ def qtlplat_evaluators() -> Sequence[EvaluatorSpec]:  # type: ignore[empty-body]
     """Return the evaluators this plugin offers."""
 
 
+@hookspec
+def qtlplat_recipes() -> Sequence[RecipeSpec]:  # type: ignore[empty-body]
+    """Return the recipes this plugin offers: publications, what they claim and the runs that they need."""
+
+
 HOOKS = {
     "dataset": "qtlplat_datasets",
     "backbone": "qtlplat_backbones",
     "head": "qtlplat_heads",
     "evaluator": "qtlplat_evaluators",
+    "recipe": "qtlplat_recipes",
 }

@@ -25,16 +25,17 @@ from qtlplat.contracts import (
     ImageSet,
     Options,
     Samples,
-    Spec,
     Split,
     check_cells,
 )
 from qtlplat.errors import Problem, shown
+from qtlplat.hookspecs import Spec
+from qtlplat.recipes import RecipeSpec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-__all__ = ["check_backbone", "check_dataset", "check_evaluator", "check_head", "check_plugin"]
+__all__ = ["check_backbone", "check_dataset", "check_evaluator", "check_head", "check_plugin", "check_recipe"]
 
 
 def check_plugin(module: ModuleType | str) -> list[Spec]:
@@ -55,6 +56,8 @@ def check_plugin(module: ModuleType | str) -> list[Spec]:
             check_backbone(spec)
         elif isinstance(spec, HeadSpec):
             check_head(spec)
+        elif isinstance(spec, RecipeSpec):
+            check_recipe(spec)
         else:
             check_evaluator(spec)
     return specs
@@ -171,6 +174,24 @@ def check_evaluator(
             isinstance(metrics, Mapping) and all(isinstance(v, int | float) for v in metrics.values()),
             f"{spec.name}: metrics must return numbers by name, returned {shown(metrics)}",
         )
+
+
+def check_recipe(spec: RecipeSpec) -> None:
+    """Check that a recipe is whole: its models resolve to plans, under every budget, and each claim can be judged.
+
+    What it names (backbones, heads, evaluators, a protocol) is looked for among all installed plugins and the shipped
+    registry.
+    """
+    from qtlplat.catalog.catalog import Catalog
+    from qtlplat.catalog.host import load_plugins
+    from qtlplat.catalog.recipes import Selection, chosen_work
+    from qtlplat.catalog.registry import load_registry, shipped_registry
+
+    _checked_options(spec, None)
+    registry, catalog = load_registry(str(shipped_registry())), Catalog(load_plugins())
+    for budget in spec.budgets:
+        work = chosen_work(spec, Selection(budget=budget.name), registry, catalog)
+        _require(bool(work.models), f"{spec.name}: budget {budget.name} trains nothing")
 
 
 def _check_head_at(spec: HeadSpec, options: Options, f: int, k: int, batches: Sequence[int]) -> None:

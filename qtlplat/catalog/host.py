@@ -20,8 +20,9 @@ import pluggy
 from qtlplat import hookspecs
 from qtlplat.catalog.provider import Component, Provider
 from qtlplat.catalog.verify import spec_problem
-from qtlplat.contracts import API_VERSION, KINDS, Kind, Spec
+from qtlplat.contracts import API_VERSION, KINDS, Kind
 from qtlplat.errors import PluginError, shown
+from qtlplat.hookspecs import Spec
 
 DOCTOR = "qtlplat plugins doctor"
 

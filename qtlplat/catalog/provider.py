@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from qtlplat.contracts import Spec
+from qtlplat.hookspecs import Spec
 
 
 @dataclass(frozen=True)

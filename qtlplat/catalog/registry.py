@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from qtlplat.catalog.plan import PretrainingOptions, TrainingOptions
 from qtlplat.catalog.verify import NAME, NAME_RULE
-from qtlplat.contracts import KINDS, Kind
+from qtlplat.contracts import ROLES, Kind, Role
 from qtlplat.errors import ConfigError, Problem, shown
 
 FILE = "registry.toml"
@@ -62,7 +62,7 @@ class Preset:
     """A name for a component with options. source: the file that it stands in."""
 
     name: str
-    kind: Kind
+    kind: Role
     component: str
     options: Mapping[str, Any]
     summary: str
@@ -90,9 +90,13 @@ class Registry:
 
     defaults: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     disabled: tuple[str, ...] = ()
-    presets: Mapping[Kind, Mapping[str, Preset]] = field(default_factory=lambda: {kind: {} for kind in KINDS})
+    presets: Mapping[Role, Mapping[str, Preset]] = field(default_factory=lambda: {role: {} for role in ROLES})
     protocols: Mapping[str, Protocol] = field(default_factory=dict)
     files: tuple[Path, ...] = ()
+
+    def presets_of(self, kind: Kind) -> Mapping[str, Preset]:
+        """The presets of a kind by name; a recipe has none."""
+        return {} if kind == "recipe" else self.presets[kind]
 
 
 def load_registry(explicit: str | None = None, cwd: Path | None = None) -> Registry:
@@ -165,7 +169,7 @@ def _validated(path: Path, raw: dict[str, Any], problems: list[Problem]) -> _Fil
 
 
 def _bad_names(path: Path, raw: Mapping[str, Any]) -> Iterator[Problem]:
-    for table in (*(f"{kind}s" for kind in KINDS), "protocols"):
+    for table in (*(f"{role}s" for role in ROLES), "protocols"):
         names: Iterable[str] = raw[table] if isinstance(raw.get(table), dict) else ()
         for name in names:
             if not NAME.fullmatch(name):
@@ -186,7 +190,7 @@ def _lower(message: str) -> str:
 def _merged(contents: Iterable[tuple[Path, _File]]) -> Registry:
     defaults: dict[str, tuple[str, ...]] = {}
     disabled: list[str] = []
-    presets: dict[Kind, dict[str, Preset]] = {kind: {} for kind in KINDS}
+    presets: dict[Role, dict[str, Preset]] = {role: {} for role in ROLES}
     protocols: dict[str, Protocol] = {}
     files = []
     for path, content in contents:
@@ -194,7 +198,7 @@ def _merged(contents: Iterable[tuple[Path, _File]]) -> Registry:
         for role, value in content.defaults.model_dump(exclude_none=True).items():
             defaults[role] = tuple(value) if isinstance(value, list) else (value,)
         disabled += [name for name in content.plugins.disabled if name not in disabled]
-        for kind in KINDS:
+        for kind in ROLES:
             table: dict[str, _Preset] = getattr(content, f"{kind}s")
             for name, p in table.items():
                 presets[kind][name] = Preset(name, kind, p.component, p.options, p.summary, path)

@@ -20,10 +20,10 @@ from qtlplat.catalog.plan import ComponentChoice, PretrainingOptions, RunPlan, T
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, Reference, parse_reference, parse_sets
 from qtlplat.catalog.registry import Protocol, Registry
-from qtlplat.contracts import KINDS, DatasetSpec, Kind, Options
+from qtlplat.contracts import ROLES, DatasetSpec, Kind, Options, Role
 from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, shown, unknown_name
 
-ROLES = (*KINDS, "training", "pretraining")
+SETTABLE = (*ROLES, "training", "pretraining")  # what the key of -S may begin with
 OWN = ("seed", "seeds", "accelerator", "controls")  # the plan's own fields, as a request has them
 
 
@@ -60,8 +60,8 @@ class Resolved:
     """
 
     plan: RunPlan
-    specs: Mapping[Kind, Component]
-    options: Mapping[Kind, Options]
+    specs: Mapping[Role, Component]
+    options: Mapping[Role, Options]
     notes: Sequence[str]
 
 
@@ -97,10 +97,10 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
     PluginError: a component is ambiguous, or its plugin failed to load.
     ConfigError: options are wrong; all of them at once.
     """
-    sets = parse_sets(request.sets, ROLES)
+    sets = parse_sets(request.sets, SETTABLE)
     notes: list[str] = []
-    chosen: dict[Kind, _Choice] = {}
-    for kind in KINDS:
+    chosen: dict[Role, _Choice] = {}
+    for kind in ROLES:
         chosen[kind] = _choose(kind, getattr(request, kind), registry, catalog, sets[kind], notes)
     problems = [p for choice in chosen.values() for p in choice.problems]
     parts: dict[str, Any] = dict(_protocol_parts(request, registry, sets, problems))
@@ -157,14 +157,15 @@ def _choose(
 
 def _look_up(kind: Kind, text: str, registry: Registry, catalog: Catalog, sets: Mapping[str, Given]) -> _Choice:
     reference = parse_reference(text, kind)
-    preset = registry.presets[kind].get(reference.name)
+    presets = registry.presets_of(kind)
+    preset = presets.get(reference.name)
     given: dict[str, Given] = {}
     if preset is not None:
         component = _of_preset(kind, preset.component, catalog, f"preset {preset.name} in {preset.source}")
         source = f"preset {preset.name} in {preset.source}"
         given |= {key: Given(value, source=source) for key, value in preset.options.items()}
     else:
-        component = catalog.component(kind, reference.name, also_known=registry.presets[kind])
+        component = catalog.component(kind, reference.name, also_known=presets)
     given |= reference.options
     given |= sets
     options, problems = validate(component.spec.options, given, kind)
@@ -269,7 +270,7 @@ def _plan_problems(parts: Mapping[str, Any], replace: int | str) -> list[Problem
     blank = ComponentChoice(name="", component="", provider="", version="", digest="", options={})
     own = {name: value for name, value in parts.items() if name in OWN}
     try:
-        RunPlan(**dict.fromkeys(KINDS, blank), replace=replace, **own)
+        RunPlan(**dict.fromkeys(ROLES, blank), replace=replace, **own)
     except ValidationError as error:
         return [
             Problem(f"--{e['loc'][0]}", "", f"{shown(e['input'])}: {e['msg'][:1].lower()}{e['msg'][1:]}")

@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from qtlplat.catalog.verify_recipe import recipe_problems
 from qtlplat.contracts import BackboneSpec, DatasetSpec, EvaluatorSpec, HeadSpec, Kind, Options
 from qtlplat.errors import shown
+from qtlplat.recipes import RecipeSpec
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
 NAME_RULE = "must be lower-case letters, digits, '-' and '_', beginning with a letter or digit"
@@ -17,12 +19,14 @@ _SPECS: dict[Kind, type[Any]] = {
     "backbone": BackboneSpec,
     "head": HeadSpec,
     "evaluator": EvaluatorSpec,
+    "recipe": RecipeSpec,
 }
 _CALLS: dict[Kind, tuple[str, ...]] = {
     "dataset": ("load", "at_hand"),
     "backbone": ("build",),
     "head": ("build",),
     "evaluator": ("cells",),
+    "recipe": (),
 }
 _OPTIONAL_CALLS: dict[Kind, tuple[str, ...]] = {"dataset": ("check",), "head": ("circuit",), "evaluator": ("metrics",)}
 
@@ -50,3 +54,5 @@ def _problems(spec: Any, kind: Kind) -> Iterator[str]:
         value = getattr(spec, field)
         if value is not None and not callable(value):
             yield f"{field} of {name} must be a function or None, is {shown(value)}"
+    if isinstance(spec, RecipeSpec):
+        yield from recipe_problems(spec)

@@ -21,11 +21,12 @@ from qtlplat.errors import QtlplatError, shown
 # name -> (module below qtlplat.cli, one line of help); the command object has the command's name
 COMMANDS = {
     "run": ("run", "Train a head on a frozen backbone and store the result."),
+    "reproduce": ("reproduce", "Carry out a publication again and hold its claims against what comes out."),
     "runs": ("runs", "List the stored runs, newest first."),
     "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
     "compare": ("compare", "Compare runs, or a run's controls with its head: difference, interval, p, verdict."),
     "plot": ("plot", "Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF."),
-    "ls": ("components", "List datasets, backbones, heads and evaluators: components and presets."),
+    "ls": ("components", "List datasets, backbones, heads, evaluators and recipes: components and presets."),
     "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),
     "data": ("data", "Look at a dataset: info, check, audit, preview."),
     "bench": ("bench", "Measure how fast a head, a backbone or the head stage of a run is."),

@@ -30,6 +30,7 @@ from qtlplat.cli.output import (
     text,
     write_json,
 )
+from qtlplat.cli.recipe import print_recipe, recipe_facts
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import KINDS, Circuit, HeadSpec, Kind, Options
 from qtlplat.errors import PluginError, StoreError, UsageError, shown, unknown_name
@@ -59,9 +60,9 @@ _OPTION_COLUMNS = (
 @listing_options
 @pass_settings
 def ls_command(settings: Settings, kinds: str | None, listing: Listing) -> None:
-    """List datasets, backbones, heads and evaluators: components and presets.
+    """List datasets, backbones, heads, evaluators and recipes: components and presets.
 
-    KIND is one of datasets, backbones, heads, evaluators.
+    KIND is one of datasets, backbones, heads, evaluators, recipes.
     """
     registry, catalog = open_components(settings)
     wanted = [kind for kind in KINDS if kinds in (None, f"{kind}s")]
@@ -113,7 +114,7 @@ def component_facts(
     """
     kind = kind or _kind_of(name, registry, catalog)
     component, options, choice = resolve_component(kind, name, registry, catalog)
-    preset = registry.presets[kind].get(parse_reference(name, kind).name)
+    preset = registry.presets_of(kind).get(parse_reference(name, kind).name)
     return {
         "kind": kind,
         "name": choice.name,
@@ -126,6 +127,7 @@ def component_facts(
         "digest": choice.digest,
         "options": describe(component.spec.options, choice.options),
         "circuit": _circuit_facts(component, options, device),
+        "recipe": recipe_facts(component),
     }
 
 
@@ -141,7 +143,7 @@ def open_components(settings: Settings) -> tuple[Registry, Catalog]:
 def _rows(kind: Kind, registry: Registry, catalog: Catalog) -> Iterator[dict[str, Any]]:
     for c in catalog.components(kind):
         yield _row(kind, c.spec.name, None, c, c.spec.summary)
-    for preset in registry.presets[kind].values():
+    for preset in registry.presets_of(kind).values():
         matches = catalog.matches(kind, preset.component)
         owner = matches[0] if len(matches) == 1 else None
         yield _row(kind, preset.name, preset.component, owner, _preset_summary(preset, owner is not None))
@@ -167,7 +169,7 @@ def _preset_summary(preset: Preset, usable: bool) -> str:
 def _kind_of(name: str, registry: Registry, catalog: Catalog) -> Kind:
     """The one kind that a name belongs to."""
     bare = parse_reference(name, "name").name
-    kinds = [kind for kind in KINDS if bare in registry.presets[kind] or catalog.matches(kind, bare)]
+    kinds = [kind for kind in KINDS if bare in registry.presets_of(kind) or catalog.matches(kind, bare)]
     if len(kinds) == 1:
         return kinds[0]
     if kinds:
@@ -259,6 +261,8 @@ def _print_facts(facts: Mapping[str, Any]) -> None:
         print_tsv(facts["options"], _OPTION_COLUMNS)
     if facts["circuit"]:
         _print_circuit(facts["circuit"])
+    if facts["recipe"]:
+        print_recipe(facts["name"], facts["recipe"])
 
 
 def _print_circuit(circuit: Mapping[str, Any]) -> None:

@@ -11,7 +11,7 @@ import click
 
 from qtlplat.cli.output import Column, clean, emit, note, text, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
-from qtlplat.contracts import KINDS, HeadSpec
+from qtlplat.contracts import ROLES, HeadSpec
 
 if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
@@ -99,7 +99,7 @@ def _resolve(settings: Settings, request: Mapping[str, Any]) -> tuple[Resolved, 
             note(line)
         note(f"{plan.backbone.name} + {plan.head.name} on {plan.dataset.name}, {plan.evaluator.name}, seed {plan.seed}")
     if settings.verbosity > 0:
-        for role in KINDS:
+        for role in ROLES:
             note(f"  {role}: {component_line(getattr(plan, role).public())}")
         for part in (plan.training, plan.pretraining):
             note(f"  {type(part).__name__}: {text(part.model_dump())}")

@@ -113,6 +113,15 @@ def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any]
     return _quickest(compiled)
 
 
+def idle_engine(circuit: Circuit) -> Engine:
+    """An engine that runs nothing: its layers hold the circuit's weights and yield zeros. For counting parameters."""
+
+    def zeros(inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG001 -- a runner's names
+        return inputs.new_zeros(len(inputs), circuit.n_outputs)
+
+    return Engine(circuit, "none", zeros, "nothing is run", "none", "nothing is run")
+
+
 def _refuse_large(circuit: Circuit) -> None:
     """Before anything is allocated."""
     needed, free = compiling_bytes(circuit), free_bytes(torch.device("cpu"))

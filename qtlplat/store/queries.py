@@ -20,9 +20,12 @@ from qtlplat.store.records import (
     HEAD,
     ArtifactRow,
     CellRecord,
+    ClaimRow,
     ComponentRow,
     EpochRow,
+    NewReproduction,
     PredictionRow,
+    ReproductionRecord,
     RunKind,
     RunRecord,
 )
@@ -136,6 +139,19 @@ class Reader:
         lineage = schema.lineage.c
         query = select(schema.runs.c.id).join_from(schema.lineage, schema.runs, lineage.run_id == schema.runs.c.id)
         return [row.id for row in self._rows(query.where(lineage.parent_id == run_id).order_by(*_NEWEST_FIRST))]
+
+    def reproductions(self, recipe: str | None = None) -> list[ReproductionRecord]:
+        """What became of recipes' claims, newest first; of all recipes, or of the one that is named."""
+        table, claims = schema.reproductions, schema.claims
+        query = select(table).order_by(table.c.created.desc(), table.c.id)
+        found = []
+        for row in self._rows(query if recipe is None else query.where(table.c.recipe == recipe)):
+            rows = self._rows(select(claims).where(claims.c.reproduction_id == row.id).order_by(claims.c.position))
+            plain = [{k: v for k, v in r._mapping.items() if k not in ("reproduction_id", "position")} for r in rows]
+            content = {k: v for k, v in row._mapping.items() if k not in ("id", "created")}
+            judged = tuple(ClaimRow(**{**one, "runs": tuple(one["runs"])}) for one in plain)
+            found.append(ReproductionRecord(row.id, row.created, NewReproduction(**content, claims=judged)))
+        return found
 
     def _counted(self, reference: str) -> str:
         match = re.fullmatch(r"@(?:last|-([1-9]\d{0,8}))", reference)

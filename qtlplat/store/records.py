@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 RunKind = Literal["run", "pretraining"]
@@ -152,3 +154,59 @@ class RunRecord:
     pid: int | None = None
     leak: float | None = None
     group_leak: float | None = None
+
+
+@dataclass(frozen=True)
+class ClaimRow:
+    """A claim of a publication, held against runs.
+
+    place: where it is printed; printed, tolerance, ours, low, high: in `unit`; ours is None where nothing was measured,
+    low and high where there is no interval; note: why, in words; runs: ids of the runs that `ours` comes from.
+    """
+
+    name: str
+    kind: str
+    quantity: str
+    model: str
+    place: str
+    printed: float
+    unit: str
+    tolerance: float
+    ours: float | None
+    low: float | None
+    high: float | None
+    verdict: str
+    note: str
+    runs: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class NewReproduction:
+    """What became of a recipe's claims under a budget. cuts: what was done less than in the publication, by name.
+
+    provider, version, digest: of the plugin that offers the recipe; dataset_digest: of the data that was used.
+    """
+
+    recipe: str
+    provider: str
+    version: str
+    digest: str
+    budget: str
+    dataset_digest: str
+    cuts: Mapping[str, str]
+    claims: tuple[ClaimRow, ...]
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal characters that follow from the content: the same outcome is stored once."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class ReproductionRecord:
+    """A stored reproduction with its claims. created: UTC, ISO 8601."""
+
+    id: str
+    created: str
+    content: NewReproduction

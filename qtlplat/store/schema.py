@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import math
-from collections.abc import Mapping
-from operator import index
 from typing import Any
 
 from sqlalchemy import (
     CheckConstraint,
     Column,
-    Float,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
-    Integer,
     MetaData,
     Table,
     Text,
 )
-from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
 
+from qtlplat.store.columns import Facts, Number, Numbers, Whole
 from qtlplat.store.records import HEAD
 
 APPLICATION_ID = 0x51544C50  # "QTLP", in the header of the file: no other database is ever written to
@@ -31,107 +24,6 @@ REVISIONS = ("0001", "0002")  # in their order; the last one is what this versio
 
 # Values of an epoch that have a column of their own; any other is kept in `epochs.further`.
 EPOCH_COLUMNS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
-
-_NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
-
-
-class Number(TypeDecorator[float]):
-    """A float of which nothing is lost: SQLite would bind NaN as NULL, so NaN is kept as the text 'NaN'."""
-
-    impl = Float
-    cache_ok = True
-
-    def process_bind_param(self, value: float | None, dialect: Dialect) -> Any:
-        """NaN as text; infinities are ordinary REAL values in SQLite."""
-        if value is None:
-            return None
-        return "NaN" if math.isnan(value) else float(value)
-
-    def bind_processor(self, dialect: Dialect) -> Any:
-        """Without the float conversion of the implementing type, which would turn the text back into NaN."""
-        return lambda value: self.process_bind_param(value, dialect)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
-        """The text 'NaN' as NaN."""
-        return None if value is None else float(value)
-
-    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
-        """Only the line above."""
-        return lambda value: self.process_result_value(value, dialect)
-
-
-class Whole(TypeDecorator[int]):
-    """An integer of any kind, numpy's too; a float is an error (TypeError)."""
-
-    impl = Integer
-    cache_ok = True
-
-    def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
-        """As Python's own int, the only one that SQLite's driver takes."""
-        return None if value is None else index(value)
-
-
-class Facts(TypeDecorator[Any]):
-    """A value as strict JSON text, its keys in their order; a NaN in it is an error (ValueError)."""
-
-    impl = Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        """Value -> text."""
-        return None if value is None else to_json(value)
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        """Text -> value."""
-        return None if value is None else json.loads(value)
-
-
-class Numbers(Facts):
-    """Floats, in a list or by name, as strict JSON text; NaN and infinities are kept as the strings 'NaN', ..."""
-
-    cache_ok = True
-
-    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
-        """Value -> text."""
-        if value is None:
-            return None
-        if isinstance(value, Mapping):
-            return to_json({str(name): _json_number(number) for name, number in value.items()})
-        return to_json([_json_number(number) for number in value])
-
-    def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        """Text -> value."""
-        if value is None:
-            return None
-        numbers = json.loads(value)
-        if isinstance(numbers, dict):
-            return {name: _from_json_number(number) for name, number in numbers.items()}
-        return [_from_json_number(number) for number in numbers]
-
-
-def to_json(value: Any) -> str:
-    """Strict JSON. Raises ValueError for NaN and infinities, TypeError for what JSON has no form for."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, default=_plain)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return dict(value)
-    raise TypeError(f"{type(value).__name__} has no form in JSON")
-
-
-def _json_number(value: float) -> float | str:
-    value = float(value)
-    if math.isnan(value):
-        return "NaN"
-    if math.isinf(value):
-        return "Infinity" if value > 0 else "-Infinity"
-    return value
-
-
-def _from_json_number(value: float | str) -> float:
-    return _NOT_FINITE[value] if isinstance(value, str) else float(value)
-
 
 metadata = MetaData(
     naming_convention={
@@ -283,5 +175,44 @@ lineage = Table(
     Column("role", Text, primary_key=True),
     Column("parent_id", Text, ForeignKey("runs.id"), primary_key=True),
     Index(None, "parent_id"),
+    sqlite_with_rowid=False,
+)
+
+reproductions = Table(
+    "reproductions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("recipe", Text, nullable=False),
+    Column("provider", Text, nullable=False),
+    Column("version", Text, nullable=False),
+    Column("digest", Text, nullable=False),
+    Column("budget", Text, nullable=False),
+    Column("dataset_digest", Text, nullable=False),
+    Column("cuts", Facts, nullable=False),
+    Column("created", Text, nullable=False),
+    Index(None, "recipe", "created"),
+)
+
+claims = Table(
+    "claims",
+    metadata,
+    Column("reproduction_id", Text, ForeignKey("reproductions.id", ondelete="CASCADE"), primary_key=True),
+    Column("position", Whole, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("quantity", Text, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("place", Text, nullable=False),
+    Column("printed", Number, nullable=False),
+    Column("unit", Text, nullable=False),
+    Column("tolerance", Number, nullable=False),
+    Column("ours", Number),
+    Column("low", Number),
+    Column("high", Number),
+    Column("verdict", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("runs", Facts, nullable=False),
+    CheckConstraint("kind IN ('arithmetic', 'metric', 'comparison')", name="kind"),
+    CheckConstraint("verdict IN ('confirmed', 'contradicted', 'inconclusive', 'misprint', 'not run')", name="verdict"),
     sqlite_with_rowid=False,
 )

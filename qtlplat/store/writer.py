@@ -18,7 +18,7 @@ from qtlplat.errors import BusyError, StoreError, shown
 from qtlplat.store import database, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import RunLock, this_host
-from qtlplat.store.records import ArtifactRow, EpochRow, NewCell, NewRun, PredictionRow, Status
+from qtlplat.store.records import ArtifactRow, EpochRow, NewCell, NewReproduction, NewRun, PredictionRow, Status
 
 ENDED = ("finished", "failed", "interrupted")
 
@@ -163,6 +163,21 @@ class Writer:
                 .values(status=status, seconds=seconds, error=error, finished=_now())
             )
         self._locks.pop(run_id).release(remove=True)
+
+    def add_reproduction(self, reproduction: NewReproduction) -> str:
+        """Store what became of a recipe's claims; returns its id. What is there already is not stored again."""
+        with self._transaction() as connection:
+            known = select(schema.reproductions.c.id).where(schema.reproductions.c.id == reproduction.id)
+            if connection.execute(known).first() is None:
+                row = {key: value for key, value in vars(reproduction).items() if key != "claims"}
+                connection.execute(insert(schema.reproductions).values(id=reproduction.id, created=_now(), **row))
+                claims = [
+                    {"reproduction_id": reproduction.id, "position": i, **vars(claim)}
+                    for i, claim in enumerate(reproduction.claims)
+                ]
+                if claims:
+                    connection.execute(insert(schema.claims), claims)
+        return reproduction.id
 
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:

@@ -22,7 +22,8 @@ from qtlplat.training.controls import Variant
 from qtlplat.training.fit import CellEpoch, FittedCell, fit_heads, why_not_stackable
 from qtlplat.training.job import Job, recorded, timed
 from qtlplat.training.leak import leaks
-from qtlplat.training.prepare import Prepared
+from qtlplat.training.prepare import Prepared, Pretraining
+from qtlplat.training.pretrain import make_split
 from qtlplat.training.progress import Progress
 from qtlplat.training.rows import cell_metrics, epoch_rows, new_cells, new_run, prediction_rows
 from qtlplat.training.seeding import generator
@@ -51,6 +52,16 @@ def execute(prepared: Prepared, location: StoreLocation, progress: Progress) -> 
             with timed(seconds, "heads"):
                 _heads(job, run, features, backbones)
     return run
+
+
+def pretrain_only(prepared: Prepared, location: StoreLocation, progress: Progress) -> str:
+    """Pretrain the backbone that a plan's cells share, unless it is there; returns the id of its run."""
+    plan = prepared.plan
+    split = make_split(prepared.images.labels, prepared.groups, plan.pretraining, plan.seed)
+    with Writer(location) as writer:
+        job = Job(prepared, writer, location, progress)
+        _check_disk(job)
+        return backbone_for(job, Pretraining((), plan.seed, None, split)).run
 
 
 def _check_disk(job: Job) -> None:

@@ -14,10 +14,10 @@ import torch
 
 from qtlplat.catalog.calls import guarded, load_images
 from qtlplat.catalog.device import parse_device
-from qtlplat.catalog.plan import RunPlan
+from qtlplat.catalog.plan import RunPlan, canonical_json
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import (
-    KINDS,
+    ROLES,
     Backbone,
     BackboneSpec,
     Cell,
@@ -31,7 +31,7 @@ from qtlplat.contracts import (
     check_cells,
 )
 from qtlplat.errors import PluginError, shown
-from qtlplat.quantum.engines import Engine, choose_engine
+from qtlplat.quantum.engines import Engine, choose_engine, idle_engine
 from qtlplat.training.accelerator import check_accelerator
 from qtlplat.training.controls import Variant, make_variants
 from qtlplat.training.fit import Limits
@@ -129,58 +129,55 @@ class Prepared:
         }
 
 
-def prepare(resolved: Resolved, files: Path | None = None) -> Prepared:
+@dataclass(frozen=True)
+class _Head:
+    """A head on a cut backbone. parameters: the ledger; trainable: how many of the head's are trained."""
+
+    make: HeadFactory
+    replaced: int
+    parameters: dict[str, Any]
+    trainable: int
+
+
+def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | None = None) -> Prepared:
     """Read the data, build and try backbone and head on a tiny batch, ask the evaluator for the cells.
 
-    files: the store's, where what was found out about the data before is read and kept.
+    files: the store's, where what was found out about the data before is read and kept; images: the plan's dataset,
+    where it has been read already.
 
     Raises ConfigError and DataError for what a user can mend, PluginError for what a plugin did wrong.
     """
     plan = resolved.plan
     accelerator = check_accelerator(plan.accelerator)
-    dataset, backbone, head, evaluator = (resolved.specs[kind].spec for kind in KINDS)
+    dataset, _, head, evaluator = (resolved.specs[kind].spec for kind in ROLES)
     assert isinstance(dataset, DatasetSpec)
-    assert isinstance(backbone, BackboneSpec)
     assert isinstance(head, HeadSpec)
     assert isinstance(evaluator, EvaluatorSpec)
     engine = choose_for(head, resolved.options["head"], plan)
-    images = load_images(dataset, resolved.options["dataset"], plan.dataset.provider)
+    if images is None:
+        images = load_images(dataset, resolved.options["dataset"], plan.dataset.provider)
     plan = plan.bind(images.digest)
     n_classes = len(images.class_names)
-
-    build_backbone = functools.partial(backbone.build, resolved.options["backbone"], images.shape, n_classes)
-    model = WholeBackbone(
-        try_backbone(build_backbone, images.shape, n_classes, plan.backbone.provider), images.shape[0]
-    )
-    replaced = replaced_layers(plan.replace, len(model.dense))
-    n_in = kept_width(model, replaced, images.shape)
-    make_head = HeadFactory(head, resolved.options["head"], n_in, n_classes, engine)
-    parts = head_parts(try_head(make_head, n_in, n_classes, plan.head.provider))
+    build_backbone, model = _build_backbone(resolved, images.shape, n_classes)
+    built = _build_head(resolved, engine, model, images.shape, n_classes)
     variants, notes = make_variants(
-        plan.controls, make_head, sum(parts.values()), plan.head.provider, lambda circuit: _choose(circuit, plan)
+        plan.controls, built.make, built.trainable, plan.head.provider, lambda circuit: _choose(circuit, plan)
     )
-
     groups = source_groups(images, files / "groups" if files else None)
-    split = make_split(images.labels, groups, plan.pretraining, plan.seed)
-    samples = Samples(images.labels, groups, tuple(range(plan.seed, plan.seed + plan.seeds)), split)
-    cells = guarded(
-        lambda: evaluator.cells(resolved.options["evaluator"], samples), plan.evaluator.provider, "making the cells"
-    )
-    check_cells(cells, len(images), plan.evaluator.provider)
-    pretrainings = tuple(_pretrainings(cells, plan, samples))
+    cells, pretrainings = planned_cells(resolved, images, groups)
     return Prepared(
         plan=plan,
         images=images,
         groups=groups,
-        cells=tuple(cells),
+        cells=cells,
         pretrainings=pretrainings,
         evaluator=evaluator,
         build_backbone=build_backbone,
-        make_head=make_head,
+        make_head=built.make,
         variants=tuple(variants),
-        replaced=replaced,
+        replaced=built.replaced,
         parameters={
-            **parameter_ledger(model, replaced, parts),
+            **built.parameters,
             "controls": {variant.name: variant.trainable for variant in variants[1:]},
         },
         accelerator=accelerator,
@@ -188,12 +185,71 @@ def prepare(resolved: Resolved, files: Path | None = None) -> Prepared:
             engine,
             n_cells=len(cells),
             batch=min(plan.training.batch_size, max(len(cell.train) for cell in cells)),
-            n_in=n_in,
+            n_in=built.make.n_in,
             n_samples=len(images) * len(pretrainings),
             device=accelerator,
         ),
         notes=tuple(notes),
     )
+
+
+def _build_backbone(
+    resolved: Resolved, shape: tuple[int, int, int], n_classes: int
+) -> tuple[functools.partial[Backbone], WholeBackbone]:
+    """What builds a plan's backbone for images (C, H, W) of K classes, and one that was built and tried."""
+    spec = resolved.specs["backbone"].spec
+    assert isinstance(spec, BackboneSpec)
+    build = functools.partial(spec.build, resolved.options["backbone"], shape, n_classes)
+    return build, WholeBackbone(try_backbone(build, shape, n_classes, resolved.plan.backbone.provider), shape[0])
+
+
+def _build_head(
+    resolved: Resolved, engine: Engine | None, model: WholeBackbone, shape: tuple[int, int, int], n_classes: int
+) -> _Head:
+    """A plan's head on a backbone, built and tried."""
+    plan, spec = resolved.plan, resolved.specs["head"].spec
+    assert isinstance(spec, HeadSpec)
+    replaced = replaced_layers(plan.replace, len(model.dense))
+    make = HeadFactory(spec, resolved.options["head"], kept_width(model, replaced, shape), n_classes, engine)
+    parts = head_parts(try_head(make, make.n_in, n_classes, plan.head.provider))
+    return _Head(make, replaced, parameter_ledger(model, replaced, parts), sum(parts.values()))
+
+
+def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_classes: int) -> list[dict[str, Any]]:
+    """The ledgers of plans' models for images (C, H, W) of K classes; no data is needed. Raises as `prepare`.
+
+    A backbone that several plans share is built once, and no circuit is run.
+    """
+    backbones: dict[str, WholeBackbone] = {}
+    ledgers = []
+    for resolved in plans:
+        plan, head = resolved.plan, resolved.specs["head"].spec
+        assert isinstance(head, HeadSpec)
+        backbone = canonical_json(plan.backbone.identity())
+        if backbone not in backbones:
+            backbones[backbone] = _build_backbone(resolved, shape, n_classes)[1]
+        circuit = _circuit(head, resolved.options["head"], plan)
+        engine = None if circuit is None else idle_engine(circuit)
+        ledgers.append(_build_head(resolved, engine, backbones[backbone], shape, n_classes).parameters)
+    return ledgers
+
+
+def planned_cells(
+    resolved: Resolved, images: ImageSet, groups: tuple[str, ...]
+) -> tuple[tuple[Cell, ...], tuple[Pretraining, ...]]:
+    """The evaluator's cells, and the backbones that they start from. groups: the source of each sample.
+
+    Raises ConfigError where the data cannot be divided so, PluginError for cells that no honest training can use.
+    """
+    plan, evaluator = resolved.plan, resolved.specs["evaluator"].spec
+    assert isinstance(evaluator, EvaluatorSpec)
+    split = make_split(images.labels, groups, plan.pretraining, plan.seed)
+    samples = Samples(images.labels, groups, tuple(range(plan.seed, plan.seed + plan.seeds)), split)
+    cells = guarded(
+        lambda: evaluator.cells(resolved.options["evaluator"], samples), plan.evaluator.provider, "making the cells"
+    )
+    check_cells(cells, len(images), plan.evaluator.provider)
+    return tuple(cells), tuple(_pretrainings(cells, plan, samples))
 
 
 def _pretrainings(cells: Sequence[Cell], plan: RunPlan, samples: Samples) -> Iterator[Pretraining]:
@@ -216,13 +272,19 @@ def choose_for(head: HeadSpec, options: Any, plan: RunPlan) -> Engine | None:
 
     Raises ConfigError where the device cannot be had, PluginError where the circuit breaks its contract.
     """
+    circuit = _circuit(head, options, plan)
+    return None if circuit is None else _choose(circuit, plan)
+
+
+def _circuit(head: HeadSpec, options: Any, plan: RunPlan) -> Circuit | None:
+    """What a quantum head declares, None for a classical head."""
     if head.circuit is None:
         return None
     declare, provider = head.circuit, plan.head.provider
     circuit = guarded(lambda: declare(options), provider, "declaring the circuit")
     if not isinstance(circuit, Circuit):
         raise PluginError(f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}", where=provider)
-    return _choose(circuit, plan)
+    return circuit
 
 
 def _choose(circuit: Circuit, plan: RunPlan) -> Engine:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.calls import guarded
 from qtlplat.catalog.plan import ComponentChoice
-from qtlplat.contracts import KINDS, Cell, EvaluatorSpec, ImageSet
+from qtlplat.contracts import ROLES, Cell, EvaluatorSpec, ImageSet
 from qtlplat.store.records import HEAD, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.training.environment import environment
 from qtlplat.training.fit import CellEpoch
@@ -27,7 +27,7 @@ def new_run(prepared: Prepared) -> NewRun:
         fingerprint=plan.fingerprint,
         seed=plan.seed,
         plan=plan.model_dump(mode="json"),
-        components=[_component_row(role, getattr(plan, role)) for role in KINDS],
+        components=[_component_row(role, getattr(plan, role)) for role in ROLES],
         dataset_digest=plan.dataset_digest,
         environment=environment(plan.device, plan.accelerator) | _engine(prepared),
         parameters=prepared.parameters,

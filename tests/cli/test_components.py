@@ -45,7 +45,7 @@ def test_ls_shows_components_and_presets_of_all_kinds(qtlplat: Run) -> None:
     assert rows["head", "mlp"]["preset_of"] is None
     assert rows["head", "dressed5x3"]["preset_of"] == "dressed"
     assert rows["backbone", "lenet2"]["provider"] == "qtlplat"
-    assert {kind for kind, _ in rows} == {"dataset", "backbone", "head", "evaluator"}
+    assert {kind for kind, _ in rows} == {"dataset", "backbone", "head", "evaluator", "recipe"}
     assert set(rows["head", "mlp"]) == {"kind", "name", "preset_of", "provider", "version", "summary"}
 
 

@@ -63,4 +63,4 @@ def test_every_hook_is_documented_with_its_exact_signature(hook: str) -> None:
 def test_the_table_of_hooks_is_complete() -> None:
     marked = {n for n, f in vars(hookspecs).items() if inspect.isfunction(f) and hasattr(f, "qtlplat_spec")}
     assert marked == set(hookspecs.HOOKS.values())
-    assert set(hookspecs.HOOKS) == {"dataset", "backbone", "head", "evaluator"}
+    assert set(hookspecs.HOOKS) == {"dataset", "backbone", "head", "evaluator", "recipe"}

@@ -259,6 +259,7 @@ def missing_keys(value: object, text: str) -> set[str]:
         ("qtlplat plugins list", ["plugins", "list"]),
         ("qtlplat plugins doctor", ["plugins", "doctor"]),
         ("qtlplat store path", ["store", "path"]),
+        ("qtlplat reproduce", ["reproduce", "bhowmik2024", "--dry-run"]),
         ("qtlplat data info", ["data", "info", "steel-synth[per_class=2,images_per_kind=2]"]),
         ("qtlplat data audit", ["data", "audit", "steel-synth[per_class=2,images_per_kind=2]"]),
     ],
@@ -266,6 +267,14 @@ def missing_keys(value: object, text: str) -> set[str]:
 def test_json_keys_are_documented(title: str, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert _run([*command, "--json"]) == 0
     assert missing_keys(json.loads(capsys.readouterr().out), part_of_json_page(title)) == set()
+
+
+def test_json_keys_of_a_reproduction_are_documented() -> None:
+    text = part_of_json_page("qtlplat reproduce")
+    source = (ROOT / "qtlplat" / "cli" / "reproduce.py").read_text(encoding="utf-8")
+    keys = re.findall(r'"(\w+)":', source.split("def _json", 1)[1].split("\ndef ", 1)[0])
+    assert len(keys) > 20
+    assert [key for key in keys if f'"{key}"' not in text and f"`{key}`" not in text] == []
 
 
 def test_json_keys_of_a_run_are_documented() -> None:

@@ -11,6 +11,8 @@ COMMANDS = [
     ["runs"],
     ["show", "--help"],
     ["run", "--help"],
+    ["reproduce", "--help"],
+    ["info", "bhowmik2024"],
     ["compare", "--help"],
     ["plot", "--help"],
     ["ls"],

@@ -1,0 +1,241 @@
+"""Holds the claims of a publication against what was measured. Pure: numbers in, verdicts out; no store, no torch.
+
+The rules, by the kind of a claim; every number is in the unit that the claim is printed in:
+
+- **arithmetic**: our number follows from the shapes of the layers and has no interval. `confirmed` where it differs
+  from the printed one by at most the tolerance; `misprint` where instead it agrees with the number that the recipe says
+  must have been meant; otherwise `contradicted`.
+- **metric**: our number is the mean over the cells of a run, with its 95 % interval. `confirmed` where the whole
+  interval lies within printed ± tolerance, `contradicted` where all of it lies outside, otherwise `inconclusive`: there
+  are too few cells to tell. A value below the printed one does not contradict it where the budget trains less than the
+  publication did, for more training might have reached it.
+- **comparison**: our number is by how many percent of the baseline's F1 the model's is higher. `confirmed` where the
+  whole interval lies on the printed side of zero (by more than the tolerance), `contradicted` where it lies on the
+  other side, `inconclusive` otherwise, and always where the budget trains less: a baseline cut short proves nothing.
+
+Measured on other data than the publication's, metrics and comparisons are `inconclusive`; what has no run is `not run`.
+
+Intervals: the cells of a cross-validation share training data, so their variance is not divided by n alone but
+multiplied by 1/n + n_test/n_train (Nadeau & Bengio, Machine Learning 52, 239-281, 2003), and Student's t has n - 1
+degrees of freedom. A model with a single test part (a backbone, one held-out cell) gets the percentile bootstrap over
+the samples that it was tested on; that interval knows nothing about another training of the same model. A backbone is
+tested on other samples than the folds are, so a comparison with it is unpaired: the variances add up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from qtlplat.recipes import Claim
+
+Verdict = Literal["confirmed", "contradicted", "inconclusive", "misprint", "not run"]
+LEVEL = 0.95
+RESAMPLES = 10_000
+SEED = 20_240  # of the bootstrap: the same predictions always have the same interval
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with what is known about its error. se: standard error; n: cells; freedom: degrees of freedom of t."""
+
+    value: float
+    se: float
+    low: float
+    high: float
+    n: int
+    freedom: float
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What we know about a model.
+
+    parameters: its ledger (`analysis.ledger`); own_layers: whether it is the backbone with its own dense layers;
+    metrics: estimates as shares, by name, where it was run; runs: ids of the runs that they come from.
+    """
+
+    parameters: Mapping[str, Any] | None = None
+    own_layers: bool = False
+    metrics: Mapping[str, Estimate] | None = None
+    runs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A claim with our number. ours, interval: in the claim's unit, None where there is none; note: in words, why."""
+
+    claim: Claim
+    ours: float | None
+    interval: tuple[float, float] | None
+    verdict: Verdict
+    runs: tuple[str, ...] = ()
+    note: str = ""
+
+
+def of_cells(values: Sequence[float], n_train: float, n_test: float) -> Estimate | None:
+    """The mean over cells, with the corrected interval; None for values that are not finite.
+
+    n_train, n_test: samples per cell, on average. A single cell and cells without spread allow no interval: it is NaN.
+    """
+    from qtlplat.analysis.statistics import corrected_t
+
+    if not values or not all(map(math.isfinite, values)):
+        return None
+    test = corrected_t(values, n_test / n_train, LEVEL)
+    low, high = test.interval
+    bounded = high if math.isnan(high) else min(1.0, high)
+    return Estimate(test.mean, test.standard_error, low, bounded, test.n, test.df)
+
+
+def of_predictions(
+    labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], n_classes: int
+) -> dict[str, Estimate]:
+    """Accuracy, F1, precision and recall of one test part, with percentile-bootstrap intervals over its samples.
+
+    labels, predicted: int64 (n,). Drawing samples with replacement is drawing the counts of the table of confusion.
+    """
+    n = len(labels)
+    table = np.bincount(labels * n_classes + predicted, minlength=n_classes**2)
+    drawn = np.random.default_rng(SEED).multinomial(n, table / n, size=RESAMPLES)
+    ours = _scores(table.reshape(1, n_classes, n_classes))
+    resampled = _scores(drawn.reshape(-1, n_classes, n_classes))
+    found = {}
+    for name, values in resampled.items():
+        low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+        found[name] = Estimate(float(ours[name][0]), float(values.std(ddof=1)), float(low), float(high), 1, math.inf)
+    return found
+
+
+def _scores(tables: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
+    """Metrics of tables of confusion (n, K, K), true class by predicted class; as `metrics.classification_metrics`."""
+    hits = np.diagonal(tables, axis1=1, axis2=2).astype(np.float64)
+    true, found = tables.sum(axis=2), tables.sum(axis=1)
+    classes = slice(1, 2) if tables.shape[1] == 2 else slice(None)
+
+    def mean(part: npt.NDArray[np.float64], whole: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        shares = np.divide(part, whole, out=np.zeros_like(part), where=whole > 0)
+        means: npt.NDArray[np.float64] = shares[:, classes].mean(axis=1)
+        return means
+
+    return {
+        "accuracy": hits.sum(axis=1) / tables.sum(axis=(1, 2)),
+        "f1": mean(2 * hits, true + found),
+        "precision": mean(hits, found),
+        "recall": mean(hits, true),
+    }
+
+
+def boost(model: Estimate, baseline: Estimate) -> Estimate | None:
+    """By how many percent of the baseline's value the model's is higher; unpaired, None where the baseline is 0.
+
+    The standard error is that of a ratio of independent values (first order).
+    """
+    from scipy.special import ndtri, stdtrit
+
+    if baseline.value <= 0:
+        return None
+    ratio = model.value / baseline.value
+    se = math.hypot(model.se, ratio * baseline.se) / baseline.value
+    freedom = min(model.freedom, baseline.freedom)
+    t = float(stdtrit(freedom, (1 + LEVEL) / 2)) if math.isfinite(freedom) else float(ndtri((1 + LEVEL) / 2))
+    value = 100 * (ratio - 1)
+    return Estimate(value, 100 * se, value - 100 * t * se, value + 100 * t * se, model.n, freedom)
+
+
+def judge(
+    claims: Sequence[Claim], measured: Mapping[str, Measured], *, trains_less: bool = False, other_data: bool = False
+) -> list[Judged]:
+    """A verdict for each claim, by the rules of this module.
+
+    measured: by name of the model; trains_less: whether the budget trains less than the publication did; other_data:
+    whether it was measured on other data.
+    """
+    judged = []
+    for claim in claims:
+        mine, other = measured.get(claim.model, Measured()), measured.get(claim.baseline, Measured())
+        if claim.kind == "arithmetic":
+            judged.append(_arithmetic(claim, mine))
+        elif claim.kind == "metric":
+            judged.append(_metric(claim, mine, trains_less, other_data))
+        else:
+            judged.append(_comparison(claim, mine, other, trains_less, other_data))
+    return judged
+
+
+def _arithmetic(claim: Claim, mine: Measured) -> Judged:
+    ledger = mine.parameters
+    if ledger is None:
+        return Judged(claim, None, None, "not run")
+    note = ""
+    if claim.quantity == "parameters":
+        ours = float(ledger["backbone_total"] if mine.own_layers else ledger["model_total"])
+    else:
+        ours = float(ledger["reduction_percent_model"])
+        note = f"of the whole model; of the replaced layers alone {ledger['reduction_percent_replaced']:.2f} %"
+    if abs(ours - claim.printed) <= claim.tolerance:
+        return Judged(claim, ours, None, "confirmed", note=note)
+    if claim.corrected is not None and abs(ours - claim.corrected) <= claim.tolerance:
+        return Judged(
+            claim, ours, None, "misprint", note="the layers' shapes give our number; the printed one cannot be"
+        )
+    return Judged(claim, ours, None, "contradicted", note=note)
+
+
+def _metric(claim: Claim, mine: Measured, trains_less: bool, other_data: bool) -> Judged:
+    if not mine.runs:
+        return Judged(claim, None, None, "not run")
+    estimate = (mine.metrics or {}).get(claim.quantity)
+    if estimate is None:
+        return Judged(claim, None, None, "inconclusive", mine.runs, "no value that could be judged")
+    ours, interval = 100 * estimate.value, (100 * estimate.low, 100 * estimate.high)
+    if math.isnan(estimate.low):
+        return Judged(claim, ours, None, "inconclusive", mine.runs, f"{_cells(estimate.n)} without spread: no interval")
+    least, most = claim.printed - claim.tolerance, claim.printed + claim.tolerance
+    n = _cells(estimate.n)
+    verdict: Verdict = "inconclusive"
+    note = f"{n} cannot tell at ± {claim.tolerance:g}"
+    if least <= interval[0] and interval[1] <= most:
+        verdict, note = "confirmed", n
+    elif interval[1] < least or interval[0] > most:
+        verdict, note = "contradicted", n
+    if other_data:
+        verdict, note = "inconclusive", "measured on other data than the claim is about"
+    elif verdict == "contradicted" and trains_less and ours < claim.printed:
+        verdict, note = "inconclusive", "lower, but this budget trains less"
+    return Judged(claim, ours, interval, verdict, mine.runs, note)
+
+
+def _comparison(claim: Claim, mine: Measured, other: Measured, trains_less: bool, other_data: bool) -> Judged:
+    runs = (*mine.runs, *other.runs)
+    if not mine.runs or not other.runs:
+        return Judged(claim, None, None, "not run", runs)
+    one, two = (mine.metrics or {}).get("f1"), (other.metrics or {}).get("f1")
+    estimate = boost(one, two) if one and two else None
+    if estimate is None:
+        return Judged(claim, None, None, "inconclusive", runs, "no values that could be compared")
+    interval = (estimate.low, estimate.high)
+    if math.isnan(estimate.low):
+        return Judged(claim, estimate.value, None, "inconclusive", runs, "cells without spread: no interval")
+    sign = math.copysign(1.0, claim.printed)
+    near, far = sorted(sign * end for end in interval)
+    verdict: Verdict = "inconclusive"
+    note = "unpaired: the baseline has a test part of its own"
+    if near > claim.tolerance:
+        verdict = "confirmed"
+    elif far < -claim.tolerance:
+        verdict = "contradicted"
+    if other_data:
+        verdict, note = "inconclusive", "measured on other data than the claim is about"
+    elif trains_less:
+        verdict, note = "inconclusive", "this budget trains less, the baseline too"
+    return Judged(claim, estimate.value, interval, verdict, runs, note)
+
+
+def _cells(n: int) -> str:
+    return "one test part" if n == 1 else f"{n} cells"

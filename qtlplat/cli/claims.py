@@ -1,0 +1,117 @@
+"""The tables of `qtlplat reproduce`: claims with verdicts, checks, leaks, cuts and notes."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qtlplat.cli.output import Column, clean, emit, note
+
+if TYPE_CHECKING:
+    from qtlplat.analysis.claims import Estimate, Judged
+    from qtlplat.catalog.recipes import Work
+    from qtlplat.training.reproduce import Check, ModelState
+
+SHORT = 8  # characters of a run's id that are printed
+
+
+def note_of(one: Judged) -> str:
+    """Why a verdict is what it is, and what the recipe says about the claim."""
+    return "; ".join(part for part in (one.note, one.claim.note) if part)
+
+
+def print_claims(
+    work: Work,
+    states: Sequence[ModelState],
+    judged: Sequence[Judged],
+    checks: Sequence[Check],
+    leaks: Mapping[str, tuple[float | None, float | None]],
+) -> None:
+    """The table of claims, what was cut, what the folds share with the backbone, and what a reader should know."""
+    rows = [
+        {
+            "claim": one.claim.name,
+            "printed": _number(one.claim.printed, one.claim.unit),
+            "ours": None if one.ours is None else _number(one.ours, one.claim.unit),
+            "interval": f"{one.interval[0]:.2f} to {one.interval[1]:.2f}" if one.interval else None,
+            "verdict": one.verdict,
+            "runs": [run[:SHORT] for run in one.runs],
+            "note": note_of(one),
+        }
+        for one in judged
+    ]
+    right = ("printed", "ours", "interval")
+    emit(rows, [Column(key, key, right=key in right) for key in rows[0]] if rows else [], empty="no claims")
+    counts = Counter(one.verdict for one in judged)
+    click.echo("\n" + ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common()))
+    if checks:
+        click.echo("\ntested in another way (F1 in %)")
+        emit([_check_row(check) for check in checks], _CHECK_COLUMNS)
+    shared = [(name, leak) for name, (leak, _) in leaks.items() if leak]
+    sources = [(name, leak) for name, (_, leak) in leaks.items() if leak]
+    for found, words in (
+        (shared, "their backbone was trained on"),
+        (sources, "a source image stands in training, of head or backbone, for"),
+    ):
+        if found:
+            least, most = (f"{100 * pick(leak for _, leak in found):.0f}" for pick in (min, max))
+            span = f"{least} %" if least == most else f"{least} to {most} %"
+            click.echo(f"\nleak: {words} {span} of what the cells of {_models(found, states)} test")
+    if work.cuts:
+        click.echo(f"\nwhat budget {work.budget.name} cuts")
+        for name, words in work.cuts.items():
+            click.echo(f"  {clean(name)}: {clean(words)}")
+    click.echo("\nwhat to know about the publication")
+    for words in work.recipe.notes:
+        click.echo(f"  - {clean(words)}")
+    run = next((state.run.id for state in states if state.run), None)
+    if run:
+        note(f"next: qtlplat show {run[:SHORT]}")
+
+
+_CHECK_COLUMNS = [
+    Column("model", "model"),
+    Column("evaluator", "evaluator"),
+    Column("f1", "F1", right=True),
+    Column("interval", "interval", right=True),
+    Column("difference", "difference", right=True),
+    Column("leak", "leak", right=True),
+    Column("runs", "runs"),
+]
+
+
+def bounded(estimate: Estimate) -> bool:
+    """Whether an estimate has an interval."""
+    return math.isfinite(estimate.low)
+
+
+def _interval_text(estimate: Estimate | None) -> str | None:
+    if estimate is None or not bounded(estimate):
+        return None
+    return f"{100 * estimate.low:.2f} to {100 * estimate.high:.2f}"
+
+
+def _check_row(check: Check) -> dict[str, Any]:
+    return {
+        "model": check.model,
+        "evaluator": check.evaluator,
+        "f1": f"{100 * check.f1.value:.2f}" if check.f1 else "not run",
+        "interval": _interval_text(check.f1),
+        "difference": f"{100 * check.difference:+.2f}" if check.difference is not None else None,
+        "leak": None if check.leak is None else f"{100 * check.leak:.0f} %",
+        "runs": [run[:SHORT] for run in check.runs],
+    }
+
+
+def _models(found: Sequence[tuple[str, float]], states: Sequence[ModelState]) -> str:
+    heads = [state.name for state in states if state.run and state.planned.model.head is not None]
+    names = [name for name, _ in found]
+    return "all heads" if set(names) == set(heads) else ", ".join(names)
+
+
+def _number(value: float, unit: str) -> str:
+    return f"{value:,.0f}" if not unit else f"{value:.2f} {unit}"

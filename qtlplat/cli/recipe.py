@@ -1,0 +1,49 @@
+"""What `qtlplat info` says about a recipe."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import click
+
+from qtlplat.catalog.provider import Component
+from qtlplat.cli.output import Column, clean, emit, text
+from qtlplat.recipes import RecipeSpec
+
+
+def recipe_facts(component: Component) -> dict[str, Any] | None:
+    """What a recipe holds, None for everything else."""
+    spec = component.spec
+    if not isinstance(spec, RecipeSpec):
+        return None
+    return {
+        "citation": spec.citation,
+        "dataset": spec.dataset,
+        "models": [asdict(model) for model in spec.models],
+        "claims": [{"kind": claim.kind, **asdict(claim)} for claim in spec.claims],
+        "budgets": [asdict(budget) for budget in spec.budgets],
+        "notes": list(spec.notes),
+    }
+
+
+def print_recipe(name: str, recipe: Mapping[str, Any]) -> None:
+    """Citation, models, claims, budgets and notes."""
+    click.echo(f"\n{clean(recipe['citation'])}\ndataset {clean(recipe['dataset'])}\n\nmodels")
+    emit(
+        recipe["models"], [Column(key, key) for key in ("name", "backbone", "head", "replace", "evaluator", "protocol")]
+    )
+    click.echo("\nclaims")
+    columns = [Column(key, key, show=_number) for key in ("where", "quantity", "printed", "unit", "tolerance", "note")]
+    emit(recipe["claims"], columns)
+    click.echo("\nbudgets")
+    emit(recipe["budgets"], [Column("name", "name"), Column("summary", "summary")])
+    for line in recipe["notes"]:
+        click.echo(f"\n{clean(line)}")
+    click.echo(f"\nnext: qtlplat reproduce {name} --dry-run", err=True)
+
+
+def _number(value: Any) -> str:
+    """A printed number with all its digits."""
+    return f"{value:,.10g}" if isinstance(value, float) else text(value)

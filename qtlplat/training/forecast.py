@@ -1,0 +1,105 @@
+"""How long the runs of a recipe will take: from stored seconds of runs like them, else from a stated guess."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qtlplat.catalog.plan import RunPlan
+from qtlplat.catalog.recipes import PlannedModel
+from qtlplat.contracts import ImageSet
+from qtlplat.store.queries import Reader
+from qtlplat.store.records import RunRecord
+from qtlplat.training.prepare import planned_cells
+
+# Guesses, until there are stored runs: seconds of one epoch of one cell of a head on 2,000 samples, of computing and
+# keeping the features of so many images, and the epochs after which a pretraining stops that may stop early.
+HEAD_EPOCH_SECONDS = 0.035
+FEATURE_SECONDS = 5.0
+GUESSED_SAMPLES = 2_000
+GUESSED_STOP = 12
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What a missing run will take. cells: of it; seconds: in all; measured: whether stored runs say so."""
+
+    cells: int
+    seconds: float
+    measured: bool
+
+
+@dataclass(frozen=True)
+class _Speed:
+    """Of a pretraining: seconds per epoch, and epochs per initialisation."""
+
+    seconds: float
+    epochs: float
+    measured: bool
+
+
+def forecast(missing: Sequence[PlannedModel], images: ImageSet, reader: Reader) -> dict[str, Forecast]:
+    """What each missing model will take, by name, if they are trained in this order: backbones are pretrained once."""
+    past = [run for run in reader.runs() if run.status == "finished"] if missing else []
+    there = {run.fingerprint for run in past if run.kind == "pretraining"}
+    found = {}
+    for planned in missing:
+        plan = planned.resolved.plan.bind(images.digest)
+        # Finding duplicates would take longer than it changes the time: sources are taken as the dataset has them.
+        cells, pretrainings = planned_cells(planned.resolved, images, images.groups)
+        shares = [len(wanted.within) / len(images) for wanted in pretrainings if wanted.within is not None]
+        if planned.model.head is None or len(shares) < len(pretrainings):
+            shares = [] if plan.pretraining_fingerprint in there else [1.0]
+            there.add(plan.pretraining_fingerprint)
+        speed = _pretraining_speed(plan, past, reader) or _guess(planned, len(images))
+        inits = plan.pretraining.initialisations
+        seconds = sum(shares) * inits * speed.epochs * speed.seconds
+        measured = speed.measured or not shares
+        if planned.model.head is not None:
+            head_seconds = _head_seconds(plan, past)
+            scale = len(images) / GUESSED_SAMPLES
+            guess = HEAD_EPOCH_SECONDS if head_seconds is None else head_seconds
+            seconds += guess * (scale if head_seconds is None else 1.0) * len(cells) * plan.training.epochs
+            seconds += FEATURE_SECONDS * scale * len(pretrainings)
+            measured = measured and head_seconds is not None
+        found[planned.model.name] = Forecast(inits if planned.model.head is None else len(cells), seconds, measured)
+    return found
+
+
+def _guess(planned: PlannedModel, n_samples: int) -> _Speed:
+    options = planned.resolved.plan.pretraining
+    epochs = min(options.epochs, GUESSED_STOP) if options.patience else options.epochs
+    return _Speed(planned.model.epoch_seconds * n_samples / GUESSED_SAMPLES, epochs, measured=False)
+
+
+def _pretraining_speed(plan: RunPlan, past: Sequence[RunRecord], reader: Reader) -> _Speed | None:
+    """What the newest pretraining of this backbone on this data with such batches took, None where there is none."""
+    for run in past:
+        if run.kind != "pretraining" or run.dataset_digest != plan.dataset_digest or "samples" in run.plan:
+            continue
+        row, options = run.components["backbone"], run.plan["pretraining"]
+        same = (row.component, dict(row.options)) == (plan.backbone.component, plan.backbone.options)
+        if not same or options["batch_size"] != plan.pretraining.batch_size:
+            continue
+        epochs = reader.epochs(run.id)
+        if epochs:
+            mean = sum(epoch.seconds for epoch in epochs) / len(epochs)
+            stopped = len(epochs) / options["initialisations"]
+            alike = plan.pretraining.patience and options["patience"] == plan.pretraining.patience
+            limit = plan.pretraining.epochs
+            usual = min(limit, GUESSED_STOP) if plan.pretraining.patience else limit
+            return _Speed(mean, min(limit, stopped) if alike else usual, measured=True)
+    return None
+
+
+def _head_seconds(plan: RunPlan, past: Sequence[RunRecord]) -> float | None:
+    """Seconds per epoch and cell of the newest run of this head on this data, None where there is none."""
+    for run in past:
+        if run.kind != "run" or run.dataset_digest != plan.dataset_digest:
+            continue
+        row = run.components["head"]
+        cells = len(run.metrics.get("f1", ()))
+        alike = (row.component, dict(row.options)) == (plan.head.component, plan.head.options)
+        if alike and cells and run.plan["controls"] == list(plan.controls) and run.seconds.get("heads"):
+            return run.seconds["heads"] / (cells * int(run.plan["training"]["epochs"]))
+    return None

@@ -1,0 +1,171 @@
+"""Carries out a recipe: which runs are there, which are missing and how long they take, and what they say about claims.
+
+Runs are found by fingerprint and made by `prepare` and `execute` as those of `qtlplat run`; nothing here trains. torch
+and PennyLane are imported only where something is missing, so that a complete reproduction is printed in seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qtlplat.analysis.claims import Estimate, Measured, of_cells, of_predictions
+from qtlplat.catalog.calls import guarded, load_images
+from qtlplat.catalog.recipes import PlannedModel, Work
+from qtlplat.contracts import DatasetSpec, ImageSet
+from qtlplat.store.location import StoreLocation
+from qtlplat.store.queries import Reader
+from qtlplat.store.records import HEAD, CellRecord, RunRecord
+from qtlplat.training.ledgers import ledgers
+from qtlplat.training.progress import Progress
+
+if TYPE_CHECKING:
+    from qtlplat.training.forecast import Forecast
+
+
+@dataclass(frozen=True)
+class ModelState:
+    """A model of a recipe and its run. run: None where it is missing; expected: of what is missing."""
+
+    planned: PlannedModel
+    run: RunRecord | None
+    expected: Forecast | None = None
+
+    @property
+    def name(self) -> str:
+        """As the publication calls the model."""
+        return self.planned.model.name
+
+
+@dataclass(frozen=True)
+class Check:
+    """A model tested in another way, beside the same model as published: F1 as shares.
+
+    difference: F1 of this one minus that of the other one, None where one of them is missing.
+    """
+
+    model: str
+    of: str
+    evaluator: str
+    f1: Estimate | None
+    difference: float | None
+    leak: float | None
+    group_leak: float | None
+    runs: tuple[str, ...]
+
+
+def read_data(work: Work, *, needed: bool) -> ImageSet | None:
+    """The dataset of a recipe's models; None where it is not needed and not at hand. Raises as the dataset does."""
+    resolved = work.models[0].resolved
+    spec = resolved.specs["dataset"].spec
+    assert isinstance(spec, DatasetSpec)
+    options, provider = resolved.options["dataset"], resolved.plan.dataset.provider
+    if not needed and not guarded(lambda: spec.at_hand(options), provider, f"looking for dataset {spec.name}"):
+        return None
+    return load_images(spec, options, provider)
+
+
+def survey(work: Work, images: ImageSet | None, reader: Reader) -> list[ModelState]:
+    """Which of the models that the budget trains are there; images: None where the data is not at hand."""
+    trained = [planned for planned in work.models if planned.trained]
+    if images is None:
+        return [ModelState(planned, None) for planned in trained]
+    found = [(planned, _find(planned, images, reader)) for planned in trained]
+    missing = [planned for planned, run in found if run is None]
+    expected: dict[str, Forecast] = {}
+    if missing:
+        from qtlplat.training.forecast import forecast
+
+        expected = forecast(missing, images, reader)
+    return [ModelState(planned, run, expected.get(planned.model.name)) for planned, run in found]
+
+
+def _find(planned: PlannedModel, images: ImageSet, reader: Reader) -> RunRecord | None:
+    """The finished run of a model on this data: of its head, or of its backbone where it has its own layers."""
+    plan = planned.resolved.plan.bind(images.digest)
+    if planned.model.head is None:
+        return reader.find_finished(plan.pretraining_fingerprint, "pretraining")
+    return reader.find_finished(plan.fingerprint, "run")
+
+
+def carry_out(states: Sequence[ModelState], images: ImageSet, location: StoreLocation, progress: Progress) -> None:
+    """Train what is missing, one run after the other; what ends is stored, and is not trained again the next time."""
+    from qtlplat.training.execute import execute, pretrain_only
+    from qtlplat.training.prepare import prepare
+
+    missing = [state.planned for state in states if state.run is None]
+    reader = Reader(location)
+    for number, planned in enumerate(missing, start=1):
+        if _find(planned, images, reader) is not None:  # a backbone that a run before this one has left
+            continue
+        progress.note(f"{number} of {len(missing)}: {planned.model.name}")
+        prepared = prepare(planned.resolved, location.files, images)
+        (pretrain_only if planned.model.head is None else execute)(prepared, location, progress)
+
+
+def measure(work: Work, states: Sequence[ModelState], reader: Reader, *, keep: bool) -> dict[str, Measured]:
+    """What is known about every model: its parameters, from the layers' shapes, and its metrics where it was run.
+
+    keep: whether counted parameters may be kept beside the store, to be found the next time.
+    """
+    runs = {state.name: state.run for state in states if state.run}
+    recipe = work.recipe
+    counted = {claim.model for claim in work.claims if claim.kind == "arithmetic"}
+    plans = {planned.model.name: planned.resolved for planned in work.models if planned.model.name in counted}
+    ours = ledgers([*plans.values()], recipe.input_shape, recipe.n_classes, reader.location, keep=keep)
+    parameters = dict(zip(plans, ours, strict=True))
+    found = {}
+    for planned in work.models:
+        name, own = planned.model.name, planned.model.head is None
+        run = runs.get(name)
+        metrics = None if run is None else _backbone_metrics(run, reader) if own else _head_metrics(run, reader)
+        found[name] = Measured(parameters.get(name), own, metrics, (run.id,) if run else ())
+    return found
+
+
+def _head_metrics(run: RunRecord, reader: Reader) -> dict[str, Estimate]:
+    """Estimates over the cells of a run's head; over the samples of its test part where there is one cell."""
+    cells = _head_cells(run, reader)
+    if len(cells) == 1:
+        return _of_cell(run, cells[0].position, reader)
+    n_train, n_test = (float(np.mean([getattr(c, name) for c in cells])) for name in ("n_train", "n_test"))
+    estimates = {name: of_cells(values, n_train, n_test) for name, values in run.metrics.items()}
+    return {name: estimate for name, estimate in estimates.items() if estimate is not None}
+
+
+def _head_cells(run: RunRecord, reader: Reader) -> list[CellRecord]:
+    return [cell for cell in reader.cells(run.id) if cell.variant == HEAD]
+
+
+def _backbone_metrics(run: RunRecord, reader: Reader) -> dict[str, Estimate]:
+    """Estimates of the initialisation that a pretraining has kept, over the samples of its test part."""
+    weights = next((a for a in reader.artifacts(run.id) if a.kind == "weights"), None)
+    return _of_cell(run, int(weights.meta["initialisation"]) if weights else 0, reader)
+
+
+def _of_cell(run: RunRecord, position: int, reader: Reader) -> dict[str, Estimate]:
+    mine = [row for row in reader.predictions(run.id) if row.cell == position]
+    labels, predicted = (
+        np.array([getattr(row, name) for row in mine], dtype=np.int64) for name in ("label", "predicted")
+    )
+    return of_predictions(labels, predicted, len(mine[0].probabilities)) if mine else {}
+
+
+def checks(states: Sequence[ModelState], measured: Mapping[str, Measured]) -> list[Check]:
+    """The models that repeat another one in another way, beside that one."""
+    found = []
+    for state in states:
+        model = state.planned.model
+        if not model.instead_of:
+            continue
+        pair = (model.name, model.instead_of)
+        mine, other = ((measured[name].metrics or {}).get("f1") if name in measured else None for name in pair)
+        leak, group_leak = (state.run.leak, state.run.group_leak) if state.run else (None, None)
+        difference = mine.value - other.value if mine and other else None
+        evaluator = state.planned.resolved.plan.evaluator.name
+        runs = tuple(run for name in pair if name in measured for run in measured[name].runs)
+        found.append(Check(model.name, model.instead_of, evaluator, mine, difference, leak, group_leak, runs))
+    return found

@@ -1,0 +1,140 @@
+"""Verdicts by their rules; intervals against independent computations."""
+
+import math
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from qtlplat.analysis.claims import Estimate, Measured, boost, judge, of_cells, of_predictions
+from qtlplat.analysis.metrics import classification_metrics
+from qtlplat.recipes import Claim
+
+LEDGER = {
+    "backbone_total": 1000,
+    "model_total": 774,
+    "reduction_percent_model": 22.6,
+    "reduction_percent_replaced": 80.0,
+}
+
+
+def claim(quantity: str = "f1", printed: float = 95.0, tolerance: float = 1.0, **more: object) -> Claim:
+    return Claim("c", quantity, "m", "Table 1", printed, tolerance, "%", **more)  # type: ignore[arg-type]
+
+
+def estimate(value: float, low: float, high: float, n: int = 6) -> Estimate:
+    return Estimate(value, (high - low) / 4, low, high, n, n - 1)
+
+
+def verdict(one: Claim, mine: Measured, other: Measured | None = None, **how: bool) -> str:
+    (judged,) = judge([one], {"m": mine, "b": other or Measured()}, **how)
+    return judged.verdict
+
+
+def run(value: float, low: float, high: float) -> Measured:
+    return Measured(metrics={"f1": estimate(value, low, high)}, runs=("r1",))
+
+
+@pytest.mark.parametrize(
+    ("printed", "corrected", "expected"),
+    [(774, None, "confirmed"), (764, 774, "misprint"), (764, None, "contradicted"), (764, 770, "contradicted")],
+)
+def test_a_count_is_confirmed_a_misprint_or_contradicted(printed: int, corrected: int | None, expected: str) -> None:
+    assert verdict(claim("parameters", printed, 0, corrected=corrected), Measured(LEDGER)) == expected
+
+
+def test_a_backbone_with_its_own_layers_has_the_backbones_parameters() -> None:
+    assert verdict(claim("parameters", 1000, 0), Measured(LEDGER, own_layers=True)) == "confirmed"
+
+
+def test_a_reduction_is_of_the_whole_model_and_rounds_within_its_tolerance() -> None:
+    (judged,) = judge([claim("reduction", 22.61, 0.01)], {"m": Measured(LEDGER)})
+    assert (judged.verdict, judged.ours) == ("confirmed", 22.6)
+    assert "of the replaced layers alone 80.00 %" in judged.note
+    assert verdict(claim("reduction", 22.62, 0.01), Measured(LEDGER)) == "contradicted"
+
+
+@pytest.mark.parametrize(
+    ("interval", "expected"),
+    [
+        ((0.942, 0.958), "confirmed"),
+        ((0.930, 0.958), "inconclusive"),
+        ((0.962, 0.970), "contradicted"),
+        ((0.920, 0.938), "contradicted"),
+    ],
+)
+def test_a_metric_is_judged_by_its_whole_interval(interval: tuple[float, float], expected: str) -> None:
+    assert verdict(claim(), run(sum(interval) / 2, *interval)) == expected
+
+
+def test_a_lower_value_does_not_contradict_where_the_budget_trains_less() -> None:
+    assert verdict(claim(), run(0.93, 0.92, 0.938), trains_less=True) == "inconclusive"
+    assert verdict(claim(), run(0.966, 0.962, 0.97), trains_less=True) == "contradicted"
+
+
+def test_other_data_and_missing_runs_decide_nothing() -> None:
+    assert verdict(claim(), run(0.95, 0.945, 0.955), other_data=True) == "inconclusive"
+    assert verdict(claim(), Measured(LEDGER)) == "not run"
+    assert verdict(claim("parameters", 774, 0), Measured()) == "not run"
+    assert verdict(claim(), Measured(metrics={}, runs=("r1",))) == "inconclusive"
+
+
+@pytest.mark.parametrize(
+    ("mine", "printed", "expected"),
+    [(0.97, 2.0, "confirmed"), (0.83, 2.0, "contradicted"), (0.905, 2.0, "inconclusive"), (0.83, -2.0, "confirmed")],
+)
+def test_a_comparison_is_judged_by_the_side_of_zero(mine: float, printed: float, expected: str) -> None:
+    one = claim("boost", printed, 0, baseline="b")
+    baseline = Measured(metrics={"f1": Estimate(0.9, 0.01, 0.88, 0.92, 1, math.inf)}, runs=("r2",))
+    assert verdict(one, run(mine, mine - 0.01, mine + 0.01), baseline) == expected
+    assert verdict(one, run(mine, mine - 0.01, mine + 0.01), baseline, trains_less=True) == "inconclusive"
+    assert verdict(one, run(mine, mine - 0.01, mine + 0.01)) == "not run"
+
+
+def test_the_interval_of_cells_is_nadeau_and_bengios() -> None:
+    values = [0.96, 0.98, 0.97, 0.99, 0.95, 0.97]
+    ours = of_cells(values, 500, 100)
+    assert ours is not None
+    se = np.std(values, ddof=1) * np.sqrt(1 / 6 + 100 / 500)
+    low, _ = stats.t.interval(0.95, 5, loc=np.mean(values), scale=se)
+    assert ours.value == pytest.approx(np.mean(values), abs=1e-12)
+    assert ours.low == pytest.approx(low, abs=1e-9)
+    assert ours.high == pytest.approx(min(1.0, 2 * np.mean(values) - low), abs=1e-9)
+    assert of_cells([0.9, math.nan], 500, 100) is None
+
+
+def test_cells_without_spread_have_a_value_and_no_interval() -> None:
+    for values in ([0.95], [0.95, 0.95, 0.95]):
+        same = of_cells(values, 500, 100)
+        (judged,) = judge([claim()], {"m": Measured(metrics={"f1": same}, runs=("r1",))})  # type: ignore[dict-item]
+        assert (judged.verdict, judged.interval) == ("inconclusive", None)
+        assert judged.ours == pytest.approx(95.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_the_bootstrap_agrees_with_scipys_and_the_metrics_with_ours(k: int) -> None:
+    rng = np.random.default_rng(3)
+    labels = rng.integers(0, k, 200)
+    predicted = np.where(rng.random(200) < 0.9, labels, rng.integers(0, k, 200))
+    found = of_predictions(labels, predicted, k)
+    exact = classification_metrics(labels, np.eye(k)[predicted])
+    assert {name: one.value for name, one in found.items()} == pytest.approx(
+        {name: exact[name] for name in found}, abs=1e-12
+    )
+    hits = (labels == predicted).astype(float)
+    theirs = stats.bootstrap((hits,), np.mean, method="percentile", n_resamples=9999, rng=np.random.default_rng(1))
+    # two independent bootstraps; a step of the accuracy is 0.005
+    assert found["accuracy"].low == pytest.approx(theirs.confidence_interval.low, abs=0.0051)
+    assert found["accuracy"].high == pytest.approx(theirs.confidence_interval.high, abs=0.0051)
+    assert of_predictions(labels, predicted, k) == found
+
+
+def test_a_boost_is_that_of_independent_values() -> None:
+    one, two = Estimate(0.95, 0.01, 0, 1, 6, 5), Estimate(0.9, 0.02, 0, 1, 1, math.inf)
+    ours = boost(one, two)
+    assert ours is not None
+    rng = np.random.default_rng(0)
+    drawn = 100 * (rng.normal(0.95, 0.01, 400_000) / rng.normal(0.9, 0.02, 400_000) - 1)
+    assert ours.value == pytest.approx(100 * (0.95 / 0.9 - 1), abs=1e-12)
+    assert ours.se == pytest.approx(drawn.std(), rel=0.02)  # first order, and 400,000 draws
+    assert boost(one, Estimate(0.0, 0, 0, 0, 1, math.inf)) is None

@@ -1,0 +1,252 @@
+"""A small publication, carried out from its plugin to its verdicts."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from qtlplat.store.location import find_store
+from qtlplat.store.queries import Reader
+from qtlplat.training import execute as execute_module
+
+PLUGIN = """
+from qtlplat import Budget, Claim, RecipeModel, RecipeSpec, hookimpl
+
+qtlplat_api_version = 1
+
+def model(name, head, replace="all", **more):
+    return RecipeModel(name, "lenet2", head, replace, "kfold[folds=2]", "standard", **more)
+
+MODELS = (
+    model("net", None),
+    model("hybrid", "dressed[qubits=2,layers=1]", figures=(4,)),
+    model("shallow", "linear", 2),
+    RecipeModel("held out", "lenet2", "dressed[qubits=2,layers=1]", "all", "holdout", "standard", instead_of="hybrid"),
+)
+CLAIMS = (
+    Claim("count", "parameters", "net", "Table 3", 534482, 0, table=3),
+    Claim("misprinted", "parameters", "hybrid", "Table 3", 266_980, 0, corrected=266_990, table=3),
+    Claim("wrong", "reduction", "hybrid", "Table 5", 12.0, 0.01, "%", table=5),
+    Claim("net f1", "f1", "net", "Table 3", 50.0, 50.0, "%", table=3),
+    Claim("hybrid f1", "f1", "hybrid", "Table 3", 50.0, 50.0, "%", table=3),
+    Claim("shallow f1", "f1", "shallow", "Table 4", 50.0, 50.0, "%", table=4),
+    Claim("boost", "boost", "hybrid", "Table 4", 3.0, 0.0, "%", baseline="net", table=4),
+)
+TINY = dict(epochs=2, pretrain_epochs=1, inits=1)
+
+@hookimpl
+def qtlplat_recipes():
+    return [RecipeSpec(
+        "small2024", "a small publication", "Nobody, 2024", "steel-synth[per_class=18,images_per_kind=8]",
+        (1, 200, 200), 2, MODELS, CLAIMS,
+        (
+            Budget("tiny", "seconds", models=("net", "hybrid", "held out"), cuts={"epochs": "2 instead of 40"}, **TINY),
+            Budget("more", "seconds", **TINY),
+            Budget("short", "seconds", models=("net",), trains_less=True, **TINY),
+        ),
+        notes=("it contradicts itself",),
+    )]
+"""
+CLAIM_KEYS = {
+    "name", "kind", "quantity", "model", "where", "printed", "ours", "interval", "tolerance", "verdict", "runs",
+}  # fmt: skip
+
+
+def install(site):
+    """A distribution of its own with the recipe, on sys.path."""
+    (site / "small_recipe.py").write_text(PLUGIN)
+    info = site / "small_recipe-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: small-recipe\nVersion: 1.0\n")
+    (info / "entry_points.txt").write_text("[qtlplat]\nsmall = small_recipe\n")
+
+
+@pytest.fixture(autouse=True)
+def _installed(tmp_path, monkeypatch):
+    site = tmp_path / "site"
+    site.mkdir()
+    install(site)
+    monkeypatch.syspath_prepend(str(site))
+    importlib.invalidate_caches()
+    yield
+    sys.modules.pop("small_recipe", None)
+
+
+@pytest.fixture
+def reproduced(json_of, tmp_path):
+    """A store in which the tiny budget has been carried out, and what was printed."""
+    store = tmp_path / "s.db"
+    return store, json_of("reproduce small2024 --store", store)
+
+
+def verdicts(facts):
+    return {claim["name"]: claim["verdict"] for claim in facts["claims"]}
+
+
+def test_claims_are_held_against_runs_and_a_second_call_only_prints(reproduced, json_of, monkeypatch):
+    store, facts = reproduced
+    assert set(facts) >= {"recipe", "budget", "claims", "cuts", "notes", "models", "checks"}
+    assert (facts["recipe"], facts["budget"]) == ("small2024", "tiny")
+    assert set(facts["claims"][0]) >= CLAIM_KEYS
+    assert verdicts(facts) == {
+        "count": "confirmed", "misprinted": "misprint", "wrong": "contradicted", "net f1": "confirmed",
+        "hybrid f1": verdicts(facts)["hybrid f1"], "shallow f1": "not run", "boost": verdicts(facts)["boost"],
+    }  # fmt: skip
+    reader = Reader(find_store(str(store)))
+    claims = {claim["name"]: claim for claim in facts["claims"]}
+    (run,) = claims["hybrid f1"]["runs"]
+    values = reader.run(run).metrics["f1"]
+    assert claims["hybrid f1"]["ours"] == pytest.approx(100 * sum(values) / 2, abs=1e-9)
+    assert claims["boost"]["runs"] == [run, *claims["net f1"]["runs"]]
+    assert reader.run(claims["net f1"]["runs"][0]).kind == "pretraining"
+    assert claims["net f1"]["runs"][0] == reader.run(run).pretraining
+    (check,) = facts["checks"]
+    assert (check["of"], check["evaluator"], check["leak"]) == ("hybrid", "holdout", 0)
+    assert check["difference"] == pytest.approx(check["f1"] - sum(values) / 2, abs=1e-12)
+
+    (kept,) = reader.reproductions("small2024")
+    assert kept.id == facts["reproduction"]
+    assert kept.content.cuts == facts["cuts"]
+    assert [c.verdict for c in kept.content.claims] == [c["verdict"] for c in facts["claims"]]
+    assert [c.ours for c in kept.content.claims] == [c["ours"] for c in facts["claims"]]
+
+    before = store.read_bytes()
+    for name in ("prepare.prepare", "prepare.count_parameters", "execute.execute", "execute.pretrain_only"):
+        monkeypatch.setattr(f"qtlplat.training.{name}", None)  # calling it would be an error
+    assert json_of("reproduce small2024 --store", store) == facts
+    assert store.read_bytes() == before
+
+
+def test_the_table_names_runs_cuts_notes_and_what_leaks(reproduced, qtlplat):
+    store, facts = reproduced
+    code, out, err = qtlplat("reproduce small2024 --store", store)
+    assert code == 0, err
+    lines = [line.split("\t") for line in out.splitlines()]
+    assert lines[0] == ["claim", "printed", "ours", "interval", "verdict", "runs", "note"]
+    row = next(line for line in lines if line[0] == "hybrid f1")
+    assert row[5] == facts["claims"][4]["runs"][0][:8]
+    assert "epochs: 2 instead of 40" in out
+    assert "it contradicts itself" in out
+    assert "leak: their backbone was trained on" in out
+    assert "3 of 3 models are there" in err
+
+
+def test_an_interrupted_reproduction_goes_on_where_it_stopped(json_of, qtlplat, tmp_path, monkeypatch):
+    store = tmp_path / "s.db"
+    execute = execute_module.execute
+    calls = []
+
+    def killed(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return execute(*arguments)
+
+    monkeypatch.setattr(execute_module, "execute", killed)
+    assert qtlplat("reproduce small2024 --store", store)[0] == 130
+    reader = Reader(find_store(str(store)))
+    first = {run.id for run in reader.runs()}
+    assert len(first) == 2
+    assert reader.reproductions() == []
+    monkeypatch.setattr(execute_module, "execute", execute)
+    facts = json_of("reproduce small2024 --store", store)
+    runs = {run.id for run in reader.runs()}
+    assert first < runs
+    assert len(runs) == 3
+    assert {model["run"] for model in facts["models"]} == runs
+
+
+def test_a_dry_run_judges_arithmetic_and_stores_nothing(qtlplat, tmp_path):
+    store = tmp_path / "s.db"
+    code, out, err = qtlplat("reproduce small2024 --dry-run --json --store", store)
+    assert code == 0, err
+    facts = json.loads(out)
+    assert verdicts(facts)["misprinted"] == "misprint"
+    assert verdicts(facts)["hybrid f1"] == "not run"
+    assert [model["cells"] for model in facts["models"]] == [1, 2, 1]
+    assert all(model["expected_seconds"] > 0 for model in facts["models"])
+    assert "missing: hybrid, 2 cells" in err
+    assert not store.exists()
+
+
+def test_a_damaged_ledger_is_counted_again(reproduced, json_of):
+    store, facts = reproduced
+    kept = sorted((find_store(str(store)).files / "ledgers").iterdir())
+    assert len(kept) == 2  # the backbone's own layers are counted with the head of the defaults
+    for path in kept:
+        path.write_bytes(path.read_bytes()[:20])
+    assert json_of("reproduce small2024 --store", store) == facts
+    assert [len(path.read_bytes()) > 20 for path in kept] == [True, True]
+
+
+def test_a_complete_reproduction_needs_neither_torch_nor_pennylane(reproduced, tmp_path):
+    store, _ = reproduced
+    code = (
+        "import sys; from qtlplat.cli import _run; "
+        "assert _run(['reproduce', 'small2024', '--json', '-q', '--store', sys.argv[1]]) == 0; "
+        "print([name for name in ('torch', 'pennylane') if name in sys.modules], file=sys.stderr)"
+    )
+    path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(store)],
+        env={**os.environ, "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr.splitlines()[-1] == "[]"
+
+
+def test_stored_runs_say_how_long_others_take(reproduced, qtlplat):
+    store, _ = reproduced
+    _, _, err = qtlplat("reproduce small2024 --budget more --dry-run --store", store)
+    assert "missing: shallow, 2 cells" in err
+    assert "3 of 4 models are there" in err
+
+
+@pytest.mark.parametrize(("line", "code"), [("--table 5", 9), ("--table 3", 0), ("--table 5 --figure 4", 9)])
+def test_strict_exits_with_9_where_a_claim_is_contradicted(qtlplat, tmp_path, line, code):
+    assert qtlplat(f"reproduce small2024 --dry-run --strict {line} --store", tmp_path / "s.db")[0] == code
+
+
+def test_other_data_judges_no_metric(json_of, tmp_path):
+    other = "--dataset 'steel-synth[per_class=16,images_per_kind=8]' --budget short --table 3"
+    facts = json_of(f"reproduce small2024 {other} --store", tmp_path / "s.db")
+    assert verdicts(facts)["net f1"] == "inconclusive"
+    assert verdicts(facts)["count"] == "confirmed"
+    assert "cannot be judged" in facts["cuts"]["dataset"]
+
+
+def test_the_papers_counts_need_no_data(json_of, tmp_path):
+    facts = json_of("reproduce bhowmik2024 --dry-run --store", tmp_path / "s.db")
+    arithmetic = [claim for claim in facts["claims"] if claim["kind"] == "arithmetic"]
+    assert len(arithmetic) == 12 + 9
+    misprints = {claim["printed"]: claim["ours"] for claim in arithmetic if claim["verdict"] == "misprint"}
+    assert misprints == {671_764: 671_774, 525_824: 525_854}
+    assert {claim["verdict"] for claim in arithmetic} == {"misprint", "confirmed"}
+    assert {claim["verdict"] for claim in facts["claims"] if claim["kind"] != "arithmetic"} == {"not run"}
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [("reproduce nothing2024", "unknown recipe"), ("reproduce bhowmik2024 --budget all", "unknown budget")],
+)
+def test_unknown_names_are_told_with_the_known_ones(qtlplat, line, words):
+    code, out, err = qtlplat(line)
+    assert (code, out) == (2, "")
+    assert words in err
+
+
+def test_a_recipe_is_listed_and_described(qtlplat, json_of):
+    rows = {row["name"]: row for row in json_of("ls recipes")}
+    assert rows["small2024"]["provider"] == "small-recipe"
+    assert "bhowmik2024" in rows
+    facts = json_of("info bhowmik2024")
+    assert facts["kind"] == "recipe"
+    assert len(facts["recipe"]["claims"]) == 12 * 2 + 9 * 2 + 1
+    code, out, _ = qtlplat("info bhowmik2024")
+    assert code == 0
+    assert "Table III, row QTL-M-3 of CM-2" in out
