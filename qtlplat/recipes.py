@@ -28,8 +28,8 @@ class RecipeModel:
     """A model of a publication, as a run of qtlplat.
 
     name: unique in its recipe, as the publication calls it.
-    backbone, head, replace, evaluator, protocol, seeds: as typed after the flags of `qtlplat run`; a head of None is
-        the backbone itself with its own dense layers: a pretraining.
+    backbone, head, replace, evaluator, protocol, seeds, controls: as typed after the flags of `qtlplat run`; a head of
+        None is the backbone itself with its own dense layers: a pretraining.
     figures: numbers of the figures that show it.
     instead_of: name of the model that this one repeats in another way (another evaluator, say), '' for a model of the
         publication; what it yields is printed beside that one's, and claims nothing.
@@ -43,6 +43,7 @@ class RecipeModel:
     evaluator: str | None = None
     protocol: str | None = None
     seeds: int | None = None
+    controls: str | None = None
     figures: tuple[int, ...] = ()
     instead_of: str = ""
     epoch_seconds: float = 10.0
@@ -90,7 +91,8 @@ class Budget:
     """How much of a publication is carried out.
 
     summary: one line, with the time it takes; models: names of those that are trained, () for all;
-    protocol, epochs, pretrain_epochs, inits: as the flags of `qtlplat run`, None as the model has it; sets: `-S` texts.
+    protocol, epochs, pretrain_epochs, inits: as the flags of `qtlplat run`, None as the model has it; pretrain_epochs
+        may be given by name of the backbone; sets: `-S` texts.
     cuts: what is done less than in the publication, by name ("epochs", "models", ...), each in a sentence.
     trains_less: whether models are trained for fewer epochs or on less data than in the publication, so that their
         metrics do not speak against it.
@@ -101,7 +103,7 @@ class Budget:
     models: tuple[str, ...] = ()
     protocol: str | None = None
     epochs: int | None = None
-    pretrain_epochs: int | None = None
+    pretrain_epochs: int | Mapping[str, int] | None = None
     inits: int | None = None
     sets: tuple[str, ...] = ()
     cuts: Mapping[str, str] = field(default_factory=dict)

@@ -118,6 +118,7 @@ def _fits(model: RecipeModel, selection: Selection) -> bool:
 
 
 def _request(model: RecipeModel, recipe: RecipeSpec, budget: Budget, selection: Selection) -> Request:
+    epochs = budget.pretrain_epochs
     return Request(
         dataset=selection.dataset or recipe.dataset,
         backbone=model.backbone,
@@ -126,8 +127,9 @@ def _request(model: RecipeModel, recipe: RecipeSpec, budget: Budget, selection: 
         replace=str(model.replace),
         seed=selection.seed,
         seeds=model.seeds,
+        controls=model.controls,
         epochs=budget.epochs,
-        pretrain_epochs=budget.pretrain_epochs,
+        pretrain_epochs=epochs.get(model.backbone) if isinstance(epochs, Mapping) else epochs,
         inits=budget.inits,
         protocol=budget.protocol or model.protocol,
         accelerator=selection.accelerator,
