@@ -16,6 +16,7 @@ from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import parse_reference
 from qtlplat.catalog.registry import Preset, Registry
 from qtlplat.catalog.resolve import resolve_component
+from qtlplat.cli.backbone import backbone_facts, print_backbone
 from qtlplat.cli.files import refuse_existing
 from qtlplat.cli.output import (
     Column,
@@ -87,7 +88,7 @@ def info_command(
     """Describe a component or preset: options, provider, a head's circuit.
 
     NAME may carry options, as in 'dressed[qubits=4]'. A quantum head's circuit is drawn, its gates are counted, and it
-    is said what would run it, and why.
+    is said what would run it, and why; a backbone's parameters are counted layer by layer.
     """
     if output is not None:
         _check_output(output, force)
@@ -127,6 +128,7 @@ def component_facts(
         "digest": choice.digest,
         "options": describe(component.spec.options, choice.options),
         "circuit": _circuit_facts(component, options, device),
+        "backbone": backbone_facts(component, options),
         "recipe": recipe_facts(component),
     }
 
@@ -261,6 +263,8 @@ def _print_facts(facts: Mapping[str, Any]) -> None:
         print_tsv(facts["options"], _OPTION_COLUMNS)
     if facts["circuit"]:
         _print_circuit(facts["circuit"])
+    if facts["backbone"]:
+        print_backbone(facts["backbone"])
     if facts["recipe"]:
         print_recipe(facts["name"], facts["recipe"])
 

@@ -72,6 +72,18 @@ def test_a_preset_of_your_own_is_listed_and_described(qtlplat: Run, tmp_path: Pa
     assert next(o for o in described["options"] if o["name"] == "hidden")["value"] == [7]
 
 
+def test_a_backbones_parameters_are_counted_layer_by_layer(qtlplat: Run) -> None:
+    counted = facts(qtlplat("info", "lenet2", "--json"))["backbone"]
+    dense = [2048 * 128 + 128, 128 * 64 + 64, 64 * 16 + 16, 16 * 2 + 2]
+    assert counted["dense"] == dense
+    assert counted["total"] == 534_482  # Table III
+    assert counted["replaced"] == [sum(dense[-k:]) for k in range(1, 5)]
+    _, out, _ = qtlplat("info", "lenet2")
+    assert "total 534,482" in out
+    assert f"4\t{sum(dense)}\t{534_482 - sum(dense)}" in out
+    assert facts(qtlplat("info", "linear", "--json"))["backbone"] is None
+
+
 def test_a_preset_that_cannot_be_used_is_still_listed(qtlplat: Run, tmp_path: Path) -> None:
     path = tmp_path / "r.toml"
     path.write_text('[heads.gone]\ncomponent = "vanished"\n')

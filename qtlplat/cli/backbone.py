@@ -1,0 +1,70 @@
+"""What `qtlplat info` says about a backbone: its parameters, and what a head would replace."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import accumulate
+from typing import Any
+
+import click
+
+from qtlplat.catalog.provider import Component
+from qtlplat.cli.output import Column, clean, emit
+from qtlplat.contracts import BackboneSpec, Options
+from qtlplat.errors import QtlplatError
+
+SHAPE, CLASSES = (1, 200, 200), 2  # of the built-in datasets, as they are by default
+
+
+def backbone_facts(component: Component, options: Options) -> dict[str, Any] | None:
+    """Parameters by part for images of `SHAPE`, None for everything that is no backbone.
+
+    ``dense`` are those of each dense block, in order; ``replaced`` what the last 1, 2, ... of them have together.
+    ``problem`` is set instead where the backbone takes no such images.
+    """
+    spec = component.spec
+    if not isinstance(spec, BackboneSpec):
+        return None
+    import torch
+
+    from qtlplat.training.model import count
+    from qtlplat.training.preflight import try_backbone
+
+    images = {"input_shape": list(SHAPE), "n_classes": CLASSES}
+    where = f"backbone {spec.name} of {component.provider.distribution}"
+    try:
+        with torch.no_grad():
+            backbone = try_backbone(lambda: spec.build(options, SHAPE, CLASSES), SHAPE, CLASSES, where)
+    except QtlplatError as error:
+        return {**images, "problem": error.what}
+    features, dense = count(backbone.features), [count(block) for block in backbone.dense]
+    return {
+        **images,
+        "features": features,
+        "dense": dense,
+        "total": features + sum(dense),
+        "replaced": list(accumulate(reversed(dense))),
+    }
+
+
+def print_backbone(facts: Mapping[str, Any]) -> None:
+    """The parameters, and a line for each number of dense layers that a head may replace."""
+    size = "x".join(map(str, facts["input_shape"]))
+    click.echo(f"\nparameters for images {size} of {facts['n_classes']} classes")
+    if "problem" in facts:
+        click.echo(f"  {clean(facts['problem'])}")
+        return
+    dense = " + ".join(f"{n:,}" for n in facts["dense"])
+    click.echo(f"  features {facts['features']:,}, dense layers {dense}, total {facts['total']:,}\n")
+    rows = [
+        {"replace": number, "replaced": replaced, "kept": facts["total"] - replaced}
+        for number, replaced in enumerate(facts["replaced"], start=1)
+    ]
+    emit(
+        rows,
+        [
+            Column("replace", "--replace"),
+            Column("replaced", "parameters replaced", right=True),
+            Column("kept", "kept, frozen", right=True),
+        ],
+    )
