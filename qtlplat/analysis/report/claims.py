@@ -1,0 +1,51 @@
+"""The ledger of a publication's claims, from a stored reproduction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
+from qtlplat.analysis.report.numbers import short, when
+
+if TYPE_CHECKING:
+    from qtlplat.store.records import ClaimRow, ReproductionRecord
+
+_COLUMNS = (
+    Column("claim"), Column("where"), Column("printed", "number"), Column("ours", "number"),
+    Column("interval", "number"), Column("verdict"), Column("runs", "runs"), Column("note", "sentence"),
+)  # fmt: skip
+
+
+def claims(record: ReproductionRecord) -> Section:
+    """Claim, printed, ours, interval, verdict and runs; what the budget cuts."""
+    content = record.content
+    verdicts = Counter(claim.verdict for claim in content.claims)
+    told = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.most_common())
+    blocks: list[Block] = [
+        Text(
+            f"Recipe {content.recipe} of {content.provider} {content.version}, budget {content.budget}, judged "
+            f"{when(record.created)} UTC: {told}."
+        )
+    ]
+    blocks += [Text(f"The budget cuts {name}: {words}") for name, words in content.cuts.items()]
+    notes = (
+        "interval: 95 %, corrected for the training data that cells share; arithmetic claims have none and need no run",
+        f"make it again: qtlplat reproduce {content.recipe} --budget {content.budget}",
+    )
+    blocks.append(Table("Claims", _COLUMNS, tuple(_row(claim) for claim in content.claims), notes))
+    return Section("claims", "Claims", tuple(blocks))
+
+
+def _row(claim: ClaimRow) -> tuple[str, ...]:
+    ends = "" if claim.low is None or claim.high is None else f"{claim.low:.2f} to {claim.high:.2f}"
+    return (
+        claim.name, claim.place, _number(claim.printed, claim.unit), _number(claim.ours, claim.unit), ends,
+        claim.verdict, " ".join(map(short, claim.runs)), claim.note,
+    )  # fmt: skip
+
+
+def _number(value: float | None, unit: str) -> str:
+    if value is None:
+        return ""
+    return f"{value:.2f} {unit}" if unit else f"{value:,.0f}"

@@ -1,0 +1,29 @@
+"""The order of a report: material -> document."""
+
+from __future__ import annotations
+
+from qtlplat.analysis.report import overview, scores, surroundings
+from qtlplat.analysis.report.claims import claims
+from qtlplat.analysis.report.document import Document
+from qtlplat.analysis.report.material import Material
+from qtlplat.analysis.report.numbers import short
+from qtlplat.analysis.report.pictures import pictures
+
+
+def document(material: Material, *, drawn: bool = True) -> Document:
+    """The whole report. drawn: whether its figures are drawn, or only named with their commands."""
+    record = material.reproduction
+    sections = [
+        overview.headline(material),
+        *([claims(record)] if record is not None else []),
+        scores.models(material),
+        scores.leakage(material),
+        scores.controls(material),
+        overview.picking(material),
+        surroundings.data(material),
+        pictures(material, drawn=drawn),
+        surroundings.environment(material),
+        surroundings.rerun(material),
+    ]
+    about = f"Reproduction of {record.content.recipe}" if record is not None else "Report on stored runs"
+    return Document(about, tuple(sections), tuple(short(stored.run.id) for stored in material.runs))

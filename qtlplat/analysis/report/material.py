@@ -1,0 +1,92 @@
+"""What a report is made of: runs with their backbones, cells and epochs, as the store has them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from qtlplat.analysis.figures.stored import StoredRun, read
+from qtlplat.analysis.report.privacy import public_facts, public_run, request
+
+if TYPE_CHECKING:
+    from qtlplat.store.queries import Reader
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A dataset that was audited now. name: as asked for; facts: of `audit`, None where it is not at hand; why: so."""
+
+    name: str
+    digest: str
+    facts: Mapping[str, Any] | None
+    why: str = ""
+
+
+@dataclass(frozen=True)
+class Material:
+    """Everything that a report says.
+
+    runs: heads and backbones, in the order of Table III; kept: position of the cell (initialisation) whose weights a
+    pretraining has kept, by its id; environments: public facts by run id; requests: what was typed, by run id; commands:
+    that make a run again, by run id; reproduction: a stored one, where claims are reported; audits: of datasets.
+    """
+
+    runs: tuple[StoredRun, ...]
+    kept: Mapping[str, int] = field(default_factory=dict)
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    requests: Mapping[str, str] = field(default_factory=dict)
+    commands: Mapping[str, str] = field(default_factory=dict)
+    reproduction: Any = None
+    audits: tuple[Audit, ...] = ()
+
+    @property
+    def heads(self) -> list[StoredRun]:
+        """The runs of heads."""
+        return [stored for stored in self.runs if stored.run.kind == "run"]
+
+    @property
+    def backbones(self) -> list[StoredRun]:
+        """The pretrainings."""
+        return [stored for stored in self.runs if stored.run.kind == "pretraining"]
+
+
+def collect(reader: Reader, ids: Sequence[str]) -> Material:
+    """Runs by their full ids, and the pretrainings that they start from."""
+    named = {run_id: read(reader, run_id) for run_id in dict.fromkeys(ids)}
+    parents = dict.fromkeys(parent.id for stored in named.values() for parent in stored.backbones)
+    every = named | {parent: read(reader, parent) for parent in parents if parent not in named}
+    environments = {run_id: reader.environment(run_id) for run_id in every}
+    kept = {}
+    for run_id, stored in every.items():
+        if stored.run.kind == "pretraining":
+            weights = next((a for a in reader.artifacts(run_id) if a.kind == "weights"), None)
+            if weights is not None and isinstance(weights.meta.get("initialisation"), int):
+                kept[run_id] = weights.meta["initialisation"]
+    runs = [_public(stored) for stored in every.values()]
+    return Material(
+        tuple(sorted(runs, key=_order)),
+        kept,
+        {run_id: public_facts(facts) for run_id, facts in environments.items()},
+        {run_id: request(facts["command"]) for run_id, facts in environments.items() if facts.get("command")},
+    )
+
+
+def _public(stored: StoredRun) -> StoredRun:
+    return replace(stored, run=public_run(stored.run), backbones=tuple(map(public_run, stored.backbones)))
+
+
+def _order(stored: StoredRun) -> tuple[Any, ...]:
+    """By dataset and backbone; there the backbone itself first, then heads by how much they replace."""
+    run, names = stored.run, {role: row.name for role, row in stored.run.components.items()}
+    replaced = run.parameters.get("replaced_layers")
+    return (
+        run.dataset_digest,
+        names.get("backbone", ""),
+        run.kind == "run",
+        replaced if isinstance(replaced, int) else -1,
+        names.get("head", ""),
+        names.get("evaluator", ""),
+        run.created,
+        run.id,
+    )

@@ -1,0 +1,45 @@
+"""How a report writes numbers: shares as percent, counts with separators, nothing where nothing was measured."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+SHORT = 8  # characters of a run's id
+
+
+def percent(share: float | None, decimals: int = 2, *, signed: bool = False) -> str:
+    """A share of 0..1 in percent, without the sign for it: ``98.95``; '' for None."""
+    if share is None:
+        return ""
+    if not math.isfinite(share):
+        return "not finite"
+    text = f"{100 * share:{'+' if signed else ''}.{decimals}f}"
+    return text if text.strip("+-0.") else text.lstrip("+-")
+
+
+def interval(ends: Sequence[float] | None) -> str:
+    """Two shares in percent: ``-0.50 to +0.83``; '' where there is no interval."""
+    if ends is None or not all(map(math.isfinite, ends)):
+        return ""
+    return f"{percent(ends[0], signed=True)} to {percent(ends[1], signed=True)}"
+
+
+def count(value: float | None) -> str:
+    """A count of things: ``1,076,338``; '' for None."""
+    return "" if value is None else f"{value:,.0f}"
+
+
+def p_value(p: float) -> str:
+    """A probability with two significant digits; '' where there is none."""
+    return f"{p:.2g}" if math.isfinite(p) else ""
+
+
+def short(run_id: str | None) -> str:
+    """The first characters of a run's id; '' for None."""
+    return (run_id or "")[:SHORT]
+
+
+def when(timestamp: str | None) -> str:
+    """A stored time (UTC, ISO 8601) to the minute."""
+    return (timestamp or "")[:16].replace("T", " ")

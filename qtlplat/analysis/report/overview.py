@@ -1,0 +1,129 @@
+"""The first sections: what was run, when and on what; what did not end; what picking on the test part is worth."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from qtlplat.analysis.figures.stored import StoredRun
+from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
+from qtlplat.analysis.report.material import Material
+from qtlplat.analysis.report.numbers import SHORT, count, percent, short, when
+from qtlplat.analysis.report.scores import alone, score
+from qtlplat.analysis.selection import selection
+
+
+def headline(material: Material) -> Section:
+    """Counts, times and data in sentences, then every run on a line."""
+    heads, backbones = len(material.heads), len(material.backbones)
+    states = Counter(stored.run.status for stored in material.runs)
+    told = ", ".join(f"{n} {status}" for status, n in sorted(states.items(), key=lambda item: (-item[1], item[0])))
+    first, last = (pick(stored.run.created for stored in material.runs) for pick in (min, max))
+    sentences = [
+        f"{_count(heads, 'run')} of heads and {_count(backbones, 'pretraining')} of backbones ({told}), started from "
+        f"{when(first)} to {when(last)} UTC."
+    ]
+    for digest, name in _datasets(material).items():
+        sentences.append(f"Data: {name}, sha256 {digest[:12]}.")
+    leaking = [stored for stored in material.heads if (row := alone(stored)) and row.leak]
+    if leaking:
+        whose = "every run" if len(leaking) == heads else ", ".join(short(stored.run.id) for stored in leaking)
+        sentences.append(
+            f"The backbone was trained on a part of what is tested in {whose}: such scores are optimistic, see Leakage."
+        )
+    columns = (
+        Column("run", "runs"), Column("kind"), Column("status"), Column("model"), Column("dataset"),
+        Column("evaluator"), Column("F1 %", "number"), Column("± sd", "number"), Column("cells", "number"),
+        Column("started (UTC)"), Column("seconds", "number"),
+    )  # fmt: skip
+    table = Table("Runs", columns, tuple(_line(stored, material) for stored in material.runs), _ids(material))
+    blocks: list[Block] = [*(Text(words) for words in sentences), table]
+    return Section("runs", "What was run", (*blocks, *_unfinished(material)))
+
+
+def _ids(material: Material) -> tuple[str, ...]:
+    return (f"run: the first {SHORT} characters of its id, which qtlplat show takes; cells: finished ones of the head",)
+
+
+def _datasets(material: Material) -> dict[str, str]:
+    """Names of the datasets by digest; runs may have called the same data by different names."""
+    names: dict[str, dict[str, None]] = {}
+    for stored in material.runs:
+        if "dataset" in stored.run.components:
+            names.setdefault(stored.run.dataset_digest, {})[stored.run.components["dataset"].name] = None
+    return {digest: " = ".join(found) for digest, found in names.items()}
+
+
+def _line(stored: StoredRun, material: Material) -> tuple[str, ...]:
+    run, names = stored.run, {role: row.name for role, row in stored.run.components.items()}
+    if run.kind == "run":
+        scored = score(alone(stored))
+    else:
+        kept = next((c for c in stored.finished() if c.position == material.kept.get(run.id)), None)
+        scored = (percent(kept.metrics.get("f1") if kept else None), "", str(len(stored.finished())))
+    seconds = run.seconds.get("total")
+    return (
+        short(run.id), run.kind, run.status, stored.name, names.get("dataset", ""), names.get("evaluator", ""),
+        *scored, when(run.created), count(seconds),
+    )  # fmt: skip
+
+
+def _unfinished(material: Material) -> list[Table]:
+    """Runs that are running, or did not end well, with what stopped them."""
+    rows = []
+    for stored in material.runs:
+        run = stored.run
+        if run.status == "finished":
+            continue
+        ended = {"running": "it goes on", "interrupted": "a signal, or its process is gone", "failed": "an error"}
+        cells = f"{sum(cell.status == 'finished' for cell in stored.cells)} of {len(stored.cells)}"
+        rows.append((short(run.id), run.kind, run.status, run.error or ended[run.status], cells, when(run.finished)))
+    if not rows:
+        return []
+    columns = (
+        Column("run", "runs"), Column("kind"), Column("status"), Column("what stopped it", "sentence"),
+        Column("finished cells", "number"), Column("ended (UTC)"),
+    )  # fmt: skip
+    notes = ("only finished cells count in the tables of this report",)
+    return [Table("Runs that are not finished", columns, tuple(rows), notes)]
+
+
+def _count(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def picking(material: Material) -> Section:
+    """What picking the epoch and initialisation on the test part is worth, for every backbone."""
+    rows = []
+    for stored in material.backbones:
+        options = stored.run.plan.get("pretraining", {})
+        epochs = [{**epoch.values, "cell": epoch.cell, "epoch": epoch.epoch} for epoch in stored.epochs]
+        facts = selection(epochs, options["select_by"]) if "select_by" in options else None
+        if facts is None:
+            continue
+        best, validated = facts["by_test"], facts["by_validation"]
+        rows.append(
+            (
+                short(stored.run.id),
+                stored.name,
+                facts["selected_by"],
+                count(facts["initialisations"]),
+                percent(best["test_accuracy"]),
+                f"{best['epoch']} of {best['initialisation'] + 1}",
+                percent(validated["test_accuracy"]) if validated else "",
+                percent(facts["last_epochs"]),
+                percent(facts["optimism"], signed=True),
+            )
+        )
+    if not rows:
+        return Section("picking", "Picking on the test part", (Text("No pretraining has stored test accuracies."),))
+    columns = (
+        Column("run", "runs"), Column("backbone"), Column("kept by"), Column("initialisations", "number"),
+        Column("picked by test %", "number"), Column("epoch of initialisation", "number"),
+        Column("picked by validation %", "number"), Column("last epochs %", "number"),
+        Column("picking adds", "number"),
+    )  # fmt: skip
+    notes = (
+        "test accuracy of the epoch with the best one, of the epoch that a validation part picks, and of the last "
+        "epochs; picking adds: the first minus the second (minus the third where there is no second), in points",
+    )
+    return Section("picking", "Picking on the test part", (Table("Backbones", columns, tuple(rows), notes),))

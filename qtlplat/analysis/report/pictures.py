@@ -1,0 +1,58 @@
+"""The figures of a report: drawn where matplotlib is there, otherwise told how to get them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtlplat.analysis.figures.stored import StoredRun
+from qtlplat.analysis.report.document import Block, Picture, Section, Text
+from qtlplat.analysis.report.material import Material
+from qtlplat.analysis.report.numbers import short
+from qtlplat.errors import ConfigError, DataError, UsageError
+
+MOST_RUNS = 12  # with figures of their own; more would make the file large and tell nobody more
+MISSING = "The figures need matplotlib: pip install 'qtlplat[plot]', then make the report again."
+
+
+def pictures(material: Material, *, drawn: bool) -> Section:
+    """F1 against parameters, convergence and paired differences. drawn: False where only their commands are wanted."""
+    blocks: list[Block] = []
+    scored = [stored for stored in material.heads if stored.finished() and "model_total" in stored.run.parameters]
+    shown = [stored for stored in material.heads if stored.epochs][:MOST_RUNS]
+    controlled = [stored for stored in shown if len(stored.variants) > 1]
+    wanted = [("pareto", scored[:MOST_RUNS], "F1 against parameters")] if scored else []
+    wanted += [("differences", [stored], f"Controls minus their head, {stored.name}") for stored in controlled]
+    wanted += [("convergence", [stored], f"Convergence of {stored.name}") for stored in shown]
+    if drawn and wanted and not _can_draw():
+        blocks.append(Text(MISSING))
+        drawn = False
+    blocks += [_picture(kind, runs, caption, drawn) for kind, runs, caption in wanted]
+    left = len(material.heads) - len(shown)
+    if left > 0:
+        blocks.append(Text(f"{left} runs have no figure of their own here: qtlplat plot ID draws them."))
+    return Section("figures", "Figures", tuple(blocks) or (Text("There is nothing to draw."),))
+
+
+def _can_draw() -> bool:
+    from qtlplat.analysis.figures.style import require_matplotlib
+
+    try:
+        require_matplotlib()
+    except ConfigError:
+        return False
+    return True
+
+
+def _picture(kind: str, runs: Sequence[StoredRun], caption: str, drawn: bool) -> Block:
+    ids = [short(stored.run.id) for stored in runs]
+    caption = f"{caption} (run{'s' if len(ids) > 1 else ''} {', '.join(ids)})"
+    command = f"qtlplat plot {' '.join(ids)} --kind {kind} -o {kind}-{ids[0]}.svg"
+    if not drawn:
+        return Picture(caption, command)
+    from qtlplat.analysis.figures import draw
+    from qtlplat.analysis.figures.files import inline_svg
+
+    try:
+        return Picture(caption, command, inline_svg(draw(kind, runs), caption))
+    except (DataError, UsageError) as error:
+        return Text(f"{caption}: not drawn, {error.what}.")

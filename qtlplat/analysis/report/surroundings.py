@@ -1,0 +1,105 @@
+"""The last sections: the data, the environment, and how to make every number again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qtlplat.analysis.report.document import Block, Column, Commands, Section, Table, Text
+from qtlplat.analysis.report.material import Audit, Material
+from qtlplat.analysis.report.numbers import count, percent, short
+
+MOST_DUPLICATES = 20
+
+
+def data(material: Material) -> Section:
+    """What an audit of the datasets says, where one was asked for."""
+    if not material.audits:
+        return Section(
+            "data", "Data", (Text("The data was not audited for this report: add --audit, or see qtlplat data audit."),)
+        )
+    return Section("data", "Data", tuple(block for audit in material.audits for block in _audited(audit, material)))
+
+
+def _audited(audit: Audit, material: Material) -> list[Block]:
+    runs = " ".join(short(stored.run.id) for stored in material.runs if stored.run.dataset_digest == audit.digest)
+    intro = f"{audit.name}, sha256 {audit.digest[:12]}, used by {runs}"
+    facts = audit.facts
+    if facts is None:
+        return [Text(f"{intro}: not audited, {audit.why}.")]
+    blocks: list[Block] = [Text(f"{intro}."), *(Text(finding) for finding in facts["findings"])]
+    exact, near = facts["duplicates"]["exact"], facts["duplicates"]["near"]
+    sizes = [("images", facts["images"]), *((f"of {name}", n) for name, n in facts["class_counts"].items())]
+    sizes += [("source images", facts["groups"]), ("sets of equal samples", len(exact)), ("nearly equal pairs", len(near))]
+    rows = tuple((name, count(value)) for name, value in sizes)
+    blocks.append(Table("Samples", (Column("what"), Column("number", "number")), rows))
+    found = [("equal", same) for same in exact] + [("nearly equal", pair) for pair in near]
+    if found:
+        listed = tuple((kind, ", ".join(names)) for kind, names in found[:MOST_DUPLICATES])
+        left = len(found) - len(listed)
+        notes = (f"{left} more are listed by qtlplat data audit",) if left else ()
+        blocks.append(Table("Duplicates", (Column("kind"), Column("samples", "sentence")), listed, notes))
+    blocks.append(_shortcuts(facts["shortcuts"]))
+    return blocks
+
+
+def _shortcuts(scores: list[Mapping[str, Any]]) -> Table:
+    columns = (Column("features"), Column("model"), Column("F1 %", "number"), Column("± sd", "number"))
+    rows = tuple((s["features"], s["model"], percent(s["f1"]), percent(s.get("f1_sd"))) for s in scores)
+    return Table("What trivial features alone reach, under grouped folds", columns, rows)
+
+
+def environment(material: Material) -> Section:
+    """Versions and what computed; a fact that all runs share stands there once."""
+    values: dict[tuple[str, str], list[str]] = {}
+    having: dict[str, int] = {}
+    order: dict[str, None] = {}
+    for stored in material.runs:
+        for name, value in material.environments.get(stored.run.id, {}).items():
+            values.setdefault((name, value), []).append(short(stored.run.id))
+            having[name] = having.get(name, 0) + 1
+            order[name] = None
+    rows = tuple(
+        (name, value, "all" if len(runs) == len(material.runs) else " ".join(runs))
+        for known in order
+        for (name, value), runs in values.items()
+        if name == known
+    )
+    columns = (Column("what"), Column("value", "sentence"), Column("runs", "runs"))
+    words = Text("Host names, users, paths and command lines as typed are left out on purpose.")
+    if not rows:
+        return Section("environment", "Environment", (Text("No run has stored its environment."),))
+    return Section("environment", "Environment", (words, Table("What the runs ran on", columns, rows)))
+
+
+def rerun(material: Material) -> Section:
+    """The command of every run, from its plan; what was typed then."""
+    lines = []
+    for stored in material.runs:
+        run = stored.run
+        if run.kind == "pretraining" and "samples" in run.plan:
+            continue
+        if run.id in material.commands:
+            lines.append((short(run.id), _what(run.kind, stored.name), material.commands[run.id]))
+    inner = [stored for stored in material.backbones if "samples" in stored.run.plan]
+    blocks: list[Block] = [
+        Text(
+            "Each command spells out the stored plan, whatever presets and defaults mean by then. With the same versions "
+            "on the same kind of machine it gives the same numbers. Options that say where data lies are no part of a "
+            "plan: add your own. To see what is stored of a run: qtlplat show ID"
+        ),
+        Commands(tuple(lines)),
+    ]
+    if inner:
+        ids = " ".join(short(stored.run.id) for stored in inner)
+        blocks.append(Text(f"Made inside the folds of their runs, whose commands make them again: {ids}."))
+    typed = [(short(s.run.id), material.requests[s.run.id]) for s in material.runs if s.run.id in material.requests]
+    if typed:
+        rows = tuple((run, f"qtlplat {words}") for run, words in typed)
+        columns = (Column("run", "runs"), Column("request", "sentence"))
+        blocks.append(Table("As it was asked for", columns, rows, ("paths and the store's place are left out",)))
+    return Section("rerun", "How to make every number again", tuple(blocks))
+
+
+def _what(kind: str, name: str) -> str:
+    return f"{name} (any head makes it: the backbone comes first)" if kind == "pretraining" else name
