@@ -9,6 +9,7 @@ from typing import Any
 
 from qtlplat.catalog.references import parse_value
 
+# what a run consists of
 _ROLES = ("dataset", "backbone", "head", "evaluator")
 _BARE = re.compile(r"[A-Za-z_][\w.+-]*")
 # options that have a flag of their own
@@ -23,8 +24,10 @@ def command_words(plan: Mapping[str, Any], head: str = "linear") -> list[str]:
     """The words of a ``qtlplat run`` that has this plan, as stored; options that say where data lies are left out.
 
     A pretraining has no head, and none is needed to tell its weights: `head` is trained on them. Where a pretraining saw
-    a part of the data only, the run that it was made for makes it again, and no other.
+    a part of the data only, the run that it was made for makes it again, and no other. Raises ValueError where a plan names no dataset or backbone.
     """
+    if not all(role in plan for role in ("dataset", "backbone")):
+        raise ValueError("this is no plan of a run or a pretraining")
     words, sets = ["qtlplat", "run"], []
     for role in _ROLES:
         choice = plan.get(role)

@@ -26,6 +26,7 @@ COMMANDS = {
     "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
     "compare": ("compare", "Compare runs, or a run's controls with its head: difference, interval, p, verdict."),
     "plot": ("plot", "Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF."),
+    "report": ("report", "Write a report on stored runs: HTML, Markdown or LaTeX tables."),
     "ls": ("components", "List datasets, backbones, heads, evaluators and recipes: components and presets."),
     "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),
     "data": ("data", "Look at a dataset: info, check, audit, preview."),

@@ -11,6 +11,8 @@ from qtlplat.analysis.report.numbers import SHORT, count, percent, short, when
 from qtlplat.analysis.report.scores import alone, score
 from qtlplat.analysis.selection import selection
 
+_NOTES = (f"run: the first {SHORT} characters of its id, which qtlplat show takes; cells: finished ones of the head",)
+
 
 def headline(material: Material) -> Section:
     """Counts, times and data in sentences, then every run on a line."""
@@ -24,24 +26,33 @@ def headline(material: Material) -> Section:
     ]
     for digest, name in _datasets(material).items():
         sentences.append(f"Data: {name}, sha256 {digest[:12]}.")
-    leaking = [stored for stored in material.heads if (row := alone(stored)) and row.leak]
-    if leaking:
-        whose = "every run" if len(leaking) == heads else ", ".join(short(stored.run.id) for stored in leaking)
-        sentences.append(
-            f"The backbone was trained on a part of what is tested in {whose}: such scores are optimistic, see Leakage."
-        )
+    sentences += _warnings(material)
+    several = len(_datasets(material)) > 1
     columns = (
-        Column("run", "runs"), Column("kind"), Column("status"), Column("model"), Column("dataset"),
-        Column("evaluator"), Column("F1 %", "number"), Column("± sd", "number"), Column("cells", "number"),
-        Column("started (UTC)"), Column("seconds", "number"),
+        Column("run", "runs"), Column("kind"), Column("status"), Column("model"),
+        *([Column("dataset")] if several else []), Column("evaluator"), Column("F1 %", "number"),
+        Column("± sd", "number"), Column("cells", "number"), Column("started (UTC)"), Column("seconds", "number"),
     )  # fmt: skip
-    table = Table("Runs", columns, tuple(_line(stored, material) for stored in material.runs), _ids(material))
+    rows = tuple(_line(stored, material, several) for stored in material.runs)
+    table = Table("Runs", columns, rows, _NOTES)
     blocks: list[Block] = [*(Text(words) for words in sentences), table]
     return Section("runs", "What was run", (*blocks, *_unfinished(material)))
 
 
-def _ids(material: Material) -> tuple[str, ...]:
-    return (f"run: the first {SHORT} characters of its id, which qtlplat show takes; cells: finished ones of the head",)
+def _warnings(material: Material) -> list[str]:
+    """What a reader must know before any score: which runs test what was seen before."""
+    rows = [(short(stored.run.id), row) for stored in material.heads if (row := alone(stored))]
+    seen = {run: row.leak for run, row in rows if row.leak}
+    sources = {run: row.group_leak for run, row in rows if row.group_leak}
+    found = []
+    for shares, what in (
+        (seen, "the backbone was trained on a part of what is tested"),
+        (sources, "another sample of the same source image was trained on for a part of what is tested"),
+    ):
+        if shares:
+            whose = ", ".join(f"{run} ({percent(share, 0)} %)" for run, share in shares.items())
+            found.append(f"Leak: {what} by {whose}; such scores are optimistic.")
+    return found
 
 
 def _datasets(material: Material) -> dict[str, str]:
@@ -53,7 +64,7 @@ def _datasets(material: Material) -> dict[str, str]:
     return {digest: " = ".join(found) for digest, found in names.items()}
 
 
-def _line(stored: StoredRun, material: Material) -> tuple[str, ...]:
+def _line(stored: StoredRun, material: Material, several: bool) -> tuple[str, ...]:
     run, names = stored.run, {role: row.name for role, row in stored.run.components.items()}
     if run.kind == "run":
         scored = score(alone(stored))
@@ -62,8 +73,8 @@ def _line(stored: StoredRun, material: Material) -> tuple[str, ...]:
         scored = (percent(kept.metrics.get("f1") if kept else None), "", str(len(stored.finished())))
     seconds = run.seconds.get("total")
     return (
-        short(run.id), run.kind, run.status, stored.name, names.get("dataset", ""), names.get("evaluator", ""),
-        *scored, when(run.created), count(seconds),
+        short(run.id), run.kind, run.status, stored.name, *([names.get("dataset", "")] if several else []),
+        names.get("evaluator", ""), *scored, when(run.created), count(seconds),
     )  # fmt: skip
 
 

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from qtlplat.analysis.figures.stored import StoredRun
-from qtlplat.analysis.report.document import Block, Picture, Section, Text
+from qtlplat.analysis.report.document import Block, Picture, Section, Text, plain
 from qtlplat.analysis.report.material import Material
 from qtlplat.analysis.report.numbers import short
 from qtlplat.errors import ConfigError, DataError, UsageError
 
+if TYPE_CHECKING:
+    from qtlplat.store.records import RunRecord
+
+LONGEST_LABEL = 40  # characters of a component's name in a figure
 MOST_RUNS = 12  # with figures of their own; more would make the file large and tell nobody more
 MISSING = "The figures need matplotlib: pip install 'qtlplat[plot]', then make the report again."
 
@@ -43,6 +50,19 @@ def _can_draw() -> bool:
     return True
 
 
+def _labelled(stored: StoredRun) -> StoredRun:
+    """A run, and its backbones, with names that leave room for the drawing."""
+    return replace(stored, run=_shortened(stored.run), backbones=tuple(map(_shortened, stored.backbones)))
+
+
+def _shortened(run: RunRecord) -> RunRecord:
+    return replace(run, components={r: replace(c, name=_cut(plain(c.name))) for r, c in run.components.items()})
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…"
+
+
 def _picture(kind: str, runs: Sequence[StoredRun], caption: str, drawn: bool) -> Block:
     ids = [short(stored.run.id) for stored in runs]
     caption = f"{caption} (run{'s' if len(ids) > 1 else ''} {', '.join(ids)})"
@@ -53,6 +73,8 @@ def _picture(kind: str, runs: Sequence[StoredRun], caption: str, drawn: bool) ->
     from qtlplat.analysis.figures.files import inline_svg
 
     try:
-        return Picture(caption, command, inline_svg(draw(kind, runs), caption))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a letter that the font lacks becomes a box; the caption has it
+            return Picture(caption, command, inline_svg(draw(kind, [_labelled(stored) for stored in runs]), caption))
     except (DataError, UsageError) as error:
         return Text(f"{caption}: not drawn, {error.what}.")

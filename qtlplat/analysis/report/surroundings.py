@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.document import Block, Column, Commands, Section, Table, Text
 from qtlplat.analysis.report.material import Audit, Material
 from qtlplat.analysis.report.numbers import count, percent, short
 
 MOST_DUPLICATES = 20
+_HOW = (
+    "Each command spells out the stored plan, so that later presets and defaults do not change it. With the same versions "
+    "on the same kind of machine it gives the same numbers. Options that say where data lies are no part of a plan: add "
+    "your own. What is stored of a run: qtlplat show ID"
+)
 
 
 def data(material: Material) -> Section:
@@ -66,7 +72,7 @@ def environment(material: Material) -> Section:
         if name == known
     )
     columns = (Column("what"), Column("value", "sentence"), Column("runs", "runs"))
-    words = Text("Host names, users, paths and command lines as typed are left out on purpose.")
+    words = Text("Host names, users and paths are left out on purpose.")
     if not rows:
         return Section("environment", "Environment", (Text("No run has stored its environment."),))
     return Section("environment", "Environment", (words, Table("What the runs ran on", columns, rows)))
@@ -74,32 +80,32 @@ def environment(material: Material) -> Section:
 
 def rerun(material: Material) -> Section:
     """The command of every run, from its plan; what was typed then."""
-    lines = []
-    for stored in material.runs:
-        run = stored.run
-        if run.kind == "pretraining" and "samples" in run.plan:
-            continue
-        if run.id in material.commands:
-            lines.append((short(run.id), _what(run.kind, stored.name), material.commands[run.id]))
-    inner = [stored for stored in material.backbones if "samples" in stored.run.plan]
-    blocks: list[Block] = [
-        Text(
-            "Each command spells out the stored plan, whatever presets and defaults mean by then. With the same versions "
-            "on the same kind of machine it gives the same numbers. Options that say where data lies are no part of a "
-            "plan: add your own. To see what is stored of a run: qtlplat show ID"
-        ),
-        Commands(tuple(lines)),
+    makers: dict[str, list[str]] = {}
+    for stored in material.heads:
+        for parent in stored.backbones:
+            makers.setdefault(short(parent.id), []).append(short(stored.run.id))
+    own = [stored for stored in material.runs if short(stored.run.id) not in makers]
+    lines = [
+        (short(stored.run.id), _what(stored), material.commands[stored.run.id])
+        for stored in own
+        if stored.run.id in material.commands
     ]
-    if inner:
-        ids = " ".join(short(stored.run.id) for stored in inner)
-        blocks.append(Text(f"Made inside the folds of their runs, whose commands make them again: {ids}."))
-    typed = [(short(s.run.id), material.requests[s.run.id]) for s in material.runs if s.run.id in material.requests]
+    blocks: list[Block] = [Text(_HOW), Commands(tuple(lines))]
+    if makers:
+        columns = (Column("backbone", "runs"), Column("is made by the command of", "runs"))
+        rows = tuple((parent, " ".join(dict.fromkeys(runs))) for parent, runs in makers.items())
+        blocks.append(Table("Where backbones come from", columns, rows))
+    typed = [(short(s.run.id), material.requests[s.run.id]) for s in own if s.run.id in material.requests]
     if typed:
-        rows = tuple((run, f"qtlplat {words}") for run, words in typed)
+        requests = tuple((run, f"qtlplat {words}") for run, words in typed)
         columns = (Column("run", "runs"), Column("request", "sentence"))
-        blocks.append(Table("As it was asked for", columns, rows, ("paths and the store's place are left out",)))
+        blocks.append(Table("As it was asked for", columns, requests, ("without paths and the store's place",)))
     return Section("rerun", "How to make every number again", tuple(blocks))
 
 
-def _what(kind: str, name: str) -> str:
-    return f"{name} (any head makes it: the backbone comes first)" if kind == "pretraining" else name
+def _what(stored: StoredRun) -> str:
+    if stored.run.kind == "run":
+        return stored.name
+    if "samples" in stored.run.plan:
+        return f"{stored.name}, of a fold of a run that is not in this report: only that run makes it"
+    return f"{stored.name}; any head makes it, for the backbone comes first"

@@ -1,0 +1,165 @@
+"""`qtlplat report [RUN..]`: stored runs as one file to read, to send or to `\\input`. No SQL here, no torch."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qtlplat.cli.files import refuse_existing
+from qtlplat.cli.output import Column, note, print_tsv
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.errors import QtlplatError, UsageError, shown
+
+if TYPE_CHECKING:
+    from qtlplat.analysis.report.material import Audit, Material
+    from qtlplat.store.queries import Reader
+    from qtlplat.store.records import ReproductionRecord, RunRecord
+
+
+@click.command("report")
+@click.argument("references", metavar="[RUN]..", nargs=-1)
+@click.option("--recipe", metavar="R", help="The newest stored reproduction of a recipe, with its claims and runs.")
+@click.option("--budget", metavar="B", help="The newest one under this budget; with --recipe.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="File to write, .html, .md or .tex by its name. Left out, Markdown goes to stdout.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the file of --output.")
+@click.option("--audit", is_flag=True, help="Audit the data as well, where it is at hand.")
+@click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="For --audit: where data is now, dataset.root=PATH.")
+@pass_settings
+def report_command(
+    settings: Settings,
+    references: Sequence[str],
+    recipe: str | None,
+    budget: str | None,
+    output: Path | None,
+    force: bool,
+    audit: bool,
+    sets: Sequence[str],
+) -> None:
+    """Write a report on stored runs: HTML, Markdown or LaTeX tables.
+
+    RUN is the beginning of an id, @last, or @-2 for the one before the last; left out, all runs are meant. Backbones
+    come with the runs that start from them. Nothing is trained, and nothing is read but the store (and the data, with
+    --audit). The HTML is one file without scripts that loads nothing.
+    """
+    from qtlplat.analysis.report import format_of, rendered
+    from qtlplat.analysis.report.contents import document
+    from qtlplat.store.location import find_store
+    from qtlplat.store.queries import Reader
+
+    if budget and not recipe:
+        raise UsageError("--budget needs --recipe", fix="add --recipe NAME, or leave --budget out")
+    if sets and not audit:
+        raise UsageError("-S needs --audit: nothing else reads data", fix="add --audit, or leave -S out")
+    fmt = ".md" if output is None else format_of(output)
+    if output is not None:
+        refuse_existing(output, force)
+    material = _material(Reader(find_store(settings.store)), references, recipe, budget)
+    if audit:
+        material = replace(material, audits=_audits(settings, material, sets))
+    text = rendered(document(material, drawn=fmt == ".html"), fmt)
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    from qtlplat.store.files import write_atomically
+
+    data = text.encode("utf-8")
+    write_atomically(output, data)
+    print_tsv([{"file": output, "bytes": len(data)}], [Column("file", "file"), Column("bytes", "bytes", right=True)])
+
+
+def _material(reader: Reader, references: Sequence[str], recipe: str | None, budget: str | None) -> Material:
+    """The runs that are meant, with the commands that make them again."""
+    from qtlplat.analysis.report.material import collect
+    from qtlplat.catalog.command import command_words
+
+    record = _reproduction(reader, recipe, budget) if recipe else None
+    ids = [reader.resolve(reference) for reference in references]
+    if record is not None:
+        ids += _runs_of(record, reader)
+    elif not references:
+        ids = [run.id for run in reader.runs()]
+    if not ids and record is None:
+        where = f"{reader.location.path} ({reader.location.why})"
+        raise UsageError("there are no runs to report on", where=where, fix="make one: qtlplat run")
+    material = collect(reader, ids)
+    plans = {stored.run.id: stored.run.plan for stored in material.runs if "dataset" in stored.run.plan}
+    for run, plan in plans.items():  # a pretraining's plan does not say where it was computed, its environment does
+        plans[run] = {"accelerator": material.environments[run].get("accelerator", "cpu"), **plan}
+    commands = {run: shlex.join(command_words(plan)) for run, plan in plans.items()}
+    return replace(material, commands=commands, reproduction=record)
+
+
+def _reproduction(reader: Reader, recipe: str, budget: str | None) -> ReproductionRecord:
+    """The newest stored reproduction. Raises UsageError where there is none."""
+    every = reader.reproductions(recipe)
+    found = next((record for record in every if budget in (None, record.content.budget)), None)
+    if found is None:
+        there = ", ".join(dict.fromkeys(record.content.budget for record in every))
+        under = f" under budget {shown(budget)}" if budget else ""
+        raise UsageError(
+            f"no reproduction of recipe {shown(recipe)}{under} is stored" + (f"; there is {there}" if there else ""),
+            fix="qtlplat ls recipes lists recipes; qtlplat reproduce RECIPE --budget B makes one",
+        )
+    return found
+
+
+def _runs_of(record: ReproductionRecord, reader: Reader) -> list[str]:
+    """The runs that claims lead to, and those of the same heads under other evaluators."""
+    every = {run.id: run for run in reader.runs()}
+    named = [run for claim in record.content.claims for run in claim.runs if run in every]
+    heads = {_head_of(every[run]) for run in named if every[run].kind == "run"}
+    others = [run.id for run in every.values() if run.status == "finished" and _head_of(run) in heads]
+    return [*dict.fromkeys([*named, *others])]
+
+
+def _head_of(run: RunRecord) -> str:
+    """What a run's model is, whatever it was evaluated by: equal texts for equal models on equal data."""
+    parts = [run.components.get(role) for role in ("backbone", "head")]
+    identity = [part and (part.component, part.provider, sorted(part.options.items())) for part in parts]
+    own = [run.plan.get(name) for name in ("replace", "training", "seed")]
+    return repr((run.kind, run.dataset_digest, identity, own))
+
+
+def _audits(settings: Settings, material: Material, sets: Sequence[str]) -> tuple[Audit, ...]:
+    """An audit of every dataset that runs used; of one that is not at hand, why not."""
+    from qtlplat.analysis.audit import audit
+    from qtlplat.analysis.report.material import Audit
+    from qtlplat.analysis.report.privacy import without_paths
+    from qtlplat.catalog.reopen import stored_images
+    from qtlplat.cli.audit import default_folds
+    from qtlplat.cli.components import open_components
+    from qtlplat.cli.progress import make_progress
+
+    _, catalog = open_components(settings)
+    evaluator, divide = default_folds(settings)
+    found: dict[str, Audit] = {}
+    for stored in material.runs:
+        digest, row = stored.run.dataset_digest, stored.run.components.get("dataset")
+        if digest in found or row is None:
+            continue
+        facts: dict[str, Any] | None = None
+        why = ""
+        try:
+            with make_progress(settings.verbosity).stage(f"auditing {row.name}", 1) as stage:
+                images = stored_images(stored.run.plan, digest, catalog, sets)
+                labels = images.labels
+                facts = audit(images, evaluator, lambda groups, labels=labels: divide(labels, groups))
+                stage.advance()
+        except QtlplatError as error:
+            why = without_paths(error.what.splitlines()[0])
+            note(f"{row.name} is not audited: {error.what}")
+        found[digest] = Audit(row.name, digest, facts, why)
+    return tuple(found.values())
+
+
+add_common_options(report_command)
