@@ -1,10 +1,11 @@
-"""`qtlplat report [RUN..]`: stored runs as one file to read, to send or to `\\input`. No SQL here, no torch."""
+"""`qtlplat report [RUN..]`: stored runs as one file to read, to send, or to put into a paper. No SQL here, no torch."""
 
 from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,9 @@ if TYPE_CHECKING:
 )
 @click.option("--force", is_flag=True, help="Overwrite the file of --output.")
 @click.option("--audit", is_flag=True, help="Audit the data as well, where it is at hand.")
-@click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="For --audit: where data is now, dataset.root=PATH.")
+@click.option(
+    "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For --audit: where data is now, dataset.root=PATH."
+)
 @pass_settings
 def report_command(
     settings: Settings,
@@ -152,8 +155,7 @@ def _audits(settings: Settings, material: Material, sets: Sequence[str]) -> tupl
         try:
             with make_progress(settings.verbosity).stage(f"auditing {row.name}", 1) as stage:
                 images = stored_images(stored.run.plan, digest, catalog, sets)
-                labels = images.labels
-                facts = audit(images, evaluator, lambda groups, labels=labels: divide(labels, groups))
+                facts = audit(images, evaluator, partial(divide, images.labels))
                 stage.advance()
         except QtlplatError as error:
             why = without_paths(error.what.splitlines()[0])

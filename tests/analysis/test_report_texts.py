@@ -37,7 +37,9 @@ def unescaped(text: str) -> str:
     return "".join(out)
 
 
-@pytest.mark.parametrize("text", [SPECIAL, r"\input{/etc/passwd}", r"\\[2cm]", "^^5cinput", "--backbone", "?`!`", "50% of $x$"])
+@pytest.mark.parametrize(
+    "text", [SPECIAL, r"\input{/etc/passwd}", r"\\[2cm]", "^^5cinput", "--backbone", "?`!`", "50% of $x$"]
+)
 def test_latex_prints_what_stands_there(text: str) -> None:
     assert unescaped(latex.escaped(text)) == text
 
@@ -121,7 +123,10 @@ def test_messages_lose_their_paths(text: str, shown: str) -> None:
     [
         ("run --store /home/ada/s.db --head linear", "run --head linear"),
         ("run --store=mine.db --head linear --registry r.toml", "run --head linear"),
-        ("run --dataset neu-det[root=/home/ada/NEU,size=100] --seed 1", "run --dataset neu-det[root=…,size=100] --seed 1"),
+        (
+            "run --dataset neu-det[root=/home/ada/NEU,size=100] --seed 1",
+            "run --dataset neu-det[root=…,size=100] --seed 1",
+        ),
         ("run -S dataset.root=data/ada --seeds 2", "run -S dataset.root=… --seeds 2"),
     ],
 )

@@ -1,6 +1,7 @@
 """The command that makes a stored plan again resolves to that very plan."""
 
 import shlex
+from itertools import pairwise
 
 import click
 import pytest
@@ -30,9 +31,10 @@ def replanned(words: list[str]) -> RunPlan:
 REQUESTS = [
     {"dataset": "steel-synth", "backbone": "lenet2", "head": "dressed5x3"},
     {
-        "dataset": "steel-synth[per_class=3,images_per_kind=4]", "backbone": "lenet3", "head": "dressed[qubits=4,axis=Y]",
-        "evaluator": "nested[folds=3,grouped=true]", "replace": "2", "seed": 5, "seeds": 3, "protocol": "paper",
-        "epochs": 7, "pretrain_epochs": 9, "inits": 4, "controls": "linear,shuffled", "device": "default.qubit[shots=10]",
+        "dataset": "steel-synth[per_class=3,images_per_kind=4]", "backbone": "lenet3",
+        "head": "dressed[qubits=4,axis=Y]", "evaluator": "nested[folds=3,grouped=true]", "replace": "2", "seed": 5, "seeds": 3, "protocol": "paper",
+        "epochs": 7, "pretrain_epochs": 9, "inits": 4, "controls": "linear,shuffled",
+        "device": "default.qubit[shots=10]",
     },
     {
         "dataset": "neu-det[root=/home/me/NEU-DET.zip]", "backbone": "lenet1", "head": "linear", "controls": "auto",
@@ -63,15 +65,18 @@ def test_a_pretraining_is_made_by_a_run_with_any_head() -> None:
     assert replanned(command_words(stored)).pretraining_fingerprint == plan.pretraining_fingerprint
 
 
-@pytest.mark.parametrize("value", ["a,b]", 'say "x"', "back\\slash", "\\", "true", "1e3", "null", "", " x ", "ü", [1, "a,b"], None])  # fmt: skip
+VALUES = ["a,b]", 'say "x"', "back\\slash", "\\", "true", "1e3", "null", "", " x ", "ü", [1, "a,b"], None]
+
+
+@pytest.mark.parametrize("value", VALUES)
 def test_any_value_survives_the_way_through_a_shell(value: object) -> None:
     from qtlplat.catalog.references import parse_reference, parse_sets
 
     choice = {"component": "c", "provider": "dist", "options": {"key": value, "other": 1}, "locations": []}
-    plan = {role: choice for role in ("dataset", "backbone", "head", "evaluator")}
+    plan = dict.fromkeys(("dataset", "backbone", "head", "evaluator"), choice)
     words = shlex.split(shlex.join(command_words(plan)))
     reference = parse_reference(words[words.index("--head") + 1], "head")
-    sets = [text for flag, text in zip(words, words[1:], strict=False) if flag == "-S"]
+    sets = [text for flag, text in pairwise(words) if flag == "-S"]
     given = reference.options | parse_sets(sets, ("dataset", "backbone", "head", "evaluator"))["head"]
     assert {name: found.value for name, found in given.items()} == {"key": value, "other": 1}
     assert reference.name == "dist:c"

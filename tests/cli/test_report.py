@@ -25,7 +25,7 @@ LEDGER = {
     "reduction_percent_model": 49.27612, "reduction_percent_replaced": 96.96983,
 }  # fmt: skip
 PARTS = {"component": "c", "provider": "dist", "options": {"size": 3}, "locations": []}
-PLAN = {"seed": 0, **{role: PARTS for role in ("dataset", "backbone", "head", "evaluator")}}
+PLAN = {"seed": 0, **dict.fromkeys(("dataset", "backbone", "head", "evaluator"), PARTS)}
 
 
 class Page(HTMLParser):
@@ -75,7 +75,9 @@ def backbone(path: Path, f1: float = 0.9516, name: str = "lenet2", status: str =
     rows = [ComponentRow(role, name, "c", "dist", "0.1", "d" * 64, {}) for role in ("dataset", "backbone")]
     plan = {"dataset": PARTS, "backbone": PARTS, "seed": 0, "pretraining": {"select_by": "test", "epochs": 2}}
     with Writer(find_store(str(path))) as writer:
-        run = writer.start_run(NewRun("pretraining", "p", 0, plan, rows, "a" * 64, {"python": "3.11", "accelerator": "cuda"}))
+        run = writer.start_run(
+            NewRun("pretraining", "p", 0, plan, rows, "a" * 64, {"python": "3.11", "accelerator": "cuda"})
+        )
         writer.add_cells(run, [NewCell(i, 0, i, 100, 25, "1" * 64, "2" * 64) for i in range(2)])
         for i in range(2):
             writer.add_epochs(run, [EpochRow(i, e, 0.1, {"test_accuracy": 0.5 + i / 4 + e / 100}) for e in (1, 2)])
@@ -129,7 +131,9 @@ def test_every_score_is_that_of_its_run(store: Path) -> None:
 
 def test_parameters_are_those_of_the_ledger(store: Path) -> None:
     (row,) = page(store).table("Parameters")
-    values = [int(row[name].replace(",", "")) for name in ("backbone", "frozen", "replaced", "trainable", "whole model")]
+    values = [
+        int(row[name].replace(",", "")) for name in ("backbone", "frozen", "replaced", "trainable", "whole model")
+    ]
     assert values == [534482, 262880, 271602, 8230, 271110]
     assert [row[name] for name in ("pre-net", "circuit", "post-net")] == ["8,196", "24", "10"]
     model = next(r for r in page(store).table("All models") if r["run"] == row["run"])
@@ -213,7 +217,7 @@ def test_failed_and_interrupted_runs_are_listed_with_what_stopped_them(tmp_path:
 def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("hostile") / "s.db"
     parts = {"component": NASTY, "provider": NASTY, "options": {NASTY: NASTY}, "locations": []}
-    plan = {"note": NASTY, **{role: parts for role in ("dataset", "backbone", "head", "evaluator")}}
+    plan = {"note": NASTY, **dict.fromkeys(("dataset", "backbone", "head", "evaluator"), parts)}
     cells = [cell(2 * i + fold, fold, variant=v, leak=0.5) for i, v in enumerate(("head", NASTY)) for fold in range(2)]
     store_run(
         path, (0.9, 0.8, 0.7, 0.75), head=NASTY, dataset=NASTY, backbone=NASTY, evaluator=NASTY, cells=cells,
@@ -238,7 +242,9 @@ def assert_self_contained(shown: Page) -> None:
             if name not in ("content", "aria-label"):
                 assert not re.search(r"url\((?!#)", value or "")
     assert shown.tags[3][0] == "meta"
-    policy = next(a["content"] for n, a in shown.tags if n == "meta" and a.get("http-equiv") == "Content-Security-Policy")
+    policy = next(
+        a["content"] for n, a in shown.tags if n == "meta" and a.get("http-equiv") == "Content-Security-Policy"
+    )
     assert policy is not None
     assert policy.startswith("default-src 'none';")
     assert "script" not in policy
@@ -284,7 +290,9 @@ def test_markdown_tables_have_equal_numbers_of_cells(which: str, request: pytest
 
 
 @pytest.mark.parametrize("which", ["store", "hostile"])
-def test_latex_is_balanced_and_uses_known_commands_only(which: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+def test_latex_is_balanced_and_uses_known_commands_only(
+    which: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
     out = tmp_path / "report.tex"
     assert qtlplat(request.getfixturevalue(which), "report", "-o", str(out)).code == 0
     text = out.read_text(encoding="utf-8")
@@ -296,7 +304,8 @@ def test_latex_is_balanced_and_uses_known_commands_only(which: str, request: pyt
     assert commands <= {
         "begin", "end", "centering", "footnotesize", "scriptsize", "sloppy", "caption", "label", "toprule", "midrule",
         "bottomrule", "tabularnewline", "texttt", "par", "smallskip", "raggedright", "linewidth", "allowbreak", "pm",
-        "dots", "times", "textbackslash", "textasciitilde", "textasciicircum", "textless", "textgreater", "textbar", "char",
+        "dots", "times", "textbackslash", "textasciitilde", "textasciicircum", "textless", "textgreater", "textbar",
+        "char",
     }  # fmt: skip
     bare = re.sub(r"\\[{}$&#_%]", "", body)
     depth = 0
@@ -318,10 +327,16 @@ def test_nothing_private_is_told(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     with Writer(find_store(str(path))) as writer:
         names = ("dataset", "backbone", "head", "evaluator")
-        rows = [ComponentRow(r, f"{r}[root=/home/ada/{r}]", r, "d", "1", "d" * 64, {"root": "/home/ada"}) for r in names]
+        rows = [
+            ComponentRow(r, f"{r}[root=/home/ada/{r}]", r, "d", "1", "d" * 64, {"root": "/home/ada"}) for r in names
+        ]
         parts = {"component": "c", "provider": "p", "options": {"root": "/home/ada", "n": 1}, "locations": ["root"]}
-        plan = {"seed": 0, **{role: parts for role in names}}
-        environment = {"host": "adas-laptop", "python": "3.11", "command": "run -S dataset.root=/home/ada --store ada.db"}
+        plan = {"seed": 0, **dict.fromkeys(names, parts)}
+        environment = {
+            "host": "adas-laptop",
+            "python": "3.11",
+            "command": "run -S dataset.root=/home/ada --store ada.db",
+        }
         run = writer.start_run(NewRun("run", "f", 0, plan, rows, "a" * 64, environment, LEDGER))
         writer.add_cells(run, [cell(0, 0)])
         writer.finish_cell(run, 0, {"f1": 0.5}, 1.0)
@@ -363,7 +378,9 @@ def test_a_pretraining_alone_has_a_command_that_makes_it(tmp_path: Path) -> None
     path = tmp_path / "s.db"
     run = backbone(path)
     out = qtlplat(path, "report", run).out
-    assert re.search(r"^qtlplat run --dataset .*--head linear .*--accelerator cuda .*--pretrain-epochs 2", out, re.MULTILINE)
+    assert re.search(
+        r"^qtlplat run --dataset .*--head linear .*--accelerator cuda .*--pretrain-epochs 2", out, re.MULTILINE
+    )
 
 
 def test_an_existing_file_is_left_alone_without_force(store: Path, tmp_path: Path) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from qtlplat.analysis.report import overview, scores, surroundings
+from qtlplat.analysis.report import overview, surroundings
 from qtlplat.analysis.report.claims import claims
+from qtlplat.analysis.report.controls import controls
 from qtlplat.analysis.report.document import Document
 from qtlplat.analysis.report.material import Material
+from qtlplat.analysis.report.models import models
 from qtlplat.analysis.report.numbers import short
 from qtlplat.analysis.report.pictures import pictures
+from qtlplat.analysis.report.side_by_side import leakage
 
 
 def document(material: Material, *, drawn: bool = True) -> Document:
@@ -16,9 +19,9 @@ def document(material: Material, *, drawn: bool = True) -> Document:
     sections = [
         overview.headline(material),
         *([claims(record)] if record is not None else []),
-        scores.models(material),
-        scores.leakage(material),
-        scores.controls(material),
+        models(material),
+        leakage(material),
+        controls(material),
         overview.picking(material),
         surroundings.data(material),
         pictures(material, drawn=drawn),

@@ -37,7 +37,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure. svg: an element made by `figures.files.inline_svg`, '' where nothing is drawn; command: that makes it."""
+    """A figure. command: that makes it; svg: an element made by `figures.files.inline_svg`, '' where it is not drawn."""
 
     caption: str
     command: str

@@ -1,4 +1,4 @@
-"""The tables of a document as LaTeX (booktabs), to be read by `\\input`; every character of a text stands for itself."""
+"""The tables of a document as LaTeX (booktabs), for a paper to read in; every character of a text stands for itself."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from qtlplat.analysis.report.privacy import public_facts, public_run, request
 
 if TYPE_CHECKING:
     from qtlplat.store.queries import Reader
+    from qtlplat.store.records import ReproductionRecord
 
 
 @dataclass(frozen=True)
@@ -28,8 +29,8 @@ class Material:
     """Everything that a report says.
 
     runs: heads and backbones, in the order of Table III; kept: position of the cell (initialisation) whose weights a
-    pretraining has kept, by its id; environments: public facts by run id; requests: what was typed, by run id; commands:
-    that make a run again, by run id; reproduction: a stored one, where claims are reported; audits: of datasets.
+    pretraining has kept, by its id; environments: public facts, requests: what was typed, commands: that make a run again, each by
+    run id; reproduction: a stored one, where claims are reported; audits: of datasets.
     """
 
     runs: tuple[StoredRun, ...]
@@ -37,7 +38,7 @@ class Material:
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     requests: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
-    reproduction: Any = None
+    reproduction: ReproductionRecord | None = None
     audits: tuple[Audit, ...] = ()
 
     @property

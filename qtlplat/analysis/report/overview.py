@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 
 from qtlplat.analysis.figures.stored import StoredRun
+from qtlplat.analysis.report.columns import alone, score
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.material import Material
 from qtlplat.analysis.report.numbers import SHORT, count, percent, short, when
-from qtlplat.analysis.report.scores import alone, score
 from qtlplat.analysis.selection import selection
 
 _NOTES = (f"run: the first {SHORT} characters of its id, which qtlplat show takes; cells: finished ones of the head",)

@@ -9,22 +9,22 @@ from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.document import Block, Column, Commands, Section, Table, Text
 from qtlplat.analysis.report.material import Audit, Material
 from qtlplat.analysis.report.numbers import count, percent, short
+from qtlplat.analysis.report.side_by_side import side_by_side
 
 MOST_DUPLICATES = 20
 _HOW = (
-    "Each command spells out the stored plan, so that later presets and defaults do not change it. With the same versions "
-    "on the same kind of machine it gives the same numbers. Options that say where data lies are no part of a plan: add "
-    "your own. What is stored of a run: qtlplat show ID"
+    "Each command spells out the stored plan, so that later presets and defaults do not change it. With the same "
+    "versions on the same kind of machine it gives the same numbers. Options that say where data lies are no part of a "
+    "plan: add your own. What is stored of a run: qtlplat show ID"
 )
 
 
 def data(material: Material) -> Section:
-    """What an audit of the datasets says, where one was asked for."""
-    if not material.audits:
-        return Section(
-            "data", "Data", (Text("The data was not audited for this report: add --audit, or see qtlplat data audit."),)
-        )
-    return Section("data", "Data", tuple(block for audit in material.audits for block in _audited(audit, material)))
+    """What an audit of the datasets says, where one was asked for, and the same head on several datasets."""
+    blocks = [block for audit in material.audits for block in _audited(audit, material)]
+    if not blocks:
+        blocks = [Text("The data was not audited for this report: add --audit, or see qtlplat data audit.")]
+    return Section("data", "Data", (*blocks, *side_by_side(material.heads, "dataset")))
 
 
 def _audited(audit: Audit, material: Material) -> list[Block]:
@@ -36,7 +36,11 @@ def _audited(audit: Audit, material: Material) -> list[Block]:
     blocks: list[Block] = [Text(f"{intro}."), *(Text(finding) for finding in facts["findings"])]
     exact, near = facts["duplicates"]["exact"], facts["duplicates"]["near"]
     sizes = [("images", facts["images"]), *((f"of {name}", n) for name, n in facts["class_counts"].items())]
-    sizes += [("source images", facts["groups"]), ("sets of equal samples", len(exact)), ("nearly equal pairs", len(near))]
+    sizes += [
+        ("source images", facts["groups"]),
+        ("sets of equal samples", len(exact)),
+        ("nearly equal pairs", len(near)),
+    ]
     rows = tuple((name, count(value)) for name, value in sizes)
     blocks.append(Table("Samples", (Column("what"), Column("number", "number")), rows))
     found = [("equal", same) for same in exact] + [("nearly equal", pair) for pair in near]
@@ -50,8 +54,12 @@ def _audited(audit: Audit, material: Material) -> list[Block]:
 
 
 def _shortcuts(scores: list[Mapping[str, Any]]) -> Table:
-    columns = (Column("features"), Column("model"), Column("F1 %", "number"), Column("± sd", "number"))
-    rows = tuple((s["features"], s["model"], percent(s["f1"]), percent(s.get("f1_sd"))) for s in scores)
+    scored = (Column("F1 %", "number"), Column("± sd", "number"), Column("balanced accuracy %", "number"))
+    columns = (Column("features"), Column("model"), *scored)
+    rows = tuple(
+        (s["features"], s["model"], percent(s["f1"]), percent(s["f1_sd"]), percent(s["balanced_accuracy"]))
+        for s in scores
+    )
     return Table("What trivial features alone reach, under grouped folds", columns, rows)
 
 

@@ -1,0 +1,67 @@
+"""What tables of scores have in common: their columns, and the texts in them, from rows of a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from qtlplat.analysis.comparison import Row, compare
+from qtlplat.analysis.figures.stored import StoredRun
+from qtlplat.analysis.report.document import Column
+from qtlplat.analysis.report.numbers import interval, p_value, percent
+from qtlplat.analysis.sides import Side, variants
+
+METRIC = "f1"
+RUN, MODEL, EVALUATOR = Column("run", "runs"), Column("model"), Column("evaluator")
+SCORE = (Column("F1 %", "number"), Column("± sd", "number"), Column("n", "number"))
+SEEN = (Column("leak %", "number"), Column("group leak %", "number"))
+DIFFERENCE = (
+    Column("difference", "number"), Column("interval", "number"), Column("p", "number"), Column("p (Holm)", "number"),
+    Column("verdict", "sentence"),
+)  # fmt: skip
+LEAKS = (
+    "leak: share of the tested samples that the frozen backbone was trained on; group leak: share of which another "
+    "sample of the same source image stands in training, of the head or the backbone"
+)
+
+
+def name_of(stored: StoredRun, role: str) -> str:
+    """What a component of a run is called; '' where it has none."""
+    return stored.run.components[role].name if role in stored.run.components else ""
+
+
+def measured(side: Side) -> bool:
+    """Whether a side has finished cells with the metric."""
+    return any(METRIC in cell.metrics for cell in side.cells)
+
+
+def alone(stored: StoredRun) -> Row | None:
+    """A run's head by itself: mean, spread, leaks; None where it has no finished cell with the metric."""
+    side = variants(stored.run, stored.cells)[0]
+    return compare(side, [])[0] if measured(side) else None
+
+
+def score(row: Row | None) -> tuple[str, str, str]:
+    """Mean, standard deviation and n of a row, for a table."""
+    return ("", "", "0") if row is None else (percent(row.mean), percent(row.std), str(row.n))
+
+
+def leaks(row: Row | None) -> tuple[str, str]:
+    """Leak and group leak of a row, for a table."""
+    return ("", "") if row is None else (percent(row.leak, 1), percent(row.group_leak, 1))
+
+
+def difference(row: Row) -> tuple[str, ...]:
+    """What a row says against the baseline, for the columns `DIFFERENCE`."""
+    if row.test is None:
+        return ("", "", "", "", row.verdict)
+    mean, ends = row.test.mean, row.test.interval
+    return (percent(mean, signed=True), interval(ends), p_value(row.test.p), p_value(row.p_adjusted), row.verdict)
+
+
+def remarks(rows: Sequence[Row], name: Callable[[Row], str]) -> tuple[str, ...]:
+    """What a reader must know besides the rows, each thing once, with the rows that it belongs to."""
+    about: dict[str, list[str]] = {}
+    for row in rows:
+        for words in row.notes:
+            about.setdefault(words, []).append(name(row))
+    return tuple(f"{', '.join(who) if len(who) < len(rows) else 'all'}: {words}" for words, who in about.items())

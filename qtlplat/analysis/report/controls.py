@@ -1,0 +1,56 @@
+"""The section on controls: every head against what it is held against, on the same cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from qtlplat.analysis import verdicts
+from qtlplat.analysis.comparison import Asked, compare
+from qtlplat.analysis.figures.stored import HEAD, StoredRun
+from qtlplat.analysis.report.columns import (
+    DIFFERENCE,
+    METRIC,
+    RUN,
+    SCORE,
+    difference,
+    measured,
+    name_of,
+    remarks,
+    score,
+)
+from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
+from qtlplat.analysis.report.material import Material
+from qtlplat.analysis.report.numbers import count, short
+from qtlplat.analysis.sides import Side, variants
+
+
+def controls(material: Material) -> Section:
+    """Every head against its controls, on the same cells."""
+    blocks: list[Block] = []
+    for stored in material.heads:
+        head, *others = variants(stored.run, stored.cells)
+        others = [side for side in others if measured(side)]
+        if others and measured(head):
+            blocks.append(_control_table(stored, head, others))
+    if not blocks:
+        blocks = [Text("No run has controls. They are trained with: qtlplat run ... --controls auto")]
+    return Section("controls", "Controls", tuple(blocks))
+
+
+def _control_table(stored: StoredRun, head: Side, others: Sequence[Side]) -> Table:
+    found = compare(head, others, Asked(METRIC))
+    ledger = stored.run.parameters
+    trainable = {HEAD: ledger.get("head", {}).get("total"), **ledger.get("controls", {})}
+    columns = (RUN, Column("variant"), Column("trainable", "number"), *SCORE, *DIFFERENCE)
+    rows = tuple(
+        (short(row.run), row.variant, count(trainable.get(row.variant)), *score(row), *difference(row)) for row in found
+    )
+    tests = dict.fromkeys(row.test_name for row in found if row.test_name)
+    level = verdicts.share(Asked().level)
+    words = f"difference: the control minus the head, in points of F1, with its {level} interval; {'; '.join(tests)}"
+    return Table(
+        f"{stored.name}, {name_of(stored, 'evaluator')}",
+        columns,
+        rows,
+        (words, *remarks(found, lambda row: row.variant)),
+    )

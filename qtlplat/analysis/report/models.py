@@ -1,0 +1,107 @@
+"""The section on models: Table III with spread, and the parameter ledger."""
+
+from __future__ import annotations
+
+from qtlplat.analysis.figures.stored import StoredRun
+from qtlplat.analysis.report.columns import (
+    EVALUATOR,
+    LEAKS,
+    METRIC,
+    MODEL,
+    RUN,
+    SCORE,
+    SEEN,
+    alone,
+    leaks,
+    name_of,
+    score,
+)
+from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
+from qtlplat.analysis.report.material import Material
+from qtlplat.analysis.report.numbers import count, percent, short
+
+
+def models(material: Material) -> Section:
+    """Every head and every backbone that tests all data: F1 with spread, parameters, reduction; then the ledger."""
+    totals = _backbone_totals(material)
+    scored, counted = [], []
+    for stored in [*material.runs]:
+        if stored.run.kind == "pretraining":
+            if "samples" in stored.run.plan:  # one of many, inside a fold: its run's score is what counts
+                continue
+            scored.append(_backbone_row(stored, material, totals))
+            continue
+        ledger = stored.run.parameters
+        scored.append(_head_row(stored))
+        if "model_total" in ledger:
+            counted.append(_ledger_row(stored))
+    columns = (
+        RUN, Column("backbone"), Column("replaced", "number"), Column("head"), EVALUATOR, *SCORE,
+        Column("parameters", "number"), Column("reduction, model %", "number"), Column("reduction, Eq. 7 %", "number"),
+        *SEEN,
+    )  # fmt: skip
+    notes = (
+        "F1: mean over the cells of the head itself, ± their sample standard deviation; a backbone has one test part",
+        "replaced: trailing dense layers that the head stands for; reduction: of the whole model, and (Eq. 7) of the "
+        "replaced layers alone",
+        LEAKS,
+    )
+    blocks: list[Block] = [Table("All models", columns, tuple(scored), notes)] if scored else []
+    if counted:
+        names = ("backbone", "frozen", "replaced", "pre-net", "circuit", "post-net", "trainable", "whole model")
+        ledger_columns = (RUN, MODEL, *(Column(name, "number") for name in names))
+        words = ("frozen + trainable = whole model; trainable = pre-net + circuit + post-net",)
+        blocks.append(Table("Parameters", ledger_columns, tuple(counted), words))
+    return Section("models", "Models", tuple(blocks) or (Text("No run has a score or a parameter ledger."),))
+
+
+def _backbone_totals(material: Material) -> dict[str, int]:
+    """Parameters of a backbone by its pretraining's id: the runs of heads on it know them."""
+    found: dict[str, int] = {}
+    for stored in material.heads:
+        total = stored.run.parameters.get("backbone_total")
+        if isinstance(total, int):
+            found |= {parent.id: total for parent in stored.backbones}
+    return found
+
+
+def _head_row(stored: StoredRun) -> tuple[str, ...]:
+    run, ledger = stored.run, stored.run.parameters
+    row = alone(stored)
+    return (
+        short(run.id), name_of(stored, "backbone"), count(ledger.get("replaced_layers")), name_of(stored, "head"),
+        name_of(stored, "evaluator"), *score(row), count(ledger.get("model_total")),
+        *(_plain_percent(ledger.get(f"reduction_percent_{of}")) for of in ("model", "replaced")), *leaks(row),
+    )  # fmt: skip
+
+
+def _backbone_row(stored: StoredRun, material: Material, totals: dict[str, int]) -> tuple[str, ...]:
+    run = stored.run
+    cell = next((c for c in stored.finished() if c.position == material.kept.get(run.id)), None)
+    f1 = cell.metrics.get(METRIC) if cell else None
+    scored = (percent(f1), "", "" if f1 is None else "1")
+    return (
+        short(run.id),
+        name_of(stored, "backbone"),
+        "",
+        "its own layers",
+        "",
+        *scored,
+        count(totals.get(run.id)),
+        "",
+        "",
+        "",
+        "",
+    )
+
+
+def _ledger_row(stored: StoredRun) -> tuple[str, ...]:
+    ledger = stored.run.parameters
+    head = ledger["head"]
+    parts = [ledger["backbone_total"], ledger["kept"], ledger["replaced"], head["pre_net"], head["vqc"]]
+    parts += [head["post_net"], head["total"], ledger["model_total"]]
+    return (short(stored.run.id), stored.name, *map(count, parts))
+
+
+def _plain_percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.2f}"

@@ -1,0 +1,93 @@
+"""The section on leakage, and the same head tested in several ways or on several datasets, side by side."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+from qtlplat.analysis.comparison import Asked, Row, compare
+from qtlplat.analysis.figures.stored import StoredRun
+from qtlplat.analysis.report.columns import (
+    DIFFERENCE,
+    EVALUATOR,
+    LEAKS,
+    METRIC,
+    MODEL,
+    RUN,
+    SCORE,
+    SEEN,
+    alone,
+    difference,
+    leaks,
+    name_of,
+    remarks,
+    score,
+)
+from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
+from qtlplat.analysis.report.material import Material
+from qtlplat.analysis.report.numbers import short
+from qtlplat.analysis.sides import variants
+
+Tested = tuple[StoredRun, Row]
+
+
+def leakage(material: Material) -> Section:
+    """What the backbone had seen of what is tested, and the same head under other evaluators."""
+    rows = tuple(
+        (short(stored.run.id), stored.name, name_of(stored, "evaluator"), *score(row), *leaks(row))
+        for stored, row in _tested(material.heads)
+    )
+    if not rows:
+        return Section("leakage", "Leakage", (Text("No run has tested anything."),))
+    columns = (RUN, MODEL, EVALUATOR, *SCORE, *SEEN)
+    tables = side_by_side(material.heads, "evaluator")
+    blocks: list[Block] = [Table("What was seen before it was tested", columns, rows, (LEAKS,)), *tables]
+    if not tables:
+        blocks.append(Text("No head was tested under several evaluators, so what the leak is worth cannot be told."))
+    return Section("leakage", "Leakage", tuple(blocks))
+
+
+def side_by_side(heads: Sequence[StoredRun], role: str) -> list[Table]:
+    """A table for each head that was tested with several components of a role (evaluator, dataset), all else alike.
+
+    The baseline is the run that leaks most; the others are the newest of their sort.
+    """
+    groups: dict[str, dict[str, Tested]] = {}
+    for stored, row in _tested(heads):
+        parts = {name: _identity(stored, name) for name in ("dataset", "backbone", "head", "evaluator")}
+        varied = json.dumps(parts.pop(role), sort_keys=True, default=str)
+        key = json.dumps([stored.run.plan.get("replace"), parts], sort_keys=True, default=str)
+        group = groups.setdefault(key, {})
+        if varied not in group or group[varied][0].run.created < stored.run.created:
+            group[varied] = stored, row
+    ordered = [sorted(group.values(), key=lambda pair: -(pair[1].leak or 0)) for group in groups.values()]
+    return [_table(group, role) for group in ordered if len(group) > 1]
+
+
+def _tested(heads: Sequence[StoredRun]) -> list[Tested]:
+    rows = [(stored, alone(stored)) for stored in heads]
+    return [(stored, row) for stored, row in rows if row is not None]
+
+
+def _identity(stored: StoredRun, role: str) -> Any:
+    """What a component is, whatever it is called; of a dataset its content."""
+    if role == "dataset":
+        return stored.run.dataset_digest
+    component = stored.run.components.get(role)
+    return component and [component.component, component.provider, dict(component.options)]
+
+
+def _table(group: Sequence[Tested], role: str) -> Table:
+    """The runs of a group with their differences from the first one."""
+    sides = [variants(stored.run, stored.cells)[0] for stored, _ in group]
+    found = compare(sides[0], sides[1:], Asked(METRIC))
+    rows = tuple(
+        (short(row.run), name_of(stored, role), *score(row), *leaks(row), *difference(row))
+        for row, (stored, _) in zip(found, group, strict=True)
+    )
+    first = group[0][0]
+    other = "evaluator" if role == "dataset" else "dataset"
+    caption = f"{first.name} with {name_of(first, other)}, several {role}s"
+    columns = (RUN, Column(role), *SCORE, *SEEN, *DIFFERENCE)
+    return Table(caption, columns, rows, remarks(found, lambda row: f"run {short(row.run)}"))
