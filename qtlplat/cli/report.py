@@ -67,6 +67,8 @@ def report_command(
     if output is not None:
         refuse_existing(output, force)
     material = _material(Reader(find_store(settings.store)), references, recipe, budget)
+    if recipe:
+        material = replace(material, publication=_publication(settings, recipe))
     if audit:
         material = replace(material, audits=_audits(settings, material, sets))
     text = rendered(document(material, drawn=fmt == ".html"), fmt)
@@ -114,6 +116,22 @@ def _reproduction(reader: Reader, recipe: str, budget: str | None) -> Reproducti
             fix="qtlplat ls recipes lists recipes; qtlplat reproduce RECIPE --budget B makes one",
         )
     return found
+
+
+def _publication(settings: Settings, recipe: str) -> tuple[str, ...]:
+    """What a recipe says of its publication; nothing where its plugin is not there any more."""
+    from qtlplat.catalog.resolve import resolve_component
+    from qtlplat.cli.components import open_components
+    from qtlplat.recipes import RecipeSpec
+
+    try:
+        component, _, _ = resolve_component("recipe", recipe, *open_components(settings))
+    except QtlplatError as error:
+        note(f"nothing is told of the publication: {error.what.splitlines()[0]}")
+        return ()
+    spec = component.spec
+    assert isinstance(spec, RecipeSpec)
+    return (f"The publication: {spec.citation}", *spec.notes)
 
 
 def _runs_of(record: ReproductionRecord, reader: Reader) -> list[str]:

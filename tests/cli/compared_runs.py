@@ -40,6 +40,7 @@ def store_run(
     predicted: Mapping[int, Sequence[PredictionRow]] | None = None,
     plan: Mapping[str, Any] | None = None,
     status: str = "finished",
+    digest: str = "a" * 64,
     **components: str,
 ) -> str:
     """A run with a cell for every value of `f1`; `loss` is 1 - f1. Components are named by keyword."""
@@ -47,7 +48,7 @@ def store_run(
     rows = [ComponentRow(role, name, name, "qtlplat", "0.1", "d" * 64, {}) for role, name in names.items()]
     with Writer(find_store(str(path))) as writer:
         run = writer.start_run(
-            NewRun("run", f"{names}", 7, dict(plan or {"seed": 0}), rows, "a" * 64, {"python": "3.11"}, parameters)
+            NewRun("run", f"{names}", 7, dict(plan or {"seed": 0}), rows, digest, {"python": "3.11"}, parameters)
         )
         writer.add_cells(run, list(cells or [cell(i, i) for i in range(len(f1))]))
         for position, value in enumerate(f1):

@@ -3,6 +3,7 @@
 import math
 import re
 import sys
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,9 +13,14 @@ from stored_runs import HOSTILE, is_inert, qtlplat
 
 from qtlplat.analysis.comparison import compare
 from qtlplat.analysis.sides import variants
+from qtlplat.catalog.calls import load_images
+from qtlplat.catalog.resolve import Request, resolve, resolve_component
+from qtlplat.cli.components import open_components
+from qtlplat.cli.settings import Settings
+from qtlplat.contracts import DatasetSpec, ImageSet
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
-from qtlplat.store.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun
+from qtlplat.store.records import ArtifactRow, ClaimRow, ComponentRow, EpochRow, NewCell, NewReproduction, NewRun
 from qtlplat.store.writer import Writer
 
 TEX = r"\input{/etc/passwd}%\end{table}$x^2_3&#~"
@@ -185,6 +191,108 @@ def test_every_table_of_numbers_names_its_runs(store: Path) -> None:
         if caption not in exempt:
             assert head[0] in ("run", "backbone")
             assert {row[0].strip() for row in rows} <= known
+
+
+# --- claims
+
+
+def outcome(*claims: ClaimRow, budget: str = "smoke") -> NewReproduction:
+    cuts = {"epochs": f"6 instead of 120 {NASTY}"}
+    return NewReproduction("nobody2024", "dist", "1.0", "d" * 64, budget, "a" * 64, cuts, claims)
+
+
+def claim(name: str, runs: tuple[str, ...], ours: float | None, verdict: str) -> ClaimRow:
+    ends = (None, None) if ours is None else (94.5, 97.25)
+    place = "Table III"
+    return ClaimRow(name, "metric", "f1", "m", place, 95.0, "%", 1.0, ours, *ends, verdict, "6 cells", runs)
+
+
+def test_claims_stand_with_our_number_and_their_runs(store: Path) -> None:
+    reader = Reader(find_store(str(store)))
+    nested = next(r.id for r in reader.runs() if r.components["evaluator"].name == "nested6")
+    with Writer(find_store(str(store))) as writer:
+        writer.add_reproduction(outcome(claim("old", (), None, "not run")))
+        rows = (claim("F1", (nested,), 96.125, "inconclusive"), claim("other", (), None, "not run"))
+        writer.add_reproduction(outcome(*rows, budget="quick"))
+        writer.add_reproduction(outcome(claim("old", (), None, "not run"), budget="paper"))
+    shown = page(store, "--recipe", "nobody2024", "--budget", "quick")
+    assert_self_contained(shown)
+    first, second = shown.table("Claims")
+    assert (first["claim"], first["where"], first["printed"], first["ours"]) == (
+        "F1",
+        "Table III",
+        "95.00 %",
+        "96.12 %",
+    )
+    assert (first["interval"], first["verdict"], first["runs"]) == ("94.50 to 97.25", "inconclusive", nested[:8])
+    assert (second["ours"], second["interval"], second["verdict"]) == ("", "", "not run")
+    assert "1 inconclusive, 1 not run" in shown.text
+    assert "6 instead of 120" in shown.text
+    assert {row["run"] for row in shown.table("Runs")} == {run.id[:8] for run in reader.runs()}
+    assert "Reproduction of nobody2024" in qtlplat(store, "report", "--recipe", "nobody2024").out
+    unknown = qtlplat(store, "report", "--recipe", "nobody2024", "--budget", "huge")
+    assert unknown.code == 2
+    assert "there is paper, quick, smoke" in unknown.err
+
+
+def test_a_reproduction_brings_its_heads_under_other_evaluators(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    first = store_run(path, (0.9, 0.8), parameters=LEDGER)
+    other = store_run(path, (0.7, 0.8), parameters=LEDGER, evaluator="nested6")
+    store_run(path, (0.7, 0.8), parameters=LEDGER, head="linear")
+    with Writer(find_store(str(path))) as writer:
+        writer.add_reproduction(outcome(claim("F1", (first,), 85.0, "inconclusive")))
+    shown = page(path, "--recipe", "nobody2024")
+    assert {row["run"] for row in shown.table("Runs")} == {first[:8], other[:8]}
+
+
+def test_what_a_recipe_says_of_its_publication_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Writer(find_store(str(path))) as writer:
+        writer.add_reproduction(replace(outcome(claim("F1", (), None, "not run")), recipe="bhowmik2024"))
+    called = qtlplat(path, "report", "--recipe", "bhowmik2024")
+    assert called.code == 0, called.err
+    assert "Surface Anomaly Detection" in called.out
+
+
+# --- the same head on other data
+
+
+def test_the_same_head_on_two_datasets_stands_side_by_side(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    ids = [store_run(path, (0.9, 0.8), dataset=name, digest=digest) for name, digest in (("a", "a"), ("b", "b"))]
+    shown = page(path)
+    rows = shown.table(next(c for c in shown.tables if "several datasets" in c))
+    assert {(row["run"], row["dataset"]) for row in rows} == {(ids[0][:8], "a"), (ids[1][:8], "b")}
+    assert {row["dataset"] for row in shown.table("Runs")} == {"a", "b"}
+
+
+SMALL = "steel-synth[per_class=12,images_per_kind=4,size=48,min_side=24]"
+
+
+def test_data_is_audited_where_asked_for_and_at_hand(tmp_path: Path) -> None:
+    registry, catalog = open_components(Settings())
+    request = Request(dataset=SMALL, backbone="lenet2", head="linear")
+    plan = resolve(request, registry, catalog).plan.model_dump(mode="json")
+    images = small_images()
+    path = tmp_path / "s.db"
+    store_run(path, (0.9, 0.8), dataset=SMALL, digest=images.digest, plan=plan)
+    store_run(path, (0.9, 0.8), dataset="gone", digest="b" * 64, plan=plan)
+    shown = page(path, "--audit")
+    samples = {row["what"]: row["number"] for row in shown.table("Samples")}
+    assert samples["images"] == str(len(images))
+    assert samples["source images"] == str(len(set(images.groups)))
+    trivial = shown.table("What trivial features alone reach, under grouped folds")
+    assert all(0 <= float(row["F1 %"]) <= 100 for row in trivial)
+    assert "the dataset has changed" in shown.text
+    assert "was not audited" in page(path).text
+
+
+def small_images() -> ImageSet:
+    registry, catalog = open_components(Settings())
+    component, options, choice = resolve_component("dataset", SMALL, registry, catalog)
+    assert isinstance(component.spec, DatasetSpec)
+    return load_images(component.spec, options, choice.provider)
 
 
 # --- runs that did not end

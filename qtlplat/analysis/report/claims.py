@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
@@ -17,8 +18,8 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def claims(record: ReproductionRecord) -> Section:
-    """Claim, printed, ours, interval, verdict and runs; what the budget cuts."""
+def claims(record: ReproductionRecord, publication: Sequence[str] = ()) -> Section:
+    """Claim, printed, ours, interval, verdict and runs; what the budget cuts; what to know about the publication."""
     content = record.content
     verdicts = Counter(claim.verdict for claim in content.claims)
     told = ", ".join(f"{n} {verdict}" for verdict, n in verdicts.most_common())
@@ -34,6 +35,7 @@ def claims(record: ReproductionRecord) -> Section:
         f"make it again: qtlplat reproduce {content.recipe} --budget {content.budget}",
     )
     blocks.append(Table("Claims", _COLUMNS, tuple(_row(claim) for claim in content.claims), notes))
+    blocks += [Text(words) for words in publication]
     return Section("claims", "Claims", tuple(blocks))
 
 

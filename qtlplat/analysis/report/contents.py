@@ -18,7 +18,7 @@ def document(material: Material, *, drawn: bool = True) -> Document:
     record = material.reproduction
     sections = [
         overview.headline(material),
-        *([claims(record)] if record is not None else []),
+        *([claims(record, material.publication)] if record is not None else []),
         models(material),
         leakage(material),
         controls(material),

@@ -37,7 +37,7 @@ class Text:
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure. command: that makes it; svg: an element made by `figures.files.inline_svg`, '' where it is not drawn."""
+    """A figure. command: that makes it; svg: an element made by `figures.files.inline_svg`, '' if not drawn."""
 
     caption: str
     command: str

@@ -29,8 +29,9 @@ class Material:
     """Everything that a report says.
 
     runs: heads and backbones, in the order of Table III; kept: position of the cell (initialisation) whose weights a
-    pretraining has kept, by its id; environments: public facts, requests: what was typed, commands: that make a run again, each by
-    run id; reproduction: a stored one, where claims are reported; audits: of datasets.
+    pretraining has kept, by its id; environments: public facts, requests: what was typed, commands: that make a run
+    again, each by run id; reproduction: a stored one, where claims are reported; publication: what its recipe says of
+    it; audits: of datasets.
     """
 
     runs: tuple[StoredRun, ...]
@@ -39,6 +40,7 @@ class Material:
     requests: Mapping[str, str] = field(default_factory=dict)
     commands: Mapping[str, str] = field(default_factory=dict)
     reproduction: ReproductionRecord | None = None
+    publication: tuple[str, ...] = ()
     audits: tuple[Audit, ...] = ()
 
     @property

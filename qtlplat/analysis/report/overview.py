@@ -16,6 +16,8 @@ _NOTES = (f"run: the first {SHORT} characters of its id, which qtlplat show take
 
 def headline(material: Material) -> Section:
     """Counts, times and data in sentences, then every run on a line."""
+    if not material.runs:
+        return Section("runs", "What was run", (Text("Nothing: only what needs no training was judged."),))
     heads, backbones = len(material.heads), len(material.backbones)
     states = Counter(stored.run.status for stored in material.runs)
     told = ", ".join(f"{n} {status}" for status, n in sorted(states.items(), key=lambda item: (-item[1], item[0])))
