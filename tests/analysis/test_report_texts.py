@@ -162,3 +162,13 @@ def test_forms_are_known_by_their_suffix() -> None:
     assert [format_of(PurePath(name)) for name in ("a.html", "A.MD", "b.tex")] == [".html", ".md", ".tex"]
     with pytest.raises(UsageError, match=r"\.html, \.md or \.tex"):
         format_of(PurePath("a.pdf"))
+
+
+def test_latex_tables_that_no_page_holds_go_on_in_another_one() -> None:
+    table = Table("long", (Column("n", "number"),), tuple((str(i),) for i in range(65)), ("note",))
+    text = latex.latex(document_of(table))
+    assert text.count(r"\begin{table}") == 3
+    assert re.findall(r"\\caption\{(.*)\}", text) == ["long", "long (continued)", "long (continued)"]
+    assert len(set(re.findall(r"\\label\{(.*)\}", text))) == 3
+    assert re.findall(r"^(\d+) \\tabularnewline", text, re.MULTILINE) == [str(i) for i in range(65)]
+    assert text.count("note") == 1

@@ -295,6 +295,13 @@ def small_images() -> ImageSet:
     return load_images(component.spec, options, choice.provider)
 
 
+def test_a_leak_of_many_runs_is_told_once(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    for leak in (0.7, 0.8, 0.8, 0.75):
+        store_run(path, (0.9, 0.8), cells=[cell(i, i, leak=leak, group_leak=0.0) for i in range(2)])
+    assert r"every run of a head (70 to 80 %)" in qtlplat(path, "report").out
+
+
 # --- runs that did not end
 
 

@@ -32,7 +32,7 @@ def claims(record: ReproductionRecord, publication: Sequence[str] = ()) -> Secti
     blocks += [Text(f"The budget cuts {name}: {words}") for name, words in content.cuts.items()]
     notes = (
         "interval: 95 %, corrected for the training data that cells share; arithmetic claims have none and need no run",
-        f"make it again: qtlplat reproduce {content.recipe} --budget {content.budget}",
+        f"made by qtlplat reproduce {content.recipe} --budget {content.budget}, with what else the cuts name",
     )
     blocks.append(Table("Claims", _COLUMNS, tuple(_row(claim) for claim in content.claims), notes))
     blocks += [Text(words) for words in publication]

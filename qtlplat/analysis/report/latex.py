@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from qtlplat.analysis.report.document import Column, Commands, Document, Section, Table, plain
 
@@ -20,6 +21,7 @@ _MEANS = {
 _LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ")
 _NEGATIVE = re.compile(r"(?<![\w.)\]])-(?=[\d.])")
 _SENTENCE = "p{5cm}"
+_MOST_ROWS = 30  # that fit a page
 _CODE_WIDTH = "0.78"
 
 
@@ -52,7 +54,11 @@ def _section(section: Section) -> Iterator[str]:
     tables = [block for block in section.blocks if isinstance(block, Table)]
     for position, table in enumerate(tables):
         label = f"tab:{section.name}" + (f"-{position + 1}" if position else "")
-        yield _table(table, label)
+        parts = [table.rows[i : i + _MOST_ROWS] for i in range(0, len(table.rows), _MOST_ROWS)]
+        for number, rows in enumerate(parts):
+            caption = table.caption + (" (continued)" if number else "")
+            notes = table.notes if number == len(parts) - 1 else ()
+            yield _table(replace(table, caption=caption, rows=rows, notes=notes), label + "-continued" * number)
     for block in section.blocks:
         if isinstance(block, Commands) and block.lines:
             yield _commands(block, f"tab:{section.name}-commands")

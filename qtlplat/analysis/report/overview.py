@@ -11,6 +11,7 @@ from qtlplat.analysis.report.material import Material
 from qtlplat.analysis.report.numbers import SHORT, count, percent, short, when
 from qtlplat.analysis.selection import selection
 
+MOST_NAMED = 3  # runs in a sentence; more are told as all of them, and each in the tables
 _NOTES = (f"run: the first {SHORT} characters of its id, which qtlplat show takes; cells: finished ones of the head",)
 
 
@@ -53,6 +54,9 @@ def _warnings(material: Material) -> list[str]:
     ):
         if shares:
             whose = ", ".join(f"{run} ({percent(share, 0)} %)" for run, share in shares.items())
+            if len(shares) == len(rows) > MOST_NAMED:
+                least, most = (percent(pick(shares.values()), 0) for pick in (min, max))
+                whose = f"every run of a head ({least if least == most else f'{least} to {most}'} %)"
             found.append(f"Leak: {what} by {whose}; such scores are optimistic.")
     return found
 
