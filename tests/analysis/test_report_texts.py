@@ -171,4 +171,4 @@ def test_latex_tables_that_no_page_holds_go_on_in_another_one() -> None:
     assert re.findall(r"\\caption\{(.*)\}", text) == ["long", "long (continued)", "long (continued)"]
     assert len(set(re.findall(r"\\label\{(.*)\}", text))) == 3
     assert re.findall(r"^(\d+) \\tabularnewline", text, re.MULTILINE) == [str(i) for i in range(65)]
-    assert text.count("note") == 1
+    assert text.count(r"\smallskip note") == 1
