@@ -113,7 +113,8 @@ def _cli() -> str:
     # What the first command shares with the front door, every command takes.
     shared = {name for option in _own_options(*found[0][1:]) for name in option.opts}
     shared &= {name for option in _own_options(cli, root) for name in option.opts}
-    common = [option for option in _own_options(cli, root) if option.opts[0] in shared]
+    # By any of its names: a command that was called on its own before knows --help, but not -h.
+    common = [option for option in _own_options(cli, root) if shared.intersection(option.opts)]
     contents = "\n".join(f"- [`{path}`](#{_anchor(path)}): {first_line(command)}" for path, command, _ in found)
     parts = [
         contents,
@@ -121,7 +122,7 @@ def _cli() -> str:
         " alone. Notes and progress go to stderr, results to stdout.\n\n" + _options(common, root),
     ]
     for path, command, ctx in found:
-        own = [option for option in _own_options(command, ctx) if option.opts[0] not in shared]
+        own = [option for option in _own_options(command, ctx) if not shared.intersection(option.opts)]
         usage = " ".join([path, *command.collect_usage_pieces(ctx)])
         parts.append(f"## {path}\n\n{_code(usage)}\n\n{_paragraphs(command)}")
         if own:

@@ -88,7 +88,7 @@ def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
 
 
 def test_listings_import_neither_torch_nor_pennylane(tmp_path: Path) -> None:
-    commands = (["ls", "--json"], ["plugins", "list"], ["plugins", "doctor"], ["info", "kfold6"], ["info", "lenet2"])
+    commands = (["ls", "--json"], ["plugins", "list"], ["plugins", "doctor"], ["info", "kfold6"], ["info", "mlp"])
     assert imported_by(*commands, cwd=tmp_path) <= {"numpy", "pydantic", "pluggy", "rich"}
 
 

@@ -93,7 +93,7 @@ def test_preview_overwrites_a_file_only_if_told_to(qtlplat, tmp_path):
     file.write_bytes(b"mine")
     code, out, err = qtlplat(f"data preview {SYNTH} -o", file)
     assert (code, out) == (2, "")
-    assert "mine.png' exists" in err
+    assert "exists" in err
     assert "--force" in err
     assert file.read_bytes() == b"mine"
     assert qtlplat(f"data preview {SYNTH} --force -o", file)[0] == 0
