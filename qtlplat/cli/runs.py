@@ -13,6 +13,7 @@ import click
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note, text
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.store.records import RunKind
+from qtlplat.store.summary import percent
 
 
 class MeanSd(float):
@@ -65,7 +66,8 @@ COLUMNS = (
     Column("evaluator", "evaluator"),
     Column("f1", "f1", right=True, show=show_mean_sd),
     Column("accuracy", "accuracy", right=True, show=show_mean_sd),
-    Column("leak", "leak", right=True, show="{:.0%}".format),
+    Column("leak", "leak", right=True, show=percent),
+    Column("group_leak", "source leak", right=True, show=percent),
     Column("trainable", "trainable", right=True),
     Column("cells", "cells", right=True),
     Column("seconds", "seconds", right=True),
@@ -73,7 +75,7 @@ COLUMNS = (
 )
 # shown by --csv, and by --cols where they are named
 FURTHER = (
-    Column("group_leak", "group leak", right=True, show="{:.0%}".format),
+    Column("selection_leak", "selection leak", right=True, show=percent),
     Column("parameters", "parameters", right=True),
     Column("frozen", "frozen", right=True),
     Column("reduction_model", "reduction of the model %", right=True),
@@ -87,7 +89,18 @@ FURTHER = (
     Column("error", "error"),
 )
 # given up one after the other where a terminal is too narrow for a line per run
-LEAST_NEEDED = ("seconds", "cells", "dataset", "evaluator", "trainable", "replaced", "kind", "accuracy", "created")
+LEAST_NEEDED = (
+    "seconds",
+    "cells",
+    "dataset",
+    "evaluator",
+    "trainable",
+    "group_leak",
+    "replaced",
+    "kind",
+    "accuracy",
+    "created",
+)
 
 
 def fitting(
@@ -123,6 +136,7 @@ def row(run: dict[str, Any]) -> dict[str, Any]:
         "reduction_replaced": run["parameters"].get("reduction_percent_replaced"),
         "leak": run["leak"],
         "group_leak": run["group_leak"],
+        "selection_leak": run["selection_leak"],
         "f1": f1,
         "accuracy": accuracy,
         "f1_sd": None if f1 is None else f1.sd,
@@ -142,8 +156,8 @@ def runs_command(settings: Settings, kind: RunKind | None, listing: Listing) -> 
     """List the stored runs, newest first.
 
     f1 and accuracy are means over the head's finished cells, ± their sample standard deviation; leak is the share of
-    what they test that the backbone was trained on; replaced is the number of dense layers that the head stands for,
-    trainable the number of its parameters.
+    what they test that the backbone was trained on, source leak the share whose source image stands in training;
+    replaced is the number of dense layers that the head stands for, trainable the number of its parameters.
     """
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader

@@ -52,7 +52,7 @@ def read_run(reader: Reader, run_id: str) -> dict[str, Any]:
         reader.children(run_id),
     )
     options = run["plan"].get("pretraining", {})
-    picked = run["kind"] == "pretraining" and "select_by" in options
+    picked = run["kind"] == "pretraining" and run["status"] == "finished" and "select_by" in options
     run["selection"] = selection(run["epochs"], options["select_by"]) if picked else None
     return run
 
@@ -125,7 +125,7 @@ def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
             "variant": name,
             "trainable": counts.get(name),
             "n": facts["n"],
-            **{f"metric {metric}": _mean_sd(facts["metrics"][metric]) for metric in names},
+            **{f"metric {metric}": _mean_sd(facts["metrics"].get(metric)) for metric in names},
         }
         for name, facts in found.items()
     ]
@@ -134,7 +134,9 @@ def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
     emit(rows, [Column("variant", "variant"), *counted, *(Column(f"metric {n}", n, right=True) for n in names)])
 
 
-def _mean_sd(spread: Mapping[str, Any]) -> str:
+def _mean_sd(spread: Mapping[str, Any] | None) -> str | None:
+    if spread is None:
+        return None
     return f"{spread['mean']:.4f}" + ("" if spread["std"] is None else f" ± {spread['std']:.4f}")
 
 

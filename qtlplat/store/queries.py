@@ -32,6 +32,7 @@ from qtlplat.store.records import (
 
 T = TypeVar("T")
 MIN_PREFIX = 3
+LEAKS = ("leak", "group_leak", "selection_leak")
 _NEWEST_FIRST = (schema.runs.c.created.desc(), schema.runs.c.id)
 
 
@@ -201,7 +202,7 @@ class Reader:
         pretraining: dict[str, list[str]] = defaultdict(list)
         for row in parents:
             pretraining[row.run_id].append(row.parent_id)
-        leak = {row.run_id: {"leak": row.leak, "group_leak": row.group_leak} for row in leaks}
+        leak = {row.run_id: {name: row._mapping[name] for name in LEAKS} for row in leaks}
         return [
             RunRecord(
                 **{**_plain(row), "status": "interrupted" if row.id in abandoned else row.status},
@@ -253,7 +254,7 @@ def _of_many(connection: Connection, ids: Select[Any]) -> tuple[list[Row[Any]], 
             metrics.cell, metrics.name
         ),
         select(lineage).where(lineage.c.run_id.in_(ids), lineage.c.role == "pretraining"),
-        select(cells.run_id, *(_of_tested(cells[name], cells.n_test).label(name) for name in ("leak", "group_leak")))
+        select(cells.run_id, *(_of_tested(cells[name], cells.n_test).label(name) for name in LEAKS))
         .where(cells.run_id.in_(ids), cells.variant == HEAD, cells.leak.is_not(None))
         .group_by(cells.run_id),
     )

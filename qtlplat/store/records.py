@@ -51,7 +51,8 @@ class NewCell:
 
     variant: "head", or the control that it belongs to; pretraining: id of the run that its backbone comes from; leak:
     share of its test samples that this backbone was trained on; group_leak: share whose source stands in training, of
-    the head or the backbone. None where there is no backbone to speak of.
+    the head or the backbone; selection_leak: share whose accuracy chose the backbone's best epoch. None where nothing
+    is known of it.
     """
 
     position: int
@@ -64,6 +65,7 @@ class NewCell:
     variant: str = HEAD
     leak: float | None = None
     group_leak: float | None = None
+    selection_leak: float | None = None
     pretraining: str | None = None
 
 
@@ -121,6 +123,7 @@ class CellRecord:
     variant: str = HEAD
     leak: float | None = None
     group_leak: float | None = None
+    selection_leak: float | None = None
     pretraining: str | None = None
 
 
@@ -131,7 +134,7 @@ class RunRecord:
     metrics: values of all finished cells of the head itself, no controls, in their order, by name; seconds: by stage
     (total, pretrain, ...); pretraining: id of the run that its backbone's weights come from, None where there is none,
     or more than one (the cells know theirs).
-    leak, group_leak: of all that the head's cells test, as of `NewCell`.
+    leak, group_leak, selection_leak: of all that the head's cells test, as of `NewCell`.
     created, finished: UTC, ISO 8601; error: what stopped it, '' if nothing did; host, pid: the process that ran it.
     """
 
@@ -154,6 +157,7 @@ class RunRecord:
     pid: int | None = None
     leak: float | None = None
     group_leak: float | None = None
+    selection_leak: float | None = None
 
 
 @dataclass(frozen=True)

@@ -97,6 +97,7 @@ cells = Table(
     Column("variant", Text, nullable=False, server_default=HEAD),
     Column("leak", Number),
     Column("group_leak", Number),
+    Column("selection_leak", Number),
     Column("pretraining", Text),
     _status(),
     sqlite_with_rowid=False,

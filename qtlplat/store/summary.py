@@ -63,6 +63,7 @@ def short_form(record: RunRecord) -> dict[str, Any]:
         "pid": record.pid,
         "leak": record.leak,
         "group_leak": record.group_leak,
+        "selection_leak": record.selection_leak,
     }
 
 
@@ -104,7 +105,8 @@ def head_cells(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def by_variant(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Mean and sample standard deviation of every metric over the finished cells of each variant, by its name.
 
-    In the order in which variants stand in the run: ``{"n": ..., "metrics": {name: {"mean", "std", "values"}}}``.
+    In the order in which variants stand in the run: ``{"n": ..., "metrics": {name: {"mean", "std", "values"}}}``; an
+    evaluator's own metrics may be missing in some cells.
     """
     found: dict[str, list[Mapping[str, Any]]] = {}
     for cell in cells:
@@ -113,7 +115,10 @@ def by_variant(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     return {
         variant: {
             "n": len(metrics),
-            "metrics": {name: _spread([values[name] for values in metrics]) for name in metrics[0]},
+            "metrics": {
+                name: _spread([values[name] for values in metrics if name in values])
+                for name in dict.fromkeys(name for values in metrics for name in values)
+            },
         }
         for variant, metrics in found.items()
     }
@@ -122,13 +127,25 @@ def by_variant(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
 def leak_line(run: Mapping[str, Any]) -> str:
     """One line on what was seen before it was tested, '' where nothing was or nothing is known of it.
 
-    run: with "leak" and "group_leak", as in `short_form`.
+    run: with "leak", "group_leak" and "selection_leak", as in `short_form`.
     """
-    leak, group_leak = run["leak"], run["group_leak"]
-    if not group_leak:
-        return ""
-    start = f"leak: the backbone was trained on {leak:.0%} of what is tested" if leak else "leak: no tested sample"
-    return f"{start}{'' if leak else ' was trained on'}; for {group_leak:.0%} another sample of the same source was"
+    parts = []
+    if run["leak"]:
+        parts.append(f"the backbone was trained on {percent(run['leak'])} of what is tested")
+    if run["group_leak"]:
+        parts.append(f"the source image of {percent(run['group_leak'])} of what is tested stands in training")
+    if run["selection_leak"]:
+        parts.append(f"the backbone's best epoch was chosen on {percent(run['selection_leak'])} of what is tested")
+    return f"leak: {'; '.join(parts)}" if parts else ""
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1, in percent; what is there but rounds to nothing, or is not all but rounds to all, says so."""
+    if 0 < share < 0.005:
+        return "under 1%"
+    if 0.995 <= share < 1:
+        return "over 99%"
+    return f"{share:.0%}"
 
 
 def _spread(values: Sequence[float]) -> dict[str, Any]:

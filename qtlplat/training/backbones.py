@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from torch import Tensor
 
@@ -13,6 +14,7 @@ from qtlplat.store.queries import Reader
 from qtlplat.training.checkpoint import load_weights
 from qtlplat.training.features import features_key, frozen_features
 from qtlplat.training.job import Job, recorded
+from qtlplat.training.leak import leaks
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.prepare import Pretraining
 from qtlplat.training.pretrain import Initialisation, pretrain, pretraining_cells
@@ -60,7 +62,11 @@ def _pretrain(job: Job, fingerprint: str, wanted: Pretraining, part: str) -> Pre
     options = plan.pretraining
     cells = pretraining_cells(split, options, seed)
     with recorded(job, new_pretraining(job.prepared, fingerprint, seed, part)) as (run, _):
-        job.writer.add_cells(run, new_cells(cells, images))
+        seen: dict[str, Any] = {
+            **leaks(cells[0], split, job.prepared.groups, options.select_by)
+        }  # of each initialisation
+        rows = [replace(row, **seen) for row in new_cells(cells, images)]
+        job.writer.add_cells(run, rows)
 
         def keep(one: Initialisation) -> None:
             cell = cells[one.position]

@@ -89,8 +89,8 @@ def _heads(job: Job, run: str, features: Tensor, backbones: Sequence[Pretrained]
         for i in wanted.positions:
             cell = prepared.cells[i]
             moved[i] = replace(cell, train=cell.train + place * n, test=cell.test + place * n)
-            leak, group_leak = leaks(cell, wanted.split.seen, prepared.groups)
-            known[i] = {"pretraining": backbone.run, "leak": leak, "group_leak": group_leak}
+            select_by = prepared.plan.pretraining.select_by
+            known[i] = {"pretraining": backbone.run, **leaks(cell, wanted.split, prepared.groups, select_by)}
     for number, variant in enumerate(prepared.variants):
         rows = new_cells(prepared.cells, images, first=number * len(moved), variant=variant.name)
         job.writer.add_cells(run, [replace(row, **known[i]) for i, row in enumerate(rows)])

@@ -5,16 +5,22 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from qtlplat.contracts import Cell
+from qtlplat.contracts import Cell, Split
 
 
-def leaks(cell: Cell, seen: npt.NDArray[np.int64], groups: Sequence[str]) -> tuple[float, float]:
-    """Shares, 0 to 1, of a cell's test samples: seen by the backbone; of a source that head or backbone saw.
+def leaks(cell: Cell, split: Split, groups: Sequence[str], select_by: str) -> dict[str, float]:
+    """Shares, 0 to 1, of a cell's test samples.
 
-    seen: indices of the samples that shaped the backbone's weights; groups: the source of each sample.
+    ``leak``: seen by the backbone; ``group_leak``: of a source that head or backbone saw, by themselves or in another
+    sample; ``selection_leak``: in the test part of the pretraining, where the accuracy on it chose the best epoch.
+
+    split: of the backbone's pretraining; groups: the source of each sample; select_by: what chose, "test" or not.
     """
     names = np.asarray(groups)
-    known = np.union1d(names[cell.train], names[seen])
-    return float(np.isin(cell.test, seen).mean()), float(np.isin(names[cell.test], known).mean())
+    known = np.union1d(names[cell.train], names[split.seen])
+    return {
+        "leak": float(np.isin(cell.test, split.seen).mean()),
+        "group_leak": float(np.isin(names[cell.test], known).mean()),
+        "selection_leak": float(np.isin(cell.test, split.test).mean()) if select_by == "test" else 0.0,
+    }

@@ -77,7 +77,7 @@ def test_nested_cells_have_a_backbone_each_and_no_leak(json_of, qtlplat, control
         assert pretraining["kind"] == "pretraining"
         assert pretraining["cells"][0]["n_train"] + pretraining["cells"][0]["n_test"] == cell["n_train"]
     _, out, _ = qtlplat(f"show {run['run']} --store", controlled)
-    assert "leak" not in out
+    assert "leak:" not in out
     again = json_of(f"run {line} --head 'mlp[hidden=[2]]' -S pretraining.grouped=true --store", controlled)
     found = json_of(f"show {again['run']} --store", controlled)["cells"]
     assert [cell["pretraining"] for cell in found] == [cell["pretraining"] for cell in cells]
@@ -100,7 +100,18 @@ def test_holdout_tests_what_the_backbone_was_not_trained_on(json_of, qtlplat, co
     assert [(cell["seed"], cell["leak"]) for cell in cells] == [(0, 0), (1, 0), (2, 0)]
     assert all(cell["group_leak"] > 0 for cell in cells)
     _, out, _ = qtlplat(f"show {run['run']} --store", controlled)
-    assert "leak: no tested sample was trained on; for" in out
+    assert "leak: the source image of" in out
+    assert "best epoch" not in out
+    chosen = " -S pretraining.select_by=test -S pretraining.validation_share=0"
+    _, out, _ = qtlplat(f"run {line} --head linear{chosen} --store", controlled)
+    assert "the backbone's best epoch was chosen on 100% of what is tested" in out
+
+
+def test_a_pretraining_says_what_its_test_part_shares_with_training(json_of, qtlplat, controlled):
+    run = json_of(f"run {SMALL} --head linear --store", controlled)
+    (cell,) = json_of(f"show {run['pretraining']} --store", controlled)["cells"]
+    assert (cell["leak"], cell["selection_leak"]) == (0, 0)
+    assert 0 < cell["group_leak"] <= 1
 
 
 @pytest.mark.parametrize(

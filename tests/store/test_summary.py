@@ -6,7 +6,7 @@ import pytest
 from sample_runs import component, epoch
 
 from qtlplat.store.records import ArtifactRow, CellRecord, RunRecord
-from qtlplat.store.summary import full_form, mean_std, short_form
+from qtlplat.store.summary import by_variant, full_form, leak_line, mean_std, percent, short_form
 
 
 def record(**changes: object) -> RunRecord:
@@ -86,6 +86,7 @@ def test_the_full_form_adds_cells_epochs_and_the_rest() -> None:
             "variant": "head",
             "leak": None,
             "group_leak": None,
+            "selection_leak": None,
             "pretraining": None,
         }
     ]
@@ -101,3 +102,32 @@ def test_the_full_form_adds_cells_epochs_and_the_rest() -> None:
     assert form["environment"] == {"python": "3"}
     assert form["children"] == ["c"]
     assert json.loads(json.dumps(form)) == form
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "0%"), (0.004, "under 1%"), (0.01, "1%"), (0.724, "72%"), (0.996, "over 99%"), (1.0, "100%")],
+)
+def test_shares_that_are_there_never_read_as_nothing_or_all(share: float, words: str) -> None:
+    assert percent(share) == words
+
+
+def test_the_leak_line_names_what_there_is() -> None:
+    none = {"leak": None, "group_leak": None, "selection_leak": None}
+    assert leak_line(none) == leak_line({"leak": 0.0, "group_leak": 0.0, "selection_leak": 0.0}) == ""
+    assert leak_line({"leak": 0.0, "group_leak": 0.5, "selection_leak": 0.0}) == (
+        "leak: the source image of 50% of what is tested stands in training"
+    )
+    assert leak_line({"leak": 0.8, "group_leak": 0.9, "selection_leak": 0.2}).count(";") == 2
+
+
+def test_metrics_that_only_some_cells_have_are_averaged_over_these() -> None:
+    cells = [
+        {"variant": "head", "status": "finished", "metrics": {"f1": 0.5, "auc": 0.7}},
+        {"variant": "head", "status": "finished", "metrics": {"f1": 0.7}},
+        {"variant": "head", "status": "running", "metrics": {}},
+    ]
+    found = by_variant(cells)["head"]
+    assert found["n"] == 2
+    assert found["metrics"]["f1"]["mean"] == pytest.approx(0.6)
+    assert found["metrics"]["auc"]["values"] == [0.7]

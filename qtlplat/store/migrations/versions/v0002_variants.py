@@ -18,6 +18,7 @@ def upgrade() -> None:
         batch.add_column(sa.Column("variant", sa.Text(), nullable=False, server_default="head"))
         batch.add_column(sa.Column("leak", sa.Float()))
         batch.add_column(sa.Column("group_leak", sa.Float()))
+        batch.add_column(sa.Column("selection_leak", sa.Float()))
         batch.add_column(sa.Column("pretraining", sa.Text()))
     op.create_table(
         "reproductions",
