@@ -62,8 +62,9 @@ class Claim:
     model: name of the model that it is about; baseline: of the one that a `boost` compares with.
     where: where it is printed, e.g. "Table III, row CM-2".
     printed: the number, in the unit that it is printed in; unit: e.g. "%".
-    tolerance: how far from it a number may be and still be the same one, in the same unit. An arithmetic claim's is
-        half a digit of its last place or so; a metric's is the uncertainty that the publication leaves.
+    tolerance: in the same unit. How far from it a number may be and still be the same one: an arithmetic claim's is
+        half a digit of its last place or so, a metric's the uncertainty that the publication leaves. Of a comparison
+        only the sign is judged, whatever its size, and the tolerance is how far beyond zero the interval must lie.
     corrected: where the printed number cannot be meant, the one that follows from the publication's own statements.
     table: number of the table that it stands in; note: what a reader should know.
     """

@@ -9,17 +9,22 @@ The rules, by the kind of a claim; every number is in the unit that the claim is
   interval lies within printed ± tolerance, `contradicted` where all of it lies outside, otherwise `inconclusive`: there
   are too few cells to tell. A value below the printed one does not contradict it where the budget trains less than the
   publication did, for more training might have reached it.
-- **comparison**: our number is by how many percent of the baseline's F1 the model's is higher. `confirmed` where the
-  whole interval lies on the printed side of zero (by more than the tolerance), `contradicted` where it lies on the
-  other side, `inconclusive` otherwise, and always where the budget trains less: a baseline cut short proves nothing.
+- **comparison**: our number is by how many percent of the baseline's F1 the model's is higher. Only its sign is judged,
+  not its size: `confirmed` where the whole interval lies on the printed side of zero (by more than the tolerance),
+  `contradicted` where it lies on the other side, `inconclusive` otherwise, and always where the budget trains less: a
+  baseline cut short proves nothing.
 
 Measured on other data than the publication's, metrics and comparisons are `inconclusive`; what has no run is `not run`.
 
 Intervals: the cells of a cross-validation share training data, so their variance is not divided by n alone but
 multiplied by 1/n + n_test/n_train (Nadeau & Bengio, Machine Learning 52, 239-281, 2003), and Student's t has n - 1
-degrees of freedom. A model with a single test part (a backbone, one held-out cell) gets the percentile bootstrap over
-the samples that it was tested on; that interval knows nothing about another training of the same model. A backbone is
-tested on other samples than the folds are, so a comparison with it is unpaired: the variances add up.
+degrees of freedom. A model with a single test part (a backbone, a holdout with however many seeds) gets the percentile
+bootstrap over the samples that it was tested on, of the mean over its cells; the spread over seeds says nothing about
+other samples, and this interval says nothing about another training. A backbone is tested on other samples than the
+folds are, so a comparison with it is unpaired: the variances add up.
+
+Values without spread have no interval, and decide nothing: neither cells that are all equal, nor a test part whose
+resampled values are all equal, since there were no errors or no hits.
 """
 
 from __future__ import annotations
@@ -58,12 +63,14 @@ class Measured:
 
     parameters: its ledger (`analysis.ledger`); own_layers: whether it is the backbone with its own dense layers;
     metrics: estimates as shares, by name, where it was run; runs: ids of the runs that they come from.
+    error: why it could not be run, '' where it was not tried.
     """
 
     parameters: Mapping[str, Any] | None = None
     own_layers: bool = False
     metrics: Mapping[str, Estimate] | None = None
     runs: tuple[str, ...] = ()
+    error: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,13 +88,16 @@ class Judged:
 def of_cells(values: Sequence[float], n_train: float, n_test: float) -> Estimate | None:
     """The mean over cells, with the corrected interval; None for values that are not finite.
 
-    n_train, n_test: samples per cell, on average. A single cell and cells without spread allow no interval: it is NaN.
+    n_train, n_test: samples per cell, on average. A single cell and cells without spread allow no interval: it is NaN,
+    and so is the standard error.
     """
     from qtlplat.analysis.statistics import corrected_t
 
     if not values or not all(map(math.isfinite, values)):
         return None
     test = corrected_t(values, n_test / n_train, LEVEL)
+    if not test.sd > 0:  # zeros throughout have an interval as differences do; as scores they are as blind as any other
+        return Estimate(test.mean, math.nan, math.nan, math.nan, test.n, test.df)
     low, high = test.interval
     bounded = high if math.isnan(high) else min(1.0, high)
     return Estimate(test.mean, test.standard_error, low, bounded, test.n, test.df)
@@ -98,18 +108,37 @@ def of_predictions(
 ) -> dict[str, Estimate]:
     """Accuracy, F1, precision and recall of one test part, with percentile-bootstrap intervals over its samples.
 
-    labels, predicted: int64 (n,). Drawing samples with replacement is drawing the counts of the table of confusion.
+    labels: int64 (n,); predicted: int64 (n,), or (m, n) of m cells with this test part, whose mean is estimated. A
+    metric that is the same in all resamples (no errors, no hits) has no interval: it is NaN, and so is the standard
+    error.
     """
-    n = len(labels)
-    table = np.bincount(labels * n_classes + predicted, minlength=n_classes**2)
-    drawn = np.random.default_rng(SEED).multinomial(n, table / n, size=RESAMPLES)
-    ours = _scores(table.reshape(1, n_classes, n_classes))
-    resampled = _scores(drawn.reshape(-1, n_classes, n_classes))
+    cells = np.atleast_2d(predicted)
+    # Drawing samples with replacement is drawing how often each combination of label and predictions occurs.
+    patterns, counts = np.unique(np.vstack([labels, cells]), axis=1, return_counts=True)
+    drawn = np.random.default_rng(SEED).multinomial(len(labels), counts / len(labels), size=RESAMPLES)
+    ours, resampled = (_mean_scores(patterns, times, n_classes) for times in (counts[None], drawn))
     found = {}
     for name, values in resampled.items():
-        low, high = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        found[name] = Estimate(float(ours[name][0]), float(values.std(ddof=1)), float(low), float(high), 1, math.inf)
+        low, high = (float(end) for end in np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+        se = float(values.std(ddof=1))
+        if np.ptp(values) == 0:
+            se = low = high = math.nan
+        found[name] = Estimate(float(ours[name][0]), se, low, high, 1, math.inf)
     return found
+
+
+def _mean_scores(
+    patterns: npt.NDArray[np.int64], times: npt.NDArray[np.int64], n_classes: int
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Metrics (B,), means over cells. patterns: (1 + m, P), label and predictions; times: (B, P), how often each is."""
+    labels, *cells = patterns
+    codes = range(n_classes**2)
+    scores = []
+    for predicted in cells:
+        place = labels * n_classes + predicted
+        table = np.stack([times[:, place == code].sum(axis=1) for code in codes], axis=1)
+        scores.append(_scores(table.reshape(-1, n_classes, n_classes)))
+    return {name: np.mean([one[name] for one in scores], axis=0) for name in scores[0]}
 
 
 def _scores(tables: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]:
@@ -189,7 +218,7 @@ def _arithmetic(claim: Claim, mine: Measured) -> Judged:
 
 def _metric(claim: Claim, mine: Measured, trains_less: bool, other_data: bool) -> Judged:
     if not mine.runs:
-        return Judged(claim, None, None, "not run")
+        return Judged(claim, None, None, "not run", note=_why(mine))
     estimate = (mine.metrics or {}).get(claim.quantity)
     if estimate is None:
         return Judged(claim, None, None, "inconclusive", mine.runs, "no value that could be judged")
@@ -214,18 +243,18 @@ def _metric(claim: Claim, mine: Measured, trains_less: bool, other_data: bool) -
 def _comparison(claim: Claim, mine: Measured, other: Measured, trains_less: bool, other_data: bool) -> Judged:
     runs = (*mine.runs, *other.runs)
     if not mine.runs or not other.runs:
-        return Judged(claim, None, None, "not run", runs)
+        return Judged(claim, None, None, "not run", runs, _why(mine, other))
     one, two = (mine.metrics or {}).get("f1"), (other.metrics or {}).get("f1")
     estimate = boost(one, two) if one and two else None
     if estimate is None:
         return Judged(claim, None, None, "inconclusive", runs, "no values that could be compared")
     interval = (estimate.low, estimate.high)
     if math.isnan(estimate.low):
-        return Judged(claim, estimate.value, None, "inconclusive", runs, "cells without spread: no interval")
+        return Judged(claim, estimate.value, None, "inconclusive", runs, "values without spread: no interval")
     sign = math.copysign(1.0, claim.printed)
     near, far = sorted(sign * end for end in interval)
     verdict: Verdict = "inconclusive"
-    note = "unpaired: the baseline has a test part of its own"
+    note = "only its sign is judged; unpaired: the baseline has a test part of its own"
     if near > claim.tolerance:
         verdict = "confirmed"
     elif far < -claim.tolerance:
@@ -235,6 +264,10 @@ def _comparison(claim: Claim, mine: Measured, other: Measured, trains_less: bool
     elif trains_less:
         verdict, note = "inconclusive", "this budget trains less, the baseline too"
     return Judged(claim, estimate.value, interval, verdict, runs, note)
+
+
+def _why(*models: Measured) -> str:
+    return "; ".join(dict.fromkeys(f"could not be run: {model.error}" for model in models if model.error))
 
 
 def _cells(n: int) -> str:

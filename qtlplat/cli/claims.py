@@ -51,6 +51,9 @@ def print_claims(
     if checks:
         click.echo("\ntested in another way (F1 in %)")
         emit([_check_row(check) for check in checks], _CHECK_COLUMNS)
+        one_part = [check.model for check in checks if check.f1 and bounded(check.f1) and math.isinf(check.f1.freedom)]
+        if one_part:
+            click.echo(f"interval of {', '.join(map(clean, one_part))}: a bootstrap over the samples of one test part")
     shared = [(name, leak) for name, (leak, _) in leaks.items() if leak]
     sources = [(name, leak) for name, (_, leak) in leaks.items() if leak]
     for found, words in (

@@ -18,7 +18,7 @@ from qtlplat.catalog.recipes import PlannedModel, Work
 from qtlplat.contracts import DatasetSpec, ImageSet
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
-from qtlplat.store.records import HEAD, CellRecord, RunRecord
+from qtlplat.store.records import HEAD, CellRecord, PredictionRow, RunRecord
 from qtlplat.training.ledgers import ledgers
 from qtlplat.training.progress import Progress
 
@@ -127,13 +127,18 @@ def measure(work: Work, states: Sequence[ModelState], reader: Reader, *, keep: b
 
 
 def _head_metrics(run: RunRecord, reader: Reader) -> dict[str, Estimate]:
-    """Estimates over the cells of a run's head; over the samples of its test part where there is one cell."""
+    """Estimates over the cells of a run's head; over the samples of its test part where the cells have but one."""
     cells = _head_cells(run, reader)
-    if len(cells) == 1:
-        return _of_cell(run, cells[0].position, reader)
+    if _one_test_part(cells):
+        return _of_cells(run, [cell.position for cell in cells], reader)
     n_train, n_test = (float(np.mean([getattr(c, name) for c in cells])) for name in ("n_train", "n_test"))
     estimates = {name: of_cells(values, n_train, n_test) for name, values in run.metrics.items()}
     return {name: estimate for name, estimate in estimates.items() if estimate is not None}
+
+
+def _one_test_part(cells: Sequence[CellRecord]) -> bool:
+    """Whether all cells are tested on the same samples: seeds of one split, whose spread is not that of the metric."""
+    return len({cell.test_hash for cell in cells}) == 1
 
 
 def _head_cells(run: RunRecord, reader: Reader) -> list[CellRecord]:
@@ -143,15 +148,21 @@ def _head_cells(run: RunRecord, reader: Reader) -> list[CellRecord]:
 def _backbone_metrics(run: RunRecord, reader: Reader) -> dict[str, Estimate]:
     """Estimates of the initialisation that a pretraining has kept, over the samples of its test part."""
     weights = next((a for a in reader.artifacts(run.id) if a.kind == "weights"), None)
-    return _of_cell(run, int(weights.meta["initialisation"]) if weights else 0, reader)
+    return _of_cells(run, [int(weights.meta["initialisation"]) if weights else 0], reader)
 
 
-def _of_cell(run: RunRecord, position: int, reader: Reader) -> dict[str, Estimate]:
-    mine = [row for row in reader.predictions(run.id) if row.cell == position]
-    labels, predicted = (
-        np.array([getattr(row, name) for row in mine], dtype=np.int64) for name in ("label", "predicted")
-    )
-    return of_predictions(labels, predicted, len(mine[0].probabilities)) if mine else {}
+def _of_cells(run: RunRecord, positions: Sequence[int], reader: Reader) -> dict[str, Estimate]:
+    """Estimates over the samples of the one test part that these cells have."""
+    rows: dict[int, list[PredictionRow]] = {position: [] for position in positions}
+    for row in reader.predictions(run.id):
+        if row.cell in rows:
+            rows[row.cell].append(row)
+    mine = [sorted(of_cell, key=lambda row: row.sample_id) for of_cell in rows.values() if of_cell]
+    if not mine:
+        return {}
+    labels = np.array([row.label for row in mine[0]], dtype=np.int64)
+    predicted = np.array([[row.predicted for row in of_cell] for of_cell in mine], dtype=np.int64)
+    return of_predictions(labels, predicted, len(mine[0][0].probabilities))
 
 
 def checks(states: Sequence[ModelState], measured: Mapping[str, Measured]) -> list[Check]:

@@ -89,6 +89,15 @@ def test_a_comparison_is_judged_by_the_side_of_zero(mine: float, printed: float,
     assert verdict(one, run(mine, mine - 0.01, mine + 0.01), baseline) == expected
     assert verdict(one, run(mine, mine - 0.01, mine + 0.01), baseline, trains_less=True) == "inconclusive"
     assert verdict(one, run(mine, mine - 0.01, mine + 0.01)) == "not run"
+    (judged,) = judge([one], {"m": run(mine, mine - 0.01, mine + 0.01), "b": baseline})
+    assert "only its sign is judged" in judged.note
+
+
+def test_what_could_not_be_run_says_why() -> None:
+    failed = Measured(error="the loss is not a number")
+    for one in (claim(), claim("boost", 2.0, 0, baseline="b")):
+        (judged,) = judge([one], {"m": failed, "b": failed})
+        assert (judged.verdict, judged.note) == ("not run", "could not be run: the loss is not a number")
 
 
 def test_the_interval_of_cells_is_nadeau_and_bengios() -> None:
@@ -103,12 +112,27 @@ def test_the_interval_of_cells_is_nadeau_and_bengios() -> None:
     assert of_cells([0.9, math.nan], 500, 100) is None
 
 
-def test_cells_without_spread_have_a_value_and_no_interval() -> None:
-    for values in ([0.95], [0.95, 0.95, 0.95]):
-        same = of_cells(values, 500, 100)
-        (judged,) = judge([claim()], {"m": Measured(metrics={"f1": same}, runs=("r1",))})  # type: ignore[dict-item]
-        assert (judged.verdict, judged.interval) == ("inconclusive", None)
-        assert judged.ours == pytest.approx(95.0, abs=1e-12)
+@pytest.mark.parametrize("values", [[0.95], [0.95, 0.95, 0.95], [0.0, 0.0, 0.0]])
+def test_cells_without_spread_have_a_value_and_no_interval(values: list[float]) -> None:
+    same = of_cells(values, 500, 100)
+    assert same is not None
+    assert math.isnan(same.se)
+    (judged,) = judge([claim()], {"m": Measured(metrics={"f1": same}, runs=("r1",))})
+    assert (judged.verdict, judged.interval) == ("inconclusive", None)
+    assert judged.ours == pytest.approx(100 * values[0], abs=1e-12)
+
+
+@pytest.mark.parametrize("right", [True, False])
+def test_a_test_part_without_errors_or_without_hits_decides_nothing(right: bool) -> None:
+    labels = np.array([0, 1] * 20)
+    found = of_predictions(labels, labels if right else 1 - labels, 2)
+    mine = Measured(metrics=found, runs=("r1",))
+    for quantity in found:
+        (judged,) = judge([claim(quantity, 50.0)], {"m": mine})
+        assert (judged.verdict, judged.ours, judged.interval) == ("inconclusive", 100.0 * right, None)
+    ours = Measured(metrics={"f1": Estimate(0.9, 0.01, 0.88, 0.92, 6, 5)}, runs=("r2",))
+    (judged,) = judge([claim("boost", -2.0, 0, baseline="b")], {"m": ours, "b": mine})
+    assert (judged.verdict, judged.interval) == ("inconclusive", None)
 
 
 @pytest.mark.parametrize("k", [2, 3])
@@ -127,6 +151,25 @@ def test_the_bootstrap_agrees_with_scipys_and_the_metrics_with_ours(k: int) -> N
     assert found["accuracy"].low == pytest.approx(theirs.confidence_interval.low, abs=0.0051)
     assert found["accuracy"].high == pytest.approx(theirs.confidence_interval.high, abs=0.0051)
     assert of_predictions(labels, predicted, k) == found
+
+
+def test_cells_with_one_test_part_are_resampled_together() -> None:
+    rng = np.random.default_rng(5)
+    labels = rng.integers(0, 2, 150)
+    cells = np.array([np.where(rng.random(150) < 0.85, labels, 1 - labels) for _ in range(4)])
+    found = of_predictions(labels, cells, 2)
+
+    def mean_f1(index: np.ndarray) -> float:
+        y, p = labels[index], cells[:, index]
+        hits = (p * y).sum(axis=1)
+        return float((2 * hits / (p.sum(axis=1) + y.sum())).mean())
+
+    assert found["f1"].value == pytest.approx(mean_f1(np.arange(150)), abs=1e-12)
+    drawn = [mean_f1(rng.integers(0, 150, 150)) for _ in range(4000)]
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    # the standard error of such a quantile is about 0.001 after 4,000 draws
+    assert (found["f1"].low, found["f1"].high) == pytest.approx((low, high), abs=0.004)
+    assert found["f1"].se == pytest.approx(np.std(drawn), rel=0.05)
 
 
 def test_a_boost_is_that_of_independent_values() -> None:

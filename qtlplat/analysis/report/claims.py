@@ -31,7 +31,9 @@ def claims(record: ReproductionRecord, publication: Sequence[str] = ()) -> Secti
     ]
     blocks += [Text(f"The budget cuts {name}: {words}") for name, words in content.cuts.items()]
     notes = (
-        "interval: 95 %, corrected for the training data that cells share; arithmetic claims have none and need no run",
+        "interval: 95 %; of a mean over cells, corrected for the training data that they share; of one test part, a "
+        "bootstrap over its samples; of a comparison, that of a ratio of independent values; arithmetic claims have "
+        "none and need no run",
         f"made by qtlplat reproduce {content.recipe} --budget {content.budget}, with what else the cuts name",
     )
     blocks.append(Table("Claims", _COLUMNS, tuple(_row(claim) for claim in content.claims), notes))
