@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qtlplat.catalog.plan import RunPlan
+from qtlplat.catalog.plan import AUTO_CONTROLS, CONTROLS, RunPlan
 from qtlplat.catalog.recipes import PlannedModel
-from qtlplat.contracts import ImageSet
+from qtlplat.contracts import HeadSpec, ImageSet
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import RunRecord
 from qtlplat.training.prepare import planned_cells
@@ -18,11 +18,15 @@ HEAD_EPOCH_SECONDS = 0.035
 FEATURE_SECONDS = 5.0
 GUESSED_SAMPLES = 2_000
 GUESSED_STOP = 12
+CLASSICAL_CONTROLS = ("linear", "mlp", "shuffled")  # what `auto` gives a head without a circuit
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """What a missing run will take. cells: of it; seconds: in all; measured: whether stored runs say so."""
+    """What a missing run will take.
+
+    cells: of it, those of its controls too; seconds: in all; measured: whether stored runs say so.
+    """
 
     cells: int
     seconds: float
@@ -55,15 +59,26 @@ def forecast(missing: Sequence[PlannedModel], images: ImageSet, reader: Reader) 
         inits = plan.pretraining.initialisations
         seconds = sum(shares) * inits * speed.epochs * speed.seconds
         measured = speed.measured or not shares
+        trained = len(cells) * (1 + _n_controls(planned))
         if planned.model.head is not None:
-            head_seconds = _head_seconds(plan, past)
+            head_seconds = _head_seconds(plan, past, 1 + _n_controls(planned))
             scale = len(images) / GUESSED_SAMPLES
             guess = HEAD_EPOCH_SECONDS if head_seconds is None else head_seconds
-            seconds += guess * (scale if head_seconds is None else 1.0) * len(cells) * plan.training.epochs
+            seconds += guess * (scale if head_seconds is None else 1.0) * trained * plan.training.epochs
             seconds += FEATURE_SECONDS * scale * len(pretrainings)
             measured = measured and head_seconds is not None
-        found[planned.model.name] = Forecast(inits if planned.model.head is None else len(cells), seconds, measured)
+        found[planned.model.name] = Forecast(inits if planned.model.head is None else trained, seconds, measured)
     return found
+
+
+def _n_controls(planned: PlannedModel) -> int:
+    """How many controls are trained beside a head; of `auto` as many as a head with, or without, a circuit can have."""
+    names = planned.resolved.plan.controls
+    if AUTO_CONTROLS not in names:
+        return len(names)
+    head = planned.resolved.specs["head"].spec
+    assert isinstance(head, HeadSpec)
+    return len(CONTROLS if head.circuit is not None else CLASSICAL_CONTROLS)
 
 
 def _guess(planned: PlannedModel, n_samples: int) -> _Speed:
@@ -92,14 +107,17 @@ def _pretraining_speed(plan: RunPlan, past: Sequence[RunRecord], reader: Reader)
     return None
 
 
-def _head_seconds(plan: RunPlan, past: Sequence[RunRecord]) -> float | None:
-    """Seconds per epoch and cell of the newest run of this head on this data, None where there is none."""
+def _head_seconds(plan: RunPlan, past: Sequence[RunRecord], variants: int) -> float | None:
+    """Seconds per epoch and cell of the newest run of this head on this data, None where there is none.
+
+    variants: the head and its controls; each is trained on all cells.
+    """
     for run in past:
         if run.kind != "run" or run.dataset_digest != plan.dataset_digest:
             continue
         row = run.components["head"]
         cells = len(run.metrics.get("f1", ()))
         alike = (row.component, dict(row.options)) == (plan.head.component, plan.head.options)
-        if alike and cells and run.plan["controls"] == list(plan.controls) and run.seconds.get("heads"):
-            return run.seconds["heads"] / (cells * int(run.plan["training"]["epochs"]))
+        if alike and cells and run.plan.get("controls", []) == list(plan.controls) and run.seconds.get("heads"):
+            return run.seconds["heads"] / (variants * cells * int(run.plan["training"]["epochs"]))
     return None
