@@ -105,9 +105,10 @@ def _material(reader: Reader, references: Sequence[str], recipe: str | None, bud
 
 
 def _reproduction(reader: Reader, recipe: str, budget: str | None) -> ReproductionRecord:
-    """The newest stored reproduction. Raises UsageError where there is none."""
+    """The newest stored reproduction, of a whole budget if there is one. Raises UsageError where there is none."""
     every = reader.reproductions(recipe)
-    found = next((record for record in every if budget in (None, record.content.budget)), None)
+    fitting = [record for record in every if budget in (None, record.content.budget)]
+    found = next((record for record in fitting if "selection" not in record.content.cuts), next(iter(fitting), None))
     if found is None:
         there = ", ".join(dict.fromkeys(record.content.budget for record in every))
         under = f" under budget {shown(budget)}" if budget else ""

@@ -165,10 +165,11 @@ class Writer:
         self._locks.pop(run_id).release(remove=True)
 
     def add_reproduction(self, reproduction: NewReproduction) -> str:
-        """Store what became of a recipe's claims; returns its id. What is there already is not stored again."""
+        """Store what became of a recipe's claims; returns its id. What is there already becomes the newest again."""
         with self._transaction() as connection:
-            known = select(schema.reproductions.c.id).where(schema.reproductions.c.id == reproduction.id)
-            if connection.execute(known).first() is None:
+            known = schema.reproductions.c.id == reproduction.id
+            renewed = connection.execute(update(schema.reproductions).where(known).values(created=_now()))
+            if not renewed.rowcount:
                 row = {key: value for key, value in vars(reproduction).items() if key != "claims"}
                 connection.execute(insert(schema.reproductions).values(id=reproduction.id, created=_now(), **row))
                 claims = [

@@ -246,6 +246,22 @@ def test_a_reproduction_brings_its_heads_under_other_evaluators(tmp_path: Path) 
     assert {row["run"] for row in shown.table("Runs")} == {first[:8], other[:8]}
 
 
+def test_an_outcome_of_a_whole_budget_comes_before_a_newer_part_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    whole = outcome(claim("whole", (), None, "not run"))
+    part = outcome(claim("part", (), None, "not run"))
+    part = replace(part, cuts={**part.cuts, "selection": "only figure 4, as asked for"})
+    with Writer(find_store(str(path))) as writer:
+        writer.add_reproduction(part)
+    assert [row["claim"] for row in page(path, "--recipe", "nobody2024").table("Claims")] == ["part"]
+    with Writer(find_store(str(path))) as writer:
+        writer.add_reproduction(whole)
+        writer.add_reproduction(part)
+    for budget in ((), ("--budget", "smoke")):
+        shown = page(path, "--recipe", "nobody2024", *budget)
+        assert [row["claim"] for row in shown.table("Claims")] == ["whole"]
+
+
 def test_what_a_recipe_says_of_its_publication_is_told(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     with Writer(find_store(str(path))) as writer:

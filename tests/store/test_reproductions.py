@@ -51,6 +51,17 @@ def test_the_same_outcome_is_stored_once_and_another_one_beside_it(location: Sto
     assert [record.id for record in Reader(location).reproductions()] == [other.id, OUTCOME.id]
 
 
+def test_an_outcome_that_comes_out_again_is_the_newest(location: StoreLocation) -> None:
+    other = replace(OUTCOME, claims=(MEASURED,))
+    with Writer(location) as writer:
+        for outcome in (OUTCOME, other, OUTCOME):
+            writer.add_reproduction(outcome)
+    first, second = Reader(location).reproductions()
+    assert (first.id, second.id) == (OUTCOME.id, other.id)
+    assert first.content == OUTCOME
+    assert first.created > second.created
+
+
 def test_a_verdict_that_does_not_exist_leaves_nothing_behind(location: StoreLocation) -> None:
     wrong = replace(OUTCOME, claims=(MEASURED, replace(MISSING, verdict="maybe")))
     with Writer(location) as writer, pytest.raises(StoreError):
