@@ -10,6 +10,7 @@ import click
 from qtlplat.cli.claims import bounded, note_of, print_claims
 from qtlplat.cli.output import note, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.errors import QtlplatError, TrainingError
 
 if TYPE_CHECKING:
     from qtlplat.analysis.claims import Judged
@@ -40,7 +41,8 @@ def reproduce_command(
     """Carry out a publication again and hold its claims against what comes out.
 
     Runs that are there already are not repeated, so an interrupted reproduction goes on where it stopped when it is
-    called again. `qtlplat ls recipes` lists the recipes, `qtlplat info RECIPE` shows models, claims and budgets.
+    called again. A model that cannot be trained does not stop the others; the exit code is 6 then. `qtlplat ls recipes`
+    lists the recipes, `qtlplat info RECIPE` shows models, claims and budgets.
     """
     from qtlplat.catalog.recipes import Selection, chosen_work
     from qtlplat.catalog.resolve import resolve_component
@@ -67,10 +69,11 @@ def reproduce_command(
     states = reproduce.survey(work, images, reader)
     if settings.verbosity >= 0:
         _announce(work, states, at_hand=images is not None)
+    failed: dict[str, QtlplatError] = {}
     if images is not None and not dry_run and any(state.run is None for state in states):
-        reproduce.carry_out(states, images, location, progress)
+        failed = reproduce.carry_out(states, images, location, progress)
         states = reproduce.survey(work, images, reader)
-    measured = reproduce.measure(work, states, reader, keep=not dry_run)
+    measured = reproduce.measure(work, states, reader, keep=not dry_run, failed=failed)
     judged = judge(work.claims, measured, trains_less=work.budget.trains_less, other_data=work.other_data)
     checks = reproduce.checks(states, measured)
     leaks = {state.name: (state.run.leak, state.run.group_leak) for state in states if state.run}
@@ -81,6 +84,9 @@ def reproduce_command(
         write_json(_json(work, states, judged, checks, leaks, None if dry_run else outcome.id))
     else:
         print_claims(work, states, judged, checks, leaks)
+    if failed:
+        note(f"error: could not be run: {', '.join(failed)}; what went wrong stands above, the rest is judged")
+        return TrainingError.exit_code
     return CONTRADICTED if strict and any(one.verdict == "contradicted" for one in judged) else 0
 
 
@@ -143,8 +149,9 @@ def _outcome(work: Work, choice: ComponentChoice, judged: Sequence[Judged], dige
 
 
 def _store(outcome: NewReproduction, location: Any, reader: Any) -> None:
-    """Keep an outcome, unless it is the one that was kept before."""
-    if any(record.id == outcome.id for record in reader.reproductions(outcome.recipe)):
+    """Keep an outcome, unless it is the newest one of its recipe already."""
+    newest = next(iter(reader.reproductions(outcome.recipe)), None)
+    if newest is not None and newest.id == outcome.id:
         return
     from qtlplat.store.writer import Writer
 

@@ -16,6 +16,7 @@ from qtlplat.analysis.claims import Estimate, Measured, of_cells, of_predictions
 from qtlplat.catalog.calls import guarded, load_images
 from qtlplat.catalog.recipes import PlannedModel, Work
 from qtlplat.contracts import DatasetSpec, ImageSet
+from qtlplat.errors import BusyError, QtlplatError, StoreError, TrainingError
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import HEAD, CellRecord, PredictionRow, RunRecord
@@ -91,25 +92,64 @@ def _find(planned: PlannedModel, images: ImageSet, reader: Reader) -> RunRecord 
     return reader.find_finished(plan.fingerprint, "run")
 
 
-def carry_out(states: Sequence[ModelState], images: ImageSet, location: StoreLocation, progress: Progress) -> None:
-    """Train what is missing, one run after the other; what ends is stored, and is not trained again the next time."""
+def carry_out(
+    states: Sequence[ModelState], images: ImageSet, location: StoreLocation, progress: Progress
+) -> dict[str, QtlplatError]:
+    """Train what is missing, one run after the other; what ends is stored, and is not trained again the next time.
+
+    A model that cannot be trained does not keep the others from it: returned is why, by name, and what starts from a
+    backbone that failed is not tried. Raises what the store raises, and the error itself where all models have failed
+    with the same one: that is not the models' fault.
+    """
     from qtlplat.training.execute import execute, pretrain_only
     from qtlplat.training.prepare import prepare
 
     missing = [state.planned for state in states if state.run is None]
     reader = Reader(location)
+    failed: dict[str, QtlplatError] = {}
+    lost: dict[str, str] = {}  # names of backbones that failed, by the fingerprint of their pretraining
     for number, planned in enumerate(missing, start=1):
+        name, of_its_own = planned.model.name, planned.model.head is None
         if _find(planned, images, reader) is not None:  # a backbone that a run before this one has left
             continue
-        progress.note(f"{number} of {len(missing)}: {planned.model.name}")
-        prepared = prepare(planned.resolved, location.files, images)
-        (pretrain_only if planned.model.head is None else execute)(prepared, location, progress)
+        progress.note(f"{number} of {len(missing)}: {name}")
+        pretraining = planned.resolved.plan.bind(images.digest).pretraining_fingerprint
+        try:
+            if pretraining in lost and _starts_from_the_plans_backbone(planned, images):
+                raise TrainingError(f"its backbone could not be pretrained, see {lost[pretraining]}")
+            prepared = prepare(planned.resolved, location.files, images)
+            (pretrain_only if of_its_own else execute)(prepared, location, progress)
+        except (StoreError, BusyError):
+            raise
+        except QtlplatError as error:
+            failed[name] = error
+            if of_its_own and isinstance(error, TrainingError):
+                lost[pretraining] = name
+            for line in (f"{name} could not be run", *error.lines()):
+                progress.note(line)
+    if len(failed) == len(states) and len({error.what for error in failed.values()}) == 1:
+        raise failed[states[0].name]
+    return failed
 
 
-def measure(work: Work, states: Sequence[ModelState], reader: Reader, *, keep: bool) -> dict[str, Measured]:
+def _starts_from_the_plans_backbone(planned: PlannedModel, images: ImageSet) -> bool:
+    from qtlplat.training.prepare import planned_cells
+
+    return any(wanted.within is None for wanted in planned_cells(planned.resolved, images, images.groups)[1])
+
+
+def measure(
+    work: Work,
+    states: Sequence[ModelState],
+    reader: Reader,
+    *,
+    keep: bool,
+    failed: Mapping[str, QtlplatError] | None = None,
+) -> dict[str, Measured]:
     """What is known about every model: its parameters, from the layers' shapes, and its metrics where it was run.
 
-    keep: whether counted parameters may be kept beside the store, to be found the next time.
+    failed: why models could not be run, by name; keep: whether counted parameters may be kept beside the store, to be
+    found the next time.
     """
     runs = {state.name: state.run for state in states if state.run}
     recipe = work.recipe
@@ -122,7 +162,8 @@ def measure(work: Work, states: Sequence[ModelState], reader: Reader, *, keep: b
         name, own = planned.model.name, planned.model.head is None
         run = runs.get(name)
         metrics = None if run is None else _backbone_metrics(run, reader) if own else _head_metrics(run, reader)
-        found[name] = Measured(parameters.get(name), own, metrics, (run.id,) if run else ())
+        why = failed[name].what.splitlines()[0] if failed and name in failed else ""
+        found[name] = Measured(parameters.get(name), own, metrics, (run.id,) if run else (), why)
     return found
 
 

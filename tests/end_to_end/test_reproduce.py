@@ -8,6 +8,7 @@ import sys
 
 import pytest
 
+from qtlplat.errors import BusyError, ConfigError, StoreError, TrainingError
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
 from qtlplat.training import execute as execute_module
@@ -30,7 +31,7 @@ CLAIMS = (
     Claim("count", "parameters", "net", "Table 3", 534482, 0, table=3),
     Claim("misprinted", "parameters", "hybrid", "Table 3", 266_980, 0, corrected=266_990, table=3),
     Claim("wrong", "reduction", "hybrid", "Table 5", 12.0, 0.01, "%", table=5),
-    Claim("net f1", "f1", "net", "Table 3", 50.0, 50.0, "%", table=3),
+    Claim("net accuracy", "accuracy", "net", "Table 3", 50.0, 50.0, "%", table=3),
     Claim("hybrid f1", "f1", "hybrid", "Table 3", 50.0, 50.0, "%", table=3),
     Claim("shallow f1", "f1", "shallow", "Table 4", 50.0, 50.0, "%", table=4),
     Claim("boost", "boost", "hybrid", "Table 4", 3.0, 0.0, "%", baseline="net", table=4),
@@ -92,7 +93,7 @@ def test_claims_are_held_against_runs_and_a_second_call_only_prints(reproduced, 
     assert (facts["recipe"], facts["budget"]) == ("small2024", "tiny")
     assert set(facts["claims"][0]) >= CLAIM_KEYS
     assert verdicts(facts) == {
-        "count": "confirmed", "misprinted": "misprint", "wrong": "contradicted", "net f1": "confirmed",
+        "count": "confirmed", "misprinted": "misprint", "wrong": "contradicted", "net accuracy": "confirmed",
         "hybrid f1": verdicts(facts)["hybrid f1"], "shallow f1": "not run", "boost": verdicts(facts)["boost"],
     }  # fmt: skip
     reader = Reader(find_store(str(store)))
@@ -100,9 +101,9 @@ def test_claims_are_held_against_runs_and_a_second_call_only_prints(reproduced, 
     (run,) = claims["hybrid f1"]["runs"]
     values = reader.run(run).metrics["f1"]
     assert claims["hybrid f1"]["ours"] == pytest.approx(100 * sum(values) / 2, abs=1e-9)
-    assert claims["boost"]["runs"] == [run, *claims["net f1"]["runs"]]
-    assert reader.run(claims["net f1"]["runs"][0]).kind == "pretraining"
-    assert claims["net f1"]["runs"][0] == reader.run(run).pretraining
+    assert claims["boost"]["runs"] == [run, *claims["net accuracy"]["runs"]]
+    assert reader.run(claims["net accuracy"]["runs"][0]).kind == "pretraining"
+    assert claims["net accuracy"]["runs"][0] == reader.run(run).pretraining
     (check,) = facts["checks"]
     assert (check["of"], check["evaluator"], check["leak"]) == ("hybrid", "holdout", 0)
     assert check["difference"] == pytest.approx(check["f1"] - sum(values) / 2, abs=1e-12)
@@ -157,6 +158,69 @@ def test_an_interrupted_reproduction_goes_on_where_it_stopped(json_of, qtlplat, 
     assert first < runs
     assert len(runs) == 3
     assert {model["run"] for model in facts["models"]} == runs
+
+
+def test_a_model_that_fails_does_not_stop_the_others(json_of, qtlplat, tmp_path, monkeypatch):
+    store = tmp_path / "s.db"
+    execute = execute_module.execute
+    calls = []
+
+    def failing(*arguments):
+        calls.append(arguments)
+        if len(calls) == 1:
+            raise TrainingError("the loss is not a number", fix="lower the rate")
+        return execute(*arguments)
+
+    monkeypatch.setattr(execute_module, "execute", failing)
+    code, out, err = qtlplat("reproduce small2024 --strict --json --store", store)
+    assert code == 6
+    assert "hybrid could not be run" in err
+    assert "lower the rate" in err
+    facts = json.loads(out)
+    claims = {claim["name"]: claim for claim in facts["claims"]}
+    assert (claims["hybrid f1"]["verdict"], claims["hybrid f1"]["ours"]) == ("not run", None)
+    assert claims["hybrid f1"]["note"] == "could not be run: the loss is not a number"
+    assert (claims["boost"]["verdict"], claims["net accuracy"]["verdict"]) == ("not run", "confirmed")
+    assert facts["checks"][0]["f1"] is not None  # the model after it
+    (kept,) = Reader(find_store(str(store))).reproductions()
+    assert kept.id == facts["reproduction"]
+    again = json_of("reproduce small2024 --store", store)
+    assert {model["model"] for model in again["models"] if model["run"]} == {"net", "hybrid", "held out"}
+
+
+def test_what_starts_from_a_backbone_that_failed_is_not_tried(qtlplat, tmp_path, monkeypatch):
+    def failing(*arguments):
+        raise TrainingError("the loss is not a number")
+
+    tried = []
+    monkeypatch.setattr(execute_module, "pretrain_only", failing)
+    monkeypatch.setattr(execute_module, "execute", lambda *arguments: tried.append(arguments))
+    code, out, _ = qtlplat("reproduce small2024 --figure 4 --backbone lenet2 --json --store", tmp_path / "s.db")
+    assert code == 6
+    claims = {claim["name"]: claim for claim in json.loads(out)["claims"]}
+    assert claims["hybrid f1"]["note"] == "could not be run: its backbone could not be pretrained, see net"
+    assert claims["misprinted"]["verdict"] == "misprint"
+    assert not any(prepared.plan.evaluator.name == "kfold" for prepared, *_ in tried)
+
+
+def test_what_no_model_can_do_without_is_an_error_of_its_own(qtlplat, tmp_path, monkeypatch):
+    def failing(*arguments):
+        raise ConfigError("there is no such accelerator", fix="use cpu")
+
+    monkeypatch.setattr("qtlplat.training.prepare.prepare", failing)
+    code, out, err = qtlplat("reproduce small2024 --store", tmp_path / "s.db")
+    assert (code, out) == (3, "")
+    assert "fix: use cpu" in err
+
+
+@pytest.mark.parametrize("error", [StoreError("the disk is full"), BusyError("owned by another process")])
+def test_what_the_store_says_stops_everything(qtlplat, tmp_path, monkeypatch, error):
+    def failing(*arguments):
+        raise error
+
+    monkeypatch.setattr(execute_module, "pretrain_only", failing)
+    code, out, _ = qtlplat("reproduce small2024 --store", tmp_path / "s.db")
+    assert (code, out) == (error.exit_code, "")
 
 
 def test_a_dry_run_judges_arithmetic_and_stores_nothing(qtlplat, tmp_path):
@@ -215,7 +279,7 @@ def test_strict_exits_with_9_where_a_claim_is_contradicted(qtlplat, tmp_path, li
 def test_other_data_judges_no_metric(json_of, tmp_path):
     other = "--dataset 'steel-synth[per_class=16,images_per_kind=8]' --budget short --table 3"
     facts = json_of(f"reproduce small2024 {other} --store", tmp_path / "s.db")
-    assert verdicts(facts)["net f1"] == "inconclusive"
+    assert verdicts(facts)["net accuracy"] == "inconclusive"
     assert verdicts(facts)["count"] == "confirmed"
     assert "cannot be judged" in facts["cuts"]["dataset"]
 
