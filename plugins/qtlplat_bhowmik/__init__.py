@@ -190,7 +190,7 @@ QUICK = Budget(
 )
 PAPER = Budget(
     "paper",
-    "the whole protocol: 3 x 5 initialisations x 120 epochs, 9 x 6 folds x 40 epochs; about nine hours on two cores",
+    "the whole protocol: 3 x 5 initialisations x 120 epochs, 9 x 6 folds x 40 epochs; about ten hours on two cores",
     models=TWELVE,
 )
 
