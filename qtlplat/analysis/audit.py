@@ -139,20 +139,25 @@ def _on_shortcuts(scores: Sequence[Score]) -> list[str]:
         return ["trivial features could not be tried: a class has too few groups for folds"]
     best: dict[tuple[str, ...], Score] = {}
     for score in tried:
-        if score.features not in best or score.f1 > best[score.features].f1:
+        if score.features not in best or _worth(score) > _worth(best[score.features]):
             best[score.features] = score
     lines = [
         f"{_reaches(score, constant)}: how samples were made tells their class"
         for names, score in best.items()
         if len(names) == 1 and names[0] not in FROM_PIXELS and _gain(score, constant) >= MOST
     ]
-    alone = max((best[name,] for name in FROM_PIXELS), key=lambda s: s.f1)
+    alone = max((best[name,] for name in FROM_PIXELS), key=_worth)
     together = best[FROM_PIXELS]
-    if _gain(alone, constant) >= MOST and alone.f1 < together.f1:
+    if _gain(alone, constant) >= MOST and _worth(alone) < _worth(together):
         lines.append(f"{_reaches(alone, constant)}: a shortcut {_share(alone, constant)} what a model can score here")
-    top = max(alone, together, key=lambda s: s.f1)
+    top = max(alone, together, key=_worth)
     lines.append(f"{_reaches(top, constant)}: a shortcut {_share(top, constant)} what a model can score here")
     return lines
+
+
+def _worth(score: Score) -> float:
+    """What scores are picked by: the same number that the findings judge them by, see `_gain`."""
+    return score.balanced_accuracy
 
 
 def _reaches(score: Score, constant: Score) -> str:

@@ -49,7 +49,8 @@ def variants(run: RunRecord, cells: Sequence[CellRecord], predictions: Sequence[
 def what_differs(side: Side, baseline: Side) -> tuple[Wording, list[str]]:
     """How to speak of the difference between two sides, and a warning where it has no single cause.
 
-    "The circuit helps" is said only where nothing but the head differs and only one of the heads has a circuit.
+    "The quantum head helps" is said only where nothing but the head differs and only one of the heads has a circuit;
+    "the circuit helps" only of the control that takes the circuit alone away.
     """
     if side.run.id == baseline.run.id and side.variant != baseline.variant:
         known = CONTROLS.get(side.variant) if baseline.variant == HEAD else None
@@ -79,7 +80,8 @@ def what_differs(side: Side, baseline: Side) -> tuple[Wording, list[str]]:
 
 def _control(wording: Wording | None, baseline: Side) -> Wording | None:
     """A control's wording; that of a classical head has no circuit to speak of."""
-    if wording and not baseline.run.parameters.get("head", {}).get("vqc") and "circuit" in wording.claim:
+    quantum = baseline.run.parameters.get("head", {}).get("vqc")
+    if wording and not quantum and any(word in wording.claim for word in ("circuit", "quantum")):
         return None
     return wording
 

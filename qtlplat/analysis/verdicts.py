@@ -27,15 +27,17 @@ class Wording:
 
 # by variant of a run: what its control leaves out
 CONTROLS = {
-    "linear": Wording("the circuit helps", "without the circuit (linear head)", "with a linear head"),
-    "mlp": Wording("the circuit helps", "without the circuit (MLP)", "with an MLP"),
+    # these two replace the whole head, with its other layers and activations: more than the circuit differs
+    "linear": Wording("the quantum head helps", "with a linear head", "with a linear head"),
+    "mlp": Wording("the quantum head helps", "with an MLP", "with an MLP"),
     "identity": Wording("the circuit helps", "without the circuit", "without it"),
     "unentangled": Wording("entangling gates help", "without entangling gates", "without them"),
     "frozen": Wording("training the circuit helps", "with untrained circuit weights", "without it"),
     "shuffled": Wording("anything is learned", "with shuffled labels", "with shuffled labels"),
 }
-CIRCUIT_ADDED = Wording("the circuit helps", "with the circuit")
-CIRCUIT_REMOVED = Wording("the circuit helps", "without the circuit", "without it")
+# two runs with different heads, of which one has a circuit: whole heads are compared here as well
+CIRCUIT_ADDED = Wording("the quantum head helps", "with the quantum head")
+CIRCUIT_REMOVED = Wording("the quantum head helps", "without the quantum head", "without it")
 
 
 def in_units(value: float, metric: str, *, decimals: int = 1, signed: bool = True) -> str:

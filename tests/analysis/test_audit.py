@@ -5,6 +5,7 @@ import pytest
 from scipy.ndimage import gaussian_filter
 
 from qtlplat.analysis.audit import audit
+from qtlplat.analysis.shortcuts import FROM_PIXELS, Score
 from qtlplat.contracts import Cell, ImageSet
 from qtlplat.errors import ConfigError
 
@@ -79,6 +80,20 @@ def test_without_a_shortcut_little_is_explained():
     facts = audit(made(60), "halves", halves)
     assert findings(facts, "a shortcut explains little of what a model can score here")
     assert len(facts["findings"]) == 1
+
+
+def test_the_score_that_is_judged_is_picked_by_what_it_is_judged_by(monkeypatch):
+    """A logistic regression that says "anomalous" nearly always has the larger F1 and knows the least."""
+    constant = Score((), "constant", 2 / 3, 0.0, 0.5)
+    pairs = [
+        (Score(names, "logistic regression", 0.70, 0.0, 0.55), Score(names, "random forest", 0.69, 0.0, 0.76))
+        for names in (*((name,) for name in FROM_PIXELS), FROM_PIXELS)
+    ]
+    scores = [constant, *(score for pair in pairs for score in pair)]
+    monkeypatch.setattr("qtlplat.analysis.audit.shortcut_scores", lambda *_: scores)
+    (line,) = audit(made(8), "halves", halves)["findings"]
+    assert "random forest, balanced accuracy 0.760" in line
+    assert "explains most of" in line
 
 
 def test_a_fact_that_tells_the_class_is_called_what_it_is():

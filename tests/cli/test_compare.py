@@ -45,7 +45,7 @@ def test_two_runs_are_paired_by_fold_seed_and_test_samples(store: Path) -> None:
     assert (row["run"], row["n"], row["test"]) == (quantum, 6, "paired t, Nadeau-Bengio corrected")
     assert (row["mean"], row["std"]) == pytest.approx((np.mean(QUANTUM), np.std(QUANTUM, ddof=1)))
     assert (row["difference"], row["p"]) == pytest.approx((d.mean(), 2 * stats.t.sf(abs(t), 5)))
-    assert row["verdict"].startswith("no evidence that the circuit helps: +0.4 points, 95 % interval -1.3 to +2.1")
+    assert row["verdict"].startswith("no evidence that the quantum head helps: +0.4 points, 95 % interval -1.3 to +2.1")
     reach = stats.t.ppf(0.975, 5) * d.mean() / t
     assert row["interval"] == pytest.approx([d.mean() - reach, d.mean() + reach])
     assert row["p_adjusted"] == row["p"]
@@ -59,7 +59,7 @@ def test_the_baseline_is_the_first_run_or_the_one_named(store: Path) -> None:
     assert back["baseline"] == quantum
     assert back["rows"][1]["difference"] == -there["rows"][1]["difference"]
     assert back["rows"][1]["p"] == there["rows"][1]["p"]
-    assert back["rows"][1]["verdict"].startswith("no evidence that the circuit helps: without it -0.4 points")
+    assert back["rows"][1]["verdict"].startswith("no evidence that the quantum head helps: without it -0.4 points")
     assert compared(store, quantum, "--baseline", linear) == there
 
 
@@ -129,6 +129,14 @@ def test_a_run_with_controls_is_compared_with_them(store: Path) -> None:
     assert (head["leak"], head["group_leak"]) == pytest.approx((0.72, 0.98))
     said = qtlplat(store, "compare", run).err
     assert "all: the backbone was trained on 72 % of what the cells test" in said
+
+
+def test_only_the_control_that_takes_the_circuit_alone_away_speaks_of_the_circuit(store: Path) -> None:
+    run = store_controls(store, linear=LINEAR, mlp=LINEAR, identity=LINEAR)
+    words = {row["variant"]: row["verdict"] for row in compared(store, run)["rows"]}
+    assert "that the circuit helps: without it" in words["identity"]
+    assert "that the quantum head helps: with a linear head" in words["linear"]
+    assert "that the quantum head helps: with an MLP" in words["mlp"]
 
 
 def test_an_interrupted_run_compares_what_it_has(store: Path) -> None:
@@ -218,7 +226,7 @@ def test_a_device_is_a_cause_where_both_heads_have_a_circuit(store: Path) -> Non
     other = store_run(store, QUANTUM, head="dressed4x2", plan={"seed": 0, "device": "default.qubit[shots=100]"})
     classical = store_run(store, LINEAR, head="linear", parameters=CLASSICAL, plan={"seed": 0, "device": "auto"})
     assert "head, device differ" in " ".join(compared(store, one, other)["rows"][1]["notes"])
-    assert "that the circuit helps" in compared(store, classical, other)["rows"][1]["verdict"]
+    assert "that the quantum head helps" in compared(store, classical, other)["rows"][1]["verdict"]
 
 
 def test_an_evaluator_makes_a_difference_and_does_not_help(store: Path) -> None:
