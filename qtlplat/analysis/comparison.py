@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis import statistics, verdicts
 from qtlplat.analysis.power import repetition
-from qtlplat.analysis.sides import HEAD, Side, what_differs
+from qtlplat.analysis.sides import HEAD, Side, against_chance, leak_words, leaks, parameters, what_differs
 from qtlplat.analysis.statistics import TTest
 from qtlplat.analysis.verdicts import Wording
 from qtlplat.errors import UsageError, unknown_name
@@ -52,7 +52,9 @@ class Asked:
 class Row:
     """One line of a comparison. test: None where nothing was tested, as for the baseline; n: values that were tested.
 
-    notes: what a reader must know besides; wording: how the verdict speaks of what differs.
+    mean, std: over all finished cells of the side, `cells` in number, with a partner or without; why: no test was
+    possible, '' where the numbers tell; notes: what a reader must know besides; wording: how the verdict speaks of
+    what differs; trainable, model_total: parameters, None where the run has not stored them.
     """
 
     run: str
@@ -60,6 +62,7 @@ class Row:
     label: str
     mean: float | None
     std: float | None
+    cells: int
     n: int
     leak: float | None
     group_leak: float | None
@@ -71,6 +74,9 @@ class Row:
     rope: statistics.Rope | None = None
     needed: dict[str, Any] | None = None
     verdict: str = "baseline"
+    why: str = ""
+    trainable: int | None = None
+    model_total: int | None = None
     notes: tuple[str, ...] = ()
     wording: Wording = field(default_factory=Wording)
 
@@ -83,6 +89,7 @@ class Row:
             "label": self.label,
             "mean": self.mean,
             "std": self.std,
+            "cells": self.cells,
             "n": self.n,
             "difference": test and test.mean,
             "interval": test and test.interval,
@@ -96,6 +103,8 @@ class Row:
             "needed": self.needed,
             "leak": self.leak,
             "group_leak": self.group_leak,
+            "trainable": self.trainable,
+            "model_total": self.model_total,
             "notes": list(self.notes),
         }
         return {key: _without_nan(value) for key, value in values.items()}
@@ -140,24 +149,23 @@ def _refuse_unusable(side: Side, metric: str) -> None:
 
 
 def _alone(side: Side, asked: Asked) -> Row:
-    """A side by itself: mean, spread, and what its backbone knew."""
+    """A side by itself: mean, spread, parameters, and what its backbone knew."""
     values = [cell.metrics.get(asked.metric, math.nan) for cell in side.cells]
     n, mean = len(values), sum(values) / len(values)
     std = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1)) if n > 1 else None
-    leak, group_leak = (_share(side.cells, name) for name in ("leak", "group_leak"))
+    seen = leaks(side.cells)
     notes = []
     if side.run.status != "finished":
         notes.append(f"the run is {side.run.status}: only its {n} finished cells are compared")
-    if leak:
-        notes.append(f"the backbone was trained on {100 * leak:.0f} % of what the cells test")
-    return Row(side.run.id, side.variant, side.label, mean, std, n, leak, group_leak, notes=tuple(notes))
-
-
-def _share(cells: Sequence[CellRecord], name: str) -> float | None:
-    """A share over all test samples of the cells; None where no cell knows it."""
-    known = [(value, cell.n_test) for cell in cells if (value := getattr(cell, name)) is not None]
-    total = sum(n for _, n in known)
-    return sum(value * n for value, n in known) / total if total else None
+    if words := leak_words(seen):
+        notes.append(words)
+    if side.variant == SHUFFLED and (words := against_chance(side)):
+        notes.append(words)
+    trainable, model_total = parameters(side)
+    return Row(
+        side.run.id, side.variant, side.label, mean, std, n, n, seen["leak"], seen["group_leak"],
+        trainable=trainable, model_total=model_total, notes=tuple(notes),
+    )  # fmt: skip
 
 
 def _compared(side: Side, baseline: Side, asked: Asked) -> Row:
@@ -226,7 +234,17 @@ def _over_pairs(pairs: Sequence[tuple[CellRecord, CellRecord]], asked: Asked) ->
 
 
 def _unpaired(cells: Sequence[CellRecord], others: Sequence[CellRecord], asked: Asked) -> dict[str, Any]:
+    """Welch's test; only the difference where a side tests one split: its seeds are no sample of other data."""
     values, baseline = ([c.metrics[asked.metric] for c in side] for side in (cells, others))
+    if any(len({cell.test_hash for cell in side}) == 1 for side in (cells, others)):
+        n, mean = len(values) + len(baseline), sum(values) / len(values) - sum(baseline) / len(baseline)
+        no = math.nan
+        words = "a side that tests one split says nothing about other samples, however many seeds it has"
+        return {
+            "test": TTest(n, mean, no, no, no, no, no, statistics.NOTHING, asked.level),
+            "why": "not paired, and one side tests a single split",
+            "notes": [f"the runs share no fold, seed and test samples, so their cells are not paired; {words}"],
+        }
     return {
         "test": statistics.welch_t(values, baseline, asked.level),
         "test_name": WELCH,
@@ -268,6 +286,6 @@ def _judged(row: Row, p_adjusted: float, family: int, asked: Asked) -> Row:
     remark = {WELCH: "unpaired", ONE_SPLIT: "on this one split"}.get(row.test_name or "", "")
     words = verdicts.verdict(
         row.test, asked.metric, row.wording, lower_is_better=asked.lower_is_better, p_adjusted=p_adjusted,
-        family=family, rope=row.rope, remark=remark,
+        family=family, rope=row.rope, remark=remark, why=row.why,
     )  # fmt: skip
     return replace(row, p_adjusted=p_adjusted, verdict=words)

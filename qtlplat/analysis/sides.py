@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -44,6 +46,64 @@ def variants(run: RunRecord, cells: Sequence[CellRecord], predictions: Sequence[
     finished = [cell for cell in cells if cell.status == "finished"]
     names = dict.fromkeys([HEAD, *(cell.variant for cell in cells)])
     return [Side(run, [c for c in finished if c.variant == name], predictions, name) for name in names]
+
+
+def leaks(cells: Sequence[CellRecord]) -> dict[str, float | None]:
+    """The "leak" and "group_leak" of all test samples of the cells, as of a `NewCell`; None where no cell knows it."""
+    return {name: _share(cells, name) for name in ("leak", "group_leak")}
+
+
+def _share(cells: Sequence[CellRecord], name: str) -> float | None:
+    known = [(value, cell.n_test) for cell in cells if (value := getattr(cell, name)) is not None]
+    total = sum(n for _, n in known)
+    return sum(value * n for value, n in known) / total if total else None
+
+
+def leak_words(seen: Mapping[str, float | None]) -> str:
+    """What was seen before it was tested, '' where nothing was; the words of `store.summary.leak_line`.
+
+    seen: as `leaks` gives it. The store's own function is out of reach: `analysis` and `store` do not know each other.
+    """
+    leak, group_leak = seen["leak"], seen["group_leak"]
+    if not group_leak:
+        return ""
+    start = f"leak: the backbone was trained on {leak:.0%} of what is tested" if leak else "leak: no tested sample"
+    return f"{start}{'' if leak else ' was trained on'}; for {group_leak:.0%} another sample of the same source was"
+
+
+def parameters(side: Side) -> tuple[int | None, int | None]:
+    """Trained parameters of a side's head, and all of its model; None where the run has not stored them.
+
+    `frozen` trains fewer than it has: its model is as large as the head's.
+    """
+    ledger = side.run.parameters
+    trainable = {HEAD: ledger.get("head", {}).get("total"), **ledger.get("controls", {})}.get(side.variant)
+    if side.variant in (HEAD, "frozen", "shuffled") or trainable is None or "kept" not in ledger:
+        return trainable, ledger.get("model_total") if side.variant in (HEAD, "frozen", "shuffled") else None
+    return trainable, ledger["kept"] + trainable
+
+
+def against_chance(side: Side) -> str:
+    """How far the accuracy on shuffled labels lies from chance, '' without predictions.
+
+    Chance is the accuracy of answers that are given as often, but know nothing of the labels: the sum over the classes
+    of their share among the labels times their share among the answers. The standard error is that of a share over all
+    predictions of the side, taken as independent.
+    """
+    positions = {cell.position for cell in side.cells}
+    pooled = [row for row in side.predictions if row.cell in positions]
+    if not pooled:
+        return ""
+    n = len(pooled)
+    labels, answers = (Counter(getattr(row, name) for row in pooled) for name in ("label", "predicted"))
+    chance = sum(labels[name] * answers[name] for name in labels) / n**2
+    accuracy = sum(row.label == row.predicted for row in pooled) / n
+    error = math.sqrt(chance * (1 - chance) / n)
+    away = f", {abs(accuracy - chance) / error:.1f} standard errors away" if error else ""
+    return (
+        f"shuffled labels: accuracy {accuracy:.3f}, chance {chance:.3f}{away} (standard error of a share over {n} "
+        "pooled predictions)"
+    )
 
 
 def what_differs(side: Side, baseline: Side) -> tuple[Wording, list[str]]:

@@ -75,23 +75,32 @@ def verdict(
     family: int = 1,
     rope: Rope | None = None,
     remark: str = "",
+    why: str = "",
 ) -> str:
     """What a comparison says.
 
     p_adjusted: what decides, where the test is one of a `family`; rope: None where it was not computed; remark: what
-    the verdict is limited to, in a few words, set in brackets behind it.
+    the verdict is limited to, in a few words, set in brackets behind it; why: there is no p, where that does not follow
+    from the values.
     """
-    words = _words(test, metric, wording, lower_is_better, p_adjusted, family, rope)
+    words = _words(test, metric, wording, lower_is_better, p_adjusted, family, rope, why)
     return f"{words} ({remark})" if remark else words
 
 
 def _words(
-    test: TTest, metric: str, wording: Wording, lower_is_better: bool, p_adjusted: float, family: int, rope: Rope | None
+    test: TTest,
+    metric: str,
+    wording: Wording,
+    lower_is_better: bool,
+    p_adjusted: float,
+    family: int,
+    rope: Rope | None,
+    why: str,
 ) -> str:
     told = effect(test, metric)
     of = f"{wording.of} " if wording.of else ""
     if math.isnan(test.p):
-        why = (
+        why = why or (
             "a single cell has no spread" if math.isnan(test.sd) else "the same in every cell, no spread to judge it by"
         )
         return f"nothing can be concluded: {of}{told} ({why})"

@@ -40,9 +40,10 @@ COLUMNS = (
     Column("label", "what"),
     Column("mean", "mean", right=True, show=_number),
     Column("std", "± sd", right=True, show=_number),
-    Column("n", "n", right=True),
+    Column("cells", "cells", right=True),
     Column("difference", "difference", right=True, show=_signed),
     Column("interval", "interval", right=True, show=_interval),
+    Column("n", "n", right=True),
     Column("p", "p", right=True),
     Column("p_adjusted", "p (Holm)", right=True),
     Column("test", "test"),
@@ -53,6 +54,8 @@ FURTHER = (
     Column("variant", "variant"),
     Column("leak", "leak", right=True, show=_percent),
     Column("group_leak", "group leak", right=True, show=_percent),
+    Column("trainable", "trainable", right=True),
+    Column("model_total", "model total", right=True),
     Column("bootstrap", "bootstrap", right=True, show=_interval),
     Column("mcnemar", "McNemar"),
     Column("rope", "ROPE"),
@@ -62,7 +65,7 @@ FURTHER = (
 # a sentence each: on a terminal they stand below the table
 SENTENCES = ("test", "verdict")
 # given up one after the other where a terminal is too narrow; n is told below the table as well
-LEAST_NEEDED = ("std", "run", "p_adjusted", "n")
+LEAST_NEEDED = ("cells", "std", "run", "p_adjusted", "n")
 
 
 def sides(reader: Reader, references: Sequence[str], baseline: str | None) -> tuple[Side, list[Side]]:

@@ -2,14 +2,18 @@ import csv
 import io
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from compared_runs import CLASSICAL, LINEAR, QUANTUM, cell, predictions, store_controls, store_run
+from compared_runs import CIRCUIT, CLASSICAL, LINEAR, QUANTUM, cell, predictions, store_controls, store_run
 from scipy import stats
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
+
+from qtlplat.analysis.sides import leak_words
+from qtlplat.store.summary import leak_line
 
 FIXED = {"run", "mean", "std", "n", "difference", "interval", "p", "test", "verdict"}
 
@@ -79,16 +83,66 @@ def test_runs_without_common_cells_are_compared_unpaired_and_a_warning_says_why(
 def test_equal_folds_with_other_samples_are_no_pairs(store: Path) -> None:
     one, other = (
         store_run(store, LINEAR),
-        store_run(store, QUANTUM, cells=[cell(i, i, test_hash="x") for i in range(6)]),
+        store_run(store, QUANTUM, cells=[cell(i, i, test_hash=f"x {i}") for i in range(6)]),
     )
     assert compared(store, one, other)["rows"][1]["test"] == "Welch's t, unpaired"
+
+
+def test_seeds_of_one_split_are_no_sample_to_hold_against_folds(store: Path) -> None:
+    cells = [cell(i, 0, seed=i, test_hash="held out", train_hash="seen") for i in range(6)]
+    folds = store_run(store, QUANTUM)
+    holdout = store_run(store, [0.9 + i / 10000 for i in range(6)], cells=cells, evaluator="holdout")
+    for one, other in ((folds, holdout), (holdout, folds)):
+        row = compared(store, one, other)["rows"][1]
+        assert abs(row["difference"]) == pytest.approx(np.mean(QUANTUM) - 0.90025)
+        assert (row["p"], row["p_adjusted"], row["interval"], row["bootstrap"], row["test"]) == (None,) * 5
+        assert row["verdict"].startswith("nothing can be concluded: ")
+        assert row["verdict"].endswith("(not paired, and one side tests a single split)")
+        assert any("however many seeds" in words for words in row["notes"])
+
+
+def test_a_source_in_training_is_told_where_no_sample_itself_was(store: Path) -> None:
+    cells = [cell(i, i, leak=0.0, group_leak=0.71) for i in range(6)]
+    run = store_run(store, QUANTUM, cells=cells)
+    assert any("71%" in words for words in compared(store, run, run)["rows"][0]["notes"])
+
+
+def test_parameters_stand_beside_the_scores(store: Path) -> None:
+    cells = [cell(i, i % 2, variant=v) for i, v in enumerate(("head", "head", "linear", "linear", "frozen", "frozen"))]
+    counts = {"kept": 1000, "model_total": 1102, "controls": {"linear": 40, "frozen": 57}, **CIRCUIT}
+    store_run(store, QUANTUM, cells=cells, parameters=counts)
+    rows = compared(store, "@last")["rows"]
+    assert [(row["trainable"], row["model_total"]) for row in rows] == [(102, 1102), (40, 1040), (57, 1102)]
+    assert "trainable" in qtlplat(store, "compare", "@last", "--csv").out.splitlines()[0]
+
+
+def test_shuffled_labels_are_held_against_chance(store: Path) -> None:
+    cells = [cell(i, i % 2, variant="head" if i < 2 else "shuffled") for i in range(4)]
+    predicted = {
+        position: [
+            replace(row, sample_id=f"s{i}")
+            for i, row in enumerate(
+                predictions(position, [True] * 50 + [False] * 10)
+                + predictions(position, [True] * 10 + [False] * 30, label=0)
+            )
+        ]
+        for position in (2, 3)
+    }
+    store_run(store, (0.9, 0.91, 0.5, 0.51), cells=cells, predicted=predicted)
+    head, shuffled = compared(store, "@last")["rows"]
+    # 60 of 100 labels and 80 of 100 answers are class 1: 0.6 * 0.8 + 0.4 * 0.2 by chance, and 60 of 100 are right
+    words = "shuffled labels: accuracy 0.600, chance 0.560, 1.1 standard errors away"
+    assert any(note.startswith(words) and "over 200 pooled predictions" in note for note in shuffled["notes"])
+    assert not any("shuffled" in note for note in head["notes"])
 
 
 def test_only_cells_with_a_partner_are_compared_and_the_rest_is_named(store: Path) -> None:
     one = store_run(store, LINEAR)
     other = store_run(store, (*QUANTUM, 0.5, 0.6), cells=[cell(i, i % 6, seed=i // 6) for i in range(8)])
     row = compared(store, one, other)["rows"][1]
-    assert row["n"] == 6
+    # mean and sd are those of all cells, the difference that of the pairs: each has its own number
+    assert (row["cells"], row["n"]) == (8, 6)
+    assert row["mean"] == pytest.approx(np.mean((*QUANTUM, 0.5, 0.6)))
     assert row["difference"] == pytest.approx(np.mean(np.subtract(QUANTUM, LINEAR)))
     assert any("2 cells have no partner" in words for words in row["notes"])
 
@@ -128,7 +182,8 @@ def test_a_run_with_controls_is_compared_with_them(store: Path) -> None:
     assert (identity["p_adjusted"], shuffled["p_adjusted"]) == (identity["p"], None)
     assert (head["leak"], head["group_leak"]) == pytest.approx((0.72, 0.98))
     said = qtlplat(store, "compare", run).err
-    assert "all: the backbone was trained on 72 % of what the cells test" in said
+    assert f"all: {leak_words(head)}" in said
+    assert leak_words(head) == leak_line(head)  # the store's words for the same thing
 
 
 def test_only_the_control_that_takes_the_circuit_alone_away_speaks_of_the_circuit(store: Path) -> None:

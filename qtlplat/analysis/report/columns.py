@@ -41,8 +41,8 @@ def alone(stored: StoredRun) -> Row | None:
 
 
 def score(row: Row | None) -> tuple[str, str, str]:
-    """Mean, standard deviation and n of a row, for a table."""
-    return ("", "", "0") if row is None else (percent(row.mean), percent(row.std), str(row.n))
+    """Mean, standard deviation and number of cells of a row, for a table."""
+    return ("", "", "0") if row is None else (percent(row.mean), percent(row.std), str(row.cells))
 
 
 def leaks(row: Row | None) -> tuple[str, str]:
