@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 HEAD = "head"
 _COMPONENTS = ("dataset", "backbone", "head", "evaluator")
 _PARTS = ("head", "backbone")  # parts of a model, which may help; data and evaluators only make a difference
-_SETTINGS = ("replace", "training", "pretraining", "seed")  # not the number of seeds: cells are paired one by one
+SETTINGS = ("replace", "training", "pretraining", "seed")  # not the number of seeds: cells are paired one by one
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def what_differs(side: Side, baseline: Side) -> tuple[Wording, list[str]]:
         return _control(known, baseline) or Wording(by=f"with control {side.variant}"), []
     names = [role for role in _COMPONENTS if _component(side.run, role) != _component(baseline.run, role)]
     circuits = [bool(s.run.parameters.get("head", {}).get("vqc")) for s in (side, baseline)]
-    relevant = (*_SETTINGS, "device") if all(circuits) else _SETTINGS
+    relevant = (*SETTINGS, "device") if all(circuits) else SETTINGS
     settings = [name for name in relevant if side.run.plan.get(name) != baseline.run.plan.get(name)]
     if side.run.dataset_digest != baseline.run.dataset_digest and "dataset" not in names:
         names.insert(0, "data")

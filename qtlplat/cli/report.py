@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -136,7 +137,7 @@ def _publication(settings: Settings, recipe: str) -> tuple[str, ...]:
 
 
 def _runs_of(record: ReproductionRecord, reader: Reader) -> list[str]:
-    """The runs that claims lead to, and those of the same heads under other evaluators."""
+    """The runs that claims lead to, and those of the same heads under other evaluators and on other data."""
     every = {run.id: run for run in reader.runs()}
     named = [run for claim in record.content.claims for run in claim.runs if run in every]
     heads = {_head_of(every[run]) for run in named if every[run].kind == "run"}
@@ -145,11 +146,11 @@ def _runs_of(record: ReproductionRecord, reader: Reader) -> list[str]:
 
 
 def _head_of(run: RunRecord) -> str:
-    """What a run's model is, whatever it was evaluated by: equal texts for equal models on equal data."""
+    """What a run's model is and how it was trained, whatever it was trained on and evaluated by, as a text."""
     parts = [run.components.get(role) for role in ("backbone", "head")]
     identity = [part and (part.component, part.provider, sorted(part.options.items())) for part in parts]
-    own = [run.plan.get(name) for name in ("replace", "training", "seed")]
-    return repr((run.kind, run.dataset_digest, identity, own))
+    own = [run.plan.get(name) for name in ("replace", "training", "pretraining", "seed")]
+    return json.dumps((run.kind, identity, own), sort_keys=True, default=str)
 
 
 def _audits(settings: Settings, material: Material, sets: Sequence[str]) -> tuple[Audit, ...]:

@@ -8,7 +8,8 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
-from compared_runs import cell, store_controls, store_run
+from compared_runs import cell, predictions, store_controls, store_run
+from scipy.stats import binomtest
 from stored_runs import HOSTILE, is_inert, qtlplat
 
 from qtlplat.analysis.comparison import compare
@@ -170,6 +171,20 @@ def test_controls_and_evaluators_have_the_differences_of_compare(store: Path) ->
     assert other["verdict"] == expected_other.verdict
 
 
+def test_controls_are_held_against_their_head_sample_by_sample(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    cells = [cell(2 * i + fold, fold, variant=v) for i, v in enumerate(("head", "linear", "mlp")) for fold in range(2)]
+    right = {0: [True] * 10, 1: [True] * 9 + [False], 2: [False] * 6 + [True] * 4, 3: [False] * 2 + [True] * 8}
+    predicted = {position: predictions(position, samples) for position, samples in right.items()}
+    store_run(path, (0.9, 0.8, 0.7, 0.75, 0.7, 0.7), cells=cells, parameters=LEDGER, predicted=predicted)
+    shown = page(path)
+    head, linear, mlp = shown.table(next(c for c in shown.tables if c.endswith("kfold6")))
+    # 8 samples only the head gets right, 1 only the linear head does; mlp has no predictions
+    assert float(linear["McNemar p"]) == pytest.approx(binomtest(1, 9).pvalue, abs=0.0005)
+    assert (head["McNemar p"], mlp["McNemar p"]) == ("", "")
+    assert "McNemar: exact" in shown.text
+
+
 def test_picking_on_the_test_part_is_told(store: Path) -> None:
     (row,) = page(store).table("Backbones")[:1]
     assert row["picked by test %"] == "77.00"
@@ -240,10 +255,27 @@ def test_a_reproduction_brings_its_heads_under_other_evaluators(tmp_path: Path) 
     first = store_run(path, (0.9, 0.8), parameters=LEDGER)
     other = store_run(path, (0.7, 0.8), parameters=LEDGER, evaluator="nested6")
     store_run(path, (0.7, 0.8), parameters=LEDGER, head="linear")
+    matched = store_run(path, (0.6, 0.7), parameters=LEDGER, dataset="matched", digest="b" * 64)
+    shorter = {"seed": 0, "pretraining": {"epochs": 3}}  # of another budget: another training of the same head
+    store_run(path, (0.5, 0.6), parameters=LEDGER, evaluator="nested6", plan=shorter)
+    store_run(path, (0.5, 0.6), parameters=LEDGER, dataset="matched", digest="b" * 64, plan=shorter)
     with Writer(find_store(str(path))) as writer:
         writer.add_reproduction(outcome(claim("F1", (first,), 85.0, "inconclusive")))
     shown = page(path, "--recipe", "nobody2024")
-    assert {row["run"] for row in shown.table("Runs")} == {first[:8], other[:8]}
+    assert {row["run"] for row in shown.table("Runs")} == {first[:8], other[:8], matched[:8]}
+    rows = shown.table(next(c for c in shown.tables if "several datasets" in c))
+    assert {row["run"] for row in rows} == {first[:8], matched[:8]}
+
+
+@pytest.mark.parametrize("name", ["training", "pretraining", "seed"])
+def test_runs_that_were_trained_otherwise_do_not_stand_side_by_side(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "s.db"
+    paper = store_run(path, (0.9, 0.8))
+    nested = store_run(path, (0.7, 0.8), evaluator="nested6")
+    store_run(path, (0.5, 0.6), evaluator="nested6", plan={"seed": 0, name: 3})  # the newest of its sort
+    shown = page(path)
+    (caption,) = [c for c in shown.tables if "several evaluators" in c]
+    assert {row["run"] for row in shown.table(caption)} == {paper[:8], nested[:8]}
 
 
 def test_an_outcome_of_a_whole_budget_comes_before_a_newer_part_of_it(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from qtlplat.analysis import verdicts
 from qtlplat.analysis.comparison import Asked, compare
-from qtlplat.analysis.figures.stored import HEAD, StoredRun
+from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.columns import (
     DIFFERENCE,
     METRIC,
@@ -20,15 +20,20 @@ from qtlplat.analysis.report.columns import (
 )
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.report.numbers import count, short
+from qtlplat.analysis.report.numbers import count, p_value, short
 from qtlplat.analysis.sides import Side, variants
+
+MCNEMAR = (
+    "McNemar: exact, on the out-of-fold predictions of the first seed, each sample once; about accuracy, not F1, and not "
+    "adjusted for several comparisons"
+)
 
 
 def controls(material: Material) -> Section:
     """Every head against its controls, on the same cells."""
     blocks: list[Block] = []
     for stored in material.heads:
-        head, *others = variants(stored.run, stored.cells)
+        head, *others = variants(stored.run, stored.cells, stored.predictions)
         others = [side for side in others if measured(side)]
         if others and measured(head):
             blocks.append(_control_table(stored, head, others))
@@ -39,18 +44,27 @@ def controls(material: Material) -> Section:
 
 def _control_table(stored: StoredRun, head: Side, others: Sequence[Side]) -> Table:
     found = compare(head, others, Asked(METRIC))
-    ledger = stored.run.parameters
-    trainable = {HEAD: ledger.get("head", {}).get("total"), **ledger.get("controls", {})}
-    columns = (RUN, Column("variant"), Column("trainable", "number"), *SCORE, *DIFFERENCE)
+    columns = (
+        RUN, Column("variant"), Column("trainable", "number"), *SCORE, *DIFFERENCE, Column("McNemar p", "number"),
+    )  # fmt: skip
     rows = tuple(
-        (short(row.run), row.variant, count(trainable.get(row.variant)), *score(row), *difference(row)) for row in found
+        (
+            short(row.run),
+            row.variant,
+            count(row.trainable),
+            *score(row),
+            *difference(row),
+            p_value(row.mcnemar["p"]) if row.mcnemar else "",
+        )
+        for row in found
     )
     tests = dict.fromkeys(row.test_name for row in found if row.test_name)
     level = verdicts.share(Asked().level)
     words = f"difference: the control minus the head, in points of F1, with its {level} interval; {'; '.join(tests)}"
+    tested = (MCNEMAR,) if any(row.mcnemar for row in found) else ()
     return Table(
         f"{stored.name}, {name_of(stored, 'evaluator')}",
         columns,
         rows,
-        (words, *remarks(found, lambda row: row.variant)),
+        (words, *tested, *remarks(found, lambda row: row.variant)),
     )

@@ -56,9 +56,9 @@ class Material:
 
 def collect(reader: Reader, ids: Sequence[str]) -> Material:
     """Runs by their full ids, and the pretrainings that they start from."""
-    named = {run_id: read(reader, run_id) for run_id in dict.fromkeys(ids)}
+    named = {run_id: _read(reader, run_id) for run_id in dict.fromkeys(ids)}
     parents = dict.fromkeys(parent.id for stored in named.values() for parent in stored.backbones)
-    every = named | {parent: read(reader, parent) for parent in parents if parent not in named}
+    every = named | {parent: _read(reader, parent) for parent in parents if parent not in named}
     environments = {run_id: reader.environment(run_id) for run_id in every}
     kept = {}
     for run_id, stored in every.items():
@@ -73,6 +73,12 @@ def collect(reader: Reader, ids: Sequence[str]) -> Material:
         {run_id: public_facts(facts) for run_id, facts in environments.items()},
         {run_id: request(facts["command"]) for run_id, facts in environments.items() if facts.get("command")},
     )
+
+
+def _read(reader: Reader, run_id: str) -> StoredRun:
+    """A run; with its predictions where it has controls, for what compares single samples."""
+    stored = read(reader, run_id)
+    return replace(stored, predictions=tuple(reader.predictions(run_id))) if len(stored.variants) > 1 else stored
 
 
 def _public(stored: StoredRun) -> StoredRun:

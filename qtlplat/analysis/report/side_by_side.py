@@ -27,7 +27,7 @@ from qtlplat.analysis.report.columns import (
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.material import Material
 from qtlplat.analysis.report.numbers import short
-from qtlplat.analysis.sides import variants
+from qtlplat.analysis.sides import SETTINGS, variants
 
 Tested = tuple[StoredRun, Row]
 
@@ -51,13 +51,16 @@ def leakage(material: Material) -> Section:
 def side_by_side(heads: Sequence[StoredRun], role: str) -> list[Table]:
     """A table for each head that was tested with several components of a role (evaluator, dataset), all else alike.
 
+    All else: components, and how backbone and head were trained, so that runs of several budgets never share a table.
+
     The baseline is the run that leaks most; the others are the newest of their sort.
     """
     groups: dict[str, dict[str, Tested]] = {}
     for stored, row in _tested(heads):
         parts = {name: _identity(stored, name) for name in ("dataset", "backbone", "head", "evaluator")}
         varied = json.dumps(parts.pop(role), sort_keys=True, default=str)
-        key = json.dumps([stored.run.plan.get("replace"), parts], sort_keys=True, default=str)
+        own = [stored.run.plan.get(name) for name in SETTINGS]
+        key = json.dumps([own, parts], sort_keys=True, default=str)
         group = groups.setdefault(key, {})
         if varied not in group or group[varied][0].run.created < stored.run.created:
             group[varied] = stored, row
