@@ -24,8 +24,8 @@ from qtlplat.analysis.report.numbers import count, p_value, short
 from qtlplat.analysis.sides import Side, variants
 
 MCNEMAR = (
-    "McNemar: exact, on the out-of-fold predictions of the first seed, each sample once; about accuracy, not F1, and not "
-    "adjusted for several comparisons"
+    "McNemar: exact, on the out-of-fold predictions of the first seed, each sample once; about accuracy, not F1, and "
+    "not adjusted for several comparisons"
 )
 
 
