@@ -75,6 +75,7 @@ class Row:
     needed: dict[str, Any] | None = None
     verdict: str = "baseline"
     why: str = ""
+    selection_leak: float | None = None
     trainable: int | None = None
     model_total: int | None = None
     notes: tuple[str, ...] = ()
@@ -103,6 +104,7 @@ class Row:
             "needed": self.needed,
             "leak": self.leak,
             "group_leak": self.group_leak,
+            "selection_leak": self.selection_leak,
             "trainable": self.trainable,
             "model_total": self.model_total,
             "notes": list(self.notes),
@@ -164,7 +166,7 @@ def _alone(side: Side, asked: Asked) -> Row:
     trainable, model_total = parameters(side)
     return Row(
         side.run.id, side.variant, side.label, mean, std, n, n, seen["leak"], seen["group_leak"],
-        trainable=trainable, model_total=model_total, notes=tuple(notes),
+        selection_leak=seen["selection_leak"], trainable=trainable, model_total=model_total, notes=tuple(notes),
     )  # fmt: skip
 
 

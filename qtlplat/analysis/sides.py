@@ -49,8 +49,8 @@ def variants(run: RunRecord, cells: Sequence[CellRecord], predictions: Sequence[
 
 
 def leaks(cells: Sequence[CellRecord]) -> dict[str, float | None]:
-    """The "leak" and "group_leak" of all test samples of the cells, as of a `NewCell`; None where no cell knows it."""
-    return {name: _share(cells, name) for name in ("leak", "group_leak")}
+    """The leaks of all test samples of the cells, named as in a `NewCell`; None where no cell knows it."""
+    return {name: _share(cells, name) for name in ("leak", "group_leak", "selection_leak")}
 
 
 def _share(cells: Sequence[CellRecord], name: str) -> float | None:
@@ -64,11 +64,20 @@ def leak_words(seen: Mapping[str, float | None]) -> str:
 
     seen: as `leaks` gives it. The store's own function is out of reach: `analysis` and `store` do not know each other.
     """
-    leak, group_leak = seen["leak"], seen["group_leak"]
-    if not group_leak:
-        return ""
-    start = f"leak: the backbone was trained on {leak:.0%} of what is tested" if leak else "leak: no tested sample"
-    return f"{start}{'' if leak else ' was trained on'}; for {group_leak:.0%} another sample of the same source was"
+    parts = []
+    if share := seen["leak"]:
+        parts.append(f"the backbone was trained on {_percent(share)} of what is tested")
+    if share := seen["group_leak"]:
+        parts.append(f"the source image of {_percent(share)} of what is tested stands in training")
+    if share := seen["selection_leak"]:
+        parts.append(f"the backbone's best epoch was chosen on {_percent(share)} of what is tested")
+    return f"leak: {'; '.join(parts)}" if parts else ""
+
+
+def _percent(share: float) -> str:
+    if 0 < share < 0.005:
+        return "under 1%"
+    return "over 99%" if 0.995 <= share < 1 else f"{share:.0%}"
 
 
 def parameters(side: Side) -> tuple[int | None, int | None]:

@@ -12,11 +12,12 @@ from qtlplat.catalog.calls import guarded, load_images
 from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.components import open_components
+from qtlplat.cli.files import refuse_existing
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note, print_tsv, write_json
 from qtlplat.cli.progress import make_progress
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import DatasetSpec, ImageSet
-from qtlplat.errors import DataError, Problem, StoreError, UsageError, shown
+from qtlplat.errors import DataError, Problem, StoreError
 
 _argument = click.argument("dataset", required=False)
 _sets = click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="An option, e.g. dataset.root=PATH.")
@@ -128,8 +129,7 @@ def preview(
     from qtlplat.analysis.contact_sheet import contact_sheet
 
     output = output or Path(f"{_find(settings, dataset, sets)[2].component}-preview.png")
-    if output.exists() and not force:
-        raise UsageError(f"{shown(str(output))} exists", where="--output", fix="-o ANOTHER.png, or add --force")
+    refuse_existing(output, force)
     images, _ = _load(settings, dataset, sets)
     sheet = contact_sheet(images, per_class, seed)
     try:

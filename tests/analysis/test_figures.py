@@ -284,8 +284,8 @@ def test_what_the_backbone_had_seen_stands_in_the_caption() -> None:
     cells = (cell(0, 0.5, leak=0.5, group_leak=1.0, n_test=30), cell(1, 0.5, leak=1.0, group_leak=1.0, n_test=10))
     leaky = StoredRun(record("c" * 16), cells)
     assert leak_lines([leaky, run_of([0.5])]) == [
-        "Leak in cccccccc: the backbone was trained on 62% of what is tested; for 100% another sample of the same "
-        "source was trained on."
+        "Leak in cccccccc: the backbone was trained on 62% of what is tested; the source image of 100% of what is "
+        "tested stands in training."
     ]
     (caption,) = (text.get_text() for text in draw("box", [leaky]).texts)
     assert "Leak in cccccccc" in caption

@@ -12,7 +12,9 @@ from compared_runs import CIRCUIT, CLASSICAL, LINEAR, QUANTUM, cell, predictions
 from scipy import stats
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 
+from qtlplat.analysis import sides
 from qtlplat.analysis.sides import leak_words
+from qtlplat.store import records
 from qtlplat.store.summary import leak_line
 
 FIXED = {"run", "mean", "std", "n", "difference", "interval", "p", "test", "verdict"}
@@ -102,9 +104,21 @@ def test_seeds_of_one_split_are_no_sample_to_hold_against_folds(store: Path) -> 
 
 
 def test_a_source_in_training_is_told_where_no_sample_itself_was(store: Path) -> None:
-    cells = [cell(i, i, leak=0.0, group_leak=0.71) for i in range(6)]
+    cells = [cell(i, i, leak=0.0, group_leak=0.71, selection_leak=0.2) for i in range(6)]
     run = store_run(store, QUANTUM, cells=cells)
-    assert any("71%" in words for words in compared(store, run, run)["rows"][0]["notes"])
+    row = compared(store, run, run)["rows"][0]
+    assert any("71%" in words for words in row["notes"])
+    assert row["selection_leak"] == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("leak", [None, 0.0, 0.001, 0.5, 0.999, 1.0])
+@pytest.mark.parametrize("others", [(None, None), (0.0, 0.7), (0.999, 0.004)])
+def test_a_leak_is_told_in_the_words_of_the_store(
+    leak: float | None, others: tuple[float | None, float | None]
+) -> None:
+    seen = dict(zip(("leak", "group_leak", "selection_leak"), (leak, *others), strict=True))
+    assert leak_words(seen) == leak_line(seen)
+    assert sides.HEAD == records.HEAD
 
 
 def test_parameters_stand_beside_the_scores(store: Path) -> None:
@@ -183,7 +197,6 @@ def test_a_run_with_controls_is_compared_with_them(store: Path) -> None:
     assert (head["leak"], head["group_leak"]) == pytest.approx((0.72, 0.98))
     said = qtlplat(store, "compare", run).err
     assert f"all: {leak_words(head)}" in said
-    assert leak_words(head) == leak_line(head)  # the store's words for the same thing
 
 
 def test_only_the_control_that_takes_the_circuit_alone_away_speaks_of_the_circuit(store: Path) -> None:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qtlplat.analysis.figures.stored import HEAD, StoredRun, finite_f1, missing
+from qtlplat.analysis.figures.stored import StoredRun, finite_f1, missing
 from qtlplat.analysis.figures.style import COLUMN, colour, marker, new_figure, shortened, styled
+from qtlplat.analysis.sides import HEAD
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

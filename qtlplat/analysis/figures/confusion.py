@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from qtlplat.analysis.figures.stored import HEAD, StoredRun, missing
+from qtlplat.analysis.figures.stored import StoredRun, missing
 from qtlplat.analysis.figures.style import COLUMN, PAGE, new_figure, panel_title, styled
+from qtlplat.analysis.sides import HEAD
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

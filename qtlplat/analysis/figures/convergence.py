@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from qtlplat.analysis.figures.stored import HEAD, StoredRun, missing
+from qtlplat.analysis.figures.stored import StoredRun, missing
 from qtlplat.analysis.figures.style import COLOURS, COLUMN, PAGE, new_figure, panel_title, styled
+from qtlplat.analysis.sides import HEAD
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qtlplat.analysis.figures.stored import HEAD, StoredRun, missing
+from qtlplat.analysis.figures.stored import StoredRun, missing
 from qtlplat.analysis.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
+from qtlplat.analysis.sides import HEAD
 from qtlplat.errors import DataError, UsageError
 
 if TYPE_CHECKING:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qtlplat.analysis.figures.stored import HEAD, StoredRun, missing
+from qtlplat.analysis.figures.stored import StoredRun, missing
 from qtlplat.analysis.figures.style import PAGE, SMALL, new_figure, shortened, styled
+from qtlplat.analysis.sides import HEAD
 from qtlplat.errors import DataError
 from qtlplat.errors import shown as shown_text
 

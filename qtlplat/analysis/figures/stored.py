@@ -7,13 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qtlplat.analysis.sides import HEAD, leak_words, leaks
 from qtlplat.errors import DataError
 
 if TYPE_CHECKING:
     from qtlplat.store.queries import Reader
     from qtlplat.store.records import CellRecord, EpochRow, PredictionRow, RunRecord
-
-HEAD = "head"  # the variant of a cell that is no control
 
 
 @dataclass(frozen=True)
@@ -75,13 +74,8 @@ def leak_lines(runs: Sequence[StoredRun]) -> list[str]:
     """What the backbones had seen of the test samples, a line for all runs of which the same is to be said."""
     told: dict[str, list[str]] = {}
     for stored in runs:
-        known = [cell for cell in stored.finished() if cell.leak is not None and cell.group_leak is not None]
-        tested = sum(cell.n_test for cell in known)
-        seen = sum((cell.leak or 0.0) * cell.n_test for cell in known)
-        related = sum((cell.group_leak or 0.0) * cell.n_test for cell in known)
-        if related or seen:
-            words = f"the backbone was trained on {seen / tested:.0%} of what is tested; for {related / tested:.0%} "
-            told.setdefault(f"{words}another sample of the same source was trained on", []).append(stored.id)
+        if words := leak_words(leaks(stored.finished())).removeprefix("leak: "):
+            told.setdefault(words, []).append(stored.id)
     return [f"Leak in {', '.join(ids)}: {words}." for words, ids in told.items()]
 
 
