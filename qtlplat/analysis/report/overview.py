@@ -47,17 +47,19 @@ def _warnings(material: Material) -> list[str]:
     rows = [(short(stored.run.id), row) for stored in material.heads if (row := alone(stored))]
     seen = {run: row.leak for run, row in rows if row.leak}
     sources = {run: row.group_leak for run, row in rows if row.group_leak}
+    chosen = {run: row.selection_leak for run, row in rows if row.selection_leak}
     found = []
     for shares, what in (
         (seen, "the backbone was trained on a part of what is tested"),
-        (sources, "another sample of the same source image was trained on for a part of what is tested"),
+        (sources, "the source image of a part of what is tested stands in training"),
+        (chosen, "the backbone's best epoch was chosen on a part of what is tested"),
     ):
         if shares:
             whose = ", ".join(f"{run} ({percent(share, 0)} %)" for run, share in shares.items())
             if len(shares) == len(rows) > MOST_NAMED:
                 least, most = (percent(pick(shares.values()), 0) for pick in (min, max))
                 whose = f"every run of a head ({least if least == most else f'{least} to {most}'} %)"
-            found.append(f"Leak: {what} by {whose}; such scores are optimistic.")
+            found.append(f"Leak: {what} in {whose}; such scores are optimistic.")
     return found
 
 
