@@ -270,5 +270,12 @@ def _why(*models: Measured) -> str:
     return "; ".join(dict.fromkeys(f"could not be run: {model.error}" for model in models if model.error))
 
 
+def number_text(value: float | None, unit: str) -> str:
+    """A claimed or measured number for people: a count in full, anything with a unit to two digits; '' for None."""
+    if value is None:
+        return ""
+    return f"{value:.2f} {unit}" if unit else f"{value:,.0f}"
+
+
 def _cells(n: int) -> str:
     return "one test part" if n == 1 else f"{n} cells"

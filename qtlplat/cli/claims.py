@@ -32,11 +32,13 @@ def print_claims(
     leaks: Mapping[str, tuple[float | None, float | None]],
 ) -> None:
     """The table of claims, what was cut, what the folds share with the backbone, and what a reader should know."""
+    from qtlplat.analysis.claims import number_text  # with scipy: not for --help
+
     rows = [
         {
             "claim": one.claim.name,
-            "printed": _number(one.claim.printed, one.claim.unit),
-            "ours": None if one.ours is None else _number(one.ours, one.claim.unit),
+            "printed": number_text(one.claim.printed, one.claim.unit),
+            "ours": number_text(one.ours, one.claim.unit) or None,
             "interval": f"{one.interval[0]:.2f} to {one.interval[1]:.2f}" if one.interval else None,
             "verdict": one.verdict,
             "runs": [run[:SHORT] for run in one.runs],
@@ -114,7 +116,3 @@ def _models(found: Sequence[tuple[str, float]], states: Sequence[ModelState]) ->
     heads = [state.name for state in states if state.run and state.planned.model.head is not None]
     names = [name for name, _ in found]
     return "all heads" if set(names) == set(heads) else ", ".join(names)
-
-
-def _number(value: float, unit: str) -> str:
-    return f"{value:,.0f}" if not unit else f"{value:.2f} {unit}"

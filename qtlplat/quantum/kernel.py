@@ -48,7 +48,8 @@ class Kernel(Function):
     """A function of `batched` tensors and further tables, returning its result first.
 
     Subclasses have `forward`, `kept` (inputs and outputs -> what the backward pass needs, the batched ones first, and
-    how many these are) and `derive` (the gradient, then what was kept -> a gradient for each batched tensor).
+    how many these are) and `derive` (the gradient, then what was kept -> a gradient for each batched tensor). The two
+    are abstract, said by hand: torch's functions have a metaclass of their own, which excludes that of `abc`.
     """
 
     batched = 1

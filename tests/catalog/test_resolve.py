@@ -28,7 +28,7 @@ class Always(Options):
     size: int = Field(8, ge=1, description="pixels")
 
 def load(options):
-    raise NotImplementedError
+    raise AssertionError("resolving reads no data")
 
 def broken(options):
     raise RuntimeError("no")

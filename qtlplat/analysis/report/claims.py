@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from qtlplat.analysis.claims import number_text
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.numbers import short, when
 
@@ -44,12 +45,6 @@ def claims(record: ReproductionRecord, publication: Sequence[str] = ()) -> Secti
 def _row(claim: ClaimRow) -> tuple[str, ...]:
     ends = "" if claim.low is None or claim.high is None else f"{claim.low:.2f} to {claim.high:.2f}"
     return (
-        claim.name, claim.place, _number(claim.printed, claim.unit), _number(claim.ours, claim.unit), ends,
+        claim.name, claim.place, number_text(claim.printed, claim.unit), number_text(claim.ours, claim.unit), ends,
         claim.verdict, " ".join(map(short, claim.runs)), claim.note,
     )  # fmt: skip
-
-
-def _number(value: float | None, unit: str) -> str:
-    if value is None:
-        return ""
-    return f"{value:.2f} {unit}" if unit else f"{value:,.0f}"
