@@ -33,6 +33,8 @@ if TYPE_CHECKING:
         Problem,
         QtlplatError,
         TrainingError,
+        UntrustedError,
+        refused_data,
         shown,
     )
     from qtlplat.hookspecs import hookimpl
@@ -66,9 +68,11 @@ __all__ = [
     "Samples",
     "Split",
     "TrainingError",
+    "UntrustedError",
     "__version__",
     "hookimpl",
     "prepare",
+    "refused_data",
     "shown",
 ]
 
@@ -78,7 +82,10 @@ _ROOM = {
         "ImageSet", "NoOptions", "Options", "Samples", "Split",
     ),
     "crops": ("Box",),
-    "errors": ("ConfigError", "DataError", "PluginError", "Problem", "QtlplatError", "TrainingError", "shown"),
+    "errors": (
+        "ConfigError", "DataError", "PluginError", "Problem", "QtlplatError", "TrainingError", "UntrustedError",
+        "refused_data", "shown",
+    ),
     "hookspecs": ("hookimpl",),
     "preparation": ("AnnotatedImage", "PreparationOptions", "prepare"),
     "recipes": ("Budget", "Claim", "RecipeModel", "RecipeSpec"),

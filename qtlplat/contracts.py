@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from qtlplat.errors import PluginError, Problem
+from qtlplat.errors import PluginError, Problem, shown
 from qtlplat.images import ImageSet as ImageSet  # noqa: PLC0414 -- a contract, too: found here by everybody
 from qtlplat.images import array_text
 
@@ -204,24 +204,63 @@ class EvaluatorSpec:
     kind: Literal["evaluator"] = field(default="evaluator", init=False)
 
 
+def check_circuit(circuit: Circuit, provider: str) -> None:
+    """Refuse a circuit whose declaration cannot be meant; its function is not called.
+
+    Raises PluginError naming `provider`, for the first field that is wrong.
+    """
+    low_high = circuit.initial_range
+    sound = {
+        "function must be callable": callable(circuit.function),
+        "qubits must be a whole number from 1": _counts(circuit.qubits),
+        "n_inputs must be a whole number from 1": _counts(circuit.n_inputs),
+        "n_outputs must be a whole number from 1": _counts(circuit.n_outputs),
+        "weight_shapes must be shapes by name": isinstance(circuit.weight_shapes, Mapping)
+        and all(isinstance(name, str) and name.isidentifier() for name in circuit.weight_shapes)
+        and all(isinstance(s, tuple | list) and all(map(_counts, s)) for s in circuit.weight_shapes.values()),
+        "initial_range must be two finite numbers": isinstance(low_high, tuple | list)
+        and len(low_high) == 2
+        and all(isinstance(x, int | float) and np.isfinite(x) for x in low_high),
+    }
+    for rule, holds in sound.items():
+        if not holds:
+            value = getattr(circuit, rule.partition(" ")[0])
+            fix = f"mend {rule.partition(' ')[0]} where the circuit is declared"
+            raise PluginError(f"the circuit's {rule}, is {shown(value)}", where=provider, fix=fix)
+
+
+def _counts(number: object) -> bool:
+    return type(number) is int and number >= 1
+
+
 def check_cells(cells: Sequence[Cell], n: int, provider: str) -> None:
     """Refuse cells that no honest training can use.
 
     Raises
     ------
-    PluginError: naming `provider`, where an index is out of range or repeated, a part is empty, train and test
-        overlap, or a (fold, seed) pair stands twice.
+    PluginError: naming `provider`, where something is no cell, fold or seed no whole number, an index out of range or
+        repeated, a part empty, train and test overlap, or a (fold, seed) pair stands twice.
     """
 
     def refuse(cell: Cell, what: str) -> None:
         raise PluginError(
-            f"evaluator returned a bad cell: {what}", where=f"{provider}, fold {cell.fold}, seed {cell.seed}"
+            f"evaluator returned a bad cell: {what}",
+            where=f"{provider}, fold {shown(cell.fold)}, seed {shown(cell.seed)}",
+            fix="check a plugin with qtlplat.testing.check_evaluator",
         )
 
     if not cells:
-        raise PluginError("evaluator returned no cells", where=provider)
+        raise PluginError("evaluator returned no cells", where=provider, fix="return at least one Cell for each seed")
     seen: set[tuple[int, int]] = set()
     for cell in cells:
+        if not isinstance(cell, Cell):
+            raise PluginError(
+                f"evaluator returned a bad cell: {shown(cell)}", where=provider, fix="return a list of qtlplat.Cell"
+            )
+        for name, number in (("fold", cell.fold), ("seed", cell.seed)):
+            # NumPy's integers would seed other random numbers, and no database takes them
+            if type(number) is not int or not 0 <= number < 2**63:
+                refuse(cell, f"{name} must be an int in [0, 2^63), is {shown(number)}")
         if (cell.fold, cell.seed) in seen:
             refuse(cell, "the pair (fold, seed) stands twice")
         seen.add((cell.fold, cell.seed))

@@ -15,18 +15,63 @@ The codes are published and frozen; 9 (a contradicted claim), 130 and 143 (signa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 MAX_LINES = 12  # of a message on stderr
+MAX_WIDTH = 1000  # characters of one of its lines
+
+# user:password@ of a URL, and key=value forms of a connection
+_IN_URL = re.compile(r"(?<=://)[^\s/:@]*:\S*@")
+_IN_WORDS = re.compile(r"(?i)(?<=password=)[^\s&'\"]+")
+
+
+def inert(text: str) -> str:
+    """Text that steers no terminal: line breaks, control characters and half characters are spelled out."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def shown(value: object, limit: int = 80) -> str:
-    """``repr`` of a value, cut at `limit` characters; safe to print to a terminal."""
-    text = repr(value)
-    text = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    """``repr`` of a value, cut at `limit` characters; safe to print to a terminal, whatever the value is."""
+    try:
+        text = inert(repr(value[:limit] if isinstance(value, str | bytes) else value)[: 2 * limit])
+    except Exception:  # noqa: BLE001 -- a stranger's __repr__, or a number with too many digits
+        text = f"<a value of {type(value).__name__}>"
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def without_passwords(text: str) -> str:
+    """The text with the passwords of database URLs and connections blotted out."""
+    return _IN_WORDS.sub("***", _IN_URL.sub("***@", text))
+
+
+def told(error: BaseException, limit: int = 160) -> str:
+    """An exception that is not ours in a few words: its type, and its text where it has one."""
+    try:
+        text = str(error).strip()
+    except Exception:  # noqa: BLE001 -- a stranger's __str__
+        text = ""
+    return f"{type(error).__name__}: {shown(text, limit)}" if text else type(error).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing wrong with a dataset or a set of options.
+
+    where: file or component; field: what in it ('' if the whole); what: the finding, values quoted. hostile: whether
+    reading on would have done harm (a file that unpacks without bounds, a name that leads out of an archive).
+    """
+
+    where: str
+    field: str
+    what: str
+    hostile: bool = False
+
+    def __str__(self) -> str:
+        """``where: field: what``, on one line."""
+        return inert(": ".join(part for part in (self.where, self.field, self.what) if part))
 
 
 class QtlplatError(Exception):
@@ -35,18 +80,23 @@ class QtlplatError(Exception):
     Parameters
     ----------
     what: one lower-case sentence without a full stop, values quoted with `shown`.
+    problems: everything that was found, a line each below `what`; the message shows the first ones.
     where: the file, line, field or component.
     fix: a command to type or the line to change.
     """
 
     exit_code = 1
 
-    def __init__(self, what: str, *, where: str = "", fix: str = "") -> None:
+    def __init__(self, what: str, *, problems: Sequence[Problem] = (), where: str = "", fix: str = "") -> None:
+        what = "\n".join([what, *(f"  {p}" for p in problems)])
         super().__init__(what)
-        self.what, self.where, self.fix = what, where, fix
+        self.what, self.problems, self.where, self.fix = what, tuple(problems), where, fix
 
     def lines(self) -> list[str]:
-        """The message as at most 12 lines, without colour."""
+        """The message as at most 12 lines, without colour, control characters and passwords."""
+        return [_cut(inert(without_passwords(line))) for line in self._lines()]
+
+    def _lines(self) -> list[str]:
         body = [line for line in self.what.splitlines() if line.strip()] or [type(self).__name__]
         tail = [f"  where: {self.where}"] if self.where else []
         tail += [f"  fix: {self.fix}"] if self.fix else []
@@ -69,28 +119,8 @@ class ConfigError(QtlplatError):
     exit_code = 3
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
-    """One thing wrong with a dataset or a set of options.
-
-    where: file or component; field: what in it ('' if the whole); what: the finding, values quoted.
-    """
-
-    where: str
-    field: str
-    what: str
-
-    def __str__(self) -> str:
-        """``where: field: what``."""
-        return ": ".join(part for part in (self.where, self.field, self.what) if part)
-
-
 class DataError(ConfigError):
     """A dataset is wrong; `problems` holds every finding, the message the first ones."""
-
-    def __init__(self, what: str, *, problems: Sequence[Problem] = (), where: str = "", fix: str = "") -> None:
-        super().__init__("\n".join([what, *(f"  {p}" for p in problems)]), where=where, fix=fix)
-        self.problems = tuple(problems)
 
 
 class PluginError(QtlplatError):
@@ -118,17 +148,35 @@ class BusyError(QtlplatError):
 
 
 class UntrustedError(QtlplatError):
-    """A file from outside is refused."""
+    """A file from outside is refused: to read it would do harm. `problems` holds every finding."""
 
     exit_code = 8
+
+
+class Interruption(BaseException):
+    """Somebody asked the program to stop: no error, and not to be taken for one that a plugin raises."""
+
+
+def refused_data(
+    what: str, *, problems: Sequence[Problem], where: str = "", fix: str = ""
+) -> DataError | UntrustedError:
+    """The error for a dataset with these problems: UntrustedError where one of them is hostile, else DataError."""
+    kind = UntrustedError if any(problem.hostile for problem in problems) else DataError
+    return kind(what, problems=problems, where=where, fix=fix)
 
 
 def unknown_name(kind: str, asked: str, known: Iterable[str], *, notes: Sequence[str] = ()) -> str:
     """The text for an unknown name: what was asked, the near matches, all known names, further notes."""
     names = sorted(set(known))
-    near = get_close_matches(asked, names, n=3, cutoff=0.5)
+    near = get_close_matches(asked[:100], names, n=3, cutoff=0.5)
     lines = [f"unknown {kind} {shown(asked)}"]
+    if not asked.isascii():  # a letter of another alphabet may look like the one that was meant
+        lines.append(f"  spelled out: {shown(ascii(asked)[1:-1])}")
     if near:
         lines.append(f"  did you mean: {', '.join(near)}")
     lines.append(f"  known: {', '.join(names) if names else 'none'}")
     return "\n".join([*lines, *(f"  {n}" for n in notes)])
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= MAX_WIDTH else line[: MAX_WIDTH - 1] + "…"

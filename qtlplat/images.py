@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -23,7 +24,7 @@ class ImageSet:
     labels: int64 (N,), each in [0, K); for two classes, 1 is the positive one (F1 is computed for it).
     sample_ids: N unique non-empty strings, stable between machines.
     groups: N strings, the source (image, patient, part) that a sample comes from.
-    class_names: K names, by label.
+    class_names: K different non-empty strings, by label.
     notes: what the preparation counted or dropped, as printable text by name.
     facts: how each sample was made or recorded, float64 (N,), finite, by name (``resize_factor``). Nothing is trained
         on them; `qtlplat data audit` asks how well they alone would tell the classes apart.
@@ -50,41 +51,56 @@ class ImageSet:
         for values in self.facts.values():
             values.setflags(write=False)
 
-    def _problems(self) -> list[Problem]:
-        found: list[Problem] = []
+    def _problems(self) -> Iterator[Problem]:
+        def bad(name: str, what: str) -> Problem:
+            return Problem("ImageSet", name, what)
 
-        def bad(name: str, what: str) -> None:
-            found.append(Problem("ImageSet", name, what))
+        images = self.images
+        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
+            yield bad("images", f"must be uint8 (N, C, H, W), is {array_text(images)}")
+            return
+        kinds = {"sample_ids": tuple, "groups": tuple, "class_names": tuple, "notes": Mapping, "facts": Mapping}
+        others = {name: kind for name, kind in kinds.items() if not isinstance(getattr(self, name), kind)}
+        for name, kind in others.items():
+            yield bad(name, f"must be a {kind.__name__.lower()}, is {array_text(getattr(self, name))}")
+        if others:
+            return
+        if 0 in images.shape:
+            yield bad("images", f"is empty: {array_text(images)}")
+        yield from (bad("labels", what) for what in self._label_problems())
+        for name in ("sample_ids", "groups", "class_names"):
+            yield from (bad(name, what) for what in self._name_problems(name))
+        for key, note in self.notes.items():
+            if _unfit(key) or not isinstance(note, str):
+                yield bad("notes", f"must be text by name, has {shown(key)}: {shown(note)}")
+        for key, fact in self.facts.items():
+            if what := _unfit(key) or _off(fact, len(images)):
+                yield bad(f"facts[{shown(key)}]", what)
 
-        if not isinstance(self.images, np.ndarray) or self.images.dtype != np.uint8 or self.images.ndim != 4:
-            bad("images", f"must be uint8 (N, C, H, W), is {array_text(self.images)}")
-            return found
-        n = len(self.images)
-        if n == 0 or 0 in self.images.shape:
-            bad("images", f"is empty: {array_text(self.images)}")
-        if not isinstance(self.labels, np.ndarray) or self.labels.dtype != np.int64 or self.labels.shape != (n,):
-            bad("labels", f"must be int64 ({n},), is {array_text(self.labels)}")
-        else:
-            k = len(self.class_names)
-            outside = self.labels[(self.labels < 0) | (self.labels >= k)]
-            if outside.size:
-                bad("labels", f"value {int(outside[0])} is outside [0, {k}) of {k} class names")
-            empty = [str(self.class_names[c]) for c in range(k) if not np.any(self.labels == c)]
-            if empty:
-                bad("labels", f"no sample of class {', '.join(map(shown, empty))}")
-        if len(self.class_names) < 2 or len(set(self.class_names)) != len(self.class_names):
-            bad("class_names", f"must be at least two different names, is {shown(self.class_names)}")
-        for name, values in (("sample_ids", self.sample_ids), ("groups", self.groups)):
-            if len(values) != n:
-                bad(name, f"must have {n} entries, has {len(values)}")
-            if not all(isinstance(v, str) and v for v in values):
-                bad(name, "must be non-empty strings")
-        if len(set(self.sample_ids)) != len(self.sample_ids):
-            twice = next(s for i, s in enumerate(self.sample_ids) if s in self.sample_ids[:i])
-            bad("sample_ids", f"{shown(twice)} stands twice")
-        return found + [
-            Problem("ImageSet", f"facts[{shown(k)}]", w) for k, v in self.facts.items() if (w := _off(v, n))
-        ]
+    def _name_problems(self, field: str) -> Iterator[str]:
+        names: tuple[object, ...] = getattr(self, field)
+        if field != "class_names" and len(names) != len(self.images):
+            yield f"must have {len(self.images)} entries, has {len(names)}"
+        wrong = next((what for name in names if (what := _unfit(name))), "")
+        if wrong:
+            yield wrong
+        elif field == "sample_ids" and len(set(names)) < len(names):
+            yield f"{shown(next(name for name, count in Counter(names).items() if count > 1))} stands twice"
+        elif field == "class_names" and (len(names) < 2 or len(set(names)) < len(names)):
+            yield f"must be at least two different names, is {shown(names)}"
+
+    def _label_problems(self) -> Iterator[str]:
+        n, k = len(self.images), len(self.class_names)
+        labels = self.labels
+        if not isinstance(labels, np.ndarray) or labels.dtype != np.int64 or labels.shape != (n,):
+            yield f"must be int64 ({n},), is {array_text(labels)}"
+            return
+        outside = labels[(labels < 0) | (labels >= k)]
+        if outside.size:
+            yield f"value {int(outside[0])} is outside [0, {k}) of {k} class names"
+        empty = [shown(self.class_names[c]) for c in range(k) if not np.any(labels == c)]
+        if empty:
+            yield f"no sample of class {', '.join(empty)}"
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -105,6 +121,19 @@ class ImageSet:
         for names in (self.sample_ids, self.groups, self.class_names):
             total.update("\0".join(names).encode() + b"\0\0")
         return total.hexdigest()
+
+
+def _unfit(name: object) -> str:
+    """Why something cannot name a sample, group or class in files, databases and messages; '' if it can."""
+    if not isinstance(name, str) or not name:
+        return f"must be non-empty strings, has {shown(name)}"
+    if "\0" in name:
+        return f"must hold no zero byte, has {shown(name)}"
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return f"must be UTF-8, has {shown(name)}"
+    return ""
 
 
 def _off(fact: object, n: int) -> str:

@@ -1,11 +1,46 @@
-"""One thread per process: the tests run side by side, and idle threads that wait for work would slow them all."""
+"""One thread per process, patience with slow machines, and fake distributions: a module and a dist-info, no mocks.
 
+The tests run side by side, and idle threads that wait for work would slow them all.
+"""
+
+from __future__ import annotations
+
+import importlib
 import os
+import sys
+import textwrap
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 # How long a machine takes to draw examples says nothing about what is tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """Install a fake distribution: install(distribution, module, source, entry='name')."""
+    site = tmp_path / "site"
+    site.mkdir()
+    monkeypatch.syspath_prepend(str(site))
+    modules: set[str] = set()
+
+    def add(distribution: str, module: str, source: str, entry: str = "", version: str = "1.5") -> None:
+        (site / f"{module}.py").write_text(textwrap.dedent(source))
+        info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(exist_ok=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
+        points = info / "entry_points.txt"
+        text = points.read_text() if points.exists() else "[qtlplat]\n"
+        points.write_text(f"{text}{entry or module} = {module}\n")
+        modules.add(module)
+        importlib.invalidate_caches()
+
+    yield add
+    for module in modules:
+        sys.modules.pop(module, None)

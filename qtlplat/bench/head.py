@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot, pad
 
-from qtlplat.bench.plain import TORCH, TORCH_LAYER, declared_circuit, head_without_engine, plain_head
+from qtlplat.bench.plain import TORCH, TORCH_LAYER, head_without_engine, plain_head
 from qtlplat.bench.timing import interleaved, row
-from qtlplat.catalog.calls import guarded
+from qtlplat.catalog.calls import declared_circuit, guarded
 from qtlplat.catalog.device import AUTO, COMPILED, DeviceChoice
 from qtlplat.contracts import HeadSpec
 from qtlplat.errors import ConfigError, UsageError
@@ -186,7 +186,7 @@ class _Bench:
         return False
 
     def _factory(self, engine: Engine | None) -> HeadFactory:
-        return HeadFactory(self.spec, self.options, self.n_in, self.n_out, engine)
+        return HeadFactory(self.spec, self.options, self.n_in, self.n_out, engine, self.provider)
 
     def _heads(self, engine: Engine | None) -> list[nn.Module]:
         """A head for each cell, with the weights of that cell."""

@@ -7,25 +7,12 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from qtlplat.catalog.calls import guarded
 from qtlplat.contracts import Circuit, HeadSpec
-from qtlplat.errors import PluginError, shown
 from qtlplat.quantum.layer import CircuitLayer
 from qtlplat.quantum.torch_layer import DEVICE, copy_state, torch_layer
 
 TORCH_LAYER = f"TorchLayer on {DEVICE}"
 TORCH = "torch"
-
-
-def declared_circuit(spec: HeadSpec, options: Any, provider: str) -> Circuit | None:
-    """The circuit of a head, None for a classical one; raises PluginError where it is none."""
-    declare = spec.circuit
-    if declare is None:
-        return None
-    circuit = guarded(lambda: declare(options), provider, "declaring the circuit")
-    if not isinstance(circuit, Circuit):
-        raise PluginError(f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}", where=provider)
-    return circuit
 
 
 def head_without_engine(spec: HeadSpec, options: Any, n_in: int, n_out: int, circuit: Circuit | None) -> nn.Module:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from qtlplat.bench.plain import TORCH, TORCH_LAYER, declared_circuit, plain_head
+from qtlplat.bench.plain import TORCH, TORCH_LAYER, plain_head
 from qtlplat.bench.timing import Timing, row, summary
-from qtlplat.catalog.calls import guarded
+from qtlplat.catalog.calls import declared_circuit, guarded
 from qtlplat.contracts import Cell, Circuit, HeadSpec
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.engines import choose_engine
@@ -131,7 +131,7 @@ class _Ours:
         stage, circuit = self.stage, self.circuit
         started = self._last = time.perf_counter()
         engine = guarded(lambda: choose_engine(circuit), self.provider, "running the circuit") if circuit else None
-        make_head = HeadFactory(self.spec, self.options, stage.n_in, CLASSES, engine)
+        make_head = HeadFactory(self.spec, self.options, stage.n_in, CLASSES, engine, self.provider)
         try_head(make_head, stage.n_in, CLASSES, self.provider)
         bounds = limits(
             engine,

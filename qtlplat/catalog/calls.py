@@ -1,25 +1,82 @@
-"""Calling into a plugin: whatever it raises becomes an error that names it."""
+"""Calling into a plugin: what it raises becomes an error that names it, what it changes around it is put back."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from qtlplat.contracts import DatasetSpec, ImageSet
-from qtlplat.errors import PluginError, QtlplatError
+from qtlplat.catalog.provider import Provider
+from qtlplat.contracts import Circuit, DatasetSpec, HeadSpec, ImageSet, check_circuit
+from qtlplat.errors import DataError, Interruption, PluginError, Problem, QtlplatError, UntrustedError, shown, told
 
 T = TypeVar("T")
+PUBLISHED = range(2, 9)  # exit codes that an error of ours may have; a plugin's own subclass may say anything
+FIX = "run again with --debug to see where, and tell its author"
 
 
 def guarded(work: Callable[[], T], provider: str, doing: str) -> T:
     """Run a plugin's code; an exception that is not one of ours becomes a PluginError naming `provider`."""
     try:
-        return work()
-    except QtlplatError:
-        raise
-    except Exception as error:
-        text = (str(error).strip() or "no message").splitlines()[0]
-        raise PluginError(f"{doing} failed: {type(error).__name__}: {text}", where=provider) from error
+        with contained():
+            return work()
+    except BaseException as error:
+        if isinstance(error, QtlplatError) and error.exit_code in PUBLISHED:
+            error.where = error.where or provider
+            raise
+        if asks_to_stop(error):
+            raise
+        raise PluginError(f"{doing} failed: {told(error)}", where=provider, fix=FIX) from error
+
+
+@contextlib.contextmanager
+def contained() -> Iterator[None]:
+    """What a plugin prints inside goes to stderr; the filters of warnings and the working directory are put back."""
+    try:
+        directory = os.getcwd()  # noqa: PTH109 -- it need not exist any more
+    except OSError:
+        directory = ""
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        with contextlib.suppress(OSError):
+            os.chdir(directory)
+
+
+def asks_to_stop(error: BaseException) -> bool:
+    """Whether an exception is a request from outside (Ctrl-C, SIGTERM), and none of the code that it came out of."""
+    return isinstance(error, KeyboardInterrupt | Interruption | GeneratorExit)
+
+
+def culprit(error: BaseException, providers: Sequence[Provider]) -> Provider | None:
+    """The plugin in whose code an exception was raised or passed on, None where none of these had a part in it."""
+    packages = {provider.module.partition(".")[0]: provider for provider in providers}
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        name = str(trace.tb_frame.f_globals.get("__name__", ""))
+        found = packages.get(name.partition(".")[0], found)
+        trace = trace.tb_next
+    return found
+
+
+def declared_circuit(spec: HeadSpec, options: Any, provider: str) -> Circuit | None:
+    """The circuit of a head, None for a classical one; raises PluginError where what is declared is no circuit."""
+    declare = spec.circuit
+    if declare is None:
+        return None
+    circuit = guarded(lambda: declare(options), provider, "declaring the circuit")
+    if not isinstance(circuit, Circuit):
+        raise PluginError(
+            f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}",
+            where=provider,
+            fix="return Circuit(function, qubits, ...) from circuit",
+        )
+    check_circuit(circuit, provider)
+    return circuit
 
 
 def load_images(spec: DatasetSpec, options: Any, provider: str) -> ImageSet:
@@ -27,6 +84,37 @@ def load_images(spec: DatasetSpec, options: Any, provider: str) -> ImageSet:
     images = guarded(lambda: spec.load(options), provider, f"loading dataset {spec.name}")
     if not isinstance(images, ImageSet):
         raise PluginError(
-            f"the dataset's load must return qtlplat.ImageSet, not {type(images).__name__}", where=provider
+            f"the dataset's load must return qtlplat.ImageSet, not {type(images).__name__}",
+            where=provider,
+            fix="return an ImageSet from load",
         )
     return images
+
+
+def dataset_problems(spec: DatasetSpec, options: Any, provider: str) -> Sequence[Problem]:
+    """All that is wrong with a dataset, by its own check or, where it has none, by loading it.
+
+    Raises as `load_images`, and PluginError where its check returns anything but problems.
+    """
+    check = spec.check
+    if check is None:
+        try:
+            load_images(spec, options, provider)
+        except (DataError, UntrustedError) as error:
+            hostile = isinstance(error, UntrustedError)
+            return _checked(error.problems, provider) or (Problem(error.where or spec.name, "", error.what, hostile),)
+        return ()
+    found = guarded(lambda: list(check(options)), provider, f"checking dataset {spec.name}")
+    return _checked(found, provider)
+
+
+def _checked(problems: Sequence[Problem], provider: str) -> Sequence[Problem]:
+    for problem in problems:
+        if not isinstance(problem, Problem):
+            what = f"the dataset's check must return qtlplat.Problem, not {type(problem).__name__}"
+        elif not all(isinstance(part, str) for part in (problem.where, problem.field, problem.what)):
+            what = f"where, field and what of a Problem must be text: {shown(problem)}"
+        else:
+            continue
+        raise PluginError(what, where=provider, fix="return a list of Problem(where, field, what)")
+    return problems

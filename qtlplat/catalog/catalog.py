@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from qtlplat.catalog.host import DOCTOR, Host, PluginStatus, load_plugins
-from qtlplat.catalog.provider import Component
+from qtlplat.catalog.provider import Component, canonical_name
 from qtlplat.catalog.registry import Registry, load_registry
 from qtlplat.contracts import Kind
 from qtlplat.errors import PluginError, UsageError, shown, unknown_name
@@ -117,5 +116,4 @@ def _why(plugin: PluginStatus) -> str:
 
 
 def _same(one: str, other: str) -> bool:
-    """Distribution names are equal under the rule of package indexes: case and runs of -_. do not matter."""
-    return re.sub(r"[-_.]+", "-", one).lower() == re.sub(r"[-_.]+", "-", other).lower()
+    return canonical_name(one) == canonical_name(other)

@@ -78,7 +78,8 @@ def parse_device(text: str) -> DeviceChoice:
     choice, problems = read_device(text)
     if choice is None:
         raise ConfigError(
-            "\n".join([f"wrong options of device {shown(text)}", *(f"  {p}" for p in problems)]),
+            f"wrong options of device {shown(text)}",
+            problems=problems,
             where="--device",
             fix=f"for example {EXAMPLES}",
         )

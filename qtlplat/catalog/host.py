@@ -7,21 +7,21 @@ every command.
 from __future__ import annotations
 
 import contextlib
-import sys
 import warnings
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions
 from typing import Literal
 
 import pluggy
 
 from qtlplat import hookspecs
-from qtlplat.catalog.provider import Component, Provider
+from qtlplat.catalog.calls import asks_to_stop, contained
+from qtlplat.catalog.provider import Component, Provider, canonical_name
 from qtlplat.catalog.verify import spec_problem
 from qtlplat.contracts import API_VERSION, KINDS, Kind
-from qtlplat.errors import PluginError, shown
+from qtlplat.errors import PluginError, shown, told
 from qtlplat.hookspecs import Spec
 
 DOCTOR = "qtlplat plugins doctor"
@@ -64,12 +64,24 @@ class Host:
 
 
 def found_plugins() -> list[tuple[EntryPoint, Provider]]:
-    """The entry points of all installed plugins, sorted; reads metadata, imports no plugin."""
-    found = []
-    for point in entry_points(group=hookspecs.ENTRY_POINT_GROUP):
-        distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
-        found.append((point, Provider(distribution, version, point.name, point.value.partition(":")[0].strip())))
-    return sorted(found, key=lambda pair: (pair[1].distribution, pair[1].entry_point))
+    """The entry points of all installed plugins, sorted; reads metadata, imports no plugin.
+
+    A distribution whose metadata cannot be read offers nothing: it is no reason to lose the others. Of two with one
+    name the first one on the path counts, as for imports.
+    """
+    found: dict[str, list[tuple[EntryPoint, Provider]]] = {}
+    for distribution in distributions():
+        try:
+            points = distribution.entry_points.select(group=hookspecs.ENTRY_POINT_GROUP)
+            if not points:
+                continue
+            owner, version = distribution.name or "unknown", distribution.version or ""
+        except Exception:  # noqa: BLE001 -- any damage to somebody's metadata
+            continue
+        mine = [(p, Provider(owner, version, p.name, p.value.partition(":")[0].strip())) for p in points]
+        found.setdefault(canonical_name(owner), mine)
+    plugins = (pair for mine in found.values() for pair in mine)
+    return sorted(plugins, key=lambda pair: (pair[1].distribution, pair[1].entry_point))
 
 
 def is_disabled(provider: Provider, disabled: Collection[str]) -> bool:
@@ -147,39 +159,44 @@ def _load(
     return PluginStatus(point.name, provider, "loaded", warnings=tuple(heard)), specs
 
 
+@contextlib.contextmanager
+def _refusing(doing: str, hook: str = "") -> Iterator[None]:
+    """Whatever a plugin's code raises inside costs the plugin, and nobody else; what it prints is not our output."""
+    try:
+        with contained():
+            yield
+    except BaseException as error:
+        if asks_to_stop(error) or isinstance(error, _RefusedError):
+            raise
+        raise _RefusedError(f"{doing} {told(error, 80)}", hook=hook) from error
+
+
 def _import(point: EntryPoint, heard: list[str]) -> object:
-    # What a plugin prints must not end up in our JSON, and a warning turned into an error must not cost the plugin.
-    with warnings.catch_warnings(record=True) as caught, contextlib.redirect_stdout(sys.stderr):
-        warnings.simplefilter("always")
+    with _refusing(f"{shown(point.value)} cannot be imported:"), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")  # a warning turned into an error must not cost the plugin
         try:
             return point.load()
-        except (Exception, SystemExit) as error:
-            raise _RefusedError(f"{shown(point.value)} cannot be imported: {_named(error)}") from error
         finally:
             heard += [f"{w.category.__name__}: {shown(str(w.message))}" for w in caught]
 
 
 def _admit(manager: pluggy.PluginManager, plugin: object, name: str) -> list[Spec]:
     """Register a plugin, verify its hooks, call each of them, check what came back."""
-    _check_api_version(plugin)
-    try:
+    with _refusing("qtlplat_api_version cannot be read:"):
+        _check_api_version(getattr(plugin, "qtlplat_api_version", None))
+    with _refusing("cannot be registered:"):
         manager.register(plugin, name)
-    except (Exception, SystemExit) as error:
-        raise _RefusedError(f"cannot be registered: {_named(error)}") from error
-    _check_hooks(manager, plugin)
+    with _refusing("its hooks cannot be read:"):
+        _check_hooks(manager, plugin)
     return [spec for kind in KINDS for spec in _call(manager, plugin, kind)]
 
 
-def _check_api_version(plugin: object) -> None:
-    try:
-        version = getattr(plugin, "qtlplat_api_version", None)
-    except (Exception, SystemExit) as error:
-        raise _RefusedError(f"qtlplat_api_version cannot be read: {_named(error)}") from error
+def _check_api_version(version: object) -> None:
     if version is None:
         raise _RefusedError(
             "does not say which API it was written for", fix=f"write qtlplat_api_version = {API_VERSION} in its module"
         )
-    if version != API_VERSION:
+    if type(version) is not int or version != API_VERSION:
         raise _RefusedError(
             f"was written for API version {shown(version)}, this qtlplat has {API_VERSION}",
             fix="install a version of the plugin that fits this qtlplat, or the other way round",
@@ -206,20 +223,19 @@ def _call(manager: pluggy.PluginManager, plugin: object, kind: Kind) -> list[Spe
     if hook not in {caller.name for caller in callers}:
         return []
     others = [p for p in manager.get_plugins() if p is not plugin]
-    try:
-        with contextlib.redirect_stdout(sys.stderr):
-            answers = manager.subset_hook_caller(hook, others)()
-    except (Exception, SystemExit) as error:
-        raise _RefusedError(f"{hook} raised {_named(error)}", hook=hook) from error
-    # pluggy drops an answer of None.
-    answer = answers[0] if answers else None
-    if not isinstance(answer, list | tuple):
-        raise _RefusedError(f"{hook} must return a list of specs, returned {shown(answer)}", hook=hook)
-    for spec in answer:
-        problem = spec_problem(spec, kind)
+    with _refusing(f"{hook} raised", hook):
+        answers = manager.subset_hook_caller(hook, others)()
+        # pluggy drops an answer of None.
+        answer = answers[0] if answers else None
+        if not isinstance(answer, list | tuple):
+            raise _RefusedError(f"{hook} must return a list of specs, returned {shown(answer)}", hook=hook)
+        specs = list(answer)
+    for spec in specs:
+        with _refusing(f"a spec that {hook} returned cannot be read:", hook):
+            problem = spec_problem(spec, kind)
         if problem:
             raise _RefusedError(f"{hook} returned a bad spec: {problem}", hook=hook)
-    return list(answer)
+    return specs
 
 
 def _refuse_repeats(specs: Sequence[Spec], provider: Provider, others: Sequence[Component]) -> None:
@@ -231,8 +247,3 @@ def _refuse_repeats(specs: Sequence[Spec], provider: Provider, others: Sequence[
                 f"{provider.distribution} offers {spec.kind} {spec.name!r} twice", fix="rename one of them"
             )
         taken.add((spec.kind, spec.name))
-
-
-def _named(error: BaseException) -> str:
-    text = str(error)
-    return f"{type(error).__name__}: {shown(text)}" if text else type(error).__name__

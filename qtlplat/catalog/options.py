@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, PydanticUserError, ValidationError
 
 from qtlplat.catalog.references import Given
-from qtlplat.errors import Problem, shown
+from qtlplat.errors import Problem, inert, shown
 
 M = TypeVar("M", bound=BaseModel)
 _BOUNDS = {"minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "exclusiveMaximum": "< {}"}
@@ -87,7 +87,7 @@ def _refused(model: type[BaseModel], values: Mapping[str, Any]) -> set[str]:
 def _problem(error: Any, model: type[BaseModel], given: Mapping[str, Given], role: str) -> Problem:
     loc = [str(part) for part in error["loc"]]
     name = loc[0] if loc else ""
-    where = f"{role}.{_plain(name)}" if name else role
+    where = f"{role}.{inert(name)}" if name else role
     source = f" ({given[name].source})" if name in given and given[name].source else ""
     if error["type"] == "extra_forbidden" and len(loc) == 1:
         known = sorted(model.model_fields)
@@ -96,7 +96,7 @@ def _problem(error: Any, model: type[BaseModel], given: Mapping[str, Given], rol
         return Problem(where, "", f"there is no such option{source}; {hint}")
     if error["type"] == "missing":
         return Problem(where, "", "must be given")
-    message = _plain(str(error["msg"]).removeprefix("Value error, "))
+    message = inert(str(error["msg"]).removeprefix("Value error, "))
     message = message[:1].lower() + message[1:]
     value = f"{shown(given[name].value)}: " if name in given else ""
     return Problem(where, "", f"{value}{message}{source}")
@@ -117,10 +117,6 @@ def _has_infinity(value: Any) -> bool:
     if isinstance(value, Mapping):
         return any(map(_has_infinity, value.values()))
     return isinstance(value, list | tuple) and any(map(_has_infinity, value))
-
-
-def _plain(text: str) -> str:
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
 def _jsonable(value: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import importlib.machinery
 import importlib.util
+import re
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,7 +28,7 @@ class Provider:
         root = _package_root(self.module)
         if root is None:
             return ""
-        files = sorted(root.rglob("*.py")) if root.is_dir() else [root]
+        files = sorted(path for path in root.rglob("*.py") if path.is_file()) if root.is_dir() else [root]
         total = hashlib.sha256()
         for path in files:
             name = path.relative_to(root).as_posix() if root.is_dir() else path.name
@@ -42,6 +43,11 @@ class Component:
 
     spec: Spec
     provider: Provider
+
+
+def canonical_name(distribution: str) -> str:
+    """A distribution's name under the rule of package indexes: case and runs of ``-_.`` do not matter."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def _package_root(module: str) -> Path | None:

@@ -115,7 +115,8 @@ def load_registry(explicit: str | None = None, cwd: Path | None = None) -> Regis
     contents = [(path, _read(path, problems)) for path in files]
     if problems:
         raise ConfigError(
-            "\n".join(["the registry is wrong", *(f"  {p}" for p in problems)]),
+            "the registry is wrong",
+            problems=problems,
             fix="mend the lines named above" + (" or leave out --registry" if explicit else ""),
         )
     return _merged([(path, content) for path, content in contents if content is not None])

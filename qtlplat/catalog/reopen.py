@@ -32,9 +32,7 @@ def stored_images(plan: Mapping[str, Any], digest: str, catalog: Catalog, sets: 
     given = {name: Given(value, source="the stored plan") for name, value in choice["options"].items()}
     options, problems = validate(spec.options, given | parse_sets(sets, ("dataset",))["dataset"], "dataset")
     if options is None or problems:
-        raise ConfigError(
-            "\n".join(["the dataset does not take the stored options", *(f"  {p}" for p in problems)]), where=where
-        )
+        raise ConfigError("the dataset does not take the stored options", problems=problems, where=where)
     images = load_images(spec, options, component.provider.distribution)
     if images.digest != digest:
         raise DataError(

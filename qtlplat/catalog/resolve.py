@@ -13,6 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
+from qtlplat.catalog.calls import guarded
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.device import read_device
 from qtlplat.catalog.options import locations, validate
@@ -75,6 +76,9 @@ class _Choice:
     problems: Sequence[Problem]
 
     def public(self) -> ComponentChoice:
+        return guarded(self._public, self.component.provider.distribution, "writing down the options")
+
+    def _public(self) -> ComponentChoice:
         assert self.options is not None
         provider = self.component.provider
         return ComponentChoice(
@@ -168,7 +172,10 @@ def _look_up(kind: Kind, text: str, registry: Registry, catalog: Catalog, sets: 
         component = catalog.component(kind, reference.name, also_known=presets)
     given |= reference.options
     given |= sets
-    options, problems = validate(component.spec.options, given, kind)
+    spec, provider = component.spec, component.provider.distribution
+    options, problems = guarded(
+        lambda: validate(spec.options, given, kind), provider, f"validating the options of {spec.name}"
+    )
     return _Choice(reference, component, options, problems)
 
 
@@ -208,8 +215,8 @@ def _at_hand(choice: _Choice) -> bool:
     spec = choice.component.spec
     assert isinstance(spec, DatasetSpec)
     try:
-        return bool(spec.at_hand(choice.options))
-    except Exception:  # noqa: BLE001 -- the plugin's code, and nobody named it: it is not at hand
+        return guarded(lambda: bool(spec.at_hand(choice.options)), choice.component.provider.distribution, "looking")
+    except QtlplatError:  # the plugin's code, and nobody named it: it is not at hand
         return False
 
 
@@ -284,6 +291,7 @@ def _refuse(problems: Sequence[Problem]) -> None:
         return
     count = "an option is" if len(problems) == 1 else f"{len(problems)} options are"
     raise ConfigError(
-        "\n".join([f"{count} wrong", *(f"  {p}" for p in problems)]),
+        f"{count} wrong",
+        problems=problems,
         fix="qtlplat info NAME lists the options of a component",
     )

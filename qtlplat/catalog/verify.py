@@ -12,8 +12,9 @@ from qtlplat.contracts import BackboneSpec, DatasetSpec, EvaluatorSpec, HeadSpec
 from qtlplat.errors import shown
 from qtlplat.recipes import RecipeSpec
 
-NAME = re.compile(r"[a-z0-9][a-z0-9_-]*")
-NAME_RULE = "must be lower-case letters, digits, '-' and '_', beginning with a letter or digit"
+NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+NAME_RULE = "must be lower-case letters, digits, '-' and '_', beginning with a letter or digit, at most 64"
+LONGEST_SUMMARY = 200  # characters
 _SPECS: dict[Kind, type[Any]] = {
     "dataset": DatasetSpec,
     "backbone": BackboneSpec,
@@ -40,13 +41,16 @@ def _problems(spec: Any, kind: Kind) -> Iterator[str]:
     if not isinstance(spec, _SPECS[kind]):
         yield f"must be a {_SPECS[kind].__name__}, is {shown(spec)}"
         return
-    name = spec.name
+    name, summary = spec.name, spec.summary
     if not isinstance(name, str) or not NAME.fullmatch(name):
         yield f"name {shown(name)} {NAME_RULE}"
-    if not isinstance(spec.summary, str) or not spec.summary.strip() or "\n" in spec.summary:
-        yield f"summary of {name} must be one line of text, is {shown(spec.summary)}"
+    plain = isinstance(summary, str) and summary.strip() and summary.isprintable()
+    if not plain or len(summary) > LONGEST_SUMMARY:
+        yield f"summary of {name} must be one line of text, at most {LONGEST_SUMMARY} characters, is {shown(summary)}"
     if not inspect.isclass(spec.options) or not issubclass(spec.options, Options):
         yield f"options of {name} must be a subclass of qtlplat.Options, is {shown(spec.options)}"
+    elif spec.options.model_config.get("extra") != "forbid" or not spec.options.model_config.get("frozen"):
+        yield f"options of {name} must forbid unknown names and must be frozen, as qtlplat.Options does and is"
     for field in _CALLS[kind]:
         if not callable(getattr(spec, field)):
             yield f"{field} of {name} must be a function, is {shown(getattr(spec, field))}"

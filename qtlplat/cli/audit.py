@@ -35,7 +35,7 @@ def default_folds(settings: Settings) -> tuple[str, Divide]:
         fifth = max(1, len(labels) // 5)
         split = Split(np.sort(order[fifth:]), np.zeros(0, np.int64), np.sort(order[:fifth]))
         samples = Samples(labels, groups, (0,), split)
-        cells = guarded(lambda: spec.cells(options, samples), choice.provider, "making the cells")
+        cells = guarded(lambda: tuple(spec.cells(options, samples)), choice.provider, "making the cells")
         check_cells(cells, len(labels), choice.provider)
         return cells
 

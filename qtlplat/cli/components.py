@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import click
 
-from qtlplat.catalog.calls import guarded
+from qtlplat.catalog.calls import declared_circuit, guarded
 from qtlplat.catalog.catalog import Catalog, open_catalog, plugin_failure
 from qtlplat.catalog.device import AUTO, parse_device
 from qtlplat.catalog.options import describe
@@ -34,7 +34,7 @@ from qtlplat.cli.output import (
 from qtlplat.cli.recipe import print_recipe, recipe_facts
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import KINDS, Circuit, HeadSpec, Kind, Options
-from qtlplat.errors import PluginError, StoreError, UsageError, shown, unknown_name
+from qtlplat.errors import StoreError, UsageError, shown, unknown_name
 
 MOST_QUBITS_TRIED = 20  # choosing an engine means running the circuit
 
@@ -126,7 +126,11 @@ def component_facts(
         "version": choice.version,
         "module": component.provider.module,
         "digest": choice.digest,
-        "options": describe(component.spec.options, choice.options),
+        "options": guarded(
+            lambda: describe(component.spec.options, choice.options),
+            choice.provider,
+            f"describing the options of {component.spec.name}",
+        ),
         "circuit": _circuit_facts(component, options, device),
         "backbone": backbone_facts(component, options),
         "recipe": recipe_facts(component),
@@ -188,14 +192,7 @@ def _kind_of(name: str, registry: Registry, catalog: Catalog) -> Kind:
 def _circuit(component: Component, options: Options) -> Circuit | None:
     """What a quantum head declares, None for everything else."""
     spec = component.spec
-    declare = spec.circuit if isinstance(spec, HeadSpec) else None
-    if declare is None:
-        return None
-    where = _where(component)
-    circuit = guarded(lambda: declare(options), where, "declaring the circuit")
-    if not isinstance(circuit, Circuit):
-        raise PluginError(f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}", where=where)
-    return circuit
+    return declared_circuit(spec, options, _where(component)) if isinstance(spec, HeadSpec) else None
 
 
 def _circuit_facts(component: Component, options: Options, device: str) -> dict[str, Any] | None:

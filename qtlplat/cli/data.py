@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from qtlplat.catalog.calls import guarded, load_images
+from qtlplat.catalog.calls import dataset_problems, load_images
 from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.components import open_components
@@ -17,7 +17,7 @@ from qtlplat.cli.output import Column, Listing, emit, listing_options, note, pri
 from qtlplat.cli.progress import make_progress
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import DatasetSpec, ImageSet
-from qtlplat.errors import DataError, Problem, StoreError
+from qtlplat.errors import StoreError, refused_data
 
 _argument = click.argument("dataset", required=False)
 _sets = click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="An option, e.g. dataset.root=PATH.")
@@ -69,17 +69,17 @@ def info(settings: Settings, dataset: str | None, sets: Sequence[str], as_json: 
 @listing_options
 @pass_settings
 def check(settings: Settings, dataset: str | None, sets: Sequence[str], listing: Listing) -> int:
-    """Read everything and list all that is wrong; exit code 3 if anything is. Nothing is modified."""
+    """Read everything and list all that is wrong; exit code 3, or 8 for what is hostile. Nothing is modified."""
     spec, options, choice = _find(settings, dataset, sets)
     with make_progress(settings.verbosity).stage(f"checking {choice.name}", 1) as stage:
-        problems = _problems(spec, options, choice)
+        problems = dataset_problems(spec, options, choice.provider)
         stage.advance()
     rows = [{"where": p.where, "field": p.field, "problem": p.what} for p in problems]
     columns = [Column("where", "where"), Column("field", "field"), Column("problem", "problem")]
     emit(rows, columns, listing, empty=f"{choice.name}: no problems found")
     if rows:
         note(f"{choice.name}: {len(rows)} problem{'s' if len(rows) > 1 else ''} found")
-    return DataError.exit_code if rows else 0
+    return refused_data("", problems=problems).exit_code if problems else 0
 
 
 @data_command.command("audit")
@@ -139,18 +139,6 @@ def preview(
     print_tsv(
         [{"file": output, "size": f"{sheet.width}x{sheet.height}"}], [Column("file", "file"), Column("size", "size")]
     )
-
-
-def _problems(spec: DatasetSpec, options: Any, choice: ComponentChoice) -> Sequence[Problem]:
-    """All that is wrong, by the dataset's own check or, where it has none, by loading it."""
-    check_all = spec.check
-    if check_all is not None:
-        return guarded(lambda: check_all(options), choice.provider, f"checking dataset {spec.name}")
-    try:
-        load_images(spec, options, choice.provider)
-    except DataError as error:
-        return error.problems or (Problem(choice.name, "", error.what),)
-    return ()
 
 
 def _find(settings: Settings, dataset: str | None, sets: Sequence[str]) -> tuple[DatasetSpec, Any, ComponentChoice]:

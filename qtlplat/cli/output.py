@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from qtlplat.errors import UsageError, unknown_name
+from qtlplat.errors import UsageError, inert, unknown_name, without_passwords
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -146,8 +146,8 @@ def _sort_key(value: Any) -> tuple[int, Any]:
 
 
 def clean(text: str) -> str:
-    """Text with control characters (ESC, C1, newlines) shown as escapes: inert in any terminal."""
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    """Text without passwords, and with control characters (ESC, C1, newlines) as escapes: inert in any terminal."""
+    return inert(without_passwords(text))
 
 
 def text(value: Any) -> str:
@@ -159,7 +159,7 @@ def text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ", ".join(text(v) for v in value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{k}={text(v)}" for k, v in value.items())
+        return ", ".join(f"{clean(str(k))}={text(v)}" for k, v in value.items())
     return clean(str(value))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,10 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from qtlplat.analysis.ledger import ledger
-from qtlplat.contracts import Backbone, HeadSpec
+from qtlplat.contracts import Backbone, BackboneSpec, HeadSpec
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.engines import Engine
 from qtlplat.quantum.layer import CircuitLayer
+from qtlplat.training.guard import guarded
 from qtlplat.training.quicken import features_of
 
 
@@ -90,10 +92,29 @@ def kept_width(model: WholeBackbone, replaced: int, shape: tuple[int, int, int])
 
 
 @dataclass(frozen=True)
+class BackboneFactory:
+    """Builds fresh backbones for images `shape` = (C, H, W), initialised from torch's global generator.
+
+    provider: whom errors name.
+    """
+
+    spec: BackboneSpec
+    options: Any
+    shape: tuple[int, int, int]
+    n_classes: int
+    provider: str
+
+    def __call__(self) -> Backbone:
+        """A new backbone; raises PluginError where it cannot be built."""
+        work = functools.partial(self.spec.build, self.options, self.shape, self.n_classes)
+        return guarded(work, self.provider, "building the backbone")
+
+
+@dataclass(frozen=True)
 class HeadFactory:
     """Builds fresh heads of one kind: (B, n_in) -> logits (B, n_out), initialised from torch's global generator.
 
-    engine: what runs a quantum head's circuit, None for a classical head.
+    engine: what runs a quantum head's circuit, None for a classical head; provider: whom errors name.
     """
 
     spec: HeadSpec
@@ -101,11 +122,13 @@ class HeadFactory:
     n_in: int
     n_out: int
     engine: Engine | None
+    provider: str = ""
 
     def __call__(self) -> nn.Module:
-        """A new head."""
+        """A new head; raises PluginError where it cannot be built."""
         layer = self.engine.layer() if self.engine else None
-        return self.spec.build(self.options, self.n_in, self.n_out, layer)
+        work = functools.partial(self.spec.build, self.options, self.n_in, self.n_out, layer)
+        return guarded(work, self.provider, "building the head")
 
 
 def count(module: nn.Module) -> int:

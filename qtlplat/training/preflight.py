@@ -1,65 +1,233 @@
-"""Checks on one tiny batch before any work: what plugins returned must have the right shape, dtype and gradients."""
+"""Checks on one tiny batch before any work: what plugins return has the right shape, dtype, device and gradients.
+
+Whatever is wrong is a PluginError that names the plugin, says what it returned and how to mend it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from qtlplat.catalog.calls import guarded
-from qtlplat.contracts import Backbone
-from qtlplat.errors import PluginError
+from qtlplat.analysis.metrics import classification_metrics
+from qtlplat.contracts import Backbone, EvaluatorSpec
+from qtlplat.errors import PluginError, shown
+from qtlplat.quantum.layer import CircuitLayer
+from qtlplat.training.guard import guarded
 from qtlplat.training.seeding import isolated_rng
+
+SEED = 715_160_931_407  # of the trial; a plugin that seeds torch's generator itself shows by another one
+LONGEST_NAME = 64  # of a metric, characters
+DRAWS = "draw from torch's global generator, which is seeded before every build"
 
 
 def try_backbone(build: Callable[[], Backbone], shape: tuple[int, int, int], n_classes: int, provider: str) -> Backbone:
-    """Build a backbone and send two images through it; raises PluginError naming `provider`."""
-    with isolated_rng():
-        torch.manual_seed(0)
-        backbone = guarded(build, provider, "building the backbone")
-        if not isinstance(backbone, Backbone) or not backbone.dense:
-            raise PluginError(
-                "the backbone's build must return qtlplat.Backbone with at least one dense block", where=provider
-            )
-        x = guarded(lambda: backbone.features(torch.rand(2, *shape)), provider, "running the features")
-        _check(x, None, "features", provider)
-        for number, block in enumerate(backbone.dense, start=1):
-            x = guarded(lambda block=block, x=x: block(x), provider, f"running dense block {number}")  # type: ignore[misc]
-            _check(x, n_classes if number == len(backbone.dense) else None, f"dense block {number}", provider)
+    """Build a backbone twice, send two images through it and back; raises PluginError naming `provider`."""
+    with _trial("backbone", provider):
+        backbone = _built_backbone(build, provider)
+        whole, twin = (nn.ModuleList([b.features, *b.dense]) for b in (backbone, _built_backbone(build, provider)))
+        _check_twin(whole, twin, "backbone", provider)
+        x = torch.rand(2, *shape).contiguous(memory_format=torch.channels_last)
+        for number, part in enumerate(whole):
+            what = f"dense block {number}" if number else "features"
+            width = n_classes if number == len(backbone.dense) else None
+            x = _run(part, x, width, what, provider, doing=f"running {what if number else 'the features'}")
+        _differentiate(whole, x, "backbone", provider)
     return backbone
 
 
-def try_head(make: Callable[[], nn.Module], n_in: int, n_classes: int, provider: str) -> nn.Module:
-    """Build a head, send two vectors through it and back; raises PluginError naming `provider`."""
-    with isolated_rng():
-        torch.manual_seed(0)
-        head = guarded(make, provider, "building the head")
-        if not isinstance(head, nn.Module):
-            raise PluginError(
-                f"the head's build must return a torch module, it returned {type(head).__name__}", where=provider
-            )
+def try_head(
+    make: Callable[[], nn.Module], n_in: int, n_classes: int, provider: str, *, counted: bool = False
+) -> nn.Module:
+    """Build a head twice, send two vectors through it and back; raises PluginError naming `provider`.
+
+    counted: whether only its parameters are wanted, and its circuit runs idly: no gradient passes through that.
+    """
+    with _trial("head", provider):
+        head, twin = (_built_head(make, provider) for _ in range(2))
+        _check_twin(head, twin, "head", provider)
+        features = torch.rand(2, n_in)
+        given = features.clone()
         head.train()
-        logits = guarded(lambda: head(torch.rand(2, n_in)), provider, "running the head")
-        _check(logits, n_classes, "logits", provider)
-        trainable = [p for p in head.parameters() if p.requires_grad]
-        if not trainable or not logits.requires_grad:
-            raise PluginError("the head has nothing to train: no gradient reaches its parameters", where=provider)
-        guarded(lambda: logits.sum().backward(), provider, "differentiating the head")
-        for name, parameter in head.named_parameters():
-            if parameter.grad is not None and not torch.isfinite(parameter.grad).all():
-                raise PluginError(f"the gradient of {name} is not finite", where=provider)
-        head.zero_grad(set_to_none=True)
+        logits = _run(head, features, n_classes, "logits", provider)
+        if not torch.equal(given, features):
+            raise _fault("the head changes its input in place", provider, "work on a copy: other cells read it, too")
+        if not counted:
+            _differentiate(head, logits, "head", provider)
+        head.eval()
+        judged = _run(head, features, n_classes, "logits in evaluation", provider)
+        # a circuit on a device that draws shots has numbers of its own
+        if not any(isinstance(module, CircuitLayer) for module in head.modules()):
+            again = _run(head, features, n_classes, "logits in evaluation", provider)
+            if not torch.equal(judged, again):
+                raise _fault(
+                    "the head gives other logits for the same features in evaluation",
+                    provider,
+                    "draw nothing in eval()",
+                )
+        head.train()
     return head
 
 
-def _check(x: Tensor, width: int | None, what: str, provider: str) -> None:
-    if not isinstance(x, Tensor):
-        raise PluginError(f"{what} must be a tensor, is {type(x).__name__}", where=provider)
+def own_metrics(
+    evaluator: EvaluatorSpec, labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64], provider: str
+) -> dict[str, float]:
+    """An evaluator's own metrics of one cell, {} where it has none; raises PluginError naming `provider`.
+
+    labels: int64 (n,); probabilities: float64 (n, K).
+    """
+    compute = evaluator.metrics
+    if compute is None:
+        return {}
+    found = guarded(
+        lambda: _items(compute(labels.copy(), probabilities.copy())),
+        provider,
+        f"computing the metrics of {evaluator.name}",
+    )
+    taken = classification_metrics(labels, probabilities)
+    for name, value in found:
+        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME or name in taken:
+            fix = f"choose printable names of at most {LONGEST_NAME} characters, but none of {', '.join(taken)}"
+            raise _fault(f"{evaluator.name} has a metric that cannot be called {shown(name)}", provider, fix)
+        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or np.iscomplexobj(value):
+            raise _fault(f"metric {name} must be a number, is {shown(value)}", provider, "return numbers by name")
+    return {name: float(value) for name, value in found}
+
+
+def try_metrics(evaluator: EvaluatorSpec, labels: npt.NDArray[np.int64], n_classes: int, provider: str) -> None:
+    """Compute an evaluator's metrics once, for labels int64 (n,) and even probabilities; raises as `own_metrics`."""
+    own_metrics(evaluator, labels, np.full((len(labels), n_classes), 1 / n_classes), provider)
+
+
+def _items(metrics: object) -> list[tuple[Any, Any]]:
+    if not isinstance(metrics, Mapping):
+        raise TypeError(f"metrics must return numbers by name, returned {shown(metrics)}")
+    return list(metrics.items())
+
+
+def _fault(what: str, provider: str, fix: str) -> PluginError:
+    return PluginError(what, where=provider, fix=fix)
+
+
+@contextmanager
+def _trial(what: str, provider: str) -> Iterator[None]:
+    """Gradients on, random numbers of our own; whoever seeds them is told apart."""
+    with isolated_rng(), torch.enable_grad():
+        torch.manual_seed(SEED)
+        yield
+        if torch.initial_seed() != SEED:
+            raise _fault(f"the {what} seeds torch's global generator: all cells would start alike", provider, DRAWS)
+
+
+def _built_backbone(build: Callable[[], Backbone], provider: str) -> Backbone:
+    torch.manual_seed(SEED)
+    backbone = guarded(build, provider, "building the backbone")
+    sound = isinstance(backbone, Backbone) and isinstance(backbone.dense, list | tuple) and len(backbone.dense) > 0
+    if not sound or not all(isinstance(part, nn.Module) for part in (backbone.features, *backbone.dense)):
+        raise _fault(
+            "the backbone's build must return qtlplat.Backbone with at least one dense block, all torch modules",
+            provider,
+            "return Backbone(features, dense) with a module and a tuple of modules",
+        )
+    return backbone
+
+
+def _built_head(make: Callable[[], nn.Module], provider: str) -> nn.Module:
+    torch.manual_seed(SEED)
+    head = guarded(make, provider, "building the head")
+    if not isinstance(head, nn.Module):
+        raise _fault(
+            f"the head's build must return a torch module, it returned {type(head).__name__}",
+            provider,
+            "return an nn.Module from build",
+        )
+    return head
+
+
+def _check_twin(one: nn.Module, other: nn.Module, what: str, provider: str) -> None:
+    """Two that were built from one seed are equal, and have nothing in common."""
+    states = [guarded(module.state_dict, provider, f"reading the state of the {what}") for module in (one, other)]
+    if {id(p) for p in one.parameters()} & {id(p) for p in other.parameters()}:
+        raise _fault(
+            f"the {what}'s build returns the same parameters again: all cells would train one",
+            provider,
+            "make new layers in every call",
+        )
+    same = states[0].keys() == states[1].keys() and all(
+        isinstance(tensor, Tensor) and tensor.shape == states[1][name].shape and _equal(tensor, states[1][name])
+        for name, tensor in states[0].items()
+    )
+    if not same:
+        raise _fault(f"the {what} is built with other weights from the same seed", provider, DRAWS)
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    return one.device.type == "meta" or torch.equal(one.nan_to_num(), other.nan_to_num())
+
+
+def _run(
+    module: nn.Module, x: Tensor, width: int | None, what: str, provider: str, doing: str = "running the head"
+) -> Tensor:
+    """What a module makes of two samples, checked: (2, width), any width if None."""
+    y = guarded(lambda: module(x), provider, doing)
+    if not isinstance(y, Tensor):
+        raise _fault(f"{what} must be a tensor, is {type(y).__name__}", provider, "return one tensor from forward")
     expected = f"(2, {width if width is not None else 'F'})"
-    if x.dim() != 2 or x.shape[0] != 2 or (width is not None and x.shape[1] != width):
-        raise PluginError(f"{what} of two samples must have shape {expected}, has {tuple(x.shape)}", where=provider)
-    if x.dtype != torch.float32:
-        raise PluginError(f"{what} must be float32, is {str(x.dtype).removeprefix('torch.')}", where=provider)
-    if not torch.isfinite(x).all():
-        raise PluginError(f"{what} of two samples are not finite", where=provider)
+    if y.dim() != 2 or y.shape[0] != 2 or (width is not None and y.shape[1] != width) or 0 in y.shape:
+        found = tuple(y.shape)
+        raise _fault(f"{what} of two samples must have shape {expected}, has {found}", provider, f"return {expected}")
+    if y.dtype != torch.float32:
+        found_dtype = str(y.dtype).removeprefix("torch.")
+        raise _fault(f"{what} must be float32, is {found_dtype}", provider, "compute in the dtype of the input")
+    if y.device != x.device or y.layout != torch.strided:
+        raise _fault(
+            f"{what} must lie on {x.device}, is a {y.layout} tensor on {y.device}".replace("torch.", ""),
+            provider,
+            "make tensors and parameters on the device of the input",
+        )
+    if not torch.isfinite(y).all():
+        raise _fault(f"{what} of two samples are not finite", provider, "check the initial weights")
+    return y
+
+
+def _differentiate(module: nn.Module, logits: Tensor, what: str, provider: str) -> None:
+    """Every trained parameter gets a finite gradient, and nothing else is trained."""
+    trained = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    if not trained or not logits.requires_grad:
+        raise _fault(
+            f"the {what} has nothing to train: no gradient reaches its parameters", provider, "use them in forward"
+        )
+    own = {id(parameter) for parameter in trained.values()}
+    for leaf in _leaves(logits):
+        if id(leaf) not in own:
+            raise _fault(
+                f"the {what} computes with a tensor of shape {tuple(leaf.shape)} that is none of its parameters",
+                provider,
+                "register it: nn.Parameter as an attribute, layers in nn.ModuleList",
+            )
+    guarded(lambda: logits.sum().backward(), provider, f"differentiating the {what}")
+    for name, parameter in trained.items():
+        if parameter.grad is None:
+            raise _fault(f"no gradient reaches {name} of the {what}", provider, "use it in forward, or leave it out")
+        if not torch.isfinite(parameter.grad).all():
+            raise _fault(f"the gradient of {name} is not finite", provider, "check forward where its input is 0")
+    module.zero_grad(set_to_none=True)
+
+
+def _leaves(result: Tensor) -> Iterator[Tensor]:
+    """The tensors that a result is differentiated in."""
+    seen: set[Any] = set()
+    waiting: list[Any] = [result.grad_fn]
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        if hasattr(node, "variable"):
+            yield node.variable
+        waiting += [following for following, _ in node.next_functions]

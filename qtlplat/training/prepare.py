@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,13 +11,13 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from qtlplat.catalog.calls import guarded, load_images
-from qtlplat.catalog.device import parse_device
-from qtlplat.catalog.plan import RunPlan, canonical_json
+from qtlplat.catalog.calls import declared_circuit, load_images
+from qtlplat.catalog.device import AUTO, parse_device
+from qtlplat.catalog.plan import ComponentChoice, RunPlan, canonical_json
+from qtlplat.catalog.provider import Provider
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import (
     ROLES,
-    Backbone,
     BackboneSpec,
     Cell,
     Circuit,
@@ -30,14 +29,16 @@ from qtlplat.contracts import (
     Split,
     check_cells,
 )
-from qtlplat.errors import PluginError, shown
-from qtlplat.quantum.engines import Engine, choose_engine, idle_engine
+from qtlplat.errors import ConfigError, PluginError
+from qtlplat.quantum.engines import CLEARLY_COMPILED, Engine, choose_engine, idle_engine
 from qtlplat.training.accelerator import check_accelerator
 from qtlplat.training.controls import Variant, make_variants
 from qtlplat.training.fit import Limits
 from qtlplat.training.groups import source_groups
+from qtlplat.training.guard import guarded, switches_kept
 from qtlplat.training.memory import limits
 from qtlplat.training.model import (
+    BackboneFactory,
     HeadFactory,
     WholeBackbone,
     head_parts,
@@ -45,7 +46,7 @@ from qtlplat.training.model import (
     parameter_ledger,
     replaced_layers,
 )
-from qtlplat.training.preflight import try_backbone, try_head
+from qtlplat.training.preflight import try_backbone, try_head, try_metrics
 from qtlplat.training.pretrain import make_split
 
 
@@ -73,6 +74,7 @@ class Prepared:
 
     build_backbone: makes a fresh backbone; make_head: makes a fresh head; replaced: dense layers that go;
     parameters: the ledger; accelerator: where torch computes; limits: how much of the training fits into memory.
+    providers: of the components, whose code may raise while it trains.
     groups: the source of each sample, duplicates joined; pretrainings: the backbones that its cells start from;
     variants: the head, then its controls; notes: what a user should be told.
     """
@@ -83,13 +85,14 @@ class Prepared:
     cells: tuple[Cell, ...]
     pretrainings: tuple[Pretraining, ...]
     evaluator: EvaluatorSpec
-    build_backbone: functools.partial[Backbone]
+    build_backbone: BackboneFactory
     make_head: HeadFactory
     variants: tuple[Variant, ...]
     replaced: int
     parameters: dict[str, Any]
     accelerator: torch.device
     limits: Limits
+    providers: tuple[Provider, ...]
     notes: tuple[str, ...]
 
     @property
@@ -155,7 +158,8 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
     assert isinstance(evaluator, EvaluatorSpec)
     engine = choose_for(head, resolved.options["head"], plan)
     if images is None:
-        images = load_images(dataset, resolved.options["dataset"], plan.dataset.provider)
+        with switches_kept():
+            images = load_images(dataset, resolved.options["dataset"], plan.dataset.provider)
     plan = plan.bind(images.digest)
     n_classes = len(images.class_names)
     build_backbone, model = _build_backbone(resolved, images.shape, n_classes)
@@ -165,6 +169,8 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
     )
     groups = source_groups(images, files / "groups" if files else None)
     cells, pretrainings = planned_cells(resolved, images, groups)
+    try_metrics(evaluator, images.labels[cells[0].test], n_classes, plan.evaluator.provider)
+    _check_unchanged(resolved)
     return Prepared(
         plan=plan,
         images=images,
@@ -189,29 +195,50 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
             n_samples=len(images) * len(pretrainings),
             device=accelerator,
         ),
+        providers=tuple(resolved.specs[kind].provider for kind in ROLES),
         notes=tuple(notes),
     )
 
 
+def _check_unchanged(resolved: Resolved) -> None:
+    """A plan is frozen: what a component was asked for is what it still is after it was built and tried."""
+    for role in ROLES:
+        choice: ComponentChoice = getattr(resolved.plan, role)
+        if resolved.options[role].model_dump(mode="json") != choice.options:
+            raise PluginError(
+                f"{role} {choice.component} changes its own options",
+                where=choice.provider,
+                fix="copy a list or a mapping before changing it",
+            )
+
+
 def _build_backbone(
     resolved: Resolved, shape: tuple[int, int, int], n_classes: int
-) -> tuple[functools.partial[Backbone], WholeBackbone]:
+) -> tuple[BackboneFactory, WholeBackbone]:
     """What builds a plan's backbone for images (C, H, W) of K classes, and one that was built and tried."""
     spec = resolved.specs["backbone"].spec
     assert isinstance(spec, BackboneSpec)
-    build = functools.partial(spec.build, resolved.options["backbone"], shape, n_classes)
-    return build, WholeBackbone(try_backbone(build, shape, n_classes, resolved.plan.backbone.provider), shape[0])
+    provider = resolved.plan.backbone.provider
+    build = BackboneFactory(spec, resolved.options["backbone"], shape, n_classes, provider)
+    return build, WholeBackbone(try_backbone(build, shape, n_classes, provider), shape[0])
 
 
 def _build_head(
-    resolved: Resolved, engine: Engine | None, model: WholeBackbone, shape: tuple[int, int, int], n_classes: int
+    resolved: Resolved,
+    engine: Engine | None,
+    model: WholeBackbone,
+    shape: tuple[int, int, int],
+    n_classes: int,
+    *,
+    counted: bool = False,
 ) -> _Head:
-    """A plan's head on a backbone, built and tried."""
+    """A plan's head on a backbone, built and tried; counted: whether its engine is an idle one."""
     plan, spec = resolved.plan, resolved.specs["head"].spec
     assert isinstance(spec, HeadSpec)
     replaced = replaced_layers(plan.replace, len(model.dense))
-    make = HeadFactory(spec, resolved.options["head"], kept_width(model, replaced, shape), n_classes, engine)
-    parts = head_parts(try_head(make, make.n_in, n_classes, plan.head.provider))
+    n_in = guarded(lambda: kept_width(model, replaced, shape), plan.backbone.provider, "running the kept layers")
+    make = HeadFactory(spec, resolved.options["head"], n_in, n_classes, engine, plan.head.provider)
+    parts = head_parts(try_head(make, n_in, n_classes, plan.head.provider, counted=counted))
     return _Head(make, replaced, parameter_ledger(model, replaced, parts), sum(parts.values()))
 
 
@@ -228,9 +255,10 @@ def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_c
         backbone = canonical_json(plan.backbone.identity())
         if backbone not in backbones:
             backbones[backbone] = _build_backbone(resolved, shape, n_classes)[1]
-        circuit = _circuit(head, resolved.options["head"], plan)
+        circuit = declared_circuit(head, resolved.options["head"], plan.head.provider)
         engine = None if circuit is None else idle_engine(circuit)
-        ledgers.append(_build_head(resolved, engine, backbones[backbone], shape, n_classes).parameters)
+        head_built = _build_head(resolved, engine, backbones[backbone], shape, n_classes, counted=True)
+        ledgers.append(head_built.parameters)
     return ledgers
 
 
@@ -246,10 +274,12 @@ def planned_cells(
     split = make_split(images.labels, groups, plan.pretraining, plan.seed)
     samples = Samples(images.labels, groups, tuple(range(plan.seed, plan.seed + plan.seeds)), split)
     cells = guarded(
-        lambda: evaluator.cells(resolved.options["evaluator"], samples), plan.evaluator.provider, "making the cells"
+        lambda: tuple(evaluator.cells(resolved.options["evaluator"], samples)),
+        plan.evaluator.provider,
+        "making the cells",
     )
     check_cells(cells, len(images), plan.evaluator.provider)
-    return tuple(cells), tuple(_pretrainings(cells, plan, samples))
+    return cells, tuple(_pretrainings(cells, plan, samples))
 
 
 def _pretrainings(cells: Sequence[Cell], plan: RunPlan, samples: Samples) -> Iterator[Pretraining]:
@@ -272,23 +302,17 @@ def choose_for(head: HeadSpec, options: Any, plan: RunPlan) -> Engine | None:
 
     Raises ConfigError where the device cannot be had, PluginError where the circuit breaks its contract.
     """
-    circuit = _circuit(head, options, plan)
+    circuit = declared_circuit(head, options, plan.head.provider)
     return None if circuit is None else _choose(circuit, plan)
 
 
-def _circuit(head: HeadSpec, options: Any, plan: RunPlan) -> Circuit | None:
-    """What a quantum head declares, None for a classical head."""
-    if head.circuit is None:
-        return None
-    declare, provider = head.circuit, plan.head.provider
-    circuit = guarded(lambda: declare(options), provider, "declaring the circuit")
-    if not isinstance(circuit, Circuit):
-        raise PluginError(f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}", where=provider)
-    return circuit
-
-
 def _choose(circuit: Circuit, plan: RunPlan) -> Engine:
-    device = parse_device(plan.device)
-    return guarded(
-        lambda: choose_engine(circuit, device.name, device.options), plan.head.provider, "running the circuit"
-    )
+    device, provider = parse_device(plan.device), plan.head.provider
+    try:
+        return guarded(lambda: choose_engine(circuit, device.name, device.options), provider, "running the circuit")
+    except ConfigError as error:
+        if device.name != AUTO or circuit.qubits > CLEARLY_COMPILED:
+            raise
+        # left to choose, a small circuit falls back to a device that is always there: no device is at fault
+        fix = "try its quantum function on default.qubit"
+        raise PluginError(f"the circuit cannot be run: {error.what}", where=provider, fix=fix) from error

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from qtlplat.analysis.metrics import classification_metrics
-from qtlplat.catalog.calls import guarded
 from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.contracts import ROLES, Cell, EvaluatorSpec, ImageSet
 from qtlplat.store.records import HEAD, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.training.environment import environment
 from qtlplat.training.fit import CellEpoch
+from qtlplat.training.preflight import own_metrics
 from qtlplat.training.prepare import Prepared
 from qtlplat.training.stack import step_milliseconds
 
@@ -141,10 +141,4 @@ def cell_metrics(
     labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64], evaluator: EvaluatorSpec, provider: str
 ) -> dict[str, float]:
     """The metrics that every cell has, and the evaluator's own; raises PluginError where those cannot be computed."""
-    own = evaluator.metrics
-    further = guarded(
-        lambda: {k: float(v) for k, v in own(labels, probabilities).items()} if own else {},
-        provider,
-        f"computing the metrics of {evaluator.name}",
-    )
-    return {**classification_metrics(labels, probabilities), **further}
+    return {**classification_metrics(labels, probabilities), **own_metrics(evaluator, labels, probabilities, provider)}

@@ -26,7 +26,7 @@ def explode(_x):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (lambda: explode(0), "building the head failed: ValueError: no such thing"),
+        (lambda: explode(0), "building the head failed: ValueError: 'no such thing'"),
         (lambda: "no module", "must return a torch module"),
         (lambda: Head(explode), "running the head failed"),
         (lambda: Head(lambda x: (x,)), "must be a tensor"),

@@ -1,0 +1,161 @@
+"""A component that goes wrong when it is used: 4 and its plugin's name, before anything is trained or stored."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from faulty_components import BACKBONE, CIRCUIT, DATASET, EVALUATOR, HEAD, IMAGES, MODELS, OPTIONS, instead
+from outcome import assert_fine, assert_inert, assert_refused, assert_sound, here
+
+Faulty = Callable[..., None]
+RUN = (
+    "run --dataset squares --backbone net --head dense --evaluator half --epochs 1 --pretrain-epochs 1 --store s.db"
+).split()
+
+
+def assert_blamed(words: str, *more: str) -> None:
+    """The run is refused with the plugin's name before a store is made."""
+    assert_refused(here(*RUN, *more), 4, words, "faulty-lab")
+    assert not Path("s.db").exists()
+
+
+def test_the_sound_plugin_runs(faulty: Faulty) -> None:
+    faulty()
+    assert_fine(here(*RUN))
+    assert_sound(Path("s.db"))
+
+
+@pytest.mark.parametrize("fault", DATASET)
+def test_a_dataset(fault: str, faulty: Faulty) -> None:
+    changes, words = DATASET[fault]
+    faulty(changes)
+    assert_blamed(words)
+
+
+@pytest.mark.parametrize("fault", IMAGES)
+def test_images_that_break_their_contract(fault: str, faulty: Faulty) -> None:
+    changes, words = IMAGES[fault]
+    faulty(instead("load", "options", f"return squares(16, {changes})"))
+    assert_refused(here(*RUN), 3, words, "ImageSet", fix=False)
+    assert not Path("s.db").exists()
+
+
+@pytest.mark.parametrize("fault", BACKBONE)
+def test_a_backbone(fault: str, faulty: Faulty) -> None:
+    changes, words = BACKBONE[fault]
+    faulty(changes)
+    assert_blamed(words)
+
+
+@pytest.mark.parametrize("fault", HEAD)
+def test_a_head(fault: str, faulty: Faulty) -> None:
+    changes, words = HEAD[fault]
+    faulty(changes)
+    assert_blamed(words)
+
+
+@pytest.mark.parametrize("fault", CIRCUIT)
+def test_a_circuit(fault: str, faulty: Faulty) -> None:
+    changes, words = CIRCUIT[fault]
+    faulty(
+        instead("circuit", "options", changes)
+        + "\n\ndef build_head(options, n_in, n_out, circuit):\n    import torch\n"
+        "    return torch.nn.Sequential(torch.nn.Linear(n_in, 1), circuit, torch.nn.Linear(1, n_out))\n"
+        "\n\ndef head_specs():\n    return [HeadSpec('dense', 's', lambda *a: build_head(*a), HeadOptions, circuit)]\n"
+    )
+    assert_blamed(words)
+
+
+@pytest.mark.parametrize("fault", EVALUATOR)
+def test_an_evaluator(fault: str, faulty: Faulty) -> None:
+    changes, words = EVALUATOR[fault]
+    faulty(changes)
+    assert_blamed(words)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("fault", OPTIONS)
+def test_options_of_a_component(fault: str, kind: str, faulty: Faulty) -> None:
+    changes, words = OPTIONS[fault]
+    faulty("\n\n" + changes.format(Model=MODELS[kind]))
+    assert_blamed(words)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_a_default_that_is_changed_in_place(kind: str, faulty: Faulty) -> None:
+    function = {"dataset": "load", "backbone": "build_backbone", "head": "build_head"}[kind]
+    faulty(
+        f"\n\nclass {MODELS[kind]}(Options):\n    per_class: int = 8\n    sizes: list[int] = []\n"
+        f"\n\nsound_{function} = {function}\n"
+        f"\n\ndef {function}(options, *rest):\n    options.sizes.append(1); return sound_{function}(options, *rest)\n"
+    )
+    assert_blamed(f"{kind} ")
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        ("return None", "TypeError"),
+        ("return ['text']", "must return qtlplat.Problem, not str"),
+        ("return [Problem(1, 2, 3)]", "must be text"),
+        ("raise SystemExit(0)", "SystemExit"),
+        ("yield Problem('a', 'b', 'c')\n1 / 0", "ZeroDivisionError"),
+    ],
+)
+def test_a_check_that_cannot_be_used(answer: str, words: str, faulty: Faulty) -> None:
+    faulty(instead("check", "options", answer))
+    assert_refused(here("data", "check", "squares"), 4, words, "faulty-lab")
+
+
+@pytest.mark.parametrize("answer", ["raise SystemExit(0)", "1 / 0", "return np.eye(2)", "return None"])
+def test_a_default_dataset_that_cannot_look_is_not_at_hand(answer: str, faulty: Faulty, elsewhere: Path) -> None:
+    faulty(instead("at_hand", "options", answer))
+    (elsewhere / ".qtlplat").mkdir()
+    (elsewhere / ".qtlplat" / "registry.toml").write_text(
+        "[defaults]\ndataset = ['squares', 'steel-synth[per_class=4]']"
+    )
+    done = here("data", "check")
+    assert_fine(done)
+    assert "steel-synth[per_class=4]: no problems found" in done.err
+
+
+PRINTS = "print('loud \\x1b[31m')\nimport warnings; warnings.simplefilter('ignore')\n"
+TURNS = (
+    "import torch; torch.set_default_dtype(torch.float64); torch.set_num_threads(7); torch.set_grad_enabled(False)\n"
+    "import os; os.chdir('/')\n"
+)
+
+
+@pytest.mark.parametrize("function", ["load", "build_backbone", "build_head", "cells", "metrics"])
+def test_what_a_plugin_prints_and_turns_is_put_back(function: str, faulty: Faulty, elsewhere: Path) -> None:
+    body = (PRINTS + TURNS).replace("\n", "\n    ")
+    sound = f"sound_{function}(*arguments)"
+    # a head or backbone of float64 would be refused: what it built before it turned the switch is sound
+    faulty(
+        f"\n\nsound_{function} = {function}\n"
+        f"\n\ndef {function}(*arguments):\n    made = {sound}\n    {body}\n    return made\n"
+    )
+    before = torch.get_num_threads(), torch.get_default_dtype(), list(warnings.filters)
+    done = here(*RUN, "--dry-run", "--json")
+    assert done.code == 0, done.err
+    assert done.out.startswith("{")
+    assert "loud" not in done.out
+    assert "loud" in done.err
+    assert (torch.get_num_threads(), torch.get_default_dtype(), list(warnings.filters)) == before
+    assert torch.is_grad_enabled()
+    assert Path.cwd() == elsewhere
+
+
+@pytest.mark.parametrize(
+    "names", [r"('\x1b[31m', '[red]')", r"('a\nb', '<b>')", r"('=1+1', '\u202ex')", "('x' * 5000, 'y')"]
+)
+def test_class_names_that_steer_are_shown_inert(names: str, faulty: Faulty) -> None:
+    faulty(instead("load", "options", f"return squares(16, class_names={names})"))
+    for command in (["data", "info", "squares"], RUN):
+        done = here(*command)
+        assert done.code == 0, done.err
+        assert_inert(done)

@@ -1,0 +1,82 @@
+"""A plugin that fails to load costs other commands one line, and is an error where it is named.
+
+Every way to fail is tried on one kind of component, in turn; the long form tries it on all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import cycle
+
+import pytest
+from faulty_plugins import FUNCTIONS, HOOK, KINDS, MODULES, SPEC, SPECS, source, with_attribute, with_hook
+from outcome import assert_fine, assert_inert, assert_refused, here
+
+Faulty = Callable[..., None]
+
+
+def on_kinds(faults: Iterable[str]) -> pytest.MarkDecorator:
+    """Each fault on one kind, and on the others in the long form."""
+    cases = []
+    for fault, chosen in zip(faults, cycle(KINDS), strict=False):
+        cases += [pytest.param(fault, k, marks=[] if k == chosen else [pytest.mark.slow]) for k in KINDS]
+    return pytest.mark.parametrize(("fault", "kind"), cases)
+
+
+def assert_left_out(reason: str) -> None:
+    """Other commands go on with one warning; the plugin's name, its components and the doctor say what is wrong."""
+    assert_fine(here("info", "kfold"), "faulty-lab")
+    assert_refused(here("info", "faulty-lab:dense", "--kind", "head"), 4, reason, "faulty-lab")
+    doctor = here("plugins", "doctor", "--json")
+    assert doctor.code == 4
+    assert '"failed"' in doctor.out
+    assert_inert(doctor)
+
+
+def test_the_sound_plugin_is_loaded(faulty: Faulty) -> None:
+    faulty()
+    assert_fine(here("ls"))
+    for name in ("squares", "net", "dense", "half", "paper"):
+        assert_fine(here("info", name))
+
+
+@pytest.mark.parametrize("fault", MODULES)
+def test_a_module_that_fails(fault: str, faulty: Faulty) -> None:
+    changes, reason = MODULES[fault]
+    faulty(f"\n{changes}\n")
+    assert_left_out(reason)
+
+
+@on_kinds(HOOK)
+def test_a_hook_that_fails(fault: str, kind: str, faulty: Faulty) -> None:
+    body, reason = HOOK[fault]
+    faulty(text=with_hook(kind, body))
+    assert_left_out(reason.format(Spec=SPECS[kind]))
+
+
+@on_kinds(SPEC)
+def test_a_spec_that_is_wrong(fault: str, kind: str, faulty: Faulty) -> None:
+    attribute, value, reason = SPEC[fault]
+    faulty(text=with_attribute(kind, attribute, value))
+    assert_left_out(reason)
+
+
+@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in FUNCTIONS.items() for name in names])
+def test_a_function_that_is_none(kind: str, name: str, faulty: Faulty) -> None:
+    faulty(text=with_attribute(kind, name, "3"))
+    assert_left_out(f"{name} of")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hook_that_is_misspelt(kind: str, faulty: Faulty) -> None:
+    hook = f"qtlplat_{kind}s"
+    faulty(text=source().replace(f"@hookimpl\ndef {hook}", f"@hookimpl\ndef {hook[:-2]}"))
+    assert_left_out("there is no hook")
+    assert_refused(here("info", "faulty-lab:dense", "--kind", "head"), 4, f"rename it to {hook}")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_hook_that_is_not_marked(kind: str, faulty: Faulty) -> None:
+    hook = f"qtlplat_{kind}s"
+    faulty(text=source().replace(f"@hookimpl\ndef {hook}", f"def {hook}"))
+    assert_left_out(f"{hook} is not marked as a hook")
