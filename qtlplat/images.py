@@ -45,7 +45,11 @@ class ImageSet:
     def __post_init__(self) -> None:
         problems = list(self._problems())
         if problems:
-            raise DataError("the dataset breaks its contract", problems=problems)
+            raise DataError(
+                "the dataset breaks its contract",
+                problems=problems,
+                fix="mend what made it: the docstring of qtlplat.ImageSet says what it takes",
+            )
         self.images.setflags(write=False)
         self.labels.setflags(write=False)
         for values in self.facts.values():

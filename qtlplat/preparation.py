@@ -22,6 +22,7 @@ from qtlplat.errors import DataError, Problem, shown
 
 CLASS_NAMES = ("normal", "anomalous")
 WHERE = "dataset preparation"
+FIX = "mend these images where the dataset is read, or leave them out"
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,8 +77,9 @@ def prepare(sources: Iterable[AnnotatedImage], options: PreparationOptions) -> I
     ------
     DataError: sources that contradict themselves (all findings), or fewer images or crops than `per_class`.
     """
-    everything = sorted(sources, key=lambda source: source.id)
+    everything = list(sources)
     _check(everything)
+    everything.sort(key=lambda source: source.id)
     kept = [source for source in everything if source.label not in options.drop_classes]
     first = _first_of_same_pixels(kept)
     boxes: dict[str, list[Box]] = defaultdict(list)
@@ -162,6 +164,12 @@ def _first_of_same_pixels(sources: Sequence[AnnotatedImage]) -> dict[str, str]:
 
 def _check(sources: Sequence[AnnotatedImage]) -> None:
     problems: list[Problem] = []
+    for source in sources:
+        for field, text in (("id", source.id), ("label", source.label)):
+            if not isinstance(text, str) or not text:
+                problems.append(Problem(shown(source.id), field, f"must be text, is {shown(text)}"))
+    if problems:
+        raise DataError("the source images contradict themselves", problems=problems, where=WHERE, fix=FIX)
     for id_, count in Counter(s.id for s in sources).items():
         if count > 1:
             problems.append(Problem(id_, "id", f"stands {count} times"))
@@ -172,11 +180,14 @@ def _check(sources: Sequence[AnnotatedImage]) -> None:
             continue
         height, width = pixels.shape
         for i, box in enumerate(source.boxes):
-            if not (0 <= box.xmin < box.xmax <= width and 0 <= box.ymin < box.ymax <= height):
+            ends = (box.xmin, box.xmax, box.ymin, box.ymax)
+            if not all(isinstance(end, int | np.integer) for end in ends):
+                problems.append(Problem(source.id, f"boxes[{i}]", f"{shown(box)} must have whole numbers for its ends"))
+            elif not (0 <= box.xmin < box.xmax <= width and 0 <= box.ymin < box.ymax <= height):
                 what = f"{shown(box)} is empty or leaves the image of {width} x {height} pixels"
                 problems.append(Problem(source.id, f"boxes[{i}]", what))
     if problems:
-        raise DataError("the source images contradict themselves", problems=problems, where=WHERE)
+        raise DataError("the source images contradict themselves", problems=problems, where=WHERE, fix=FIX)
 
 
 def _notes(

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CLASSES: tuple[str, ...] = get_args(DefectClass)
 MAX_DEPTH = 16  # the real files have 4 levels
+MAX_BOXES = 100  # of one image; the real ones have up to 9
 INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
 
 
@@ -46,11 +47,10 @@ def parse(data: bytes, where: str, image_file: str) -> tuple[Annotation | None, 
             root = element if root is None else root
             depth += 1 if event == "start" else -1
             if depth > MAX_DEPTH:
-                return None, [Problem(where, "", f"is nested deeper than {MAX_DEPTH} levels")]
+                return None, [Problem(where, "", f"is nested deeper than {MAX_DEPTH} levels", hostile=True)]
     except DefusedXmlException as error:
-        return None, [
-            Problem(where, "", f"is refused: it declares a document type or entities ({type(error).__name__})")
-        ]
+        what = f"is refused: it declares a document type or entities ({type(error).__name__})"
+        return None, [Problem(where, "", what, hostile=True)]
     except (ParseError, ValueError, LookupError) as error:  # the latter two: an unknown or lying encoding
         return None, [Problem(where, "", f"is not well-formed XML: {error}")]
     if root is None or root.tag != "annotation":
@@ -75,6 +75,8 @@ def _read(root: Element, where: str, image_file: str) -> tuple[Annotation | None
     width, height = (integer(root, f"size/{side}", f"size/{side}") for side in ("width", "height"))
     boxes: list[Box] = []
     objects = root.findall("object")
+    if len(objects) > MAX_BOXES:  # looking for the space between them takes the cube of their number
+        return None, [Problem(where, "object", f"{len(objects)} boxes, at most {MAX_BOXES} are read", hostile=True)]
     if not objects:
         problems.append(Problem(where, "object", "is missing: no box says where the defect is"))
     for number, item in enumerate(objects, start=1):

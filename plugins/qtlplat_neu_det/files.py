@@ -1,19 +1,22 @@
-"""Read-only access to the files of NEU-DET, in a directory or in a zip archive; extracts and writes nothing."""
+"""Read-only access to the files of NEU-DET, in a directory or in a zip archive; extracts and writes nothing.
+
+What would do harm if it were read on (a file that unpacks without bounds, a name that leads out of the archive, a link)
+makes the whole set untrusted; what is merely wrong is a problem with a file.
+"""
 
 from __future__ import annotations
 
 import os
 import stat
 import zipfile
-import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
-from qtlplat import DataError, Problem, shown
+from qtlplat import DataError, Problem, UntrustedError, refused_data, shown
 
 BASES = ("", "NEU-DET/")  # the root is the folder itself or its parent
 SPLITS = ("train", "validation")
@@ -64,16 +67,17 @@ def open_files(root: Path) -> Iterator[Files]:
 
     Raises
     ------
-    DataError: with `problems`: nothing of a known layout, an archive that is damaged, encrypted or absurdly large.
+    DataError: with `problems`: nothing of a known layout, or two of them, an archive that is damaged or encrypted.
+    UntrustedError: what is absurdly large, or leads out of the archive.
     """
-    if root.is_dir():
+    if os.path.isdir(root):  # noqa: PTH112 -- Path's own raises for names that are too long
         yield _listed(root, _Folder(root))
         return
-    if not root.is_file():
+    if not os.path.isfile(root):  # noqa: PTH113
         raise _refused(root, [Problem(str(root), "", "is neither a directory nor a zip archive")])
     try:
         archive = zipfile.ZipFile(root)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError) as error:
+    except Exception as error:  # zipfile raises what it stumbles over
         raise _refused(root, [Problem(str(root), "", f"is not a readable zip archive: {error}")]) from error
     with archive:
         yield _listed(root, _Archive(root, archive))
@@ -81,23 +85,44 @@ def open_files(root: Path) -> Iterator[Files]:
 
 def _listed(root: Path, source: _Source) -> Files:
     sizes = source.sizes()
-    for base in BASES:
-        images: dict[str, str] = {}
-        annotations: list[str] = []
-        ignored = 0
-        for name in sorted(name for name in sizes if name.startswith(base)):
-            kind, folder = _place(name.removeprefix(base))
-            if kind == "image":
-                images[name] = folder
-            elif kind == "annotation":
-                annotations.append(name)
-            elif kind == "other":
-                ignored += 1
-        if images or annotations:
-            _check_sizes(root, {name: sizes[name] for name in (*images, *annotations)})
-            return Files(root, base, images, tuple(annotations), ignored, source)
+    found = [_files(root, base, sorted(name for name in sizes if name.startswith(base)), source) for base in BASES]
+    filled = [files for files in found if files.images or files.annotations]
+    if filled:
+        files = filled[0]
+        names = (*files.images, *files.annotations)
+        _check_layout(root, [one.base for one in filled], [name.removeprefix(files.base) for name in names])
+        _check_sizes(root, {name: sizes[name] for name in names})
+        return files
     what = "holds no .jpg and .xml files in IMAGES/ and ANNOTATIONS/ or {train,validation}/{images,annotations}/"
     raise _refused(root, [Problem(str(root), "", what)])
+
+
+def _files(root: Path, base: str, names: list[str], source: _Source) -> Files:
+    images: dict[str, str] = {}
+    annotations: list[str] = []
+    ignored = 0
+    for name in names:
+        kind, folder = _place(name.removeprefix(base))
+        if kind == "image":
+            images[name] = folder
+        elif kind == "annotation":
+            annotations.append(name)
+        elif kind == "other":
+            ignored += 1
+    return Files(root, base, images, tuple(annotations), ignored, source)
+
+
+def _check_layout(root: Path, bases: list[str], names: list[str]) -> None:
+    """Two layouts at once are two datasets, or one that was unpacked over another: nobody can tell which is meant."""
+    problems = []
+    if len(bases) > 1:
+        problems.append(Problem(str(root), "", f"holds NEU-DET twice: here and in {bases[1]}"))
+    divided = sum(name.split("/")[0].lower() in SPLITS for name in names)
+    if 0 < divided < len(names):
+        rest = f"{len(names) - divided} in IMAGES/ and ANNOTATIONS/, {divided} in {{train,validation}}/"
+        problems.append(Problem(str(root), "", f"mixes both layouts: {rest}"))
+    if problems:
+        raise _refused(root, problems)
 
 
 def _place(name: str) -> tuple[str, str]:
@@ -123,18 +148,18 @@ def _limit(name: str) -> int:
 
 def _check_sizes(root: Path, sizes: Mapping[str, int]) -> None:
     problems = [
-        Problem(name, "", f"is too large: {size} bytes, at most {_limit(name)} are read")
+        Problem(name, "", f"is too large: {size} bytes, at most {_limit(name)} are read", hostile=True)
         for name, size in sizes.items()
         if size > _limit(name)
     ]
     if sum(sizes.values()) > MAX_TOTAL:
-        problems.append(Problem(str(root), "", f"is too large: more than {MAX_TOTAL} bytes in all"))
+        problems.append(Problem(str(root), "", f"is too large: more than {MAX_TOTAL} bytes in all", hostile=True))
     if problems:
         raise _refused(root, problems)
 
 
-def _refused(root: Path, problems: list[Problem]) -> DataError:
-    return DataError(
+def _refused(root: Path, problems: list[Problem]) -> DataError | UntrustedError:
+    return refused_data(
         "this is not a NEU-DET that can be read",
         problems=problems,
         where=f"dataset neu-det, root {shown(str(root))}",
@@ -153,7 +178,7 @@ class _Folder:
         def failed(error: OSError) -> None:
             unreadable.append(Problem(str(error.filename), "", f"cannot be listed: {error.strerror}"))
 
-        for base in (b for b in BASES if (self._root / b).is_dir()):
+        for base in (b for b in BASES if os.path.isdir(self._root / b)):  # noqa: PTH112
             # the root may hold much else: only the folders of the layout are walked
             for parent, folders, files in os.walk(self._root / base, onerror=failed):
                 if Path(parent) == self._root / base:
@@ -163,7 +188,7 @@ class _Folder:
                     path = Path(parent, file)
                     found[path.relative_to(self._root).as_posix()] = _size(path)
                 if len(found) > MAX_FILES:
-                    raise _refused(self._root, [Problem(str(self._root), "", f"more than {MAX_FILES} files")])
+                    raise _refused(self._root, [_too_many(self._root)])
         if unreadable:
             raise _refused(self._root, unreadable)
         return found
@@ -189,6 +214,25 @@ def _size(path: Path) -> int:
         return 0  # reading it will say what is wrong
 
 
+def _too_many(root: Path) -> Problem:
+    return Problem(str(root), "", f"more than {MAX_FILES} files", hostile=True)
+
+
+def _faults(member: zipfile.ZipInfo) -> Iterator[tuple[str, bool]]:
+    """What is wrong with a member of an archive before it is opened, and whether it is hostile."""
+    name = member.orig_filename  # `filename` is cut at a zero byte
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    if "\0" in name or ".." in parts or PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive:
+        yield "leads out of the archive", True
+    mode = member.external_attr >> 16
+    if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
+        yield "is not a plain file but a link or a device", True
+    if member.flag_bits & 1:
+        yield "is encrypted", False
+    elif member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        yield f"is compressed in a way that is not read (method {member.compress_type})", False
+
+
 class _Archive:
     def __init__(self, root: Path, archive: zipfile.ZipFile) -> None:
         self._root, self._archive = root, archive
@@ -196,8 +240,8 @@ class _Archive:
     def sizes(self) -> dict[str, int]:
         members = [info for info in self._archive.infolist() if not info.is_dir()]
         if len(members) > MAX_FILES:
-            raise _refused(self._root, [Problem(str(self._root), "", f"more than {MAX_FILES} files")])
-        problems = [Problem(i.filename, "", "is encrypted") for i in members if i.flag_bits & 1]
+            raise _refused(self._root, [_too_many(self._root)])
+        problems = [Problem(i.filename, "", what, hostile) for i in members for what, hostile in _faults(i)]
         twice = (name for name, count in Counter(i.filename for i in members).items() if count > 1)
         problems += [Problem(name, "", "stands more than once in the archive") for name in twice]
         if problems:
@@ -209,5 +253,5 @@ class _Archive:
             with self._archive.open(name) as stream:
                 # the size in the archive's directory was checked, and zipfile yields no byte more than that
                 return stream.read()
-        except (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError) as error:
+        except Exception as error:  # zipfile and its decompressors raise what they stumble over
             raise UnreadableError(f"cannot be read from the archive: {error}") from error

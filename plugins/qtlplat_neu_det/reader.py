@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import re
-import struct
 import warnings
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -16,12 +16,23 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from qtlplat import AnnotatedImage, ConfigError, DataError, ImageSet, Problem, prepare, shown
+from qtlplat import (
+    AnnotatedImage,
+    ConfigError,
+    DataError,
+    ImageSet,
+    Problem,
+    UntrustedError,
+    prepare,
+    refused_data,
+    shown,
+)
 from qtlplat_neu_det import ENVIRONMENT, NeuDetOptions
 from qtlplat_neu_det.annotation import CLASSES, Annotation, parse
 from qtlplat_neu_det.files import Files, UnreadableError, open_files
 
 MAX_PIXELS = 2**24  # of one image; the real ones have 40,000
+MODES = ("L", "RGB")  # gray, or three colours of which the brightness is taken
 NAME = re.compile(rf"({'|'.join(map(re.escape, CLASSES))})_[0-9]+")
 LOOK_AT_ALL = "mend these files or fetch the dataset again; `qtlplat data check neu-det` looks at all files"
 
@@ -49,6 +60,7 @@ def load(options: NeuDetOptions) -> ImageSet:
     ------
     ConfigError: there is nothing at `root`, or no root is known.
     DataError: every problem of the files read; or too few images or crops for `per_class`.
+    UntrustedError: the same, where to read one of them on would do harm.
     """
     root = _root(options)
     reading = read(root, [c for c in CLASSES if c not in options.drop_classes])
@@ -56,7 +68,7 @@ def load(options: NeuDetOptions) -> ImageSet:
         n = len(reading.problems)
         what = f"NEU-DET is damaged: {n} problem{'s' if n > 1 else ''}"
         where = f"dataset neu-det, root {shown(str(root))}"
-        raise DataError(what, problems=reading.problems, where=where, fix=LOOK_AT_ALL)
+        raise refused_data(what, problems=reading.problems, where=where, fix=LOOK_AT_ALL)
     images = prepare(reading.images, options)
     drawn = f"a seeded draw of {options.per_class} anomalies stands for the paper's clean-up, whose rule is not given"
     return replace(images, notes={**images.notes, **reading.notes, "clean-up": drawn})
@@ -78,7 +90,7 @@ def check(options: NeuDetOptions) -> Sequence[Problem]:
         reading = read(_root(options), CLASSES, needed=kept)
         if not reading.problems:
             prepare(reading.images, options)
-    except DataError as error:
+    except (DataError, UntrustedError) as error:
         return error.problems or (Problem(error.where, "per_class", error.what),)
     return reading.problems
 
@@ -91,7 +103,7 @@ def read(root: Path, classes: Iterable[str], needed: Iterable[str] | None = None
 
     Raises
     ------
-    DataError: `root` as a whole cannot be read as NEU-DET.
+    DataError, UntrustedError: `root` as a whole cannot be read as NEU-DET.
     """
     classes = list(classes)
     problems: list[Problem] = []
@@ -122,7 +134,7 @@ def read(root: Path, classes: Iterable[str], needed: Iterable[str] | None = None
     for first, *others in same.values():
         for other in others:
             if other.label != first.label:
-                what = f"is byte for byte the same as {first.image}, which has another class"
+                what = f"has the same pixels as {first.image}, which has another class"
                 problems.append(Problem(other.image, "", what))
     left = {label: n for label, n in sorted(labels.items()) if label not in classes}
     parts = ", ".join(f"{label} {n}" for label, n in left.items())
@@ -139,7 +151,7 @@ def _root(options: NeuDetOptions) -> Path:
     fix = f"set {ENVIRONMENT}=PATH or pass -S dataset.root=PATH (directory or zip archive)"
     if options.root is None:
         raise ConfigError("it is not said where NEU-DET lies", where="dataset neu-det, option root", fix=fix)
-    if not options.root.exists():
+    if not os.path.exists(options.root):  # noqa: PTH110 -- Path's own raises for names that are too long
         what = f"there is nothing at {shown(str(options.root))}"
         raise ConfigError(what, where="dataset neu-det, option root", fix=fix)
     return options.root
@@ -182,29 +194,34 @@ def _class_of(stem: str) -> str:
 
 
 def _image(files: Files, entry: _Entry, problems: list[Problem]) -> tuple[bytes | None, npt.NDArray[np.uint8] | None]:
-    """sha256 of the file and its gray pixels (H, W), each None where it could not be had."""
+    """sha256 of its gray pixels and the pixels (H, W), both None where they could not be had."""
     try:
         data = files.read(entry.image)
     except UnreadableError as error:
         problems.append(Problem(entry.image, "", str(error)))
         return None, None
-    digest = hashlib.sha256(data).digest()
     try:
         with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 what = f"has too many pixels: {width} x {height}, at most {MAX_PIXELS} are decoded"
-                problems.append(Problem(entry.image, "pixels", what))
-                return digest, None
+                problems.append(Problem(entry.image, "pixels", what, hostile=True))
+                return None, None
+            if image.mode not in MODES:
+                what = f"is {shown(image.mode)}, must be gray or red, green and blue with 8 bits each"
+                problems.append(Problem(entry.image, "mode", what))
+                return None, None
             image.draft("L", image.size)  # decodes the brightness alone
-            return digest, np.asarray(image.convert("L"))
+            pixels = np.asarray(image.convert("L"))
+            return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest(), pixels
     except UnidentifiedImageError:
         problems.append(Problem(entry.image, "format", f"is not a JPEG image: starts with {shown(data[:8])}"))
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        problems.append(Problem(entry.image, "pixels", f"has too many pixels, at most {MAX_PIXELS} are decoded"))
-    except (OSError, SyntaxError, ValueError, IndexError, struct.error) as error:
+        what = f"has too many pixels, at most {MAX_PIXELS} are decoded"
+        problems.append(Problem(entry.image, "pixels", what, hostile=True))
+    except Exception as error:  # noqa: BLE001 -- Pillow's decoders raise what they stumble over
         problems.append(Problem(entry.image, "pixels", f"cannot be decoded: {error}"))
-    return digest, None
+    return None, None
 
 
 def _annotation(files: Files, entry: _Entry, problems: list[Problem]) -> Annotation | None:

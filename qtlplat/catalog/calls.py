@@ -108,7 +108,7 @@ def dataset_problems(spec: DatasetSpec, options: Any, provider: str) -> Sequence
     return _checked(found, provider)
 
 
-def _checked(problems: Sequence[Problem], provider: str) -> Sequence[Problem]:
+def _checked(problems: Sequence[Any], provider: str) -> Sequence[Problem]:
     for problem in problems:
         if not isinstance(problem, Problem):
             what = f"the dataset's check must return qtlplat.Problem, not {type(problem).__name__}"

@@ -160,7 +160,8 @@ def _tree(folder: Path) -> dict[bytes, tuple[object, ...]]:
     found: dict[bytes, tuple[object, ...]] = {}
     for path in (folder, *folder.rglob("*")):
         status = path.lstat()
-        content = path.read_bytes() if path.is_file() and not path.is_symlink() else b""
+        plain = path.is_file() and not path.is_symlink() and status.st_size < 2**24
+        content = path.read_bytes() if plain else b""
         found[os.fsencode(path)] = (
             status.st_mode,
             status.st_size,

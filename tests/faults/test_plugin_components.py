@@ -40,7 +40,7 @@ def test_a_dataset(fault: str, faulty: Faulty) -> None:
 def test_images_that_break_their_contract(fault: str, faulty: Faulty) -> None:
     changes, words = IMAGES[fault]
     faulty(instead("load", "options", f"return squares(16, {changes})"))
-    assert_refused(here(*RUN), 3, words, "ImageSet", fix=False)
+    assert_refused(here(*RUN), 3, words, "ImageSet", "faulty-lab")
     assert not Path("s.db").exists()
 
 
