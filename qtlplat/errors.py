@@ -22,9 +22,10 @@ from difflib import get_close_matches
 
 MAX_LINES = 12  # of a message on stderr
 MAX_WIDTH = 1000  # characters of one of its lines
+LONGEST = 10_000  # characters of a value that are looked at
 
 # user:password@ of a URL, and key=value forms of a connection
-_IN_URL = re.compile(r"(?<=://)[^\s/:@]*:\S*@")
+_IN_URL = re.compile(r"(?<=[\w+.-])(:/{1,2})[^\s/:@]*:\S*@")
 _IN_WORDS = re.compile(r"(?i)(?<=password=)[^\s&'\"]+")
 
 
@@ -33,18 +34,19 @@ def inert(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
 
+def without_passwords(text: str) -> str:
+    """The text with the passwords of database URLs and connections blotted out."""
+    return _IN_WORDS.sub("***", _IN_URL.sub(r"\1***@", text))
+
+
 def shown(value: object, limit: int = 80) -> str:
-    """``repr`` of a value, cut at `limit` characters; safe to print to a terminal, whatever the value is."""
+    """``repr`` of a value without passwords, cut at `limit` characters; safe to print, whatever the value is."""
     try:
-        text = inert(repr(value[:limit] if isinstance(value, str | bytes) else value)[: 2 * limit])
+        text = repr(value[:LONGEST] if isinstance(value, str | bytes) else value)
+        text = inert(without_passwords(text[:LONGEST])[: 2 * limit])
     except Exception:  # noqa: BLE001 -- a stranger's __repr__, or a number with too many digits
         text = f"<a value of {type(value).__name__}>"
     return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def without_passwords(text: str) -> str:
-    """The text with the passwords of database URLs and connections blotted out."""
-    return _IN_WORDS.sub("***", _IN_URL.sub("***@", text))
 
 
 def told(error: BaseException, limit: int = 160) -> str:
@@ -86,6 +88,7 @@ class QtlplatError(Exception):
     """
 
     exit_code = 1
+    usual_fix = ""  # where nothing better was said
 
     def __init__(self, what: str, *, problems: Sequence[Problem] = (), where: str = "", fix: str = "") -> None:
         what = "\n".join([what, *(f"  {p}" for p in problems)])
@@ -99,7 +102,8 @@ class QtlplatError(Exception):
     def _lines(self) -> list[str]:
         body = [line for line in self.what.splitlines() if line.strip()] or [type(self).__name__]
         tail = [f"  where: {self.where}"] if self.where else []
-        tail += [f"  fix: {self.fix}"] if self.fix else []
+        fix = self.fix or self.usual_fix
+        tail += [f"  fix: {fix}"] if fix else []
         room = MAX_LINES - len(tail)
         if len(body) > room:
             left = len(body) - room + 1
@@ -111,6 +115,7 @@ class UsageError(QtlplatError):
     """The command line, or a reference in it, cannot be understood."""
 
     exit_code = 2
+    usual_fix = "see what it may be: the command with --help"
 
 
 class ConfigError(QtlplatError):
@@ -153,8 +158,8 @@ class UntrustedError(QtlplatError):
     exit_code = 8
 
 
-class Interruption(BaseException):
-    """Somebody asked the program to stop: no error, and not to be taken for one that a plugin raises."""
+class Terminated(BaseException):
+    """SIGTERM, as something that unwinds the stack: what is running marks itself interrupted on the way."""
 
 
 def refused_data(

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from qtlplat.catalog.provider import Provider
 from qtlplat.contracts import Circuit, DatasetSpec, HeadSpec, ImageSet, check_circuit
-from qtlplat.errors import DataError, Interruption, PluginError, Problem, QtlplatError, UntrustedError, shown, told
+from qtlplat.errors import DataError, PluginError, Problem, QtlplatError, Terminated, UntrustedError, shown, told
 
 T = TypeVar("T")
 PUBLISHED = range(2, 9)  # exit codes that an error of ours may have; a plugin's own subclass may say anything
@@ -49,7 +49,7 @@ def contained() -> Iterator[None]:
 
 def asks_to_stop(error: BaseException) -> bool:
     """Whether an exception is a request from outside (Ctrl-C, SIGTERM), and none of the code that it came out of."""
-    return isinstance(error, KeyboardInterrupt | Interruption | GeneratorExit)
+    return isinstance(error, KeyboardInterrupt | Terminated | GeneratorExit)
 
 
 def culprit(error: BaseException, providers: Sequence[Provider]) -> Provider | None:

@@ -81,7 +81,11 @@ class Catalog:
         if distribution:
             owners = {p.provider.distribution for p in self.host.plugins}
             if not any(_same(distribution, owner) for owner in owners):
-                return UsageError(unknown_name("distribution", distribution, owners), where=f"{kind} {shown(ref)}")
+                return UsageError(
+                    unknown_name("distribution", distribution, owners),
+                    where=f"{kind} {shown(ref)}",
+                    fix="qtlplat plugins list",
+                )
             names = {c.spec.name for c in self.components(kind) if _same(c.provider.distribution, distribution)}
         return UsageError(unknown_name(kind, name, names, notes=self.hints()), fix=f"qtlplat ls {kind}s")
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from qtlplat.errors import UsageError, shown, unknown_name
 
-_REFERENCE = re.compile(r"\s*(?P<name>[^\[\]\s][^\[\]]*?)\s*(?:\[(?P<options>.*)\])?\s*", re.DOTALL)
 _OPENING, _CLOSING = "[{(", "]})"
 EXAMPLE = "write a preset, a component, or 'component[option=value,option=value]'"
 
@@ -35,11 +33,12 @@ class Reference:
 
 def parse_reference(text: str, role: str) -> Reference:
     """Take a reference apart. Raises UsageError where it cannot be read."""
-    match = _REFERENCE.fullmatch(text)
-    if not match:
+    name, bracket, rest = text.strip().partition("[")
+    name = name.strip()
+    if not name or "]" in name or (bracket and not rest.endswith("]")):
         raise UsageError(f"{role} {shown(text)} cannot be read", where=f"--{role}", fix=EXAMPLE)
     options: dict[str, Given] = {}
-    for part in _split(match["options"] or ""):
+    for part in _split(rest[:-1]):
         key, equals, raw = part.partition("=")
         key = key.strip()
         if not equals or not key:
@@ -49,7 +48,7 @@ def parse_reference(text: str, role: str) -> Reference:
         if key in options:
             raise UsageError(f"option {shown(key)} stands twice in {role} {shown(text)}", where=f"--{role}")
         options[key] = Given(parse_value(raw), raw.strip(), "")
-    return Reference(text.strip(), match["name"], options)
+    return Reference(text.strip(), name, options)
 
 
 def parse_sets(sets: Iterable[str], roles: Sequence[str]) -> dict[str, dict[str, Given]]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import stat
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from qtlplat.contracts import ROLES, Kind, Role
 from qtlplat.errors import ConfigError, Problem, shown
 
 FILE = "registry.toml"
+MAX_BYTES = 2**17  # of a registry file; the shipped one has 2,159
 _NotEmpty = Annotated[str, StringConstraints(min_length=1)]
 
 
@@ -128,8 +131,12 @@ def registry_files(cwd: Path) -> list[Path]:
 
     own = platformdirs.user_config_path("qtlplat") / FILE
     project = (directory / ".qtlplat" / FILE for directory in (cwd, *cwd.parents))
-    nearest = next((path for path in project if path.is_file()), None)
-    return [shipped_registry(), *(path for path in (own, nearest) if path is not None and path.is_file())]
+    nearest = next((path for path in project if _is_file(path)), None)
+    return [shipped_registry(), *(path for path in (own, nearest) if path is not None and _is_file(path))]
+
+
+def _is_file(path: Path) -> bool:
+    return os.path.isfile(path)  # noqa: PTH113 -- Path's own raises for names that are too long
 
 
 def shipped_registry() -> Path:
@@ -143,16 +150,33 @@ def shipped_registry() -> Path:
 
 def _read(path: Path, problems: list[Problem]) -> _File | None:
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        raw = tomllib.loads(_text(path))
     except OSError as error:
         problems.append(Problem(str(path), "", f"cannot be read: {error.strerror or error}"))
     except UnicodeDecodeError as error:
         problems.append(Problem(str(path), "", f"is not UTF-8 text: {error.reason} at byte {error.start}"))
-    except tomllib.TOMLDecodeError as error:
-        problems.append(Problem(str(path), "", f"is not TOML: {error}"))
+    except ValueError as error:  # tomllib's own error, or a number of too many digits
+        problems.append(Problem(str(path), "", f"is not TOML: {shown(str(error), 200)[1:-1]}"))
+    except RecursionError:
+        problems.append(Problem(str(path), "", "is nested too deeply"))
     else:
         return _validated(path, raw, problems)
     return None
+
+
+def _text(path: Path) -> str:
+    """The content of a plain file; OSError for anything else, which might be waited for or read without an end."""
+    try:
+        handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
+    except ValueError as error:
+        raise OSError(f"no file can have this name ({error})") from error
+    with open(handle, "rb") as stream:  # noqa: PTH123 -- of a handle
+        if not stat.S_ISREG(os.fstat(handle).st_mode):
+            raise OSError("is not a plain file")
+        data = stream.read(MAX_BYTES + 1)
+    if len(data) > MAX_BYTES:
+        raise OSError(f"is too large, at most {MAX_BYTES} bytes are read")
+    return data.decode("utf-8")
 
 
 def _validated(path: Path, raw: dict[str, Any], problems: list[Problem]) -> _File | None:

@@ -231,11 +231,14 @@ def _protocol_parts(
     request: Request, registry: Registry, sets: Mapping[str, Mapping[str, Given]], problems: list[Problem]
 ) -> dict[str, BaseModel]:
     """Training and pretraining options: protocol < -S < flags; problems are added to the list."""
-    name = request.protocol or next(iter(registry.defaults.get("protocol", ())), None)
+    name = request.protocol
+    if name is None:
+        name = next(iter(registry.defaults.get("protocol", ())), None)
     protocol: Protocol | None = None
     if name is not None:
         if name not in registry.protocols:
-            raise UsageError(unknown_name("protocol", name, registry.protocols), where="--protocol")
+            fix = "choose a known one, or write [protocols.NAME] in .qtlplat/registry.toml"
+            raise UsageError(unknown_name("protocol", name, registry.protocols), where="--protocol", fix=fix)
         protocol = registry.protocols[name]
     flags = {
         "training": {"epochs": ("--epochs", request.epochs)},

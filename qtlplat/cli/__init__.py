@@ -5,6 +5,7 @@ Commands are imported when they are called, so that `--help` costs nothing. No S
 
 from __future__ import annotations
 
+import io
 import os
 import signal
 import sys
@@ -16,7 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from qtlplat.cli.settings import Settings, add_common_options
-from qtlplat.errors import QtlplatError, shown
+from qtlplat.errors import QtlplatError, StoreError, Terminated, UsageError, inert, shown, told, without_passwords
 
 # name -> (module below qtlplat.cli, one line of help); the command object has the command's name
 COMMANDS = {
@@ -96,10 +97,6 @@ def cli() -> None:
 add_common_options(cli)
 
 
-class Terminated(BaseException):
-    """SIGTERM, as something that unwinds the stack: what is running marks itself interrupted on the way."""
-
-
 def _terminate(_signum: int, _frame: Any) -> NoReturn:
     raise Terminated
 
@@ -113,18 +110,17 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 def _run(arguments: Sequence[str] | None) -> int:
     settings = Settings()
     code = 1
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what its encoding has no letter for is spelled out
+            stream.reconfigure(errors="backslashreplace")
     try:
         result = cli.main(args=arguments, prog_name="qtlplat", standalone_mode=False, obj=settings)
         sys.stdout.flush()
         code = result if isinstance(result, int) else 0  # click returns the code of --help and --version
     except click.ClickException as error:
-        error.show()
-        code = error.exit_code
+        code = _fail(_usage_error(error), settings)
     except QtlplatError as error:
-        if settings.debug:
-            traceback.print_exc()
-        _say(error.lines())
-        code = error.exit_code
+        code = _fail(error, settings)
     except (click.Abort, KeyboardInterrupt):
         _say(["interrupted"])
         code = 130
@@ -134,16 +130,29 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (BrokenPipeError, ReaderLeft):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = 0
+    except OSError as error:
+        what = f"a file or the disk cannot be used: {error.strerror or type(error).__name__}"
+        where = shown(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
+        code = _fail(StoreError(what, where=where, fix="check that path, its permissions and the disk"), settings)
     except Exception as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
-        if settings.debug:
-            traceback.print_exc()
-        _say(
-            [
-                f"error: a bug in qtlplat: {type(error).__name__}: {shown(str(error))}",
-                "  fix: run the command again with --debug and report what it prints",
-            ]
-        )
+        fix = "run the command again with --debug and report what it prints"
+        code = _fail(QtlplatError(f"a bug in qtlplat: {told(error, 80)}", fix=fix), settings)
     return code
+
+
+def _fail(error: QtlplatError, settings: Settings) -> int:
+    """Print an error, behind the traceback of what is being handled if asked for; returns its exit code."""
+    if settings.debug:
+        _say([inert(without_passwords(line)) for line in traceback.format_exc().splitlines()])
+    _say(error.lines())
+    return error.exit_code
+
+
+def _usage_error(error: click.ClickException) -> UsageError:
+    """What click says about a command line, in the form of all our messages."""
+    message = " ".join(error.format_message().split())
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "qtlplat"
+    return UsageError(message[:1].lower() + message[1:], where=command, fix=f"{command} --help")
 
 
 def _say(lines: Sequence[str]) -> None:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from qtlplat.errors import StoreError, shown
+from qtlplat.errors import StoreError, UntrustedError, shown, told
 from qtlplat.store.files import write_atomically
 
 METADATA_KEY = "qtlplat"  # one key only, or the file's bytes would vary from save to save
@@ -36,10 +37,19 @@ def save_weights(directory: Path, tensors: Mapping[str, Tensor], facts: Mapping[
 
 
 def load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
-    """Tensors by name. Raises StoreError where the file is missing or is not what was saved."""
+    """Tensors by name; nothing but safetensors is ever read, and so nothing in the file is ever run.
+
+    Raises
+    ------
+    StoreError: the file is missing or is not what was saved.
+    UntrustedError: it is, but it holds something else than tensors: whoever wrote the store means no good.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise StoreError("weights are not a plain file", where=str(path), fix="train again, in another store")
         data = path.read_bytes()
     except OSError as error:
         raise StoreError(f"cannot read weights: {error.strerror}", where=str(path)) from error
@@ -48,5 +58,12 @@ def load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
         raise StoreError(
             f"weights are damaged: sha256 is {shown(found[:16])}, stored was {shown(sha256[:16])}", where=str(path)
         )
-    tensors: dict[str, Tensor] = load(data)
+    try:
+        tensors: dict[str, Tensor] = load(data)
+    except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        raise UntrustedError(
+            f"weights are no safetensors file, which starts with {shown(data[:8])}: {told(error, 60)}",
+            where=str(path),
+            fix="train again, in a store of your own",
+        ) from error
     return tensors

@@ -9,6 +9,8 @@ import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError, version
 
+from qtlplat.errors import without_passwords
+
 PACKAGES = ("qtlplat", "torch", "pennylane", "pennylane-lightning", "numpy", "scikit-learn", "pillow", "sqlalchemy")
 
 
@@ -25,7 +27,7 @@ def environment(device: str, accelerator: str = "cpu") -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "accelerator": accelerator,
         "device": device,
-        "command": " ".join(sys.argv[1:])[:500],
+        "command": without_passwords(" ".join(sys.argv[1:]))[:500],
     }
     for package in PACKAGES:
         try:

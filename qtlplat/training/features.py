@@ -48,7 +48,7 @@ def frozen_features(
     Raises TrainingError where a feature is not finite.
     """
     path, seal = directory / f"{key}.npy", directory / f"{key}.sha256"
-    found = _read(path, seal)
+    found = _read(path, seal, len(images))
     if found is not None:
         return torch.from_numpy(found), path, True
     features = _compute(model, replaced, images, progress, accelerator)
@@ -77,12 +77,17 @@ def _compute(model: WholeBackbone, replaced: int, images: ImageSet, progress: Pr
     return torch.cat(parts)
 
 
-def _read(path: Path, seal: Path) -> np.ndarray | None:
+def _read(path: Path, seal: Path, n: int) -> np.ndarray | None:
+    """Features float32 (n, F) from a file that is what its seal says and what features must be, else None."""
     try:
         data, expected = path.read_bytes(), seal.read_text()
     except (OSError, UnicodeDecodeError):
         return None
     if hashlib.sha256(data).hexdigest() != expected:
         return None
-    array: np.ndarray = np.load(io.BytesIO(data), allow_pickle=False)
-    return array
+    try:
+        array = np.load(io.BytesIO(data), allow_pickle=False)
+    except Exception:  # noqa: BLE001 -- a file that somebody made: it is computed again
+        return None
+    sound = isinstance(array, np.ndarray) and array.dtype == np.float32 and array.ndim == 2 and len(array) == n
+    return array if sound and array.flags.c_contiguous and np.isfinite(array).all() else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from qtlplat.analysis.ledger import ledger
 from qtlplat.contracts import Backbone, BackboneSpec, HeadSpec
-from qtlplat.errors import ConfigError
+from qtlplat.errors import ConfigError, UntrustedError, told
 from qtlplat.quantum.engines import Engine
 from qtlplat.quantum.layer import CircuitLayer
 from qtlplat.training.guard import guarded
@@ -62,6 +62,17 @@ class WholeBackbone(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, K) of uint8 images (B, C, H, W)."""
         return self.kept(images, 0)
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """As torch does; raises UntrustedError where names or shapes are those of another network."""
+        try:
+            return super().load_state_dict(state_dict, strict, assign)
+        except RuntimeError as error:
+            raise UntrustedError(
+                f"weights do not fit the backbone: {told(error)}",
+                where="weights of a pretraining",
+                fix="train again, in a store of your own",
+            ) from error
 
     def kept(self, images: Tensor, replaced: int) -> Tensor:
         """What the layers before the last `replaced` dense blocks make of images: (B, F)."""
