@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from qtlplat.catalog.provider import Provider
 from qtlplat.contracts import Circuit, DatasetSpec, HeadSpec, ImageSet, check_circuit
 from qtlplat.errors import DataError, PluginError, Problem, QtlplatError, Terminated, UntrustedError, shown, told
 
@@ -52,15 +51,22 @@ def asks_to_stop(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt | Terminated | GeneratorExit)
 
 
-def culprit(error: BaseException, providers: Sequence[Provider]) -> Provider | None:
-    """The plugin in whose code an exception was raised or passed on, None where none of these had a part in it."""
-    packages = {provider.module.partition(".")[0]: provider for provider in providers}
-    found, trace = None, error.__traceback__
+def blame(error: BaseException) -> PluginError | None:
+    """The error for an exception that came out of an installed plugin's code, None where it had no part in it.
+
+    For code that is called too often, or through too many hands, to be guarded: the traceback knows whose it was.
+    """
+    from qtlplat.catalog.host import found_plugins
+
+    packages = {provider.module.partition(".")[0]: provider for _, provider in found_plugins()}
+    culprit, trace = None, error.__traceback__
     while trace is not None:
         name = str(trace.tb_frame.f_globals.get("__name__", ""))
-        found = packages.get(name.partition(".")[0], found)
+        culprit = packages.get(name.partition(".")[0], culprit)
         trace = trace.tb_next
-    return found
+    if culprit is None:
+        return None
+    return PluginError(f"the plugin's code failed: {told(error)}", where=culprit.distribution, fix=FIX)
 
 
 def declared_circuit(spec: HeadSpec, options: Any, provider: str) -> Circuit | None:

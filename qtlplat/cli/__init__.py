@@ -134,10 +134,20 @@ def _run(arguments: Sequence[str] | None) -> int:
         what = f"a file or the disk cannot be used: {error.strerror or type(error).__name__}"
         where = shown(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
         code = _fail(StoreError(what, where=where, fix="check that path, its permissions and the disk"), settings)
-    except Exception as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
-        fix = "run the command again with --debug and report what it prints"
-        code = _fail(QtlplatError(f"a bug in qtlplat: {told(error, 80)}", fix=fix), settings)
+    except BaseException as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
+        code = _fail(_unforeseen(error), settings)
     return code
+
+
+def _unforeseen(error: BaseException) -> QtlplatError:
+    """What nobody caught: a plugin's fault where its code raised it, else a bug of ours."""
+    from qtlplat.catalog.calls import blame
+
+    fault = blame(error)
+    if fault is not None:
+        return fault
+    fix = "run the command again with --debug and report what it prints"
+    return QtlplatError(f"a bug in qtlplat: {told(error, 80)}", fix=fix)
 
 
 def _fail(error: QtlplatError, settings: Settings) -> int:

@@ -1,4 +1,4 @@
-"""Calling into a plugin while training, as the catalog does; torch's process-wide switches are put back behind it."""
+"""Plugins while training: calls into them, torch's process-wide switches put back behind them, whose an error is."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TypeVar
 import torch
 
 from qtlplat.catalog import calls
+from qtlplat.errors import QtlplatError, TrainingError, told
 
 T = TypeVar("T")
 
@@ -33,3 +34,34 @@ def switches_kept() -> Iterator[None]:
             torch.set_default_device(device if device.type != "cpu" else None)
         if torch.get_num_threads() != threads:
             torch.set_num_threads(threads)
+
+
+@contextmanager
+def training_errors() -> Iterator[None]:
+    """What is raised inside becomes a PluginError where a plugin's code did it, a TrainingError where torch did.
+
+    Memory that runs out is a TrainingError wherever it does. What a plugin prints goes to stderr.
+    """
+    try:
+        with calls.contained():
+            yield
+    except BaseException as error:
+        if isinstance(error, QtlplatError) or calls.asks_to_stop(error):
+            raise
+        fault = None if _out_of_memory(error) else calls.blame(error)
+        if fault is None and not isinstance(error, RuntimeError | MemoryError) and not _of_torch(error):
+            raise
+        fix = "run again with --debug to see where"
+        raise fault or TrainingError(f"training failed: {told(error)}", fix=fix) from error
+
+
+def _out_of_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "not enough memory" in str(error)
+
+
+def _of_torch(error: BaseException) -> bool:
+    """Whether the innermost code is torch's."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0] == "torch"

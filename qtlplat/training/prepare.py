@@ -14,7 +14,6 @@ import torch
 from qtlplat.catalog.calls import declared_circuit, load_images
 from qtlplat.catalog.device import AUTO, parse_device
 from qtlplat.catalog.plan import ComponentChoice, RunPlan, canonical_json
-from qtlplat.catalog.provider import Provider
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import (
     ROLES,
@@ -74,7 +73,6 @@ class Prepared:
 
     build_backbone: makes a fresh backbone; make_head: makes a fresh head; replaced: dense layers that go;
     parameters: the ledger; accelerator: where torch computes; limits: how much of the training fits into memory.
-    providers: of the components, whose code may raise while it trains.
     groups: the source of each sample, duplicates joined; pretrainings: the backbones that its cells start from;
     variants: the head, then its controls; notes: what a user should be told.
     """
@@ -92,7 +90,6 @@ class Prepared:
     parameters: dict[str, Any]
     accelerator: torch.device
     limits: Limits
-    providers: tuple[Provider, ...]
     notes: tuple[str, ...]
 
     @property
@@ -195,7 +192,6 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
             n_samples=len(images) * len(pretrainings),
             device=accelerator,
         ),
-        providers=tuple(resolved.specs[kind].provider for kind in ROLES),
         notes=tuple(notes),
     )
 
