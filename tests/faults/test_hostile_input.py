@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from outcome import Outcome, apart, assert_fine, assert_inert, assert_refused, assert_sound, at_most, here
+from sampling import sampled
 
 HUGE, DEEP = "x" * 100_000, 10_000
 
@@ -57,7 +58,7 @@ REGISTRIES: dict[str, tuple[str | bytes, str]] = {
 }
 
 
-@pytest.mark.parametrize("fault", REGISTRIES)
+@pytest.mark.parametrize("fault", sampled(REGISTRIES, 3))
 def test_a_registry(fault: str, elsewhere: Path) -> None:
     content, words = REGISTRIES[fault]
     file = elsewhere / "registry.toml"
@@ -136,7 +137,7 @@ WORDS = {
 }
 
 
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", sampled(WORDS, 4))
 def test_a_reference(word: str) -> None:
     text = WORDS[word]
     for kind in ("head", "backbone", "evaluator", "dataset"):
@@ -146,7 +147,7 @@ def test_a_reference(word: str) -> None:
     assert not Path("s.db").exists()
 
 
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", sampled(WORDS, 4))
 def test_other_names(word: str) -> None:
     text = WORDS[word]
     for command in (
@@ -164,7 +165,7 @@ def test_other_names(word: str) -> None:
             assert_refused(here(*command), 2)
 
 
-@pytest.mark.parametrize("word", WORDS)
+@pytest.mark.parametrize("word", sampled(WORDS, 4))
 def test_a_value(word: str) -> None:
     text = WORDS[word]
     assert_refused(here("run", "--head", "linear", "-S", f"training.epochs={text}", "--store", "s.db"), 3, "epochs")
@@ -217,7 +218,7 @@ def assert_secret(done: Outcome) -> None:
     assert_inert(done)
 
 
-@pytest.mark.parametrize("url", URLS)
+@pytest.mark.parametrize("url", sampled(URLS, 3))
 @pytest.mark.parametrize("way", ["--store", "QTLPLAT_STORE"])
 def test_a_password_is_shown_nowhere(way: str, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     more = ["--store", url] if way == "--store" else []
@@ -229,7 +230,7 @@ def test_a_password_is_shown_nowhere(way: str, url: str, monkeypatch: pytest.Mon
         assert_secret(done)
 
 
-@pytest.mark.parametrize("url", [u for u in URLS if "mysql" not in u])
+@pytest.mark.parametrize("url", sampled([u for u in URLS if "mysql" not in u], 3))
 @pytest.mark.parametrize(
     "command",
     [
@@ -298,7 +299,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 """
 
 
-@pytest.mark.parametrize("columns", ["0", "1", "99999999999999999999", "-3", "x", ""])
+@pytest.mark.parametrize("columns", sampled(["0", "1", "99999999999999999999", "-3", "x", ""], 6))
 def test_a_terminal_of_any_width(columns: str) -> None:
     environment = {"COLUMNS": columns, "LINES": columns, "TERM": "xterm"}
     assert apart("ls", environment=environment, program=PTY).code == 0
@@ -307,7 +308,7 @@ def test_a_terminal_of_any_width(columns: str) -> None:
         assert apart("info", "linear", environment=environment, program=PTY).code == 0
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-16"])
+@pytest.mark.parametrize("encoding", sampled(["ascii", "latin-1", "utf-16"], 3))
 def test_streams_of_another_encoding(encoding: str) -> None:
     done = apart("ls", environment={"PYTHONIOENCODING": encoding, "LC_ALL": "C", "PYTHONUTF8": "0"})
     assert done.code == 0

@@ -10,6 +10,7 @@ import pytest
 import torch
 from faulty_components import BACKBONE, CIRCUIT, DATASET, EVALUATOR, HEAD, IMAGES, MODELS, OPTIONS, instead
 from outcome import assert_fine, assert_inert, assert_refused, assert_sound, here
+from sampling import crossed, sampled
 
 Faulty = Callable[..., None]
 RUN = (
@@ -29,14 +30,14 @@ def test_the_sound_plugin_runs(faulty: Faulty) -> None:
     assert_sound(Path("s.db"))
 
 
-@pytest.mark.parametrize("fault", DATASET)
+@pytest.mark.parametrize("fault", sampled(DATASET, 4))
 def test_a_dataset(fault: str, faulty: Faulty) -> None:
     changes, words = DATASET[fault]
     faulty(changes)
     assert_blamed(words)
 
 
-@pytest.mark.parametrize("fault", IMAGES)
+@pytest.mark.parametrize("fault", sampled(IMAGES, 4))
 def test_images_that_break_their_contract(fault: str, faulty: Faulty) -> None:
     changes, words = IMAGES[fault]
     faulty(instead("load", "options", f"return squares(16, {changes})"))
@@ -44,21 +45,21 @@ def test_images_that_break_their_contract(fault: str, faulty: Faulty) -> None:
     assert not Path("s.db").exists()
 
 
-@pytest.mark.parametrize("fault", BACKBONE)
+@pytest.mark.parametrize("fault", sampled(BACKBONE, 4))
 def test_a_backbone(fault: str, faulty: Faulty) -> None:
     changes, words = BACKBONE[fault]
     faulty(changes)
     assert_blamed(words)
 
 
-@pytest.mark.parametrize("fault", HEAD)
+@pytest.mark.parametrize("fault", sampled(HEAD, 4))
 def test_a_head(fault: str, faulty: Faulty) -> None:
     changes, words = HEAD[fault]
     faulty(changes)
     assert_blamed(words)
 
 
-@pytest.mark.parametrize("fault", CIRCUIT)
+@pytest.mark.parametrize("fault", sampled(CIRCUIT, 4))
 def test_a_circuit(fault: str, faulty: Faulty) -> None:
     changes, words = CIRCUIT[fault]
     faulty(
@@ -70,22 +71,21 @@ def test_a_circuit(fault: str, faulty: Faulty) -> None:
     assert_blamed(words)
 
 
-@pytest.mark.parametrize("fault", EVALUATOR)
+@pytest.mark.parametrize("fault", sampled(EVALUATOR, 6))
 def test_an_evaluator(fault: str, faulty: Faulty) -> None:
     changes, words = EVALUATOR[fault]
     faulty(changes)
     assert_blamed(words)
 
 
-@pytest.mark.parametrize("kind", MODELS)
-@pytest.mark.parametrize("fault", OPTIONS)
+@pytest.mark.parametrize(("fault", "kind"), crossed(OPTIONS, list(MODELS), 2))
 def test_options_of_a_component(fault: str, kind: str, faulty: Faulty) -> None:
     changes, words = OPTIONS[fault]
     faulty("\n\n" + changes.format(Model=MODELS[kind]))
     assert_blamed(words)
 
 
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize("kind", sampled(MODELS, 3))
 def test_a_default_that_is_changed_in_place(kind: str, faulty: Faulty) -> None:
     function = {"dataset": "load", "backbone": "build_backbone", "head": "build_head"}[kind]
     faulty(
@@ -111,7 +111,7 @@ def test_a_check_that_cannot_be_used(answer: str, words: str, faulty: Faulty) ->
     assert_refused(here("data", "check", "squares"), 4, words, "faulty-lab")
 
 
-@pytest.mark.parametrize("answer", ["raise SystemExit(0)", "1 / 0", "return np.eye(2)", "return None"])
+@pytest.mark.parametrize("answer", sampled(["raise SystemExit(0)", "1 / 0", "return np.eye(2)", "return None"], 4))
 def test_a_default_dataset_that_cannot_look_is_not_at_hand(answer: str, faulty: Faulty, elsewhere: Path) -> None:
     faulty(instead("at_hand", "options", answer))
     (elsewhere / ".qtlplat").mkdir()
@@ -130,7 +130,7 @@ TURNS = (
 )
 
 
-@pytest.mark.parametrize("function", ["load", "build_backbone", "build_head", "cells", "metrics"])
+@pytest.mark.parametrize("function", sampled(["load", "build_backbone", "build_head", "cells", "metrics"], 2))
 def test_what_a_plugin_prints_and_turns_is_put_back(function: str, faulty: Faulty, elsewhere: Path) -> None:
     body = (PRINTS + TURNS).replace("\n", "\n    ")
     sound = f"sound_{function}(*arguments)"
@@ -151,7 +151,7 @@ def test_what_a_plugin_prints_and_turns_is_put_back(function: str, faulty: Fault
 
 
 @pytest.mark.parametrize(
-    "names", [r"('\x1b[31m', '[red]')", r"('a\nb', '<b>')", r"('=1+1', '\u202ex')", "('x' * 5000, 'y')"]
+    "names", sampled([r"('\x1b[31m', '[red]')", r"('a\nb', '<b>')", r"('=1+1', '\u202ex')", "('x' * 5000, 'y')"], 2)
 )
 def test_class_names_that_steer_are_shown_inert(names: str, faulty: Faulty) -> None:
     faulty(instead("load", "options", f"return squares(16, class_names={names})"))

@@ -5,22 +5,14 @@ Every way to fail is tried on one kind of component, in turn; the long form trie
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import cycle
+from collections.abc import Callable
 
 import pytest
 from faulty_plugins import FUNCTIONS, HOOK, KINDS, MODULES, SPEC, SPECS, source, with_attribute, with_hook
 from outcome import assert_fine, assert_inert, assert_refused, here
+from sampling import crossed, sampled
 
 Faulty = Callable[..., None]
-
-
-def on_kinds(faults: Iterable[str]) -> pytest.MarkDecorator:
-    """Each fault on one kind, and on the others in the long form."""
-    cases = []
-    for fault, chosen in zip(faults, cycle(KINDS), strict=False):
-        cases += [pytest.param(fault, k, marks=[] if k == chosen else [pytest.mark.slow]) for k in KINDS]
-    return pytest.mark.parametrize(("fault", "kind"), cases)
 
 
 def assert_left_out(reason: str) -> None:
@@ -40,34 +32,36 @@ def test_the_sound_plugin_is_loaded(faulty: Faulty) -> None:
         assert_fine(here("info", name))
 
 
-@pytest.mark.parametrize("fault", MODULES)
+@pytest.mark.parametrize("fault", sampled(MODULES, 2))
 def test_a_module_that_fails(fault: str, faulty: Faulty) -> None:
     changes, reason = MODULES[fault]
     faulty(f"\n{changes}\n")
     assert_left_out(reason)
 
 
-@on_kinds(HOOK)
+@pytest.mark.parametrize(("fault", "kind"), crossed(HOOK, KINDS))
 def test_a_hook_that_fails(fault: str, kind: str, faulty: Faulty) -> None:
     body, reason = HOOK[fault]
     faulty(text=with_hook(kind, body))
     assert_left_out(reason.format(Spec=SPECS[kind]))
 
 
-@on_kinds(SPEC)
+@pytest.mark.parametrize(("fault", "kind"), crossed(SPEC, KINDS, 2))
 def test_a_spec_that_is_wrong(fault: str, kind: str, faulty: Faulty) -> None:
     attribute, value, reason = SPEC[fault]
     faulty(text=with_attribute(kind, attribute, value))
     assert_left_out(reason)
 
 
-@pytest.mark.parametrize(("kind", "name"), [(kind, name) for kind, names in FUNCTIONS.items() for name in names])
+@pytest.mark.parametrize(
+    ("kind", "name"), sampled([(kind, name) for kind, names in FUNCTIONS.items() for name in names], 4)
+)
 def test_a_function_that_is_none(kind: str, name: str, faulty: Faulty) -> None:
     faulty(text=with_attribute(kind, name, "3"))
     assert_left_out(f"{name} of")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sampled(KINDS, 3))
 def test_a_hook_that_is_misspelt(kind: str, faulty: Faulty) -> None:
     hook = f"qtlplat_{kind}s"
     faulty(text=source().replace(f"@hookimpl\ndef {hook}", f"@hookimpl\ndef {hook[:-2]}"))
@@ -75,7 +69,7 @@ def test_a_hook_that_is_misspelt(kind: str, faulty: Faulty) -> None:
     assert_refused(here("info", "faulty-lab:dense", "--kind", "head"), 4, f"rename it to {hook}")
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", sampled(KINDS, 5))
 def test_a_hook_that_is_not_marked(kind: str, faulty: Faulty) -> None:
     hook = f"qtlplat_{kind}s"
     faulty(text=source().replace(f"@hookimpl\ndef {hook}", f"def {hook}"))

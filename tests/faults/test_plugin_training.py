@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from faulty_components import instead
 from outcome import assert_fine, assert_refused, here, nothing_lost
+from sampling import sampled
 
 from qtlplat.errors import PluginError, TrainingError
 from qtlplat.training.guard import training_errors
@@ -50,26 +51,28 @@ RAISED = {
 }
 
 
-@pytest.mark.parametrize("fault", RAISED)
+@pytest.mark.parametrize("fault", sampled(RAISED, 3))
 def test_a_head_that_raises_in_training(fault: str, faulty: Faulty) -> None:
     body, words = RAISED[fault]
     faulty(instead("forward", "self, x, torch", later(body, IN_TRAINING, SOUND)))
     refused_in_the_middle(4, words, "faulty-lab")
 
 
-@pytest.mark.parametrize("fault", RAISED)
+@pytest.mark.parametrize("fault", sampled(RAISED, 3))
 def test_metrics_that_raise_after_training(fault: str, faulty: Faulty) -> None:
     body, words = RAISED[fault]
     faulty(instead("metrics", "labels, probabilities", later(body, 3, "return {}")))
     refused_in_the_middle(4, words, "faulty-lab")
 
 
+@pytest.mark.slow
 def test_a_head_that_cannot_be_built_again(faulty: Faulty) -> None:
     sound = "import torch; return torch.nn.Linear(n_in, n_out)"
     faulty(instead("build_head", "options, n_in, n_out, circuit", later("raise SystemExit(0)", 2, sound)))
     refused_in_the_middle(4, "SystemExit", "faulty-lab")
 
 
+@pytest.mark.slow
 def test_a_loss_that_is_not_finite_says_where(faulty: Faulty) -> None:
     body = later("return self.layer(x) * float('nan')", IN_TRAINING, SOUND)
     faulty(instead("forward", "self, x, torch", body))
