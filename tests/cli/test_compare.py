@@ -343,7 +343,7 @@ def test_the_table_csv_and_markdown_hold_the_same_numbers(store: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
-        ([], 2, "Missing argument"),
+        ([], 2, "missing argument"),
         (["@last"], 2, "no controls"),
         (["@last", "@-2", "--metric", "f2"], 2, "unknown metric 'f2'"),
         (["@last", "@-2", "--level", "95"], 2, "--level"),
