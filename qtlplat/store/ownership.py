@@ -22,18 +22,31 @@ class RunLock:
 
     def __init__(self, location: StoreLocation, run_id: str) -> None:
         self._path = lock_path(location, run_id)
+        self._file = self._locked(run_id)
+        while not self._is_there():  # its owner removed it between our opening and our locking it
+            os.close(self._file)
+            self._file = self._locked(run_id)
+
+    def _locked(self, run_id: str) -> int:
         try:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise _cannot_lock(self._path, error) from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            os.close(self._file)
+            os.close(file)
             raise BusyError(f"run {run_id} is owned by another process", where=str(self._path)) from error
         except OSError as error:
-            os.close(self._file)
+            os.close(file)
             raise _cannot_lock(self._path, error) from error
+        return file
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def release(self, *, remove: bool) -> None:
         """Give the lock back; `remove` its file too, for a run that has ended."""

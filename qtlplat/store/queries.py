@@ -24,6 +24,7 @@ from qtlplat.store.records import (
     ComponentRow,
     EpochRow,
     NewReproduction,
+    OwnerRow,
     PredictionRow,
     ReproductionRecord,
     RunKind,
@@ -66,6 +67,22 @@ class Reader:
         query = select(runs.id).where(runs.fingerprint == fingerprint, runs.status == "finished", runs.kind == kind)
         found = self._records(query.order_by(*_NEWEST_FIRST).limit(1))
         return found[0] if found else None
+
+    def interrupted(self, fingerprint: str | None = None, kind: RunKind | None = None) -> list[RunRecord]:
+        """Runs that were interrupted, or whose owner died on this machine, newest first."""
+        runs = schema.runs.c
+        query = select(runs.id).where(runs.status.in_(("running", "interrupted"))).order_by(*_NEWEST_FIRST)
+        if fingerprint is not None:
+            query = query.where(runs.fingerprint == fingerprint)
+        if kind is not None:
+            query = query.where(runs.kind == kind)
+        return [run for run in self._records(query) if run.status == "interrupted"]
+
+    def owners(self, run_id: str) -> list[OwnerRow]:
+        """Who owned a run, one after another."""
+        return [
+            OwnerRow(**_plain(row)) for row in self._rows(_of(run_id, schema.owners).order_by(schema.owners.c.number))
+        ]
 
     def resolve(self, reference: str) -> str:
         """The full id that is meant by an id's first characters (3 or more), `@last` or `@-N` (`@-1` is the last).

@@ -150,14 +150,15 @@ def test_a_damaged_store_is_an_error_of_the_store(location: StoreLocation) -> No
 @pytest.fixture
 def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A version of qtlplat that knows one more revision, which rebuilds `runs`."""
+    newest = schema.REVISIONS[-1]
     folder = tmp_path / "scripts"
     shutil.copytree(migrations.HERE / "versions", folder / "versions", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "v0003_next.py").write_text(
-        "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '0003', '0002'\n"
+    (folder / "versions" / "v9998_next.py").write_text(
+        f"import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '9998', '{newest}'\n"
         "def upgrade():\n    with op.batch_alter_table('runs', recreate='always') as batch:\n"
         "        batch.add_column(sa.Column('tag', sa.Text()))\n"
     )
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003"))
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, "9998"))
     monkeypatch.setattr(migrations.upgrade, "__defaults__", (folder,))
 
 
@@ -166,6 +167,7 @@ def test_an_older_store_is_upgraded_after_a_backup_and_loses_nothing(
 ) -> None:
     with Writer(location) as writer:
         run_id = finished_run(writer)
+    newest = schema.REVISIONS[-1]
     request.getfixturevalue("next_revision")
     with pytest.raises(StoreError, match="older schema") as caught:
         Reader(location).runs()
@@ -175,7 +177,7 @@ def test_an_older_store_is_upgraded_after_a_backup_and_loses_nothing(
     assert database.prepare(location) is None
     assert Reader(location).run(run_id).metrics["f1"] == (0.9, 1.0)
     old = sqlite3.connect(copy)
-    assert old.execute("SELECT version_num FROM qtlplat_schema").fetchall() == [("0002",)]
+    assert old.execute("SELECT version_num FROM qtlplat_schema").fetchall() == [(newest,)]
     assert old.execute("SELECT count(*) FROM epochs").fetchone() == (4,)
     old.close()
 
@@ -187,7 +189,7 @@ def test_a_failing_upgrade_leaves_the_store_as_it_was(
         finished_run(writer)
     before = digest(location.path)
     request.getfixturevalue("next_revision")
-    script = tmp_path / "scripts" / "versions" / "v0003_next.py"
+    script = tmp_path / "scripts" / "versions" / "v9998_next.py"
     script.write_text(script.read_text() + "    op.execute('INSERT INTO nowhere VALUES (1)')\n")
     with pytest.raises(StoreError, match="nowhere"):
         database.prepare(location)
