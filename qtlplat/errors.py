@@ -123,6 +123,10 @@ class UntrustedError(QtlplatError):
     exit_code = 8
 
 
+class Terminated(BaseException):
+    """SIGTERM, as something that unwinds the stack: what is running marks itself interrupted on the way."""
+
+
 def unknown_name(kind: str, asked: str, known: Iterable[str], *, notes: Sequence[str] = ()) -> str:
     """The text for an unknown name: what was asked, the near matches, all known names, further notes."""
     names = sorted(set(known))

@@ -16,11 +16,12 @@ from typing import Any, NoReturn
 import click
 
 from qtlplat.cli.settings import Settings, add_common_options
-from qtlplat.errors import QtlplatError, shown
+from qtlplat.errors import QtlplatError, Terminated, shown
 
 # name -> (module below qtlplat.cli, one line of help); the command object has the command's name
 COMMANDS = {
     "run": ("run", "Train a head on a frozen backbone and store the result."),
+    "resume": ("resume", "Go on with a run that was interrupted, as if it had never stopped."),
     "reproduce": ("reproduce", "Carry out a publication again and hold its claims against what comes out."),
     "runs": ("runs", "List the stored runs, newest first."),
     "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
@@ -94,10 +95,6 @@ def cli() -> None:
 
 
 add_common_options(cli)
-
-
-class Terminated(BaseException):
-    """SIGTERM, as something that unwinds the stack: what is running marks itself interrupted on the way."""
 
 
 def _terminate(_signum: int, _frame: Any) -> NoReturn:

@@ -50,6 +50,7 @@ def read_run(reader: Reader, run_id: str) -> dict[str, Any]:
         reader.environment(run_id),
         reader.artifacts(run_id),
         reader.children(run_id),
+        reader.owners(run_id),
     )
     options = run["plan"].get("pretraining", {})
     picked = run["kind"] == "pretraining" and run["status"] == "finished" and "select_by" in options
@@ -74,6 +75,9 @@ def headline(run: Mapping[str, Any]) -> None:
         lines.append(("pretraining", run["pretraining"]))
     if run["status"] == "running":
         lines.append(("owner", f"process {run['pid']} on {run['host']}"))
+    for owner in run["owners"][1:]:
+        changed = "; ".join(f"{name}: {before} -> {after}" for name, (before, after) in owner["drift"].items())
+        lines.append(("resumed", f"{owner['since']}{', although changed: ' + changed if changed else ''}"))
     if run["error"]:
         lines.append(("error", run["error"]))
     for name, value in lines:

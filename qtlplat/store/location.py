@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,11 @@ class StoreLocation:
     def exists(self) -> bool:
         """Whether the SQLite file is there now."""
         return self.path.is_file()
+
+    @property
+    def flag(self) -> str:
+        """What a command needs to find it again: ' --store PATH' where that was asked for, else ''."""
+        return f" --store {shlex.quote(str(self.path))}" if self.why == "named by --store" else ""
 
     @property
     def locks(self) -> Path:

@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtlplat.store.records import HEAD, ArtifactRow, CellRecord, ComponentRow, EpochRow, RunRecord
+from qtlplat.store.records import HEAD, ArtifactRow, CellRecord, ComponentRow, EpochRow, OwnerRow, RunRecord
 
 ROLES = ("dataset", "backbone", "head", "evaluator")
 STAGES = ("total", "pretrain", "features", "heads")
@@ -74,8 +74,9 @@ def full_form(
     environment: Mapping[str, str],
     artifacts: Sequence[ArtifactRow],
     children: Sequence[str] = (),
+    owners: Sequence[OwnerRow] = (),
 ) -> dict[str, Any]:
-    """A run with everything but its predictions; `children` are the runs that build on it."""
+    """A run with everything but its predictions; children: the runs that build on it; owners: the processes it had."""
     return {
         **short_form(record),
         "cells": [cell_form(cell) for cell in cells],
@@ -84,6 +85,7 @@ def full_form(
         "environment": dict(environment),
         "artifacts": [{**vars(artifact), "meta": dict(artifact.meta)} for artifact in artifacts],
         "children": list(children),
+        "owners": [{**vars(owner), "drift": {k: list(v) for k, v in owner.drift.items()}} for owner in owners],
     }
 
 

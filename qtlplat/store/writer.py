@@ -10,7 +10,7 @@ from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Row, insert, select, update
+from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import BusyError, StoreError, shown
@@ -254,7 +254,7 @@ class Writer:
                 raise BusyError(f"run {run_id} was not started by this writer", where=str(self._location.path))
             yield connection
 
-    def _row_of(self, connection: Connection, run_id: str) -> Row[Any]:
+    def _row_of(self, connection: Connection, run_id: str) -> Any:
         runs = schema.runs.c
         query = select(runs.id, runs.status, runs.owner, runs.host, runs.pid).where(runs.id == run_id)
         row = connection.execute(query).one_or_none()
@@ -262,7 +262,7 @@ class Writer:
             raise self._refused(f"there is no run {shown(run_id)}")
         return row
 
-    def _refuse_taking(self, row: Row[Any], connection: Connection, *, take_over: bool) -> None:
+    def _refuse_taking(self, row: Any, connection: Connection, *, take_over: bool) -> None:
         if row.status == "finished":
             raise self._refused(f"run {row.id} is finished")
         if row.status == "running" and row.host != this_host() and not take_over:
@@ -270,7 +270,7 @@ class Writer:
             error.fix = f"resume it there, or, if that process is gone: qtlplat resume {row.id[:8]} --take-over"
             raise error
 
-    def _busy(self, row: Row[Any], connection: Connection) -> BusyError:
+    def _busy(self, row: Any, connection: Connection) -> BusyError:
         owners = schema.owners.c
         query = select(owners.since).where(owners.run_id == row.id, owners.number == row.owner)
         since = connection.execute(query).scalar()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import torch
 
 from qtlplat.catalog.calls import guarded, load_images
 from qtlplat.catalog.device import parse_device
-from qtlplat.catalog.plan import RunPlan, canonical_json
+from qtlplat.catalog.plan import PretrainingPlan, RunPlan, canonical_json
+from qtlplat.catalog.provider import Component
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import (
     ROLES,
@@ -26,6 +27,8 @@ from qtlplat.contracts import (
     EvaluatorSpec,
     HeadSpec,
     ImageSet,
+    Options,
+    Role,
     Samples,
     Split,
     check_cells,
@@ -68,6 +71,15 @@ class Pretraining:
 
 
 @dataclass(frozen=True)
+class Material:
+    """What backbones are pretrained from: the data, the source of each sample, and what makes a fresh backbone."""
+
+    images: ImageSet
+    groups: tuple[str, ...]
+    build_backbone: functools.partial[Backbone]
+
+
+@dataclass(frozen=True)
 class Prepared:
     """A run that can start: the plan bound to data that was read, and everything built once and tried.
 
@@ -91,6 +103,11 @@ class Prepared:
     accelerator: torch.device
     limits: Limits
     notes: tuple[str, ...]
+
+    @property
+    def material(self) -> Material:
+        """What its backbones are pretrained from."""
+        return Material(self.images, self.groups, self.build_backbone)
 
     @property
     def n_classes(self) -> int:
@@ -158,7 +175,9 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
         images = load_images(dataset, resolved.options["dataset"], plan.dataset.provider)
     plan = plan.bind(images.digest)
     n_classes = len(images.class_names)
-    build_backbone, model = _build_backbone(resolved, images.shape, n_classes)
+    build_backbone, model = _build_backbone(
+        resolved.specs["backbone"], resolved.options["backbone"], images.shape, n_classes
+    )
     built = _build_head(resolved, engine, model, images.shape, n_classes)
     variants, notes = make_variants(
         plan.controls, built.make, built.trainable, plan.head.provider, lambda circuit: _choose(circuit, plan)
@@ -187,20 +206,37 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
             batch=min(plan.training.batch_size, max(len(cell.train) for cell in cells)),
             n_in=built.make.n_in,
             n_samples=len(images) * len(pretrainings),
+            n_variants=len(variants),
             device=accelerator,
         ),
         notes=tuple(notes),
     )
 
 
+def prepare_pretraining(
+    plan: PretrainingPlan, specs: Mapping[Role, Component], options: Mapping[Role, Options], files: Path
+) -> tuple[PretrainingPlan, Material]:
+    """What a backbone is pretrained from, where no run of heads needs it; and the plan, bound to that data.
+
+    specs, options: of dataset and backbone; files: the store's. Raises as `prepare`.
+    """
+    check_accelerator(plan.accelerator)
+    dataset = specs["dataset"].spec
+    assert isinstance(dataset, DatasetSpec)
+    images = load_images(dataset, options["dataset"], plan.dataset.provider)
+    build, _ = _build_backbone(specs["backbone"], options["backbone"], images.shape, len(images.class_names))
+    material = Material(images, source_groups(images, files / "groups"), build)
+    return plan.model_copy(update={"dataset_digest": images.digest}), material
+
+
 def _build_backbone(
-    resolved: Resolved, shape: tuple[int, int, int], n_classes: int
+    component: Component, options: Options, shape: tuple[int, int, int], n_classes: int
 ) -> tuple[functools.partial[Backbone], WholeBackbone]:
     """What builds a plan's backbone for images (C, H, W) of K classes, and one that was built and tried."""
-    spec = resolved.specs["backbone"].spec
+    spec = component.spec
     assert isinstance(spec, BackboneSpec)
-    build = functools.partial(spec.build, resolved.options["backbone"], shape, n_classes)
-    return build, WholeBackbone(try_backbone(build, shape, n_classes, resolved.plan.backbone.provider), shape[0])
+    build = functools.partial(spec.build, options, shape, n_classes)
+    return build, WholeBackbone(try_backbone(build, shape, n_classes, component.provider.distribution), shape[0])
 
 
 def _build_head(
@@ -227,7 +263,8 @@ def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_c
         assert isinstance(head, HeadSpec)
         backbone = canonical_json(plan.backbone.identity())
         if backbone not in backbones:
-            backbones[backbone] = _build_backbone(resolved, shape, n_classes)[1]
+            component, chosen = resolved.specs["backbone"], resolved.options["backbone"]
+            backbones[backbone] = _build_backbone(component, chosen, shape, n_classes)[1]
         circuit = _circuit(head, resolved.options["head"], plan)
         engine = None if circuit is None else idle_engine(circuit)
         ledgers.append(_build_head(resolved, engine, backbones[backbone], shape, n_classes).parameters)

@@ -16,6 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
+from qtlplat.quantum.layer import CircuitLayer
+from qtlplat.training.checkpoints import Snapshot, below
+from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
 from qtlplat.training.seeding import isolated_rng
 from qtlplat.training.trace import CannotTraceError, Function, Program, trace
 
@@ -34,6 +37,15 @@ class Trainee(Protocol):
 
     def states(self) -> list[Tensors]:
         """The state_dict of every cell's head, copied to the CPU."""
+
+    def save(self) -> Tensors:
+        """All that training changes, by name, copied to the CPU."""
+
+    def load(self, saved: Tensors) -> None:
+        """Go on from what `save` gave, bit for bit."""
+
+    def reseed(self) -> None:
+        """Seed random engines from torch's global generator."""
 
 
 class Alone:
@@ -62,6 +74,20 @@ class Alone:
     def states(self) -> list[Tensors]:
         """The head's state_dict."""
         return [{name: t.detach().cpu().clone() for name, t in self.head.state_dict().items()}]
+
+    def save(self) -> Tensors:
+        """State of head and optimizer."""
+        return {**below("head", self.head.state_dict()), **below("adam", optimizer_tensors(self.optimizer))}
+
+    def load(self, saved: Tensors) -> None:
+        """State of head and optimizer."""
+        parts = Snapshot(saved)
+        self.head.load_state_dict(parts.part("head"))
+        load_optimizer(self.optimizer, parts.part("adam"))
+
+    def reseed(self) -> None:
+        """Seed random engines."""
+        reseed(self.head)
 
 
 class Stacked:
@@ -96,6 +122,22 @@ class Stacked:
         cells = len(next(iter(self.tensors.values())))
         return [{name: t[i].detach().cpu().clone() for name, t in self.tensors.items()} for i in range(cells)]
 
+    def save(self) -> Tensors:
+        """Tensors of all cells, and of the optimizer."""
+        return {**below("heads", self.tensors), **below("adam", optimizer_tensors(self.optimizer))}
+
+    def load(self, saved: Tensors) -> None:
+        """Tensors of all cells, written where they lie: a traced step reads them there."""
+        parts = Snapshot(saved)
+        with torch.no_grad():
+            for name, tensor in parts.part("heads").items():
+                self.tensors[name].copy_(tensor)
+        load_optimizer(self.optimizer, parts.part("adam"))
+
+    def reseed(self) -> None:
+        """Seed random engines."""
+        reseed(self.module)
+
     def _run(self, training: bool, *batch: Tensor) -> tuple[Tensor, ...]:
         key = (training, batch[0].shape)
         if key not in self._repeated:
@@ -103,6 +145,13 @@ class Stacked:
             self._repeated[key] = _Repeated(build, self.module, self.tensors, self.trained, batch, self.on_note)
         with torch.no_grad():
             return self._repeated[key](*batch)
+
+
+def reseed(head: nn.Module) -> None:
+    """Seed the engines of a head's circuits from torch's global generator, where they draw shots."""
+    for module in head.modules():
+        if isinstance(module, CircuitLayer):
+            module.reseed()
 
 
 class _Repeated:
