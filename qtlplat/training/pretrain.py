@@ -177,7 +177,7 @@ class _Search:
         """What `saved` gave."""
         facts = saved.facts
         counts: dict[str, Any] = {name: facts[name] for name in _COUNTS}
-        scores = {name: float.fromhex(facts[name]) for name in _SCORES}
+        scores: dict[str, Any] = {name: float.fromhex(facts[name]) for name in _SCORES}
         kept = None
         if "kept" in facts:
             position, seed, best_epoch, score, seconds = facts["kept"]

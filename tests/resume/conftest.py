@@ -12,6 +12,8 @@ import pytest
 from quick_runs import RUN, numbers_of, write_plugin
 
 from qtlplat.cli import _run
+from qtlplat.store.location import find_store
+from qtlplat.store.queries import Reader
 from qtlplat.training.stop import Stop
 
 Call = Callable[[str], int]
@@ -40,7 +42,7 @@ def qtlplat(plugins: Path, store: Path) -> Call:
 
 @pytest.fixture(scope="session")
 def undisturbed(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
-    """The numbers of a run with these arguments that was never stopped."""
+    """The numbers of a run with these arguments that was never stopped, and its seconds."""
     known: dict[str, dict[str, Any]] = {}
 
     def numbers(more: str) -> dict[str, Any]:
@@ -49,7 +51,8 @@ def undisturbed(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(Stop, "check", lambda _self: None)  # whatever the test does to it
                 assert _run([*shlex.split(f"{RUN} {more} -q"), "--store", str(store)]) == 0
-            known[more] = numbers_of(store)
+            (run,) = Reader(find_store(str(store))).runs(kind="run")
+            known[more] = {"numbers": numbers_of(store), "seconds": run.seconds["total"]}
         return known[more]
 
     return numbers

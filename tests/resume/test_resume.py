@@ -55,7 +55,7 @@ def test_a_run_stopped_at_any_step_ends_bitwise_equal(
     assert len(interrupted(store)) == 1
     stop_at(-1)
     assert qtlplat("resume -q") == 0
-    assert numbers_of(store) == undisturbed(CONTROLS)
+    assert numbers_of(store) == undisturbed(CONTROLS)["numbers"]
     assert leftovers(store) == []
 
 
@@ -73,7 +73,7 @@ def test_a_run_stopped_again_and_again_ends_bitwise_equal(
         assert code == 143
         stops += 1
     assert stops > 5
-    assert numbers_of(store) == undisturbed(QUANTUM)
+    assert numbers_of(store) == undisturbed(QUANTUM)["numbers"]
 
 
 def test_a_head_that_trains_cell_by_cell_is_resumed_within_its_cells(
@@ -81,7 +81,7 @@ def test_a_head_that_trains_cell_by_cell_is_resumed_within_its_cells(
 ) -> None:
     """Shots are random and cannot be stacked: their generator follows from the epoch."""
     more = f"{QUANTUM} --device 'default.qubit[shots=20]' --epochs 2"
-    expected = undisturbed(more)
+    expected = undisturbed(more)["numbers"]
     stop_at(75)  # in the second cell
     assert qtlplat(f"{RUN} {more} -q") == 130
     stop_at(-1)
@@ -98,7 +98,7 @@ def test_the_same_command_goes_on_with_an_interrupted_pretraining(
     assert qtlplat(f"{RUN} {QUANTUM} -q") == 0
     assert len(steps) < 90, "the first initialisation was trained again"
     numbers = numbers_of(store)
-    assert numbers["pretraining"] == undisturbed(QUANTUM)["pretraining"]
+    assert numbers["pretraining"] == undisturbed(QUANTUM)["numbers"]["pretraining"]
     assert numbers["runs"] == ["pretraining", "run", "run"]
 
 
@@ -130,7 +130,7 @@ def test_an_interrupted_pretraining_leads_to_the_run_that_needs_it(
     (pretraining,) = Reader(find_store(str(store))).interrupted(kind="pretraining")
     stop_at(-1)
     assert qtlplat(f"resume {pretraining.id} -q") == 0
-    assert numbers_of(store) == undisturbed(QUANTUM)
+    assert numbers_of(store) == undisturbed(QUANTUM)["numbers"]
 
 
 def test_nothing_to_resume_is_no_error_and_several_are_named(
@@ -187,7 +187,7 @@ def test_a_damaged_checkpoint_is_told_and_the_older_one_used(
     capsys.readouterr()
     assert qtlplat("resume") == 0
     assert "is damaged and not used" in capsys.readouterr().err
-    assert numbers_of(store) == undisturbed(QUANTUM)
+    assert numbers_of(store) == undisturbed(QUANTUM)["numbers"]
 
 
 def test_without_any_checkpoint_training_starts_again_and_agrees_with_what_is_stored(
@@ -198,4 +198,4 @@ def test_without_any_checkpoint_training_starts_again_and_agrees_with_what_is_st
     shutil.rmtree(store.with_name("runs.files") / "checkpoints")
     stop_at(-1)
     assert qtlplat("resume -q") == 0
-    assert numbers_of(store) == undisturbed(QUANTUM)
+    assert numbers_of(store) == undisturbed(QUANTUM)["numbers"]
