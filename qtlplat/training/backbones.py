@@ -44,7 +44,14 @@ def backbone_for(job: Job, prepared: Prepared, wanted: Pretraining, made_for: st
     found = _find(job, plan, wanted.whose)
     if found:
         return found
-    return pretrained(job, plan, prepared.material, wanted.split, wanted.whose, made_for, _interrupted(job, plan))
+    rest = (job, plan, prepared.material, wanted.split, wanted.whose, made_for)
+    again = _interrupted(job, plan)
+    try:
+        return pretrained(*rest, again)
+    except BusyError:
+        if again is None:
+            raise
+        return pretrained(*rest)  # somebody else was first to go on with it
 
 
 def _find(job: Job, plan: PretrainingPlan, whose: str) -> Pretrained | None:
@@ -86,24 +93,6 @@ def pretrained(
 
     split: what trains, chooses and tests; whose: what is said of it; made_for: the run that needs it.
     """
-    try:
-        return _pretrained(job, plan, material, split, whose, made_for, again)
-    except BusyError:
-        if again is None or not made_for:
-            raise
-        # Somebody else was first to go on with it.
-        return _pretrained(job, plan, material, split, whose, made_for, None)
-
-
-def _pretrained(
-    job: Job,
-    plan: PretrainingPlan,
-    material: Material,
-    split: Split,
-    whose: str,
-    made_for: str,
-    again: Again | None,
-) -> Pretrained:
     images, options = material.images, plan.pretraining
     cells = pretraining_cells(split, options, plan.seed)
     with recorded(job, new_pretraining(plan, made_for), again) as (run, clock), job.checkpoints(run) as checkpoints:

@@ -16,7 +16,7 @@ from qtlplat.training.backbones import pretrained
 from qtlplat.training.drift import check_cells_agree, drift, refuse
 from qtlplat.training.execute import execute, planned_rows, working
 from qtlplat.training.job import Again
-from qtlplat.training.prepare import prepare, prepare_pretraining
+from qtlplat.training.prepare import Prepared, prepare, prepare_pretraining
 from qtlplat.training.pretrain import make_split
 from qtlplat.training.progress import Progress
 from qtlplat.training.rows import MADE_FOR
@@ -81,6 +81,14 @@ def resume(
         refuse(record, changes)
     check_cells_agree(planned_rows(prepared, ()), record, reader)
     return execute(prepared, location, progress, Again(record.id, changes, allowed.take_over))
+
+
+def begun(prepared: Prepared, reader: Reader) -> Again | None:
+    """The newest interrupted run with this plan that can go on as it began, None where there is none."""
+    for record in reader.interrupted(prepared.plan.fingerprint, "run"):
+        if not drift(record, prepared.plan, reader):
+            return Again(record.id)
+    return None
 
 
 def _resume_pretraining(
