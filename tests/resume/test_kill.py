@@ -111,7 +111,7 @@ def test_25_runs_killed_one_to_three_times_end_bitwise_equal(seed: int, runs: Ru
 
 def contended(runs: Runs, several: int) -> None:
     """Several processes resume the same run at once: one does it, the others are told by whom."""
-    assert runs.killed(f"{RUN} {ARGUMENTS}", 0.5)
+    assert runs.killed(f"{RUN} {ARGUMENTS}", 0.0)
     (run,) = Reader(find_store(str(runs.store))).interrupted(kind="run")
     started = [runs.start(f"resume {run.id}") for _ in range(several)]
     for process in started:
