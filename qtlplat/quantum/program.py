@@ -24,7 +24,7 @@ from qtlplat.quantum.turns import kron_matrices, turn_matrices
 from qtlplat.quantum.values import Values
 
 ALWAYS_DOUBLE = frozenset({"turn0", "turn1"})  # see `turn_tables`
-ANGLE_MAPS = ("turn3", ".weights", ".inputs", ".back", ".offset")  # ends of the names of maps to angles
+ANGLE_MAPS = ("turn3", ".weights", ".inputs", ".offset")  # ends of the names of maps to angles
 
 
 class Program:
@@ -66,7 +66,7 @@ class Program:
         of_inputs = self.values.input_features(inputs.to(self.angle_dtype), flat, whole)
         run = _Run(self, tables, of_weights, of_inputs, lambda number: self.values.array(number, inputs, whole))
         states = run.states()
-        outputs = self.measurement(states, tables) / _norm(states)
+        outputs = self.measurement(states, tables)
         if len(outputs) != len(inputs):  # nothing depended on the inputs
             outputs = outputs.expand(len(inputs), -1)
         return outputs.to(inputs.dtype)
@@ -100,16 +100,6 @@ class Program:
         dtype = self.angle_dtype if name.endswith(ANGLE_MAPS) else self.dtype
         dtype = torch.float64 if name in ALWAYS_DOUBLE else dtype
         return torch.from_numpy(np.ascontiguousarray(array)).to(dtype.to_complex() if np.iscomplexobj(array) else dtype)
-
-
-def _norm(states: Tensor) -> Tensor:
-    """Squared norms (B, 1) of states (2^Q, B): 1, but for what every gate rounded off.
-
-    A constant for the gradient, as it is in exact arithmetic.
-    """
-    parts = states.detach()
-    squares = torch.view_as_real(parts).square().sum(-1) if parts.is_complex() else parts.square()
-    return squares.sum(0).unsqueeze(-1)
 
 
 class _Run:
@@ -222,7 +212,6 @@ class _Run:
         fixed = self.tables.get(f"{number}.fixed")
         if step.rates:
             angles = self._angles(f"{number}.angle")
-            angles = angles.mT if angles.dim() == 2 else angles.unsqueeze(-1)
             waves = torch.cos(angles), torch.sin(angles)
             phases = torch.complex(*(wave.to(self.program.dtype) for wave in waves))
             states = states * (phases if fixed is None else phases * fixed)
@@ -254,12 +243,12 @@ class _Run:
         return result
 
     def _angles(self, name: str) -> Tensor:
-        """Angles (n,), or (B, n) where they depend on inputs."""
+        """Angles (n, B), or (n, 1) where they do not depend on inputs."""
         result: Tensor | None = self.tables.get(f"{name}.offset")
-        for kind, features in (("weights", self.of_weights), ("inputs", self.of_inputs)):
+        for kind, features in (("weights", self.of_weights.unsqueeze(0)), ("inputs", self.of_inputs)):
             table = self.tables.get(f"{name}.{kind}")
             if table is not None:
-                part = linear(features, table, self.tables[f"{name}.{kind}.back"])
+                part = linear(features, table)
                 result = part if result is None else result + part
         assert result is not None
         return result

@@ -16,17 +16,18 @@ from qtlplat.quantum.kernel import Derivative, Kernel
 
 
 class _ProductState(Kernel):
-    """angles (*, B, Q), columns (*, Q, 2, 2) -> states (*, 2^Q, B), cosines and sines, and every partial product."""
+    """angles (*, Q, B), columns (*, Q, 2, 2) -> states (*, 2^Q, B), cosines and sines, and every partial product."""
 
     batched = 2
 
     @staticmethod
     def forward(angles: Tensor, columns: Tensor) -> Any:
-        lead, (samples, qubits) = angles.shape[:-2], angles.shape[-2:]
-        across = angles.mT.unsqueeze(-2)
+        qubits = angles.shape[-2]
+        across = angles.unsqueeze(-2)
         waves = torch.cat([torch.cos(across), torch.sin(across)], dim=-2)
-        vectors = torch.bmm(columns.reshape(-1, 2, 2), waves.reshape(-1, 2, samples).to(columns.dtype))
-        vectors = vectors.view(*lead, qubits, 2, samples)
+        of_cosine, of_sine = columns.unsqueeze(-2).unbind(-1)
+        cosine, sine = waves.to(columns.dtype).split(1, dim=-2)
+        vectors = of_cosine * cosine + of_sine * sine
         made = {(q, q + 1): vectors[..., q, :, :] for q in range(qubits)}
         for first, middle, last in _halving(0, qubits):
             left, right = made[first, middle], made[middle, last]
@@ -57,13 +58,13 @@ class _ProductState(Kernel):
         by_angle = by_wave[..., 1, :] * waves[..., 0, :] - by_wave[..., 0, :] * waves[..., 1, :]
         flat_waves = waves.reshape(-1, 2, samples).mT.to(columns.dtype)
         by_columns = torch.bmm(by_vector, flat_waves).conj().resolve_conj()
-        return by_angle.mT, by_columns.view(columns.shape)
+        return by_angle, by_columns.view(columns.shape)
 
 
 def product_state(angles: Tensor, columns: Tensor) -> Tensor:
     """States (*, 2^Q, B): the tensor product over qubits of ``columns[q] @ (cos a, sin a)``, qubit 0 leading.
 
-    angles (*, B, Q), radians; columns (*, Q, 2, 2).
+    angles (*, Q, B), radians; columns (*, Q, 2, 2).
     """
     states: Tensor = _ProductState.run(angles, columns)[0]
     return states
@@ -168,16 +169,17 @@ def permute(states: Tensor, source: Tensor, inverse: Tensor) -> Tensor:
 
 
 class _Squares(Kernel):
-    """states (*, D, B), table (n, D), twice its transpose -> ``sum_i table[:, i] |psi_i|^2`` (*, n, B)."""
+    """states (*, D, B), table (n + 1, D), twice its first n rows, transposed (D, n) -> `squares`."""
 
     @staticmethod
-    def forward(states: Tensor, table: Tensor, _double: Tensor) -> Tensor:
+    def forward(states: Tensor, table: Tensor, _double: Tensor) -> Any:
         lead, (size, samples) = states.shape[:-2], states.shape[-2:]
         parts = _parts(states)
         result = torch.bmm(_shared(table, lead), (parts * parts).view(-1, size, parts.shape[-1]))
         if states.is_complex():
             result = result[..., 0::2] + result[..., 1::2]
-        return result.view(*lead, len(table), samples)
+        result = result.view(*lead, len(table), samples)
+        return result[..., :-1, :], result[..., -1:, :]
 
     @staticmethod
     def kept(inputs: Any, _output: Any, /) -> tuple[list[Tensor], int]:
@@ -206,7 +208,10 @@ def _shared(table: Tensor, lead: Sequence[int]) -> Tensor:
     return table.expand(math.prod(lead), *table.shape)
 
 
-def squares(states: Tensor, table: Tensor, double: Tensor) -> Tensor:
-    """``sum_i table[:, i] |psi_i|^2`` (*, n, B) of states (*, D, B); table (n, D); double: its transpose times 2."""
-    result: Tensor = _Squares.run(states, table, double)
-    return result
+def squares(states: Tensor, table: Tensor, double: Tensor) -> tuple[Tensor, Tensor]:
+    """``sum_i table[:, i] |psi_i|^2`` of states (*, D, B): all but the last row (*, n, B), and the last one (*, 1, B).
+
+    table (n + 1, D); double (D, n): its first n rows transposed, times 2. The last row is a constant for the gradient.
+    """
+    values, last = _Squares.run(states, table, double)
+    return values, last

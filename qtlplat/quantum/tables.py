@@ -79,21 +79,21 @@ def _of_step(values: Values, layout: Layout, step: Layer | Step) -> Arrays:
         numbers = list(step.rates)
         rates = np.stack([step.rates[number] for number in numbers])
         for name, table in _angles(values, "angle", np.array(numbers), np.ones(len(numbers))).items():
-            phases[name] = rates.T @ table if name.endswith(".back") else table @ rates
+            phases[name] = rates.T @ table
     return phases
 
 
 def _angles(
     values: Values, name: str, value: npt.NDArray[np.int64], rate: npt.NDArray[np.float64]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Angles ``rate * value`` (0 where value is -1) as linear functions of the features, transposed."""
+    """Angles ``rate * value`` (0 where value is -1) as linear functions of the features: (n, F), and (n, 1)."""
     used = np.where(value >= 0, rate, 0.0)
     maps: dict[str, npt.NDArray[np.float64]] = {}
     for kind, table in (("weights", values.of_weights), ("inputs", values.of_inputs)):
         picked = table[value] * used[:, None]
         if np.any(picked):
-            maps[f"{name}.{kind}"], maps[f"{name}.{kind}.back"] = picked.T, picked
+            maps[f"{name}.{kind}"] = picked
     offset = values.offset[value] * used
     if np.any(offset):
-        maps[f"{name}.offset"] = offset
+        maps[f"{name}.offset"] = offset[:, None]
     return maps

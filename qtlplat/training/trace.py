@@ -8,6 +8,7 @@ made once, and what depends on constants alone is computed once; what is left to
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import torch
 from torch import Tensor, fx
 
 from qtlplat.quantum.operations import TensorLayout, part_of, record_operations
+from qtlplat.training.simplify import COPIES, PRODUCTS, is_random, is_view, simplify, writes
 
 Function = Callable[..., tuple[Tensor, ...]]
 
@@ -23,6 +25,7 @@ aten = torch.ops.aten
 _QUICK: dict[Any, Callable[..., Any]] = {
     aten.add.Tensor: torch.add,
     aten.addmm.default: torch.addmm,
+    aten.baddbmm.default: torch.baddbmm,
     aten.bmm.default: torch.bmm,
     aten.cat.default: torch.cat,
     aten.cos.default: torch.cos,
@@ -32,6 +35,7 @@ _QUICK: dict[Any, Callable[..., Any]] = {
     aten.mm.default: torch.mm,
     aten.mul.Tensor: torch.mul,
     aten.neg.default: torch.neg,
+    aten.relu.default: functools.partial(torch.clamp_min, min=0),
     aten.sin.default: torch.sin,
     aten.stack.default: torch.stack,
     aten.sub.Tensor: torch.sub,
@@ -39,8 +43,18 @@ _QUICK: dict[Any, Callable[..., Any]] = {
     aten.tanh.default: torch.tanh,
     aten.where.self: torch.where,
 }
-_COPIES = frozenset({aten.clone.default, aten._to_copy.default, aten.lift_fresh_copy.default})
-_VIEWS = frozenset({aten._unsafe_view.default})  # beside those whose schema says that they are views
+_JOINTS = frozenset({aten.cat.default, aten.stack.default})
+# What depends on the shape of its argument alone.
+_OF_SHAPES = frozenset(
+    {
+        aten.ones_like.default,
+        aten.zeros_like.default,
+        aten.full_like.default,
+        aten.new_ones.default,
+        aten.new_zeros.default,
+        aten.new_full.default,
+    }
+)
 
 
 class CannotTraceError(Exception):
@@ -58,6 +72,7 @@ def trace(function: Function, arguments: Sequence[Tensor]) -> Program:
         with torch.no_grad():
             function(*arguments)  # what is made once and kept is made now, not as part of the trace
             graph = record_operations(function, arguments)
+            simplify(graph.graph)
             return Program(graph, arguments)
     except CannotTraceError:
         raise
@@ -77,8 +92,9 @@ class Program:
         self._values: dict[fx.Node, Any] = {}
         self._fixed: set[fx.Node] = set()  # what depends on constants alone
         nodes = list(graph.graph.nodes)
-        self._same = _equal_nodes(nodes)
-        self._memory = _Memory(nodes, self._same)
+        self._writes = any(map(writes, nodes))
+        self._memory = _Memory(nodes)
+        self._pieces = {} if self._writes else _pieces(nodes)
         given = iter(arguments)
         for position, node in enumerate(nodes):
             if node.op == "placeholder":
@@ -91,12 +107,13 @@ class Program:
             else:
                 self.results: tuple[Tensor, ...] = tuple(fx.map_arg(node.args[0], self._values.__getitem__))
             self._memory.release(position)
-        del self._values, self._fixed, self._same, self._memory
+        del self._values, self._fixed, self._memory, self._pieces
 
     def __call__(self) -> tuple[Tensor, ...]:
         """Repeat the operations."""
-        for call in self._calls:
-            call()
+        with torch.inference_mode():  # torch does not look for gradients then, which takes a tenth of a small operation
+            for call in self._calls:
+                call()
         return self.results
 
     def __len__(self) -> int:
@@ -104,31 +121,34 @@ class Program:
         return len(self._calls)
 
     def _add(self, node: fx.Node) -> None:
-        same = self._same.get(node)
-        if same is not None:
-            self._values[node] = self._values[same]
-            self._memory.alias(node, same)
-            if same in self._fixed:
-                self._fixed.add(node)
-            return
         args, kwargs = fx.map_arg((node.args, node.kwargs), self._values.__getitem__)
         operation: Any = node.target
         sources, layout = node.all_input_nodes, node.meta.get("layout")
-        if _is_view(node):
+        if is_view(node):
             self._values[node] = operation(*args, **kwargs)
             self._memory.alias(node, sources[0])
             if sources[0] in self._fixed:
                 self._fixed.add(node)
-        elif _writes(node):
+        elif writes(node):
             self._refuse_foreign(sources[0])
             self._calls.append(functools.partial(operation, *args, **kwargs))
             self._values[node] = self._values[sources[0]]
             self._memory.alias(node, sources[0])
-        elif not _is_random(node) and all(source in self._fixed for source in sources):
+        elif self._is_fixed(node):
             self._values[node] = operation(*args, **kwargs)
             self._fixed.add(node)
+        elif any(self._pieces.get(source, (None,))[0] is node for source in sources):
+            self._join(node)
         else:
             self._repeat(node, layout, args, kwargs)
+
+    def _is_fixed(self, node: fx.Node) -> bool:
+        """Whether a node's value is the same at every call."""
+        if is_random(node):
+            return False
+        if node.target in _OF_SHAPES and not self._writes:  # what is written into has to be made anew
+            return True
+        return all(source in self._fixed for source in node.all_input_nodes)
 
     def _repeat(
         self, node: fx.Node, layout: TensorLayout | None, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -147,54 +167,106 @@ class Program:
             self._calls.append(several)
             self._values[node] = dict(places)
             return
-        place = self._memory.allocate(node)
+        place = self._place(node)
         self._values[node] = place
-        if node.target in _COPIES:
+        if node.target in COPIES:
             self._calls.append(functools.partial(place.copy_, args[0]))
             return
         into = _into(node.target)
-        if into is None or _is_random(node):
+        if into is None or is_random(node):
             self._calls.append(lambda: place.copy_(operation(*args, **kwargs)))
         else:
             call, out = into
             self._calls.append(functools.partial(call, *args, **{**kwargs, out: place}))
+
+    def _place(self, node: fx.Node) -> Tensor:
+        """Memory for an operation's result: its own, or the piece of a joined tensor that it becomes."""
+        if node not in self._pieces:
+            return self._memory.allocate(node)
+        whole, number = self._pieces[node]
+        place = _piece(self._whole(whole), whole, number)
+        self._memory.alias(node, whole)
+        return place
+
+    def _whole(self, node: fx.Node) -> Tensor:
+        """Memory for a joined tensor, from its first piece on."""
+        if node not in self._values:
+            self._values[node] = self._memory.allocate(node)
+        whole: Tensor = self._values[node]
+        return whole
+
+    def _join(self, node: fx.Node) -> None:
+        """A joined tensor most of whose pieces lie where they belong."""
+        whole = self._whole(node)
+        for number, source in enumerate(_joined(node)):
+            if self._pieces.get(source) != (node, number) or source in self._fixed:
+                place = _piece(whole, node, number)
+                self._calls.append(functools.partial(place.copy_, self._values[source]))
 
     def _refuse_foreign(self, node: fx.Node) -> None:
         if self._memory.is_foreign(node):
             raise CannotTraceError("it changes a tensor of its own while it runs")
 
 
-def _equal_nodes(nodes: Sequence[fx.Node]) -> dict[fx.Node, fx.Node]:
-    """For nodes that hold what an earlier one holds, that one: an operation done before, or one that does nothing."""
-    if any(_writes(node) for node in nodes):  # then equal operations need not have equal results
-        return {}
-    same: dict[fx.Node, fx.Node] = {}
-    seen: dict[Any, fx.Node] = {}
+def _pieces(nodes: Sequence[fx.Node]) -> dict[fx.Node, tuple[fx.Node, int]]:
+    """Results that can be computed where they are joined with others: into which tensor, and as which part."""
+    pieces: dict[fx.Node, tuple[fx.Node, int]] = {}
     for node in nodes:
-        if node.op != "call_function" or _is_random(node):
+        if node.target not in _JOINTS:
             continue
-        layout: TensorLayout | None = node.meta.get("layout")
-        if node.target in _COPIES or (node.target is aten.mul.Tensor and node.args[1] == 1):
-            source = node.all_input_nodes[0]
-            if layout is not None and layout == source.meta.get("layout") and not layout.conjugated:
-                same[node] = same.get(source, source)
-                continue
-        arguments = fx.map_arg((node.args, dict(sorted(node.kwargs.items()))), lambda n: same.get(n, n))
-        first = seen.setdefault((node.target, _hashable(arguments)), node)
-        if first is not node:
-            same[node] = first
-    return same
+        sources = _joined(node)
+        layout: TensorLayout = node.meta["layout"]
+        inner = math.prod(layout.size[: _joint_axis(node)]) > 1  # a piece does not lie in one run
+        movable = {
+            source: (node, number)
+            for number, source in enumerate(sources)
+            if source not in pieces and _can_lie_anywhere(source, layout) and not (inner and source.target in PRODUCTS)
+        }
+        if len(movable) >= len(sources) - 1:
+            pieces |= movable
+    return pieces
+
+
+def _can_lie_anywhere(node: fx.Node, whole: TensorLayout) -> bool:
+    """Whether an operation's result may have any strides, for itself and for all who use it."""
+    layout: TensorLayout | None = node.meta.get("layout")
+    if node.op != "call_function" or layout is None or layout.dtype != whole.dtype or layout.device != whole.device:
+        return False
+    if (
+        is_view(node)
+        or is_random(node)
+        or node.target in _JOINTS
+        or (node.target not in COPIES and not _into(node.target))
+    ):
+        return False
+    return all(user.op == "call_function" and not is_view(user) for user in node.users)
+
+
+def _joined(node: fx.Node) -> Sequence[fx.Node]:
+    sources: Any = node.args[0]
+    return list(sources)
+
+
+def _joint_axis(node: fx.Node) -> int:
+    axis: Any = node.args[1] if len(node.args) > 1 else 0
+    return int(axis) % len(node.meta["layout"].size)
+
+
+def _piece(whole: Tensor, node: fx.Node, number: int) -> Tensor:
+    axis = _joint_axis(node)
+    if node.target is aten.stack.default:
+        return whole.select(axis, number)
+    lengths = [source.meta["layout"].size[axis] for source in _joined(node)]
+    return whole.narrow(axis, sum(lengths[:number]), lengths[number])
 
 
 class _Memory:
     """Who owns which piece of memory, and until when."""
 
-    def __init__(self, nodes: Sequence[fx.Node], same: Mapping[fx.Node, fx.Node]) -> None:
+    def __init__(self, nodes: Sequence[fx.Node]) -> None:
         position = {node: i for i, node in enumerate(nodes)}
         # When each node is used last; grows when another node turns out to lie in the same memory.
         self._last = {node: max((position[user] for user in node.users), default=i) for node, i in position.items()}
-        for node, first in same.items():
-            self._last[first] = max(self._last[first], self._last[node])
         self._owner: dict[fx.Node, fx.Node] = {}
         self._pieces: dict[fx.Node, Tensor] = {}
         self._free: dict[tuple[int, torch.device], list[Tensor]] = {}
@@ -229,29 +301,6 @@ class _Memory:
             self._free[piece.numel(), piece.device].append(piece)
 
 
-def _is_view(node: fx.Node) -> bool:
-    if node.target is part_of or node.target in _VIEWS:
-        return True
-    if not isinstance(node.target, torch._ops.OpOverload):
-        return False
-    returns = node.target._schema.returns
-    return bool(returns) and returns[0].alias_info is not None and not _writes(node)
-
-
-def _writes(node: fx.Node) -> bool:
-    target = node.target
-    return isinstance(target, torch._ops.OpOverload) and bool(target._schema.is_mutable) and not _only_reshapes(target)
-
-
-def _only_reshapes(target: torch._ops.OpOverload) -> bool:
-    """Operations like squeeze_ change a view, not the numbers."""
-    return torch.Tag.inplace_view in target.tags
-
-
-def _is_random(node: fx.Node) -> bool:
-    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
-
-
 @functools.cache
 def _into(target: Any) -> tuple[Callable[..., Any], str] | None:
     """The variant of an operation that writes into a tensor, and the name of that argument; None if there is none."""
@@ -268,11 +317,3 @@ def _into(target: Any) -> tuple[Callable[..., Any], str] | None:
         if len(outs) == 1 and signature(overload, False) == signature(target, False):
             return overload, outs[0][0]
     return None
-
-
-def _hashable(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return tuple(_hashable(one) for one in value)
-    if isinstance(value, dict):
-        return tuple((key, _hashable(one)) for key, one in value.items())
-    return value if isinstance(value, fx.Node) else (type(value), value)
