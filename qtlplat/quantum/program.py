@@ -18,7 +18,7 @@ from qtlplat.quantum.kernel import linear
 from qtlplat.quantum.layout import Layer, Layout, groups
 from qtlplat.quantum.measure import Measurement
 from qtlplat.quantum.schedule import Dense, Diagonal, Permutation, Step
-from qtlplat.quantum.states import apply, fold_vectors, permute, product_state
+from qtlplat.quantum.states import apply, apply_layer, fold_vectors, layer_matrix, permute, product_state
 from qtlplat.quantum.tables import program_tables
 from qtlplat.quantum.turns import kron_matrices, turn_matrices
 from qtlplat.quantum.values import Values
@@ -166,6 +166,8 @@ class _Run:
         number, step = steps[0]
         assert isinstance(step, Layer)
         matrix = self._layer(number, step)[0]
+        if step.fixed is None:
+            matrix = layer_matrix(matrix)
         for number, step in steps[1:]:
             matrix = self._apply(matrix, number, step)
         return apply(matrix, states)
@@ -205,7 +207,7 @@ class _Run:
         for group, matrix in zip(self.program.groups, matrices, strict=True):
             after //= 2 ** len(group)
             if not active.isdisjoint(group):
-                states = apply(matrix, states, after)
+                states = apply_layer(matrix, states, after)
         return states
 
     def _apply_phases(self, states: Tensor, number: int, step: Diagonal) -> Tensor:

@@ -90,23 +90,22 @@ class _Apply(Kernel):
     """matrix (*, d, d) on part of the states (*, A d R, B): the qubits between the first log A and the last log R."""
 
     batched = 2
+    unitary = False  # the matrix K has G K^H for its gradient instead of G, see `kron_matrices`
 
     @staticmethod
     def forward(matrix: Tensor, states: Tensor, after: int) -> Tensor:
         blocks, before = _blocks(states, matrix, after)
         return torch.bmm(_each(matrix, before), blocks).view(states.shape)
 
-    @staticmethod
-    def kept(inputs: Any, _output: Any, /) -> tuple[list[Tensor], int]:
-        return [inputs[0], inputs[1]], 2
-
     @classmethod
     def setup_context(cls, ctx: Any, inputs: Any, output: Any) -> None:
-        super().setup_context(ctx, inputs, output)
+        """Keep the states, before or behind the matrix."""
         ctx.after = inputs[2]
+        ctx.save_for_backward(inputs[0], output if cls.unitary else inputs[1])
 
     @classmethod
     def backward(cls, ctx: Any, gradient: Tensor, *_others: Tensor) -> Any:
+        """Gradients of the matrix and of the states."""
         after = ctx.after
 
         def derive(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -121,6 +120,12 @@ class _Apply(Kernel):
 
         result = Derivative.apply(derive, 3, gradient, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
         return *result, None
+
+
+class _ApplyLayer(_Apply):
+    """A matrix of `kron_matrices`: states behind it in place of those before it turn G into G K^H."""
+
+    unitary = True
 
 
 def _blocks(states: Tensor, matrix: Tensor, after: int) -> tuple[Tensor, int]:
@@ -142,6 +147,35 @@ def apply(matrix: Tensor, states: Tensor, after: int = 1) -> Tensor:
     after: number of basis states of the qubits behind those that the matrix acts on, which are neighbours.
     """
     result: Tensor = _Apply.run(matrix, states, after)
+    return result
+
+
+def apply_layer(matrix: Tensor, states: Tensor, after: int = 1) -> Tensor:
+    """`apply` for a matrix of `kron_matrices`."""
+    result: Tensor = _ApplyLayer.run(matrix, states, after)
+    return result
+
+
+class _LayerMatrix(Kernel):
+    """A matrix (*, d, d) of `kron_matrices`, unchanged."""
+
+    @staticmethod
+    def forward(matrix: Tensor) -> Tensor:
+        return matrix.clone()
+
+    @staticmethod
+    def kept(inputs: Any, _output: Any, /) -> tuple[list[Tensor], int]:
+        return [inputs[0]], 1
+
+    @staticmethod
+    def derive(*tensors: Tensor) -> tuple[Tensor, ...]:
+        gradient, matrix = (t.reshape(-1, *t.shape[-2:]) for t in tensors)
+        return (torch.bmm(gradient, matrix.mH).view(tensors[0].shape),)
+
+
+def layer_matrix(matrix: Tensor) -> Tensor:
+    """A matrix of `kron_matrices` with its gradient in the usual sense, to be used in any way."""
+    result: Tensor = _LayerMatrix.run(matrix)
     return result
 
 

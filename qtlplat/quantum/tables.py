@@ -26,7 +26,7 @@ def program_tables(
     product, turns = layout.product, layout.turns
     if turns is not None:
         arrays |= _of_turns(values, layout, turns, real)
-        arrays |= {f"traces{len(part)}": trace_table(len(part), real) for part in parts}
+        arrays |= {f"traces{len(part)}": trace_table(len(part)) for part in parts}
     if product is not None:
         arrays["columns"] = product.columns
         if product.takes_inputs:

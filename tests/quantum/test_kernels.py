@@ -6,7 +6,7 @@ import torch
 from torch.autograd import gradcheck
 
 from qtlplat.quantum.kernel import linear
-from qtlplat.quantum.states import apply, fold_vectors, permute, product_state, squares
+from qtlplat.quantum.states import apply, apply_layer, fold_vectors, layer_matrix, permute, product_state, squares
 from qtlplat.quantum.turns import kron_matrices, trace_table, turn_matrices, turn_tables
 
 LEADS = [(), (2, 2)]
@@ -94,8 +94,8 @@ def test_products_of_turns_are_products_of_turns(real):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_tensor_products_of_unitary_matrices(lead, qubits, dtype):
     parameters, generators = by_generators(*lead, qubits, dtype=dtype)
-    traces = torch.from_numpy(trace_table(qubits, not dtype.is_complex))
-    assert gradcheck(lambda p: kron_matrices(rotated(p, generators), traces), parameters)
+    traces = torch.from_numpy(trace_table(qubits))
+    assert gradcheck(lambda p: layer_matrix(kron_matrices(rotated(p, generators), traces)), parameters)
     matrices = rotated(parameters, generators)
     expected = cellwise(lambda m: m, kron_matrices(matrices, traces).reshape(-1, 2**qubits, 2**qubits))
     flat = matrices.reshape(-1, qubits, 2, 2)
@@ -142,6 +142,22 @@ def test_a_matrix_on_neighbouring_qubits(lead, size, after, dtype):
 
 
 @pytest.mark.parametrize("lead", LEADS)
+@pytest.mark.parametrize("after", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_a_layer_on_neighbouring_qubits(lead, after, dtype):
+    parameters, generators = by_generators(*lead, 2, dtype=dtype)
+    traces = torch.from_numpy(trace_table(2))
+    states = random(*lead, 8, 3, dtype=dtype, seed=1)
+
+    def layer(p, s):
+        return apply_layer(kron_matrices(rotated(p, generators), traces), s, after)
+
+    assert gradcheck(layer, (parameters, states))
+    matrices = kron_matrices(rotated(parameters, generators), traces)
+    torch.testing.assert_close(layer(parameters, states), apply(matrices, states, after), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("lead", LEADS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_permutations(lead, dtype):
     source = torch.tensor([2, 0, 3, 1])
@@ -181,13 +197,17 @@ def kernel_cases(dtype: torch.dtype):
     """Each kernel with stacked arguments, three cells."""
     real = not dtype.is_complex
     tables = turn_arguments(2, 2, 3, real)
-    traces = torch.from_numpy(trace_table(3, real))
+    traces = torch.from_numpy(trace_table(3))
     source, table, signs = torch.tensor([2, 0, 3, 1]), random(2, 4).detach(), random(3, 4).detach()
     parameters, generators = by_generators(3, 3, dtype=dtype)
-    states = random(3, 4, 5, dtype=dtype, seed=2)
+    states, longer = (random(3, size, 5, dtype=dtype, seed=2) for size in (4, 8))
     return {
         "turn_matrices": (lambda f: turn_matrices(f, tables, real), [random(3, 3)]),
-        "kron_matrices": (lambda p: kron_matrices(rotated(p, generators), traces), [parameters]),
+        "kron_matrices": (lambda p: layer_matrix(kron_matrices(rotated(p, generators), traces)), [parameters]),
+        "apply_layer": (
+            lambda p, s: apply_layer(kron_matrices(rotated(p, generators), traces), s),
+            [parameters, longer],
+        ),
         "product_state": (product_state, [random(3, 2, 5), random(3, 2, 2, 2, dtype=dtype, seed=1)]),
         "apply": (lambda m, s: apply(m, s, 2), [unitaries(3, dtype=dtype).requires_grad_(), states]),
         "permute": (lambda s: permute(s, source, source.argsort()), [states]),
