@@ -43,6 +43,7 @@ _QUICK: dict[Any, Callable[..., Any]] = {
     aten.tanh.default: torch.tanh,
     aten.where.self: torch.where,
 }
+MOST_PIECES = 8  # of a tensor that is joined piece by piece
 _JOINTS = frozenset({aten.cat.default, aten.stack.default})
 # What depends on the shape of its argument alone.
 _OF_SHAPES = frozenset(
@@ -137,7 +138,7 @@ class Program:
         elif self._is_fixed(node):
             self._values[node] = operation(*args, **kwargs)
             self._fixed.add(node)
-        elif any(self._pieces.get(source, (None,))[0] is node for source in sources):
+        elif _is_joined_by_hand(node):
             self._join(node)
         else:
             self._repeat(node, layout, args, kwargs)
@@ -196,7 +197,7 @@ class Program:
         return whole
 
     def _join(self, node: fx.Node) -> None:
-        """A joined tensor most of whose pieces lie where they belong."""
+        """A joined tensor; pieces that do not lie where they belong are copied."""
         whole = self._whole(node)
         for number, source in enumerate(_joined(node)):
             if self._pieces.get(source) != (node, number) or source in self._fixed:
@@ -212,19 +213,21 @@ def _pieces(nodes: Sequence[fx.Node]) -> dict[fx.Node, tuple[fx.Node, int]]:
     """Results that can be computed where they are joined with others: into which tensor, and as which part."""
     pieces: dict[fx.Node, tuple[fx.Node, int]] = {}
     for node in nodes:
-        if node.target not in _JOINTS:
+        if not _is_joined_by_hand(node):
             continue
-        sources = _joined(node)
         layout: TensorLayout = node.meta["layout"]
         inner = math.prod(layout.size[: _joint_axis(node)]) > 1  # a piece does not lie in one run
-        movable = {
-            source: (node, number)
-            for number, source in enumerate(sources)
-            if source not in pieces and _can_lie_anywhere(source, layout) and not (inner and source.target in PRODUCTS)
-        }
-        if len(movable) >= len(sources) - 1:
-            pieces |= movable
+        for number, source in enumerate(_joined(node)):
+            if source not in pieces and _can_lie_anywhere(source, layout) and not (inner and source.target in PRODUCTS):
+                pieces[source] = (node, number)
     return pieces
+
+
+def _is_joined_by_hand(node: fx.Node) -> bool:
+    """Whether a tensor is put together from a few pieces: one copy each takes less time than torch's own way."""
+    if node.target not in _JOINTS or len(_joined(node)) > MOST_PIECES:
+        return False
+    return len({len(source.meta["layout"].size) for source in _joined(node)}) == 1
 
 
 def _can_lie_anywhere(node: fx.Node, whole: TensorLayout) -> bool:
