@@ -63,6 +63,11 @@ class Measurement:
             table[source] = table.copy()
 
     @property
+    def reads_squares_only(self) -> bool:
+        """Whether all outputs are sums of squares of amplitudes."""
+        return set(self._masks) == {0} and not self._marginals
+
+    @property
     def flips(self) -> tuple[int, ...]:
         """The bit patterns that are flipped; each costs one more pass over the states."""
         return tuple(sorted(self._masks))
@@ -93,9 +98,10 @@ class Measurement:
         return tables
 
     def __call__(self, states: Tensor, tables: dict[str, Tensor]) -> Tensor:
-        """(B, n_outputs) of states (2^Q, B), real or complex."""
+        """(B, n_outputs) of states (2^Q, B), real or complex, or (2 * 2^Q, B): their real parts, then the others."""
         real = not states.is_complex()
-        part, norms = squares(states, tables["squares"], tables["squares.double"])
+        table = "squares" if len(states) == 2**self._qubits else "halves"
+        part, norms = squares(states, tables[table], tables[f"{table}.double"])
         result = part if 0 in self._masks else None
         for mask in self._masks:
             if not mask:

@@ -17,8 +17,9 @@ from torch import Tensor
 from qtlplat.quantum.kernel import linear
 from qtlplat.quantum.layout import Layer, Layout, groups
 from qtlplat.quantum.measure import Measurement
+from qtlplat.quantum.products import fold_vectors, product_state, wave_state
 from qtlplat.quantum.schedule import Dense, Diagonal, Permutation, Step
-from qtlplat.quantum.states import apply, apply_layer, fold_vectors, layer_matrix, permute, product_state
+from qtlplat.quantum.states import apply, apply_layer, apply_to_real, layer_matrix, permute
 from qtlplat.quantum.tables import program_tables
 from qtlplat.quantum.turns import kron_matrices, turn_matrices
 from qtlplat.quantum.values import Values
@@ -127,7 +128,10 @@ class _Run:
                 ]
 
     def states(self) -> Tensor:
-        """The final states (2^Q, B), or (2^Q, 1) where nothing depends on the inputs."""
+        """The final states (2^Q, B), or (2^Q, 1) where nothing depends on the inputs.
+
+        Complex ones may come as (2 * 2^Q, B) real numbers: all real parts, then all imaginary ones.
+        """
         states = self._start()
         steps = list(enumerate(self.program.layout.steps))
         while steps:
@@ -159,7 +163,8 @@ class _Run:
         heavy = sum(isinstance(step, Layer | Dense) for _, step in steps)
         samples = states.shape[-1]
         alone, together = samples * heavy, samples + 2**self.program.qubits * (heavy - 1)
-        if len(self.program.groups) > 1 or together >= alone:
+        from_real = not states.is_complex() and not self.program.real
+        if len(self.program.groups) > 1 or (together >= alone and not from_real):
             for number, step in steps:
                 states = self._apply(states, number, step)
             return states
@@ -170,7 +175,7 @@ class _Run:
             matrix = layer_matrix(matrix)
         for number, step in steps[1:]:
             matrix = self._apply(matrix, number, step)
-        return apply(matrix, states)
+        return apply_to_real(matrix, states) if from_real else apply(matrix, states)
 
     def _apply(self, states: Tensor, number: int, step: Layer | Step) -> Tensor:
         """One step on states (2^Q, B), or on a matrix (2^Q, 2^Q)."""
@@ -179,6 +184,8 @@ class _Run:
             return self._apply_layer(states, self._layer(number, step), step.active)
         if isinstance(step, Permutation):
             return permute(states, tables[f"{number}.source"], tables[f"{number}.inverse"])
+        if not self.program.real and not states.is_complex():
+            states = states.to(self.program.dtype.to_complex())
         if isinstance(step, Diagonal):
             return self._apply_phases(states, number, step)
         assert isinstance(step, Dense)
@@ -228,6 +235,8 @@ class _Run:
                 return self.tables["start"]
             state: Tensor = self.array(program.start).to(program.dtype.to_complex())
             return state.mT if state.dim() == 2 else state.unsqueeze(-1)
+        if product.columns is None:
+            return wave_state(self._angles("product"), self.tables["flips"], self.tables["signs"])
         columns = self.tables["columns"] if self.matrices is None else self.matrices
         if product.takes_inputs:
             return product_state(self._angles("product"), columns)

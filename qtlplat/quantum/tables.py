@@ -10,6 +10,7 @@ import numpy.typing as npt
 from qtlplat.quantum.gates import Matrix, embed
 from qtlplat.quantum.layout import Layer, Layout, Turns, fixed_groups, groups
 from qtlplat.quantum.measure import Measurement
+from qtlplat.quantum.products import wave_tables
 from qtlplat.quantum.schedule import Dense, Diagonal, Permutation, Step
 from qtlplat.quantum.turns import MOST_TURNS, trace_table, turn_tables
 from qtlplat.quantum.values import Values
@@ -28,7 +29,13 @@ def program_tables(
         arrays |= _of_turns(values, layout, turns, real)
         arrays |= {f"traces{len(part)}": trace_table(len(part)) for part in parts}
     if product is not None:
-        arrays["columns"] = product.columns
+        if product.columns is None:
+            arrays["flips"], arrays["signs"] = wave_tables(layout.qubits)
+            arrays["halves"], arrays["halves.double"] = (
+                np.concatenate([arrays[name]] * 2, axis) for axis, name in ((1, "squares"), (0, "squares.double"))
+            )
+        else:
+            arrays["columns"] = product.columns
         if product.takes_inputs:
             arrays |= _angles(values, "product", product.value, product.rate)
     elif isinstance(start, np.ndarray):
@@ -51,7 +58,7 @@ def _of_turns(values: Values, layout: Layout, turns: Turns, real: bool) -> Array
 
     value, rate = chunked(turns.value, np.array(-1)), chunked(turns.rate, np.array(0.0))
     even, odd = chunked(turns.even, np.eye(2)), chunked(turns.odd, np.zeros((2, 2)))
-    if layout.product is not None and layout.product_layer >= 0:
+    if layout.product is not None and layout.product.columns is not None and layout.product_layer >= 0:
         # Layer 0 acts on nothing but the product state: its first turns bring the state's columns along.
         first = slice(0, qubits)
         even[first, 0] = even[first, 0] @ layout.product.columns

@@ -108,11 +108,19 @@ def _merge_equal(graph: fx.Graph) -> None:
 def _does_nothing(node: fx.Node) -> bool:
     source = next(iter(node.all_input_nodes), None)
     layout = layout_at(node)
-    if source is None or layout is None or layout != layout_at(source):
+    if source is None or layout is None or not _lies_as(layout, layout_at(source)):
         return False
     if node.target in COPIES:
         return not layout.conjugated
     return is_view(node) or (node.target in _TIMES_ONE and bool(node.args[1] == 1))
+
+
+def _lies_as(layout: TensorLayout, other: TensorLayout | None) -> bool:
+    """Whether layouts agree; along an axis of one entry, strides do not count."""
+    if other is None or layout.size != other.size:
+        return False
+    stride = tuple(a if n == 1 else b for n, a, b in zip(layout.size, layout.stride, other.stride, strict=True))
+    return layout == replace(other, stride=stride)
 
 
 def _hashable(value: Any) -> Any:

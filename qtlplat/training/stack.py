@@ -105,7 +105,6 @@ class Stacked:
 
     def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
         """One step of every cell."""
-        self.module.train()
         sums, *gradients = self._run(True, features, targets, weight)
         for name, gradient in zip(self.trained, gradients, strict=True):
             self.tensors[name].grad = gradient
@@ -114,7 +113,6 @@ class Stacked:
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits (C, n, K)."""
-        self.module.eval()
         return self._run(False, features)[0].clone()
 
     def states(self) -> list[Tensors]:
@@ -142,6 +140,7 @@ class Stacked:
         key = (training, batch[0].shape)
         if key not in self._repeated:
             build = training_step if training else evaluation_step
+            self.module.train(training)
             self._repeated[key] = _Repeated(build, self.module, self.tensors, self.trained, batch, self.on_note)
         with torch.no_grad():
             return self._repeated[key](*batch)
@@ -169,6 +168,7 @@ class _Repeated:
         batch: Sequence[Tensor],
         on_note: Callable[[str], None],
     ) -> None:
+        self.module, self.training = module, module.training
         self.batch, self.tensors = batch, list(tensors.values())
         self.function = build(module, list(tensors), trained)
         self.program: Program | None = None
@@ -182,6 +182,7 @@ class _Repeated:
 
     def __call__(self, *batch: Tensor) -> tuple[Tensor, ...]:
         if self.program is None:
+            self.module.train(self.training)
             return self.function(*self.tensors, *batch)
         for place, given in zip(self.batch, batch, strict=True):
             if place is not given:

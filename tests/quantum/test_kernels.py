@@ -6,7 +6,8 @@ import torch
 from torch.autograd import gradcheck
 
 from qtlplat.quantum.kernel import linear
-from qtlplat.quantum.states import apply, apply_layer, fold_vectors, layer_matrix, permute, product_state, squares
+from qtlplat.quantum.products import fold_vectors, product_state, wave_state, wave_tables
+from qtlplat.quantum.states import apply, apply_layer, apply_to_real, layer_matrix, permute, squares
 from qtlplat.quantum.turns import kron_matrices, trace_table, turn_matrices, turn_tables
 
 LEADS = [(), (2, 2)]
@@ -124,6 +125,29 @@ def test_product_states(lead, qubits, dtype):
     torch.testing.assert_close(states, plain.mT, rtol=0, atol=1e-12)
 
 
+def waves(angles):
+    return wave_state(angles, *map(torch.from_numpy, wave_tables(angles.shape[-2])))
+
+
+@pytest.mark.parametrize("lead", LEADS)
+@pytest.mark.parametrize("qubits", [1, 2, 3, 5, 6])
+def test_real_product_states(lead, qubits):
+    angles = random(*lead, qubits, 2)
+    assert gradcheck(waves, angles)
+    columns = torch.eye(2, dtype=torch.float64).expand(*lead, qubits, 2, 2)
+    torch.testing.assert_close(waves(angles), product_state(angles, columns), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("lead", LEADS)
+def test_a_complex_matrix_on_real_states(lead):
+    matrix, states = random(*lead, 4, 4, dtype=torch.complex128), random(*lead, 4, 3, seed=1)
+    assert gradcheck(apply_to_real, (matrix, states))
+    whole = matrix @ states.to(matrix.dtype)
+    torch.testing.assert_close(
+        apply_to_real(matrix, states), torch.cat([whole.real, whole.imag], -2), rtol=0, atol=1e-12
+    )
+
+
 @pytest.mark.parametrize("lead", LEADS)
 @pytest.mark.parametrize(("size", "after"), [(8, 1), (2, 1), (2, 4), (2, 2), (4, 2)])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
@@ -209,6 +233,8 @@ def kernel_cases(dtype: torch.dtype):
             [parameters, longer],
         ),
         "product_state": (product_state, [random(3, 2, 5), random(3, 2, 2, 2, dtype=dtype, seed=1)]),
+        "wave_state": (waves, [random(3, 2, 5)]),
+        "apply_to_real": (apply_to_real, [random(3, 4, 4, dtype=torch.complex128, seed=3), random(3, 4, 5)]),
         "apply": (lambda m, s: apply(m, s, 2), [unitaries(3, dtype=dtype).requires_grad_(), states]),
         "permute": (lambda s: permute(s, source, source.argsort()), [states]),
         "squares": (lambda s: squares(s, signs, 2 * signs[:2].T)[0], [states]),
