@@ -71,9 +71,9 @@ class _WaveState(Kernel):
     """angles (*, Q, B) and `wave_tables` -> real states (*, 2^Q, B)."""
 
     @staticmethod
-    def forward(angles: Tensor, _flips: Tensor, _signs: Tensor) -> Tensor:
+    def forward(angles: Tensor, _flips: Tensor, signs: Tensor) -> Tensor:
         across = angles.unsqueeze(-2)
-        states = torch.cat([torch.cos(across), torch.sin(across)], dim=-2)
+        states = torch.cat([torch.cos(across), torch.sin(across)], dim=-2).to(signs.dtype)
         odd: Tensor | None = None
         while (count := states.shape[-3]) > 1:  # neighbours first
             if count % 2:
@@ -97,7 +97,7 @@ class _WaveState(Kernel):
 def wave_state(angles: Tensor, flips: Tensor, signs: Tensor) -> Tensor:
     """Real states (*, 2^Q, B): the tensor product over qubits of (cos a, sin a), qubit 0 leading.
 
-    angles (*, Q, B), radians; flips and signs: `wave_tables`.
+    angles (*, Q, B), radians; flips and signs: `wave_tables`; the states have the dtype of the latter.
     """
     states: Tensor = _WaveState.run(angles, flips, signs)
     return states

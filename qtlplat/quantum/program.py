@@ -60,9 +60,8 @@ class Program:
         """Measurements (B, n_outputs) for inputs (B, n_inputs)."""
         tables = self._tables_on(inputs.device)
         whole = [weights[name] for name in self.values.names]
-        none = inputs.new_zeros(0)
-        flat = whole[0].reshape(-1) if len(whole) == 1 else torch.cat([none, *(w.reshape(-1) for w in whole)])
-        flat = flat.to(self.angle_dtype)
+        parts = [w.reshape(-1) for w in whole] or [inputs.new_zeros(0)]
+        flat = (torch.cat(parts) if len(parts) > 1 else parts[0]).to(self.angle_dtype)
         of_weights = self.values.weight_features(flat, whole)
         of_inputs = self.values.input_features(inputs.to(self.angle_dtype), flat, whole)
         run = _Run(self, tables, of_weights, of_inputs, lambda number: self.values.array(number, inputs, whole))
