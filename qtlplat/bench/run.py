@@ -18,7 +18,7 @@ from qtlplat.catalog.calls import guarded
 from qtlplat.contracts import Cell, Circuit, HeadSpec
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.engines import choose_engine
-from qtlplat.quantum.memory import USABLE_SHARE, device_bytes, free_bytes
+from qtlplat.quantum.memory import USABLE_SHARE, device_bytes, free_bytes, size_text
 from qtlplat.quantum.threads import torch_threads
 from qtlplat.training.checkpoints import Take
 from qtlplat.training.fit import fit_heads, why_not_stackable
@@ -109,7 +109,7 @@ def _check_memory(circuit: Circuit, batch: int) -> None:
     needed, free = device_bytes(circuit, batch, gradients=True), free_bytes(CPU) * USABLE_SHARE
     if needed > free:
         raise ConfigError(
-            f"the plain loop would take about {needed / 1e9:.1f} GB of the {free / 1e9:.1f} GB that may be used, "
+            f"the plain loop would take about {size_text(needed)} of the {size_text(free)} that may be used, "
             f"for {circuit.qubits} qubits and batches of {batch}",
             where="memory",
             fix="use fewer qubits or a smaller --batch",

@@ -119,8 +119,3 @@ def table_times(table: Tensor, columns: Tensor) -> Tensor:
     """A table (n, F), the same for all leading axes, times columns (*, F, B), in one multiplication."""
     flat = columns.reshape(-1, *columns.shape[-2:])
     return torch.bmm(table.expand(len(flat), *table.shape), flat).view(*columns.shape[:-2], len(table), -1)
-
-
-def rows_times(rows: Tensor, table: Tensor) -> Tensor:
-    """Rows (*, B, F) times a table (F, n), in one multiplication."""
-    return torch.mm(rows.reshape(-1, rows.shape[-1]), table).view(*rows.shape[:-1], -1)

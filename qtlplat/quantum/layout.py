@@ -8,13 +8,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from qtlplat.quantum.gates import IDENTITY, TOLERANCE, Matrix, kron
+from qtlplat.quantum.gates import IDENTITY, TOLERANCE, Matrix, Reals, kron
 from qtlplat.quantum.schedule import Dense, Diagonal, Local, Permutation, Step, Turn
 
 DENSE_QUBITS = 6  # up to here a whole layer of single-qubit gates is one matrix
 GROUP_QUBITS = 4  # beyond, one matrix for each group of about so many neighbouring qubits
-
-Reals = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +66,11 @@ def groups(qubits: int) -> tuple[tuple[int, ...], ...]:
 
 @dataclass(eq=False)
 class Layout:
-    """What a program runs on. product: how it starts, or None where it starts from a given state."""
+    """What a program runs on.
+
+    product: how it starts, or None where it starts from a given state; product_layer: 0 where the first of the turning
+    layers belongs to the product, -1 where none does; turns: all turning layers; steps: what follows the product.
+    """
 
     qubits: int
     product: Product | None

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from qtlplat.quantum.kernel import Kernel, rows_times
+from qtlplat.quantum.kernel import Kernel
 
 MOST_TURNS = 3  # turns multiplied at once: their matrix is linear in 2^3 cosines and sines
 
@@ -49,7 +49,8 @@ class _TurnMatrices(Kernel):
     def derive(*tensors: Tensor) -> tuple[Tensor, ...]:
         gradient, derivatives, back = tensors
         by_angle = (derivatives * gradient.unsqueeze(-2)).sum(-1)
-        return (rows_times(by_angle.flatten(-2).to(back.dtype), back),)
+        flat = by_angle.to(back.dtype).reshape(-1, len(back))
+        return (torch.mm(flat, back).view(*gradient.shape[:-2], -1),)
 
 
 def turn_matrices(features: Tensor, tables: Sequence[Tensor], real: bool) -> Tensor:
