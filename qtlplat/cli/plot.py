@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from qtlplat.analysis.figures import KINDS, NEEDS_PREDICTIONS
-from qtlplat.cli.files import refuse_existing
-from qtlplat.cli.output import Column, note, print_tsv
+from qtlplat.cli.files import output_options, refuse, tell_written, write_output
+from qtlplat.cli.output import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.errors import UsageError
 
@@ -29,13 +29,7 @@ if TYPE_CHECKING:
     help="Loss and accuracy by epoch; F1 against parameters; F1 of every cell; confusion matrices; paired "
     "differences of F1; the samples that a run gets wrong.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write, PNG, SVG or PDF by its name. Left out, the same numbers are drawn in the terminal.",
-)
-@click.option("--force", is_flag=True, help="Overwrite the file of --output.")
+@output_options("File to write, PNG, SVG or PDF by its name. Left out, the same numbers are drawn in the terminal.")
 @click.option(
     "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For errors: where the images are now, dataset.root=PATH."
 )
@@ -54,7 +48,7 @@ def plot_command(
         from qtlplat.analysis.figures.style import require_matplotlib
 
         fmt = format_of(output)
-        refuse_existing(output, force)
+        refuse(output, force)
         require_matplotlib()
     runs = _read(settings, references, kind)
     if output is None:
@@ -64,11 +58,10 @@ def plot_command(
         return
     from qtlplat.analysis.figures import draw
     from qtlplat.analysis.figures.files import encoded
-    from qtlplat.store.files import write_atomically
 
     data = encoded(draw(kind, runs, _images(settings, runs[0], sets) if kind == "errors" else None), fmt)
-    write_atomically(output, data)
-    print_tsv([{"file": output, "bytes": len(data)}], [Column("file", "file"), Column("bytes", "bytes", right=True)])
+    write_output(output, data)
+    tell_written(output, data)
 
 
 add_common_options(plot_command)

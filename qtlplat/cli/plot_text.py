@@ -17,6 +17,7 @@ from qtlplat.analysis.figures.stored import leak_lines
 from qtlplat.cli.output import Column, clean, emit, note, text
 from qtlplat.cli.runs import fitting
 from qtlplat.cli.show import sparkline
+from qtlplat.conventions import short
 
 if TYPE_CHECKING:
     from qtlplat.analysis.figures.stored import StoredRun
@@ -120,10 +121,10 @@ def _pareto(runs: Sequence[StoredRun]) -> None:
     rows = [
         {
             "model": p.name,
-            "runs": ", ".join(run[:8] for run in p.runs),
+            "runs": ", ".join(map(short, p.runs)),
             "parameters": p.parameters,
             "f1": p.mean,
-            "sd": None if math.isnan(p.sd) else p.sd,
+            "sd": p.sd,
             "n": len(p.f1),
             "cells": strip(_room(90), low, high, [*((v, v, "·") for v in p.f1), (p.mean, p.mean, "◆")]),
             "front": "yes" if p in best else "",
@@ -218,7 +219,7 @@ def _differences(runs: Sequence[StoredRun]) -> None:
             {
                 "first": row.first,
                 "second": row.second,
-                "runs": " − ".join(dict.fromkeys(run[:8] for run in row.ids)),
+                "runs": " − ".join(dict.fromkeys(map(short, row.ids))),
                 "n": len(row.values),
                 "mean": row.mean,
                 "low": least if known else None,

@@ -12,6 +12,7 @@ import click
 from qtlplat.cli.output import Column, clean, emit, note, text, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import ROLES, HeadSpec
+from qtlplat.conventions import short
 
 if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
@@ -139,11 +140,11 @@ def _print_result(run: Mapping[str, Any], settings: Settings, request: Mapping[s
     ]
     took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in run["seconds"].items() if seconds is not None)
     click.echo(f"\nrun {run['run']}: {', '.join(scores)} (mean ± sd of {n} cells); {took}")
-    short = run["run"][:8]
+    known = short(run["run"])
     click.echo("next:")
-    click.echo(f"  qtlplat show {short}")
+    click.echo(f"  qtlplat show {known}")
     if run["parameters"]["controls"]:
-        click.echo(f"  qtlplat compare {short}")
+        click.echo(f"  qtlplat compare {known}")
     click.echo(f"  {_with_other_head(run, settings, request, catalog)}")
 
 

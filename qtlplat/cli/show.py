@@ -13,6 +13,7 @@ import click
 from qtlplat.cli.output import Column, clean, emit, text, write_json
 from qtlplat.cli.runs import age, fitting
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.conventions import HEAD, leak_line, short
 
 if TYPE_CHECKING:
     from qtlplat.store.queries import Reader
@@ -93,7 +94,7 @@ def component_line(component: Mapping[str, Any]) -> str:
 
 def cells(run: Mapping[str, Any]) -> None:
     """The head's cells with their metrics, their mean and its ± sd, then the controls and what was seen before."""
-    from qtlplat.store.summary import head_cells, leak_line
+    from qtlplat.store.summary import head_cells
 
     names = sorted(run["metrics"], key=lambda name: (name not in ("f1", "accuracy"), name != "f1", name))
     rows: list[dict[str, Any]] = [
@@ -117,7 +118,6 @@ def cells(run: Mapping[str, Any]) -> None:
 
 def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
     """What the head is held against: trainable parameters, mean ± sd of each metric; nothing where there is none."""
-    from qtlplat.store.records import HEAD
     from qtlplat.store.summary import by_variant
 
     found = by_variant(run["cells"])
@@ -199,12 +199,12 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def next_commands(run: Mapping[str, Any]) -> None:
     """What is likely to be typed next, on stderr."""
-    short = run["run"][:8]
-    lines = [f"qtlplat show {short} --plan", f"qtlplat show {short} --json"]
+    known = short(run["run"])
+    lines = [f"qtlplat show {known} --plan", f"qtlplat show {known} --json"]
     if run["parameters"].get("controls"):
-        lines.insert(0, f"qtlplat compare {short}")
+        lines.insert(0, f"qtlplat compare {known}")
     if run["pretraining"]:
-        lines.insert(0, f"qtlplat show {run['pretraining'][:8]}")
+        lines.insert(0, f"qtlplat show {short(run['pretraining'])}")
     click.echo("next: " + "   ".join(lines), err=True)
 
 

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, TypeVar
 from sqlalchemy import Row, Select, exc, func, select
 from sqlalchemy.engine import Connection
 
+from qtlplat.conventions import SHORT, short
 from qtlplat.errors import StoreError, UsageError, shown
 from qtlplat.store import database, schema
 from qtlplat.store.location import StoreLocation
@@ -186,10 +187,11 @@ class Reader:
     def _unknown(self, reference: str) -> NoReturn:
         known = [row.id for row in self._rows(select(schema.runs.c.id).order_by(*_NEWEST_FIRST))]
         lines = [f"there is no run {shown(reference)}"]
-        if near := get_close_matches(reference.lower(), [k[: max(len(reference), 8)] for k in known], n=3, cutoff=0.5):
+        beginnings = [k[: max(len(reference), SHORT)] for k in known]
+        if near := get_close_matches(reference.lower(), beginnings, n=3, cutoff=0.5):
             lines.append(f"  did you mean: {', '.join(near)}")
         if known:
-            lines.append(f"  newest of {len(known)}: {', '.join(k[:8] for k in known[:3])}")
+            lines.append(f"  newest of {len(known)}: {', '.join(map(short, known[:3]))}")
         else:
             lines.append("  the store is empty" if self.location.exists else "  there is no store yet")
         where = f"{self.location.path} ({self.location.why})"

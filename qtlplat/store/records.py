@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-RunKind = Literal["run", "pretraining"]
-HEAD = "head"  # the variant of a cell that is no control
+from qtlplat.conventions import HEAD as HEAD  # noqa: PLC0414 -- whoever makes records finds it here
 
+RunKind = Literal["run", "pretraining"]
 Status = Literal["running", "finished", "failed", "interrupted"]
 
 

@@ -7,7 +7,8 @@ import pytest
 from qtlplat.analysis.report import format_of, latex, markdown, privacy
 from qtlplat.analysis.report.document import Column, Commands, Document, Picture, Section, Table, Text, plain
 from qtlplat.analysis.report.html import html
-from qtlplat.analysis.report.numbers import interval, p_value, percent, short, when
+from qtlplat.analysis.report.numbers import interval, p_value, percent, when
+from qtlplat.conventions import short
 from qtlplat.errors import UsageError
 
 SPECIAL = "\\{}$&#_%~^<>|\"`'[]*-"

@@ -12,10 +12,7 @@ from compared_runs import CIRCUIT, CLASSICAL, LINEAR, QUANTUM, cell, predictions
 from scipy import stats
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 
-from qtlplat.analysis import sides
-from qtlplat.analysis.sides import leak_words
-from qtlplat.store import records
-from qtlplat.store.summary import leak_line
+from qtlplat.conventions import leak_line
 
 FIXED = {"run", "mean", "std", "n", "difference", "interval", "p", "test", "verdict"}
 
@@ -111,16 +108,6 @@ def test_a_source_in_training_is_told_where_no_sample_itself_was(store: Path) ->
     assert row["selection_leak"] == pytest.approx(0.2)
 
 
-@pytest.mark.parametrize("leak", [None, 0.0, 0.001, 0.5, 0.999, 1.0])
-@pytest.mark.parametrize("others", [(None, None), (0.0, 0.7), (0.999, 0.004)])
-def test_a_leak_is_told_in_the_words_of_the_store(
-    leak: float | None, others: tuple[float | None, float | None]
-) -> None:
-    seen = dict(zip(("leak", "group_leak", "selection_leak"), (leak, *others), strict=True))
-    assert leak_words(seen) == leak_line(seen)
-    assert sides.HEAD == records.HEAD
-
-
 def test_parameters_stand_beside_the_scores(store: Path) -> None:
     cells = [cell(i, i % 2, variant=v) for i, v in enumerate(("head", "head", "linear", "linear", "frozen", "frozen"))]
     counts = {"kept": 1000, "model_total": 1102, "controls": {"linear": 40, "frozen": 57}, **CIRCUIT}
@@ -196,7 +183,7 @@ def test_a_run_with_controls_is_compared_with_them(store: Path) -> None:
     assert (identity["p_adjusted"], shuffled["p_adjusted"]) == (identity["p"], None)
     assert (head["leak"], head["group_leak"]) == pytest.approx((0.72, 0.98))
     said = qtlplat(store, "compare", run).err
-    assert f"all: {leak_words(head)}" in said
+    assert f"all: {leak_line(head)}" in said
 
 
 def test_only_the_control_that_takes_the_circuit_alone_away_speaks_of_the_circuit(store: Path) -> None:

@@ -568,7 +568,7 @@ def test_an_existing_file_is_left_alone_without_force(store: Path, tmp_path: Pat
         (["--budget", "quick"], "--recipe"),
         (["-S", "dataset.root=x"], "--audit"),
         (["--recipe", "nobody2020"], "qtlplat reproduce"),
-        (["fff"], "there is no run"),
+        (["f" * 16], "there is no run"),
     ],
 )
 def test_wrong_uses_name_the_way_out(store: Path, arguments: list[str], words: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 
 from qtlplat.analysis.figures.stored import StoredRun, finite_f1, missing
 from qtlplat.analysis.figures.style import COLUMN, colour, marker, new_figure, shortened, styled
-from qtlplat.analysis.sides import HEAD
+from qtlplat.conventions import HEAD
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from qtlplat.analysis.figures.stored import StoredRun, missing
 from qtlplat.analysis.figures.style import COLOURS, COLUMN, PAGE, new_figure, panel_title, styled
-from qtlplat.analysis.sides import HEAD
+from qtlplat.conventions import HEAD
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from qtlplat.analysis.figures.stored import StoredRun, missing
 from qtlplat.analysis.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
-from qtlplat.analysis.sides import HEAD
+from qtlplat.conventions import HEAD, short
 from qtlplat.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def draw(rows: Sequence[Differences], notes: Sequence[str] = ()) -> Figure:
 
 
 def _label(row: Differences) -> str:
-    first, second = (run[:8] for run in row.ids)
+    first, second = map(short, row.ids)
     which = first if first == second else f"{first} − {second}"
     return f"{shortened(row.first, NAME)}\n− {shortened(row.second, NAME)}\n{which}, n = {len(row.values)}"
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from qtlplat.analysis.figures.stored import StoredRun, missing
 from qtlplat.analysis.figures.style import PAGE, SMALL, new_figure, shortened, styled
-from qtlplat.analysis.sides import HEAD
+from qtlplat.conventions import HEAD
 from qtlplat.errors import DataError
 from qtlplat.errors import shown as shown_text
 

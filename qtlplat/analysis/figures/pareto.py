@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from qtlplat.analysis.figures.stored import StoredRun, finite_f1, missing
 from qtlplat.analysis.figures.style import COLUMN, GREY, colour, inert, marker, new_figure, styled
+from qtlplat.conventions import mean_std, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,9 +36,9 @@ class Point:
         return statistics.fmean(self.f1)
 
     @property
-    def sd(self) -> float:
-        """Sample standard deviation of F1; NaN for a single value."""
-        return statistics.stdev(self.f1) if len(self.f1) > 1 else math.nan
+    def sd(self) -> float | None:
+        """Sample standard deviation of F1; None for a single value."""
+        return mean_std(self.f1)[1]
 
 
 def points(runs: Sequence[StoredRun]) -> list[Point]:
@@ -91,7 +92,7 @@ def draw(models: Sequence[Point], notes: Sequence[str] = ()) -> Figure:
         axes.errorbar(
             point.parameters,
             point.mean,
-            yerr=None if math.isnan(point.sd) else point.sd,
+            yerr=point.sd,
             fmt=marker(i),
             color=colour(i),
             markerfacecolor=colour(i) if point.kind == "head" else "white",
@@ -102,7 +103,7 @@ def draw(models: Sequence[Point], notes: Sequence[str] = ()) -> Figure:
     counts = [p.parameters for p in models]
     if max(counts) > LOGARITHMIC_FROM * min(counts):
         axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: _count(value))
+    axes.xaxis.set_major_formatter(lambda value, _: _with_unit(value))
     axes.set_xlabel("parameters of the whole model")
     axes.set_ylabel("F1")
     below.set_axis_off()
@@ -111,11 +112,11 @@ def draw(models: Sequence[Point], notes: Sequence[str] = ()) -> Figure:
 
 
 def _ids(point: Point) -> str:
-    first = point.runs[0][:8]
+    first = short(point.runs[0])
     return first if len(point.runs) == 1 else f"{first} and {len(point.runs) - 1} more"
 
 
-def _count(value: float) -> str:
+def _with_unit(value: float) -> str:
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.4g} {unit}"

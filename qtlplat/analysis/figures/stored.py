@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qtlplat.analysis.sides import HEAD, leak_words, leaks
+from qtlplat.analysis.sides import leaks
+from qtlplat.conventions import HEAD, leak_line, short
 from qtlplat.errors import DataError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class StoredRun:
     @property
     def id(self) -> str:
         """The first characters of the run's id."""
-        return self.run.id[:8]
+        return short(self.run.id)
 
     @property
     def name(self) -> str:
@@ -74,7 +75,7 @@ def leak_lines(runs: Sequence[StoredRun]) -> list[str]:
     """What the backbones had seen of the test samples, a line for all runs of which the same is to be said."""
     told: dict[str, list[str]] = {}
     for stored in runs:
-        if words := leak_words(leaks(stored.finished())).removeprefix("leak: "):
+        if words := leak_line(leaks(stored.finished())).removeprefix("leak: "):
             told.setdefault(words, []).append(stored.id)
     return [f"Leak in {', '.join(ids)}: {words}." for words, ids in told.items()]
 

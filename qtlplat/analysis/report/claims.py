@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from qtlplat.analysis.claims import number_text
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
-from qtlplat.analysis.report.numbers import short, when
+from qtlplat.analysis.report.numbers import when
+from qtlplat.conventions import short
 
 if TYPE_CHECKING:
     from qtlplat.store.records import ClaimRow, ReproductionRecord

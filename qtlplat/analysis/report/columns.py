@@ -9,6 +9,7 @@ from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.document import Column
 from qtlplat.analysis.report.numbers import interval, p_value, percent
 from qtlplat.analysis.sides import Side, variants
+from qtlplat.conventions import said_once
 
 METRIC = "f1"
 RUN, MODEL, EVALUATOR = Column("run", "runs"), Column("model"), Column("evaluator")
@@ -60,8 +61,4 @@ def difference(row: Row) -> tuple[str, ...]:
 
 def remarks(rows: Sequence[Row], name: Callable[[Row], str]) -> tuple[str, ...]:
     """What a reader must know besides the rows, each thing once, with the rows that it belongs to."""
-    about: dict[str, list[str]] = {}
-    for row in rows:
-        for words in row.notes:
-            about.setdefault(words, []).append(name(row))
-    return tuple(f"{', '.join(who) if len(who) < len(rows) else 'all'}: {words}" for words, who in about.items())
+    return tuple(said_once((name(row), row.notes) for row in rows))

@@ -8,9 +8,9 @@ from qtlplat.analysis.report.controls import controls
 from qtlplat.analysis.report.document import Document
 from qtlplat.analysis.report.material import Material
 from qtlplat.analysis.report.models import models
-from qtlplat.analysis.report.numbers import short
 from qtlplat.analysis.report.pictures import pictures
 from qtlplat.analysis.report.side_by_side import leakage
+from qtlplat.conventions import short
 
 
 def document(material: Material, *, drawn: bool = True) -> Document:

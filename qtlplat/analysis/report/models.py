@@ -18,7 +18,8 @@ from qtlplat.analysis.report.columns import (
 )
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.report.numbers import count, percent, short
+from qtlplat.analysis.report.numbers import count, percent
+from qtlplat.conventions import short
 
 
 def models(material: Material) -> Section:

@@ -26,8 +26,8 @@ from qtlplat.analysis.report.columns import (
 )
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.report.numbers import short
 from qtlplat.analysis.sides import SETTINGS, variants
+from qtlplat.conventions import short
 
 Tested = tuple[StoredRun, Row]
 
