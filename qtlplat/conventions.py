@@ -1,7 +1,8 @@
-"""What is the same wherever a run is told of: its short id, its own variant, mean ± sd, and what leaks, in words."""
+"""What is the same wherever a run is told of: short id, own variant, class names, mean ± sd, what leaks in words."""
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -12,6 +13,20 @@ SHORT = 8  # characters of a run's id that people see
 def short(run_id: str | None) -> str:
     """The first characters of a run's id; '' for None."""
     return (run_id or "")[:SHORT]
+
+
+def class_facts(names: Sequence[str]) -> dict[str, str]:
+    """The names of a dataset's classes, by label, as what is stored of a run's environment."""
+    return {"classes": json.dumps(list(names), ensure_ascii=False)}
+
+
+def class_names(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The names out of a stored environment; () for a run from before they were stored."""
+    try:
+        names = json.loads(environment.get("classes", "[]"))
+    except ValueError:
+        return ()
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
 
 def mean_std(values: Sequence[float]) -> tuple[float | None, float | None]:

@@ -89,7 +89,7 @@ def against_chance(side: Side) -> str:
     error = math.sqrt(chance * (1 - chance) / n)
     away = f", {abs(accuracy - chance) / error:.1f} standard errors away" if error else ""
     return (
-        f"shuffled labels: accuracy {accuracy:.3f}, chance {chance:.3f}{away} (standard error of a share over {n} "
+        f"accuracy on shuffled labels {accuracy:.3f}, chance {chance:.3f}{away} (standard error of a share over {n} "
         "pooled predictions)"
     )
 

@@ -10,7 +10,7 @@ import click
 
 from qtlplat.analysis.figures import KINDS, NEEDS_PREDICTIONS
 from qtlplat.cli.files import output_options, refuse, tell_written, write_output
-from qtlplat.cli.output import note
+from qtlplat.cli.output import note, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.errors import UsageError
 
@@ -33,15 +33,26 @@ if TYPE_CHECKING:
 @click.option(
     "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For errors: where the images are now, dataset.root=PATH."
 )
+@click.option("--json", "as_json", is_flag=True, help="The numbers of the figure as strict JSON with stable keys.")
 @pass_settings
 def plot_command(
-    settings: Settings, references: Sequence[str], kind: str, output: Path | None, force: bool, sets: Sequence[str]
+    settings: Settings,
+    references: Sequence[str],
+    kind: str,
+    output: Path | None,
+    force: bool,
+    sets: Sequence[str],
+    as_json: bool,
 ) -> None:
     """Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF.
 
     RUN is the beginning of an id, @last, or @-2 for the one before the last. Several runs stand side by side; for
     differences the first one is the baseline, and a single run is compared with its controls.
     """
+    if as_json and output is not None:
+        raise UsageError("--json and --output are two answers", fix="choose one: numbers or a figure")
+    if sets and (kind != "errors" or output is None):
+        raise UsageError("-S needs --kind errors and -o: nothing else reads images", fix="leave -S out")
     fmt = ""
     if output is not None:
         from qtlplat.analysis.figures.files import format_of
@@ -51,6 +62,11 @@ def plot_command(
         refuse(output, force)
         require_matplotlib()
     runs = _read(settings, references, kind)
+    if as_json:
+        from qtlplat.analysis.figures.forms import form
+
+        write_json(form(kind, runs))
+        return
     if output is None:
         from qtlplat.cli.plot_text import print_kind
 

@@ -12,7 +12,8 @@ from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.calls import guarded
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan
 from qtlplat.contracts import ROLES, Cell, EvaluatorSpec, ImageSet
-from qtlplat.store.records import HEAD, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
+from qtlplat.conventions import HEAD, class_facts
+from qtlplat.store.records import ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.training.environment import environment
 from qtlplat.training.prepare import Prepared
 from qtlplat.training.rounds import CellEpoch
@@ -31,14 +32,13 @@ def new_run(prepared: Prepared) -> NewRun:
         plan=plan.model_dump(mode="json"),
         components=[_component_row(role, getattr(plan, role)) for role in ROLES],
         dataset_digest=plan.dataset_digest,
-        environment=environment(plan.device, plan.accelerator) | _engine(prepared),
+        environment={**_environment(prepared.images, plan.device, plan.accelerator), **_engine(prepared)},
         parameters=prepared.parameters,
     )
 
 
-def new_pretraining(plan: PretrainingPlan, made_for: str) -> NewRun:
+def new_pretraining(plan: PretrainingPlan, images: ImageSet, made_for: str) -> NewRun:
     """The row of a pretraining about to start. made_for: id of the run that needs it, '' where none does."""
-    facts = environment("", plan.accelerator)
     return NewRun(
         kind="pretraining",
         fingerprint=plan.fingerprint,
@@ -46,8 +46,13 @@ def new_pretraining(plan: PretrainingPlan, made_for: str) -> NewRun:
         plan=plan.stored(),
         components=[_component_row(role, getattr(plan, role)) for role in ("dataset", "backbone")],
         dataset_digest=plan.dataset_digest,
-        environment=facts | ({MADE_FOR: made_for} if made_for else {}),
+        environment={**_environment(images, "", plan.accelerator), **({MADE_FOR: made_for} if made_for else {})},
     )
+
+
+def _environment(images: ImageSet, device: str, accelerator: str) -> dict[str, str]:
+    """What surrounds a run, and what its labels are called: a dataset may not be at hand when its run is looked at."""
+    return {**environment(device, accelerator), **class_facts(images.class_names)}
 
 
 def _engine(prepared: Prepared) -> dict[str, str]:

@@ -9,7 +9,7 @@ from matplotlib.collections import FillBetweenPolyCollection
 from sklearn.metrics import confusion_matrix
 
 from qtlplat.analysis.figures import KINDS, box, confusion, convergence, differences, draw, errors, pareto
-from qtlplat.analysis.figures.stored import StoredRun, leak_lines
+from qtlplat.analysis.figures.stored import StoredRun, notes
 from qtlplat.analysis.figures.style import SMALL
 from qtlplat.contracts import ImageSet
 from qtlplat.errors import DataError, UsageError
@@ -283,9 +283,11 @@ def test_figures_are_legible_in_a_column_and_name_their_runs(kind: str, images: 
 def test_what_the_backbone_had_seen_stands_in_the_caption() -> None:
     cells = (cell(0, 0.5, leak=0.5, group_leak=1.0, n_test=30), cell(1, 0.5, leak=1.0, group_leak=1.0, n_test=10))
     leaky = StoredRun(record("c" * 16), cells)
-    assert leak_lines([leaky, run_of([0.5])]) == [
+    assert notes([leaky, run_of([0.5])]) == [
+        "Tested by kfold6: cccccccc, 01234567.",
         "Leak in cccccccc: the backbone was trained on 62% of what is tested; the source image of 100% of what is "
-        "tested stands in training."
+        "tested stands in training.",
     ]
     (caption,) = (text.get_text() for text in draw("box", [leaky]).texts)
+    assert "Tested by kfold6: cccccccc." in caption
     assert "Leak in cccccccc" in caption

@@ -132,7 +132,7 @@ def test_shuffled_labels_are_held_against_chance(store: Path) -> None:
     store_run(store, (0.9, 0.91, 0.5, 0.51), cells=cells, predicted=predicted)
     head, shuffled = compared(store, "@last")["rows"]
     # 60 of 100 labels and 80 of 100 answers are class 1: 0.6 * 0.8 + 0.4 * 0.2 by chance, and 60 of 100 are right
-    words = "shuffled labels: accuracy 0.600, chance 0.560, 1.1 standard errors away"
+    words = "accuracy on shuffled labels 0.600, chance 0.560, 1.1 standard errors away"
     assert any(note.startswith(words) and "over 200 pooled predictions" in note for note in shuffled["notes"])
     assert not any("shuffled" in note for note in head["notes"])
 

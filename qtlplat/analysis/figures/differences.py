@@ -26,15 +26,17 @@ NAME = 32  # characters beside the axis
 
 @dataclass(frozen=True)
 class Differences:
-    """F1 of `first` minus F1 of `second`, cell by cell. ids: of the two runs, in full.
+    """F1 of `first` minus F1 of `second`, cell by cell.
 
-    cells: (fold, seed) of each difference; values: in the same order; test: what `compare` makes of them, under the
+    ids: of the two runs, in full; variants: of the two sides; cells: (fold, seed) of each difference; values: in the
+    same order, more than were tested where several seeds share a split; test: what `compare` makes of them, under the
     name `test_name`.
     """
 
     first: str
     second: str
     ids: tuple[str, str]
+    variants: tuple[str, str]
     cells: tuple[tuple[int, int], ...]
     values: tuple[float, ...]
     test: TTest
@@ -95,6 +97,7 @@ def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: 
         names[0],
         names[1],
         (one.run.id, other.run.id),
+        (one_variant, other_variant),
         tuple(shared),
         tuple(mine[key].metrics["f1"] - theirs[key].metrics["f1"] for key in shared),
         row.test,
@@ -137,7 +140,8 @@ def draw(rows: Sequence[Differences], notes: Sequence[str] = ()) -> Figure:
 def _label(row: Differences) -> str:
     first, second = map(short, row.ids)
     which = first if first == second else f"{first} − {second}"
-    return f"{shortened(row.first, NAME)}\n− {shortened(row.second, NAME)}\n{which}, n = {len(row.values)}"
+    cells = "" if row.test.n == len(row.values) else f", {len(row.values)} cells"
+    return f"{shortened(row.first, NAME)}\n− {shortened(row.second, NAME)}\n{which}{cells}, n = {row.test.n}"
 
 
 def _caption(rows: Sequence[Differences]) -> list[str]:
@@ -146,5 +150,5 @@ def _caption(rows: Sequence[Differences]) -> list[str]:
     return [
         f"Small marks: cells with the same test samples. Diamond: mean, with its 95 % interval ({tests}). "
         "Dashed: no difference.",
-        f"Runs {', '.join(ids)}.",
+        f"Run{'s' if len(ids) > 1 else ''} {', '.join(ids)}.",
     ]

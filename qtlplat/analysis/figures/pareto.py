@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from qtlplat.analysis.figures.stored import StoredRun, finite_f1, missing
-from qtlplat.analysis.figures.style import COLUMN, GREY, colour, inert, marker, new_figure, styled
+from qtlplat.analysis.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
 from qtlplat.conventions import mean_std, short
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+LABEL = 54  # characters of a line in the legend
 LOGARITHMIC_FROM = 5.0  # times as many parameters as the smallest model
 
 
@@ -98,7 +99,7 @@ def draw(models: Sequence[Point], notes: Sequence[str] = ()) -> Figure:
             markerfacecolor=colour(i) if point.kind == "head" else "white",
             capsize=2.5,
             elinewidth=0.9,
-            label=inert(f"{point.name} ({_ids(point)}), n = {len(point.f1)}"),
+            label=_label(point),
         )
     counts = [p.parameters for p in models]
     if max(counts) > LOGARITHMIC_FROM * min(counts):
@@ -109,6 +110,11 @@ def draw(models: Sequence[Point], notes: Sequence[str] = ()) -> Figure:
     below.set_axis_off()
     below.legend(*axes.get_legend_handles_labels(), loc="upper center", borderaxespad=0, borderpad=0, labelspacing=0.3)
     return figure
+
+
+def _label(point: Point) -> str:
+    suffix = f" ({_ids(point)}), n = {len(point.f1)}"
+    return f"{shortened(point.name, LABEL - len(suffix))}{suffix}"
 
 
 def _ids(point: Point) -> str:

@@ -14,14 +14,15 @@ from qtlplat.conventions import said_once
 METRIC = "f1"
 RUN, MODEL, EVALUATOR = Column("run", "runs"), Column("model"), Column("evaluator")
 SCORE = (Column("F1 %", "number"), Column("± sd", "number"), Column("n", "number"))
-SEEN = (Column("leak %", "number"), Column("group leak %", "number"))
+SEEN = (Column("leak %", "number"), Column("group leak %", "number"), Column("selection leak %", "number"))
 DIFFERENCE = (
     Column("difference", "number"), Column("interval", "number"), Column("p", "number"), Column("p (Holm)", "number"),
     Column("verdict", "sentence"),
 )  # fmt: skip
 LEAKS = (
     "leak: share of the tested samples that the frozen backbone was trained on; group leak: share of which another "
-    "sample of the same source image stands in training, of the head or the backbone"
+    "sample of the same source image stands in training, of the head or the backbone; selection leak: share whose "
+    "accuracy chose the backbone's best epoch"
 )
 
 
@@ -46,9 +47,11 @@ def score(row: Row | None) -> tuple[str, str, str]:
     return ("", "", "0") if row is None else (percent(row.mean), percent(row.std), str(row.cells))
 
 
-def leaks(row: Row | None) -> tuple[str, str]:
-    """Leak and group leak of a row, for a table."""
-    return ("", "") if row is None else (percent(row.leak, 1), percent(row.group_leak, 1))
+def leaks(row: Row | None) -> tuple[str, str, str]:
+    """Leak, group leak and selection leak of a row, for the columns `SEEN`."""
+    if row is None:
+        return ("", "", "")
+    return (percent(row.leak, 1), percent(row.group_leak, 1), percent(row.selection_leak, 1))
 
 
 def difference(row: Row) -> tuple[str, ...]:

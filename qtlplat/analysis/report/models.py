@@ -91,8 +91,7 @@ def _backbone_row(stored: StoredRun, material: Material, totals: dict[str, int])
         count(totals.get(run.id)),
         "",
         "",
-        "",
-        "",
+        *leaks(None),
     )
 
 
