@@ -46,10 +46,10 @@ def mean_std(values: Sequence[float]) -> tuple[float | None, float | None]:
 def percent(share: float) -> str:
     """A share, 0 to 1, in percent; what is there but rounds to nothing, or is not all but rounds to all, says so."""
     if 0 < share < 0.005:
-        return "under 1%"
+        return "under 1 %"
     if 0.995 <= share < 1:
-        return "over 99%"
-    return f"{share:.0%}"
+        return "over 99 %"
+    return f"{100 * share:.0f} %"
 
 
 def leak_line(seen: Mapping[str, float | None]) -> str:

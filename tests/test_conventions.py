@@ -31,7 +31,7 @@ def test_a_value_that_is_not_finite_is_not_hidden(bad: float) -> None:
 
 @pytest.mark.parametrize(
     ("share", "words"),
-    [(0.0, "0%"), (0.004, "under 1%"), (0.01, "1%"), (0.724, "72%"), (0.996, "over 99%"), (1.0, "100%")],
+    [(0.0, "0 %"), (0.004, "under 1 %"), (0.01, "1 %"), (0.724, "72 %"), (0.996, "over 99 %"), (1.0, "100 %")],
 )
 def test_shares_that_are_there_never_read_as_nothing_or_all(share: float, words: str) -> None:
     assert percent(share) == words
@@ -41,7 +41,7 @@ def test_the_leak_line_names_what_there_is() -> None:
     none = {"leak": None, "group_leak": None, "selection_leak": None}
     assert leak_line(none) == leak_line({"leak": 0.0, "group_leak": 0.0, "selection_leak": 0.0}) == ""
     assert leak_line({"leak": 0.0, "group_leak": 0.5, "selection_leak": 0.0}) == (
-        "leak: the source image of 50% of what is tested stands in training"
+        "leak: the source image of 50 % of what is tested stands in training"
     )
     assert leak_line({"leak": 0.8, "group_leak": 0.9, "selection_leak": 0.2}).count(";") == 2
 

@@ -10,7 +10,7 @@ import numpy as np
 from qtlplat.analysis.duplicates import Duplicates, find_duplicates, joined_groups
 from qtlplat.analysis.shortcuts import FROM_PIXELS, Score, shortcut_scores
 from qtlplat.contracts import Cell, ImageSet
-from qtlplat.conventions import counted
+from qtlplat.conventions import counted, percent
 from qtlplat.errors import ConfigError
 
 IMBALANCE = 2.0  # the largest class over the smallest, from which it is worth a word
@@ -121,9 +121,9 @@ def _on_folds(folds: Mapping[str, Any]) -> list[str]:
     if not folds["shared_groups"]:
         return []
     return [
-        f"under {folds['evaluator']} {folds['shared_samples']:.0%} of the test samples have another sample of their "
-        f"source image, or of a duplicate of it, in training ({folds['shared_groups']} sources): grouped folds keep "
-        "them together"
+        f"under {folds['evaluator']} {percent(folds['shared_samples'])} of the test samples have another sample of "
+        f"their source image, or of a duplicate of it, in training ({folds['shared_groups']} sources): grouped folds "
+        "keep them together"
     ]
 
 

@@ -89,7 +89,7 @@ def of_cells(values: Sequence[float], n_train: float, n_test: float) -> Estimate
     """The mean over cells, with the corrected interval; None for values that are not finite.
 
     n_train, n_test: samples per cell, on average. A single cell and cells without spread allow no interval: it is NaN,
-    and so is the standard error.
+    and so is the standard error; the ends stay within 0 and 1.
     """
     from qtlplat.analysis.statistics import corrected_t
 
@@ -98,9 +98,8 @@ def of_cells(values: Sequence[float], n_train: float, n_test: float) -> Estimate
     test = corrected_t(values, n_test / n_train, LEVEL)
     if not test.sd > 0:  # zeros throughout have an interval as differences do; as scores they are as blind as any other
         return Estimate(test.mean, math.nan, math.nan, math.nan, test.n, test.df)
-    low, high = test.interval
-    bounded = high if math.isnan(high) else min(1.0, high)
-    return Estimate(test.mean, test.standard_error, low, bounded, test.n, test.df)
+    low, high = (end if math.isnan(end) else min(1.0, max(0.0, end)) for end in test.interval)
+    return Estimate(test.mean, test.standard_error, low, high, test.n, test.df)
 
 
 def of_predictions(

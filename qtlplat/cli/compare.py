@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ import click
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
 from qtlplat.cli.runs import fitting, short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
-from qtlplat.conventions import percent, said_once
+from qtlplat.conventions import percent, said_once, short
 from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -153,6 +154,7 @@ def compare_command(
     first, others = sides(reader, references, baseline)
     forms = [row.form() for row in compare(first, others, Asked(metric, level, rope, detect))]
     frame = {"metric": metric, "baseline": first.run.id, "level": level}
+    names = _told_apart(forms)
     on_terminal = sys.stdout.isatty() and not listing.fmt
     columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.fmt == "csv" else COLUMNS
     if on_terminal and not listing.cols:
@@ -161,10 +163,22 @@ def compare_command(
     emit(forms, columns, listing, json_rows=forms, json_frame=frame)
     if on_terminal and not listing.cols:
         for form in forms[1:]:
-            click.echo(clean(f"{form['label']}: {form['verdict']}  (n = {form['n']}, {form['test'] or 'no test'})"))
+            words = f"{form['verdict']}  (n = {form['n']}, {form['test'] or 'no test'})"
+            click.echo(clean(f"{names[form['run'], form['variant']]}: {words}"))
     if listing.fmt != "json":
-        for words in said_once((form["label"], form["notes"]) for form in forms):
+        for words in said_once((names[form["run"], form["variant"]], form["notes"]) for form in forms):
             note(words)
+
+
+def _told_apart(forms: Sequence[dict[str, Any]]) -> dict[tuple[str, str], str]:
+    """What each row is called below the table: its label, with the run's id where two runs have the same."""
+    labels = Counter(label for label, _ in {(form["label"], form["run"]) for form in forms})
+    return {
+        (form["run"], form["variant"]): form["label"]
+        if labels[form["label"]] == 1
+        else f"{form['label']} ({short(form['run'])})"
+        for form in forms
+    }
 
 
 def _any(forms: Sequence[dict[str, Any]], key: str) -> bool:

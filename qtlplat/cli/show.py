@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.output import Column, clean, emit, text, write_json
-from qtlplat.cli.runs import age, fitting
+from qtlplat.cli.runs import age, fitting, mean_sd, show_mean_sd
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.conventions import HEAD, leak_line, short
 
@@ -129,19 +129,20 @@ def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
             "variant": name,
             "trainable": counts.get(name),
             "n": facts["n"],
-            **{f"metric {metric}": _mean_sd(facts["metrics"].get(metric)) for metric in names},
+            **{f"metric {metric}": mean_sd(facts["metrics"].get(metric)) for metric in names},
         }
         for name, facts in found.items()
     ]
     _title("the head and its controls, on the same cells (mean ± sd)")
     counted = [Column("trainable", "trainable", right=True), Column("n", "n", right=True)]
-    emit(rows, [Column("variant", "variant"), *counted, *(Column(f"metric {n}", n, right=True) for n in names)])
-
-
-def _mean_sd(spread: Mapping[str, Any] | None) -> str | None:
-    if spread is None:
-        return None
-    return f"{spread['mean']:.4f}" + ("" if spread["std"] is None else f" ± {spread['std']:.4f}")
+    emit(
+        rows,
+        [
+            Column("variant", "variant"),
+            *counted,
+            *(Column(f"metric {n}", n, right=True, show=show_mean_sd) for n in names),
+        ],
+    )
 
 
 def curve(run: Mapping[str, Any]) -> None:

@@ -56,6 +56,15 @@ def test_two_runs_are_paired_by_fold_seed_and_test_samples(store: Path) -> None:
     assert row["needed"]["folds"] == 6
 
 
+def test_runs_of_the_same_name_are_told_apart_by_their_ids(store: Path) -> None:
+    nested = [cell(i, i, test_hash=f"other {i}") for i in range(6)]
+    one, other = store_run(store, QUANTUM), store_run(store, QUANTUM, cells=nested, evaluator="nested6")
+    third = store_run(store, LINEAR, head="linear", parameters=CLASSICAL)
+    said = qtlplat(store, "compare", one, other, third).err
+    assert f"dressed5x3 on lenet2 ({other[:8]}): " in said
+    assert f"({third[:8]})" not in said
+
+
 def test_the_baseline_is_the_first_run_or_the_one_named(store: Path) -> None:
     linear, quantum = store_run(store, LINEAR, head="linear", parameters=CLASSICAL), store_run(store, QUANTUM)
     there, back = compared(store, linear, quantum), compared(store, linear, quantum, "--baseline", "@last")
@@ -104,7 +113,7 @@ def test_a_source_in_training_is_told_where_no_sample_itself_was(store: Path) ->
     cells = [cell(i, i, leak=0.0, group_leak=0.71, selection_leak=0.2) for i in range(6)]
     run = store_run(store, QUANTUM, cells=cells)
     row = compared(store, run, run)["rows"][0]
-    assert any("71%" in words for words in row["notes"])
+    assert any("71 %" in words for words in row["notes"])
     assert row["selection_leak"] == pytest.approx(0.2)
 
 

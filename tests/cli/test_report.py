@@ -546,6 +546,22 @@ def test_the_selection_leak_stands_beside_the_others_in_every_form(tmp_path: Pat
     assert re.search(r"leak.*group.*selection.*0\.0 & 50\.0 & 12\.5", out.read_text(encoding="utf-8"), re.DOTALL)
 
 
+def test_what_leaks_in_a_backbone_s_own_test_part_is_told_too(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Writer(find_store(str(path))) as writer:
+        rows = [ComponentRow(role, role, "c", "dist", "0.1", "d" * 64, {}) for role in ("dataset", "backbone")]
+        run = writer.start_run(NewRun("pretraining", "p", 0, {"seed": 0}, rows, "a" * 64, {}))
+        seen = {"leak": 0.0, "group_leak": 0.875, "selection_leak": 1.0}
+        writer.add_cells(run, [NewCell(0, 0, 0, 100, 25, "1" * 64, "2" * 64, **seen)])  # type: ignore[arg-type]
+        writer.finish_cell(run, 0, {"f1": 0.9}, 1.0)
+        writer.finish_run(run, "finished", {"total": 2.0})
+    shown = page(path)
+    (row,) = shown.table("All models")
+    assert [row[f"{name}leak %"] for name in ("", "group ", "selection ")] == ["0.0", "87.5", "100.0"]
+    assert "1 pretraining of backbones (1 finished), started 20" in shown.text
+    assert "0 runs" not in shown.text
+
+
 def test_an_unknown_selection_leak_is_left_open(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     store_run(path, (0.9,), cells=[cell(0, 0, leak=0.5, group_leak=0.5)], parameters=LEDGER)

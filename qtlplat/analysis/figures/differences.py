@@ -80,8 +80,8 @@ def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: 
         if mine[key].test_hash != theirs[key].test_hash:
             raise DataError(
                 f"fold {key[0]}, seed {key[1]} of runs {one.id} and {other.id} was tested on different samples",
-                where=f"{one.run.dataset_digest[:12]} and {other.run.dataset_digest[:12]} are the datasets' digests",
-                fix="compare runs of one dataset and evaluator",
+                where=_tested_by(one, other),
+                fix="qtlplat compare tells what can be said of runs that are not paired",
             )
     from qtlplat.analysis.comparison import compare
     from qtlplat.analysis.sides import Side
@@ -103,6 +103,15 @@ def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: 
         row.test,
         row.test_name or "",
     )
+
+
+def _tested_by(one: StoredRun, other: StoredRun) -> str:
+    """What lets two runs have different test samples: their data or, if they share them, their evaluators."""
+    digests = [stored.run.dataset_digest[:12] for stored in (one, other)]
+    if digests[0] != digests[1]:
+        return f"{digests[0]} and {digests[1]} are the datasets' digests"
+    rows = [stored.run.components.get("evaluator") for stored in (one, other)]
+    return " and ".join(f"evaluator {row.name}" for row in rows if row)
 
 
 def _cells(stored: StoredRun, variant: str) -> dict[tuple[int, int], CellRecord]:

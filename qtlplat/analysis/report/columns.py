@@ -8,7 +8,7 @@ from qtlplat.analysis.comparison import Row, compare
 from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.document import Column
 from qtlplat.analysis.report.numbers import interval, p_value, percent
-from qtlplat.analysis.sides import Side, variants
+from qtlplat.analysis.sides import Side, leaks, variants
 from qtlplat.conventions import said_once
 
 METRIC = "f1"
@@ -47,11 +47,10 @@ def score(row: Row | None) -> tuple[str, str, str]:
     return ("", "", "0") if row is None else (percent(row.mean), percent(row.std), str(row.cells))
 
 
-def leaks(row: Row | None) -> tuple[str, str, str]:
-    """Leak, group leak and selection leak of a row, for the columns `SEEN`."""
-    if row is None:
-        return ("", "", "")
-    return (percent(row.leak, 1), percent(row.group_leak, 1), percent(row.selection_leak, 1))
+def seen(stored: StoredRun) -> tuple[str, str, str]:
+    """Leak, group leak and selection leak of what a run tests, for the columns `SEEN`."""
+    found = leaks(stored.finished())
+    return (percent(found["leak"], 1), percent(found["group_leak"], 1), percent(found["selection_leak"], 1))
 
 
 def difference(row: Row) -> tuple[str, ...]:

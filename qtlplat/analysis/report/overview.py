@@ -24,10 +24,10 @@ def headline(material: Material) -> Section:
     states = Counter(stored.run.status for stored in material.runs)
     told = ", ".join(f"{n} {status}" for status, n in sorted(states.items(), key=lambda item: (-item[1], item[0])))
     first, last = (pick(stored.run.created for stored in material.runs) for pick in (min, max))
-    sentences = [
-        f"{counted(heads, 'run')} of heads and {counted(backbones, 'pretraining')} of backbones ({told}), started from "
-        f"{when(first)} to {when(last)} UTC."
-    ]
+    kinds = [f"{counted(n, noun)} of {what}" for n, noun, what in
+             ((heads, "run", "heads"), (backbones, "pretraining", "backbones")) if n]  # fmt: skip
+    span = f"from {when(first)} to {when(last)}" if when(first) != when(last) else when(first)
+    sentences = [f"{' and '.join(kinds)} ({told}), started {span} UTC."]
     for digest, name in _datasets(material).items():
         sentences.append(f"Data: {name}, sha256 {digest[:12]}.")
     sentences += _warnings(material)
