@@ -20,6 +20,19 @@ if TYPE_CHECKING:
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 40
+# what the keys of a ledger are called
+LEDGER = {
+    "backbone_total": "backbone",
+    "replaced_layers": "replaced layers",
+    "kept": "frozen",
+    "head.pre_net": "pre-net",
+    "head.vqc": "circuit",
+    "head.post_net": "post-net",
+    "head.total": "trainable",
+    "model_total": "whole model",
+    "reduction_percent_model": "reduction, whole model %",
+    "reduction_percent_replaced": "reduction, Eq. 7 %",
+}
 CURVES = ("test_loss", "test_accuracy")
 
 
@@ -170,8 +183,14 @@ def curve(run: Mapping[str, Any]) -> None:
 
 
 def params(run: Mapping[str, Any]) -> None:
-    """The parameter ledger."""
-    _pairs(run["parameters"], "no parameter ledger")
+    """The parameter ledger, in the words of the reports."""
+    _pairs({_in_words(name): value for name, value in _flat(run["parameters"])}, "no parameter ledger")
+
+
+def _in_words(name: str) -> str:
+    """What a key of the ledger is called."""
+    part, _, control = name.partition(".")
+    return f"trainable in control {control}" if part == "controls" else LEDGER.get(name, name)
 
 
 def plan(run: Mapping[str, Any]) -> None:
