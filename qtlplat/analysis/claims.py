@@ -276,5 +276,10 @@ def number_text(value: float | None, unit: str) -> str:
     return f"{value:.2f} {unit}" if unit else f"{value:,.0f}"
 
 
+def interval_text(low: float | None, high: float | None) -> str:
+    """An interval for people, in the unit of its claim; '' where there is none."""
+    return "" if low is None or high is None else f"{low:.2f} to {high:.2f}"
+
+
 def _cells(n: int) -> str:
     return "one test part" if n == 1 else f"{n} cells"

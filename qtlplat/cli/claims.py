@@ -31,14 +31,14 @@ def print_claims(
     leaks: Mapping[str, tuple[float | None, float | None]],
 ) -> None:
     """The table of claims, what was cut, what the folds share with the backbone, and what a reader should know."""
-    from qtlplat.analysis.claims import number_text  # with scipy: not for --help
+    from qtlplat.analysis.claims import interval_text, number_text  # with scipy: not for --help
 
     rows = [
         {
             "claim": one.claim.name,
             "printed": number_text(one.claim.printed, one.claim.unit),
             "ours": number_text(one.ours, one.claim.unit) or None,
-            "interval": f"{one.interval[0]:.2f} to {one.interval[1]:.2f}" if one.interval else None,
+            "interval": interval_text(*one.interval) if one.interval else None,
             "verdict": one.verdict,
             "runs": list(map(short, one.runs)),
             "note": note_of(one),
@@ -94,9 +94,11 @@ def bounded(estimate: Estimate) -> bool:
 
 
 def _interval_text(estimate: Estimate | None) -> str | None:
+    from qtlplat.analysis.claims import interval_text
+
     if estimate is None or not bounded(estimate):
         return None
-    return f"{100 * estimate.low:.2f} to {100 * estimate.high:.2f}"
+    return interval_text(100 * estimate.low, 100 * estimate.high)
 
 
 def _check_row(check: Check) -> dict[str, Any]:

@@ -582,6 +582,13 @@ def test_mistakes_are_counted_by_class_for_the_head_alone(tmp_path: Path) -> Non
     assert (one["true class"], one["taken for 0"], one["taken for 1"], one["right %"]) == ("1", "1", "2", "66.67")
 
 
+def test_more_classes_than_a_table_holds_are_left_to_the_figure(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    row = replace(predictions(0, [True])[0], probabilities=(1 / 9,) * 9)
+    run = store_run(path, (0.9,), cells=[cell(0, 0)], predicted={0: [row]})
+    assert f"9 classes are too many for a table: qtlplat plot {run[:8]} --kind confusion" in page(path).text
+
+
 def test_predictions_of_a_control_alone_are_no_mistakes_of_the_head(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     store_run(path, (0.9, 0.8), cells=[cell(0, 0), cell(1, 0, variant="linear")], predicted={1: predictions(1, [True])})

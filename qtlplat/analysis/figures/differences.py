@@ -141,7 +141,7 @@ def draw(rows: Sequence[Differences], notes: Sequence[str] = ()) -> Figure:
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axes.set_ylim(len(rows) - 0.35, -0.45)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("difference of F1, cell by cell")
+    axes.set_xlabel("difference of F1")
     axes.margins(x=0.08)
     return figure
 
