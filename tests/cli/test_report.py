@@ -21,6 +21,7 @@ from qtlplat.catalog.resolve import Request, resolve, resolve_component
 from qtlplat.cli.components import open_components
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import DatasetSpec, ImageSet
+from qtlplat.conventions import class_facts
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, ClaimRow, ComponentRow, EpochRow, NewCell, NewReproduction, NewRun
@@ -389,7 +390,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells = [cell(2 * i + fold, fold, variant=v, leak=0.5) for i, v in enumerate(("head", NASTY)) for fold in range(2)]
     store_run(
         path, (0.9, 0.8, 0.7, 0.75), head=NASTY, dataset=NASTY, backbone=NASTY, evaluator=NASTY, cells=cells,
-        parameters=LEDGER, plan=plan,
+        parameters=LEDGER, plan=plan, environment=class_facts((NASTY, f"{NASTY}鋼 two")),
+        predicted={0: predictions(0, [True, False])},
     )  # fmt: skip
     backbone(path, name=NASTY)
     with Writer(find_store(str(path))) as writer:
