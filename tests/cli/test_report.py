@@ -671,6 +671,13 @@ def test_an_existing_file_is_left_alone_without_force(store: Path, tmp_path: Pat
     assert out.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_a_directory_that_is_not_there_is_said_before_any_work(store: Path, tmp_path: Path) -> None:
+    called = qtlplat(store, "report", "-o", str(tmp_path / "no such" / "report.html"))
+    assert (called.code, called.out) == (5, "")
+    assert "mkdir -p" in called.err
+    assert not (tmp_path / "no such").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
