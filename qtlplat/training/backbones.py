@@ -95,7 +95,10 @@ def pretrained(
     """
     images, options = material.images, plan.pretraining
     cells = pretraining_cells(split, options, plan.seed)
-    with recorded(job, new_pretraining(plan, images, made_for), again) as (run, clock), job.checkpoints(run) as checkpoints:
+    with (
+        recorded(job, new_pretraining(plan, images, made_for), again) as (run, clock),
+        job.checkpoints(run) as checkpoints,
+    ):
         seen: dict[str, Any] = {**leaks(cells[0], split, material.groups, options.select_by)}
         stored = job.add_cells(run, [replace(row, **seen) for row in new_cells(cells, images)])
         start = checkpoints.load() if again else None

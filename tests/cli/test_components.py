@@ -126,7 +126,7 @@ def test_info_says_what_would_run_the_circuit_and_why(qtlplat: Run) -> None:
     engine = facts(qtlplat("info", "dressed[qubits=2,layers=2]", "--json"))["circuit"]["engine"]
     assert set(engine) == {"name", "why", "gradient", "steps"}
     assert (engine["name"], engine["gradient"]) == ("compiled", "backprop")
-    assert engine["steps"]["layers"] == 1
+    assert engine["steps"]["layers"] == 2
     _, out, _ = qtlplat("info", "dressed[qubits=2,layers=2]")
     assert "engine      compiled: " in out
     assert "a product state, 1 layer of single-qubit gates, 1 permutation" in out
