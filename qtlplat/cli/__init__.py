@@ -33,7 +33,7 @@ COMMANDS = {
     "data": ("data", "Look at a dataset: info, check, audit, preview."),
     "bench": ("bench", "Measure how fast a head, a backbone or the head stage of a run is, and what checkpoints cost."),
     "plugins": ("plugins", "List plugins, or find out what is wrong with them."),
-    "store": ("store", "Find the experiment store, or upgrade an older one."),
+    "store": ("store", "Find the experiment store, check it, back it up, upgrade, recover or merge it."),
 }
 
 
@@ -144,5 +144,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 
 def _say(lines: Sequence[str]) -> None:
-    for line in lines:
-        click.echo(line, err=True)
+    from qtlplat.cli.output import clean
+
+    for line in lines:  # a path in them may be called anything
+        click.echo(clean(line), err=True)

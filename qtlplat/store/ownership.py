@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qtlplat.errors import BusyError, StoreError
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.mounts import on_local_disk
 
 
 class RunLock:
@@ -74,8 +75,11 @@ def this_host() -> str:
 
 
 def is_abandoned(location: StoreLocation, run_id: str, host: str) -> bool:
-    """Whether nobody holds the lock of a run started on `host`; only that machine's kernel can tell."""
-    if host != this_host():
+    """Whether nobody holds the lock of a run started on `host`; only the kernel of that machine can tell.
+
+    That is ours too where the disk is ours alone: then the name has changed, as a container's does at every start.
+    """
+    if host != this_host() and not on_local_disk(location.locks):
         return False
     try:
         file = os.open(lock_path(location, run_id), os.O_RDONLY)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
-from sqlalchemy import Row, Select, exc, func, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import SHORT, short
@@ -238,13 +238,7 @@ class Reader:
         if not database.check_header(self.location):
             return None
         with database.translated(self.location):
-            try:
-                return self._read_once(read)
-            except exc.DBAPIError as error:
-                if not database.needs_roll_back(error):
-                    raise
-                database.roll_back_leftovers(self.location)
-                return self._read_once(read)
+            return database.after_roll_back(self.location, lambda: self._read_once(read))
 
     def _read_once(self, read: Callable[[Connection], T]) -> T | None:
         with self._engine.begin() as connection:

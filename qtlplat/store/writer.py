@@ -14,9 +14,10 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import BusyError, StoreError, shown
-from qtlplat.store import database, rows, schema
+from qtlplat.store import database, hashes, rows, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import RunLock, this_host
+from qtlplat.store.preparing import choose_journal, prepare
 from qtlplat.store.records import ArtifactRow, EpochRow, NewCell, NewReproduction, NewRun, PredictionRow, Status
 
 ENDED = ("finished", "failed", "interrupted")
@@ -38,8 +39,8 @@ class Writer:
         self._location = location
         self._locks: dict[str, RunLock] = {}
         self._numbers: dict[str, int] = {}  # which owner of a run this writer is
-        database.prepare(location)
-        database.choose_journal(location)
+        prepare(location)
+        choose_journal(location)
         with database.translated(location):
             self._connection: Connection = database.engine(location, write=True).connect()
 
@@ -218,6 +219,7 @@ class Writer:
                 .where(schema.runs.c.id == run_id)
                 .values(status=status, seconds=seconds, error=error, finished=rows.now())
             )
+            hashes.seal(connection, "runs", run_id)
         self._locks.pop(run_id).release(remove=True)
 
     def add_reproduction(self, reproduction: NewReproduction) -> str:
@@ -234,6 +236,7 @@ class Writer:
                 ]
                 if claims:
                     connection.execute(insert(schema.claims), claims)
+            hashes.seal(connection, "reproductions", reproduction.id)
         return reproduction.id
 
     @contextmanager
