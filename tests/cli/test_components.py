@@ -129,7 +129,7 @@ def test_info_says_what_would_run_the_circuit_and_why(qtlplat: Run) -> None:
     assert engine["steps"]["layers"] == 2
     _, out, _ = qtlplat("info", "dressed[qubits=2,layers=2]")
     assert "engine      compiled: " in out
-    assert "a product state, 1 layer of single-qubit gates, 1 permutation" in out
+    assert "a product state, 2 layers of single-qubit gates, 1 permutation" in out
 
 
 def test_info_may_be_asked_about_another_device(qtlplat: Run) -> None:

@@ -154,7 +154,6 @@ def test_a_damaged_store_is_an_error_of_the_store(location: StoreLocation) -> No
 @pytest.fixture
 def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A version of qtlplat that knows one more revision, which rebuilds `runs`."""
-    
     folder = tmp_path / "scripts"
     shutil.copytree(migrations.HERE / "versions", folder / "versions", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "versions" / f"v{NEXT}_next.py").write_text(
@@ -171,7 +170,6 @@ def test_an_older_store_is_upgraded_after_a_backup_and_loses_nothing(
 ) -> None:
     with Writer(location) as writer:
         run_id = finished_run(writer)
-    
     request.getfixturevalue("next_revision")
     with pytest.raises(StoreError, match="older schema") as caught:
         Reader(location).runs()
