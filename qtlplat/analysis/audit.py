@@ -10,6 +10,7 @@ import numpy as np
 from qtlplat.analysis.duplicates import Duplicates, find_duplicates, joined_groups
 from qtlplat.analysis.shortcuts import FROM_PIXELS, Score, shortcut_scores
 from qtlplat.contracts import Cell, ImageSet
+from qtlplat.conventions import counted, percent
 from qtlplat.errors import ConfigError
 
 IMBALANCE = 2.0  # the largest class over the smallest, from which it is worth a word
@@ -100,13 +101,13 @@ def _on_duplicates(images: ImageSet, found: Duplicates, facts: Mapping[str, Any]
     lines = []
     if found.exact:
         n = sum(len(same) for same in found.exact)
-        lines.append(f"{n} samples have the same pixels as another one ({_count(len(found.exact), 'set')})")
+        lines.append(f"{n} samples have the same pixels as another one ({counted(len(found.exact), 'set')})")
     if found.near:
-        lines.append(f"{_count(len(found.near), 'pair')} of samples with nearly the same picture")
+        lines.append(f"{counted(len(found.near), 'pair')} of samples with nearly the same picture")
     links = [*found.exact, *((p.first, p.second) for p in found.near)]
     torn = sum(len({int(images.labels[i]) for i in same}) > 1 for same in links)
     if torn:
-        lines.append(f"{_count(torn, 'set')} of duplicates with different classes: at least one label is wrong")
+        lines.append(f"{counted(torn, 'set')} of duplicates with different classes: at least one label is wrong")
     lost = facts["groups"] - facts["joined_groups"]
     if lost:
         lines.append(
@@ -120,9 +121,9 @@ def _on_folds(folds: Mapping[str, Any]) -> list[str]:
     if not folds["shared_groups"]:
         return []
     return [
-        f"under {folds['evaluator']} {folds['shared_samples']:.0%} of the test samples have another sample of their "
-        f"source image, or of a duplicate of it, in training ({folds['shared_groups']} sources): grouped folds keep "
-        "them together"
+        f"under {folds['evaluator']} {percent(folds['shared_samples'])} of the test samples have another sample of "
+        f"their source image, or of a duplicate of it, in training ({folds['shared_groups']} sources): grouped folds "
+        "keep them together"
     ]
 
 
@@ -182,7 +183,3 @@ def _gain(score: Score, constant: Score) -> float:
     Not in F1: the constant answer of two equal classes has an F1 of 0.667, though it knows no more than a coin.
     """
     return (score.balanced_accuracy - constant.balanced_accuracy) / (1 - constant.balanced_accuracy)
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'s' if n > 1 else ''}"

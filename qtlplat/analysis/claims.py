@@ -89,7 +89,7 @@ def of_cells(values: Sequence[float], n_train: float, n_test: float) -> Estimate
     """The mean over cells, with the corrected interval; None for values that are not finite.
 
     n_train, n_test: samples per cell, on average. A single cell and cells without spread allow no interval: it is NaN,
-    and so is the standard error.
+    and so is the standard error; the ends stay within 0 and 1.
     """
     from qtlplat.analysis.statistics import corrected_t
 
@@ -98,9 +98,8 @@ def of_cells(values: Sequence[float], n_train: float, n_test: float) -> Estimate
     test = corrected_t(values, n_test / n_train, LEVEL)
     if not test.sd > 0:  # zeros throughout have an interval as differences do; as scores they are as blind as any other
         return Estimate(test.mean, math.nan, math.nan, math.nan, test.n, test.df)
-    low, high = test.interval
-    bounded = high if math.isnan(high) else min(1.0, high)
-    return Estimate(test.mean, test.standard_error, low, bounded, test.n, test.df)
+    low, high = (end if math.isnan(end) else min(1.0, max(0.0, end)) for end in test.interval)
+    return Estimate(test.mean, test.standard_error, low, high, test.n, test.df)
 
 
 def of_predictions(
@@ -275,6 +274,11 @@ def number_text(value: float | None, unit: str) -> str:
     if value is None:
         return ""
     return f"{value:.2f} {unit}" if unit else f"{value:,.0f}"
+
+
+def interval_text(low: float | None, high: float | None) -> str:
+    """An interval for people, in the unit of its claim; '' where there is none."""
+    return "" if low is None or high is None else f"{low:.2f} to {high:.2f}"
 
 
 def _cells(n: int) -> str:

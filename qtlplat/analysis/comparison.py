@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis import statistics, verdicts
 from qtlplat.analysis.power import repetition
-from qtlplat.analysis.sides import HEAD, Side, against_chance, leak_words, leaks, parameters, what_differs
+from qtlplat.analysis.sides import Side, against_chance, leaks, parameters, what_differs
 from qtlplat.analysis.statistics import TTest
 from qtlplat.analysis.verdicts import Wording
+from qtlplat.conventions import HEAD, leak_line, mean_std
 from qtlplat.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -153,13 +154,12 @@ def _refuse_unusable(side: Side, metric: str) -> None:
 def _alone(side: Side, asked: Asked) -> Row:
     """A side by itself: mean, spread, parameters, and what its backbone knew."""
     values = [cell.metrics.get(asked.metric, math.nan) for cell in side.cells]
-    n, mean = len(values), sum(values) / len(values)
-    std = math.sqrt(sum((v - mean) ** 2 for v in values) / (n - 1)) if n > 1 else None
+    n, (mean, std) = len(values), mean_std(values)
     seen = leaks(side.cells)
     notes = []
     if side.run.status != "finished":
         notes.append(f"the run is {side.run.status}: only its {n} finished cells are compared")
-    if words := leak_words(seen):
+    if words := leak_line(seen):
         notes.append(words)
     if side.variant == SHUFFLED and (words := against_chance(side)):
         notes.append(words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,13 @@ def contact_sheet(images: ImageSet, per_class: int, seed: int = 0) -> Image:
             sheet.paste(tile.resize((TILE, TILE), Image.Resampling.BILINEAR), (left, top + CAPTION))
             draw.text((left, top + CAPTION + TILE), _fitted(images.sample_ids[index], draw), fill="black")
     return sheet
+
+
+def png(sheet: Image) -> bytes:
+    """The picture as a PNG file."""
+    out = io.BytesIO()
+    sheet.save(out, format="PNG")
+    return out.getvalue()
 
 
 def _fitted(text: str, draw: object) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis.verdicts import CIRCUIT_ADDED, CIRCUIT_REMOVED, CONTROLS, Wording
+from qtlplat.conventions import HEAD
 
 if TYPE_CHECKING:
     from qtlplat.store.records import CellRecord, PredictionRow, RunRecord
 
-HEAD = "head"
 _COMPONENTS = ("dataset", "backbone", "head", "evaluator")
 _PARTS = ("head", "backbone")  # parts of a model, which may help; data and evaluators only make a difference
 SETTINGS = ("replace", "training", "pretraining", "seed")  # not the number of seeds: cells are paired one by one
@@ -59,27 +59,6 @@ def _share(cells: Sequence[CellRecord], name: str) -> float | None:
     return sum(value * n for value, n in known) / total if total else None
 
 
-def leak_words(seen: Mapping[str, float | None]) -> str:
-    """What was seen before it was tested, '' where nothing was; the words of `store.summary.leak_line`.
-
-    seen: as `leaks` gives it. The store's own function is out of reach: `analysis` and `store` do not know each other.
-    """
-    parts = []
-    if share := seen["leak"]:
-        parts.append(f"the backbone was trained on {_percent(share)} of what is tested")
-    if share := seen["group_leak"]:
-        parts.append(f"the source image of {_percent(share)} of what is tested stands in training")
-    if share := seen["selection_leak"]:
-        parts.append(f"the backbone's best epoch was chosen on {_percent(share)} of what is tested")
-    return f"leak: {'; '.join(parts)}" if parts else ""
-
-
-def _percent(share: float) -> str:
-    if 0 < share < 0.005:
-        return "under 1%"
-    return "over 99%" if 0.995 <= share < 1 else f"{share:.0%}"
-
-
 def parameters(side: Side) -> tuple[int | None, int | None]:
     """Trained parameters of a side's head, and all of its model; None where the run has not stored them.
 
@@ -110,7 +89,7 @@ def against_chance(side: Side) -> str:
     error = math.sqrt(chance * (1 - chance) / n)
     away = f", {abs(accuracy - chance) / error:.1f} standard errors away" if error else ""
     return (
-        f"shuffled labels: accuracy {accuracy:.3f}, chance {chance:.3f}{away} (standard error of a share over {n} "
+        f"accuracy on shuffled labels {accuracy:.3f}, chance {chance:.3f}{away} (standard error of a share over {n} "
         "pooled predictions)"
     )
 

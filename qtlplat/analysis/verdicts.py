@@ -135,7 +135,7 @@ def needed_line(needed: Needed, metric: str) -> str:
     """What it takes to see a difference, on one line."""
     wanted = f"a difference of {in_units(needed.difference, metric, signed=False)} (power {needed.power:g})"
     if math.isnan(needed.floor):
-        return f"what it takes to see {wanted} cannot be told: the cells have no spread"
+        return f"what it takes to see {wanted} cannot be told: the differences have no spread"
     if needed.seeds is not None:
         of = f" × {needed.folds} folds" if needed.folds > 1 else ""
         seeds = f"{needed.seeds} seed{'s' if needed.seeds > 1 else ''}"

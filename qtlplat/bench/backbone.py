@@ -15,8 +15,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from qtlplat.bench.timing import row, summary
 from qtlplat.contracts import Backbone
 from qtlplat.quantum.threads import torch_threads
+from qtlplat.training.learner import Learner
 from qtlplat.training.model import WholeBackbone
-from qtlplat.training.pretrain import Learner
 from qtlplat.training.seeding import isolated_rng
 
 COMPARED_STEPS = 5  # before anything is timed

@@ -18,7 +18,7 @@ from qtlplat.catalog.device import AUTO, COMPILED, DeviceChoice
 from qtlplat.contracts import HeadSpec
 from qtlplat.errors import ConfigError, UsageError
 from qtlplat.quantum.engines import Engine, choose_engine
-from qtlplat.quantum.memory import USABLE_SHARE, device_bytes, free_bytes
+from qtlplat.quantum.memory import USABLE_SHARE, device_bytes, free_bytes, size_text
 from qtlplat.quantum.threads import torch_threads
 from qtlplat.quantum.torch_layer import DEVICE, plain_names
 from qtlplat.training.fit import why_not_stackable
@@ -181,7 +181,7 @@ class _Bench:
     def _fits(self, what: str, needed: int) -> bool:
         if needed <= self.free:
             return True
-        share = f"{needed / 1e9:.1f} GB, more than the {self.free / 1e9:.1f} GB that may be used"
+        share = f"{size_text(needed)}, more than the {size_text(self.free)} that may be used"
         self.on_note(f"{what} is left out: it would take about {share}")
         return False
 

@@ -18,12 +18,14 @@ from qtlplat.catalog.calls import declared_circuit, guarded
 from qtlplat.contracts import Cell, Circuit, HeadSpec
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.engines import choose_engine
-from qtlplat.quantum.memory import USABLE_SHARE, device_bytes, free_bytes
+from qtlplat.quantum.memory import USABLE_SHARE, device_bytes, free_bytes, size_text
 from qtlplat.quantum.threads import torch_threads
-from qtlplat.training.fit import CellEpoch, fit_heads, why_not_stackable
+from qtlplat.training.checkpoints import Take
+from qtlplat.training.fit import fit_heads, why_not_stackable
 from qtlplat.training.memory import limits
 from qtlplat.training.model import HeadFactory
 from qtlplat.training.preflight import try_head
+from qtlplat.training.rounds import CellEpoch, Task
 from qtlplat.training.seeding import derive_seed, generator, isolated_rng
 
 CLASSES = 2
@@ -107,7 +109,7 @@ def _check_memory(circuit: Circuit, batch: int) -> None:
     needed, free = device_bytes(circuit, batch, gradients=True), free_bytes(CPU) * USABLE_SHARE
     if needed > free:
         raise ConfigError(
-            f"the plain loop would take about {needed / 1e9:.1f} GB of the {free / 1e9:.1f} GB that may be used, "
+            f"the plain loop would take about {size_text(needed)} of the {size_text(free)} that may be used, "
             f"for {circuit.qubits} qubits and batches of {batch}",
             where="memory",
             fix="use fewer qubits or a smaller --batch",
@@ -148,21 +150,19 @@ class _Ours:
         self.cells = 1 if reason else bounds.cells
         self._last = time.perf_counter()
         fit_heads(
-            make_head,
+            [Task(make_head, labels, stack=not reason)],
             features,
-            labels,
             stage.cells(),
             epochs=stage.epochs,
             learning_rate=LEARNING_RATE,
             batch_size=stage.batch,
             on_epoch=self._epoch,
             on_note=self.on_note,
-            stack=not reason,
             limits=bounds,
         )
         self.seconds = time.perf_counter() - started
 
-    def _epoch(self, rows: list[CellEpoch]) -> None:
+    def _epoch(self, rows: list[CellEpoch], _take: Take) -> None:
         now = time.perf_counter()
         self.epochs.append(now - self._last)
         self._last = now

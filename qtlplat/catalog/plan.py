@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from qtlplat.catalog.device import AUTO, parse_device
 from qtlplat.errors import shown
 
-PLAN_FORMAT = 3  # raised when the same plan would mean something else
+PLAN_FORMAT = 4  # raised when the same plan would mean something else
 
 
 # Heads and labels that a head is held against, see `qtlplat.training.controls`; auto: all that fit the head.
@@ -93,6 +93,39 @@ class PretrainingOptions(_Frozen):
         return self
 
 
+class PretrainingPlan(_Frozen):
+    """What decides the weights of a backbone; a run's plan says which backbones it needs."""
+
+    dataset: ComponentChoice
+    backbone: ComponentChoice
+    pretraining: PretrainingOptions
+    seed: int = Field(ge=0, lt=2**63, description="of the split; initialisation i has seed + i")
+    accelerator: Literal["cpu", "cuda"] = "cpu"
+    dataset_digest: str
+    samples: str = Field("", description="sha256 over the ids of the only samples that it may see, '' for all")
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of what decides the weights: data, backbone, options, seed."""
+        part = {"samples": self.samples} if self.samples else {}
+        return _sha256(
+            {
+                "kind": "pretraining",
+                "format": PLAN_FORMAT,
+                "dataset": self.dataset_digest,
+                "backbone": self.backbone.identity(),
+                "pretraining": self.pretraining.model_dump(mode="json"),
+                "seed": self.seed,
+                "accelerator": self.accelerator,
+                **part,
+            }
+        )
+
+    def stored(self) -> dict[str, Any]:
+        """As it stands in the store."""
+        return self.model_dump(mode="json", exclude=None if self.samples else {"samples"})
+
+
 class RunPlan(_Frozen):
     """A head run: components, protocol and seed; `dataset_digest` is filled in once the data has been read."""
 
@@ -142,23 +175,22 @@ class RunPlan(_Frozen):
 
     @property
     def pretraining_fingerprint(self) -> str:
-        """sha256 of what decides the weights of the backbone that cells share: data, backbone, options, seed."""
-        return self.fingerprint_of_pretraining(self.seed)
+        """That of the backbone that cells share."""
+        return self.pretraining_plan().fingerprint
 
-    def fingerprint_of_pretraining(self, seed: int, samples: str = "") -> str:
-        """The same for any seed, on a part of the data alone: sha256 of its sample ids, '' for all of it."""
-        part = {"samples": samples} if samples else {}
-        return _sha256(
-            {
-                "kind": "pretraining",
-                "format": PLAN_FORMAT,
-                "dataset": self._digest(),
-                "backbone": self.backbone.identity(),
-                "pretraining": self.pretraining.model_dump(mode="json"),
-                "seed": seed,
-                "accelerator": self.accelerator,
-                **part,
-            }
+    def pretraining_plan(self, seed: int | None = None, samples: str = "") -> PretrainingPlan:
+        """The plan of a backbone: the one that cells share, or one with another seed, on a part of the data.
+
+        samples: sha256 over the ids of that part, '' for all of it.
+        """
+        return PretrainingPlan(
+            dataset=self.dataset,
+            backbone=self.backbone,
+            pretraining=self.pretraining,
+            seed=self.seed if seed is None else seed,
+            accelerator=self.accelerator,
+            dataset_digest=self._digest(),
+            samples=samples,
         )
 
     @property

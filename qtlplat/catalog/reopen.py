@@ -1,15 +1,20 @@
-"""Finds the data of a stored run again: through the plugin that its plan names, with the options that it stored."""
+"""Opens a stored run again: its plan and its data, through the plugins that it names, with the options it stored."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
 
 from qtlplat.catalog.calls import load_images
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.options import validate
+from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan
+from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, parse_sets
-from qtlplat.contracts import DatasetSpec, ImageSet
+from qtlplat.catalog.resolve import Resolved
+from qtlplat.contracts import ROLES, DatasetSpec, ImageSet, Options, Role
 from qtlplat.errors import ConfigError, DataError
 
 
@@ -24,20 +29,85 @@ def stored_images(plan: Mapping[str, Any], digest: str, catalog: Catalog, sets: 
     ConfigError: the plugin does not take the stored options any more.
     DataError: the data cannot be read, or is not what the run saw; both digests are named.
     """
-    choice = plan["dataset"]
-    where = f"dataset {choice['component']} of {choice['provider']}"
-    component = catalog.component("dataset", f"{choice['provider']}:{choice['component']}")
+    choice = ComponentChoice.model_validate(plan["dataset"])
+    where = f"dataset {choice.component} of {choice.provider}"
+    component, options, _ = _reopened("dataset", choice, catalog, sets)
     spec = component.spec
     assert isinstance(spec, DatasetSpec)
-    given = {name: Given(value, source="the stored plan") for name, value in choice["options"].items()}
-    options, problems = validate(spec.options, given | parse_sets(sets, ("dataset",))["dataset"], "dataset")
-    if options is None or problems:
-        raise ConfigError("the dataset does not take the stored options", problems=problems, where=where)
     images = load_images(spec, options, component.provider.distribution)
     if images.digest != digest:
         raise DataError(
             f"the dataset has changed: its digest is {images.digest}, the run saw {digest}",
-            where=f"{where}, version {component.provider.version}; the run used {choice['version']}",
+            where=f"{where}, version {component.provider.version}; the run used {choice.version}",
             fix="-S dataset.OPTION=VALUE where the data lies elsewhere, or run again on the data as it is",
         )
     return images
+
+
+def stored_run(plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str] = ()) -> Resolved:
+    """The stored plan of a run of heads, to be carried out again or further; not yet bound to data.
+
+    Its components are those of today: what has changed about them since stands in their version and digest. sets: as
+    above. Raises UsageError, PluginError and ConfigError as `stored_images`.
+    """
+    stored = _validated(RunPlan, plan)
+    found = {role: _reopened(role, getattr(stored, role), catalog, sets) for role in ROLES}
+    today: dict[str, Any] = {role: choice for role, (_, _, choice) in found.items()}
+    return Resolved(
+        stored.model_copy(update={**today, "dataset_digest": ""}),
+        {role: component for role, (component, _, _) in found.items()},
+        {role: options for role, (_, options, _) in found.items()},
+        (),
+    )
+
+
+def stored_pretraining(
+    plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str] = ()
+) -> tuple[PretrainingPlan, dict[Role, Component], dict[Role, Options]]:
+    """The stored plan of a pretraining with its components and options by role. sets: as above. Raises likewise."""
+    stored = _validated(PretrainingPlan, plan)
+    roles: tuple[Role, ...] = ("dataset", "backbone")
+    found = {role: _reopened(role, getattr(stored, role), catalog, sets) for role in roles}
+    return (
+        stored.model_copy(update={role: choice for role, (_, _, choice) in found.items()}),
+        {role: component for role, (component, _, _) in found.items()},
+        {role: options for role, (_, options, _) in found.items()},
+    )
+
+
+P = TypeVar("P", RunPlan, PretrainingPlan)
+
+
+def _validated(kind: type[P], plan: Mapping[str, Any]) -> P:
+    try:
+        return kind.model_validate(plan)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigError(
+            f"the stored plan is not one of this version of qtlplat: {first['msg']}",
+            where=".".join(str(part) for part in first["loc"]),
+            fix="run it again, or with the version of qtlplat that stored it",
+        ) from error
+
+
+def _reopened(
+    role: Role, choice: ComponentChoice, catalog: Catalog, sets: Sequence[str]
+) -> tuple[Component, Options, ComponentChoice]:
+    """A stored component: as it is today, its options, and what a plan keeps of both."""
+    component = catalog.component(role, f"{choice.provider}:{choice.component}")
+    given = {name: Given(value, source="the stored plan") for name, value in choice.options.items()}
+    if role == "dataset":
+        given |= parse_sets(sets, ("dataset",))["dataset"]
+    options, problems = validate(component.spec.options, given, role)
+    if options is None or problems:
+        raise ConfigError(
+            f"the {role} does not take the stored options",
+            problems=problems,
+            where=f"{role} {choice.component} of {choice.provider}",
+        )
+    now = {
+        "version": component.provider.version,
+        "digest": component.provider.digest,
+        "options": options.model_dump(mode="json"),
+    }
+    return component, options, choice.model_copy(update=now)

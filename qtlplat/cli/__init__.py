@@ -22,6 +22,7 @@ from qtlplat.errors import QtlplatError, StoreError, Terminated, UsageError, ine
 # name -> (module below qtlplat.cli, one line of help); the command object has the command's name
 COMMANDS = {
     "run": ("run", "Train a head on a frozen backbone and store the result."),
+    "resume": ("resume", "Go on with a run that was interrupted: Ctrl-C, a killed process, a full disk."),
     "reproduce": ("reproduce", "Carry out a publication again and hold its claims against what comes out."),
     "runs": ("runs", "List the stored runs, newest first."),
     "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
@@ -31,9 +32,9 @@ COMMANDS = {
     "ls": ("components", "List datasets, backbones, heads, evaluators and recipes: components and presets."),
     "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),
     "data": ("data", "Look at a dataset: info, check, audit, preview."),
-    "bench": ("bench", "Measure how fast a head, a backbone or the head stage of a run is."),
+    "bench": ("bench", "Measure how fast a head, a backbone or the head stage of a run is, and what checkpoints cost."),
     "plugins": ("plugins", "List plugins, or find out what is wrong with them."),
-    "store": ("store", "Find the experiment store, or upgrade an older one."),
+    "store": ("store", "Find the experiment store, check it, back it up, upgrade, recover or merge it."),
 }
 
 
@@ -166,5 +167,7 @@ def _usage_error(error: click.ClickException) -> UsageError:
 
 
 def _say(lines: Sequence[str]) -> None:
-    for line in lines:
-        click.echo(line, err=True)
+    from qtlplat.cli.output import clean
+
+    for line in lines:  # a path in them may be called anything
+        click.echo(clean(line), err=True)

@@ -58,10 +58,9 @@ def print_audit(facts: Mapping[str, Any], limit: int) -> None:
     ]
     if facts["folds"]:
         folds = facts["folds"]
-        shared = (
-            f"{folds['shared_groups']} of them in {folds['cells']} cells, {folds['shared_samples']:.1%} of the test"
-        )
-        rows.append({"what": f"divided by {folds['evaluator']}", "value": f"{shared} samples"})
+        share = f"{100 * folds['shared_samples']:.1f} % of the test samples"
+        words = f"{folds['shared_groups']} of them in {folds['cells']} cells, {share}"
+        rows.append({"what": f"divided by {folds['evaluator']}", "value": words})
     for name, classes in facts["facts"].items():
         for class_name, spread in classes.items():
             rows.append({"what": f"{name.replace('_', ' ')} of {class_name}", "value": spread})

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.output import Column, clean, emit, note
+from qtlplat.conventions import short
 
 if TYPE_CHECKING:
     from qtlplat.analysis.claims import Estimate, Judged
     from qtlplat.catalog.recipes import Work
     from qtlplat.training.reproduce import Check, ModelState
-
-SHORT = 8  # characters of a run's id that are printed
 
 
 def note_of(one: Judged) -> str:
@@ -32,16 +31,16 @@ def print_claims(
     leaks: Mapping[str, tuple[float | None, float | None]],
 ) -> None:
     """The table of claims, what was cut, what the folds share with the backbone, and what a reader should know."""
-    from qtlplat.analysis.claims import number_text  # with scipy: not for --help
+    from qtlplat.analysis.claims import interval_text, number_text  # with scipy: not for --help
 
     rows = [
         {
             "claim": one.claim.name,
             "printed": number_text(one.claim.printed, one.claim.unit),
             "ours": number_text(one.ours, one.claim.unit) or None,
-            "interval": f"{one.interval[0]:.2f} to {one.interval[1]:.2f}" if one.interval else None,
+            "interval": interval_text(*one.interval) if one.interval else None,
             "verdict": one.verdict,
-            "runs": [run[:SHORT] for run in one.runs],
+            "runs": list(map(short, one.runs)),
             "note": note_of(one),
         }
         for one in judged
@@ -75,7 +74,7 @@ def print_claims(
         click.echo(f"  - {clean(words)}")
     run = next((state.run.id for state in states if state.run), None)
     if run:
-        note(f"next: qtlplat show {run[:SHORT]}")
+        note(f"next: qtlplat show {short(run)}")
 
 
 _CHECK_COLUMNS = [
@@ -95,9 +94,11 @@ def bounded(estimate: Estimate) -> bool:
 
 
 def _interval_text(estimate: Estimate | None) -> str | None:
+    from qtlplat.analysis.claims import interval_text
+
     if estimate is None or not bounded(estimate):
         return None
-    return f"{100 * estimate.low:.2f} to {100 * estimate.high:.2f}"
+    return interval_text(100 * estimate.low, 100 * estimate.high)
 
 
 def _check_row(check: Check) -> dict[str, Any]:
@@ -108,7 +109,7 @@ def _check_row(check: Check) -> dict[str, Any]:
         "interval": _interval_text(check.f1),
         "difference": f"{100 * check.difference:+.2f}" if check.difference is not None else None,
         "leak": None if check.leak is None else f"{100 * check.leak:.0f} %",
-        "runs": [run[:SHORT] for run in check.runs],
+        "runs": list(map(short, check.runs)),
     }
 
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
-from qtlplat.cli.runs import fitting
+from qtlplat.cli.runs import fitting, short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.conventions import percent, said_once, short
 from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -31,12 +33,8 @@ def _interval(value: Sequence[float]) -> str:
     return f"{value[0]:+.4f} to {value[1]:+.4f}"
 
 
-def _percent(value: float) -> str:
-    return f"{100 * value:.0f} %"
-
-
 COLUMNS = (
-    Column("run", "run", show=lambda run: run[:8] if sys.stdout.isatty() else run),
+    Column("run", "run", show=short_on_terminals),
     Column("label", "what"),
     Column("mean", "mean", right=True, show=_number),
     Column("std", "± sd", right=True, show=_number),
@@ -52,8 +50,9 @@ COLUMNS = (
 # shown by --csv, and by --cols where they are named
 FURTHER = (
     Column("variant", "variant"),
-    Column("leak", "leak", right=True, show=_percent),
-    Column("group_leak", "group leak", right=True, show=_percent),
+    Column("leak", "leak", right=True, show=percent),
+    Column("group_leak", "group leak", right=True, show=percent),
+    Column("selection_leak", "selection leak", right=True, show=percent),
     Column("trainable", "trainable", right=True),
     Column("model_total", "model total", right=True),
     Column("bootstrap", "bootstrap", right=True, show=_interval),
@@ -155,6 +154,7 @@ def compare_command(
     first, others = sides(reader, references, baseline)
     forms = [row.form() for row in compare(first, others, Asked(metric, level, rope, detect))]
     frame = {"metric": metric, "baseline": first.run.id, "level": level}
+    names = _told_apart(forms)
     on_terminal = sys.stdout.isatty() and not listing.fmt
     columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.fmt == "csv" else COLUMNS
     if on_terminal and not listing.cols:
@@ -163,23 +163,26 @@ def compare_command(
     emit(forms, columns, listing, json_rows=forms, json_frame=frame)
     if on_terminal and not listing.cols:
         for form in forms[1:]:
-            click.echo(clean(f"{form['label']}: {form['verdict']}  (n = {form['n']}, {form['test'] or 'no test'})"))
+            words = f"{form['verdict']}  (n = {form['n']}, {form['test'] or 'no test'})"
+            click.echo(clean(f"{names[form['run'], form['variant']]}: {words}"))
     if listing.fmt != "json":
-        _tell(forms)
+        for words in said_once((names[form["run"], form["variant"]], form["notes"]) for form in forms):
+            note(words)
+
+
+def _told_apart(forms: Sequence[dict[str, Any]]) -> dict[tuple[str, str], str]:
+    """What each row is called below the table: its label, with the run's id where two runs have the same."""
+    labels = Counter(label for label, _ in {(form["label"], form["run"]) for form in forms})
+    return {
+        (form["run"], form["variant"]): form["label"]
+        if labels[form["label"]] == 1
+        else f"{form['label']} ({short(form['run'])})"
+        for form in forms
+    }
 
 
 def _any(forms: Sequence[dict[str, Any]], key: str) -> bool:
     return any(form[key] is not None for form in forms)
-
-
-def _tell(forms: Sequence[dict[str, Any]]) -> None:
-    """What a reader must know besides, on stderr; what holds for several rows is said once."""
-    about: dict[str, list[str]] = {}
-    for form in forms:
-        for words in form["notes"]:
-            about.setdefault(words, []).append(form["label"])
-    for words, labels in about.items():
-        note(f"{', '.join(labels) if len(labels) < len(forms) else 'all'}: {words}")
 
 
 add_common_options(compare_command)

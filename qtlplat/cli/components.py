@@ -17,7 +17,7 @@ from qtlplat.catalog.references import parse_reference
 from qtlplat.catalog.registry import Preset, Registry
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.backbone import backbone_facts, print_backbone
-from qtlplat.cli.files import refuse_existing
+from qtlplat.cli.files import output_options, refuse, write_output
 from qtlplat.cli.output import (
     Column,
     Listing,
@@ -34,7 +34,7 @@ from qtlplat.cli.output import (
 from qtlplat.cli.recipe import print_recipe, recipe_facts
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import KINDS, Circuit, HeadSpec, Kind, Options
-from qtlplat.errors import StoreError, UsageError, shown, unknown_name
+from qtlplat.errors import UsageError, shown, unknown_name
 
 MOST_QUBITS_TRIED = 20  # choosing an engine means running the circuit
 
@@ -78,8 +78,7 @@ add_common_options(ls_command)
 @click.argument("name")
 @click.option("--kind", type=click.Choice(get_args(Kind)), help="Where a name belongs to several kinds.")
 @click.option("--device", metavar="DEV", default=AUTO, show_default=True, help="What would run a head's circuit.")
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="SVG file for a head's circuit.")
-@click.option("--force", is_flag=True, help="Overwrite the file of --output.")
+@output_options("SVG file for a head's circuit, besides what is printed.")
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
 def info_command(
@@ -224,7 +223,7 @@ def _check_output(output: Path, force: bool) -> None:
         raise UsageError(
             f"{shown(str(output))} is no SVG file", where="--output", fix=f"-o {output.with_suffix('.svg')}"
         )
-    refuse_existing(output, force)
+    refuse(output, force)
 
 
 def _write_picture(output: Path, name: str, kind: Kind, registry: Registry, catalog: Catalog) -> None:
@@ -235,10 +234,7 @@ def _write_picture(output: Path, name: str, kind: Kind, registry: Registry, cata
     from qtlplat.quantum.inspect import picture
 
     drawn = guarded(lambda: picture(circuit), _where(component), "drawing the circuit")
-    try:
-        output.write_text(drawn, encoding="utf-8")
-    except OSError as error:
-        raise StoreError(f"cannot write the picture: {error.strerror}", where=str(output)) from error
+    write_output(output, drawn.encode("utf-8"))
 
 
 def _print_facts(facts: Mapping[str, Any]) -> None:

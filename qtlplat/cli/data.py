@@ -12,12 +12,12 @@ from qtlplat.catalog.calls import dataset_problems, load_images
 from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.components import open_components
-from qtlplat.cli.files import refuse_existing
-from qtlplat.cli.output import Column, Listing, emit, listing_options, note, print_tsv, write_json
+from qtlplat.cli.files import output_options, refuse, tell_written, write_output
+from qtlplat.cli.output import Column, Listing, emit, listing_options, note, write_json
 from qtlplat.cli.progress import make_progress
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import DatasetSpec, ImageSet
-from qtlplat.errors import StoreError, refused_data
+from qtlplat.errors import refused_data
 
 _argument = click.argument("dataset", required=False)
 _sets = click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="An option, e.g. dataset.root=PATH.")
@@ -111,10 +111,9 @@ def audit(settings: Settings, dataset: str | None, sets: Sequence[str], limit: i
 @data_command.command("preview")
 @_argument
 @_sets
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="PNG file to write.")
+@output_options("PNG file to write. Left out, it is called after the dataset.")
 @click.option("-n", "per_class", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples per class.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws the samples.")
-@click.option("--force", is_flag=True, help="Overwrite the file.")
 @pass_settings
 def preview(
     settings: Settings,
@@ -126,19 +125,15 @@ def preview(
     force: bool,
 ) -> None:
     """Write a contact sheet (PNG): a row of samples for each class."""
-    from qtlplat.analysis.contact_sheet import contact_sheet
+    from qtlplat.analysis.contact_sheet import contact_sheet, png
 
     output = output or Path(f"{_find(settings, dataset, sets)[2].component}-preview.png")
-    refuse_existing(output, force)
+    refuse(output, force)
     images, _ = _load(settings, dataset, sets)
     sheet = contact_sheet(images, per_class, seed)
-    try:
-        sheet.save(output, format="PNG")
-    except OSError as error:
-        raise StoreError(f"cannot write the contact sheet: {error.strerror}", where=str(output)) from error
-    print_tsv(
-        [{"file": output, "size": f"{sheet.width}x{sheet.height}"}], [Column("file", "file"), Column("size", "size")]
-    )
+    data = png(sheet)
+    write_output(output, data)
+    tell_written(output, data, size=f"{sheet.width}x{sheet.height}")
 
 
 def _find(settings: Settings, dataset: str | None, sets: Sequence[str]) -> tuple[DatasetSpec, Any, ComponentChoice]:

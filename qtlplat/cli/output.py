@@ -176,7 +176,7 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, title
 
     result = Table(title=title or None, box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for column in columns:
-        result.add_column(column.title, justify="right" if column.right else "left", overflow="fold")
+        result.add_column(Text(clean(column.title)), justify="right" if column.right else "left", overflow="fold")
     for row in rows:
         result.add_row(*(Text(_cell(column, row)) for column in columns))
     return result
@@ -184,7 +184,7 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, title
 
 def print_tsv(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> None:
     """Header and rows, tab-separated, full values, to stdout."""
-    print("\t".join(c.title for c in columns))  # noqa: T201 -- this is the printer
+    print("\t".join(clean(c.title) for c in columns))  # noqa: T201 -- this is the printer
     for row in rows:
         print("\t".join(_cell(c, row) for c in columns))  # noqa: T201
 
@@ -229,7 +229,7 @@ def _markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> s
             words = words.replace(char, "\\" + char)
         return words
 
-    head = f"| {' | '.join(safe(c.title) for c in columns)} |\n"
+    head = f"| {' | '.join(safe(clean(c.title)) for c in columns)} |\n"
     rule = f"|{'|'.join(' ---: ' if c.right else ' --- ' for c in columns)}|\n"
     return head + rule + "".join(f"| {' | '.join(safe(_cell(c, row)) for c in columns)} |\n" for row in rows)
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import click
 
 from qtlplat.analysis.figures import KINDS, NEEDS_PREDICTIONS
-from qtlplat.cli.files import refuse_existing
-from qtlplat.cli.output import Column, note, print_tsv
+from qtlplat.cli.files import output_options, refuse, tell_written, write_output
+from qtlplat.cli.output import note, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.errors import UsageError
 
@@ -29,34 +29,44 @@ if TYPE_CHECKING:
     help="Loss and accuracy by epoch; F1 against parameters; F1 of every cell; confusion matrices; paired "
     "differences of F1; the samples that a run gets wrong.",
 )
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write, PNG, SVG or PDF by its name. Left out, the same numbers are drawn in the terminal.",
-)
-@click.option("--force", is_flag=True, help="Overwrite the file of --output.")
+@output_options("File to write, PNG, SVG or PDF by its name. Left out, the same numbers are drawn in the terminal.")
 @click.option(
     "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For errors: where the images are now, dataset.root=PATH."
 )
+@click.option("--json", "as_json", is_flag=True, help="The numbers of the figure as strict JSON with stable keys.")
 @pass_settings
 def plot_command(
-    settings: Settings, references: Sequence[str], kind: str, output: Path | None, force: bool, sets: Sequence[str]
+    settings: Settings,
+    references: Sequence[str],
+    kind: str,
+    output: Path | None,
+    force: bool,
+    sets: Sequence[str],
+    as_json: bool,
 ) -> None:
     """Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF.
 
     RUN is the beginning of an id, @last, or @-2 for the one before the last. Several runs stand side by side; for
     differences the first one is the baseline, and a single run is compared with its controls.
     """
+    if as_json and output is not None:
+        raise UsageError("--json and --output are two answers", fix="choose one: numbers or a figure")
+    if sets and (kind != "errors" or output is None):
+        raise UsageError("-S needs --kind errors and -o: nothing else reads images", fix="leave -S out")
     fmt = ""
     if output is not None:
         from qtlplat.analysis.figures.files import format_of
         from qtlplat.analysis.figures.style import require_matplotlib
 
         fmt = format_of(output)
-        refuse_existing(output, force)
+        refuse(output, force)
         require_matplotlib()
     runs = _read(settings, references, kind)
+    if as_json:
+        from qtlplat.analysis.figures.forms import form
+
+        write_json(form(kind, runs))
+        return
     if output is None:
         from qtlplat.cli.plot_text import print_kind
 
@@ -64,11 +74,10 @@ def plot_command(
         return
     from qtlplat.analysis.figures import draw
     from qtlplat.analysis.figures.files import encoded
-    from qtlplat.store.files import write_atomically
 
     data = encoded(draw(kind, runs, _images(settings, runs[0], sets) if kind == "errors" else None), fmt)
-    write_atomically(output, data)
-    print_tsv([{"file": output, "bytes": len(data)}], [Column("file", "file"), Column("bytes", "bytes", right=True)])
+    write_output(output, data)
+    tell_written(output, data)
 
 
 add_common_options(plot_command)

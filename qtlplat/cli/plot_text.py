@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.analysis.figures.stored import leak_lines
+from qtlplat.analysis.figures.stored import notes
 from qtlplat.cli.output import Column, clean, emit, note, text
 from qtlplat.cli.runs import fitting
 from qtlplat.cli.show import sparkline
+from qtlplat.conventions import short
 
 if TYPE_CHECKING:
     from qtlplat.analysis.figures.stored import StoredRun
@@ -37,7 +38,7 @@ def print_kind(kind: str, runs: Sequence[StoredRun]) -> None:
         "errors": _errors,
     }
     printers[kind](runs)
-    for line in leak_lines(runs):
+    for line in notes(runs):
         note(line)
 
 
@@ -120,10 +121,10 @@ def _pareto(runs: Sequence[StoredRun]) -> None:
     rows = [
         {
             "model": p.name,
-            "runs": ", ".join(run[:8] for run in p.runs),
+            "runs": ", ".join(map(short, p.runs)),
             "parameters": p.parameters,
             "f1": p.mean,
-            "sd": None if math.isnan(p.sd) else p.sd,
+            "sd": p.sd,
             "n": len(p.f1),
             "cells": strip(_room(90), low, high, [*((v, v, "·") for v in p.f1), (p.mean, p.mean, "◆")]),
             "front": "yes" if p in best else "",
@@ -183,11 +184,11 @@ def _confusion(runs: Sequence[StoredRun]) -> None:
 
     for stored in runs:
         run = pooled(stored)
-        shares, labels = run.shares, range(len(run.counts))
+        shares, labels = run.shares, range(len(run.classes))
         _heading(stored)
         rows = [
             {
-                "true": label,
+                "true": run.classes[label],
                 "n": int(run.counts[label].sum()),
                 **{
                     f"{found}": f"{run.counts[label, found]} ({100 * shares[label, found]:.1f} %)"
@@ -198,8 +199,8 @@ def _confusion(runs: Sequence[StoredRun]) -> None:
             }
             for label in labels
         ]
-        predicted = [Column(f"{found}", f"predicted {found}", right=True) for found in labels]
-        emit(rows, [Column("true", "true label"), Column("n", "n", right=True), *predicted])
+        predicted = [Column(f"{found}", f"predicted {run.classes[found]}", right=True) for found in labels]
+        emit(rows, [Column("true", "true class"), Column("n", "n", right=True), *predicted])
 
 
 def _differences(runs: Sequence[StoredRun]) -> None:
@@ -218,8 +219,9 @@ def _differences(runs: Sequence[StoredRun]) -> None:
             {
                 "first": row.first,
                 "second": row.second,
-                "runs": " − ".join(dict.fromkeys(run[:8] for run in row.ids)),
-                "n": len(row.values),
+                "runs": " − ".join(dict.fromkeys(map(short, row.ids))),
+                "n": row.test.n,
+                "cells": len(row.values),
                 "mean": row.mean,
                 "low": least if known else None,
                 "high": greatest if known else None,
@@ -230,13 +232,14 @@ def _differences(runs: Sequence[StoredRun]) -> None:
         Column("first", "F1 of"),
         Column("second", "minus F1 of"),
         Column("runs", "runs"),
+        Column("cells", "cells", right=True),
         Column("n", "n", right=True),
         Column("mean", "mean", right=True, show=SIGNED),
         Column("low", "95 % from", right=True, show=SIGNED),
         Column("high", "to", right=True, show=SIGNED),
         Column("strip", f"from {low:+.4f} to {high:+.4f}, | zero"),
     ]
-    _print(rows, columns, ("runs", "n"))
+    _print(rows, columns, ("cells", "runs", "n"))
 
 
 def _errors(runs: Sequence[StoredRun]) -> None:
@@ -244,12 +247,13 @@ def _errors(runs: Sequence[StoredRun]) -> None:
 
     found = out_of_fold_errors(runs[0])
     _heading(runs[0])
-    rows = [vars(wrong) for wrong in found.wrong]
+    named = ("label", "predicted")
+    rows = [{**vars(w), **{key: found.classes[getattr(w, key)] for key in named}} for w in found.wrong]
     columns = [
         Column("sample_id", "sample"),
         Column("group", "source"),
-        Column("label", "true label", right=True),
-        Column("predicted", "predicted", right=True),
+        Column("label", "true class"),
+        Column("predicted", "predicted"),
         Column("wrong", "wrong", right=True),
         Column("tested", "of", right=True),
         Column("certainty", "probability", right=True, show="{:.3f}".format),

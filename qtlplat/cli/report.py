@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.files import refuse_existing
-from qtlplat.cli.output import Column, note, print_tsv
+from qtlplat.cli.files import output_options, refuse, tell_written, write_output
+from qtlplat.cli.output import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.errors import QtlplatError, UsageError, shown
 
@@ -27,13 +27,7 @@ if TYPE_CHECKING:
 @click.argument("references", metavar="[RUN]..", nargs=-1)
 @click.option("--recipe", metavar="R", help="The newest stored reproduction of a recipe, with its claims and runs.")
 @click.option("--budget", metavar="B", help="The newest one under this budget; with --recipe.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File to write, .html, .md or .tex by its name. Left out, Markdown goes to stdout.",
-)
-@click.option("--force", is_flag=True, help="Overwrite the file of --output.")
+@output_options("File to write, .html, .md or .tex by its name. Left out, Markdown goes to stdout.")
 @click.option("--audit", is_flag=True, help="Audit the data as well, where it is at hand.")
 @click.option(
     "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For --audit: where data is now, dataset.root=PATH."
@@ -66,7 +60,7 @@ def report_command(
         raise UsageError("-S needs --audit: nothing else reads data", fix="add --audit, or leave -S out")
     fmt = ".md" if output is None else format_of(output)
     if output is not None:
-        refuse_existing(output, force)
+        refuse(output, force)
     material = _material(Reader(find_store(settings.store)), references, recipe, budget)
     if recipe:
         material = replace(material, publication=_publication(settings, recipe))
@@ -76,11 +70,9 @@ def report_command(
     if output is None:
         click.echo(text, nl=False)
         return
-    from qtlplat.store.files import write_atomically
-
     data = text.encode("utf-8")
-    write_atomically(output, data)
-    print_tsv([{"file": output, "bytes": len(data)}], [Column("file", "file"), Column("bytes", "bytes", right=True)])
+    write_output(output, data)
+    tell_written(output, data)
 
 
 def _material(reader: Reader, references: Sequence[str], recipe: str | None, budget: str | None) -> Material:

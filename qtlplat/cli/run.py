@@ -12,6 +12,7 @@ import click
 from qtlplat.cli.output import Column, clean, emit, note, text, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import ROLES, HeadSpec
+from qtlplat.conventions import short
 
 if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
@@ -125,6 +126,7 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
 
 def _print_result(run: Mapping[str, Any], settings: Settings, request: Mapping[str, Any], catalog: Catalog) -> None:
     """Folds with mean ± sd, the ledger, the id and what to do next; everything as read back from the store."""
+    from qtlplat.cli.runs import mean_sd, show_mean_sd
     from qtlplat.cli.show import cells, params
     from qtlplat.store.summary import head_cells
 
@@ -133,17 +135,15 @@ def _print_result(run: Mapping[str, Any], settings: Settings, request: Mapping[s
     click.echo("\nparameters")
     params(run)
     n = len(head_cells(run["cells"]))
-    scores = [
-        f"{name} {run['metrics'][key]['mean']:.4f}" + (f" ± {run['metrics'][key]['std']:.4f}" if n > 1 else "")
-        for key, name in (("f1", "F1"), ("accuracy", "accuracy"))
-    ]
+    spreads = ((name, mean_sd(run["metrics"][key])) for key, name in (("f1", "F1"), ("accuracy", "accuracy")))
+    scores = [f"{name} {show_mean_sd(spread)}" for name, spread in spreads if spread is not None]
     took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in run["seconds"].items() if seconds is not None)
     click.echo(f"\nrun {run['run']}: {', '.join(scores)} (mean ± sd of {n} cells); {took}")
-    short = run["run"][:8]
+    known = short(run["run"])
     click.echo("next:")
-    click.echo(f"  qtlplat show {short}")
+    click.echo(f"  qtlplat show {known}")
     if run["parameters"]["controls"]:
-        click.echo(f"  qtlplat compare {short}")
+        click.echo(f"  qtlplat compare {known}")
     click.echo(f"  {_with_other_head(run, settings, request, catalog)}")
 
 

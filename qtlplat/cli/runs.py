@@ -12,8 +12,8 @@ import click
 
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note, text
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.conventions import percent, short
 from qtlplat.store.records import RunKind
-from qtlplat.store.summary import percent
 
 
 class MeanSd(float):
@@ -47,8 +47,9 @@ def age(created: str, now: datetime | None = None) -> str:
     return "just now" if seconds < 10 else f"{int(seconds)} s ago"
 
 
-def _short_on_terminals(run_id: str) -> str:
-    return run_id[:8] if sys.stdout.isatty() else run_id
+def short_on_terminals(run_id: str) -> str:
+    """A run's id for people; in full where a program may read it."""
+    return short(run_id) if sys.stdout.isatty() else run_id
 
 
 def _when(created: str) -> str:
@@ -56,7 +57,7 @@ def _when(created: str) -> str:
 
 
 COLUMNS = (
-    Column("run", "run", show=_short_on_terminals),
+    Column("run", "run", show=short_on_terminals),
     Column("kind", "kind"),
     Column("status", "status"),
     Column("dataset", "dataset"),

@@ -11,14 +11,28 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.output import Column, clean, emit, text, write_json
-from qtlplat.cli.runs import age, fitting
+from qtlplat.cli.runs import age, fitting, mean_sd, show_mean_sd
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.conventions import HEAD, leak_line, short
 
 if TYPE_CHECKING:
     from qtlplat.store.queries import Reader
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 40
+# what the keys of a ledger are called
+LEDGER = {
+    "backbone_total": "backbone",
+    "replaced_layers": "replaced layers",
+    "kept": "frozen",
+    "head.pre_net": "pre-net",
+    "head.vqc": "circuit",
+    "head.post_net": "post-net",
+    "head.total": "trainable",
+    "model_total": "whole model",
+    "reduction_percent_model": "reduction, whole model %",
+    "reduction_percent_replaced": "reduction, Eq. 7 %",
+}
 CURVES = ("test_loss", "test_accuracy")
 
 
@@ -50,6 +64,7 @@ def read_run(reader: Reader, run_id: str) -> dict[str, Any]:
         reader.environment(run_id),
         reader.artifacts(run_id),
         reader.children(run_id),
+        reader.owners(run_id),
     )
     options = run["plan"].get("pretraining", {})
     picked = run["kind"] == "pretraining" and run["status"] == "finished" and "select_by" in options
@@ -74,6 +89,9 @@ def headline(run: Mapping[str, Any]) -> None:
         lines.append(("pretraining", run["pretraining"]))
     if run["status"] == "running":
         lines.append(("owner", f"process {run['pid']} on {run['host']}"))
+    for owner in run["owners"][1:]:
+        changed = "; ".join(f"{name}: {before} -> {after}" for name, (before, after) in owner["drift"].items())
+        lines.append(("resumed", f"{owner['since']}{', although changed: ' + changed if changed else ''}"))
     if run["error"]:
         lines.append(("error", run["error"]))
     for name, value in lines:
@@ -89,7 +107,7 @@ def component_line(component: Mapping[str, Any]) -> str:
 
 def cells(run: Mapping[str, Any]) -> None:
     """The head's cells with their metrics, their mean and its ± sd, then the controls and what was seen before."""
-    from qtlplat.store.summary import head_cells, leak_line
+    from qtlplat.store.summary import head_cells
 
     names = sorted(run["metrics"], key=lambda name: (name not in ("f1", "accuracy"), name != "f1", name))
     rows: list[dict[str, Any]] = [
@@ -113,7 +131,6 @@ def cells(run: Mapping[str, Any]) -> None:
 
 def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
     """What the head is held against: trainable parameters, mean ± sd of each metric; nothing where there is none."""
-    from qtlplat.store.records import HEAD
     from qtlplat.store.summary import by_variant
 
     found = by_variant(run["cells"])
@@ -125,19 +142,20 @@ def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
             "variant": name,
             "trainable": counts.get(name),
             "n": facts["n"],
-            **{f"metric {metric}": _mean_sd(facts["metrics"].get(metric)) for metric in names},
+            **{f"metric {metric}": mean_sd(facts["metrics"].get(metric)) for metric in names},
         }
         for name, facts in found.items()
     ]
     _title("the head and its controls, on the same cells (mean ± sd)")
     counted = [Column("trainable", "trainable", right=True), Column("n", "n", right=True)]
-    emit(rows, [Column("variant", "variant"), *counted, *(Column(f"metric {n}", n, right=True) for n in names)])
-
-
-def _mean_sd(spread: Mapping[str, Any] | None) -> str | None:
-    if spread is None:
-        return None
-    return f"{spread['mean']:.4f}" + ("" if spread["std"] is None else f" ± {spread['std']:.4f}")
+    emit(
+        rows,
+        [
+            Column("variant", "variant"),
+            *counted,
+            *(Column(f"metric {n}", n, right=True, show=show_mean_sd) for n in names),
+        ],
+    )
 
 
 def curve(run: Mapping[str, Any]) -> None:
@@ -165,8 +183,14 @@ def curve(run: Mapping[str, Any]) -> None:
 
 
 def params(run: Mapping[str, Any]) -> None:
-    """The parameter ledger."""
-    _pairs(run["parameters"], "no parameter ledger")
+    """The parameter ledger, in the words of the reports."""
+    _pairs({_in_words(name): value for name, value in _flat(run["parameters"])}, "no parameter ledger")
+
+
+def _in_words(name: str) -> str:
+    """What a key of the ledger is called."""
+    part, _, control = name.partition(".")
+    return f"trainable in control {control}" if part == "controls" else LEDGER.get(name, name)
 
 
 def plan(run: Mapping[str, Any]) -> None:
@@ -195,12 +219,12 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def next_commands(run: Mapping[str, Any]) -> None:
     """What is likely to be typed next, on stderr."""
-    short = run["run"][:8]
-    lines = [f"qtlplat show {short} --plan", f"qtlplat show {short} --json"]
+    known = short(run["run"])
+    lines = [f"qtlplat show {known} --plan", f"qtlplat show {known} --json"]
     if run["parameters"].get("controls"):
-        lines.insert(0, f"qtlplat compare {short}")
+        lines.insert(0, f"qtlplat compare {known}")
     if run["pretraining"]:
-        lines.insert(0, f"qtlplat show {run['pretraining'][:8]}")
+        lines.insert(0, f"qtlplat show {short(run['pretraining'])}")
     click.echo("next: " + "   ".join(lines), err=True)
 
 

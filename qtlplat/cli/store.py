@@ -1,26 +1,35 @@
-"""`qtlplat store`: where the experiment store lies, and bringing an older one up to date. No SQL here."""
+"""`qtlplat store`: where the experiment store lies, whether it is whole, and keeping it so. No SQL here."""
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
-from qtlplat.cli.output import note, write_json
+from qtlplat.cli.output import Column, clean, emit, note, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.errors import StoreError, UsageError
+
+if TYPE_CHECKING:
+    from qtlplat.store.location import StoreLocation
+
+_json = click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
+MOST_NAMED = 20
 
 
 @click.group("store")
 def store_command() -> None:
-    """Find the experiment store, or upgrade an older one."""
+    """Find the experiment store, check it, back it up, upgrade, recover or merge it."""
 
 
 @click.command("path")
-@click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
+@_json
 @pass_settings
 def path_command(settings: Settings, as_json: bool) -> None:
     """Print the store's path; why it is that one goes to stderr."""
-    from qtlplat.store.location import find_store
-
-    location = find_store(settings.store)
+    location = _find(settings)
     if as_json:
         write_json(
             {
@@ -31,25 +40,180 @@ def path_command(settings: Settings, as_json: bool) -> None:
             }
         )
         return
-    click.echo(str(location.path))
+    _print_path(location.path)
     note(location.why if location.exists else f"{location.why}; nothing is stored there yet")
+
+
+@click.command("check")
+@_json
+@pass_settings
+def check_command(settings: Settings, as_json: bool) -> int:
+    """Look for damage and list it; exit code 5 if there is any.
+
+    Looks at the database's pages and references, at the digests of every run's rows, at the files of the runs, and
+    for locks and half-written files that were left. Nothing is changed. Files that belong to no run are told on
+    stderr; they are no damage.
+    """
+    from qtlplat.store.check import check
+
+    location = _existing(settings, "check")
+    health = check(location)
+    rows = [{"what": p.what, "where": p.where, "fix": p.fix} for p in health.problems]
+    if as_json:
+        write_json({"ok": not rows, "problems": rows})
+    else:
+        emit(
+            rows,
+            [Column("what", "what"), Column("where", "where"), Column("fix", "fix")],
+            empty=f"{location.path}: no problems found",
+        )
+    for line in health.notes:
+        note(line)
+    return StoreError.exit_code if rows else 0
+
+
+@click.command("backup")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file to write; it must not exist. Default: beside the store, with the time in its name.",
+)
+@pass_settings
+def backup_command(settings: Settings, output: Path | None) -> None:
+    """Copy the database while others may go on writing, check the copy, and print its path.
+
+    It holds every row of every run. The files of runs (weights, cached features) are not in it; they never change, so
+    any tool that copies a directory can keep them.
+    """
+    from qtlplat.store.copies import backup
+
+    location = _existing(settings, "back up")
+    _print_path(backup(location, output))
+    if location.files.is_dir():
+        note(f"the files of runs are not in it: {location.files}")
 
 
 @click.command("upgrade")
 @pass_settings
 def upgrade_command(settings: Settings) -> None:
     """Bring an older store to the schema of this version, after a backup beside it."""
-    from qtlplat.errors import UsageError
-    from qtlplat.store.database import prepare
-    from qtlplat.store.location import find_store
+    from qtlplat.store.preparing import prepare
 
-    location = find_store(settings.store)
-    if not location.exists:
-        raise UsageError("there is no store to upgrade", where=f"{location.path} ({location.why})")
-    backup = prepare(location)
+    backup = prepare(_existing(settings, "upgrade"))
     note(f"upgraded; the store as it was: {backup}" if backup else "the store is up to date")
 
 
-for command in (path_command, upgrade_command):
+@click.command("recover")
+@click.option(
+    "--to", "new", required=True, metavar="NEW", help="The new store, named as with --store; it must not exist."
+)
+@_json
+@pass_settings
+def recover_command(settings: Settings, new: str, as_json: bool) -> None:
+    """Save what can be read of a damaged store into a new one, and say what is lost.
+
+    Rows are read one by one, past broken pages; rows that contradict others are left out. A run that is not whole is
+    failed in the new store, and says so. The damaged store is not changed.
+    """
+    from qtlplat.store.location import find_store
+    from qtlplat.store.recover import recover
+
+    location, place = _existing(settings, "recover"), find_store(new)
+    found = recover(location, place)
+    if as_json:
+        write_json(
+            {
+                "store": str(place.path),
+                "whole": found.whole,
+                "in_part": found.in_part,
+                "gone": found.gone,
+                "outcomes_lost": found.outcomes_lost,
+                "tables_lost": found.tables_lost,
+                "rows_refused": dict(found.refused),
+                "files_lost": found.files_lost,
+            }
+        )
+        return
+    _print_path(place.path)
+    note(f"{len(found.whole)} runs are whole")
+    _name("runs in part", [f"{run} without rows of {', '.join(parts)}" for run, parts in found.in_part.items()])
+    _name("runs are lost", found.gone)
+    _name("outcomes of reproductions are lost", found.outcomes_lost)
+    _name("tables are lost", found.tables_lost)
+    _name("tables had rows that contradict others", [f"{table}: {n}" for table, n in found.refused.items()])
+    _name("files are lost", [f"{path}: {why}" for path, why in found.files_lost.items()])
+
+
+@click.command("merge")
+@click.argument("other")
+@click.option("--partly", is_flag=True, help="Leave out what clashes, is damaged or lacks a file, and merge the rest.")
+@_json
+@pass_settings
+def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -> None:
+    """Take over all runs that have ended, with their files, from another store.
+
+    OTHER is named as with --store, and only read. Runs are compared by content: what is the same is skipped; the same
+    run with other content is a clash, and then nothing is merged.
+    """
+    from qtlplat.store.location import find_store
+    from qtlplat.store.merge import merge
+
+    location = _find(settings)
+    done = merge(location, find_store(other), partly=partly)
+    if as_json:
+        write_json(
+            {
+                "store": str(location.path),
+                "runs": done.runs,
+                "outcomes": done.outcomes,
+                "same": done.same,
+                "running": done.running,
+                "left_out": done.left_out,
+                "files": done.files,
+            }
+        )
+        return
+    _print_path(location.path)
+    note(f"merged {len(done.runs)} runs with {done.files} files, and {len(done.outcomes)} outcomes of reproductions")
+    if done.same:
+        note(f"{len(done.same)} were here already, with the same content")
+    _name("runs have not ended, and were not merged", done.running)
+    _name("were left out", [f"{record}: {why}" for record, why in done.left_out.items()])
+
+
+def _find(settings: Settings) -> StoreLocation:
+    from qtlplat.store.location import find_store
+
+    return find_store(settings.store)
+
+
+def _existing(settings: Settings, what_for: str) -> StoreLocation:
+    location = _find(settings)
+    with suppress(PermissionError):  # of which the store says more
+        if not location.path.exists():
+            raise UsageError(f"there is no store to {what_for}", where=f"{location.path} ({location.why})")
+    return location
+
+
+def _print_path(path: Any) -> None:
+    """A path as it is, for scripts; one that is no text, with escapes."""
+    text = str(path)
+    click.echo(text if text.isprintable() else clean(text))
+
+
+def _name(what: str, items: list[str]) -> None:
+    """A heading and what it is about, on stderr; nothing where there is nothing."""
+    if not items:
+        return
+    note(f"{len(items)} {what}:")
+    for item in items[:MOST_NAMED]:
+        note(f"  {item}")
+    if len(items) > MOST_NAMED:
+        note(f"  and {len(items) - MOST_NAMED} more")
+
+
+for command in (path_command, check_command, backup_command, upgrade_command, recover_command, merge_command):
     store_command.add_command(add_common_options(command))
 add_common_options(store_command)

@@ -30,5 +30,5 @@ def compile_circuit(circuit: Circuit, *, double: bool = False) -> Program:
                 measurement.absorb_permutation(last.source)
     start = recording.start
     from_zero = isinstance(start, np.ndarray) and bool(np.allclose(start, np.eye(1, len(start))[0]))
-    layout = lay_out(steps, circuit.qubits, from_zero)
+    layout = lay_out(steps, circuit.qubits, from_zero, measurement.reads_squares_only)
     return Program(values, layout, None if from_zero else start, measurement, double=double, real=is_real(layout))

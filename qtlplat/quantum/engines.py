@@ -59,7 +59,7 @@ class Engine:
 
     def layer(self) -> CircuitLayer:
         """A module with fresh weights (and shots, where there are any) that follow from torch's global generator."""
-        return CircuitLayer(self.circuit, self.reseeded() if self.reseeded else self.run)
+        return CircuitLayer(self.circuit, self.reseeded() if self.reseeded else self.run, self.reseeded)
 
     def bytes(self, rows: int, *, gradients: bool = True) -> int:
         """Estimate of the memory that `rows` samples of one cell take, forward, and backward where gradients are."""

@@ -48,8 +48,8 @@ def describe_engine(engine: Engine) -> dict[str, Any]:
 def count_steps(program: Program) -> dict[str, Any]:
     """What the compiler made of a circuit.
 
-    ``product_state``: whether it starts with one, input rotations and first gates included; ``layers`` of single-qubit
-    gates behind it, ``permutations`` of basis states, ``phases``, and ``matrices`` on several qubits: how many of each.
+    ``product_state``: whether it starts with one, made by its input rotations; ``layers`` of single-qubit gates behind
+    it, ``permutations`` of basis states, ``phases``, and ``matrices`` on several qubits: how many of each.
     """
     steps = program.layout.steps
     layers, permutations, phases = (

@@ -93,28 +93,29 @@ class Kernel(Function):
 
 
 class _Linear(Kernel):
-    """features (*, B, F), table (F, n), its transpose -> (*, B, n)."""
+    """features (*, B, F), table (n, F) -> (*, n, B)."""
 
     @staticmethod
-    def forward(features: Tensor, table: Tensor, _back: Tensor) -> Tensor:
-        return rows_times(features, table)
+    def forward(features: Tensor, table: Tensor) -> Tensor:
+        return table_times(table, features.mT)
 
     @staticmethod
     def kept(inputs: Any, _output: Any, /) -> tuple[list[Tensor], int]:
-        return [inputs[2]], 0
+        return [inputs[1]], 0
 
     @staticmethod
     def derive(*tensors: Tensor) -> tuple[Tensor, ...]:
-        gradient, back = tensors
-        return (rows_times(gradient, back),)
+        gradient, table = tensors
+        return (table_times(table.mT, gradient).mT,)
 
 
-def linear(features: Tensor, table: Tensor, back: Tensor) -> Tensor:
-    """``features @ table`` for a fixed table that every cell shares; back: its transpose, contiguous."""
-    result: Tensor = _Linear.run(features, table, back)
+def linear(features: Tensor, table: Tensor) -> Tensor:
+    """``table @ features.mT``, samples last: (*, n, B) of features (*, B, F) and a fixed table (n, F) for all cells."""
+    result: Tensor = _Linear.run(features, table)
     return result
 
 
-def rows_times(rows: Tensor, table: Tensor) -> Tensor:
-    """Rows (*, B, F) times a table (F, n), in one multiplication."""
-    return torch.mm(rows.reshape(-1, rows.shape[-1]), table).view(*rows.shape[:-1], -1)
+def table_times(table: Tensor, columns: Tensor) -> Tensor:
+    """A table (n, F), the same for all leading axes, times columns (*, F, B), in one multiplication."""
+    flat = columns.reshape(-1, *columns.shape[-2:])
+    return torch.bmm(table.expand(len(flat), *table.shape), flat).view(*columns.shape[:-2], len(table), -1)

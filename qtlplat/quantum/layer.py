@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import torch
@@ -22,13 +22,14 @@ class Runner(Protocol):
 class CircuitLayer(nn.Module):
     """A circuit with fresh trainable weights: (B, n_inputs) -> (B, n_outputs), in the dtype of its inputs.
 
-    circuit: what was declared; run: the engine that computes it.
+    circuit: what was declared; run: the engine that computes it; reseeded: makes another one, seeded from torch's
+    global generator, where shots are random.
     Raises PluginError (on the first batch) where the circuit returns something else than it declared.
     """
 
-    def __init__(self, circuit: Circuit, run: Runner) -> None:
+    def __init__(self, circuit: Circuit, run: Runner, reseeded: Callable[[], Runner] | None = None) -> None:
         super().__init__()
-        self.circuit, self._run = circuit, run
+        self.circuit, self._run, self._reseeded = circuit, run, reseeded
         low, high = circuit.initial_range
         self.weights = nn.ParameterDict(
             {
@@ -36,6 +37,11 @@ class CircuitLayer(nn.Module):
                 for name, shape in circuit.weight_shapes.items()
             }
         )
+
+    def reseed(self) -> None:
+        """Seed what is random about the engine from torch's global generator: what it draws then follows from that."""
+        if self._reseeded is not None:
+            self._run = self._reseeded()
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Measurements (B, n_outputs) of the circuit for each row of `inputs` (B, n_inputs)."""

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
 
-from qtlplat.quantum.gates import IDENTITY, TOLERANCE, Matrix, kron
-from qtlplat.quantum.schedule import Diagonal, Local, Permutation, Step, Turn
+from qtlplat.quantum.gates import IDENTITY, TOLERANCE, Matrix, Reals, kron
+from qtlplat.quantum.schedule import Dense, Diagonal, Local, Permutation, Step, Turn
 
 DENSE_QUBITS = 6  # up to here a whole layer of single-qubit gates is one matrix
 GROUP_QUBITS = 4  # beyond, one matrix for each group of about so many neighbouring qubits
-
-Reals = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,12 +33,13 @@ class Turns:
 class Product:
     """A product state to start from: qubit q is ``columns[q] @ (cos a_q, sin a_q)``, then layer 0 of the turns.
 
-    value (Q,): -1 where a qubit takes no input; rate (Q,); columns (Q, 2, 2).
+    value (Q,): -1 where a qubit takes no input; rate (Q,); columns (Q, 2, 2), or None where they belong to the first
+    layer: qubits are real then, (cos a_q, sin a_q).
     """
 
     value: npt.NDArray[np.int64]
     rate: Reals
-    columns: Matrix
+    columns: Matrix | None
 
     @property
     def takes_inputs(self) -> bool:
@@ -67,7 +66,11 @@ def groups(qubits: int) -> tuple[tuple[int, ...], ...]:
 
 @dataclass(eq=False)
 class Layout:
-    """What a program runs on. product: how it starts, or None where it starts from a given state."""
+    """What a program runs on.
+
+    product: how it starts, or None where it starts from a given state; product_layer: 0 where the first of the turning
+    layers belongs to the product, -1 where none does; turns: all turning layers; steps: what follows the product.
+    """
 
     qubits: int
     product: Product | None
@@ -76,17 +79,32 @@ class Layout:
     steps: list[Layer | Step] = field(default_factory=list)
 
 
-def lay_out(steps: Sequence[Step], qubits: int, from_zero: bool) -> Layout:
-    """Arrange scheduled steps; from_zero: the circuit starts in |0...0>."""
+def lay_out(steps: Sequence[Step], qubits: int, from_zero: bool, squares_only: bool = False) -> Layout:
+    """Arrange scheduled steps.
+
+    from_zero: the circuit starts in |0...0>; squares_only: nothing but the squares of amplitudes is measured.
+    """
     rest = list(steps)
     runs: list[list[_Run]] = []
+    laid: list[Layer | Step] = []
     product, product_layer = None, -1
     if from_zero:
-        product, local = _product(rest, qubits)
-        if local is not None and not local.is_fixed:
-            product_layer = 0
-            runs.append([_Run(local.runs.get(w, []), absorbed=True) for w in range(qubits)])
-    laid: list[Layer | Step] = []
+        product, columns, local = _product(rest, qubits)
+        basis = _completed(columns)
+        # All that follows is one matrix then; half the arithmetic if what it acts on is real.
+        together = qubits <= DENSE_QUBITS and squares_only and not any(map(_takes_values, rest))
+        if together and basis is not None and product.takes_inputs:
+            first = [_Run(local.runs.get(w, []) if local else [], basis[w]) for w in range(qubits)]
+            if any(run.turns for run in first):
+                laid.append(Layer(0, None, frozenset(range(qubits))))
+                runs.append(first)
+            elif not np.allclose(basis, IDENTITY, atol=TOLERANCE):
+                laid.append(Layer(-1, basis, frozenset(range(qubits))))
+        else:
+            product = replace(product, columns=columns)
+            if local is not None and not local.is_fixed:
+                product_layer = 0
+                runs.append([_Run(local.runs.get(w, []), IDENTITY) for w in range(qubits)])
     for step in rest:
         if not isinstance(step, Local):
             laid.append(step)
@@ -105,10 +123,10 @@ def lay_out(steps: Sequence[Step], qubits: int, from_zero: bool) -> Layout:
 class _Run:
     """The gates of one qubit in one step: a fixed matrix, then turns, each with the fixed matrix that follows it.
 
-    absorbed: the first fixed matrix has been taken care of elsewhere.
+    first: stands in for the first fixed matrix.
     """
 
-    def __init__(self, items: Sequence[Matrix | Turn], absorbed: bool = False) -> None:
+    def __init__(self, items: Sequence[Matrix | Turn], first: Matrix | None = None) -> None:
         self.first: Matrix = IDENTITY
         self.turns: list[tuple[Turn, Matrix]] = []
         for item in items:
@@ -119,12 +137,15 @@ class _Run:
                 self.turns[-1] = (turn, item @ after)
             else:
                 self.first = item @ self.first
-        if absorbed:
-            self.first = IDENTITY
+        if first is not None:
+            self.first = first
 
 
-def _product(rest: list[Step], qubits: int) -> tuple[Product, Local | None]:
-    """Take from the front of the steps what leaves the register a product state; the last Local of it comes back."""
+def _product(rest: list[Step], qubits: int) -> tuple[Product, Matrix, Local | None]:
+    """Take from the front of the steps what leaves the register a product state.
+
+    Its columns and the last Local of it come back as well; the first fixed matrices of that one are in the columns.
+    """
     zero = np.array([1, 0], dtype=np.complex128)
     vectors = [zero for _ in range(qubits)]
     value = np.full(qubits, -1, dtype=np.int64)
@@ -150,7 +171,25 @@ def _product(rest: list[Step], qubits: int) -> tuple[Product, Local | None]:
         local = first
         for wire in range(qubits):
             columns[wire] = _Run(local.runs.get(wire, [])).first @ columns[wire]
-    return Product(value, rate, _real_where_possible(columns)), local
+    return Product(value, rate, None), _real_where_possible(columns), local
+
+
+def _completed(columns: Matrix) -> Matrix | None:
+    """Columns as unitary matrices (Q, 2, 2); None where they are none, because an angle changes a phase or a length.
+
+    A second column of zeros is never used, and may be any.
+    """
+    unitary = columns.copy()
+    for matrix in unitary:
+        if np.allclose(matrix[:, 1], 0, atol=TOLERANCE):
+            matrix[:, 1] = [-matrix[1, 0].conj(), matrix[0, 0].conj()]
+    squared = unitary.conj().swapaxes(1, 2) @ unitary
+    return unitary if np.allclose(squared, IDENTITY, atol=TOLERANCE) else None
+
+
+def _takes_values(step: Step) -> bool:
+    """Whether a step has a matrix that is a value, or phases that differ between samples."""
+    return step.of_inputs if isinstance(step, Diagonal) else isinstance(step, Dense) and step.value is not None
 
 
 def _is_product(phases: Diagonal) -> bool:

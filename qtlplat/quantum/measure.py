@@ -24,7 +24,7 @@ MOST_WIRES_DECOMPOSED = 6
 
 
 class Measurement:
-    """What a circuit returns, as a function of states.
+    """What a circuit returns, as a function of states, whose norm is 1 but for rounding.
 
     measurements: PennyLane's, in the order of the outputs. `rotations` are gates to apply before measuring;
     `n_outputs` the length of the result; `reads_signs_only` says that only probabilities of basis states matter, and
@@ -63,6 +63,11 @@ class Measurement:
             table[source] = table.copy()
 
     @property
+    def reads_squares_only(self) -> bool:
+        """Whether all outputs are sums of squares of amplitudes."""
+        return set(self._masks) == {0} and not self._marginals
+
+    @property
     def flips(self) -> tuple[int, ...]:
         """The bit patterns that are flipped; each costs one more pass over the states."""
         return tuple(sorted(self._masks))
@@ -71,14 +76,16 @@ class Measurement:
         """Tables that `__call__` needs, by name, as arrays of float64 and int64; real: for real states."""
         tables: dict[str, npt.NDArray[np.generic]] = {}
         states = np.arange(2**self._qubits, dtype=np.int64)
+        # Every gate rounds, and most of that is a change of length: what is measured is divided by the squared norm.
+        norm = np.ones((1, len(states)))
+        signs = self._masks[0].real if 0 in self._masks else np.zeros((len(states), 0))
+        tables["squares"], tables["squares.double"] = np.concatenate([signs.T, norm]), 2 * signs
         for mask, table in self._masks.items():
             if mask:
                 tables[f"flip{mask}"] = states ^ mask
                 # <P> = sum conj(psi_i) phase_i psi_(i^mask); only its real part is kept: Re t Re phase - Im t Im phase.
                 both = np.stack([table.real, -table.imag], axis=-1).transpose(1, 0, 2).reshape(self.n_outputs, -1)
                 tables[f"table{mask}"] = table.real.T if real else both
-            else:
-                tables["squares"], tables["squares.double"] = table.real.T, 2 * table.real
         for column, wires in self._marginals.items():
             if len(wires) < self._qubits:
                 chosen = np.zeros((2**self._qubits, 2 ** len(wires)))
@@ -91,22 +98,23 @@ class Measurement:
         return tables
 
     def __call__(self, states: Tensor, tables: dict[str, Tensor]) -> Tensor:
-        """(B, n_outputs) of states (2^Q, B), real or complex."""
+        """(B, n_outputs) of states (2^Q, B), real or complex, or (2 * 2^Q, B): their real parts, then the others."""
         real = not states.is_complex()
-        result: Tensor | None = None
+        table = "squares" if len(states) == 2**self._qubits else "halves"
+        part, norms = squares(states, tables[table], tables[f"{table}.double"])
+        result = part if 0 in self._masks else None
         for mask in self._masks:
             if not mask:
-                part = squares(states, tables["squares"], tables["squares.double"])
-            else:
-                flipped = permute(states, tables[f"flip{mask}"], tables[f"flip{mask}"])
-                products = states.conj() * flipped
-                if not real:  # (2^Q, B) -> (2 * 2^Q, B), real and imaginary part of an amplitude side by side
-                    products = torch.view_as_real(products).mT.flatten(0, 1)
-                part = tables[f"table{mask}"] @ products
+                continue
+            flipped = permute(states, tables[f"flip{mask}"], tables[f"flip{mask}"])
+            products = states.conj() * flipped
+            if not real:  # (2^Q, B) -> (2 * 2^Q, B), real and imaginary part of an amplitude side by side
+                products = torch.view_as_real(products).mT.flatten(0, 1)
+            part = tables[f"table{mask}"] @ products
             result = part if result is None else result + part
         if not self._marginals:
             assert result is not None
-            return result.mT
+            return (result / norms).mT
         probabilities = states.square() if real else torch.view_as_real(states).square().sum(-1)
         rows: list[Tensor] = []
         at = 0
@@ -122,7 +130,7 @@ class Measurement:
         if at < self.n_outputs:
             assert result is not None
             rows.append(result[at:])
-        return torch.cat(rows).mT
+        return (torch.cat(rows) / norms).mT
 
 
 def _output(measurement: Any, qubits: int) -> list[tuple[float, Word]] | tuple[int, ...]:

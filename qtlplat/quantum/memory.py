@@ -27,6 +27,9 @@ def program_bytes(program: Program, rows: int, *, gradients: bool) -> int:
 def saved_states(program: Program) -> float:
     """How many states the backward pass needs, in states."""
     saved = 2.0  # the product state, the measurement
+    product = program.layout.product
+    if product is not None and product.columns is None:
+        saved += program.qubits  # real states, twice for each angle's derivative
     for step in program.layout.steps:
         if isinstance(step, Layer):
             saved += 2 * len(program.groups) if len(program.groups) > 1 else 1

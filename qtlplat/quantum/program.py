@@ -17,14 +17,15 @@ from torch import Tensor
 from qtlplat.quantum.kernel import linear
 from qtlplat.quantum.layout import Layer, Layout, groups
 from qtlplat.quantum.measure import Measurement
+from qtlplat.quantum.products import fold_vectors, product_state, wave_state
 from qtlplat.quantum.schedule import Dense, Diagonal, Permutation, Step
-from qtlplat.quantum.states import apply, fold_vectors, permute, product_state
+from qtlplat.quantum.states import apply, apply_layer, apply_to_real, layer_matrix, permute
 from qtlplat.quantum.tables import program_tables
 from qtlplat.quantum.turns import kron_matrices, turn_matrices
 from qtlplat.quantum.values import Values
 
 ALWAYS_DOUBLE = frozenset({"turn0", "turn1"})  # see `turn_tables`
-ANGLE_MAPS = ("turn3", ".weights", ".inputs", ".back", ".offset")  # ends of the names of maps to angles
+ANGLE_MAPS = ("turn3", ".weights", ".inputs", ".offset")  # ends of the names of maps to angles
 
 
 class Program:
@@ -59,14 +60,13 @@ class Program:
         """Measurements (B, n_outputs) for inputs (B, n_inputs)."""
         tables = self._tables_on(inputs.device)
         whole = [weights[name] for name in self.values.names]
-        none = inputs.new_zeros(0)
-        flat = whole[0].reshape(-1) if len(whole) == 1 else torch.cat([none, *(w.reshape(-1) for w in whole)])
-        flat = flat.to(self.angle_dtype)
+        parts = [w.reshape(-1) for w in whole] or [inputs.new_zeros(0)]
+        flat = (torch.cat(parts) if len(parts) > 1 else parts[0]).to(self.angle_dtype)
         of_weights = self.values.weight_features(flat, whole)
         of_inputs = self.values.input_features(inputs.to(self.angle_dtype), flat, whole)
         run = _Run(self, tables, of_weights, of_inputs, lambda number: self.values.array(number, inputs, whole))
         states = run.states()
-        outputs = self.measurement(states, tables) / _norm(states)
+        outputs = self.measurement(states, tables)
         if len(outputs) != len(inputs):  # nothing depended on the inputs
             outputs = outputs.expand(len(inputs), -1)
         return outputs.to(inputs.dtype)
@@ -102,16 +102,6 @@ class Program:
         return torch.from_numpy(np.ascontiguousarray(array)).to(dtype.to_complex() if np.iscomplexobj(array) else dtype)
 
 
-def _norm(states: Tensor) -> Tensor:
-    """Squared norms (B, 1) of states (2^Q, B): 1, but for what every gate rounded off.
-
-    A constant for the gradient, as it is in exact arithmetic.
-    """
-    parts = states.detach()
-    squares = torch.view_as_real(parts).square().sum(-1) if parts.is_complex() else parts.square()
-    return squares.sum(0).unsqueeze(-1)
-
-
 class _Run:
     """One execution of a program."""
 
@@ -137,7 +127,10 @@ class _Run:
                 ]
 
     def states(self) -> Tensor:
-        """The final states (2^Q, B), or (2^Q, 1) where nothing depends on the inputs."""
+        """The final states (2^Q, B), or (2^Q, 1) where nothing depends on the inputs.
+
+        Complex ones may come as (2 * 2^Q, B) real numbers: all real parts, then all imaginary ones.
+        """
         states = self._start()
         steps = list(enumerate(self.program.layout.steps))
         while steps:
@@ -169,16 +162,19 @@ class _Run:
         heavy = sum(isinstance(step, Layer | Dense) for _, step in steps)
         samples = states.shape[-1]
         alone, together = samples * heavy, samples + 2**self.program.qubits * (heavy - 1)
-        if len(self.program.groups) > 1 or together >= alone:
+        from_real = not states.is_complex() and not self.program.real
+        if len(self.program.groups) > 1 or (together >= alone and not from_real):
             for number, step in steps:
                 states = self._apply(states, number, step)
             return states
         number, step = steps[0]
         assert isinstance(step, Layer)
         matrix = self._layer(number, step)[0]
+        if step.fixed is None:
+            matrix = layer_matrix(matrix)
         for number, step in steps[1:]:
             matrix = self._apply(matrix, number, step)
-        return apply(matrix, states)
+        return apply_to_real(matrix, states) if from_real else apply(matrix, states)
 
     def _apply(self, states: Tensor, number: int, step: Layer | Step) -> Tensor:
         """One step on states (2^Q, B), or on a matrix (2^Q, 2^Q)."""
@@ -187,6 +183,8 @@ class _Run:
             return self._apply_layer(states, self._layer(number, step), step.active)
         if isinstance(step, Permutation):
             return permute(states, tables[f"{number}.source"], tables[f"{number}.inverse"])
+        if not self.program.real and not states.is_complex():
+            states = states.to(self.program.dtype.to_complex())
         if isinstance(step, Diagonal):
             return self._apply_phases(states, number, step)
         assert isinstance(step, Dense)
@@ -215,14 +213,13 @@ class _Run:
         for group, matrix in zip(self.program.groups, matrices, strict=True):
             after //= 2 ** len(group)
             if not active.isdisjoint(group):
-                states = apply(matrix, states, after)
+                states = apply_layer(matrix, states, after)
         return states
 
     def _apply_phases(self, states: Tensor, number: int, step: Diagonal) -> Tensor:
         fixed = self.tables.get(f"{number}.fixed")
         if step.rates:
             angles = self._angles(f"{number}.angle")
-            angles = angles.mT if angles.dim() == 2 else angles.unsqueeze(-1)
             waves = torch.cos(angles), torch.sin(angles)
             phases = torch.complex(*(wave.to(self.program.dtype) for wave in waves))
             states = states * (phases if fixed is None else phases * fixed)
@@ -237,6 +234,8 @@ class _Run:
                 return self.tables["start"]
             state: Tensor = self.array(program.start).to(program.dtype.to_complex())
             return state.mT if state.dim() == 2 else state.unsqueeze(-1)
+        if product.columns is None:
+            return wave_state(self._angles("product"), self.tables["flips"], self.tables["signs"])
         columns = self.tables["columns"] if self.matrices is None else self.matrices
         if product.takes_inputs:
             return product_state(self._angles("product"), columns)
@@ -254,12 +253,12 @@ class _Run:
         return result
 
     def _angles(self, name: str) -> Tensor:
-        """Angles (n,), or (B, n) where they depend on inputs."""
+        """Angles (n, B), or (n, 1) where they do not depend on inputs."""
         result: Tensor | None = self.tables.get(f"{name}.offset")
-        for kind, features in (("weights", self.of_weights), ("inputs", self.of_inputs)):
+        for kind, features in (("weights", self.of_weights.unsqueeze(0)), ("inputs", self.of_inputs)):
             table = self.tables.get(f"{name}.{kind}")
             if table is not None:
-                part = linear(features, table, self.tables[f"{name}.{kind}.back"])
+                part = linear(features, table)
                 result = part if result is None else result + part
         assert result is not None
         return result

@@ -17,6 +17,7 @@ from qtlplat.quantum.gates import (
     IDENTITY,
     TOLERANCE,
     Matrix,
+    Reals,
     as_monomial,
     evaluate,
     is_diagonal,
@@ -24,7 +25,7 @@ from qtlplat.quantum.gates import (
     spread_permutation,
 )
 from qtlplat.quantum.record import Gate
-from qtlplat.quantum.values import Reals, Values
+from qtlplat.quantum.values import Values
 
 
 @dataclass(frozen=True, eq=False)

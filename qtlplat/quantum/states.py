@@ -15,97 +15,26 @@ from torch import Tensor
 from qtlplat.quantum.kernel import Derivative, Kernel
 
 
-class _ProductState(Kernel):
-    """angles (*, B, Q), columns (*, Q, 2, 2) -> states (*, 2^Q, B), cosines and sines, and every partial product."""
-
-    batched = 2
-
-    @staticmethod
-    def forward(angles: Tensor, columns: Tensor) -> Any:
-        lead, (samples, qubits) = angles.shape[:-2], angles.shape[-2:]
-        across = angles.mT.unsqueeze(-2)
-        waves = torch.cat([torch.cos(across), torch.sin(across)], dim=-2)
-        vectors = torch.bmm(columns.reshape(-1, 2, 2), waves.reshape(-1, 2, samples).to(columns.dtype))
-        vectors = vectors.view(*lead, qubits, 2, samples)
-        made = {(q, q + 1): vectors[..., q, :, :] for q in range(qubits)}
-        for first, middle, last in _halving(0, qubits):
-            left, right = made[first, middle], made[middle, last]
-            made[first, last] = (left.unsqueeze(-2) * right.unsqueeze(-3)).flatten(-3, -2)
-        *partial, states = made.values()
-        return states, waves, *partial
-
-    @staticmethod
-    def kept(inputs: Any, output: Any, /) -> tuple[list[Tensor], int]:
-        return [inputs[1], *output[1:]], len(output)
-
-    @staticmethod
-    def derive(*tensors: Tensor) -> tuple[Tensor, ...]:
-        gradient, columns, waves, *partial = tensors
-        qubits, samples = columns.shape[-3], gradient.shape[-1]
-        splits = _halving(0, qubits)
-        keys = [(q, q + 1) for q in range(qubits)] + [(first, last) for first, _, last in splits]
-        made = dict(zip(keys, partial, strict=False))
-        # Conjugate gradients from here on: one conjugation instead of one for every factor.
-        gradients = {(0, qubits): gradient.conj().resolve_conj()}
-        for first, middle, last in reversed(splits):
-            left, right = made[first, middle], made[middle, last]
-            both = gradients.pop((first, last)).unflatten(-2, (left.shape[-2], right.shape[-2]))
-            gradients[first, middle] = (both * right.unsqueeze(-3)).sum(-2)
-            gradients[middle, last] = (both * left.unsqueeze(-2)).sum(-3)
-        by_vector = torch.stack([gradients[q, q + 1] for q in range(qubits)], dim=-3).view(-1, 2, samples)
-        by_wave = torch.bmm(columns.reshape(-1, 2, 2).mT, by_vector).real.view(waves.shape)
-        by_angle = by_wave[..., 1, :] * waves[..., 0, :] - by_wave[..., 0, :] * waves[..., 1, :]
-        flat_waves = waves.reshape(-1, 2, samples).mT.to(columns.dtype)
-        by_columns = torch.bmm(by_vector, flat_waves).conj().resolve_conj()
-        return by_angle.mT, by_columns.view(columns.shape)
-
-
-def product_state(angles: Tensor, columns: Tensor) -> Tensor:
-    """States (*, 2^Q, B): the tensor product over qubits of ``columns[q] @ (cos a, sin a)``, qubit 0 leading.
-
-    angles (*, B, Q), radians; columns (*, Q, 2, 2).
-    """
-    states: Tensor = _ProductState.run(angles, columns)[0]
-    return states
-
-
-def _halving(first: int, last: int) -> list[tuple[int, int, int]]:
-    """(first, middle, last) of the products that build first..last from its halves, in the order to make them."""
-    if last - first == 1:
-        return []
-    middle = (first + last) // 2
-    return [*_halving(first, middle), *_halving(middle, last), (first, middle, last)]
-
-
-def fold_vectors(vectors: Tensor) -> Tensor:
-    """Tensor product (*, 2^Q) of (*, Q, 2), qubit 0 leading."""
-    made = {(q, q + 1): vectors[..., q, :] for q in range(vectors.shape[-2])}
-    for first, middle, last in _halving(0, vectors.shape[-2]):
-        made[first, last] = (made[first, middle].unsqueeze(-1) * made[middle, last].unsqueeze(-2)).flatten(-2)
-    return made[0, vectors.shape[-2]]
-
-
 class _Apply(Kernel):
     """matrix (*, d, d) on part of the states (*, A d R, B): the qubits between the first log A and the last log R."""
 
     batched = 2
+    unitary = False  # the matrix K has G K^H for its gradient instead of G, see `kron_matrices`
 
     @staticmethod
     def forward(matrix: Tensor, states: Tensor, after: int) -> Tensor:
         blocks, before = _blocks(states, matrix, after)
         return torch.bmm(_each(matrix, before), blocks).view(states.shape)
 
-    @staticmethod
-    def kept(inputs: Any, _output: Any, /) -> tuple[list[Tensor], int]:
-        return [inputs[0], inputs[1]], 2
-
     @classmethod
     def setup_context(cls, ctx: Any, inputs: Any, output: Any) -> None:
-        super().setup_context(ctx, inputs, output)
+        """Keep the states, before or behind the matrix."""
         ctx.after = inputs[2]
+        ctx.save_for_backward(inputs[0], output if cls.unitary else inputs[1])
 
     @classmethod
     def backward(cls, ctx: Any, gradient: Tensor, *_others: Tensor) -> Any:
+        """Gradients of the matrix and of the states."""
         after = ctx.after
 
         def derive(*tensors: Tensor) -> tuple[Tensor, ...]:
@@ -120,6 +49,12 @@ class _Apply(Kernel):
 
         result = Derivative.apply(derive, 3, gradient, *ctx.saved_tensors)  # type: ignore[no-untyped-call]
         return *result, None
+
+
+class _ApplyLayer(_Apply):
+    """A matrix of `kron_matrices`: states behind it in place of those before it turn G into G K^H."""
+
+    unitary = True
 
 
 def _blocks(states: Tensor, matrix: Tensor, after: int) -> tuple[Tensor, int]:
@@ -141,6 +76,65 @@ def apply(matrix: Tensor, states: Tensor, after: int = 1) -> Tensor:
     after: number of basis states of the qubits behind those that the matrix acts on, which are neighbours.
     """
     result: Tensor = _Apply.run(matrix, states, after)
+    return result
+
+
+def apply_layer(matrix: Tensor, states: Tensor, after: int = 1) -> Tensor:
+    """`apply` for a matrix of `kron_matrices`."""
+    result: Tensor = _ApplyLayer.run(matrix, states, after)
+    return result
+
+
+class _LayerMatrix(Kernel):
+    """A matrix (*, d, d) of `kron_matrices`, unchanged."""
+
+    @staticmethod
+    def forward(matrix: Tensor) -> Tensor:
+        return matrix.clone()
+
+    @staticmethod
+    def kept(inputs: Any, _output: Any, /) -> tuple[list[Tensor], int]:
+        return [inputs[0]], 1
+
+    @staticmethod
+    def derive(*tensors: Tensor) -> tuple[Tensor, ...]:
+        gradient, matrix = (t.reshape(-1, *t.shape[-2:]) for t in tensors)
+        return (torch.bmm(gradient, matrix.mH).view(tensors[0].shape),)
+
+
+def layer_matrix(matrix: Tensor) -> Tensor:
+    """A matrix of `kron_matrices` with its gradient in the usual sense, to be used in any way."""
+    result: Tensor = _LayerMatrix.run(matrix)
+    return result
+
+
+class _ApplyToReal(Kernel):
+    """Complex matrix (*, D, D), real states (*, D, B) -> (*, 2 D, B), and the matrix in the same form (*, 2 D, D)."""
+
+    batched = 2
+
+    @staticmethod
+    def forward(matrix: Tensor, states: Tensor) -> Any:
+        parts = torch.view_as_real(matrix).movedim(-1, -3).flatten(-3, -2)
+        result = torch.bmm(parts.reshape(-1, *parts.shape[-2:]), states.reshape(-1, *states.shape[-2:]))
+        return result.view(*states.shape[:-2], -1, states.shape[-1]), parts
+
+    @staticmethod
+    def kept(inputs: Any, output: Any, /) -> tuple[list[Tensor], int]:
+        return [inputs[1], output[1]], 2
+
+    @staticmethod
+    def derive(*tensors: Tensor) -> tuple[Tensor, ...]:
+        lead, size = tensors[1].shape[:-2], tensors[1].shape[-2]
+        gradient, states, parts = (t.reshape(-1, *t.shape[-2:]) for t in tensors)
+        by_states = torch.bmm(parts.mT, gradient).view(tensors[1].shape)
+        by_parts = torch.bmm(gradient, states.mT).view(*lead, 2, size, size)
+        return torch.view_as_complex(by_parts.movedim(-3, -1).contiguous()), by_states
+
+
+def apply_to_real(matrix: Tensor, states: Tensor) -> Tensor:
+    """A complex matrix (*, D, D) on real states (*, D, B): (*, 2 D, B), all real parts, then all imaginary ones."""
+    result: Tensor = _ApplyToReal.run(matrix, states)[0]
     return result
 
 
@@ -168,16 +162,17 @@ def permute(states: Tensor, source: Tensor, inverse: Tensor) -> Tensor:
 
 
 class _Squares(Kernel):
-    """states (*, D, B), table (n, D), twice its transpose -> ``sum_i table[:, i] |psi_i|^2`` (*, n, B)."""
+    """states (*, D, B), table (n + 1, D), twice its first n rows, transposed (D, n) -> `squares`."""
 
     @staticmethod
-    def forward(states: Tensor, table: Tensor, _double: Tensor) -> Tensor:
+    def forward(states: Tensor, table: Tensor, _double: Tensor) -> Any:
         lead, (size, samples) = states.shape[:-2], states.shape[-2:]
         parts = _parts(states)
         result = torch.bmm(_shared(table, lead), (parts * parts).view(-1, size, parts.shape[-1]))
         if states.is_complex():
             result = result[..., 0::2] + result[..., 1::2]
-        return result.view(*lead, len(table), samples)
+        result = result.view(*lead, len(table), samples)
+        return result[..., :-1, :], result[..., -1:, :]
 
     @staticmethod
     def kept(inputs: Any, _output: Any, /) -> tuple[list[Tensor], int]:
@@ -206,7 +201,10 @@ def _shared(table: Tensor, lead: Sequence[int]) -> Tensor:
     return table.expand(math.prod(lead), *table.shape)
 
 
-def squares(states: Tensor, table: Tensor, double: Tensor) -> Tensor:
-    """``sum_i table[:, i] |psi_i|^2`` (*, n, B) of states (*, D, B); table (n, D); double: its transpose times 2."""
-    result: Tensor = _Squares.run(states, table, double)
-    return result
+def squares(states: Tensor, table: Tensor, double: Tensor) -> tuple[Tensor, Tensor]:
+    """``sum_i table[:, i] |psi_i|^2`` of states (*, D, B): all but the last row (*, n, B), and the last one (*, 1, B).
+
+    table (n + 1, D); double (D, n): its first n rows transposed, times 2. The last row is a constant for the gradient.
+    """
+    values, last = _Squares.run(states, table, double)
+    return values, last

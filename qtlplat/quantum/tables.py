@@ -10,6 +10,7 @@ import numpy.typing as npt
 from qtlplat.quantum.gates import Matrix, embed
 from qtlplat.quantum.layout import Layer, Layout, Turns, fixed_groups, groups
 from qtlplat.quantum.measure import Measurement
+from qtlplat.quantum.products import wave_tables
 from qtlplat.quantum.schedule import Dense, Diagonal, Permutation, Step
 from qtlplat.quantum.turns import MOST_TURNS, trace_table, turn_tables
 from qtlplat.quantum.values import Values
@@ -26,9 +27,15 @@ def program_tables(
     product, turns = layout.product, layout.turns
     if turns is not None:
         arrays |= _of_turns(values, layout, turns, real)
-        arrays |= {f"traces{len(part)}": trace_table(len(part), real) for part in parts}
+        arrays |= {f"traces{len(part)}": trace_table(len(part)) for part in parts}
     if product is not None:
-        arrays["columns"] = product.columns
+        if product.columns is None:
+            arrays["flips"], arrays["signs"] = wave_tables(layout.qubits)
+            arrays["halves"], arrays["halves.double"] = (
+                np.concatenate([arrays[name]] * 2, axis) for axis, name in ((1, "squares"), (0, "squares.double"))
+            )
+        else:
+            arrays["columns"] = product.columns
         if product.takes_inputs:
             arrays |= _angles(values, "product", product.value, product.rate)
     elif isinstance(start, np.ndarray):
@@ -51,7 +58,7 @@ def _of_turns(values: Values, layout: Layout, turns: Turns, real: bool) -> Array
 
     value, rate = chunked(turns.value, np.array(-1)), chunked(turns.rate, np.array(0.0))
     even, odd = chunked(turns.even, np.eye(2)), chunked(turns.odd, np.zeros((2, 2)))
-    if layout.product is not None and layout.product_layer >= 0:
+    if layout.product is not None and layout.product.columns is not None and layout.product_layer >= 0:
         # Layer 0 acts on nothing but the product state: its first turns bring the state's columns along.
         first = slice(0, qubits)
         even[first, 0] = even[first, 0] @ layout.product.columns
@@ -79,21 +86,21 @@ def _of_step(values: Values, layout: Layout, step: Layer | Step) -> Arrays:
         numbers = list(step.rates)
         rates = np.stack([step.rates[number] for number in numbers])
         for name, table in _angles(values, "angle", np.array(numbers), np.ones(len(numbers))).items():
-            phases[name] = rates.T @ table if name.endswith(".back") else table @ rates
+            phases[name] = rates.T @ table
     return phases
 
 
 def _angles(
     values: Values, name: str, value: npt.NDArray[np.int64], rate: npt.NDArray[np.float64]
 ) -> dict[str, npt.NDArray[np.float64]]:
-    """Angles ``rate * value`` (0 where value is -1) as linear functions of the features, transposed."""
+    """Angles ``rate * value`` (0 where value is -1) as linear functions of the features: (n, F), and (n, 1)."""
     used = np.where(value >= 0, rate, 0.0)
     maps: dict[str, npt.NDArray[np.float64]] = {}
     for kind, table in (("weights", values.of_weights), ("inputs", values.of_inputs)):
         picked = table[value] * used[:, None]
         if np.any(picked):
-            maps[f"{name}.{kind}"], maps[f"{name}.{kind}.back"] = picked.T, picked
+            maps[f"{name}.{kind}"] = picked
     offset = values.offset[value] * used
     if np.any(offset):
-        maps[f"{name}.offset"] = offset
+        maps[f"{name}.offset"] = offset[:, None]
     return maps

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from qtlplat.quantum.kernel import Kernel, rows_times
+from qtlplat.quantum.kernel import Kernel
 
 MOST_TURNS = 3  # turns multiplied at once: their matrix is linear in 2^3 cosines and sines
 
@@ -49,7 +49,8 @@ class _TurnMatrices(Kernel):
     def derive(*tensors: Tensor) -> tuple[Tensor, ...]:
         gradient, derivatives, back = tensors
         by_angle = (derivatives * gradient.unsqueeze(-2)).sum(-1)
-        return (rows_times(by_angle.flatten(-2).to(back.dtype), back),)
+        flat = by_angle.to(back.dtype).reshape(-1, len(back))
+        return (torch.mm(flat, back).view(*gradient.shape[:-2], -1),)
 
 
 def turn_matrices(features: Tensor, tables: Sequence[Tensor], real: bool) -> Tensor:
@@ -111,46 +112,42 @@ class _KronMatrices(Kernel):
         return fold_matrices(matrices)
 
     @staticmethod
-    def kept(inputs: Any, output: Any, /) -> tuple[list[Tensor], int]:
-        return [inputs[0], output, inputs[1]], 2
+    def kept(inputs: Any, _output: Any, /) -> tuple[list[Tensor], int]:
+        return [inputs[0], inputs[1]], 1
 
     @staticmethod
     def derive(*tensors: Tensor) -> tuple[Tensor, ...]:
-        # The gradient of one factor M, times M^H, is the partial trace of G K^H over all other factors.
-        gradient, matrices, product, traces = tensors
-        size = product.shape[-1]
-        whole = torch.bmm(gradient.reshape(-1, size, size), product.reshape(-1, size, size).mH).flatten(1)
-        parts = torch.view_as_real(whole).flatten(1) if whole.is_complex() else whole
-        partial = torch.mm(parts, traces)
-        if whole.is_complex():
-            partial = torch.view_as_complex(partial.view(len(whole), -1, 2))
+        # The gradient of one factor M, times M^H, is the partial trace over all other factors.
+        gradient, matrices, traces = tensors
+        entries = gradient.reshape(-1, gradient.shape[-1] ** 2).index_select(1, traces.reshape(-1))
+        partial = entries.view(-1, *traces.shape).sum(1)
         return (torch.bmm(partial.view(-1, 2, 2), matrices.reshape(-1, 2, 2)).view(matrices.shape),)
 
 
 def kron_matrices(matrices: Tensor, traces: Tensor) -> Tensor:
-    """Tensor products (*, 2^k, 2^k) of k unitary matrices (*, k, 2, 2); the first is the most significant."""
-    if matrices.shape[-3] == 1:
-        return matrices.squeeze(-3)
+    """Tensor products K (*, 2^k, 2^k) of k unitary matrices (*, k, 2, 2); the first is the most significant.
+
+    As gradient it takes G K^H instead of the gradient G by K, from `apply_layer` and `layer_matrix`: these have it in
+    one multiplication as they have G.
+    """
     result: Tensor = _KronMatrices.run(matrices, traces)
     return result
 
 
-def trace_table(qubits: int, real: bool) -> npt.NDArray[np.float64]:
-    """(4^k, 4 k): a flat matrix (2^k, 2^k) times this is, for each qubit, its partial trace over the others, flat.
+def trace_table(qubits: int) -> npt.NDArray[np.int64]:
+    """(2^(k - 1), 4 k): where in a flat matrix (2^k, 2^k) the summands of its partial traces stand.
 
-    For complex matrices (2 4^k, 8 k): real and imaginary parts stand side by side.
+    Column 4 q + 2 i + j holds those of entry (i, j) of the trace over all qubits but q.
     """
     size = 2**qubits
-    table = np.zeros((size, size, qubits, 2, 2))
-    rows = np.arange(size)
+    states = np.arange(size)
+    table = np.empty((size // 2, qubits, 2, 2), dtype=np.int64)
     for qubit in range(qubits):
-        place = qubits - 1 - qubit
-        bit = (rows >> place) & 1
-        for other in (0, 1):
-            columns = (rows & ~(1 << place)) | (other << place)
-            table[rows, columns, qubit, bit, other] = 1
-    flat = table.reshape(size * size, -1)
-    return flat if real else np.asarray(np.kron(flat, np.eye(2)), dtype=np.float64)
+        bit = 1 << (qubits - 1 - qubit)
+        others = states[states & bit == 0]
+        for i, j in itertools.product((0, 1), repeat=2):
+            table[:, qubit, i, j] = (others | i * bit) * size + (others | j * bit)
+    return table.reshape(size // 2, -1)
 
 
 def fold_matrices(matrices: Tensor) -> Tensor:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, fx
 
-Reals = npt.NDArray[np.float64]
+from qtlplat.quantum.gates import Reals
 
 # What torch's operations do to the degree of a polynomial; any other operation makes it infinite.
 _KEEPS = {

@@ -1,16 +1,19 @@
 """Opening the store's SQLite file: pragmas, transactions, what is refused, and what an error of SQLite means.
 
-It knows whether a file is ours and of which schema; it reads and writes no records.
+It knows whether a file is ours, whole and of which schema; it changes nothing, and reads and writes no records.
 """
 
 from __future__ import annotations
 
+import os
 import sqlite3
+import stat
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
+from typing import TypeVar
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import create_engine, event, exc
 from sqlalchemy.engine import Connection, Engine
@@ -20,8 +23,25 @@ from qtlplat.errors import StoreError, shown
 from qtlplat.store import schema
 from qtlplat.store.location import StoreLocation
 
+T = TypeVar("T")
 BUSY_SECONDS = 30.0
-_MAGIC = b"SQLite format 3\x00"
+MAGIC = b"SQLite format 3\x00"
+HEADER_BYTES = 100
+WAL = 2  # bytes 18 and 19 of the header of a file in that journal mode
+JOURNALS = ("-journal", "-wal", "-shm")  # SQLite's own files beside a database
+RECOVER = "restore a backup, or save what can be read: qtlplat store recover --to NEW.db"
+
+
+class _OpenFile(sqlite3.Connection):
+    """A connection of which it is known that it is open."""
+
+    def close(self) -> None:
+        """As every connection's."""
+        super().close()
+        _OPEN.pop(self, None)
+
+
+_OPEN: WeakKeyDictionary[_OpenFile, tuple[int, int]] = WeakKeyDictionary()  # device and inode of the file
 
 
 def journal_mode(version: tuple[int, ...]) -> str:
@@ -30,16 +50,20 @@ def journal_mode(version: tuple[int, ...]) -> str:
     return "wal" if fixed else "delete"
 
 
-def engine(location: StoreLocation, *, write: bool, foreign_keys: bool = True) -> Engine:
+def engine(location: StoreLocation, *, write: bool, foreign_keys: bool = True, at_rest: bool = False) -> Engine:
     """An engine for the file; every connection has the pragmas, every transaction of a writer is immediate.
 
-    Nothing is opened yet, and a reader's engine never creates the file.
+    Nothing is opened yet, and a reader's engine never creates the file. at_rest: nobody writes meanwhile.
     """
-    uri = f"{location.path.absolute().as_uri()}?mode={'rwc' if write else 'ro'}"
 
     def connect() -> sqlite3.Connection:
+        # a reader in WAL mode needs files beside the database, which read-only media do not let it make
+        alone = at_rest or (not write and _in_wal_at_rest(location) and not os.access(location.path.parent, os.W_OK))
+        uri = f"{location.path.absolute().as_uri()}?mode={'rwc' if write else 'ro'}{'&immutable=1' if alone else ''}"
         # isolation_level=None: SQLAlchemy's BEGIN is the only one, so that DDL is part of transactions too
-        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)
+        connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, factory=_OpenFile)
+        if found := _identity(location):
+            _OPEN[connection] = found
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         connection.execute("PRAGMA synchronous = FULL")
         return connection
@@ -56,28 +80,75 @@ def engine(location: StoreLocation, *, write: bool, foreign_keys: bool = True) -
 def check_header(location: StoreLocation) -> bool:
     """Look at the first bytes without opening the database: whether a store has been begun there.
 
+    One that this process has open has been looked at, and is left alone: closing a file frees all locks that the
+    process holds on it (https://sqlite.org/howtocorrupt.html, 2.2), those of SQLite too.
+
     Raises
     ------
-    StoreError: where the file is no SQLite database, or somebody else's.
+    StoreError: where the file is no SQLite database, or somebody else's, or cannot be read.
+    """
+    if _is_open(location):
+        return location.path.stat().st_size > 0
+    head = header(location)
+    if not head:
+        return False
+    if len(head) < HEADER_BYTES or not head.startswith(MAGIC):
+        raise _not_ours(location, "the file is not an SQLite database, or a damaged one")
+    if struct.unpack(">I", head[68:72])[0] != schema.APPLICATION_ID:
+        raise _not_ours(location, "the database belongs to another application")
+    if _in_wal_at_rest(location):
+        # opened as usual, even for reading, SQLite would leave files beside one that is refused
+        with translated(location), engine(location, write=False, at_rest=True).connect() as connection:
+            revision(connection, location)
+    return True
+
+
+def _identity(location: StoreLocation) -> tuple[int, int] | None:
+    try:
+        found = location.path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _is_open(location: StoreLocation) -> bool:
+    return _identity(location) in list(_OPEN.values())
+
+
+def header(location: StoreLocation) -> bytes:
+    """The first 100 bytes of the file, fewer where it is shorter, none where there is no file.
+
+    Not to be called where this process may have the file open.
+    Raises StoreError where it cannot be read, or is no ordinary file.
     """
     try:
+        if not stat.S_ISREG(location.path.stat().st_mode):  # a pipe would keep us waiting for ever
+            raise _not_ours(location, "it is not an ordinary file")
         with location.path.open("rb") as file:
-            head = file.read(100)
+            return file.read(HEADER_BYTES)
     except FileNotFoundError:
-        return False
+        return b""
     except OSError as error:
         raise StoreError(
             f"cannot read the store: {error.strerror}",
             where=str(location.path),
             fix="mend its permissions, or name another file with --store",
         ) from error
-    if not head:
+
+
+def beside(location: StoreLocation, suffix: str) -> Path:
+    """One of SQLite's own files beside the database, as '-journal'."""
+    return location.path.with_name(location.path.name + suffix)
+
+
+def _in_wal_at_rest(location: StoreLocation) -> bool:
+    """Whether the file is in WAL mode and nobody has it open for writing, nor was killed at that."""
+    if _is_open(location):
         return False
-    if len(head) < 100 or not head.startswith(_MAGIC):
-        raise _not_ours(location, "the file is not an SQLite database, or a damaged one")
-    if struct.unpack(">I", head[68:72])[0] != schema.APPLICATION_ID:
-        raise _not_ours(location, "the database belongs to another application")
-    return True
+    try:
+        return header(location)[18:20] == bytes([WAL, WAL]) and not beside(location, "-wal").exists()
+    except (StoreError, OSError):
+        return False
 
 
 def _not_ours(location: StoreLocation, what: str) -> StoreError:
@@ -108,89 +179,37 @@ def revision(connection: Connection, location: StoreLocation) -> str | None:
     return None if found is None else str(found)
 
 
-def prepare(location: StoreLocation) -> Path | None:
-    """Make the store writable by this version: create it, or upgrade its schema after a backup, in one transaction.
+def check_pages(location: StoreLocation) -> None:
+    """Look at every page of a store before writing to it: SQLite would write into a damaged one. About 2 ms per MB.
 
-    Safe when several processes do so at once: the first one does the work, the others wait for it. Returns the
-    backup's path, or None where none was needed.
+    Raises
+    ------
+    StoreError: where a page is damaged, or what lies there is refused anyway.
     """
-    check_header(location)
-    _make_directories(location)
-    # foreign keys are off while the schema changes, for rebuilding a table would otherwise cascade into its children
-    upgrading = engine(location, write=True, foreign_keys=False)
-    with translated(location), upgrading.begin() as connection:
-        old = revision(connection, location)
-        if old == schema.REVISIONS[-1]:
-            return None
-        copy = backup(location, f"before-{schema.REVISIONS[-1]}") if old is not None else None
-        from qtlplat.store.migrations import upgrade
 
-        upgrade(connection)
-        connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
-        if broken:
-            raise StoreError(
-                f"the upgraded store would hold dangling references in {shown(broken[0])}; it stays as it was",
-                where=str(location.path),
-                fix="report this, with the output of `sqlite3 STORE 'PRAGMA foreign_key_check'`",
-            )
-    return copy
+    def first_damage() -> str:
+        with engine(location, write=False).begin() as connection:
+            revision(connection, location)
+            return str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
+
+    if not check_header(location):
+        return
+    with translated(location):
+        found = after_roll_back(location, first_damage)
+    if found != "ok":
+        raise StoreError(f"the store is damaged: {shown(found, 200)}", where=str(location.path), fix=RECOVER)
 
 
-def _make_directories(location: StoreLocation) -> None:
+def after_roll_back(location: StoreLocation, read: Callable[[], T]) -> T:
+    """What `read` returns; the journal of a killed writer, which a reader may not roll back, is rolled back first."""
     try:
-        location.path.parent.mkdir(parents=True, exist_ok=True)
-        location.locks.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"cannot create the store's directory: {error.strerror}",
-            where=str(error.filename),
-            fix="choose another place with --store PATH",
-        ) from error
-
-
-def choose_journal(location: StoreLocation) -> None:
-    """Bring the file to the journal mode this SQLite is safe with; not now if somebody else has it open."""
-    wanted = journal_mode(sqlite3.sqlite_version_info)
-    with translated(location), engine(location, write=True).connect() as connection:
-        driver = connection.connection.driver_connection
-        assert isinstance(driver, sqlite3.Connection)
-        if driver.execute("PRAGMA journal_mode").fetchone()[0] == wanted:
-            return
-        driver.execute("PRAGMA busy_timeout = 0")
-        try:
-            driver.execute(f"PRAGMA journal_mode = {wanted}")
-        except sqlite3.OperationalError as error:
-            if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
-                raise
-
-
-def backup(location: StoreLocation, label: str) -> Path:
-    """A consistent copy of the database beside it; returns its path. Readers and writers may go on meanwhile."""
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-    target = location.path.with_name(f"{location.path.stem}.{label}.{stamp}.db")
-    unfinished = target.with_name(f"{target.name}.part")
-    with engine(location, write=False).connect() as connection:
-        source = connection.connection.driver_connection
-        assert isinstance(source, sqlite3.Connection)
-        copy = sqlite3.connect(unfinished)
-        try:
-            source.backup(copy)
-        finally:
-            copy.close()
-    unfinished.replace(target)
-    return target
-
-
-def roll_back_leftovers(location: StoreLocation) -> None:
-    """Let SQLite undo what a killed writer left half written; a reader may not do that itself."""
+        return read()
+    except exc.DBAPIError as error:
+        if error_name(error) != "SQLITE_READONLY_ROLLBACK":
+            raise
     with engine(location, write=True).begin() as connection:
         connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
-
-
-def needs_roll_back(error: exc.DBAPIError) -> bool:
-    """Whether a reader met the journal of a writer that was killed."""
-    return error_name(error) == "SQLITE_READONLY_ROLLBACK"
+    return read()
 
 
 def error_name(error: BaseException) -> str:
@@ -204,11 +223,17 @@ _MEANINGS = (
     ("SQLITE_BUSY", f"the store was locked by another process for {BUSY_SECONDS:.0f} seconds", "try again later"),
     ("SQLITE_LOCKED", "the store is locked", "try again later"),
     ("SQLITE_FULL", "the disk is full", "free some space; what was stored before is safe"),
+    (
+        "SQLITE_READONLY_ROLLBACK",
+        "a write was cut off half way, and is not undone yet",
+        "qtlplat runs, or any other command that reads the store: it undoes it",
+    ),
     ("SQLITE_READONLY", "the store is read-only", "mend its permissions, or name another file with --store"),
     ("SQLITE_CANTOPEN", "the store cannot be opened", "mend its permissions, or name another file with --store"),
     ("SQLITE_PERM", "the store may not be accessed", "mend its permissions, or name another file with --store"),
     ("SQLITE_NOTADB", "the file is not an SQLite database", "name another file with --store"),
-    ("SQLITE_CORRUPT", "the store is damaged", "restore a copy, or save what can be read: sqlite3 STORE .recover"),
+    ("SQLITE_IOERR_CORRUPTFS", "the store is damaged", RECOVER),
+    ("SQLITE_CORRUPT", "the store is damaged", RECOVER),
     ("SQLITE_IOERR", "the disk reported an error", "check the disk, its quota and its free space"),
     ("SQLITE_CONSTRAINT", "the store refused a record that contradicts what it holds", ""),
 )

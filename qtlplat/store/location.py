@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,12 @@ class StoreLocation:
     @property
     def exists(self) -> bool:
         """Whether the SQLite file is there now."""
-        return self.path.is_file()
+        return os.path.isfile(self.path)  # noqa: PTH113 -- unlike Path's, it takes a forbidden directory for a no
+
+    @property
+    def flag(self) -> str:
+        """What a command needs to find it again: ' --store PATH' where that was asked for, else ''."""
+        return f" --store {shlex.quote(str(self.path))}" if self.why == "named by --store" else ""
 
     @property
     def locks(self) -> Path:
@@ -52,7 +58,7 @@ def find_store(explicit: str | None, cwd: Path | None = None) -> StoreLocation:
         asked = "QTLPLAT_STORE" if os.environ.get("QTLPLAT_STORE") == explicit else "--store"
         return _at(_explicit_path(explicit, here, asked), f"named by {asked}")
     for directory in (here, *here.parents):
-        if (directory / DIRECTORY_NAME).is_dir():
+        if _is_directory(directory / DIRECTORY_NAME):
             return _at(directory / DIRECTORY_NAME / FILE_NAME, f"a {DIRECTORY_NAME} directory in {directory}")
     import platformdirs
 
@@ -60,7 +66,14 @@ def find_store(explicit: str | None, cwd: Path | None = None) -> StoreLocation:
     return _at(Path(platformdirs.user_data_dir("qtlplat", appauthor=False)) / FILE_NAME, why)
 
 
+def _is_directory(path: Path) -> bool:
+    return os.path.isdir(path)  # noqa: PTH112 -- unlike Path's, it takes a forbidden directory for a no
+
+
 def _at(path: Path, why: str) -> StoreLocation:
+    """Where a link leads, so that weights and locks are the same by whatever name the store is called."""
+    if os.path.islink(path):  # noqa: PTH114 -- as above
+        path, why = Path(os.path.realpath(path)), f"{why}, by a link at {path}"
     return StoreLocation(path=path, files=path.with_name(f"{path.stem}.files"), why=why)
 
 
@@ -78,4 +91,4 @@ def _explicit_path(explicit: str, here: Path, asked: str) -> Path:
     if not text or "\0" in text or text == ":memory:":
         raise ConfigError(f"{shown(explicit)} does not name a file", where=asked, fix="name a file: --store results.db")
     path = here / Path(text).expanduser()
-    return path / FILE_NAME if path.is_dir() or text.endswith(("/", os.sep)) else path
+    return path / FILE_NAME if _is_directory(path) or text.endswith(("/", os.sep)) else path

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from qtlplat.errors import BusyError, StoreError
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.mounts import on_local_disk
 
 
 class RunLock:
@@ -22,18 +23,31 @@ class RunLock:
 
     def __init__(self, location: StoreLocation, run_id: str) -> None:
         self._path = lock_path(location, run_id)
+        self._file = self._locked(run_id)
+        while not self._is_there():  # its owner removed it between our opening and our locking it
+            os.close(self._file)
+            self._file = self._locked(run_id)
+
+    def _locked(self, run_id: str) -> int:
         try:
-            self._file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise _cannot_lock(self._path, error) from error
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            os.close(self._file)
+            os.close(file)
             raise BusyError(f"run {run_id} is owned by another process", where=str(self._path)) from error
         except OSError as error:
-            os.close(self._file)
+            os.close(file)
             raise _cannot_lock(self._path, error) from error
+        return file
+
+    def _is_there(self) -> bool:
+        try:
+            return os.path.samestat(os.fstat(self._file), self._path.stat())
+        except FileNotFoundError:
+            return False
 
     def release(self, *, remove: bool) -> None:
         """Give the lock back; `remove` its file too, for a run that has ended."""
@@ -61,8 +75,11 @@ def this_host() -> str:
 
 
 def is_abandoned(location: StoreLocation, run_id: str, host: str) -> bool:
-    """Whether nobody holds the lock of a run started on `host`; only that machine's kernel can tell."""
-    if host != this_host():
+    """Whether nobody holds the lock of a run started on `host`; only the kernel of that machine can tell.
+
+    That is ours too where the disk is ours alone: then the name has changed, as a container's does at every start.
+    """
+    if host != this_host() and not on_local_disk(location.locks):
         return False
     try:
         file = os.open(lock_path(location, run_id), os.O_RDONLY)

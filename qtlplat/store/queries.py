@@ -9,9 +9,10 @@ from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
-from sqlalchemy import Row, Select, exc, func, select
+from sqlalchemy import Row, Select, func, select
 from sqlalchemy.engine import Connection
 
+from qtlplat.conventions import SHORT, short
 from qtlplat.errors import StoreError, UsageError, shown
 from qtlplat.store import database, schema
 from qtlplat.store.location import StoreLocation
@@ -24,6 +25,7 @@ from qtlplat.store.records import (
     ComponentRow,
     EpochRow,
     NewReproduction,
+    OwnerRow,
     PredictionRow,
     ReproductionRecord,
     RunKind,
@@ -66,6 +68,22 @@ class Reader:
         query = select(runs.id).where(runs.fingerprint == fingerprint, runs.status == "finished", runs.kind == kind)
         found = self._records(query.order_by(*_NEWEST_FIRST).limit(1))
         return found[0] if found else None
+
+    def interrupted(self, fingerprint: str | None = None, kind: RunKind | None = None) -> list[RunRecord]:
+        """Runs that were interrupted, or whose owner died on this machine, newest first."""
+        runs = schema.runs.c
+        query = select(runs.id).where(runs.status.in_(("running", "interrupted"))).order_by(*_NEWEST_FIRST)
+        if fingerprint is not None:
+            query = query.where(runs.fingerprint == fingerprint)
+        if kind is not None:
+            query = query.where(runs.kind == kind)
+        return [run for run in self._records(query) if run.status == "interrupted"]
+
+    def owners(self, run_id: str) -> list[OwnerRow]:
+        """Who owned a run, one after another."""
+        return [
+            OwnerRow(**_plain(row)) for row in self._rows(_of(run_id, schema.owners).order_by(schema.owners.c.number))
+        ]
 
     def resolve(self, reference: str) -> str:
         """The full id that is meant by an id's first characters (3 or more), `@last` or `@-N` (`@-1` is the last).
@@ -169,10 +187,11 @@ class Reader:
     def _unknown(self, reference: str) -> NoReturn:
         known = [row.id for row in self._rows(select(schema.runs.c.id).order_by(*_NEWEST_FIRST))]
         lines = [f"there is no run {shown(reference)}"]
-        if near := get_close_matches(reference.lower(), [k[: max(len(reference), 8)] for k in known], n=3, cutoff=0.5):
+        beginnings = [k[: max(len(reference), SHORT)] for k in known]
+        if near := get_close_matches(reference.lower(), beginnings, n=3, cutoff=0.5):
             lines.append(f"  did you mean: {', '.join(near)}")
         if known:
-            lines.append(f"  newest of {len(known)}: {', '.join(k[:8] for k in known[:3])}")
+            lines.append(f"  newest of {len(known)}: {', '.join(map(short, known[:3]))}")
         else:
             lines.append("  the store is empty" if self.location.exists else "  there is no store yet")
         where = f"{self.location.path} ({self.location.why})"
@@ -219,13 +238,7 @@ class Reader:
         if not database.check_header(self.location):
             return None
         with database.translated(self.location):
-            try:
-                return self._read_once(read)
-            except exc.DBAPIError as error:
-                if not database.needs_roll_back(error):
-                    raise
-                database.roll_back_leftovers(self.location)
-                return self._read_once(read)
+            return database.after_roll_back(self.location, lambda: self._read_once(read))
 
     def _read_once(self, read: Callable[[Connection], T]) -> T | None:
         with self._engine.begin() as connection:

@@ -8,9 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-RunKind = Literal["run", "pretraining"]
-HEAD = "head"  # the variant of a cell that is no control
+from qtlplat.conventions import HEAD as HEAD  # noqa: PLC0414 -- whoever makes records finds it here
 
+RunKind = Literal["run", "pretraining"]
 Status = Literal["running", "finished", "failed", "interrupted"]
 
 
@@ -107,6 +107,20 @@ class ArtifactRow:
 
 
 @dataclass(frozen=True)
+class OwnerRow:
+    """A process that owned a run. number: from 1; since: UTC, ISO 8601.
+
+    drift: what had changed when it took the run over and was allowed to, as (before, after) by name.
+    """
+
+    number: int
+    since: str
+    host: str
+    pid: int
+    drift: Mapping[str, Sequence[str]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class CellRecord:
     """A stored cell with its final metrics by name; status as of a run's, everything else as of `NewCell`."""
 
@@ -135,7 +149,8 @@ class RunRecord:
     (total, pretrain, ...); pretraining: id of the run that its backbone's weights come from, None where there is none,
     or more than one (the cells know theirs).
     leak, group_leak, selection_leak: of all that the head's cells test, as of `NewCell`.
-    created, finished: UTC, ISO 8601; error: what stopped it, '' if nothing did; host, pid: the process that ran it.
+    created, finished: UTC, ISO 8601; error: what stopped it, '' if nothing did; host, pid: the process that owned it
+    last; owner: the number of that one, above 1 where the run was taken up again.
     """
 
     id: str
@@ -155,6 +170,7 @@ class RunRecord:
     error: str
     host: str = ""
     pid: int | None = None
+    owner: int = 1
     leak: float | None = None
     group_leak: float | None = None
     selection_leak: float | None = None

@@ -20,7 +20,7 @@ from qtlplat.store.records import HEAD
 
 APPLICATION_ID = 0x51544C50  # "QTLP", in the header of the file: no other database is ever written to
 VERSION_TABLE = "qtlplat_schema"
-REVISIONS = ("0001", "0002")  # in their order; the last one is what this version of qtlplat reads and writes
+REVISIONS = ("0001", "0002", "0003", "0004")  # in order; the last one is what this version reads and writes
 
 # Values of an epoch that have a column of their own; any other is kept in `epochs.further`.
 EPOCH_COLUMNS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
@@ -61,10 +61,23 @@ runs = Table(
     Column("parameters", Facts, nullable=False),
     Column("seconds", Numbers, nullable=False),
     Column("error", Text, nullable=False),
+    Column("owner", Whole, nullable=False, server_default="1"),
     CheckConstraint("kind IN ('run', 'pretraining')", name="kind"),
     _status(),
     Index(None, "fingerprint", "status"),
     Index(None, "created"),
+)
+
+owners = Table(
+    "owners",
+    metadata,
+    _part_of_a_run(),
+    Column("number", Whole, primary_key=True),
+    Column("since", Text, nullable=False),
+    Column("host", Text, nullable=False),
+    Column("pid", Whole, nullable=False),
+    Column("drift", Facts, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 components = Table(
@@ -215,5 +228,14 @@ claims = Table(
     Column("runs", Facts, nullable=False),
     CheckConstraint("kind IN ('arithmetic', 'metric', 'comparison')", name="kind"),
     CheckConstraint("verdict IN ('confirmed', 'contradicted', 'inconclusive', 'misprint', 'not run')", name="verdict"),
+    sqlite_with_rowid=False,
+)
+
+digests = Table(
+    "digests",
+    metadata,
+    Column("record", Text, primary_key=True),
+    Column("part", Text, primary_key=True),
+    Column("sha256", Text, nullable=False),
     sqlite_with_rowid=False,
 )

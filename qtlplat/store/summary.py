@@ -1,32 +1,18 @@
-"""The fixed JSON shapes of a run and the statistics in them: pure functions on records, no queries, no printing.
+"""The fixed JSON shapes of a run and of its parts: pure functions on records, no queries, no printing.
 
 NaN and infinities stand in the values as they were stored; whoever writes JSON turns them into null.
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtlplat.store.records import HEAD, ArtifactRow, CellRecord, ComponentRow, EpochRow, RunRecord
+from qtlplat.conventions import HEAD, mean_std
+from qtlplat.store.records import ArtifactRow, CellRecord, ComponentRow, EpochRow, OwnerRow, RunRecord
 
 ROLES = ("dataset", "backbone", "head", "evaluator")
 STAGES = ("total", "pretrain", "features", "heads")
-
-
-def mean_std(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Mean and sample standard deviation (ddof=1); None where there are too few values (0, and 1) for it.
-
-    Where a value is NaN or infinite, so is the mean, and the deviation is NaN.
-    """
-    n = len(values)
-    if n == 0:
-        return None, None
-    if not all(map(math.isfinite, values)):
-        return sum(values) / n, math.nan if n > 1 else None
-    mean = math.fsum(values) / n
-    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1)) if n > 1 else None
 
 
 def component(row: ComponentRow | None) -> dict[str, Any] | None:
@@ -74,8 +60,9 @@ def full_form(
     environment: Mapping[str, str],
     artifacts: Sequence[ArtifactRow],
     children: Sequence[str] = (),
+    owners: Sequence[OwnerRow] = (),
 ) -> dict[str, Any]:
-    """A run with everything but its predictions; `children` are the runs that build on it."""
+    """A run with everything but its predictions; children: the runs that build on it; owners: the processes it had."""
     return {
         **short_form(record),
         "cells": [cell_form(cell) for cell in cells],
@@ -84,6 +71,7 @@ def full_form(
         "environment": dict(environment),
         "artifacts": [{**vars(artifact), "meta": dict(artifact.meta)} for artifact in artifacts],
         "children": list(children),
+        "owners": [{**vars(owner), "drift": {k: list(v) for k, v in owner.drift.items()}} for owner in owners],
     }
 
 
@@ -122,30 +110,6 @@ def by_variant(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
         }
         for variant, metrics in found.items()
     }
-
-
-def leak_line(run: Mapping[str, Any]) -> str:
-    """One line on what was seen before it was tested, '' where nothing was or nothing is known of it.
-
-    run: with "leak", "group_leak" and "selection_leak", as in `short_form`.
-    """
-    parts = []
-    if run["leak"]:
-        parts.append(f"the backbone was trained on {percent(run['leak'])} of what is tested")
-    if run["group_leak"]:
-        parts.append(f"the source image of {percent(run['group_leak'])} of what is tested stands in training")
-    if run["selection_leak"]:
-        parts.append(f"the backbone's best epoch was chosen on {percent(run['selection_leak'])} of what is tested")
-    return f"leak: {'; '.join(parts)}" if parts else ""
-
-
-def percent(share: float) -> str:
-    """A share, 0 to 1, in percent; what is there but rounds to nothing, or is not all but rounds to all, says so."""
-    if 0 < share < 0.005:
-        return "under 1%"
-    if 0.995 <= share < 1:
-        return "over 99%"
-    return f"{share:.0%}"
 
 
 def _spread(values: Sequence[float]) -> dict[str, Any]:

@@ -6,18 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from qtlplat.analysis.metrics import classification_metrics
-from qtlplat.errors import StoreError
-from qtlplat.store.queries import Reader
+from qtlplat.catalog.plan import PretrainingPlan
+from qtlplat.contracts import Split
+from qtlplat.errors import BusyError, StoreError
+from qtlplat.training.cells import Pretraining
 from qtlplat.training.checkpoint import load_weights
+from qtlplat.training.drift import drift
 from qtlplat.training.features import features_key, frozen_features
-from qtlplat.training.job import Job, recorded
+from qtlplat.training.job import Again, Job, recorded
 from qtlplat.training.leak import leaks
 from qtlplat.training.model import WholeBackbone
-from qtlplat.training.prepare import Pretraining
+from qtlplat.training.prepare import Material, Prepared
 from qtlplat.training.pretrain import Initialisation, pretrain, pretraining_cells
+from qtlplat.training.rounds import CellEpoch
 from qtlplat.training.rows import epoch_rows, ids_hash, new_cells, new_pretraining, prediction_rows
 
 
@@ -30,21 +35,33 @@ class Pretrained:
     state: Mapping[str, Tensor]
 
 
-def backbone_for(job: Job, wanted: Pretraining) -> Pretrained:
-    """A backbone that cells start from: what an earlier run left, or pretrained now."""
-    part = "" if wanted.within is None else ids_hash(job.prepared.images, wanted.within)
-    fingerprint = job.prepared.plan.fingerprint_of_pretraining(wanted.seed, part)
-    return _find(job, fingerprint, wanted.whose) or _pretrain(job, fingerprint, wanted, part)
+def backbone_for(job: Job, prepared: Prepared, wanted: Pretraining, made_for: str = "") -> Pretrained:
+    """A backbone that cells start from: what an earlier run left, or pretrained now.
+
+    made_for: id of the run that needs it.
+    """
+    part = "" if wanted.within is None else ids_hash(prepared.images, wanted.within)
+    plan = prepared.plan.pretraining_plan(wanted.seed, part)
+    found = _find(job, plan, wanted.whose)
+    if found:
+        return found
+    rest = (job, plan, prepared.material, wanted.split, wanted.whose, made_for)
+    again = _interrupted(job, plan)
+    try:
+        return pretrained(*rest, again)
+    except BusyError:
+        if again is None:
+            raise
+        return pretrained(*rest)  # somebody else was first to go on with it
 
 
-def _find(job: Job, fingerprint: str, whose: str) -> Pretrained | None:
-    """What an earlier pretraining of this fingerprint left, if it is there and whole."""
-    reader = Reader(job.location)
-    earlier = reader.find_finished(fingerprint, "pretraining")
+def _find(job: Job, plan: PretrainingPlan, whose: str) -> Pretrained | None:
+    """What an earlier pretraining with this plan left, if it is there and whole."""
+    earlier = job.reader.find_finished(plan.fingerprint, "pretraining")
     if earlier is None:
         return None
     try:
-        artifact = next((a for a in reader.artifacts(earlier.id) if a.kind == "weights"), None)
+        artifact = next((a for a in job.reader.artifacts(earlier.id) if a.kind == "weights"), None)
         if artifact is None:
             raise StoreError("it has no weights")
         state = load_weights(job.location.files / artifact.path, artifact.sha256)
@@ -55,35 +72,66 @@ def _find(job: Job, fingerprint: str, whose: str) -> Pretrained | None:
     return Pretrained(earlier.id, artifact.sha256, state)
 
 
-def _pretrain(job: Job, fingerprint: str, wanted: Pretraining, part: str) -> Pretrained:
-    """Pretrain a backbone as a run of its own. part: sha256 of the ids of the samples that it may see, '' for all."""
-    split, seed = wanted.split, wanted.seed
-    plan, images = job.prepared.plan, job.prepared.images
-    options = plan.pretraining
-    cells = pretraining_cells(split, options, seed)
-    with recorded(job, new_pretraining(job.prepared, fingerprint, seed, part)) as (run, _):
-        seen: dict[str, Any] = {
-            **leaks(cells[0], split, job.prepared.groups, options.select_by)
-        }  # of each initialisation
-        rows = [replace(row, **seen) for row in new_cells(cells, images)]
-        job.writer.add_cells(run, rows)
+def _interrupted(job: Job, plan: PretrainingPlan) -> Again | None:
+    """The newest interrupted pretraining with this plan that can go on as it began, or may go on as things are now."""
+    for record in job.reader.interrupted(plan.fingerprint, "pretraining"):
+        changes = drift(record, plan, job.reader)
+        if not changes or job.allow_drift:
+            return Again(record.id, changes)
+    return None
+
+
+def pretrained(
+    job: Job,
+    plan: PretrainingPlan,
+    material: Material,
+    split: Split,
+    whose: str = "",
+    made_for: str = "",
+    again: Again | None = None,
+) -> Pretrained:
+    """Pretrain a backbone as a run of its own, or go on with one that was interrupted.
+
+    split: what trains, chooses and tests; whose: what is said of it; made_for: the run that needs it.
+    """
+    images, options = material.images, plan.pretraining
+    cells = pretraining_cells(split, options, plan.seed)
+    with (
+        recorded(job, new_pretraining(plan, images, made_for), again) as (run, clock),
+        job.checkpoints(run) as checkpoints,
+    ):
+        seen: dict[str, Any] = {**leaks(cells[0], split, material.groups, options.select_by)}
+        stored = job.add_cells(run, [replace(row, **seen) for row in new_cells(cells, images)])
+        start = checkpoints.load() if again else None
+        if start:
+            clock.restore(start)
+            place = f"initialisation {start.facts['position'] + 1}, " if options.initialisations > 1 else ""
+            job.progress.note(f"pretraining {run} goes on after {place}epoch {start.facts['epoch']}")
+
+        def keep_epoch(row: CellEpoch, take: Any) -> None:
+            job.add_epochs(run, epoch_rows([row]))
+            checkpoints.save(clock.stamp(take()))
 
         def keep(one: Initialisation) -> None:
+            if stored[one.position].status == "finished":
+                return
             cell = cells[one.position]
             job.writer.add_predictions(run, prediction_rows(one.position, cell.test, images, one.probabilities))
             metrics = classification_metrics(images.labels[cell.test], one.probabilities)
             job.writer.finish_cell(run, one.position, metrics, one.seconds)
 
         best = pretrain(
-            job.prepared.build_backbone,
+            material.build_backbone,
             images,
             split,
             options,
-            seed,
+            plan.seed,
             progress=job.progress,
-            on_epoch=lambda row: job.writer.add_epochs(run, epoch_rows([row])),
+            on_epoch=keep_epoch,
             on_initialisation=keep,
+            on_step=job.stop.check,
             accelerator=plan.accelerator,
+            start=start,
         )
         facts = {
             "backbone": plan.backbone.identity(),
@@ -93,13 +141,12 @@ def _pretrain(job: Job, fingerprint: str, wanted: Pretraining, part: str) -> Pre
         }
         artifact = job.save_weights(run, best.state, facts)
         which = f" of initialisation {best.position + 1}" if options.initialisations > 1 else ""
-        job.progress.note(f"backbone{wanted.whose} pretrained: run {run}, best epoch {best.best_epoch}{which}")
+        job.progress.note(f"backbone{whose} pretrained: run {run}, best epoch {best.best_epoch}{which}")
     return Pretrained(run, artifact.sha256, best.state)
 
 
-def features_of(job: Job, run: str, backbone: Pretrained) -> Tensor:
+def features_of(job: Job, prepared: Prepared, run: str, backbone: Pretrained) -> Tensor:
     """Frozen features float32 (N, F) of all samples, found or computed; the file is one of the run's."""
-    prepared = job.prepared
     model = WholeBackbone(prepared.build_backbone(), prepared.images.shape[0])
     model.load_state_dict(backbone.state)
     features, path, found = frozen_features(
@@ -110,9 +157,15 @@ def features_of(job: Job, run: str, backbone: Pretrained) -> Tensor:
         features_key(backbone.sha256, prepared.replaced, prepared.plan.dataset_digest),
         job.progress,
         accelerator=prepared.plan.accelerator,
+        on_step=job.stop.check,
     )
     if found:
         job.progress.note("frozen features found")
     shape = {"samples": features.shape[0], "features": features.shape[1]}
     job.add_artifact(run, "features", path, path.with_suffix(".sha256").read_text(), shape)
     return features
+
+
+def all_features(job: Job, prepared: Prepared, run: str, backbones: list[Pretrained]) -> Tensor:
+    """Frozen features of all backbones, one behind the other: (P N, F)."""
+    return torch.cat([features_of(job, prepared, run, backbone) for backbone in backbones])

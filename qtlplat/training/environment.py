@@ -15,7 +15,7 @@ PACKAGES = ("qtlplat", "torch", "pennylane", "pennylane-lightning", "numpy", "sc
 
 
 def environment(device: str, accelerator: str = "cpu") -> dict[str, str]:
-    """Versions of what computes, the machine, threads, the device as asked for, the commit of this directory."""
+    """Versions of what computes, the machine, threads, the device as asked for ('': none), this directory's commit."""
     import torch
 
     facts = {
@@ -26,7 +26,7 @@ def environment(device: str, accelerator: str = "cpu") -> dict[str, str]:
         "cpus": str(os.cpu_count()),
         "threads": str(torch.get_num_threads()),
         "accelerator": accelerator,
-        "device": device,
+        **({"device": device} if device else {}),
         "command": without_passwords(" ".join(sys.argv[1:]))[:500],
     }
     for package in PACKAGES:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -15,42 +16,45 @@ from torch import Tensor
 from qtlplat.contracts import Cell
 from qtlplat.errors import StoreError
 from qtlplat.store.location import StoreLocation
-from qtlplat.store.records import HEAD
+from qtlplat.store.records import HEAD, CellRecord, NewCell
 from qtlplat.store.writer import Writer
-from qtlplat.training.backbones import Pretrained, backbone_for, features_of
+from qtlplat.training.backbones import Pretrained, all_features, backbone_for
+from qtlplat.training.cells import Pretraining
+from qtlplat.training.checkpoints import Snapshot, Take
 from qtlplat.training.controls import Variant
-from qtlplat.training.fit import CellEpoch, FittedCell, fit_heads, why_not_stackable
-from qtlplat.training.job import Job, recorded, timed
+from qtlplat.training.fit import fit_heads, why_not_stackable
+from qtlplat.training.job import Again, Clock, Job, recorded
 from qtlplat.training.leak import leaks
-from qtlplat.training.prepare import Prepared, Pretraining
+from qtlplat.training.prepare import Prepared
 from qtlplat.training.pretrain import make_split
 from qtlplat.training.progress import Progress
+from qtlplat.training.rounds import CellEpoch, FittedCell, Task
 from qtlplat.training.rows import cell_metrics, epoch_rows, new_cells, new_run, prediction_rows
 from qtlplat.training.seeding import generator
+from qtlplat.training.stop import orderly_stop
 
-SPARE_BYTES = 50_000_000  # beside the features: weights, rows, journal
+SPARE_BYTES = 50_000_000  # beside the features: weights, rows, journal, checkpoints
 
 
-def execute(prepared: Prepared, location: StoreLocation, progress: Progress) -> str:
-    """Train and store a run; returns its id. Whatever stops it, the run's row says so.
+def execute(prepared: Prepared, location: StoreLocation, progress: Progress, again: Again | None = None) -> str:
+    """Train and store a run, or go on with one that was interrupted; returns its id.
 
-    The backbones' weights and the frozen features are found by content where an earlier run left them.
-    Raises what stopped the run, after it has been recorded.
+    The backbones' weights and the frozen features are found by content where an earlier run left them, and an
+    interrupted pretraining goes on. Raises what stopped the run, after it has been recorded.
     """
     for line in prepared.notes:
         progress.note(line)
-    with Writer(location) as writer:
-        job = Job(prepared, writer, location, progress)
-        _check_disk(job)
-        with recorded(job, new_run(prepared)) as (run, seconds):
-            with timed(seconds, "pretrain"):
-                backbones = [backbone_for(job, wanted) for wanted in prepared.pretrainings]
+    with working(location, progress, allow_drift=bool(again and again.drift)) as job:
+        _check_disk(job, prepared)
+        with recorded(job, new_run(prepared), again) as (run, clock):
+            with clock.stage("pretrain"):
+                backbones = [backbone_for(job, prepared, wanted, run) for wanted in prepared.pretrainings]
             for backbone in backbones:
-                writer.link(run, "pretraining", backbone.run)
-            with timed(seconds, "features"):
-                features = torch.cat([features_of(job, run, backbone) for backbone in backbones])
-            with timed(seconds, "heads"):
-                _heads(job, run, features, backbones)
+                job.writer.link(run, "pretraining", backbone.run)
+            with clock.stage("features"):
+                features = all_features(job, prepared, run, backbones)
+            with clock.stage("heads"):
+                _heads(job, prepared, run, features, backbones, clock, resumed=again is not None)
     return run
 
 
@@ -58,15 +62,21 @@ def pretrain_only(prepared: Prepared, location: StoreLocation, progress: Progres
     """Pretrain the backbone that a plan's cells share, unless it is there; returns the id of its run."""
     plan = prepared.plan
     split = make_split(prepared.images.labels, prepared.groups, plan.pretraining, plan.seed)
-    with Writer(location) as writer:
-        job = Job(prepared, writer, location, progress)
-        _check_disk(job)
-        return backbone_for(job, Pretraining((), plan.seed, None, split)).run
+    with working(location, progress) as job:
+        _check_disk(job, prepared)
+        return backbone_for(job, prepared, Pretraining((), plan.seed, None, split)).run
 
 
-def _check_disk(job: Job) -> None:
-    backbones = len(job.prepared.pretrainings)
-    needed = len(job.prepared.images) * job.prepared.make_head.n_in * 4 * backbones + SPARE_BYTES
+@contextmanager
+def working(location: StoreLocation, progress: Progress, *, allow_drift: bool = False) -> Iterator[Job]:
+    """A job: signals are obeyed between steps, the store is open for writing."""
+    with orderly_stop() as stop, Writer(location) as writer:
+        yield Job(writer, location, progress, stop, allow_drift)
+
+
+def _check_disk(job: Job, prepared: Prepared) -> None:
+    backbones = len(prepared.pretrainings)
+    needed = len(prepared.images) * prepared.make_head.n_in * 4 * backbones + SPARE_BYTES
     free = shutil.disk_usage(job.location.files).free
     if free < needed:
         raise StoreError(
@@ -76,42 +86,59 @@ def _check_disk(job: Job) -> None:
         )
 
 
-def _heads(job: Job, run: str, features: Tensor, backbones: Sequence[Pretrained]) -> None:
-    """Train every variant of the head on all cells: epochs as they end, then weights, predictions and metrics.
+def planned_rows(prepared: Prepared, backbones: Sequence[str]) -> list[NewCell]:
+    """The rows of all cells of all variants. backbones: ids of the pretrainings, as prepared; none where unknown."""
+    known: dict[int, dict[str, Any]] = {}
+    for run, wanted in zip(backbones, prepared.pretrainings, strict=False):
+        for i in wanted.positions:
+            select_by = prepared.plan.pretraining.select_by
+            known[i] = {"pretraining": run, **leaks(prepared.cells[i], wanted.split, prepared.groups, select_by)}
+    rows = []
+    for number, variant in enumerate(prepared.variants):
+        ones = new_cells(prepared.cells, prepared.images, first=number * len(prepared.cells), variant=variant.name)
+        rows += [replace(row, **known.get(i, {})) for i, row in enumerate(ones)]
+    return rows
+
+
+def _heads(
+    job: Job,
+    prepared: Prepared,
+    run: str,
+    features: Tensor,
+    backbones: Sequence[Pretrained],
+    clock: Clock,
+    *,
+    resumed: bool,
+) -> None:
+    """Train all variants of the head on all cells: epochs as they end, then weights, predictions and metrics.
 
     features: (P N, F), those of P backbones one behind the other.
     """
-    prepared, images = job.prepared, job.prepared.images
-    n = len(images)
-    moved = list(prepared.cells)  # the same cells, with indices into all P N rows
-    known: dict[int, dict[str, Any]] = {}
-    for place, (backbone, wanted) in enumerate(zip(backbones, prepared.pretrainings, strict=True)):
-        for i in wanted.positions:
-            cell = prepared.cells[i]
-            moved[i] = replace(cell, train=cell.train + place * n, test=cell.test + place * n)
-            select_by = prepared.plan.pretraining.select_by
-            known[i] = {"pretraining": backbone.run, **leaks(cell, wanted.split, prepared.groups, select_by)}
-    for number, variant in enumerate(prepared.variants):
-        rows = new_cells(prepared.cells, images, first=number * len(moved), variant=variant.name)
-        job.writer.add_cells(run, [replace(row, **known[i]) for i, row in enumerate(rows)])
+    stored = job.add_cells(run, planned_rows(prepared, [backbone.run for backbone in backbones]))
     if engine := prepared.make_head.engine:
         job.progress.note(f"circuit on {engine.name}: {engine.why}")
-    where = features.to(prepared.accelerator)
-    fitted: list[FittedCell] = []
-    for number, variant in enumerate(prepared.variants):
-        labels = _labels(prepared, variant)
-        ones = _fit(job, run, variant, where, np.tile(labels, len(features) // n), moved, number * len(moved))
-        for one in ones:
-            test = prepared.cells[one.position].test
-            position = number * len(moved) + one.position
-            job.writer.add_predictions(run, prediction_rows(position, test, images, one.probabilities, labels))
-            metrics = cell_metrics(
-                labels[test], one.probabilities, prepared.evaluator, prepared.plan.evaluator.provider
-            )
-            job.writer.finish_cell(run, position, metrics, one.seconds)
-            fitted.append(replace(one, position=position))
+    with job.checkpoints(run) as checkpoints:
+        start = checkpoints.load() if resumed else None
+        if start:
+            clock.restore(start)
+            job.progress.note(f"run {run} goes on after epoch {start.facts['epoch']}")
+        fitted = _fit(job, prepared, run, features, lambda take: checkpoints.save(clock.stamp(take())), start)
+    for one in fitted:
+        _keep(job, prepared, run, one, stored[one.position])
     states = {f"cell{one.position}.{name}": tensor for one in fitted for name, tensor in one.state.items()}
     job.save_weights(run, states, {"head": prepared.plan.head.identity(), "cells": len(fitted)})
+
+
+def _keep(job: Job, prepared: Prepared, run: str, one: FittedCell, stored: CellRecord) -> None:
+    """Store predictions and metrics of a cell, unless it has ended before an interruption."""
+    if stored.status == "finished":
+        return
+    variant, number = divmod(one.position, len(prepared.cells))
+    test, labels = prepared.cells[number].test, _labels(prepared, prepared.variants[variant])
+    rows = prediction_rows(one.position, test, prepared.images, one.probabilities, labels)
+    job.writer.add_predictions(run, rows)
+    metrics = cell_metrics(labels[test], one.probabilities, prepared.evaluator, prepared.plan.evaluator.provider)
+    job.writer.finish_cell(run, one.position, metrics, one.seconds)
 
 
 def _labels(prepared: Prepared, variant: Variant) -> npt.NDArray[np.int64]:
@@ -124,38 +151,54 @@ def _labels(prepared: Prepared, variant: Variant) -> npt.NDArray[np.int64]:
     return shuffled
 
 
-def _fit(
-    job: Job,
-    run: str,
-    variant: Variant,
-    features: Tensor,
-    labels: npt.NDArray[np.int64],
-    cells: Sequence[Cell],
-    first: int,
-) -> list[FittedCell]:
-    """Train a variant on all cells, storing every epoch as it ends. first: the position of its first cell."""
-    training = job.prepared.plan.training
-    title = "training heads" if variant.name == HEAD else f"training control {variant.name}"
-    reason = variant.why_not_stackable or why_not_stackable(variant.make_head, features.shape[1])
-    if reason and len(cells) > 1:
-        job.progress.note(f"{title} cell by cell: {reason}")
-    with job.progress.stage(title, len(cells) * training.epochs) as stage:
+def _moved(prepared: Prepared) -> list[Cell]:
+    """The cells with indices into the rows of all backbones' features, one behind the other."""
+    moved, n = list(prepared.cells), len(prepared.images)
+    for place, wanted in enumerate(prepared.pretrainings):
+        for i in wanted.positions:
+            cell = prepared.cells[i]
+            moved[i] = replace(cell, train=cell.train + place * n, test=cell.test + place * n)
+    return moved
 
-        def keep(rows: list[CellEpoch]) -> None:
-            job.writer.add_epochs(run, epoch_rows(rows, first))
-            accuracy = np.mean([row.values["test_accuracy"] for row in rows])
-            stage.advance(len(rows), f"epoch {rows[0].epoch}, accuracy {accuracy:.3f}")
+
+def _fit(
+    job: Job, prepared: Prepared, run: str, features: Tensor, save: Callable[[Take], None], start: Snapshot | None
+) -> list[FittedCell]:
+    """Train all variants on all cells, storing every epoch as it ends. save: told how to take a snapshot."""
+    training, cells = prepared.plan.training, _moved(prepared)
+    where = features.to(prepared.accelerator)
+    copies = len(features) // len(prepared.images)
+    tasks = []
+    for variant in prepared.variants:
+        reason = variant.why_not_stackable or why_not_stackable(variant.make_head, features.shape[1])
+        if reason and len(cells) > 1:
+            title = "heads are" if variant.name == HEAD else f"control {variant.name} is"
+            job.progress.note(f"{title} trained cell by cell: {reason}")
+        labels = torch.tensor(np.tile(_labels(prepared, variant), copies), device=where.device)
+        tasks.append(Task(variant.make_head, labels, stack=not reason))
+    names = [variant.name for variant in prepared.variants]
+    title = "training heads" + (f" and {len(names) - 1} controls" if len(names) > 1 else "")
+    with job.progress.stage(title, len(tasks) * len(cells) * training.epochs) as stage:
+        if start:
+            stage.advance(start.facts["rows"])
+
+        def keep(rows: list[CellEpoch], take: Take) -> None:
+            job.add_epochs(run, epoch_rows(rows))
+            save(take)
+            heads = [row.values["test_accuracy"] for row in rows if row.position < len(cells)]
+            news = f", accuracy {np.mean(heads):.3f}" if heads else ""
+            stage.advance(len(rows), f"epoch {rows[0].epoch}{news}")
 
         return fit_heads(
-            variant.make_head,
-            features,
-            torch.tensor(labels, device=features.device),
+            tasks,
+            where,
             cells,
             epochs=training.epochs,
             learning_rate=training.learning_rate,
             batch_size=training.batch_size,
             on_epoch=keep,
             on_note=job.progress.note,
-            stack=not reason,
-            limits=job.prepared.limits,
+            on_step=job.stop.check,
+            limits=prepared.limits,
+            start=start,
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -40,18 +41,20 @@ def frozen_features(
     key: str,
     progress: Progress,
     accelerator: str = "cpu",
+    on_step: Callable[[], None] = lambda: None,
 ) -> tuple[Tensor, Path, bool]:
     """Features float32 (N, F) of all images; from ``directory/<key>.npy`` where it is whole, else computed and saved.
 
     Returns the features, the file, and whether it was found. A damaged file is computed again. accelerator: the torch
-    device that computes; features and model lie on the CPU before and after.
+    device that computes; features and model lie on the CPU before and after; on_step: called after each batch, may
+    raise to stop.
     Raises TrainingError where a feature is not finite.
     """
     path, seal = directory / f"{key}.npy", directory / f"{key}.sha256"
     found = _read(path, seal, len(images))
     if found is not None:
         return torch.from_numpy(found), path, True
-    features = _compute(model, replaced, images, progress, accelerator)
+    features = _compute(model, replaced, images, progress, accelerator, on_step)
     bad = (~torch.isfinite(features).all(1)).nonzero()
     if len(bad):
         sample = images.sample_ids[int(bad[0])]
@@ -63,7 +66,14 @@ def frozen_features(
     return features, path, False
 
 
-def _compute(model: WholeBackbone, replaced: int, images: ImageSet, progress: Progress, accelerator: str) -> Tensor:
+def _compute(
+    model: WholeBackbone,
+    replaced: int,
+    images: ImageSet,
+    progress: Progress,
+    accelerator: str,
+    on_step: Callable[[], None],
+) -> Tensor:
     model.eval().to(accelerator)
     parts = []
     try:
@@ -72,6 +82,7 @@ def _compute(model: WholeBackbone, replaced: int, images: ImageSet, progress: Pr
                 batch = torch.tensor(images.images[start : start + BATCH]).to(accelerator)
                 parts.append(model.kept(batch, replaced).float().cpu().contiguous())
                 stage.advance(len(batch))
+                on_step()
     finally:
         model.to("cpu")
     return torch.cat(parts)

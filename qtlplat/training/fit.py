@@ -1,32 +1,26 @@
-"""Training heads on frozen features, all cells of a run at once.
+"""Training heads on frozen features: all cells of a run, and all variants of its head, at once.
 
 Cells whose epochs have equally many steps are stacked: one vectorised forward and backward serves them all, each
 with its own weights, batches and optimizer state, so the result is that of training them one by one (but for dropout,
 whose masks are drawn for the whole stack). A head that cannot be vectorised trains cell by cell.
-No storage here: every epoch is handed to a callback.
+No storage here: every epoch is handed to a callback, with a way to take a snapshot from which training can go on.
 """
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import one_hot
 
 from qtlplat.contracts import Cell
-from qtlplat.errors import TrainingError
 from qtlplat.quantum.threads import torch_threads
-from qtlplat.training.seeding import derive_seed, generator, isolated_rng
-from qtlplat.training.stack import Alone, Stacked, Trainee, why_not_vectorisable
-
-EVALUATION_ROWS = 2048  # rows of a cell per evaluation step
-GATHERED_BYTES = 256_000_000  # test rows are gathered once for all epochs where they take no more than this
+from qtlplat.training.checkpoints import Snapshot, Take, below
+from qtlplat.training.rounds import EVALUATION_ROWS, CellEpoch, Data, FittedCell, Round, Task
+from qtlplat.training.seeding import isolated_rng
+from qtlplat.training.stack import why_not_vectorisable
 
 
 @dataclass(frozen=True)
@@ -38,67 +32,109 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class CellEpoch:
-    """One trained epoch of one cell. position: of the cell in the run; values: losses in nats, accuracies."""
+class _Plan:
+    """What is trained in lockstep: cells by position, tasks by number; stack: whether cells share a step."""
 
-    position: int
-    epoch: int
-    seconds: float
-    values: dict[str, float]
-
-
-@dataclass(frozen=True)
-class FittedCell:
-    """A trained cell. state: the head's state_dict; probabilities: float64 (n_test, K), rows as in `cell.test`."""
-
-    position: int
-    cell: Cell
-    state: dict[str, Tensor]
-    probabilities: npt.NDArray[np.float64]
-    seconds: float
+    cells: tuple[int, ...]
+    tasks: tuple[int, ...]
+    stack: bool
 
 
 def fit_heads(
-    make_head: Callable[[], nn.Module],
+    tasks: Sequence[Task],
     features: Tensor,
-    labels: Tensor,
     cells: Sequence[Cell],
     *,
     epochs: int,
     learning_rate: float,
     batch_size: int,
-    on_epoch: Callable[[list[CellEpoch]], None] = lambda _rows: None,
+    on_epoch: Callable[[list[CellEpoch], Take], None] = lambda _rows, _take: None,
     on_note: Callable[[str], None] = lambda _text: None,
-    stack: bool = True,
+    on_step: Callable[[], None] = lambda: None,
     limits: Limits = Limits(),
+    start: Snapshot | None = None,
 ) -> list[FittedCell]:
-    """Train one fresh head per cell with Adam on the cross-entropy, for a fixed number of epochs.
+    """Train one fresh head per task and cell with Adam on the cross-entropy, for a fixed number of epochs.
+
+    Positions count the cells of the first task, then those of the second, and so on.
 
     Parameters
     ----------
-    make_head: returns a head (B, F) -> logits (B, K); called once per cell, torch's global generator being seeded
-        from (cell.seed, cell.fold).
-    features: float32 (N, F), on the device to compute on; labels: int64 (N,).
-    on_epoch: called after each epoch with a row per cell of the stack; on_note: with what a user should know.
-    stack: train cells together where possible; otherwise one by one.
+    features: float32 (N, F), on the device to compute on.
+    on_epoch: called after each epoch with a row per cell that is trained in lockstep, and with what takes a snapshot;
+        on_note: with what a user should know; on_step: after each step, may raise to stop.
+    start: a snapshot to go on from, taken with the same arguments.
 
-    Returns the fitted cells in the order of `cells`. Raises TrainingError at the first loss that is not finite.
+    Returns the fitted cells by position. Raises TrainingError at the first loss that is not finite.
     """
+    data = Data(features, batch_size, limits.rows)
+    plans = list(_rounds(tasks, cells, batch_size, limits.cells))
+    fitted, number, trained = _restored(start, cells)
+    rows_before = start.facts["rows"] if start else 0
+    with isolated_rng(), torch_threads(1):
+        for current in range(number, len(plans)):
+            plan = plans[current]
+            chosen = [(t * len(cells), tasks[t]) for t in plan.tasks]
+            rounds = [(p, cells[p]) for p in plan.cells]
+            trainer = Round(chosen, data, rounds, learning_rate, stack=plan.stack, on_note=on_note)
+            if trained:
+                assert start is not None
+                trainer.load(Snapshot(start.part("now"), start.facts["now"]))
+            for epoch in range(trained + 1, epochs + 1):
+                rows = trainer.epoch(epoch, on_step)
+                rows_before += len(rows)
+                where = {"round": current, "epoch": epoch, "rows": rows_before}
+                on_epoch(rows, functools.partial(_snapshot, fitted, trainer, where))
+            fitted += trainer.result()
+            trained = 0
+    return sorted(fitted, key=lambda f: f.position)
+
+
+def _rounds(tasks: Sequence[Task], cells: Sequence[Cell], batch_size: int, most: int) -> Iterator[_Plan]:
+    """What is trained together, one after another: stacks of cells, then the cells of tasks that cannot be stacked."""
+    stackable = tuple(t for t, task in enumerate(tasks) if task.stack)
+    alone = tuple(t for t, task in enumerate(tasks) if not task.stack)
     groups: dict[int, list[int]] = {}
     for position, cell in enumerate(cells):
-        steps = -(-len(cell.train) // batch_size)
-        groups.setdefault(steps if stack else -1 - position, []).append(position)
-    stacks = [group[i : i + limits.cells] for group in groups.values() for i in range(0, len(group), limits.cells)]
-    fitted: list[FittedCell] = []
-    data = _Data(features, labels, batch_size, limits.rows)
-    with isolated_rng(), torch_threads(1):
-        for positions in stacks:
-            chosen = [(p, cells[p]) for p in positions]
-            trainer = _Trainer(make_head, data, chosen, learning_rate, stack, on_note)
-            for epoch in range(1, epochs + 1):
-                on_epoch(trainer.epoch(epoch))
-            fitted += trainer.result()
-    return sorted(fitted, key=lambda f: f.position)
+        groups.setdefault(-(-len(cell.train) // batch_size), []).append(position)
+    if stackable:
+        for group in groups.values():
+            for i in range(0, len(group), most):
+                yield _Plan(tuple(group[i : i + most]), stackable, stack=True)
+    if alone:
+        for position in range(len(cells)):
+            yield _Plan((position,), alone, stack=False)
+
+
+def _snapshot(fitted: Sequence[FittedCell], trainer: Round, where: Mapping[str, int]) -> Snapshot:
+    """Training after an epoch: the cells that have ended, and those in training.
+
+    where: number of the round, its epoch, how many rows were handed out so far.
+    """
+    now = trainer.save()
+    ended: dict[str, Tensor] = {}
+    for one in fitted:
+        ended |= below(f"ended.{one.position}.state", one.state)
+        ended[f"ended.{one.position}.probabilities"] = torch.from_numpy(one.probabilities.copy())
+    facts = {
+        **where,
+        "ended": {str(one.position): one.seconds for one in fitted},
+        "now": dict(now.facts),
+    }
+    return Snapshot({**ended, **{f"now.{name}": tensor for name, tensor in now.tensors.items()}}, facts)
+
+
+def _restored(start: Snapshot | None, cells: Sequence[Cell]) -> tuple[list[FittedCell], int, int]:
+    """The cells that had ended, the number of the round that goes on, and its epochs that are trained."""
+    if start is None:
+        return [], 0, 0
+    fitted = []
+    for key, seconds in start.facts["ended"].items():
+        position = int(key)
+        probabilities = start.tensors[f"ended.{key}.probabilities"].numpy()
+        state = start.part(f"ended.{key}.state")
+        fitted.append(FittedCell(position, cells[position % len(cells)], state, probabilities, seconds))
+    return fitted, start.facts["round"], start.facts["epoch"]
 
 
 def why_not_stackable(make_head: Callable[[], nn.Module], n_in: int) -> str:
@@ -120,140 +156,3 @@ def _mixes_samples(head: nn.Module, batch: Tensor) -> bool:
         answer = head(batch)[0]
         torch.manual_seed(0)
         return not torch.allclose(answer, head(other)[0], atol=1e-6)
-
-
-class _Data:
-    """What all cells of a run share: features (N, F), labels as one-hot rows (N, K), how many rows go together."""
-
-    def __init__(self, features: Tensor, labels: Tensor, batch_size: int, evaluation_rows: int) -> None:
-        self.features, self.batch_size, self.evaluation_rows = features, batch_size, evaluation_rows
-        self.targets = one_hot(labels).to(features)
-
-    def place(self, cells: int, rows: int) -> tuple[Tensor, Tensor]:
-        """Memory for features (C, n, F) and targets (C, n, K)."""
-        features, targets = (t.new_empty(cells, rows, t.shape[1]) for t in (self.features, self.targets))
-        return features, targets
-
-    def rows(self, indices: Tensor, into: tuple[Tensor, Tensor] | None = None) -> tuple[Tensor, Tensor]:
-        """Features (C, n, F) and targets (C, n, K) of indices (C, n), in memory of their own or in what is given."""
-        into = into or self.place(*indices.shape)
-        flat = indices.to(self.features.device).reshape(-1)
-        for source, place in zip((self.features, self.targets), into, strict=True):
-            torch.index_select(source, 0, flat, out=place.view(len(flat), -1))
-        return into
-
-
-class _Trainer:
-    """Cells trained in lockstep; C of them, all with the same number of steps per epoch."""
-
-    def __init__(
-        self,
-        make_head: Callable[[], nn.Module],
-        data: _Data,
-        cells: Sequence[tuple[int, Cell]],
-        learning_rate: float,
-        stack: bool,
-        on_note: Callable[[str], None],
-    ) -> None:
-        self.data, self.cells, self.stack = data, cells, stack
-        heads = []
-        for _, cell in cells:
-            torch.manual_seed(derive_seed("head", cell.seed, cell.fold))
-            heads.append(make_head().to(data.features.device))
-        self.trainee: Trainee = Stacked(heads, learning_rate, on_note) if stack else Alone(heads[0], learning_rate)
-        tests = [torch.from_numpy(cell.test.copy()) for _, cell in cells]
-        longest = max(len(test) for test in tests)
-        chunks = -(-longest // data.evaluation_rows)
-        self.test, self.test_mask = _padded(tests, -(-longest // chunks) * chunks if stack else longest)
-        self.test_chunks = chunks
-        gathered = self.test.numel() * data.features.shape[1] * data.features.element_size()
-        self.places: dict[torch.Size, tuple[Tensor, Tensor]] = {}
-        self.gathered = list(self._test_rows()) if gathered <= GATHERED_BYTES else None
-        self.seconds = 0.0
-
-    def epoch(self, epoch: int) -> list[CellEpoch]:
-        """Train one epoch and evaluate; batch order and dropout depend on (seed, cell, epoch) alone."""
-        started = time.perf_counter()
-        torch.manual_seed(derive_seed("dropout", self.cells[0][1].seed, self.cells[0][1].fold, epoch))
-        orders = []
-        for _, cell in self.cells:
-            shuffled = torch.randperm(len(cell.train), generator=generator("order", cell.seed, cell.fold, epoch))
-            orders.append(torch.from_numpy(cell.train)[shuffled])
-        longest = max(len(order) for order in orders)
-        size = min(self.data.batch_size, longest)
-        # Batches of one size need one traced program; the filling has weight 0 and changes no sum.
-        order, mask = _padded(orders, -(-longest // size) * size if self.stack else longest)
-        sums = torch.zeros(2, len(self.cells), dtype=torch.float64)
-        for step, (rows, weight) in enumerate(zip(order.split(size, dim=1), mask.split(size, dim=1), strict=True)):
-            # Every batch of one shape in the same memory: a traced step reads it there.
-            if rows.shape not in self.places:
-                self.places[rows.shape] = self.data.place(*rows.shape)
-            features, targets = self.data.rows(rows, self.places[rows.shape])
-            measured = self.trainee.step(features, targets, weight.to(features)).cpu()
-            if not math.isfinite(float(measured[0].sum())):
-                self._refuse(measured[0], epoch, step + 1)
-            sums += measured
-        train_loss, train_hits = sums / mask.sum(1)
-        test_loss, test_hits = self._evaluate() / self.test_mask.sum(1)
-        elapsed = time.perf_counter() - started
-        self.seconds += elapsed
-        columns = {
-            "train_loss": train_loss,
-            "train_accuracy": train_hits,
-            "test_loss": test_loss,
-            "test_accuracy": test_hits,
-        }
-        return [
-            CellEpoch(position, epoch, elapsed / len(self.cells), {k: float(v[i]) for k, v in columns.items()})
-            for i, (position, _) in enumerate(self.cells)
-        ]
-
-    def result(self) -> list[FittedCell]:
-        """States and test probabilities of all cells."""
-        probabilities = self._logits().double().softmax(-1).numpy()
-        states = self.trainee.states()
-        return [
-            FittedCell(
-                position,
-                cell,
-                states[i],
-                probabilities[i, : int(self.test_mask[i].sum())],
-                self.seconds / len(self.cells),
-            )
-            for i, (position, cell) in enumerate(self.cells)
-        ]
-
-    def _test_rows(self) -> Iterator[tuple[Tensor, Tensor]]:
-        for rows in self.test.chunk(self.test_chunks, dim=1):
-            yield self.data.rows(rows)
-
-    def _logits(self) -> Tensor:
-        """Logits (C, n, K) of the test rows, on the CPU."""
-        parts = [self.trainee.logits(features).cpu() for features, _ in self.gathered or self._test_rows()]
-        return torch.cat(parts, dim=1)
-
-    def _evaluate(self) -> Tensor:
-        """Sums (2, C), float64, over the test rows of each cell: cross-entropy, right answers."""
-        logits = self._logits().double()
-        targets = self.data.targets.cpu()[self.test].double()
-        losses = -(logits.log_softmax(-1) * targets).sum(-1)
-        hits = logits.argmax(-1) == targets.argmax(-1)
-        return torch.stack([losses, hits.double()]).mul(self.test_mask).sum(-1)
-
-    def _refuse(self, loss: Tensor, epoch: int, step: int) -> None:
-        index = int((~torch.isfinite(loss)).nonzero()[0])
-        position, cell = self.cells[index]
-        state = self.trainee.states()[index]
-        broken = next((name for name, tensor in state.items() if not torch.isfinite(tensor).all()), "the logits")
-        raise TrainingError(
-            f"the loss became {float(loss[index])} in {broken}",
-            where=f"cell {position} (fold {cell.fold}, seed {cell.seed}), epoch {epoch}, step {step}",
-            fix="lower the learning rate, e.g. -S training.learning_rate=1e-4",
-        )
-
-
-def _padded(orders: Sequence[Tensor], width: int) -> tuple[Tensor, Tensor]:
-    """Index lists of unequal length as one (C, width) tensor, and a float64 mask that is 0 where it was filled up."""
-    rows = torch.stack([torch.cat([o, o[:1].expand(width - len(o))]) for o in orders])
-    lengths = torch.tensor([len(o) for o in orders])
-    return rows, (torch.arange(width) < lengths[:, None]).double()

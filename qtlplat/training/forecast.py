@@ -10,7 +10,7 @@ from qtlplat.catalog.recipes import PlannedModel
 from qtlplat.contracts import HeadSpec, ImageSet
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import RunRecord
-from qtlplat.training.prepare import planned_cells
+from qtlplat.training.cells import planned_cells
 
 # Guesses, until there are stored runs: seconds of one epoch of one cell of a head on 2,000 samples, of computing and
 # keeping the features of so many images, and the epochs after which a pretraining stops that may stop early.

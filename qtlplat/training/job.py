@@ -1,33 +1,75 @@
-"""A run being written: what every step needs, its row from start to end, its files."""
+"""A run being written: what every step needs, its row from start to end, its files, how long its stages take."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from qtlplat.errors import QtlplatError, TrainingError
+from qtlplat.errors import BusyError, QtlplatError, StoreError
 from qtlplat.store.location import StoreLocation
-from qtlplat.store.records import ArtifactRow, NewRun
+from qtlplat.store.queries import Reader
+from qtlplat.store.records import ArtifactRow, CellRecord, EpochRow, NewCell, NewRun, Status
 from qtlplat.store.writer import Writer
 from qtlplat.training.checkpoint import save_weights
-from qtlplat.training.prepare import Prepared
+from qtlplat.training.checkpoints import Checkpoints, Snapshot
+from qtlplat.training.guard import training_errors
 from qtlplat.training.progress import Progress
+from qtlplat.training.rows import MADE_FOR
+from qtlplat.training.stop import Stop
+
+
+@dataclass(frozen=True)
+class Again:
+    """A stored run that is to go on. drift: what has changed since and was allowed to, as (before, after) by name.
+
+    take_over: whether it may be taken from another machine.
+    """
+
+    run: str
+    drift: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    take_over: bool = False
 
 
 @dataclass(frozen=True)
 class Job:
-    """What every step needs: what to do, where to write, whom to tell."""
+    """What every step needs: where to write, whom to tell, whether to stop.
 
-    prepared: Prepared
+    allow_drift: whether interrupted pretrainings go on although something has changed.
+    """
+
     writer: Writer
     location: StoreLocation
     progress: Progress
+    stop: Stop
+    allow_drift: bool = False
+
+    @property
+    def reader(self) -> Reader:
+        """Reads the same store."""
+        return Reader(self.location)
+
+    def checkpoints(self, run: str) -> Checkpoints:
+        """Those of a run that this job owns."""
+        return Checkpoints(self.location.files / "checkpoints" / run, self.progress.note)
+
+    def add_cells(self, run: str, rows: Sequence[NewCell]) -> dict[int, CellRecord]:
+        """Store a run's cells, unless they are there; returns those that are stored, by position."""
+        if not self.reader.cells(run):
+            self.writer.add_cells(run, rows)
+        return {cell.position: cell for cell in self.reader.cells(run)}
+
+    def add_epochs(self, run: str, rows: Sequence[EpochRow]) -> None:
+        """Store epochs; says which ones came out differently than the first time."""
+        for row in self.writer.add_epochs(run, rows):
+            self.progress.note(
+                f"epoch {row.epoch} of cell {row.cell} of run {run} came out differently than before it was interrupted"
+            )
 
     def save_weights(self, run: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> ArtifactRow:
         """Tensors by name as a file of a run."""
@@ -42,47 +84,76 @@ class Job:
         return row
 
 
-@contextmanager
-def timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Write down how long a stage took, whatever ended it."""
-    started = time.perf_counter()
-    try:
-        yield
-    finally:
-        seconds[stage] = time.perf_counter() - started
+class Clock:
+    """Seconds by stage, those before an interruption included as far as they are known."""
+
+    def __init__(self, stages: Sequence[str], before: Mapping[str, float]) -> None:
+        self._spent = {stage: before.get(stage, 0.0) for stage in stages}
+        self._since: dict[str, float] = {}
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Write down how long a stage takes, whatever ends it."""
+        self._since[name] = time.perf_counter()
+        try:
+            yield
+        finally:
+            self._spent[name] += time.perf_counter() - self._since.pop(name)
+
+    def seconds(self) -> dict[str, float]:
+        """By stage, until now."""
+        now = time.perf_counter()
+        return {name: spent + (now - self._since.get(name, now)) for name, spent in self._spent.items()}
+
+    def stamp(self, snapshot: Snapshot) -> Snapshot:
+        """A snapshot that knows the time."""
+        return Snapshot(snapshot.tensors, {**snapshot.facts, "clock": self.seconds()})
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """Take over what a snapshot knows of the time before, where the run was killed and could not write it down."""
+        known = snapshot.facts["clock"]
+        if known["total"] > self._spent["total"]:
+            self._spent |= known
 
 
 @contextmanager
-def recorded(job: Job, row: NewRun) -> Iterator[tuple[str, dict[str, float]]]:
-    """Start a run's row and end it whatever happens inside: finished, failed (an error), interrupted (a signal).
+def recorded(job: Job, row: NewRun, again: Again | None = None) -> Iterator[tuple[str, Clock]]:
+    """Start a run's row, or take it up again, and end it whatever happens inside.
 
-    Yields the run's id and the seconds by stage, to be filled in.
+    It ends finished, failed (it cannot be trained so) or interrupted (a signal, the disk): then it can be resumed.
+    Yields the run's id and its clock.
     """
-    run = job.writer.start_run(row)
-    stages = ("pretrain", "features", "heads") if row.kind == "run" else ()
-    seconds = dict.fromkeys(("total", *stages), 0.0)
+    stages = ("total", "pretrain", "features", "heads") if row.kind == "run" else ("total",)
+    if again is None:
+        run, before = job.writer.start_run(row), dict[str, float]()
+    else:
+        run, before = again.run, dict(job.reader.run(again.run).seconds)
+        job.writer.resume_run(run, again.drift, take_over=again.take_over)
+    clock = Clock(stages, before)
     try:
-        with timed(seconds, "total"), _torch_errors():
-            yield run, seconds
+        with clock.stage("total"), training_errors():
+            yield run, clock
     except Exception as error:
         text = error.what if isinstance(error, QtlplatError) else f"{type(error).__name__}: {error}"
-        job.writer.finish_run(run, "failed", seconds, error=text)
-        job.progress.note(f"run {run} is stored as failed, with its epochs so far")
+        outside = isinstance(error, StoreError | BusyError | OSError)
+        _end(job, row, run, "interrupted" if outside else "failed", clock, text)
         raise
     except BaseException:
-        job.writer.finish_run(run, "interrupted", seconds)
-        job.progress.note(f"run {run} is stored as interrupted, with its epochs so far")
+        _end(job, row, run, "interrupted", clock)
         raise
-    job.writer.finish_run(run, "finished", seconds)
+    job.writer.finish_run(run, "finished", clock.seconds())
+    job.checkpoints(run).remove()
 
 
-@contextmanager
-def _torch_errors() -> Iterator[None]:
-    """What torch raises while training (out of memory, overflow) as a TrainingError."""
+def _end(job: Job, row: NewRun, run: str, status: Status, clock: Clock, error: str = "") -> None:
+    """Say how a run ended, where the store still takes it; otherwise it is found to be interrupted."""
     try:
-        yield
-    except (RuntimeError, MemoryError) as error:
-        text = (str(error).strip() or "no message").splitlines()[0]
-        raise TrainingError(
-            f"training failed: {type(error).__name__}: {text}", fix="run again with --debug to see where"
-        ) from error
+        job.writer.finish_run(run, status, clock.seconds(), error=error)
+    except (StoreError, BusyError):
+        return
+    if MADE_FOR in row.environment:
+        return  # what needs it ends as well, and says how to go on
+    text = f"run {run} is stored as {status}, with its epochs so far"
+    if status == "interrupted":
+        text += f"; go on with: qtlplat resume {run[:8]}{job.location.flag}"
+    job.progress.note(text)

@@ -7,22 +7,31 @@ import torch
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.engines import Engine
 from qtlplat.quantum.memory import USABLE_SHARE, free_bytes, size_text
-from qtlplat.training.fit import EVALUATION_ROWS, Limits
+from qtlplat.training.fit import Limits
+from qtlplat.training.rounds import EVALUATION_ROWS
 
 
 def limits(
-    engine: Engine | None, *, n_cells: int, batch: int, n_in: int, n_samples: int, device: torch.device
+    engine: Engine | None,
+    *,
+    n_cells: int,
+    batch: int,
+    n_in: int,
+    n_samples: int,
+    device: torch.device,
+    n_variants: int = 1,
 ) -> Limits:
     """How many of `n_cells` cells go into one stack, and how many rows into one evaluation step.
 
-    n_in: F, features per sample; n_samples: N, whose features are in memory as well. Raises ConfigError, with the
+    n_in: F, features per sample; n_samples: N, whose features are in memory as well; n_variants: of the head, which are
+    trained in lockstep and share a batch. Raises ConfigError, with the
     arithmetic, where not even one cell fits.
     """
     free = free_bytes(device)
     features = n_samples * n_in * 4
     usable = free * USABLE_SHARE - features
     batch_rows = batch * n_in * 4 * 3  # features of the batch, once more in the first layer's gradient, and its weights
-    circuit = engine.bytes(batch) if engine else 0
+    circuit = engine.bytes(batch) * n_variants if engine else 0
     per_cell = max(1, batch_rows + circuit)
     if usable < per_cell:
         raise ConfigError(_arithmetic(engine, batch, circuit, features, free), where="memory", fix=_fix(engine))

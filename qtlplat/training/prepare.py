@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 
 from qtlplat.catalog.calls import declared_circuit, load_images
 from qtlplat.catalog.device import AUTO, parse_device
-from qtlplat.catalog.plan import ComponentChoice, RunPlan, canonical_json
+from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan, canonical_json
+from qtlplat.catalog.provider import Component
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import (
     ROLES,
@@ -24,13 +23,13 @@ from qtlplat.contracts import (
     EvaluatorSpec,
     HeadSpec,
     ImageSet,
-    Samples,
-    Split,
-    check_cells,
+    Options,
+    Role,
 )
 from qtlplat.errors import ConfigError, PluginError
 from qtlplat.quantum.engines import CLEARLY_COMPILED, Engine, choose_engine, idle_engine
 from qtlplat.training.accelerator import check_accelerator
+from qtlplat.training.cells import Pretraining, planned_cells
 from qtlplat.training.controls import Variant, make_variants
 from qtlplat.training.fit import Limits
 from qtlplat.training.groups import source_groups
@@ -46,25 +45,15 @@ from qtlplat.training.model import (
     replaced_layers,
 )
 from qtlplat.training.preflight import try_backbone, try_head, try_metrics
-from qtlplat.training.pretrain import make_split
 
 
-@dataclass(frozen=True, eq=False)
-class Pretraining:
-    """A backbone that cells of a run start from. positions: of these cells; seed: of its pretraining.
+@dataclass(frozen=True)
+class Material:
+    """What backbones are pretrained from: the data, the source of each sample, and what makes a fresh backbone."""
 
-    within: indices of the only samples that it may see, None for all; split: what trains, chooses and tests among them.
-    """
-
-    positions: tuple[int, ...]
-    seed: int
-    within: npt.NDArray[np.int64] | None
-    split: Split
-
-    @property
-    def whose(self) -> str:
-        """'' for the backbone that the cells of a run share, else whose it is."""
-        return "" if self.within is None else f" of cell {', '.join(map(str, self.positions))}"
+    images: ImageSet
+    groups: tuple[str, ...]
+    build_backbone: BackboneFactory
 
 
 @dataclass(frozen=True)
@@ -91,6 +80,11 @@ class Prepared:
     accelerator: torch.device
     limits: Limits
     notes: tuple[str, ...]
+
+    @property
+    def material(self) -> Material:
+        """What its backbones are pretrained from."""
+        return Material(self.images, self.groups, self.build_backbone)
 
     @property
     def n_classes(self) -> int:
@@ -149,17 +143,17 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
     """
     plan = resolved.plan
     accelerator = check_accelerator(plan.accelerator)
-    dataset, _, head, evaluator = (resolved.specs[kind].spec for kind in ROLES)
-    assert isinstance(dataset, DatasetSpec)
+    head, evaluator = resolved.specs["head"].spec, resolved.specs["evaluator"].spec
     assert isinstance(head, HeadSpec)
     assert isinstance(evaluator, EvaluatorSpec)
     engine = choose_for(head, resolved.options["head"], plan)
     if images is None:
-        with switches_kept():
-            images = load_images(dataset, resolved.options["dataset"], plan.dataset.provider)
+        images = _read(resolved.specs["dataset"], resolved.options["dataset"])
     plan = plan.bind(images.digest)
     n_classes = len(images.class_names)
-    build_backbone, model = _build_backbone(resolved, images.shape, n_classes)
+    build_backbone, model = _build_backbone(
+        resolved.specs["backbone"], resolved.options["backbone"], images.shape, n_classes
+    )
     built = _build_head(resolved, engine, model, images.shape, n_classes)
     variants, notes = make_variants(
         plan.controls, built.make, built.trainable, plan.head.provider, lambda circuit: _choose(circuit, plan)
@@ -190,10 +184,32 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
             batch=min(plan.training.batch_size, max(len(cell.train) for cell in cells)),
             n_in=built.make.n_in,
             n_samples=len(images) * len(pretrainings),
+            n_variants=len(variants),
             device=accelerator,
         ),
         notes=tuple(notes),
     )
+
+
+def prepare_pretraining(
+    plan: PretrainingPlan, specs: Mapping[Role, Component], options: Mapping[Role, Options], files: Path
+) -> tuple[PretrainingPlan, Material]:
+    """What a backbone is pretrained from, where no run of heads needs it; and the plan, bound to that data.
+
+    specs, options: of dataset and backbone; files: the store's. Raises as `prepare`.
+    """
+    check_accelerator(plan.accelerator)
+    images = _read(specs["dataset"], options["dataset"])
+    build, _ = _build_backbone(specs["backbone"], options["backbone"], images.shape, len(images.class_names))
+    material = Material(images, source_groups(images, files / "groups"), build)
+    return plan.model_copy(update={"dataset_digest": images.digest}), material
+
+
+def _read(component: Component, options: Options) -> ImageSet:
+    """A dataset's images."""
+    assert isinstance(component.spec, DatasetSpec)
+    with switches_kept():
+        return load_images(component.spec, options, component.provider.distribution)
 
 
 def _check_unchanged(resolved: Resolved) -> None:
@@ -209,13 +225,13 @@ def _check_unchanged(resolved: Resolved) -> None:
 
 
 def _build_backbone(
-    resolved: Resolved, shape: tuple[int, int, int], n_classes: int
+    component: Component, options: Options, shape: tuple[int, int, int], n_classes: int
 ) -> tuple[BackboneFactory, WholeBackbone]:
     """What builds a plan's backbone for images (C, H, W) of K classes, and one that was built and tried."""
-    spec = resolved.specs["backbone"].spec
+    spec = component.spec
     assert isinstance(spec, BackboneSpec)
-    provider = resolved.plan.backbone.provider
-    build = BackboneFactory(spec, resolved.options["backbone"], shape, n_classes, provider)
+    provider = component.provider.distribution
+    build = BackboneFactory(spec, options, shape, n_classes, provider)
     return build, WholeBackbone(try_backbone(build, shape, n_classes, provider), shape[0])
 
 
@@ -250,47 +266,13 @@ def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_c
         assert isinstance(head, HeadSpec)
         backbone = canonical_json(plan.backbone.identity())
         if backbone not in backbones:
-            backbones[backbone] = _build_backbone(resolved, shape, n_classes)[1]
+            component, chosen = resolved.specs["backbone"], resolved.options["backbone"]
+            backbones[backbone] = _build_backbone(component, chosen, shape, n_classes)[1]
         circuit = declared_circuit(head, resolved.options["head"], plan.head.provider)
         engine = None if circuit is None else idle_engine(circuit)
         head_built = _build_head(resolved, engine, backbones[backbone], shape, n_classes, counted=True)
         ledgers.append(head_built.parameters)
     return ledgers
-
-
-def planned_cells(
-    resolved: Resolved, images: ImageSet, groups: tuple[str, ...]
-) -> tuple[tuple[Cell, ...], tuple[Pretraining, ...]]:
-    """The evaluator's cells, and the backbones that they start from. groups: the source of each sample.
-
-    Raises ConfigError where the data cannot be divided so, PluginError for cells that no honest training can use.
-    """
-    plan, evaluator = resolved.plan, resolved.specs["evaluator"].spec
-    assert isinstance(evaluator, EvaluatorSpec)
-    split = make_split(images.labels, groups, plan.pretraining, plan.seed)
-    samples = Samples(images.labels, groups, tuple(range(plan.seed, plan.seed + plan.seeds)), split)
-    cells = guarded(
-        lambda: tuple(evaluator.cells(resolved.options["evaluator"], samples)),
-        plan.evaluator.provider,
-        "making the cells",
-    )
-    check_cells(cells, len(images), plan.evaluator.provider)
-    return cells, tuple(_pretrainings(cells, plan, samples))
-
-
-def _pretrainings(cells: Sequence[Cell], plan: RunPlan, samples: Samples) -> Iterator[Pretraining]:
-    """The backbones of cells; those that ask for none of their own share the plan's, whatever their seeds."""
-    shared: dict[tuple[int, bytes] | None, list[int]] = {}
-    for position, cell in enumerate(cells):
-        key = None if cell.backbone is None else (cell.seed, np.sort(cell.backbone).tobytes())
-        shared.setdefault(key, []).append(position)
-    for key, positions in shared.items():
-        if key is None:
-            yield Pretraining(tuple(positions), plan.seed, None, samples.split)
-        else:
-            seed, within = key[0], np.frombuffer(key[1], dtype=np.int64)
-            split = make_split(samples.labels, samples.groups, plan.pretraining, seed, within)
-            yield Pretraining(tuple(positions), seed, within, split)
 
 
 def choose_for(head: HeadSpec, options: Any, plan: RunPlan) -> Engine | None:

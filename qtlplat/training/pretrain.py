@@ -8,24 +8,22 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
-from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, Cell, ImageSet, Split
-from qtlplat.errors import ConfigError, TrainingError
-from qtlplat.training.fit import CellEpoch
-from qtlplat.training.model import WholeBackbone
-from qtlplat.training.progress import Progress, Stage
-from qtlplat.training.seeding import derive_seed, generator, isolated_rng
-
-EVALUATION_BATCH = 128
+from qtlplat.errors import ConfigError
+from qtlplat.training.checkpoints import Snapshot, Take, below
+from qtlplat.training.learner import Learner, Network
+from qtlplat.training.progress import Progress
+from qtlplat.training.rounds import CellEpoch
+from qtlplat.training.seeding import derive_seed, isolated_rng
 
 
 @dataclass(frozen=True)
@@ -102,153 +100,139 @@ def pretrain(
     seed: int,
     *,
     progress: Progress,
-    on_epoch: Callable[[CellEpoch], None],
+    on_epoch: Callable[[CellEpoch, Take], None],
     on_initialisation: Callable[[Initialisation], None],
+    on_step: Callable[[], None] = lambda: None,
     accelerator: str = "cpu",
+    start: Snapshot | None = None,
 ) -> Initialisation:
     """Train every initialisation with Adam on the cross-entropy; returns the one with the best score.
 
     The score is minus the validation loss, or (``select_by = "test"``, optimistic) the test accuracy. Standardization
     uses the pixels of ``split.train`` only. With ``options.averaging`` the exponential average of the weights is
-    evaluated and kept. Ties keep the earlier epoch and initialisation. accelerator: the torch device that computes;
-    initial weights and the order of batches do not depend on it, and what is returned lies on the CPU.
+    evaluated and kept. Ties keep the earlier epoch and initialisation.
+
+    on_epoch: called after each epoch, with what takes a snapshot; on_initialisation: after each initialisation that
+    ends; on_step: after each step, may raise to stop; accelerator: the torch device that computes: initial weights and
+    the order of batches do not depend on it, and what is returned lies on the CPU; start: a snapshot to go on from.
     """
-    best: Initialisation | None = None
     pixels = torch.tensor(images.images).to(accelerator)
     labels = torch.tensor(images.labels).to(accelerator)
     with isolated_rng():
-        for position in range(options.initialisations):
-            title = "pretraining"
-            if options.initialisations > 1:
-                title += f" {position + 1}/{options.initialisations}"
-            one = _train(build, pixels, labels, split, options, (position, seed + position), title, progress, on_epoch)
+        search = _Search.restored(start) if start else _Search()
+        while search.position < options.initialisations:
+            network = Network(build, pixels, labels, split, options, seed + search.position)
+            if start and search.epoch:
+                network.learner.load(start)
+            one = _train(network, split, options, search, progress, on_epoch, on_step)
             on_initialisation(one)
-            if best is None or one.score > best.score:
-                best = one
-    assert best is not None
-    return best
+            best = one if search.kept is None or one.score > search.kept.score else search.kept
+            search = _Search(search.position + 1, kept=best)
+    assert search.kept is not None
+    return search.kept
+
+
+@dataclass
+class _Search:
+    """Where the search for the best epoch is.
+
+    position: of the initialisation in training; epoch: trained of it; best_*: its best epoch so far; clear_*: the last
+    one that was clearly better than all before; seconds: spent on it; kept: the best initialisation that has ended.
+    """
+
+    position: int = 0
+    epoch: int = 0
+    best_epoch: int = 0
+    best_score: float = -math.inf
+    best_state: dict[str, Tensor] = field(default_factory=dict)
+    clear_epoch: int = 0
+    clear_score: float = -math.inf
+    seconds: float = 0.0
+    kept: Initialisation | None = None
+
+    def see(self, epoch: int, score: float, least_gain: float, judged: nn.Module) -> None:
+        """An epoch has ended with a score, larger is better."""
+        self.epoch = epoch
+        if score > self.clear_score + least_gain:
+            self.clear_epoch, self.clear_score = epoch, score
+        if score > self.best_score:
+            self.best_epoch, self.best_score = epoch, score
+            self.best_state = {n: t.to("cpu", copy=True) for n, t in judged.state_dict().items()}
+
+    def saved(self, learner: Learner) -> Snapshot:
+        """All of it, and the network in training."""
+        facts: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
+        # as text: a score may be infinite
+        facts |= {name: getattr(self, name).hex() for name in _SCORES}
+        tensors = {**learner.save(), **below("best", self.best_state)}
+        if self.kept:
+            one = self.kept
+            facts["kept"] = [one.position, one.seed, one.best_epoch, one.score.hex(), one.seconds]
+            tensors |= below("kept", one.state)
+            tensors["probabilities"] = torch.from_numpy(one.probabilities.copy())
+        return Snapshot(tensors, facts)
+
+    @classmethod
+    def restored(cls, saved: Snapshot) -> _Search:
+        """What `saved` gave."""
+        facts = saved.facts
+        counts: dict[str, Any] = {name: facts[name] for name in _COUNTS}
+        scores: dict[str, Any] = {name: float.fromhex(facts[name]) for name in _SCORES}
+        kept = None
+        if "kept" in facts:
+            position, seed, best_epoch, score, seconds = facts["kept"]
+            probabilities = saved.tensors["probabilities"].numpy()
+            state = saved.part("kept")
+            kept = Initialisation(position, seed, best_epoch, float.fromhex(score), state, probabilities, seconds)
+        return cls(**counts, **scores, best_state=saved.part("best"), kept=kept)
+
+
+_COUNTS = ("position", "epoch", "best_epoch", "clear_epoch", "seconds")
+_SCORES = ("best_score", "clear_score")
 
 
 def _train(
-    build: Callable[[], Backbone],
-    pixels: Tensor,
-    labels: Tensor,
+    network: Network,
     split: Split,
     options: PretrainingOptions,
-    which: tuple[int, int],
-    title: str,
+    search: _Search,
     progress: Progress,
-    on_epoch: Callable[[CellEpoch], None],
+    on_epoch: Callable[[CellEpoch, Take], None],
+    on_step: Callable[[], None],
 ) -> Initialisation:
-    position, seed = which
-    network = _Network(build, pixels, labels, split, options, seed)
-    best_epoch, best_score, best_state, total = 0, -math.inf, {}, 0.0
-    clear_epoch, clear_score = 0, -math.inf  # the last epoch that was clearly better than all before
-    with progress.stage(title, options.epochs * network.steps) as stage:
-        for epoch in range(1, options.epochs + 1):
-            started = time.perf_counter()
-            values = network.epoch(epoch, stage)
-            seconds = time.perf_counter() - started
-            total += seconds
-            on_epoch(CellEpoch(position, epoch, seconds, values))
-            score = values["test_accuracy"] if options.select_by == "test" else -values["validation_loss"]
-            stage.advance(0, f"epoch {epoch}, loss {values['train_loss']:.3f}")
-            if score > clear_score + options.least_gain:
-                clear_epoch, clear_score = epoch, score
-            if score > best_score:
-                best_epoch, best_score = epoch, score
-                best_state = {n: t.to("cpu", copy=True) for n, t in network.learner.judged.state_dict().items()}
-            if options.patience and epoch - clear_epoch >= options.patience:
-                left = (options.epochs - epoch) * network.steps
-                stage.advance(left, f"stopped after epoch {epoch}, best was {best_epoch}")
-                break
-    network.learner.judged.load_state_dict(best_state)
-    probabilities = network.logits(split.test).double().softmax(1).numpy()
-    return Initialisation(position, seed, best_epoch, best_score, best_state, probabilities, total)
+    """Train the initialisation that a search has come to, to its end."""
+    position, learner = search.position, network.learner
+    title = "pretraining"
+    if options.initialisations > 1:
+        title += f" {position + 1}/{options.initialisations}"
+    with progress.stage(title, (options.epochs - search.epoch) * network.steps) as stage:
 
-
-class Learner:
-    """A model that learns step by step. judged: what is evaluated and kept, the average of its weights or the weights.
-
-    decay: of the average, per step, in (0, 1); None keeps no average.
-    """
-
-    def __init__(self, model: nn.Module, learning_rate: float, decay: float | None) -> None:
-        self.model = model
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
-        self.average: AveragedModel | None = None
-        if decay is not None:
-            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
-        self.judged: nn.Module = self.average.module if self.average else model
-
-    def step(self, images: Tensor, labels: Tensor) -> tuple[float, Tensor]:
-        """One step on images (B, C, H, W) and labels (B,): the loss and logits (B, K) before it.
-
-        A loss that is not finite changes no weight.
-        """
-        logits: Tensor = self.model(images)
-        loss = cross_entropy(logits, labels)
-        value = loss.item()
-        if math.isfinite(value):
-            self.optimizer.zero_grad()
-            loss.backward()
-            self.optimizer.step()
-            if self.average:
-                self.average.update_parameters(self.model)
-        return value, logits.detach()
-
-
-class _Network:
-    """A backbone in training, with its data; both lie where it is computed."""
-
-    def __init__(
-        self,
-        build: Callable[[], Backbone],
-        pixels: Tensor,
-        labels: Tensor,
-        split: Split,
-        options: PretrainingOptions,
-        seed: int,
-    ) -> None:
-        self.pixels, self.labels, self.split, self.seed = pixels, labels, split, seed
-        self.batch_size = options.batch_size
-        self.steps = -(-len(split.train) // options.batch_size)
-        torch.manual_seed(derive_seed("backbone", seed))
-        model = WholeBackbone(build(), pixels.shape[1])
-        model.standardize.fit(pixels[torch.from_numpy(split.train)])
-        decay = math.exp(-1 / (options.averaging * self.steps)) if options.averaging else None
-        self.learner = Learner(model.to(pixels.device), options.learning_rate, decay)
-
-    def epoch(self, epoch: int, stage: Stage) -> dict[str, float]:
-        """Train one epoch and evaluate; batch order and dropout depend on (seed, epoch) alone."""
-        torch.manual_seed(derive_seed("dropout", self.seed, epoch))
-        shuffled = torch.randperm(len(self.split.train), generator=generator("order", self.seed, epoch))
-        order = torch.from_numpy(self.split.train)[shuffled]
-        self.learner.model.train()
-        loss_sum, hits = 0.0, 0
-        for step, rows in enumerate(order.split(self.batch_size), start=1):
-            labels = self.labels[rows]
-            loss, logits = self.learner.step(self.pixels[rows], labels)
-            if not math.isfinite(loss):
-                raise TrainingError(
-                    f"the loss became {loss}",
-                    where=f"pretraining, seed {self.seed}, epoch {epoch}, step {step}",
-                    fix="lower the learning rate, e.g. -S pretraining.learning_rate=1e-4",
-                )
-            loss_sum += loss * len(rows)
-            hits += int((logits.argmax(1) == labels).sum())
+        def step() -> None:
             stage.advance(1)
-        values = {"train_loss": loss_sum / len(order), "train_accuracy": hits / len(order)}
-        for name, part in (("validation", self.split.validation), ("test", self.split.test)):
-            if len(part):
-                logits, truth = self.logits(part), self.labels[torch.from_numpy(part)].cpu()
-                values[f"{name}_loss"] = float(cross_entropy(logits.double(), truth))
-                values[f"{name}_accuracy"] = float((logits.argmax(1) == truth).double().mean())
-        return values
+            on_step()
 
-    def logits(self, indices: npt.NDArray[np.int64]) -> Tensor:
-        """Logits (n, K) of samples, by what is kept; on the CPU."""
-        self.learner.judged.eval()
-        with torch.no_grad():
-            batches = torch.from_numpy(indices).split(EVALUATION_BATCH)
-            return torch.cat([self.learner.judged(self.pixels[rows]).cpu() for rows in batches])
+        while search.epoch < options.epochs:
+            if options.patience and search.epoch - search.clear_epoch >= options.patience:
+                left = (options.epochs - search.epoch) * network.steps
+                stage.advance(left, f"stopped after epoch {search.epoch}, best was {search.best_epoch}")
+                break
+            started = time.perf_counter()
+            epoch = search.epoch + 1
+            values = network.epoch(epoch, step)
+            seconds = time.perf_counter() - started
+            search.seconds += seconds
+            score = values["test_accuracy"] if options.select_by == "test" else -values["validation_loss"]
+            search.see(epoch, score, options.least_gain, learner.judged)
+            on_epoch(CellEpoch(position, epoch, seconds, values), lambda: search.saved(learner))
+            stage.advance(0, f"epoch {epoch}, loss {values['train_loss']:.3f}")
+    learner.judged.load_state_dict(search.best_state)
+    probabilities = network.logits(split.test).double().softmax(1).numpy()
+    return Initialisation(
+        position,
+        network.seed,
+        search.best_epoch,
+        search.best_score,
+        search.best_state,
+        probabilities,
+        search.seconds,
+    )

@@ -103,6 +103,7 @@ def carry_out(
     """
     from qtlplat.training.execute import execute, pretrain_only
     from qtlplat.training.prepare import prepare
+    from qtlplat.training.resume import begun
 
     missing = [state.planned for state in states if state.run is None]
     reader = Reader(location)
@@ -118,7 +119,10 @@ def carry_out(
             if pretraining in lost and _starts_from_the_plans_backbone(planned, images):
                 raise TrainingError(f"its backbone could not be pretrained, see {lost[pretraining]}")
             prepared = prepare(planned.resolved, location.files, images)
-            (pretrain_only if of_its_own else execute)(prepared, location, progress)
+            if of_its_own:
+                pretrain_only(prepared, location, progress)
+            else:
+                execute(prepared, location, progress, begun(prepared, reader))
         except (StoreError, BusyError):
             raise
         except QtlplatError as error:
@@ -133,7 +137,7 @@ def carry_out(
 
 
 def _starts_from_the_plans_backbone(planned: PlannedModel, images: ImageSet) -> bool:
-    from qtlplat.training.prepare import planned_cells
+    from qtlplat.training.cells import planned_cells
 
     return any(wanted.within is None for wanted in planned_cells(planned.resolved, images, images.groups)[1])
 

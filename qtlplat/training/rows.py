@@ -9,14 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from qtlplat.analysis.metrics import classification_metrics
-from qtlplat.catalog.plan import ComponentChoice
+from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan
 from qtlplat.contracts import ROLES, Cell, EvaluatorSpec, ImageSet
-from qtlplat.store.records import HEAD, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
+from qtlplat.conventions import HEAD, class_facts
+from qtlplat.store.records import ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.training.environment import environment
-from qtlplat.training.fit import CellEpoch
 from qtlplat.training.preflight import own_metrics
 from qtlplat.training.prepare import Prepared
+from qtlplat.training.rounds import CellEpoch
 from qtlplat.training.stack import step_milliseconds
+
+MADE_FOR = "pretrained for run"  # in the environment of a pretraining that a run of heads needs
 
 
 def new_run(prepared: Prepared) -> NewRun:
@@ -29,29 +32,27 @@ def new_run(prepared: Prepared) -> NewRun:
         plan=plan.model_dump(mode="json"),
         components=[_component_row(role, getattr(plan, role)) for role in ROLES],
         dataset_digest=plan.dataset_digest,
-        environment=environment(plan.device, plan.accelerator) | _engine(prepared),
+        environment={**_environment(prepared.images, plan.device, plan.accelerator), **_engine(prepared)},
         parameters=prepared.parameters,
     )
 
 
-def new_pretraining(prepared: Prepared, fingerprint: str, seed: int, part: str) -> NewRun:
-    """The row of a pretraining about to start; it keeps only the part of the plan that decides it.
-
-    part: sha256 of the ids of the samples that it may see, '' for all.
-    """
-    plan = prepared.plan
-    roles = ("dataset", "backbone")
-    dump = plan.model_dump(mode="json")
-    kept = {key: dump[key] for key in (*roles, "pretraining", "dataset_digest")}
+def new_pretraining(plan: PretrainingPlan, images: ImageSet, made_for: str) -> NewRun:
+    """The row of a pretraining about to start. made_for: id of the run that needs it, '' where none does."""
     return NewRun(
         kind="pretraining",
-        fingerprint=fingerprint,
-        seed=seed,
-        plan={**kept, "seed": seed, **({"samples": part} if part else {})},
-        components=[_component_row(role, getattr(plan, role)) for role in roles],
+        fingerprint=plan.fingerprint,
+        seed=plan.seed,
+        plan=plan.stored(),
+        components=[_component_row(role, getattr(plan, role)) for role in ("dataset", "backbone")],
         dataset_digest=plan.dataset_digest,
-        environment=environment(plan.device, plan.accelerator),
+        environment={**_environment(images, "", plan.accelerator), **({MADE_FOR: made_for} if made_for else {})},
     )
+
+
+def _environment(images: ImageSet, device: str, accelerator: str) -> dict[str, str]:
+    """What surrounds a run, and what its labels are called: a dataset may not be at hand when its run is looked at."""
+    return {**environment(device, accelerator), **class_facts(images.class_names)}
 
 
 def _engine(prepared: Prepared) -> dict[str, str]:
@@ -107,9 +108,9 @@ def ids_hash(images: ImageSet, indices: npt.NDArray[np.int64]) -> str:
     return hashlib.sha256("\0".join(ids).encode()).hexdigest()
 
 
-def epoch_rows(rows: Sequence[CellEpoch], first: int = 0) -> list[EpochRow]:
-    """Trained epochs as rows. first: what is added to the cells' positions."""
-    return [EpochRow(first + row.position, row.epoch, row.seconds, row.values) for row in rows]
+def epoch_rows(rows: Sequence[CellEpoch]) -> list[EpochRow]:
+    """Trained epochs as rows."""
+    return [EpochRow(row.position, row.epoch, row.seconds, row.values) for row in rows]
 
 
 def prediction_rows(

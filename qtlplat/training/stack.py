@@ -16,6 +16,9 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
+from qtlplat.quantum.layer import CircuitLayer
+from qtlplat.training.checkpoints import Snapshot, below
+from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
 from qtlplat.training.seeding import isolated_rng
 from qtlplat.training.trace import CannotTraceError, Function, Program, trace
 
@@ -34,6 +37,15 @@ class Trainee(Protocol):
 
     def states(self) -> list[Tensors]:
         """The state_dict of every cell's head, copied to the CPU."""
+
+    def save(self) -> Tensors:
+        """All that training changes, by name, copied to the CPU."""
+
+    def load(self, saved: Tensors) -> None:
+        """Go on from what `save` gave, bit for bit."""
+
+    def reseed(self) -> None:
+        """Seed random engines from torch's global generator."""
 
 
 class Alone:
@@ -63,6 +75,20 @@ class Alone:
         """The head's state_dict."""
         return [{name: t.detach().cpu().clone() for name, t in self.head.state_dict().items()}]
 
+    def save(self) -> Tensors:
+        """State of head and optimizer."""
+        return {**below("head", self.head.state_dict()), **below("adam", optimizer_tensors(self.optimizer))}
+
+    def load(self, saved: Tensors) -> None:
+        """State of head and optimizer."""
+        parts = Snapshot(saved)
+        self.head.load_state_dict(parts.part("head"))
+        load_optimizer(self.optimizer, parts.part("adam"))
+
+    def reseed(self) -> None:
+        """Seed random engines."""
+        reseed(self.head)
+
 
 class Stacked:
     """The heads of C cells; only the first module is ever called, with the tensors of all.
@@ -79,7 +105,6 @@ class Stacked:
 
     def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
         """One step of every cell."""
-        self.module.train()
         sums, *gradients = self._run(True, features, targets, weight)
         for name, gradient in zip(self.trained, gradients, strict=True):
             self.tensors[name].grad = gradient
@@ -88,7 +113,6 @@ class Stacked:
 
     def logits(self, features: Tensor) -> Tensor:
         """Logits (C, n, K)."""
-        self.module.eval()
         return self._run(False, features)[0].clone()
 
     def states(self) -> list[Tensors]:
@@ -96,13 +120,37 @@ class Stacked:
         cells = len(next(iter(self.tensors.values())))
         return [{name: t[i].detach().cpu().clone() for name, t in self.tensors.items()} for i in range(cells)]
 
+    def save(self) -> Tensors:
+        """Tensors of all cells, and of the optimizer."""
+        return {**below("heads", self.tensors), **below("adam", optimizer_tensors(self.optimizer))}
+
+    def load(self, saved: Tensors) -> None:
+        """Tensors of all cells, written where they lie: a traced step reads them there."""
+        parts = Snapshot(saved)
+        with torch.no_grad():
+            for name, tensor in parts.part("heads").items():
+                self.tensors[name].copy_(tensor)
+        load_optimizer(self.optimizer, parts.part("adam"))
+
+    def reseed(self) -> None:
+        """Seed random engines."""
+        reseed(self.module)
+
     def _run(self, training: bool, *batch: Tensor) -> tuple[Tensor, ...]:
         key = (training, batch[0].shape)
         if key not in self._repeated:
             build = training_step if training else evaluation_step
+            self.module.train(training)
             self._repeated[key] = _Repeated(build, self.module, self.tensors, self.trained, batch, self.on_note)
         with torch.no_grad():
             return self._repeated[key](*batch)
+
+
+def reseed(head: nn.Module) -> None:
+    """Seed the engines of a head's circuits from torch's global generator, where they draw shots."""
+    for module in head.modules():
+        if isinstance(module, CircuitLayer):
+            module.reseed()
 
 
 class _Repeated:
@@ -120,6 +168,7 @@ class _Repeated:
         batch: Sequence[Tensor],
         on_note: Callable[[str], None],
     ) -> None:
+        self.module, self.training = module, module.training
         self.batch, self.tensors = batch, list(tensors.values())
         self.function = build(module, list(tensors), trained)
         self.program: Program | None = None
@@ -133,6 +182,7 @@ class _Repeated:
 
     def __call__(self, *batch: Tensor) -> tuple[Tensor, ...]:
         if self.program is None:
+            self.module.train(self.training)
             return self.function(*self.tensors, *batch)
         for place, given in zip(self.batch, batch, strict=True):
             if place is not given:

@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, fx
 
 from qtlplat.quantum.operations import TensorLayout, part_of, record_operations
+from qtlplat.training.places import Memory, is_joined_by_hand, joined, piece_at, pieces_of
+from qtlplat.training.simplify import COPIES, is_random, is_view, simplify, writes
 
 Function = Callable[..., tuple[Tensor, ...]]
 
@@ -23,6 +25,7 @@ aten = torch.ops.aten
 _QUICK: dict[Any, Callable[..., Any]] = {
     aten.add.Tensor: torch.add,
     aten.addmm.default: torch.addmm,
+    aten.baddbmm.default: torch.baddbmm,
     aten.bmm.default: torch.bmm,
     aten.cat.default: torch.cat,
     aten.cos.default: torch.cos,
@@ -32,6 +35,7 @@ _QUICK: dict[Any, Callable[..., Any]] = {
     aten.mm.default: torch.mm,
     aten.mul.Tensor: torch.mul,
     aten.neg.default: torch.neg,
+    aten.relu.default: functools.partial(torch.clamp_min, min=0),
     aten.sin.default: torch.sin,
     aten.stack.default: torch.stack,
     aten.sub.Tensor: torch.sub,
@@ -39,8 +43,17 @@ _QUICK: dict[Any, Callable[..., Any]] = {
     aten.tanh.default: torch.tanh,
     aten.where.self: torch.where,
 }
-_COPIES = frozenset({aten.clone.default, aten._to_copy.default, aten.lift_fresh_copy.default})
-_VIEWS = frozenset({aten._unsafe_view.default})  # beside those whose schema says that they are views
+# What depends on the shape of its argument alone.
+_OF_SHAPES = frozenset(
+    {
+        aten.ones_like.default,
+        aten.zeros_like.default,
+        aten.full_like.default,
+        aten.new_ones.default,
+        aten.new_zeros.default,
+        aten.new_full.default,
+    }
+)
 
 
 class CannotTraceError(Exception):
@@ -58,6 +71,7 @@ def trace(function: Function, arguments: Sequence[Tensor]) -> Program:
         with torch.no_grad():
             function(*arguments)  # what is made once and kept is made now, not as part of the trace
             graph = record_operations(function, arguments)
+            simplify(graph.graph)
             return Program(graph, arguments)
     except CannotTraceError:
         raise
@@ -77,8 +91,9 @@ class Program:
         self._values: dict[fx.Node, Any] = {}
         self._fixed: set[fx.Node] = set()  # what depends on constants alone
         nodes = list(graph.graph.nodes)
-        self._same = _equal_nodes(nodes)
-        self._memory = _Memory(nodes, self._same)
+        self._writes = any(map(writes, nodes))
+        self._memory = Memory(nodes)
+        self._pieces = {} if self._writes else pieces_of(nodes)
         given = iter(arguments)
         for position, node in enumerate(nodes):
             if node.op == "placeholder":
@@ -91,12 +106,13 @@ class Program:
             else:
                 self.results: tuple[Tensor, ...] = tuple(fx.map_arg(node.args[0], self._values.__getitem__))
             self._memory.release(position)
-        del self._values, self._fixed, self._same, self._memory
+        del self._values, self._fixed, self._memory, self._pieces
 
     def __call__(self) -> tuple[Tensor, ...]:
         """Repeat the operations."""
-        for call in self._calls:
-            call()
+        with torch.inference_mode():  # torch does not look for gradients then, which takes a tenth of a small operation
+            for call in self._calls:
+                call()
         return self.results
 
     def __len__(self) -> int:
@@ -104,31 +120,34 @@ class Program:
         return len(self._calls)
 
     def _add(self, node: fx.Node) -> None:
-        same = self._same.get(node)
-        if same is not None:
-            self._values[node] = self._values[same]
-            self._memory.alias(node, same)
-            if same in self._fixed:
-                self._fixed.add(node)
-            return
         args, kwargs = fx.map_arg((node.args, node.kwargs), self._values.__getitem__)
         operation: Any = node.target
         sources, layout = node.all_input_nodes, node.meta.get("layout")
-        if _is_view(node):
+        if is_view(node):
             self._values[node] = operation(*args, **kwargs)
             self._memory.alias(node, sources[0])
             if sources[0] in self._fixed:
                 self._fixed.add(node)
-        elif _writes(node):
+        elif writes(node):
             self._refuse_foreign(sources[0])
             self._calls.append(functools.partial(operation, *args, **kwargs))
             self._values[node] = self._values[sources[0]]
             self._memory.alias(node, sources[0])
-        elif not _is_random(node) and all(source in self._fixed for source in sources):
+        elif self._is_fixed(node):
             self._values[node] = operation(*args, **kwargs)
             self._fixed.add(node)
+        elif is_joined_by_hand(node):
+            self._join(node)
         else:
             self._repeat(node, layout, args, kwargs)
+
+    def _is_fixed(self, node: fx.Node) -> bool:
+        """Whether a node's value is the same at every call."""
+        if is_random(node):
+            return False
+        if node.target in _OF_SHAPES and not self._writes:  # what is written into has to be made anew
+            return True
+        return all(source in self._fixed for source in node.all_input_nodes)
 
     def _repeat(
         self, node: fx.Node, layout: TensorLayout | None, args: Sequence[Any], kwargs: Mapping[str, Any]
@@ -147,109 +166,45 @@ class Program:
             self._calls.append(several)
             self._values[node] = dict(places)
             return
-        place = self._memory.allocate(node)
+        place = self._place(node)
         self._values[node] = place
-        if node.target in _COPIES:
+        if node.target in COPIES:
             self._calls.append(functools.partial(place.copy_, args[0]))
             return
         into = _into(node.target)
-        if into is None or _is_random(node):
+        if into is None or is_random(node):
             self._calls.append(lambda: place.copy_(operation(*args, **kwargs)))
         else:
             call, out = into
             self._calls.append(functools.partial(call, *args, **{**kwargs, out: place}))
 
+    def _place(self, node: fx.Node) -> Tensor:
+        """Memory for an operation's result: its own, or the piece of a joined tensor that it becomes."""
+        if node not in self._pieces:
+            return self._memory.allocate(node)
+        whole, number = self._pieces[node]
+        place = piece_at(self._whole(whole), whole, number)
+        self._memory.alias(node, whole)
+        return place
+
+    def _whole(self, node: fx.Node) -> Tensor:
+        """Memory for a joined tensor, from its first piece on."""
+        if node not in self._values:
+            self._values[node] = self._memory.allocate(node)
+        whole: Tensor = self._values[node]
+        return whole
+
+    def _join(self, node: fx.Node) -> None:
+        """A joined tensor; pieces that do not lie where they belong are copied."""
+        whole = self._whole(node)
+        for number, source in enumerate(joined(node)):
+            if self._pieces.get(source) != (node, number) or source in self._fixed:
+                place = piece_at(whole, node, number)
+                self._calls.append(functools.partial(place.copy_, self._values[source]))
+
     def _refuse_foreign(self, node: fx.Node) -> None:
         if self._memory.is_foreign(node):
             raise CannotTraceError("it changes a tensor of its own while it runs")
-
-
-def _equal_nodes(nodes: Sequence[fx.Node]) -> dict[fx.Node, fx.Node]:
-    """For nodes that hold what an earlier one holds, that one: an operation done before, or one that does nothing."""
-    if any(_writes(node) for node in nodes):  # then equal operations need not have equal results
-        return {}
-    same: dict[fx.Node, fx.Node] = {}
-    seen: dict[Any, fx.Node] = {}
-    for node in nodes:
-        if node.op != "call_function" or _is_random(node):
-            continue
-        layout: TensorLayout | None = node.meta.get("layout")
-        if node.target in _COPIES or (node.target is aten.mul.Tensor and node.args[1] == 1):
-            source = node.all_input_nodes[0]
-            if layout is not None and layout == source.meta.get("layout") and not layout.conjugated:
-                same[node] = same.get(source, source)
-                continue
-        arguments = fx.map_arg((node.args, dict(sorted(node.kwargs.items()))), lambda n: same.get(n, n))
-        first = seen.setdefault((node.target, _hashable(arguments)), node)
-        if first is not node:
-            same[node] = first
-    return same
-
-
-class _Memory:
-    """Who owns which piece of memory, and until when."""
-
-    def __init__(self, nodes: Sequence[fx.Node], same: Mapping[fx.Node, fx.Node]) -> None:
-        position = {node: i for i, node in enumerate(nodes)}
-        # When each node is used last; grows when another node turns out to lie in the same memory.
-        self._last = {node: max((position[user] for user in node.users), default=i) for node, i in position.items()}
-        for node, first in same.items():
-            self._last[first] = max(self._last[first], self._last[node])
-        self._owner: dict[fx.Node, fx.Node] = {}
-        self._pieces: dict[fx.Node, Tensor] = {}
-        self._free: dict[tuple[int, torch.device], list[Tensor]] = {}
-
-    def alias(self, node: fx.Node, source: fx.Node) -> None:
-        """A node lies in the memory of another one, which must live as long."""
-        if node in self._pieces:  # one of several results, which has its own
-            return
-        owner = self._owner.get(source, source)
-        self._owner[node] = owner
-        self._last[owner] = max(self._last[owner], self._last[node])
-
-    def is_foreign(self, node: fx.Node) -> bool:
-        """Whether a node lies in memory that was not allocated here."""
-        return self._owner.get(node, node) not in self._pieces
-
-    def allocate(self, node: fx.Node) -> Tensor:
-        """A tensor of the node's layout, in memory that nobody needs any more, or new memory."""
-        layout: TensorLayout = node.meta["layout"]
-        extent = 1 + sum((n - 1) * s for n, s in zip(layout.size, layout.stride, strict=True))
-        size = extent * layout.dtype.itemsize if all(layout.size) else 0
-        free = self._free.setdefault((size, layout.device), [])
-        piece = free.pop() if free else torch.empty(size, dtype=torch.uint8, device=layout.device)
-        self._pieces[node] = piece
-        empty = torch.empty(0, dtype=layout.dtype, device=layout.device)
-        return empty.set_(piece.untyped_storage(), 0, layout.size, layout.stride)
-
-    def release(self, position: int) -> None:
-        """Take back memory whose last user stands at this position."""
-        for node in [n for n in self._pieces if self._last[n] <= position]:
-            piece = self._pieces.pop(node)
-            self._free[piece.numel(), piece.device].append(piece)
-
-
-def _is_view(node: fx.Node) -> bool:
-    if node.target is part_of or node.target in _VIEWS:
-        return True
-    if not isinstance(node.target, torch._ops.OpOverload):
-        return False
-    returns = node.target._schema.returns
-    return bool(returns) and returns[0].alias_info is not None and not _writes(node)
-
-
-def _writes(node: fx.Node) -> bool:
-    target = node.target
-    return isinstance(target, torch._ops.OpOverload) and bool(target._schema.is_mutable) and not _only_reshapes(target)
-
-
-def _only_reshapes(target: torch._ops.OpOverload) -> bool:
-    """Operations like squeeze_ change a view, not the numbers."""
-    return torch.Tag.inplace_view in target.tags
-
-
-def _is_random(node: fx.Node) -> bool:
-    return torch.Tag.nondeterministic_seeded in getattr(node.target, "tags", ())
 
 
 @functools.cache
@@ -268,11 +223,3 @@ def _into(target: Any) -> tuple[Callable[..., Any], str] | None:
         if len(outs) == 1 and signature(overload, False) == signature(target, False):
             return overload, outs[0][0]
     return None
-
-
-def _hashable(value: Any) -> Any:
-    if isinstance(value, list | tuple):
-        return tuple(_hashable(one) for one in value)
-    if isinstance(value, dict):
-        return tuple((key, _hashable(one)) for key, one in value.items())
-    return value if isinstance(value, fx.Node) else (type(value), value)

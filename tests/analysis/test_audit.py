@@ -51,7 +51,7 @@ def test_everything_is_counted_and_listed():
     assert findings(facts, "2 samples have the same pixels as another one (1 set)")
     assert findings(facts, "different classes: at least one label is wrong")
     assert findings(facts, "8 groups instead of 9")
-    assert findings(facts, "under halves 40% of the test samples")
+    assert findings(facts, "under halves 40 % of the test samples")
 
 
 def test_near_duplicates_are_listed_with_what_is_known_about_them():

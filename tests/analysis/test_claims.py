@@ -112,6 +112,13 @@ def test_the_interval_of_cells_is_nadeau_and_bengios() -> None:
     assert of_cells([0.9, math.nan], 500, 100) is None
 
 
+def test_the_interval_of_a_score_stays_within_what_scores_can_be() -> None:
+    wide = of_cells([0.0, 0.9, 0.0, 0.8], 500, 100)
+    assert wide is not None
+    assert (wide.low, wide.high) == (0.0, 1.0)
+    assert wide.se > 0.2
+
+
 @pytest.mark.parametrize("values", [[0.95], [0.95, 0.95, 0.95], [0.0, 0.0, 0.0]])
 def test_cells_without_spread_have_a_value_and_no_interval(values: list[float]) -> None:
     same = of_cells(values, 500, 100)

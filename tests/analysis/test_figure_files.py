@@ -30,7 +30,8 @@ for fmt in FORMATS:
 
 def test_the_same_rows_give_the_same_bytes_in_another_process_with_other_settings(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("font.size: 20\nsvg.hashsalt: other\naxes.facecolor: red\n")
-    surroundings = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": str(Path(__file__).parent), "TZ": "Asia/Tokyo"}
+    path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+    surroundings = {**os.environ, "PYTHONHASHSEED": "77", "PYTHONPATH": path, "TZ": "Asia/Tokyo"}
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM], cwd=tmp_path, env=surroundings, capture_output=True, text=True, check=True
     )

@@ -1,15 +1,16 @@
 """The numbers in the figures are the stored ones: artists' data, not pixels."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from figure_runs import cell, epochs, prediction, record, run_of
+from figure_runs import cell, component, epochs, prediction, record, run_of
 from matplotlib.collections import FillBetweenPolyCollection
 from sklearn.metrics import confusion_matrix
 
 from qtlplat.analysis.figures import KINDS, box, confusion, convergence, differences, draw, errors, pareto
-from qtlplat.analysis.figures.stored import StoredRun, leak_lines
+from qtlplat.analysis.figures.stored import StoredRun, notes
 from qtlplat.analysis.figures.style import SMALL
 from qtlplat.contracts import ImageSet
 from qtlplat.errors import DataError, UsageError
@@ -94,7 +95,7 @@ def test_points_are_runs_and_their_backbones() -> None:
     ]
     assert models[0].mean == pytest.approx(0.9, abs=1e-15)
     assert models[0].sd == pytest.approx(0.1, abs=1e-15)
-    assert math.isnan(models[1].sd)
+    assert models[1].sd is None
     assert [p.name for p in pareto.front(models)] == [models[0].name]
 
 
@@ -206,8 +207,14 @@ def test_one_run_is_compared_with_its_controls_but_not_with_shuffled_labels() ->
 
 def test_runs_that_were_not_tested_alike_are_not_compared() -> None:
     other = StoredRun(record("2" * 16, dataset_digest="b" * 64), (cell(0, 0.5, test_hash="9" * 64),))
-    with pytest.raises(DataError, match="tested on different samples"):
+    with pytest.raises(DataError, match="tested on different samples") as caught:
         differences.paired([run_of([0.5, 0.6]), other])
+    assert "the datasets' digests" in caught.value.where
+    nested = replace(other.run, dataset_digest="a" * 64)
+    nested.components["evaluator"] = component("evaluator", "nested6")
+    with pytest.raises(DataError, match="tested on different samples") as caught:
+        differences.paired([run_of([0.5, 0.6]), replace(other, run=nested)])
+    assert caught.value.where == "evaluator nested6 and evaluator kfold6"
     with pytest.raises(DataError, match="in common"):
         differences.paired([run_of([0.5, 0.6]), StoredRun(record("2" * 16), (cell(0, 0.5, seed=1),))])
     with pytest.raises(UsageError, match="no controls"):
@@ -283,9 +290,11 @@ def test_figures_are_legible_in_a_column_and_name_their_runs(kind: str, images: 
 def test_what_the_backbone_had_seen_stands_in_the_caption() -> None:
     cells = (cell(0, 0.5, leak=0.5, group_leak=1.0, n_test=30), cell(1, 0.5, leak=1.0, group_leak=1.0, n_test=10))
     leaky = StoredRun(record("c" * 16), cells)
-    assert leak_lines([leaky, run_of([0.5])]) == [
-        "Leak in cccccccc: the backbone was trained on 62% of what is tested; the source image of 100% of what is "
-        "tested stands in training."
+    assert notes([leaky, run_of([0.5])]) == [
+        "Tested by kfold6: cccccccc, 01234567.",
+        "Leak in cccccccc: the backbone was trained on 62 % of what is tested; the source image of 100 % of what is "
+        "tested stands in training.",
     ]
     (caption,) = (text.get_text() for text in draw("box", [leaky]).texts)
+    assert "Tested by kfold6: cccccccc." in caption
     assert "Leak in cccccccc" in caption

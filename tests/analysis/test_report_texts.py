@@ -7,7 +7,8 @@ import pytest
 from qtlplat.analysis.report import format_of, latex, markdown, privacy
 from qtlplat.analysis.report.document import Column, Commands, Document, Picture, Section, Table, Text, plain
 from qtlplat.analysis.report.html import html
-from qtlplat.analysis.report.numbers import interval, p_value, percent, short, when
+from qtlplat.analysis.report.numbers import interval, p_value, percent, when
+from qtlplat.conventions import short
 from qtlplat.errors import UsageError
 
 SPECIAL = "\\{}$&#_%~^<>|\"`'[]*-"
@@ -165,10 +166,35 @@ def test_forms_are_known_by_their_suffix() -> None:
 
 
 def test_latex_tables_that_no_page_holds_go_on_in_another_one() -> None:
-    table = Table("long", (Column("n", "number"),), tuple((str(i),) for i in range(65)), ("note",))
+    table = Table("long", (Column("n", "number"),), tuple((str(i),) for i in range(105)), ("note",))
     text = latex.latex(document_of(table))
     assert text.count(r"\begin{table}") == 3
     assert re.findall(r"\\caption\{(.*)\}", text) == ["long", "long (continued)", "long (continued)"]
     assert len(set(re.findall(r"\\label\{(.*)\}", text))) == 3
-    assert re.findall(r"^(\d+) \\tabularnewline", text, re.MULTILINE) == [str(i) for i in range(65)]
-    assert text.count(r"\smallskip note") == 1
+    assert re.findall(r"^(\d+) \\tabularnewline", text, re.MULTILINE) == [str(i) for i in range(105)]
+    assert text.count(r"\smallskip{\raggedright note\par}") == 1
+
+
+def test_latex_counts_the_lines_of_sentences_that_a_page_must_hold() -> None:
+    sentence = "word " * 70  # ten lines of their column
+    table = Table("long", (Column("s", "sentence"),), ((sentence.strip(),),) * 9)
+    text = latex.latex(document_of(table))
+    assert text.count(r"\begin{table}") == 3
+
+
+def test_latex_long_words_may_end_a_line() -> None:
+    digest = "0123456789abcdef" * 3
+    text = latex.latex(document_of(Table("t", (Column("s", "sentence"),), ((f"at {digest}",),))))
+    assert r"at 01234567\allowbreak{}89abcdef\allowbreak{}" in text
+    assert digest in text.replace(r"\allowbreak{}", "")
+
+
+def test_latex_titles_stand_on_several_lines_and_keep_their_unit() -> None:
+    text = latex.latex(document_of(Table("t", (Column("selection leak %", "number"), Column("run", "runs")), ())))
+    assert r"\shortstack[r]{selection\\ leak \%} & run" in text
+
+
+def test_latex_lets_go_of_tables_before_tex_holds_too_many() -> None:
+    tables = [Table(f"t{i}", (Column("n", "number"),), (("1",),)) for i in range(100)]
+    text = latex.latex(Document("title", (Section("s", "S", tuple(tables)),)))
+    assert [part.count(r"\begin{table}") for part in text.split(r"\clearpage")] == [40, 40, 20]

@@ -41,14 +41,16 @@ def store_run(
     plan: Mapping[str, Any] | None = None,
     status: str = "finished",
     digest: str = "a" * 64,
+    environment: Mapping[str, str] | None = None,
     **components: str,
 ) -> str:
     """A run with a cell for every value of `f1`; `loss` is 1 - f1. Components are named by keyword."""
     names = {"dataset": "steel", "backbone": "lenet2", "head": head, "evaluator": "kfold6", **components}
     rows = [ComponentRow(role, name, name, "qtlplat", "0.1", "d" * 64, {}) for role, name in names.items()]
     with Writer(find_store(str(path))) as writer:
+        surroundings = dict(environment or {"python": "3.11"})
         run = writer.start_run(
-            NewRun("run", f"{names}", 7, dict(plan or {"seed": 0}), rows, digest, {"python": "3.11"}, parameters)
+            NewRun("run", f"{names}", 7, dict(plan or {"seed": 0}), rows, digest, surroundings, parameters)
         )
         writer.add_cells(run, list(cells or [cell(i, i) for i in range(len(f1))]))
         for position, value in enumerate(f1):

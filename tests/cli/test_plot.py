@@ -1,3 +1,4 @@
+import json
 import sys
 from pathlib import Path
 
@@ -6,6 +7,7 @@ from stored_runs import HOSTILE, Called, is_inert, qtlplat, store_runs
 
 from qtlplat.analysis.figures import KINDS
 from qtlplat.cli.plot_text import strip
+from qtlplat.conventions import class_facts
 from qtlplat.store.location import find_store
 from qtlplat.store.records import EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.store.writer import Writer
@@ -94,7 +96,7 @@ def test_f1_against_parameters_is_a_table(store: Path, runs: tuple[str, str]) ->
 def test_confusion_is_a_table_of_counts_and_shares(store: Path, runs: tuple[str, str]) -> None:
     assert plot(store, runs[0], "--kind", "confusion").out.splitlines() == [
         f"head on backbone, last 4 ({runs[0]})",
-        "true label\tn\tpredicted 0\tpredicted 1",
+        "true class\tn\tpredicted 0\tpredicted 1",
         "0\t2\t0 (0.0 %)\t2 (100.0 %)",
         "1\t3\t0 (0.0 %)\t3 (100.0 %)",
     ]
@@ -103,19 +105,19 @@ def test_confusion_is_a_table_of_counts_and_shares(store: Path, runs: tuple[str,
 def test_differences_are_told_with_their_interval(store: Path, runs: tuple[str, str]) -> None:
     (row,) = cells_of(plot(store, *runs, "--kind", "differences").out)[1:]
     # differences 0.125, 0, -0.25: mean -1/24, variance 0.036458; 4.302653 is Student's t for 2 degrees, 0.975
-    assert row[:7] == [
-        "head on backbone, last 4", "head on backbone, last 4", f"{runs[1][:8]} − {runs[0][:8]}", "3", "-0.0417",
+    assert row[:8] == [
+        "head on backbone, last 4", "head on backbone, last 4", f"{runs[1][:8]} − {runs[0][:8]}", "3", "3", "-0.0417",
         "-0.7916", "+0.7083",
     ]  # fmt: skip
-    assert row[7].count("◆") == 1
+    assert row[8].count("◆") == 1
     (control,) = cells_of(plot(store, runs[0], "--kind", "differences").out)[1:]
-    assert control[:5] == ["control: mlp", "head on backbone, last 4", runs[0][:8], "2", "-0.1250"]
+    assert control[:6] == ["control: mlp", "head on backbone, last 4", runs[0][:8], "2", "2", "-0.1250"]
 
 
 def test_errors_are_listed_without_the_images(store: Path, runs: tuple[str, str]) -> None:
     called = plot(store, runs[0], "--kind", "errors")
     assert called.out.splitlines()[1:] == [
-        "sample\tsource\ttrue label\tpredicted\twrong\tof\tprobability",
+        "sample\tsource\ttrue class\tpredicted\twrong\tof\tprobability",
         "s0a\ts0\t0\t1\t1\t1\t0.750",
         "s1a\ts1\t0\t1\t1\t1\t0.750",
     ]
@@ -141,6 +143,43 @@ def test_hostile_text_is_inert(store: Path) -> None:
         called = qtlplat(store, "plot", "@-2", "--kind", kind)
         assert called.code == 0
         assert is_inert(called.out + called.err)
+
+
+# --- as JSON
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_strict_json_with_full_ids(store: Path, runs: tuple[str, str], kind: str) -> None:
+    called = plot(store, runs[0], "--kind", kind, "--json")
+    found = json.loads(called.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert found["kind"] == kind
+    assert [run["run"] for run in found["runs"]] == [runs[0]]
+    assert found["rows"]
+    assert called.err == ""
+
+
+def test_an_interval_without_spread_is_null(store: Path, runs: tuple[str, str]) -> None:
+    found = json.loads(plot(store, runs[0], "--kind", "box", "--json").out)["rows"]
+    assert [row["variant"] for row in found] == ["head", "mlp"]
+    (row,) = json.loads(plot(store, *runs, "--kind", "differences", "--json").out)["rows"]
+    assert row["first"] == {"run": runs[1], "variant": "head", "name": "head on backbone, last 4"}
+    assert [one["difference"] for one in row["cells"]] == [0.125, 0.0, -0.25]
+
+
+def test_classes_have_the_names_that_the_run_has_stored(store: Path) -> None:
+    with Writer(find_store(str(store))) as writer:
+        names = class_facts(("defect-free", HOSTILE))
+        run = writer.start_run(NewRun("run", "f" * 64, 0, {}, [], "a" * 64, names, LEDGER))
+        writer.add_cells(run, [NewCell(0, 0, 0, 10, 5, "1" * 64, "2" * 64)])
+        writer.add_predictions(run, [PredictionRow(0, s, s, i, 1, (0.25, 0.75)) for i, s in enumerate("ab")])
+        writer.finish_cell(run, 0, {"f1": 0.5}, 1.0)
+        writer.finish_run(run, "finished", {"total": 1.0})
+    out = plot(store, run, "--kind", "confusion").out
+    assert is_inert(out)
+    assert out.splitlines()[1].startswith("true class\tn\tpredicted defect-free\tpredicted =HYPERLINK")
+    assert plot(store, run, "--kind", "errors").out.splitlines()[2].split("\t")[:3] == ["a", "a", "defect-free"]
+    found = json.loads(plot(store, run, "--kind", "confusion", "--json").out)
+    assert found["rows"][0]["classes"] == ["defect-free", HOSTILE]
 
 
 # --- as files
@@ -180,6 +219,9 @@ def test_without_matplotlib_a_file_is_refused_with_the_command_that_installs_it(
         (["@last", "-o", "a.jpg"], 2, "is no PNG, SVG or PDF file"),
         (["@last", "@-2", "--kind", "errors"], 2, "shows one run"),
         (["@last", "--kind", "pie"], 2, "pie"),
+        (["@last", "--json", "-o", "a.svg"], 2, "--json and --output"),
+        (["@last", "@-2", "--kind", "errors", "--json"], 2, "shows one run"),
+        (["@last", "-S", "dataset.root=x"], 2, "-S needs --kind errors and -o"),
         ([], 2, "RUN.."),
         (["zzz"], 2, "no run 'zzz'"),
     ],

@@ -2,6 +2,8 @@
 
 import math
 import re
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -19,6 +21,7 @@ from qtlplat.catalog.resolve import Request, resolve, resolve_component
 from qtlplat.cli.components import open_components
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import DatasetSpec, ImageSet
+from qtlplat.conventions import class_facts
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, ClaimRow, ComponentRow, EpochRow, NewCell, NewReproduction, NewRun
@@ -387,7 +390,8 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cells = [cell(2 * i + fold, fold, variant=v, leak=0.5) for i, v in enumerate(("head", NASTY)) for fold in range(2)]
     store_run(
         path, (0.9, 0.8, 0.7, 0.75), head=NASTY, dataset=NASTY, backbone=NASTY, evaluator=NASTY, cells=cells,
-        parameters=LEDGER, plan=plan,
+        parameters=LEDGER, plan=plan, environment=class_facts((NASTY, f"{NASTY}鋼 two")),
+        predicted={0: predictions(0, [True, False])},
     )  # fmt: skip
     backbone(path, name=NASTY)
     with Writer(find_store(str(path))) as writer:
@@ -468,10 +472,10 @@ def test_latex_is_balanced_and_uses_known_commands_only(
     assert "%" not in re.sub(r"\\%", "", body)
     commands = set(re.findall(r"\\([a-zA-Z]+)", body))
     assert commands <= {
-        "begin", "end", "centering", "footnotesize", "scriptsize", "sloppy", "caption", "label", "toprule", "midrule",
-        "bottomrule", "tabularnewline", "texttt", "par", "smallskip", "raggedright", "linewidth", "allowbreak", "pm",
-        "dots", "times", "textbackslash", "textasciitilde", "textasciicircum", "textless", "textgreater", "textbar",
-        "char",
+        "begin", "end", "centering", "footnotesize", "scriptsize", "caption", "label", "toprule", "midrule",
+        "bottomrule", "tabularnewline", "texttt", "ttfamily", "par", "smallskip", "raggedright", "linewidth",
+        "allowbreak", "pm", "dots", "times", "textbackslash", "textasciitilde", "textasciicircum", "textless",
+        "textgreater", "textbar", "char", "resizebox", "clearpage", "ifdim", "width", "else", "fi", "shortstack",
     }  # fmt: skip
     bare = re.sub(r"\\[{}$&#_%]", "", body)
     depth = 0
@@ -484,6 +488,113 @@ def test_latex_is_balanced_and_uses_known_commands_only(
     for table in re.findall(r"\\begin\{tabular\}(.*?)\\end\{tabular\}", bare, re.DOTALL):
         rows = [line.count("&") for line in table.splitlines() if line.endswith(r"\tabularnewline")]
         assert len(set(rows)) == 1
+
+
+WRAPPER = r"""\documentclass[a4paper]{article}
+\usepackage[margin=2cm]{geometry}
+\usepackage{booktabs,graphicx}
+\begin{document}
+\input{report.tex}
+\end{document}
+"""
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
+@pytest.mark.parametrize("which", ["store", "hostile", pytest.param("many", marks=pytest.mark.slow)])
+def test_latex_compiles_and_nothing_stands_beyond_the_page(
+    which: str, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    assert qtlplat(request.getfixturevalue(which), "report", "-o", str(tmp_path / "report.tex")).code == 0
+    (tmp_path / "paper.tex").write_text(WRAPPER, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "paper.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120, check=False)
+    log = (tmp_path / "paper.log").read_text(encoding="latin-1")
+    assert done.returncode == 0, log[-2000:]
+    assert (tmp_path / "paper.pdf").read_bytes().startswith(b"%PDF")
+    assert "Overfull" not in log
+    assert "Float too large" not in log
+    assert "multiply defined" not in log
+
+
+@pytest.fixture
+def many(tmp_path: Path) -> Path:
+    """Forty runs with controls: long tables of sentences, and as many commands."""
+    path = tmp_path / "many.db"
+    for _ in range(40):
+        store_controls(path, linear=(0.97, 0.98, 0.99, 0.96, 0.97, 0.98))
+    cells = [cell(i, i, test_hash=f"other {i}") for i in range(3)]
+    for i in range(20):
+        options = {f"option_{k}": k for k in range(30)}
+        plan = {**PLAN, "head": {**PARTS, "options": options}}
+        store_run(path, (0.9, 0.91, 0.89), cells=cells, evaluator=f"kfold{i}", parameters=LEDGER, plan=plan)
+    return path
+
+
+# --- what leaks, and what is mistaken for what
+
+
+def test_the_selection_leak_stands_beside_the_others_in_every_form(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    cells = [cell(i, i, leak=0.0, group_leak=0.5, selection_leak=0.125 * i) for i in range(3)]
+    store_run(path, (0.9, 0.91, 0.89), cells=cells, parameters=LEDGER)
+    shown = page(path)
+    for caption in ("All models", "What was seen before it was tested"):
+        (row,) = shown.table(caption)
+        assert [row[f"{name}leak %"] for name in ("", "group ", "selection ")] == ["0.0", "50.0", "12.5"]
+    assert "selection leak: share whose accuracy chose the backbone's best epoch" in shown.text
+    assert "| leak % | group leak % | selection leak % |" in qtlplat(path, "report").out
+    out = tmp_path / "report.tex"
+    assert qtlplat(path, "report", "-o", str(out)).code == 0
+    assert re.search(r"leak.*group.*selection.*0\.0 & 50\.0 & 12\.5", out.read_text(encoding="utf-8"), re.DOTALL)
+
+
+def test_what_leaks_in_a_backbone_s_own_test_part_is_told_too(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    with Writer(find_store(str(path))) as writer:
+        rows = [ComponentRow(role, role, "c", "dist", "0.1", "d" * 64, {}) for role in ("dataset", "backbone")]
+        run = writer.start_run(NewRun("pretraining", "p", 0, {"seed": 0}, rows, "a" * 64, {}))
+        seen = {"leak": 0.0, "group_leak": 0.875, "selection_leak": 1.0}
+        writer.add_cells(run, [NewCell(0, 0, 0, 100, 25, "1" * 64, "2" * 64, **seen)])  # type: ignore[arg-type]
+        writer.finish_cell(run, 0, {"f1": 0.9}, 1.0)
+        writer.finish_run(run, "finished", {"total": 2.0})
+    shown = page(path)
+    (row,) = shown.table("All models")
+    assert [row[f"{name}leak %"] for name in ("", "group ", "selection ")] == ["0.0", "87.5", "100.0"]
+    assert "1 pretraining of backbones (1 finished), started 20" in shown.text
+    assert "0 runs" not in shown.text
+
+
+def test_an_unknown_selection_leak_is_left_open(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    store_run(path, (0.9,), cells=[cell(0, 0, leak=0.5, group_leak=0.5)], parameters=LEDGER)
+    (row,) = page(path).table("What was seen before it was tested")
+    assert (row["leak %"], row["selection leak %"]) == ("50.0", "")
+
+
+def test_mistakes_are_counted_by_class_for_the_head_alone(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    cells = [cell(0, 0), cell(1, 1), cell(2, 0, variant="linear")]
+    predicted = {
+        0: predictions(0, [True, True, False]), 1: predictions(1, [True, False], label=0),
+        2: predictions(2, [False] * 3),
+    }  # fmt: skip
+    run = store_run(path, (0.9, 0.8, 0.1), cells=cells, predicted=predicted)
+    none, one = page(path).table("What was taken for what")
+    assert (none["run"], none["true class"], none["taken for 0"], none["taken for 1"]) == (run[:8], "0", "1", "1")
+    assert (one["true class"], one["taken for 0"], one["taken for 1"], one["right %"]) == ("1", "1", "2", "66.67")
+
+
+def test_more_classes_than_a_table_holds_are_left_to_the_figure(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    row = replace(predictions(0, [True])[0], probabilities=(1 / 9,) * 9)
+    run = store_run(path, (0.9,), cells=[cell(0, 0)], predicted={0: [row]})
+    assert f"9 classes are too many for a table: qtlplat plot {run[:8]} --kind confusion" in page(path).text
+
+
+def test_predictions_of_a_control_alone_are_no_mistakes_of_the_head(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    store_run(path, (0.9, 0.8), cells=[cell(0, 0), cell(1, 0, variant="linear")], predicted={1: predictions(1, [True])})
+    assert "No run of a head has stored predictions." in page(path).text
 
 
 # --- privacy
@@ -560,6 +671,13 @@ def test_an_existing_file_is_left_alone_without_force(store: Path, tmp_path: Pat
     assert out.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
 
 
+def test_a_directory_that_is_not_there_is_said_before_any_work(store: Path, tmp_path: Path) -> None:
+    called = qtlplat(store, "report", "-o", str(tmp_path / "no such" / "report.html"))
+    assert (called.code, called.out) == (5, "")
+    assert "mkdir -p" in called.err
+    assert not (tmp_path / "no such").exists()
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -568,7 +686,7 @@ def test_an_existing_file_is_left_alone_without_force(store: Path, tmp_path: Pat
         (["--budget", "quick"], "--recipe"),
         (["-S", "dataset.root=x"], "--audit"),
         (["--recipe", "nobody2020"], "qtlplat reproduce"),
-        (["fff"], "there is no run"),
+        (["f" * 16], "there is no run"),
     ],
 )
 def test_wrong_uses_name_the_way_out(store: Path, arguments: list[str], words: str) -> None:

@@ -25,7 +25,7 @@ def test_the_page_tells_the_run(store: Path) -> None:
     assert "± sd\t\t\t\t\t0.0707\tnan\t" in called.out
     assert "0\t7\t3\t1.000 █▃▁ 0.250\t0.000 ▁▅█ 0.500" in called.out
     assert "1\t7\t3\t1.000 █▁× nan\t" in called.out
-    assert "head.vqc\t15" in called.out
+    assert "circuit\t15" in called.out
     assert f"qtlplat show {pretraining[:8]}" in called.err
 
 
@@ -61,7 +61,7 @@ def test_json_has_everything_and_is_strict(store: Path) -> None:
     [
         ("--cells", "0.9500", "cells"),
         ("--curve", "test_loss", "epochs"),
-        ("--params", "head.total\t42", "parameters"),
+        ("--params", "trainable\t42", "parameters"),
         ("--plan", '"note": "mine"', "plan"),
         ("--env", "python\t3.11", "environment"),
     ],

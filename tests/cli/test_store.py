@@ -1,8 +1,15 @@
+import hashlib
 import json
+import shutil
+import sqlite3
 from pathlib import Path
 
 import pytest
-from stored_runs import qtlplat, store_runs
+from stored_runs import component, qtlplat, store_runs
+
+from qtlplat.store.location import find_store
+from qtlplat.store.records import ArtifactRow, NewRun
+from qtlplat.store.writer import Writer
 
 
 def test_the_path_goes_to_stdout_and_the_reason_to_stderr(tmp_path: Path) -> None:
@@ -46,3 +53,170 @@ def test_every_command_has_help(tmp_path: Path, command: str) -> None:
     called = qtlplat(tmp_path / "s.db", command, "--help")
     assert called.code == 0
     assert "--store" in called.out
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """A store with a finished run, an outcome and a file, named as a terminal and a URI would mangle it."""
+    path = tmp_path / "a \x1b[31m?#%.db"
+    location = find_store(str(path))
+    with Writer(location) as writer:
+        row = weights(location.files, b"weights")
+        run_id = writer.start_run(new_run())
+        writer.add_artifact(run_id, row)
+        writer.finish_run(run_id, "finished", {"total": 1.0})
+    return path
+
+
+def new_run() -> NewRun:
+    return NewRun("run", "f" * 64, 7, {"replace": "all"}, [component("head", "dressed5x3")], "a" * 64, {"a": "b"})
+
+
+def weights(files: Path, content: bytes) -> ArtifactRow:
+    digest = hashlib.sha256(content).hexdigest()
+    (files / "weights").mkdir(exist_ok=True)
+    (files / "weights" / digest).write_bytes(content)
+    return ArtifactRow("weights", f"weights/{digest}", digest, len(content))
+
+
+def execute(path: Path, sql: str) -> None:
+    raw = sqlite3.connect(path)
+    raw.execute(sql)
+    raw.commit()
+    raw.close()
+
+
+def test_check_of_a_whole_store(store: Path) -> None:
+    called = qtlplat(store, "store", "check", "--json")
+    assert (called.code, json.loads(called.out)) == (0, {"ok": True, "problems": []})
+    called = qtlplat(store, "store", "check")
+    assert (called.code, called.out) == (0, "")
+    assert "no problems found" in called.err
+
+
+def test_check_lists_problems_and_ends_with_5(store: Path) -> None:
+    execute(store, "UPDATE environment SET value = 'c'")
+    (store.with_name(f"{store.stem}.files") / "nobody's").write_bytes(b"")
+    called = qtlplat(store, "store", "check", "--json")
+    answer = json.loads(called.out)
+    assert called.code == 5
+    assert set(answer) == {"ok", "problems"}
+    assert answer["ok"] is False
+    (problem,) = answer["problems"]
+    assert set(problem) == {"what", "where", "fix"}
+    assert problem["what"] == "not as stored: rows of environment"
+    assert "belong to no run" in called.err
+    called = qtlplat(store, "store", "check")
+    assert called.code == 5
+    assert called.out.splitlines()[0] == "what\twhere\tfix"
+    assert "not as stored: rows of environment" in called.out
+
+
+def test_check_of_what_is_no_store_says_so_in_the_same_shape(store: Path) -> None:
+    store.write_bytes(b"my thesis\n" * 50)
+    called = qtlplat(store, "store", "check", "--json")
+    assert called.code == 5
+    (problem,) = json.loads(called.out)["problems"]
+    assert "not an SQLite database" in problem["what"]
+
+
+def test_backup_prints_the_path_of_a_store(store: Path) -> None:
+    target = store.with_name("copy.db")
+    called = qtlplat(store, "store", "backup", "-o", str(target))
+    assert (called.code, called.out) == (0, f"{target}\n")
+    assert "files of runs are not in it" in called.err
+    assert len(json.loads(qtlplat(target, "runs", "--json").out)) == 1
+    again = qtlplat(store, "store", "backup", "-o", str(target))
+    assert again.code == 2
+    assert "exists" in again.err
+    called = qtlplat(store, "store", "backup", "-q")
+    assert called.code == 0
+    assert "\x1b" not in called.out + called.err
+
+
+def test_recover_says_what_is_whole_and_what_is_not(store: Path) -> None:
+    execute(store, "UPDATE environment SET value = 'c'")
+    before = store.read_bytes()
+    target = store.with_name("saved.db")
+    called = qtlplat(store, "store", "recover", "--to", str(target))
+    assert (called.code, called.out) == (0, f"{target}\n")
+    assert "0 runs are whole" in called.err
+    assert "without rows of environment" in called.err
+    assert store.read_bytes() == before
+    (run,) = json.loads(qtlplat(target, "runs", "--json").out)
+    assert run["status"] == "failed"
+    called = qtlplat(store, "store", "recover", "--to", str(store.with_name("third.db")), "--json")
+    assert json.loads(called.out)["in_part"] == {run["run"]: ["environment"]}
+    assert qtlplat(store, "store", "recover").code == 2
+    assert qtlplat(store, "store", "recover", "--to", str(target)).code == 2
+
+
+def test_merge_takes_over_skips_and_refuses(store: Path) -> None:
+    mine = store.with_name("mine.db")
+    called = qtlplat(mine, "store", "merge", str(store))
+    assert (called.code, called.out) == (0, f"{mine}\n")
+    assert "merged 1 runs with 1 files" in called.err
+    (run,) = json.loads(qtlplat(mine, "runs", "--json").out)
+    answer = json.loads(qtlplat(mine, "store", "merge", str(store), "--json").out)
+    assert (answer["runs"], answer["same"]) == ([], [run["run"]])
+    execute(mine, "UPDATE runs SET seed = 8")
+    called = qtlplat(mine, "store", "merge", str(store))
+    assert called.code == 5
+    assert called.out == ""
+    assert f"{run['run']}: differs in runs" in called.err
+    assert "\x1b" not in called.err
+    called = qtlplat(mine, "store", "merge", str(store), "--partly")
+    assert called.code == 0
+    assert "1 were left out" in called.err
+
+
+@pytest.mark.parametrize("command", ["check", "backup", "upgrade", "recover --to x.db"])
+def test_without_a_store_there_is_nothing_to_look_after(tmp_path: Path, command: str) -> None:
+    called = qtlplat(tmp_path / "s.db", "store", *command.split())
+    assert called.code == 2
+    assert "there is no store to" in called.err
+    assert list(tmp_path.iterdir()) == []
+
+
+SPOILED = {
+    "text": lambda path: path.write_bytes(b"my thesis\n" * 500),
+    "cut": lambda path: path.write_bytes(path.read_bytes()[:-4096]),
+    "newer": lambda path: execute(path, "UPDATE qtlplat_schema SET version_num = '9999'"),
+}
+COMMANDS = [
+    "runs",
+    "show @last",
+    "compare @last @-2",
+    "plot @last",
+    "report @last -o out.html",
+    "run --backbone lenet1 --head linear --needed",
+    "run --backbone lenet1 --head linear --epochs 1 -S dataset.per_class=8",
+    "store check",
+    "store backup",
+    "store upgrade",
+    "store merge other.db",
+]
+
+
+@pytest.mark.parametrize("kind", SPOILED)
+def test_every_command_refuses_a_spoiled_store_and_leaves_it_as_it_is(
+    store: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = store.with_name("s.db")
+    store.rename(plain)
+    store.with_name(f"{store.stem}.files").rename(store.with_name("s.files"))
+    shutil.copy(plain, plain.with_name("other.db"))
+    SPOILED[kind](plain)
+    monkeypatch.chdir(plain.parent)
+    content, names = plain.read_bytes(), sorted(path.name for path in plain.parent.iterdir())
+    for command in COMMANDS:
+        called = qtlplat(plain, *command.split())
+        assert called.code == 5, (command, called)
+        assert plain.read_bytes() == content, command
+        assert sorted(path.name for path in plain.parent.iterdir()) == names, command
+        assert len(called.err.splitlines()) <= 12
+        assert "Traceback" not in called.err
+    with Writer(find_store("mine/m.db")):
+        pass
+    assert qtlplat("mine/m.db", "store", "merge", "s.db").code == 5  # nor is it taken for one to merge
+    assert plain.read_bytes() == content

@@ -85,7 +85,7 @@ def test_preview_writes_a_contact_sheet(qtlplat, tmp_path):
 def test_a_place_that_cannot_be_written_is_a_store_error(qtlplat, tmp_path):
     code, _, err = qtlplat(f"data preview {SYNTH} -o", tmp_path / "no" / "such" / "sheet.png")
     assert code == 5
-    assert "cannot write the contact sheet" in err
+    assert "cannot write 'sheet.png': there is no such directory" in err
 
 
 def test_preview_overwrites_a_file_only_if_told_to(qtlplat, tmp_path):

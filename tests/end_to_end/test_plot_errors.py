@@ -1,5 +1,6 @@
 """The contact sheet of a run's errors: its images come through the plugin of the stored plan and must be the same."""
 
+import json
 import shutil
 import sqlite3
 
@@ -32,3 +33,18 @@ def test_options_that_are_given_anew_win_over_the_stored_ones(stored, qtlplat, t
     assert (code, "the dataset has changed" in err) == (3, True)
     code, _, err = qtlplat("plot @last --kind errors -S dataset.sede=5", "-o", tmp_path / "e.svg", "--store", stored)
     assert (code, "sede" in err) == (3, True)
+
+
+def test_classes_are_known_without_the_dataset_but_for_older_runs(stored, qtlplat, tmp_path):
+    def classes(store, kind):
+        code, out, err = qtlplat(f"plot @last --kind {kind} --json --store", store)
+        assert code == 0, err
+        return json.loads(out)["rows"][0]["classes"]
+
+    assert classes(stored, "confusion") == classes(stored, "errors") == ["normal", "anomalous"]
+    older = tmp_path / "store.db"
+    shutil.copy(stored, older)
+    with sqlite3.connect(older) as connection:
+        connection.execute("delete from environment where name = 'classes'")
+    connection.close()
+    assert classes(older, "confusion") == classes(older, "errors") == ["0", "1"]

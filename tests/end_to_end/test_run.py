@@ -23,7 +23,7 @@ def test_the_run_ends_with_folds_ledger_id_and_next_commands(qtlplat, tmp_path):
     assert code == 0, err
     assert "mean" in out
     assert "± sd" in out
-    assert "head.vqc" in out
+    assert "circuit\t" in out
     (run,) = Reader(find_store(str(tmp_path / "s.db"))).runs(kind="run")
     assert f"run {run.id}: F1 {np.mean(run.metrics['f1']):.4f}" in out
     assert f"qtlplat show {run.id[:8]}" in out

@@ -273,10 +273,11 @@ def test_a_variable_of_the_surroundings(name: str, value: str, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(
-    "place", ["folder/", "/dev/null", "/dev/zero", "x" * 300, "a/" * 2500, "loop", "\udcff", "text"]
+    "place", ["folder/", "/dev/null", "/dev/zero", "x" * 300, "a/" * 2500, "loop", "pipe", "\udcff", "text"]
 )
 def test_a_store_that_cannot_be(place: str, elsewhere: Path) -> None:
     (elsewhere / "loop").symlink_to("loop")
+    os.mkfifo(elsewhere / "pipe")
     (elsewhere / "text").write_text("no database, but of some length" * 9)
     for command in (["runs"], ["show", "abc"], ["store", "upgrade"]):
         done = here(*command, "--store", place)

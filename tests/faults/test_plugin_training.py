@@ -47,6 +47,8 @@ IN_TRAINING = 12  # calls before, by all trials
 RAISED = {
     "a ValueError": ("raise ValueError('no more')", "ValueError: 'no more'"),
     "a KeyError": ("raise KeyError('x')", "KeyError"),
+    "a RuntimeError": ("raise RuntimeError('mine')", "RuntimeError: 'mine'"),
+    "an exit": ("raise SystemExit(0)", "SystemExit"),
     "what steers a terminal": (r"raise LookupError('\x1b[31m\n')", r"\x1b[31m"),
 }
 

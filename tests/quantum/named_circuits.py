@@ -33,6 +33,34 @@ def amplitude_embedding(inputs, weights, wires):
     return z_on_all(wires)
 
 
+def sums_at_the_start(inputs, weights, wires):
+    for w in wires:
+        qml.RX(2 * inputs[w] + inputs[0] * weights[0, w, 0], wires=w)
+    qml.StronglyEntanglingLayers(weights, wires=wires)
+    return z_on_all(wires)
+
+
+def unlike_embeddings(inputs, weights, wires):
+    """A rotation of each kind: one that changes no more than a phase, one that is none, and what they stand behind."""
+    qml.Hadamard(0)
+    qml.RX(inputs[0], wires=0)
+    qml.RY(0.4, wires=1)
+    qml.RZ(inputs[1], wires=1)
+    qml.RY(inputs[2], wires=3)
+    qml.StronglyEntanglingLayers(weights, wires=wires)
+    return z_on_all(wires)
+
+
+def gates_before_the_first_layer(inputs, weights, wires):
+    qml.AngleEmbedding(inputs, wires=wires, rotation="Y")
+    qml.CNOT([0, 1])
+    qml.ISWAP([1, 2])
+    qml.CRZ(weights[0, 0, 0], wires=[0, 2])
+    qml.CRY(0.3, wires=[2, 0])
+    qml.StronglyEntanglingLayers(weights, wires=wires)
+    return z_on_all(wires)
+
+
 def padded_amplitudes(inputs, weights, wires):
     qml.AmplitudeEmbedding(inputs, wires=[2, 0, 1], normalize=True, pad_with=0.2)
     qml.StronglyEntanglingLayers(weights, wires=wires)
@@ -264,6 +292,9 @@ CIRCUITS = {
     "AngleEmbedding(Y)": angle_embedding("Y"),
     "AngleEmbedding(Z)": angle_embedding("Z"),
     "AngleEmbedding of fewer angles": Circuit(fewer_angles_than_qubits, 4, {"weights": (2, 4, 3)}, 3, 4),
+    "AngleEmbedding of sums": Circuit(sums_at_the_start, 3, {"weights": (2, 3, 3)}, 3, 3),
+    "unlike embeddings": Circuit(unlike_embeddings, 4, {"weights": (2, 4, 3)}, 3, 4),
+    "gates before the first layer": Circuit(gates_before_the_first_layer, 3, {"weights": (2, 3, 3)}, 3, 3),
     "AmplitudeEmbedding": Circuit(amplitude_embedding, 3, {"weights": (2, 3, 3)}, 8, 3),
     "AmplitudeEmbedding, two qubits": Circuit(two_qubit_amplitudes, 2, {"weights": (2, 2, 3)}, 4, 2),
     "AmplitudeEmbedding, padded": Circuit(padded_amplitudes, 3, {"weights": (2, 3, 3)}, 5, 5),

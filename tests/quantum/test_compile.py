@@ -80,6 +80,23 @@ def test_gradients_inside_of_a_stack(name, compiled):
             torch.testing.assert_close(found[cell], expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("name", "real"),
+    [
+        ("AngleEmbedding(X)", True),
+        ("AngleEmbedding of sums", True),
+        ("gates before the first layer", True),
+        ("AngleEmbedding(Z)", False),  # a phase of |0>
+        ("data re-uploading", False),
+        ("probabilities", False),
+    ],
+)
+def test_one_embedding_makes_a_real_state_where_squares_are_measured(name, real, compiled):
+    product = compiled(name).layout.product
+    assert product is not None
+    assert (product.columns is None) == real
+
+
 @pytest.mark.parametrize("qubits", [7, 8, 9])
 def test_more_qubits_than_one_matrix_holds(qubits):
     assert qubits > DENSE_QUBITS

@@ -6,7 +6,8 @@ import torch
 from torch.autograd import gradcheck
 
 from qtlplat.quantum.kernel import linear
-from qtlplat.quantum.states import apply, fold_vectors, permute, product_state, squares
+from qtlplat.quantum.products import fold_vectors, product_state, wave_state, wave_tables
+from qtlplat.quantum.states import apply, apply_layer, apply_to_real, layer_matrix, permute, squares
 from qtlplat.quantum.turns import kron_matrices, trace_table, turn_matrices, turn_tables
 
 LEADS = [(), (2, 2)]
@@ -94,8 +95,8 @@ def test_products_of_turns_are_products_of_turns(real):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_tensor_products_of_unitary_matrices(lead, qubits, dtype):
     parameters, generators = by_generators(*lead, qubits, dtype=dtype)
-    traces = torch.from_numpy(trace_table(qubits, not dtype.is_complex))
-    assert gradcheck(lambda p: kron_matrices(rotated(p, generators), traces), parameters)
+    traces = torch.from_numpy(trace_table(qubits))
+    assert gradcheck(lambda p: layer_matrix(kron_matrices(rotated(p, generators), traces)), parameters)
     matrices = rotated(parameters, generators)
     expected = cellwise(lambda m: m, kron_matrices(matrices, traces).reshape(-1, 2**qubits, 2**qubits))
     flat = matrices.reshape(-1, qubits, 2, 2)
@@ -110,18 +111,41 @@ def test_tensor_products_of_unitary_matrices(lead, qubits, dtype):
 @pytest.mark.parametrize("qubits", [1, 2, 3, 5])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_product_states(lead, qubits, dtype):
-    angles = random(*lead, 2, qubits)
+    angles = random(*lead, qubits, 2)
     columns = random(*lead, qubits, 2, 2, dtype=dtype, seed=1)
     if qubits < 5:
         assert gradcheck(product_state, (angles, columns))
     states = product_state(angles, columns)
     assert states.shape == (*lead, 2**qubits, 2)
-    waves = torch.stack([angles.cos(), angles.sin()], dim=-1).to(dtype)  # (*, B, Q, 2)
-    vectors = torch.einsum("...qij,...bqj->...bqi", columns, waves)
+    waves = torch.stack([angles.cos(), angles.sin()], dim=-1).to(dtype)  # (*, Q, B, 2)
+    vectors = torch.einsum("...qij,...qbj->...bqi", columns, waves)
     plain = vectors[..., 0, :]
     for qubit in range(1, qubits):
         plain = (plain.unsqueeze(-1) * vectors[..., qubit, :].unsqueeze(-2)).flatten(-2)
     torch.testing.assert_close(states, plain.mT, rtol=0, atol=1e-12)
+
+
+def waves(angles):
+    return wave_state(angles, *map(torch.from_numpy, wave_tables(angles.shape[-2])))
+
+
+@pytest.mark.parametrize("lead", LEADS)
+@pytest.mark.parametrize("qubits", [1, 2, 3, 5, 6])
+def test_real_product_states(lead, qubits):
+    angles = random(*lead, qubits, 2)
+    assert gradcheck(waves, angles)
+    columns = torch.eye(2, dtype=torch.float64).expand(*lead, qubits, 2, 2)
+    torch.testing.assert_close(waves(angles), product_state(angles, columns), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("lead", LEADS)
+def test_a_complex_matrix_on_real_states(lead):
+    matrix, states = random(*lead, 4, 4, dtype=torch.complex128), random(*lead, 4, 3, seed=1)
+    assert gradcheck(apply_to_real, (matrix, states))
+    whole = matrix @ states.to(matrix.dtype)
+    torch.testing.assert_close(
+        apply_to_real(matrix, states), torch.cat([whole.real, whole.imag], -2), rtol=0, atol=1e-12
+    )
 
 
 @pytest.mark.parametrize("lead", LEADS)
@@ -142,6 +166,22 @@ def test_a_matrix_on_neighbouring_qubits(lead, size, after, dtype):
 
 
 @pytest.mark.parametrize("lead", LEADS)
+@pytest.mark.parametrize("after", [1, 2])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
+def test_a_layer_on_neighbouring_qubits(lead, after, dtype):
+    parameters, generators = by_generators(*lead, 2, dtype=dtype)
+    traces = torch.from_numpy(trace_table(2))
+    states = random(*lead, 8, 3, dtype=dtype, seed=1)
+
+    def layer(p, s):
+        return apply_layer(kron_matrices(rotated(p, generators), traces), s, after)
+
+    assert gradcheck(layer, (parameters, states))
+    matrices = kron_matrices(rotated(parameters, generators), traces)
+    torch.testing.assert_close(layer(parameters, states), apply(matrices, states, after), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize("lead", LEADS)
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_permutations(lead, dtype):
     source = torch.tensor([2, 0, 3, 1])
@@ -155,17 +195,20 @@ def test_permutations(lead, dtype):
 def test_sums_of_squares(lead, dtype):
     table = random(2, 4, seed=1).detach()
     states = random(*lead, 4, 3, dtype=dtype)
-    assert gradcheck(lambda s: squares(s, table, 2 * table.T), states)
-    expected = table @ states.abs().square()
-    torch.testing.assert_close(squares(states, table, 2 * table.T), expected, rtol=0, atol=1e-12)
+    with_norm = torch.cat([table, torch.ones(1, 4, dtype=torch.float64)])
+    assert gradcheck(lambda s: squares(s, with_norm, 2 * table.T)[0], states)
+    expected = table @ states.abs().square(), states.abs().square().sum(-2, keepdim=True)
+    found = squares(states, with_norm, 2 * table.T)
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-12)
+    assert not found[1].requires_grad
 
 
 @pytest.mark.parametrize("lead", LEADS)
 def test_linear_maps(lead):
-    table = random(4, 2, seed=1).detach()
+    table = random(2, 4, seed=1).detach()
     features = random(*lead, 3, 4)
-    assert gradcheck(lambda f: linear(f, table, table.T.contiguous()), features)
-    torch.testing.assert_close(linear(features, table, table.T.contiguous()), features @ table, rtol=0, atol=1e-12)
+    assert gradcheck(lambda f: linear(f, table), features)
+    torch.testing.assert_close(linear(features, table), table @ features.mT, rtol=0, atol=1e-12)
 
 
 def test_tensor_products_of_vectors():
@@ -178,18 +221,24 @@ def kernel_cases(dtype: torch.dtype):
     """Each kernel with stacked arguments, three cells."""
     real = not dtype.is_complex
     tables = turn_arguments(2, 2, 3, real)
-    traces = torch.from_numpy(trace_table(3, real))
-    source, table, signs = torch.tensor([2, 0, 3, 1]), random(4, 2).detach(), random(2, 4).detach()
+    traces = torch.from_numpy(trace_table(3))
+    source, table, signs = torch.tensor([2, 0, 3, 1]), random(2, 4).detach(), random(3, 4).detach()
     parameters, generators = by_generators(3, 3, dtype=dtype)
-    states = random(3, 4, 5, dtype=dtype, seed=2)
+    states, longer = (random(3, size, 5, dtype=dtype, seed=2) for size in (4, 8))
     return {
         "turn_matrices": (lambda f: turn_matrices(f, tables, real), [random(3, 3)]),
-        "kron_matrices": (lambda p: kron_matrices(rotated(p, generators), traces), [parameters]),
-        "product_state": (product_state, [random(3, 5, 2), random(3, 2, 2, 2, dtype=dtype, seed=1)]),
+        "kron_matrices": (lambda p: layer_matrix(kron_matrices(rotated(p, generators), traces)), [parameters]),
+        "apply_layer": (
+            lambda p, s: apply_layer(kron_matrices(rotated(p, generators), traces), s),
+            [parameters, longer],
+        ),
+        "product_state": (product_state, [random(3, 2, 5), random(3, 2, 2, 2, dtype=dtype, seed=1)]),
+        "wave_state": (waves, [random(3, 2, 5)]),
+        "apply_to_real": (apply_to_real, [random(3, 4, 4, dtype=torch.complex128, seed=3), random(3, 4, 5)]),
         "apply": (lambda m, s: apply(m, s, 2), [unitaries(3, dtype=dtype).requires_grad_(), states]),
         "permute": (lambda s: permute(s, source, source.argsort()), [states]),
-        "squares": (lambda s: squares(s, signs, 2 * signs.T), [states]),
-        "linear": (lambda f: linear(f, table, table.T.contiguous()), [random(3, 5, 4)]),
+        "squares": (lambda s: squares(s, signs, 2 * signs[:2].T)[0], [states]),
+        "linear": (lambda f: linear(f, table), [random(3, 5, 4)]),
     }
 
 
@@ -204,7 +253,7 @@ def test_a_stack_of_cells_is_a_loop_over_cells(name, dtype):
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 def test_arguments_that_cells_share(dtype):
     columns = random(2, 2, 2, dtype=dtype, seed=1)
-    angles = random(3, 5, 2)
+    angles = random(3, 2, 5)
     together = torch.func.vmap(product_state, in_dims=(0, None))(angles, columns)
     one_by_one = torch.stack([product_state(a, columns) for a in angles])
     first, second = (torch.autograd.grad(r.abs().sum(), (angles, columns)) for r in (together, one_by_one))

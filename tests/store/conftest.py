@@ -1,10 +1,20 @@
 from pathlib import Path
 
 import pytest
+from damage import fill
 
 from qtlplat.store.location import StoreLocation, find_store
+
+NAME = "a ü?#%.db"  # a name that a careless URI would cut or decode
+
+
+@pytest.fixture(scope="session")
+def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A folder with a store, to be copied: a pretraining, a run that builds on it, an outcome; the ids of the two."""
+    folder = tmp_path_factory.mktemp("filled")
+    return folder, fill(find_store(str(folder / NAME)), 1)
 
 
 @pytest.fixture
 def location(tmp_path: Path) -> StoreLocation:
-    return find_store(str(tmp_path / "a ü?#%.db"))  # a name that a careless URI would cut or decode
+    return find_store(str(tmp_path / NAME))

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import sys
 from pathlib import Path
 from typing import Any
 
+from qtlplat.store.files import write_atomically
 from qtlplat.store.location import StoreLocation, find_store
+from qtlplat.store.preparing import prepare
+from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.store.writer import Writer
 
@@ -44,8 +48,26 @@ def prediction(cell: int, sample: str, probabilities: tuple[float, ...] = (0.25,
     return PredictionRow(cell, sample, "image-1", 1, 1, probabilities)
 
 
-def finished_run(writer: Writer, f1: tuple[float, ...] = (0.9, 1.0), parent: str | None = None, **changes: Any) -> str:
-    """A whole run with a cell for each value of `f1`."""
+def weights(location: StoreLocation, content: bytes) -> ArtifactRow:
+    """A file of a run, named by its content, and its row."""
+    digest = hashlib.sha256(content).hexdigest()
+    write_atomically(location.files / "weights" / f"{digest}.safetensors", content)
+    return ArtifactRow("weights", f"weights/{digest}.safetensors", digest, len(content), None, {"cut": 1})
+
+
+def whole_run(writer: Writer, location: StoreLocation, content: bytes = b"weights", **changes: Any) -> str:
+    """A finished run of which everything is there, its file too."""
+    return finished_run(writer, artifact=weights(location, content), **changes)
+
+
+def finished_run(
+    writer: Writer,
+    f1: tuple[float, ...] = (0.9, 1.0),
+    parent: str | None = None,
+    artifact: ArtifactRow | None = None,
+    **changes: Any,
+) -> str:
+    """A whole run with a cell for each value of `f1`, and a file that need not be there."""
     run_id = writer.start_run(new_run(**changes))
     if parent:
         writer.link(run_id, "pretraining", parent)
@@ -54,7 +76,8 @@ def finished_run(writer: Writer, f1: tuple[float, ...] = (0.9, 1.0), parent: str
         writer.add_epochs(run_id, [epoch(position, 0), epoch(position, 1)])
         writer.add_predictions(run_id, [prediction(position, "s1")])
         writer.finish_cell(run_id, position, {"f1": value, "accuracy": 0.5}, 1.5)
-    writer.add_artifact(run_id, ArtifactRow("weights", f"{run_id}/w.safetensors", "c" * 64, 12, None, {"cut": 1}))
+    nowhere = ArtifactRow("weights", f"{run_id}/w.safetensors", "c" * 64, 12, None, {"cut": 1})
+    writer.add_artifact(run_id, artifact or nowhere)
     writer.finish_run(run_id, "finished", {"total": 3.0, "heads": 2.0})
     return run_id
 
@@ -64,6 +87,33 @@ def open_and_store_one(location: StoreLocation, barrier: Any) -> None:
     barrier.wait(60)
     with Writer(location) as writer:
         writer.finish_run(writer.start_run(new_run()), "finished", {})
+
+
+def store_many(location: StoreLocation, barrier: Any, runs: int) -> None:
+    """In a process of its own: store runs one after another, together with other processes."""
+    with Writer(location) as writer:
+        barrier.wait(60)
+        for _ in range(runs):
+            finished_run(writer)
+
+
+def read_until_told(location: StoreLocation, barrier: Any, done: Any, told: Any) -> None:
+    """In a process of its own: read again and again; tell how often, and every run that was seen half written."""
+    looks, broken = 0, []
+    barrier.wait(60)
+    while not done.is_set():
+        for run in Reader(location).runs():
+            if run.status == "finished" and len(run.metrics["f1"]) != 2:
+                broken.append(run.id)
+        looks += 1
+    told.put((looks, broken))
+
+
+def upgrade_at_once(location: StoreLocation, barrier: Any, made: Any) -> None:
+    """In a process of its own: upgrade the store together with others; tell the backup's path, if one was made."""
+    barrier.wait(60)
+    backup = prepare(location)
+    made.put(str(backup) if backup else None)
 
 
 def train_until_killed(store: str) -> None:

@@ -13,8 +13,12 @@ from sample_runs import finished_run, new_run, open_and_store_one
 from qtlplat.errors import StoreError
 from qtlplat.store import database, migrations, schema
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.preparing import prepare
 from qtlplat.store.queries import Reader
 from qtlplat.store.writer import Writer
+
+NEWEST = schema.REVISIONS[-1]
+NEXT = f"{len(schema.REVISIONS) + 1:04}"
 
 
 def digest(path: Path) -> str:
@@ -65,7 +69,7 @@ def test_a_store_in_wal_mode_is_read(location: StoreLocation) -> None:
 
 
 def test_migrations_and_tables_agree(location: StoreLocation) -> None:
-    database.prepare(location)
+    prepare(location)
     with database.engine(location, write=False).connect() as connection:
         context = MigrationContext.configure(connection, opts={"version_table": schema.VERSION_TABLE})
         assert compare_metadata(context, schema.metadata) == []
@@ -152,12 +156,12 @@ def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A version of qtlplat that knows one more revision, which rebuilds `runs`."""
     folder = tmp_path / "scripts"
     shutil.copytree(migrations.HERE / "versions", folder / "versions", ignore=shutil.ignore_patterns("__pycache__"))
-    (folder / "versions" / "v0003_next.py").write_text(
-        "import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = '0003', '0002'\n"
+    (folder / "versions" / f"v{NEXT}_next.py").write_text(
+        f"import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = {NEXT!r}, {NEWEST!r}\n"
         "def upgrade():\n    with op.batch_alter_table('runs', recreate='always') as batch:\n"
         "        batch.add_column(sa.Column('tag', sa.Text()))\n"
     )
-    monkeypatch.setattr(schema, "REVISIONS", ("0001", "0002", "0003"))
+    monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, NEXT))
     monkeypatch.setattr(migrations.upgrade, "__defaults__", (folder,))
 
 
@@ -170,12 +174,12 @@ def test_an_older_store_is_upgraded_after_a_backup_and_loses_nothing(
     with pytest.raises(StoreError, match="older schema") as caught:
         Reader(location).runs()
     assert "qtlplat store upgrade" in caught.value.fix
-    copy = database.prepare(location)
+    copy = prepare(location)
     assert copy is not None
-    assert database.prepare(location) is None
+    assert prepare(location) is None
     assert Reader(location).run(run_id).metrics["f1"] == (0.9, 1.0)
     old = sqlite3.connect(copy)
-    assert old.execute("SELECT version_num FROM qtlplat_schema").fetchall() == [("0002",)]
+    assert old.execute("SELECT version_num FROM qtlplat_schema").fetchall() == [(NEWEST,)]
     assert old.execute("SELECT count(*) FROM epochs").fetchone() == (4,)
     old.close()
 
@@ -187,10 +191,10 @@ def test_a_failing_upgrade_leaves_the_store_as_it_was(
         finished_run(writer)
     before = digest(location.path)
     request.getfixturevalue("next_revision")
-    script = tmp_path / "scripts" / "versions" / "v0003_next.py"
+    script = tmp_path / "scripts" / "versions" / f"v{NEXT}_next.py"
     script.write_text(script.read_text() + "    op.execute('INSERT INTO nowhere VALUES (1)')\n")
     with pytest.raises(StoreError, match="nowhere"):
-        database.prepare(location)
+        prepare(location)
     assert digest(location.path) == before
 
 
@@ -217,7 +221,7 @@ def test_a_full_disk_says_so_and_keeps_what_was_stored(location: StoreLocation) 
 
 
 def test_readers_cannot_write(location: StoreLocation) -> None:
-    database.prepare(location)
+    prepare(location)
     reading = database.engine(location, write=False)
     with pytest.raises(StoreError, match="read-only"), database.translated(location), reading.begin() as connection:
         connection.exec_driver_sql("DELETE FROM runs")

@@ -1,9 +1,17 @@
+import os
 from pathlib import Path
 
 import pytest
+from sample_runs import new_run, whole_run
 
-from qtlplat.errors import ConfigError
+from qtlplat.errors import BusyError, ConfigError, StoreError
+from qtlplat.store.check import check
+from qtlplat.store.copies import backup
 from qtlplat.store.location import find_store
+from qtlplat.store.merge import merge
+from qtlplat.store.queries import Reader
+from qtlplat.store.recover import recover
+from qtlplat.store.writer import Writer
 
 
 @pytest.mark.parametrize("form", ["{}/x.db", "sqlite:///{}/x.db", "sqlite+pysqlite:///{}/x.db"])
@@ -62,3 +70,72 @@ def test_other_databases_are_refused_without_showing_the_password(url: str) -> N
 def test_what_names_no_file_is_refused(nothing: str) -> None:
     with pytest.raises(ConfigError, match="does not name a file"):
         find_store(nothing)
+
+
+def test_a_link_is_the_store_that_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to("real.db")  # which is not there yet
+    found = find_store(str(tmp_path / "link.db"))
+    assert (found.path, found.files) == (tmp_path / "real.db", tmp_path / "real.files")
+    assert f"by a link at {tmp_path / 'link.db'}" in found.why
+
+
+def test_a_run_is_seen_alike_by_whatever_name_the_store_is_called(tmp_path: Path) -> None:
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "way").symlink_to("deep")
+    (tmp_path / "link.db").symlink_to("deep/store.db")
+    names = ["deep/store.db", "way/store.db", "link.db", "deep/../way/store.db"]
+    places = [find_store(str(tmp_path / name)) for name in names]
+    with Writer(places[2]) as writer:
+        run_id = writer.start_run(new_run())
+        assert [Reader(place).run(run_id).status for place in places] == ["running"] * 4
+        with Writer(places[0]) as other, pytest.raises(BusyError):
+            other.add_cells(run_id, [])
+        whole_run(writer, places[2])
+    assert [Reader(place).run(run_id).status for place in places] == ["interrupted"] * 4
+    assert [check(place).problems for place in places] == [()] * 4
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["deep", "link.db", "way"]
+
+
+def test_a_second_hard_link_is_read_and_not_written(tmp_path: Path) -> None:
+    location = find_store(str(tmp_path / "store.db"))
+    with Writer(location) as writer:
+        run_id = whole_run(writer, location)
+    (tmp_path / "second.db").hardlink_to(location.path)
+    for name in ("store.db", "second.db"):
+        place = find_store(str(tmp_path / name))
+        assert [run.id for run in Reader(place).runs()] == [run_id]
+        with pytest.raises(StoreError, match="hard link") as caught:
+            Writer(place)
+        assert "cp STORE COPY && mv COPY STORE" in caught.value.fix
+
+
+HOSTILE = [
+    "a?mode=memory",
+    "a#b",
+    "100%41",
+    "a b",
+    "a&immutable=1",
+    "file:x",
+    "-v",
+    "ü",
+    "a\nb",
+    "\x1b[31mred",
+    "café\udce9",
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=ascii)
+def test_any_name_is_a_name(tmp_path: Path, name: str) -> None:
+    location = find_store(str(tmp_path / name))
+    with Writer(location) as writer:
+        run_id = whole_run(writer, location)
+    copy = backup(location)
+    saved = find_store(str(tmp_path / f"saved {name}"))
+    recover(location, saved)
+    merge(saved, location)
+    for place in (location, find_store(str(copy)), saved):
+        assert [run.id for run in Reader(place).runs()] == [run_id]
+    assert check(location).problems == ()
+    there = {os.fsencode(path.name) for path in tmp_path.iterdir()}
+    names = {location.path.name, location.files.name, copy.name, saved.path.name, saved.files.name}
+    assert there == {os.fsencode(one) for one in names}

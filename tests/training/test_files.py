@@ -1,5 +1,6 @@
 """Weights and features on disk: whole or not at all, named by content, damage noticed."""
 
+import fcntl
 import os
 import stat
 
@@ -52,6 +53,19 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path, monkeypat
     assert caught.value.fix == "free some space"
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_what_a_killed_process_left_is_deleted_and_what_a_living_one_writes_is_not(tmp_path):
+    path = tmp_path / "file[1]"
+    left, living, other = (tmp_path / f".{name}.{n}" for name, n in (("file[1]", 1), ("file[1]", 2), ("file1", 3)))
+    for one in (left, living, other):
+        one.write_bytes(b"half")
+    with living.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        write_atomically(path, b"whole")
+        assert {p.name for p in tmp_path.iterdir()} == {path.name, living.name, other.name}
+    write_atomically(path, b"again")
+    assert {p.name for p in tmp_path.iterdir()} == {path.name, other.name}
 
 
 def test_files_get_the_modes_that_the_umask_asks_for(tmp_path):

@@ -12,6 +12,7 @@ from qtlplat.errors import TrainingError
 from qtlplat.quantum.engines import choose_engine
 from qtlplat.training.fit import fit_heads, why_not_stackable
 from qtlplat.training.model import HeadFactory
+from qtlplat.training.rounds import Task
 from qtlplat_dressed import DressedOptions, circuit, qtlplat_heads
 
 N, F = 60, 6
@@ -54,8 +55,14 @@ class Unstackable(nn.Module):
 
 def fit(make, data, cells, **changes):
     rows = []
-    settings = {"epochs": 3, "learning_rate": 0.05, "batch_size": 16, "on_epoch": rows.extend} | changes
-    return fit_heads(make, *data, cells, **settings), rows
+    settings = {"epochs": 3, "learning_rate": 0.05, "batch_size": 16, "stack": True} | changes
+    stack = settings.pop("stack")
+    features, labels = data
+
+    def keep(new, _take):
+        rows.extend(new)
+
+    return fit_heads([Task(make, labels, stack)], features, cells, on_epoch=keep, **settings), rows
 
 
 @pytest.mark.parametrize("make", [dressed(), mlp], ids=["dressed", "mlp"])

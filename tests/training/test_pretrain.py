@@ -11,8 +11,9 @@ from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, ImageSet
 from qtlplat.errors import ConfigError, TrainingError
 from qtlplat.training.features import frozen_features
+from qtlplat.training.learner import Learner
 from qtlplat.training.model import WholeBackbone
-from qtlplat.training.pretrain import Learner, make_split, pretrain, pretraining_cells
+from qtlplat.training.pretrain import make_split, pretrain, pretraining_cells
 from qtlplat.training.progress import Silent
 
 
@@ -39,7 +40,14 @@ def train(images, chosen, seed=0):
     rows, kept = [], []
     split = make_split(images.labels, images.groups, chosen, seed)
     best = pretrain(
-        tiny, images, split, chosen, seed, progress=Silent(), on_epoch=rows.append, on_initialisation=kept.append
+        tiny,
+        images,
+        split,
+        chosen,
+        seed,
+        progress=Silent(),
+        on_epoch=lambda row, _take: rows.append(row),
+        on_initialisation=kept.append,
     )
     return best, rows, kept, split
 
@@ -166,7 +174,7 @@ def test_same_seed_gives_the_same_weights(images):
 def test_what_an_accelerator_computes_comes_back_on_the_cpu(images, tmp_path):
     chosen = options(epochs=1)
     split = make_split(images.labels, images.groups, chosen, 0)
-    ignore = {"progress": Silent(), "on_epoch": lambda _: None, "on_initialisation": lambda _: None}
+    ignore = {"progress": Silent(), "on_epoch": lambda _row, _take: None, "on_initialisation": lambda _: None}
     best = pretrain(tiny, images, split, chosen, 0, accelerator="cpu", **ignore)
     assert {t.device.type for t in best.state.values()} == {"cpu"}
     model = WholeBackbone(tiny(), 1)

@@ -33,9 +33,9 @@ def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None) -
 
     require_matplotlib()
     from qtlplat.analysis.figures import box, confusion, convergence, differences, errors, pareto
-    from qtlplat.analysis.figures.stored import leak_lines
+    from qtlplat.analysis.figures.stored import notes as notes_on
 
-    notes = leak_lines(runs)
+    notes = notes_on(runs)
 
     if kind == "errors":
         if images is None:

@@ -11,22 +11,29 @@ import numpy as np
 
 from qtlplat.analysis.figures.stored import StoredRun, finite_f1, missing
 from qtlplat.analysis.figures.style import COLUMN, colour, marker, new_figure, shortened, styled
-from qtlplat.analysis.sides import HEAD
+from qtlplat.conventions import HEAD
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+    from qtlplat.store.records import CellRecord
 
 NAME = 34  # characters beside the axis
 
 
 @dataclass(frozen=True)
 class Group:
-    """The cells of one variant of one run. f1: in the order of the cells; left_out: cells whose F1 is not finite."""
+    """The cells of one variant of one run. cells: those with a finite F1; left_out: how many have none."""
 
     stored: StoredRun
     variant: str
-    f1: tuple[float, ...]
+    cells: tuple[CellRecord, ...]
     left_out: int
+
+    @property
+    def f1(self) -> tuple[float, ...]:
+        """The F1 of each cell."""
+        return tuple(cell.metrics["f1"] for cell in self.cells)
 
     @property
     def name(self) -> str:
@@ -52,9 +59,8 @@ def groups(runs: Sequence[StoredRun]) -> list[Group]:
         mine = []
         for variant in stored.variants:
             cells = stored.finished(variant)
-            f1 = finite_f1(cells)
-            if f1:
-                mine.append(Group(stored, variant, tuple(f1), len(cells) - len(f1)))
+            if scored := tuple(cell for cell in cells if finite_f1([cell])):
+                mine.append(Group(stored, variant, scored, len(cells) - len(scored)))
         if not mine:
             raise missing(stored, "finished cells with an F1")
         found += mine

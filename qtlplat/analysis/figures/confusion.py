@@ -10,14 +10,16 @@ import numpy as np
 import numpy.typing as npt
 
 from qtlplat.analysis.figures.stored import StoredRun, missing
-from qtlplat.analysis.figures.style import COLUMN, PAGE, new_figure, panel_title, styled
-from qtlplat.analysis.sides import HEAD
+from qtlplat.analysis.figures.style import COLUMN, PAGE, new_figure, panel_title, shortened, styled
+from qtlplat.conventions import HEAD
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DARK = 0.72  # share from which white text reads better than black
 COUNTS_ONLY_FROM = 7  # classes: shares would not fit into the fields
+NAME = 16  # characters of a class's name beside an axis
+MOST_BESIDE = 26  # characters of all names that fit below one panel side by side
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,11 @@ class Confusion:
     counts: npt.NDArray[np.int64]
     cells: int
     samples: int
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the labels are called, as `StoredRun.class_names`."""
+        return self.stored.class_names(len(self.counts))
 
     @property
     def shares(self) -> npt.NDArray[np.float64]:
@@ -72,13 +79,15 @@ def draw(runs: Sequence[Confusion], notes: Sequence[str] = ()) -> Figure:
                     words += f"\n{100 * share:.1f} %"
                 axes.text(found, true, words, ha="center", va="center", color="white" if share > DARK else "black")
         totals = run.counts.sum(axis=1)
-        axes.set_xticks(range(k), [str(label) for label in range(k)])
-        axes.set_yticks(range(k), [f"{label}\nn = {total}" for label, total in enumerate(totals)])
+        names = [shortened(name, NAME) for name in run.classes]
+        turned = 90 if k * max(map(len, names)) > MOST_BESIDE else 0
+        axes.set_xticks(range(k), names, rotation=turned)
+        axes.set_yticks(range(k), [f"{name}\nn = {total}" for name, total in zip(names, totals, strict=True)])
         axes.grid(visible=False)
-        axes.set_xlabel("predicted label")
-        axes.set_ylabel("true label")
-        panel_title(axes, i, len(runs), f"{run.stored.name} ({run.stored.id})")
-    figure.colorbar(picture, ax=figure.axes, label="share of the true label", shrink=0.85, aspect=25)
+        axes.set_xlabel("predicted class")
+        axes.set_ylabel("true class")
+        panel_title(axes, i, len(runs), run.stored.name, run.stored.id)
+    figure.colorbar(picture, ax=figure.axes, label="share of the true class", shrink=0.85, aspect=25)
     return figure
 
 

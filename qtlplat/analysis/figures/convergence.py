@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from qtlplat.analysis.figures.stored import StoredRun, missing
 from qtlplat.analysis.figures.style import COLOURS, COLUMN, PAGE, new_figure, panel_title, styled
-from qtlplat.analysis.sides import HEAD
+from qtlplat.conventions import HEAD
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -115,7 +115,7 @@ def draw(runs: Sequence[Curves], notes: Sequence[str] = ()) -> Figure:
         above = figure.add_subplot(grid[row, column])
         below = figure.add_subplot(grid[row + 1, column], sharex=above)
         above.tick_params(labelbottom=False)
-        panel_title(above, i, len(runs), f"{run.stored.name} ({run.stored.id})")
+        panel_title(above, i, len(runs), run.stored.name, run.stored.id)
         _line_and_band(above, run, run.accuracy, COLOURS[1], "--")
         _line_and_band(below, run, run.scaled_loss, COLOURS[0], "-")
         above.set_ylim(min(lowest, 0.95) - 0.02, 1.02)

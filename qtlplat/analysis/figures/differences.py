@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from qtlplat.analysis.figures.stored import StoredRun, missing
 from qtlplat.analysis.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
-from qtlplat.analysis.sides import HEAD
+from qtlplat.conventions import HEAD, short
 from qtlplat.errors import DataError, UsageError
 
 if TYPE_CHECKING:
@@ -26,15 +26,17 @@ NAME = 32  # characters beside the axis
 
 @dataclass(frozen=True)
 class Differences:
-    """F1 of `first` minus F1 of `second`, cell by cell. ids: of the two runs, in full.
+    """F1 of `first` minus F1 of `second`, cell by cell.
 
-    cells: (fold, seed) of each difference; values: in the same order; test: what `compare` makes of them, under the
+    ids: of the two runs, in full; variants: of the two sides; cells: (fold, seed) of each difference; values: in the
+    same order, more than were tested where several seeds share a split; test: what `compare` makes of them, under the
     name `test_name`.
     """
 
     first: str
     second: str
     ids: tuple[str, str]
+    variants: tuple[str, str]
     cells: tuple[tuple[int, int], ...]
     values: tuple[float, ...]
     test: TTest
@@ -78,8 +80,8 @@ def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: 
         if mine[key].test_hash != theirs[key].test_hash:
             raise DataError(
                 f"fold {key[0]}, seed {key[1]} of runs {one.id} and {other.id} was tested on different samples",
-                where=f"{one.run.dataset_digest[:12]} and {other.run.dataset_digest[:12]} are the datasets' digests",
-                fix="compare runs of one dataset and evaluator",
+                where=_tested_by(one, other),
+                fix="qtlplat compare tells what can be said of runs that are not paired",
             )
     from qtlplat.analysis.comparison import compare
     from qtlplat.analysis.sides import Side
@@ -95,11 +97,21 @@ def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: 
         names[0],
         names[1],
         (one.run.id, other.run.id),
+        (one_variant, other_variant),
         tuple(shared),
         tuple(mine[key].metrics["f1"] - theirs[key].metrics["f1"] for key in shared),
         row.test,
         row.test_name or "",
     )
+
+
+def _tested_by(one: StoredRun, other: StoredRun) -> str:
+    """What lets two runs have different test samples: their data or, if they share them, their evaluators."""
+    digests = [stored.run.dataset_digest[:12] for stored in (one, other)]
+    if digests[0] != digests[1]:
+        return f"{digests[0]} and {digests[1]} are the datasets' digests"
+    rows = [stored.run.components.get("evaluator") for stored in (one, other)]
+    return " and ".join(f"evaluator {row.name}" for row in rows if row)
 
 
 def _cells(stored: StoredRun, variant: str) -> dict[tuple[int, int], CellRecord]:
@@ -129,15 +141,16 @@ def draw(rows: Sequence[Differences], notes: Sequence[str] = ()) -> Figure:
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axes.set_ylim(len(rows) - 0.35, -0.45)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("difference of F1, cell by cell")
+    axes.set_xlabel("difference of F1")
     axes.margins(x=0.08)
     return figure
 
 
 def _label(row: Differences) -> str:
-    first, second = (run[:8] for run in row.ids)
+    first, second = map(short, row.ids)
     which = first if first == second else f"{first} − {second}"
-    return f"{shortened(row.first, NAME)}\n− {shortened(row.second, NAME)}\n{which}, n = {len(row.values)}"
+    cells = "" if row.test.n == len(row.values) else f", {len(row.values)} cells"
+    return f"{shortened(row.first, NAME)}\n− {shortened(row.second, NAME)}\n{which}{cells}, n = {row.test.n}"
 
 
 def _caption(rows: Sequence[Differences]) -> list[str]:
@@ -146,5 +159,5 @@ def _caption(rows: Sequence[Differences]) -> list[str]:
     return [
         f"Small marks: cells with the same test samples. Diamond: mean, with its 95 % interval ({tests}). "
         "Dashed: no difference.",
-        f"Runs {', '.join(ids)}.",
+        f"Run{'s' if len(ids) > 1 else ''} {', '.join(ids)}.",
     ]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from qtlplat.analysis.figures.stored import StoredRun, missing
 from qtlplat.analysis.figures.style import PAGE, SMALL, new_figure, shortened, styled
-from qtlplat.analysis.sides import HEAD
+from qtlplat.conventions import HEAD
 from qtlplat.errors import DataError
 from qtlplat.errors import shown as shown_text
 
@@ -45,12 +45,16 @@ class Wrong:
 
 @dataclass(frozen=True)
 class Errors:
-    """The errors of a run, worst first. predictions, samples: how many in all, right or wrong."""
+    """The errors of a run, worst first.
+
+    predictions, samples: how many in all, right or wrong; classes: what labels are called, as `StoredRun.class_names`.
+    """
 
     stored: StoredRun
     wrong: tuple[Wrong, ...]
     predictions: int
     samples: int
+    classes: tuple[str, ...]
 
 
 def out_of_fold_errors(stored: StoredRun) -> Errors:
@@ -73,7 +77,8 @@ def out_of_fold_errors(stored: StoredRun) -> Errors:
             certainty = statistics.fmean(row.probabilities[row.predicted] for row in bad)
             found.append(Wrong(sample_id, rows[0].group, rows[0].label, predicted, len(bad), len(rows), certainty))
     found.sort(key=lambda w: (-w.wrong / w.tested, -w.certainty, w.sample_id))
-    return Errors(stored, tuple(found), sum(map(len, by_sample.values())), len(by_sample))
+    k = max(len(row.probabilities) for rows in by_sample.values() for row in rows)
+    return Errors(stored, tuple(found), sum(map(len, by_sample.values())), len(by_sample), stored.class_names(k))
 
 
 @styled

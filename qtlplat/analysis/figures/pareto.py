@@ -9,13 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from qtlplat.analysis.figures.stored import StoredRun, finite_f1, missing
-from qtlplat.analysis.figures.style import COLUMN, GREY, colour, inert, marker, new_figure, styled
+from qtlplat.analysis.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
+from qtlplat.conventions import mean_std, short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from matplotlib.figure import Figure
 
+LABEL = 54  # characters of a line in the legend
 LOGARITHMIC_FROM = 5.0  # times as many parameters as the smallest model
 
 
@@ -35,9 +37,9 @@ class Point:
         return statistics.fmean(self.f1)
 
     @property
-    def sd(self) -> float:
-        """Sample standard deviation of F1; NaN for a single value."""
-        return statistics.stdev(self.f1) if len(self.f1) > 1 else math.nan
+    def sd(self) -> float | None:
+        """Sample standard deviation of F1; None for a single value."""
+        return mean_std(self.f1)[1]
 
 
 def points(runs: Sequence[StoredRun]) -> list[Point]:
@@ -91,18 +93,18 @@ def draw(models: Sequence[Point], notes: Sequence[str] = ()) -> Figure:
         axes.errorbar(
             point.parameters,
             point.mean,
-            yerr=None if math.isnan(point.sd) else point.sd,
+            yerr=point.sd,
             fmt=marker(i),
             color=colour(i),
             markerfacecolor=colour(i) if point.kind == "head" else "white",
             capsize=2.5,
             elinewidth=0.9,
-            label=inert(f"{point.name} ({_ids(point)}), n = {len(point.f1)}"),
+            label=_label(point),
         )
     counts = [p.parameters for p in models]
     if max(counts) > LOGARITHMIC_FROM * min(counts):
         axes.set_xscale("log")
-    axes.xaxis.set_major_formatter(lambda value, _: _count(value))
+    axes.xaxis.set_major_formatter(lambda value, _: _with_unit(value))
     axes.set_xlabel("parameters of the whole model")
     axes.set_ylabel("F1")
     below.set_axis_off()
@@ -110,12 +112,17 @@ def draw(models: Sequence[Point], notes: Sequence[str] = ()) -> Figure:
     return figure
 
 
+def _label(point: Point) -> str:
+    suffix = f" ({_ids(point)}), n = {len(point.f1)}"
+    return f"{shortened(point.name, LABEL - len(suffix))}{suffix}"
+
+
 def _ids(point: Point) -> str:
-    first = point.runs[0][:8]
+    first = short(point.runs[0])
     return first if len(point.runs) == 1 else f"{first} and {len(point.runs) - 1} more"
 
 
-def _count(value: float) -> str:
+def _with_unit(value: float) -> str:
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.4g} {unit}"

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qtlplat.analysis.sides import HEAD, leak_words, leaks
+from qtlplat.analysis.sides import leaks
+from qtlplat.conventions import HEAD, class_names, leak_line, short
 from qtlplat.errors import DataError
 
 if TYPE_CHECKING:
@@ -17,18 +18,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoredRun:
-    """A stored run. backbones: the pretrainings that its cells start from; predictions: () where not asked for."""
+    """A stored run.
+
+    predictions: () where not asked for; backbones: the pretrainings that its cells start from; classes: names by label,
+    () where the run has not stored them.
+    """
 
     run: RunRecord
     cells: tuple[CellRecord, ...]
     epochs: tuple[EpochRow, ...] = ()
     predictions: tuple[PredictionRow, ...] = ()
     backbones: tuple[RunRecord, ...] = ()
+    classes: tuple[str, ...] = ()
 
     @property
     def id(self) -> str:
         """The first characters of the run's id."""
-        return self.run.id[:8]
+        return short(self.run.id)
 
     @property
     def name(self) -> str:
@@ -39,6 +45,10 @@ class StoredRun:
         replaced = self.run.parameters.get("replaced_layers")
         last = "" if replaced is None else f", last {replaced}"
         return f"{names.get('head', 'head')} on {names.get('backbone', 'backbone')}{last}"
+
+    def class_names(self, k: int) -> tuple[str, ...]:
+        """The names of K classes by label; their numbers where the run has not stored names."""
+        return self.classes if len(self.classes) == k else tuple(map(str, range(k)))
 
     def finished(self, variant: str = HEAD) -> list[CellRecord]:
         """The finished cells of the head itself, or of one of its controls, in their order."""
@@ -61,6 +71,7 @@ def read(reader: Reader, run_id: str, *, predictions: bool = False) -> StoredRun
         tuple(reader.epochs(run_id)),
         tuple(reader.predictions(run_id)) if predictions else (),
         tuple(reader.run(parent) for parent in parents if parent is not None),
+        class_names(reader.environment(run_id)),
     )
 
 
@@ -70,13 +81,18 @@ def finite_f1(cells: Sequence[CellRecord]) -> list[float]:
     return [value for value in values if math.isfinite(value)]
 
 
-def leak_lines(runs: Sequence[StoredRun]) -> list[str]:
-    """What the backbones had seen of the test samples, a line for all runs of which the same is to be said."""
+def notes(runs: Sequence[StoredRun]) -> list[str]:
+    """How the runs were tested, and what their backbones had seen of it: what every figure says, a line for each."""
+    tested: dict[str, list[str]] = {}
     told: dict[str, list[str]] = {}
     for stored in runs:
-        if words := leak_words(leaks(stored.finished())).removeprefix("leak: "):
+        if evaluator := stored.run.components.get("evaluator"):
+            tested.setdefault(evaluator.name, []).append(stored.id)
+        if words := leak_line(leaks(stored.finished())).removeprefix("leak: "):
             told.setdefault(words, []).append(stored.id)
-    return [f"Leak in {', '.join(ids)}: {words}." for words, ids in told.items()]
+    by = "; ".join(f"{name}: {', '.join(ids)}" for name, ids in tested.items())
+    lines = [f"Tested by {by}."] if by else []
+    return [*lines, *(f"Leak in {', '.join(ids)}: {words}." for words, ids in told.items())]
 
 
 def missing(stored: StoredRun, what: str) -> DataError:

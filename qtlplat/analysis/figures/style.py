@@ -25,6 +25,7 @@ _CHARACTERS_PER_INCH = 19.5  # of small text, on the safe side
 COLOURS = ("#0072B2", "#D55E00", "#56B4E9", "#CC79A7", "#E69F00", "#555555")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 GREY = "#666666"
+TITLE = 40  # characters above a panel
 INSTALL = "pip install 'qtlplat[plot]'"
 
 _LOOK: dict[str, Any] = {
@@ -111,10 +112,10 @@ def new_figure(width: float, height: float, caption: Sequence[str]) -> Figure:
     return figure
 
 
-def panel_title(axes: Axes, position: int, of: int, text: str) -> None:
-    """A title on the left of a panel, with a letter where there are several panels."""
+def panel_title(axes: Axes, position: int, of: int, name: str, run: str) -> None:
+    """A title on the left of a panel: what the run is, cut to fit, its id; with a letter of several."""
     letter = f"({chr(ord('a') + position % 26)}) " if of > 1 else ""
-    axes.set_title(inert(f"{letter}{text}"))
+    axes.set_title(f"{letter}{shortened(name, TITLE - len(letter) - len(run))} ({run})")
 
 
 def colour(position: int) -> str:

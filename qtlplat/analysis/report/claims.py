@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qtlplat.analysis.claims import number_text
+from qtlplat.analysis.claims import interval_text, number_text
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
-from qtlplat.analysis.report.numbers import short, when
+from qtlplat.analysis.report.numbers import when
+from qtlplat.conventions import short
 
 if TYPE_CHECKING:
     from qtlplat.store.records import ClaimRow, ReproductionRecord
@@ -43,8 +44,7 @@ def claims(record: ReproductionRecord, publication: Sequence[str] = ()) -> Secti
 
 
 def _row(claim: ClaimRow) -> tuple[str, ...]:
-    ends = "" if claim.low is None or claim.high is None else f"{claim.low:.2f} to {claim.high:.2f}"
     return (
-        claim.name, claim.place, number_text(claim.printed, claim.unit), number_text(claim.ours, claim.unit), ends,
-        claim.verdict, " ".join(map(short, claim.runs)), claim.note,
+        claim.name, claim.place, number_text(claim.printed, claim.unit), number_text(claim.ours, claim.unit),
+        interval_text(claim.low, claim.high), claim.verdict, " ".join(map(short, claim.runs)), claim.note,
     )  # fmt: skip

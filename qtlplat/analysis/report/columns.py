@@ -8,19 +8,21 @@ from qtlplat.analysis.comparison import Row, compare
 from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.document import Column
 from qtlplat.analysis.report.numbers import interval, p_value, percent
-from qtlplat.analysis.sides import Side, variants
+from qtlplat.analysis.sides import Side, leaks, variants
+from qtlplat.conventions import said_once
 
 METRIC = "f1"
 RUN, MODEL, EVALUATOR = Column("run", "runs"), Column("model"), Column("evaluator")
 SCORE = (Column("F1 %", "number"), Column("± sd", "number"), Column("n", "number"))
-SEEN = (Column("leak %", "number"), Column("group leak %", "number"))
+SEEN = (Column("leak %", "number"), Column("group leak %", "number"), Column("selection leak %", "number"))
 DIFFERENCE = (
     Column("difference", "number"), Column("interval", "number"), Column("p", "number"), Column("p (Holm)", "number"),
     Column("verdict", "sentence"),
 )  # fmt: skip
 LEAKS = (
     "leak: share of the tested samples that the frozen backbone was trained on; group leak: share of which another "
-    "sample of the same source image stands in training, of the head or the backbone"
+    "sample of the same source image stands in training, of the head or the backbone; selection leak: share whose "
+    "accuracy chose the backbone's best epoch"
 )
 
 
@@ -45,9 +47,10 @@ def score(row: Row | None) -> tuple[str, str, str]:
     return ("", "", "0") if row is None else (percent(row.mean), percent(row.std), str(row.cells))
 
 
-def leaks(row: Row | None) -> tuple[str, str]:
-    """Leak and group leak of a row, for a table."""
-    return ("", "") if row is None else (percent(row.leak, 1), percent(row.group_leak, 1))
+def seen(stored: StoredRun) -> tuple[str, str, str]:
+    """Leak, group leak and selection leak of what a run tests, for the columns `SEEN`."""
+    found = leaks(stored.finished())
+    return (percent(found["leak"], 1), percent(found["group_leak"], 1), percent(found["selection_leak"], 1))
 
 
 def difference(row: Row) -> tuple[str, ...]:
@@ -60,8 +63,4 @@ def difference(row: Row) -> tuple[str, ...]:
 
 def remarks(rows: Sequence[Row], name: Callable[[Row], str]) -> tuple[str, ...]:
     """What a reader must know besides the rows, each thing once, with the rows that it belongs to."""
-    about: dict[str, list[str]] = {}
-    for row in rows:
-        for words in row.notes:
-            about.setdefault(words, []).append(name(row))
-    return tuple(f"{', '.join(who) if len(who) < len(rows) else 'all'}: {words}" for words, who in about.items())
+    return tuple(said_once((name(row), row.notes) for row in rows))

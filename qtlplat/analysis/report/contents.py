@@ -7,10 +7,11 @@ from qtlplat.analysis.report.claims import claims
 from qtlplat.analysis.report.controls import controls
 from qtlplat.analysis.report.document import Document
 from qtlplat.analysis.report.material import Material
+from qtlplat.analysis.report.mistakes import mistakes
 from qtlplat.analysis.report.models import models
-from qtlplat.analysis.report.numbers import short
 from qtlplat.analysis.report.pictures import pictures
 from qtlplat.analysis.report.side_by_side import leakage
+from qtlplat.conventions import short
 
 
 def document(material: Material, *, drawn: bool = True) -> Document:
@@ -22,6 +23,7 @@ def document(material: Material, *, drawn: bool = True) -> Document:
         models(material),
         leakage(material),
         controls(material),
+        mistakes(material),
         overview.picking(material),
         surroundings.data(material),
         pictures(material, drawn=drawn),

@@ -20,8 +20,9 @@ from qtlplat.analysis.report.columns import (
 )
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.report.numbers import count, p_value, short
+from qtlplat.analysis.report.numbers import count, p_value
 from qtlplat.analysis.sides import Side, variants
+from qtlplat.conventions import short
 
 MCNEMAR = (
     "McNemar: exact, on the out-of-fold predictions of the first seed, each sample once; about accuracy, not F1, and "

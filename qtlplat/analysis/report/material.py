@@ -76,9 +76,9 @@ def collect(reader: Reader, ids: Sequence[str]) -> Material:
 
 
 def _read(reader: Reader, run_id: str) -> StoredRun:
-    """A run; with its predictions where it has controls, for what compares single samples."""
+    """A run; that of a head with its predictions, for what looks at single samples."""
     stored = read(reader, run_id)
-    return replace(stored, predictions=tuple(reader.predictions(run_id))) if len(stored.variants) > 1 else stored
+    return replace(stored, predictions=tuple(reader.predictions(run_id))) if stored.run.kind == "run" else stored
 
 
 def _public(stored: StoredRun) -> StoredRun:

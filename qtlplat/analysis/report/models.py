@@ -12,13 +12,14 @@ from qtlplat.analysis.report.columns import (
     SCORE,
     SEEN,
     alone,
-    leaks,
     name_of,
     score,
+    seen,
 )
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.report.numbers import count, percent, short
+from qtlplat.analysis.report.numbers import count, percent
+from qtlplat.conventions import short
 
 
 def models(material: Material) -> Section:
@@ -71,7 +72,7 @@ def _head_row(stored: StoredRun) -> tuple[str, ...]:
     return (
         short(run.id), name_of(stored, "backbone"), count(ledger.get("replaced_layers")), name_of(stored, "head"),
         name_of(stored, "evaluator"), *score(row), count(ledger.get("model_total")),
-        *(_plain_percent(ledger.get(f"reduction_percent_{of}")) for of in ("model", "replaced")), *leaks(row),
+        *(_plain_percent(ledger.get(f"reduction_percent_{of}")) for of in ("model", "replaced")), *seen(stored),
     )  # fmt: skip
 
 
@@ -90,8 +91,7 @@ def _backbone_row(stored: StoredRun, material: Material, totals: dict[str, int])
         count(totals.get(run.id)),
         "",
         "",
-        "",
-        "",
+        *seen(stored),
     )
 
 

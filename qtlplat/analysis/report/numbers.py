@@ -5,8 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-SHORT = 8  # characters of a run's id
-
 
 def percent(share: float | None, decimals: int = 2, *, signed: bool = False) -> str:
     """A share of 0..1 in percent, without the sign for it: ``98.95``; '' for None."""
@@ -33,11 +31,6 @@ def count(value: float | None) -> str:
 def p_value(p: float) -> str:
     """A probability with two significant digits; '' where there is none."""
     return f"{p:.2g}" if math.isfinite(p) else ""
-
-
-def short(run_id: str | None) -> str:
-    """The first characters of a run's id; '' for None."""
-    return (run_id or "")[:SHORT]
 
 
 def when(timestamp: str | None) -> str:

@@ -8,8 +8,9 @@ from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.columns import alone, score
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.report.numbers import SHORT, count, percent, short, when
+from qtlplat.analysis.report.numbers import count, percent, when
 from qtlplat.analysis.selection import selection
+from qtlplat.conventions import SHORT, counted, short
 
 MOST_NAMED = 3  # runs in a sentence; more are told as all of them, and each in the tables
 _NOTES = (f"run: the first {SHORT} characters of its id, which qtlplat show takes; cells: finished ones of the head",)
@@ -23,10 +24,10 @@ def headline(material: Material) -> Section:
     states = Counter(stored.run.status for stored in material.runs)
     told = ", ".join(f"{n} {status}" for status, n in sorted(states.items(), key=lambda item: (-item[1], item[0])))
     first, last = (pick(stored.run.created for stored in material.runs) for pick in (min, max))
-    sentences = [
-        f"{_count(heads, 'run')} of heads and {_count(backbones, 'pretraining')} of backbones ({told}), started from "
-        f"{when(first)} to {when(last)} UTC."
-    ]
+    kinds = [f"{counted(n, noun)} of {what}" for n, noun, what in
+             ((heads, "run", "heads"), (backbones, "pretraining", "backbones")) if n]  # fmt: skip
+    span = f"from {when(first)} to {when(last)}" if when(first) != when(last) else when(first)
+    sentences = [f"{' and '.join(kinds)} ({told}), started {span} UTC."]
     for digest, name in _datasets(material).items():
         sentences.append(f"Data: {name}, sha256 {digest[:12]}.")
     sentences += _warnings(material)
@@ -104,10 +105,6 @@ def _unfinished(material: Material) -> list[Table]:
     )  # fmt: skip
     notes = ("only finished cells count in the tables of this report",)
     return [Table("Runs that are not finished", columns, tuple(rows), notes)]
-
-
-def _count(n: int, noun: str) -> str:
-    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def picking(material: Material) -> Section:

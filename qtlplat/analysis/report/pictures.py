@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.document import Block, Picture, Section, Text, plain
 from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.report.numbers import short
+from qtlplat.conventions import short
 from qtlplat.errors import ConfigError, DataError, UsageError
 
 if TYPE_CHECKING:

@@ -19,15 +19,15 @@ from qtlplat.analysis.report.columns import (
     SEEN,
     alone,
     difference,
-    leaks,
     name_of,
     remarks,
     score,
+    seen,
 )
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.report.numbers import short
 from qtlplat.analysis.sides import SETTINGS, variants
+from qtlplat.conventions import short
 
 Tested = tuple[StoredRun, Row]
 
@@ -35,11 +35,11 @@ Tested = tuple[StoredRun, Row]
 def leakage(material: Material) -> Section:
     """What the backbone had seen of what is tested, and the same head under other evaluators."""
     rows = tuple(
-        (short(stored.run.id), stored.name, name_of(stored, "evaluator"), *score(row), *leaks(row))
+        (short(stored.run.id), stored.name, name_of(stored, "evaluator"), *score(row), *seen(stored))
         for stored, row in _tested(material.heads)
     )
     if not rows:
-        return Section("leakage", "Leakage", (Text("No run has tested anything."),))
+        return Section("leakage", "Leakage", (Text("No run of a head has tested anything."),))
     columns = (RUN, MODEL, EVALUATOR, *SCORE, *SEEN)
     tables = side_by_side(material.heads, "evaluator")
     blocks: list[Block] = [Table("What was seen before it was tested", columns, rows, (LEAKS,)), *tables]
@@ -86,7 +86,7 @@ def _table(group: Sequence[Tested], role: str) -> Table:
     sides = [variants(stored.run, stored.cells)[0] for stored, _ in group]
     found = compare(sides[0], sides[1:], Asked(METRIC))
     rows = tuple(
-        (short(row.run), name_of(stored, role), *score(row), *leaks(row), *difference(row))
+        (short(row.run), name_of(stored, role), *score(row), *seen(stored), *difference(row))
         for row, (stored, _) in zip(found, group, strict=True)
     )
     first = group[0][0]

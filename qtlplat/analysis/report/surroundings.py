@@ -8,8 +8,9 @@ from typing import Any
 from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.document import Block, Column, Commands, Section, Table, Text
 from qtlplat.analysis.report.material import Audit, Material
-from qtlplat.analysis.report.numbers import count, percent, short
+from qtlplat.analysis.report.numbers import count, percent
 from qtlplat.analysis.report.side_by_side import side_by_side
+from qtlplat.conventions import short
 
 MOST_DUPLICATES = 20
 _HOW = (

@@ -19,15 +19,15 @@ def scripts(folder: Path = HERE) -> ScriptDirectory:
     return ScriptDirectory(str(folder))
 
 
-def upgrade(connection: Connection, folder: Path = HERE) -> None:
-    """Run every missing revision inside the transaction that `connection` is in."""
+def upgrade(connection: Connection, folder: Path = HERE, *, to: str = "head") -> None:
+    """Run every missing revision, up to one of them, inside the transaction that `connection` is in."""
     directory = scripts(folder)
     context = MigrationContext.configure(
         connection,
         opts={
             "version_table": schema.VERSION_TABLE,
             "transactional_ddl": True,  # true of SQLite as we open it; the caller commits
-            "fn": lambda revision, _context: directory._upgrade_revs("head", revision),
+            "fn": lambda revision, _context: directory._upgrade_revs(to, revision),
             "script": directory,
         },
     )

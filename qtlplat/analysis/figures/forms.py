@@ -1,0 +1,159 @@
+"""The numbers of every kind of figure as plain values: what `qtlplat plot --json` prints. Keys are never renamed.
+
+The same functions make them as make the drawings; a value that is not finite stands as it is, whoever writes JSON
+turns it into null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from qtlplat.analysis.figures import one
+from qtlplat.analysis.figures.stored import StoredRun
+from qtlplat.analysis.sides import leaks
+
+
+def form(kind: str, runs: Sequence[StoredRun]) -> dict[str, Any]:
+    """One kind of figure of the runs: its kind, what the runs are and what leaks in them, and its rows.
+
+    Raises as its numbers do: DataError where a run has not what the figure shows, UsageError for too many runs or
+    too few.
+    """
+    makers: dict[str, Callable[[Sequence[StoredRun]], list[dict[str, Any]]]] = {
+        "convergence": _convergence,
+        "pareto": _pareto,
+        "box": _box,
+        "confusion": _confusion,
+        "differences": _differences,
+        "errors": _errors,
+    }
+    shown = [{"run": r.run.id, "name": r.name, "status": r.run.status, **leaks(r.finished())} for r in runs]
+    return {"kind": kind, "runs": shown, "rows": makers[kind](runs)}
+
+
+def _convergence(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+    from qtlplat.analysis.figures.convergence import curves
+
+    return [
+        {
+            "run": run.stored.run.id,
+            "epochs": run.epochs.tolist(),
+            "loss_range": list(run.loss_range),
+            "best": run.cells[run.best].position,
+            "cells": [
+                {
+                    "cell": cell.position,
+                    "fold": cell.fold,
+                    "seed": cell.seed,
+                    "n_test": cell.n_test,
+                    "f1": cell.metrics.get("f1"),
+                    "accuracy": run.accuracy[i].tolist(),
+                    "loss": run.loss[i].tolist(),
+                    "scaled_loss": run.scaled_loss[i].tolist(),
+                }
+                for i, cell in enumerate(run.cells)
+            ],
+        }
+        for run in map(curves, runs)
+    ]
+
+
+def _pareto(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+    from qtlplat.analysis.figures.pareto import front, points
+
+    models = points(runs)
+    best = front(models)
+    return [
+        {
+            "name": model.name,
+            "kind": model.kind,
+            "runs": list(model.runs),
+            "parameters": model.parameters,
+            "mean": model.mean,
+            "std": model.sd,
+            "n": len(model.f1),
+            "values": list(model.f1),
+            "unbeaten": model in best,
+        }
+        for model in models
+    ]
+
+
+def _box(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+    from qtlplat.analysis.figures.box import groups
+
+    names = ("least", "first_quartile", "median", "third_quartile", "greatest")
+    return [
+        {
+            "run": group.stored.run.id,
+            "variant": group.variant,
+            "name": group.name,
+            "mean": group.mean,
+            **dict(zip(names, group.summary, strict=True)),
+            "n": len(group.cells),
+            "left_out": group.left_out,
+            "cells": [
+                {"cell": cell.position, "fold": cell.fold, "seed": cell.seed, "f1": cell.metrics["f1"]}
+                for cell in group.cells
+            ],
+        }
+        for group in groups(runs)
+    ]
+
+
+def _confusion(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+    from qtlplat.analysis.figures.confusion import pooled
+
+    return [
+        {
+            "run": run.stored.run.id,
+            "classes": list(run.classes),
+            "counts": run.counts.tolist(),
+            "shares": run.shares.tolist(),
+            "cells": run.cells,
+            "samples": run.samples,
+            "predictions": int(np.sum(run.counts)),
+        }
+        for run in map(pooled, runs)
+    ]
+
+
+def _differences(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+    from qtlplat.analysis.figures.differences import paired
+
+    return [
+        {
+            **{
+                place: {"run": row.ids[i], "variant": row.variants[i], "name": (row.first, row.second)[i]}
+                for i, place in enumerate(("first", "second"))
+            },
+            "mean": row.mean,
+            "interval": list(row.interval),
+            "level": row.test.level,
+            "test": row.test_name,
+            "n": row.test.n,
+            "cells": [
+                {"fold": fold, "seed": seed, "difference": value}
+                for (fold, seed), value in zip(row.cells, row.values, strict=True)
+            ],
+        }
+        for row in paired(runs)
+    ]
+
+
+def _errors(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+    from qtlplat.analysis.figures.errors import out_of_fold_errors
+
+    found = out_of_fold_errors(one(runs))
+    return [
+        {
+            "run": found.stored.run.id,
+            "classes": list(found.classes),
+            "samples": found.samples,
+            "predictions": found.predictions,
+            "wrong": [vars(wrong) for wrong in found.wrong],
+        }
+    ]

@@ -1,0 +1,146 @@
+"""Times how long checkpoints hold up training: the copying and waiting that a step does not get back."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from statistics import median
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from qtlplat.bench.run import CLASSES, LEARNING_RATE, Stage
+from qtlplat.catalog.calls import declared_circuit
+from qtlplat.catalog.plan import PretrainingOptions
+from qtlplat.contracts import Backbone, HeadSpec, ImageSet
+from qtlplat.quantum.engines import choose_engine
+from qtlplat.training.checkpoints import Checkpoints, Snapshot, Take
+from qtlplat.training.fit import fit_heads, why_not_stackable
+from qtlplat.training.guard import guarded
+from qtlplat.training.model import HeadFactory
+from qtlplat.training.pretrain import make_split, pretrain
+from qtlplat.training.progress import Silent
+from qtlplat.training.rounds import Task
+from qtlplat.training.seeding import isolated_rng
+
+WARM_UP = 2  # epochs of heads that are not counted: the first one compiles and traces
+
+
+@dataclass
+class _Watch:
+    """Keeps checkpoints of a training and looks at the clock. epochs, held: seconds; last: the newest snapshot."""
+
+    checkpoints: Checkpoints
+    epochs: list[float] = field(default_factory=list)
+    held: list[float] = field(default_factory=list)
+    last: Snapshot = field(default_factory=Snapshot)
+    _since: float = field(default_factory=time.perf_counter)
+
+    def __call__(self, _rows: Any, take: Take) -> None:
+        """An epoch has ended."""
+        ended = time.perf_counter()
+        self.last = take()
+        self.checkpoints.save(self.last)
+        kept = time.perf_counter()
+        self.epochs.append(ended - self._since)
+        self.held.append(kept - ended)
+        self._since = kept
+
+
+def bench_checkpoint(
+    build: Callable[[], Backbone],
+    shape: tuple[int, int, int],
+    spec: HeadSpec,
+    options: Any,
+    provider: str,
+    stage: Stage,
+    *,
+    pretrain_epochs: int,
+    batch: int,
+    directory: Path,
+) -> list[dict[str, Any]]:
+    """Rows for pretraining, for training heads, and for a run of both.
+
+    Each: stage; epochs; ms_per_epoch (median, checkpoints left out); ms_held_up (median, by a checkpoint: copying all
+    tensors, and waiting for the one before it); ms_written (until one is on the disk, beside the training); bytes;
+    share (of the stage's time that checkpoints take).
+
+    build: of a backbone for images of `shape` (C, H, W); stage: of the heads, and how many samples there are; batch: of
+    the pretraining; directory: on the disk that is measured, left as it was. Images and features are random.
+    """
+    with isolated_rng(), TemporaryDirectory(dir=directory) as place:
+        rows = [
+            _pretraining(build, shape, stage.samples, pretrain_epochs, batch, Path(place) / "pretraining"),
+            _heads(spec, options, provider, stage, Path(place) / "heads"),
+        ]
+    total = sum(row["epochs"] * (row["ms_per_epoch"] + row["ms_held_up"]) for row in rows)
+    held = sum(row["epochs"] * row["ms_held_up"] for row in rows)
+    whole = {"stage": "run", "epochs": sum(row["epochs"] for row in rows), "share": held / total}
+    return [*rows, {**dict.fromkeys(rows[0]), **whole}]
+
+
+def _pretraining(
+    build: Callable[[], Backbone], shape: tuple[int, int, int], samples: int, epochs: int, batch: int, directory: Path
+) -> dict[str, Any]:
+    draw = np.random.default_rng(0)
+    names = tuple(str(i) for i in range(samples))
+    pixels = draw.integers(0, 256, (samples, *shape), dtype=np.uint8)
+    images = ImageSet(pixels, np.arange(samples, dtype=np.int64) % CLASSES, names, names, ("a", "b"))
+    options = PretrainingOptions(epochs=epochs, batch_size=batch, patience=0, averaging=0.5)
+    with Checkpoints(directory, lambda _text: None) as checkpoints:
+        watch = _Watch(checkpoints)
+        pretrain(
+            build,
+            images,
+            make_split(images.labels, images.groups, options, 0),
+            options,
+            0,
+            progress=Silent(),
+            on_epoch=watch,
+            on_initialisation=lambda _one: None,
+        )
+    return _row("pretraining", watch, 0, directory)
+
+
+def _heads(spec: HeadSpec, options: Any, provider: str, stage: Stage, directory: Path) -> dict[str, Any]:
+    features, labels = stage.planted()
+    circuit = declared_circuit(spec, options, provider)
+    engine = guarded(lambda: choose_engine(circuit), provider, "running the circuit") if circuit else None
+    make_head = HeadFactory(spec, options, stage.n_in, CLASSES, engine, provider)
+    task = Task(make_head, labels, stack=not why_not_stackable(make_head, stage.n_in))
+    with Checkpoints(directory, lambda _text: None) as checkpoints:
+        watch = _Watch(checkpoints)
+        fit_heads(
+            [task],
+            features,
+            stage.cells(),
+            epochs=stage.epochs + WARM_UP,
+            learning_rate=LEARNING_RATE,
+            batch_size=stage.batch,
+            on_epoch=watch,
+        )
+    return _row("heads", watch, WARM_UP, directory)
+
+
+def _row(stage: str, watch: _Watch, first: int, directory: Path) -> dict[str, Any]:
+    epochs, held = watch.epochs[first:], watch.held[first:]
+    return {
+        "stage": stage,
+        "epochs": len(epochs),
+        "ms_per_epoch": 1e3 * median(epochs),
+        "ms_held_up": 1e3 * median(held),
+        "ms_written": 1e3 * median(_written(watch.last, directory / str(i)) for i in range(5)),
+        "bytes": sum(tensor.numel() * tensor.element_size() for tensor in watch.last.tensors.values()),
+        "share": sum(held) / sum([*epochs, *held]),
+    }
+
+
+def _written(snapshot: Snapshot, directory: Path) -> float:
+    """Seconds until a snapshot is on the disk."""
+    started = time.perf_counter()
+    with Checkpoints(directory, lambda _text: None) as checkpoints:
+        checkpoints.save(snapshot)
+    return time.perf_counter() - started

@@ -1,0 +1,107 @@
+"""`qtlplat resume`: go on with interrupted runs as if they had never stopped. No SQL here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from qtlplat.cli.output import note, write_json
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.errors import QtlplatError, UsageError
+
+if TYPE_CHECKING:
+    from qtlplat.store.queries import Reader
+    from qtlplat.store.records import RunRecord
+
+
+@click.command("resume")
+@click.argument("run", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every run that was interrupted, oldest first.")
+@click.option(
+    "--allow-drift",
+    is_flag=True,
+    help="Go on although data, code, versions or threads have changed; what has is stored with the run.",
+)
+@click.option("--take-over", is_flag=True, help="Take the run from another machine, whose process is gone.")
+@click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="dataset.OPTION=VALUE, for data that was moved.")
+@click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
+@pass_settings
+def resume_command(
+    settings: Settings,
+    /,
+    run: str | None,
+    everything: bool,
+    allow_drift: bool,
+    take_over: bool,
+    sets: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Go on with a run that was interrupted: Ctrl-C, a killed process, a full disk.
+
+    It continues after its last stored epoch and ends with the very numbers of a run that never stopped, bit for bit.
+    What has changed since and could change them is refused, each with its value before and after. A pretraining goes
+    on with the run that needs it. Without RUN: the run that was interrupted, if there is only one.
+    """
+    from qtlplat.cli.components import open_components
+    from qtlplat.cli.progress import make_progress
+    from qtlplat.store.location import find_store
+    from qtlplat.store.queries import Reader
+
+    location = find_store(settings.store)
+    reader = Reader(location)
+    progress = make_progress(settings.verbosity)
+    chosen = [] if run is None else [reader.resolve(run)]
+    if run is not None and everything:
+        raise UsageError("a run and --all are both given", fix="leave one of them out")
+    reader.runs(limit=1)  # a store that cannot be used is refused before any work
+    with progress.stage("loading torch", 1) as stage:
+        from qtlplat.training.resume import Permission, all_interrupted, remove_leftovers, resume, what_to_resume
+
+        stage.advance()
+    records = [what_to_resume(reader, one) for one in chosen] if chosen else all_interrupted(reader)
+    if not chosen and not everything:
+        records = _the_only(records)
+    remove_leftovers(location)
+    _, catalog = open_components(settings)
+    allowed = Permission(allow_drift, take_over, sets)
+    ended, first = [], None
+    for record in records:
+        try:
+            ended.append(resume(record, catalog, location, progress, allowed))
+        except QtlplatError as error:
+            if not everything:
+                raise
+            first = first or error
+            for line in (f"run {record.id} did not go on", *error.lines()):
+                note(line)
+    _print(reader, ended, as_json)
+    if not records and not as_json:
+        note("no run was interrupted")
+    return first.exit_code if first else 0
+
+
+add_common_options(resume_command)
+
+
+def _the_only(records: list[RunRecord]) -> list[RunRecord]:
+    if len(records) > 1:
+        lines = [f"  {record.id}  {record.kind}  {record.created}" for record in records]
+        raise UsageError(
+            "\n".join([f"{len(records)} runs were interrupted", *lines]), fix="name one of them, or add --all"
+        )
+    return records
+
+
+def _print(reader: Reader, runs: list[str], as_json: bool) -> None:
+    from qtlplat.cli.show import cells, read_run
+    from qtlplat.store.summary import short_form
+
+    if as_json:
+        write_json([short_form(reader.run(run)) for run in runs])
+        return
+    for run in runs:
+        found = read_run(reader, run)
+        click.echo(f"run {run}  {found['kind']}  {found['status']}")
+        cells(found)
+        click.echo(f"next:\n  qtlplat show {run[:8]}")

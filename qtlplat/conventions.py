@@ -1,0 +1,85 @@
+"""What is the same wherever a run is told of: short id, own variant, class names, mean ± sd, what leaks in words."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+
+HEAD = "head"  # the variant of a cell that is no control
+SHORT = 8  # characters of a run's id that people see
+
+
+def short(run_id: str | None) -> str:
+    """The first characters of a run's id; '' for None."""
+    return (run_id or "")[:SHORT]
+
+
+def class_facts(names: Sequence[str]) -> dict[str, str]:
+    """The names of a dataset's classes, by label, as what is stored of a run's environment."""
+    return {"classes": json.dumps(list(names), ensure_ascii=False)}
+
+
+def class_names(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """The names out of a stored environment; () for a run from before they were stored."""
+    try:
+        names = json.loads(environment.get("classes", "[]"))
+    except ValueError:
+        return ()
+    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+
+
+def mean_std(values: Sequence[float]) -> tuple[float | None, float | None]:
+    """Mean and sample standard deviation (ddof=1); None where there are too few values (0, and 1) for it.
+
+    Where a value is NaN or infinite, so is the mean, and the deviation is NaN.
+    """
+    n = len(values)
+    if n == 0:
+        return None, None
+    if not all(map(math.isfinite, values)):
+        return sum(values) / n, math.nan if n > 1 else None
+    mean = math.fsum(values) / n
+    return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1)) if n > 1 else None
+
+
+def percent(share: float) -> str:
+    """A share, 0 to 1, in percent; what is there but rounds to nothing, or is not all but rounds to all, says so."""
+    if 0 < share < 0.005:
+        return "under 1 %"
+    if 0.995 <= share < 1:
+        return "over 99 %"
+    return f"{100 * share:.0f} %"
+
+
+def leak_line(seen: Mapping[str, float | None]) -> str:
+    """One line on what was seen before it was tested, '' where nothing was or nothing is known of it.
+
+    seen: with "leak", "group_leak" and "selection_leak", shares of 0 to 1 or None.
+    """
+    parts = []
+    if share := seen["leak"]:
+        parts.append(f"the backbone was trained on {percent(share)} of what is tested")
+    if share := seen["group_leak"]:
+        parts.append(f"the source image of {percent(share)} of what is tested stands in training")
+    if share := seen["selection_leak"]:
+        parts.append(f"the backbone's best epoch was chosen on {percent(share)} of what is tested")
+    return f"leak: {'; '.join(parts)}" if parts else ""
+
+
+def said_once(said: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
+    """Notes on several things, each told once with those that it belongs to, or with "all".
+
+    said: pairs of a thing's name and its notes.
+    """
+    pairs = list(said)
+    about: dict[str, list[str]] = {}
+    for name, notes in pairs:
+        for words in notes:
+            about.setdefault(words, []).append(name)
+    return [f"{', '.join(who) if len(who) < len(pairs) else 'all'}: {words}" for words, who in about.items()]
+
+
+def counted(n: int, noun: str) -> str:
+    """A number of things: ``1 cell``, ``6 cells``."""
+    return f"{n} {noun}{'' if n == 1 else 's'}"

@@ -1,0 +1,118 @@
+"""Consistent copies of a store's database while others use it: backups, and the one before an upgrade."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from qtlplat.errors import StoreError, UsageError, shown
+from qtlplat.store import database, hashes
+from qtlplat.store.location import StoreLocation
+
+
+def backup(location: StoreLocation, target: Path | None = None) -> Path:
+    """Copy the database, with every run's rows, to a new file and check the copy; returns its path.
+
+    Files of runs are not part of it. target: where to; beside the store, with the time in its name, if None.
+
+    Raises
+    ------
+    UsageError: where there is no store, or the target exists.
+    StoreError: where the store or the copy is damaged, or the copy cannot be written. Nothing is left of it then.
+    """
+    database.check_pages(location)
+    if not location.exists:
+        raise UsageError("there is no store to copy", where=f"{location.path} ({location.why})")
+    if target is None:
+        return backup_beside(location, "backup", thorough=True)
+    _copy(location, target.absolute(), thorough=True)
+    return target
+
+
+def backup_beside(location: StoreLocation, label: str, *, thorough: bool = False) -> Path:
+    """The same beside the store, named by what it is for and the time; thorough: check its rows too."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    target = location.path.with_name(f"{location.path.stem}.{label}.{stamp}.db")
+    _copy(location, target, thorough=thorough)
+    return target
+
+
+def _copy(location: StoreLocation, target: Path, *, thorough: bool) -> None:
+    with new_file(target) as unfinished:
+        with database.translated(location):
+            _copy_pages(location, unfinished)
+        _check(StoreLocation(unfinished, location.files, "a copy"), thorough=thorough)
+
+
+@contextmanager
+def new_file(target: Path) -> Iterator[Path]:
+    """A name beside a file that is not there yet; what was written under it is the file when the block ends well.
+
+    Raises UsageError where the file exists, StoreError where it cannot be written; nothing is left of it then.
+    """
+    unfinished = target.with_name(f".{target.name}.part")
+    try:
+        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))  # the name is ours from here on
+    except FileExistsError as error:
+        raise UsageError(f"{shown(str(target))} exists", fix="choose another name") from error
+    except OSError as error:
+        raise _cannot_write(target, error) from error
+    try:
+        yield unfinished
+        _sync(unfinished)
+        unfinished.replace(target)
+        _sync(target.parent)
+    except BaseException as error:
+        target.unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise _cannot_write(target, error) from error
+        raise
+    finally:
+        for suffix in ("", *database.JOURNALS):
+            unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
+
+
+def _copy_pages(location: StoreLocation, unfinished: Path) -> None:
+    with database.engine(location, write=False).connect() as connection:
+        source = connection.connection.driver_connection
+        assert isinstance(source, sqlite3.Connection)
+        copy = sqlite3.connect(unfinished)
+        try:
+            source.backup(copy)
+            copy.execute("PRAGMA journal_mode = delete")  # one file, whatever mode the store is in
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"the store cannot be copied: {error}",
+                where=f"{location.path} -> {unfinished}",
+                fix="free some space, or name another place with -o",
+            ) from error
+        finally:
+            copy.close()
+
+
+def _check(copy: StoreLocation, *, thorough: bool) -> None:
+    with database.translated(copy), database.engine(copy, write=False).begin() as connection:
+        found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
+        wrong = hashes.all_changed(connection) if thorough else {}
+    if found != "ok" or wrong:
+        rows = f"rows of {', '.join(list(wrong)[:3])} are not as they were stored"
+        what = rows if found == "ok" else shown(found, 200)
+        raise StoreError(f"the store is damaged, no copy was made: {what}", fix="look closer: qtlplat store check")
+
+
+def _sync(path: Path) -> None:
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
+
+
+def _cannot_write(target: Path, error: OSError) -> StoreError:
+    return StoreError(
+        f"the file cannot be written: {error.strerror}", where=str(target), fix="free some space, or name another place"
+    )

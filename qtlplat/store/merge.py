@@ -1,0 +1,183 @@
+"""Taking over the runs of another store, by content: what is the same is left alone, what contradicts is refused."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from shlex import quote
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.engine import Connection, Engine
+
+from qtlplat.errors import StoreError, UsageError, shown
+from qtlplat.store import artifacts, database, hashes, parts, preparing, schema
+from qtlplat.store.location import StoreLocation
+
+MOST_SHOWN = 6
+
+
+@dataclass
+class Merged:
+    """What a merge did. runs, outcomes: ids of the runs and reproductions taken over; same: of those that were here.
+
+    running: of runs of the other store that have not ended; left_out: why, by id; files: how many were copied.
+    """
+
+    runs: list[str] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+    same: list[str] = field(default_factory=list)
+    running: list[str] = field(default_factory=list)
+    left_out: dict[str, str] = field(default_factory=dict)
+    files: int = 0
+
+
+def merge(location: StoreLocation, other: StoreLocation, *, partly: bool = False) -> Merged:
+    """Take over every run that has ended, and every reproduction, with rows and files, of a store that only is read.
+
+    Each run is one transaction, its files are there before it: after a crash, merge again. partly: leave out what is
+    refused, and what builds on it.
+
+    Raises
+    ------
+    UsageError: where there is no other store, or it is this one.
+    StoreError: where a run of the other store has an id of this one's and other content, is damaged or lacks a file
+        (unless `partly`), or the other store is of an older schema. Nothing has been taken over then.
+    """
+    if not database.check_header(other) and not other.exists:
+        raise UsageError("there is no store to merge", where=str(other.path))
+    if location.exists and os.path.samefile(location.path, other.path):  # noqa: PTH121 -- either may be a link
+        raise UsageError("a store cannot be merged into itself", where=str(other.path))
+    _refuse_older(other)
+    preparing.prepare(location)
+    done = Merged()
+    read, write = (database.engine(place, write=ours) for place, ours in ((other, False), (location, True)))
+    with database.translated(other), read.begin() as theirs:
+        with database.translated(location), database.engine(location, write=False).begin() as ours:
+            wanted = _plan(ours, theirs, location, other, done)
+        if done.left_out and not partly:
+            raise _refused(location, other, done.left_out)
+        for owner, record in wanted:
+            done.files += _take_over(write, theirs, location, other, owner, record)
+            (done.runs if owner == "runs" else done.outcomes).append(record)
+    return done
+
+
+def _refuse_older(other: StoreLocation) -> None:
+    """Read without rolling anything back: the other store is not ours to change."""
+    if not database.check_header(other):
+        raise StoreError("the store to merge is empty", where=str(other.path))
+    with database.translated(other), database.engine(other, write=False).begin() as connection:
+        found = database.revision(connection, other)
+        if found != schema.REVISIONS[-1]:
+            raise StoreError(
+                f"the store to merge has the older schema {shown(found)}",
+                where=str(other.path),
+                fix=f"qtlplat store upgrade --store {quote(str(other.path))} (it makes a backup first)",
+            )
+        damage = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if damage != "ok":
+            fix = f"look closer: qtlplat store check --store {quote(str(other.path))}"
+            raise StoreError(f"the store to merge is damaged: {shown(damage)}", where=str(other.path), fix=fix)
+
+
+def _plan(
+    ours: Connection, theirs: Connection, location: StoreLocation, other: StoreLocation, done: Merged
+) -> list[tuple[str, str]]:
+    """Sort and id of everything to be taken over, what is built upon first; fills in what is not, and why."""
+    kept, own = hashes.sealed(theirs), hashes.sealed(ours)
+    here = {owner: set(parts.ids(ours, owner)) for owner in parts.OWNERS}
+    ended = hashes.ended(theirs)
+    done.running += sorted(set(parts.ids(theirs, "runs")) - {record for _, record in ended})
+    wanted: list[tuple[str, str]] = []
+    for owner, record in ended:
+        if damage := hashes.changed(theirs, owner, record, kept.get(record, {})):
+            done.left_out[record] = f"damaged in {other.path}: {', '.join(damage)} not as stored"
+        elif record not in here[owner]:
+            if lost := _lost_file(theirs, location, other, record):
+                done.left_out[record] = lost
+            else:
+                wanted.append((owner, record))
+        elif owner == "runs" and (clash := hashes.changed(ours, owner, record, kept[record])):
+            done.left_out[record] = f"differs in {', '.join(clash)}"
+            if hashes.changed(ours, owner, record, own.get(record, {})):
+                done.left_out[record] += f"; the one in {location.path} is not as it was stored"
+        else:
+            done.same.append(record)
+    return _parents_first(theirs, wanted, here["runs"], done)
+
+
+def _lost_file(theirs: Connection, location: StoreLocation, other: StoreLocation, run: str) -> str:
+    """What is wrong with the first file of a run that is whole in neither store, '' if there is none."""
+    files = _files(theirs, run)
+    moved = artifacts.paths_by_content({path: sha256 for path, sha256, _ in files})
+    for path, sha256, size in files:
+        wrong = artifacts.what_is_wrong(other, path, sha256, size)
+        if wrong and artifacts.what_is_wrong(location, moved[path], sha256, size):
+            return f"{wrong}: {other.files / path}"
+    return ""
+
+
+def _files(theirs: Connection, run: str) -> list[tuple[str, str, int]]:
+    """Path, sha256 and size of every file of a run."""
+    table = schema.artifacts.c
+    query = select(table.path, table.sha256, table.bytes).where(table.run_id == run)
+    return [(path, sha256, size) for path, sha256, size in theirs.execute(query.order_by(table.path))]
+
+
+def _parents_first(
+    theirs: Connection, wanted: list[tuple[str, str]], here: set[str], done: Merged
+) -> list[tuple[str, str]]:
+    parents: dict[str, list[str]] = {}
+    for run, parent in theirs.execute(select(schema.lineage.c.run_id, schema.lineage.c.parent_id)):
+        parents.setdefault(run, []).append(parent)
+    order: list[tuple[str, str]] = []
+    there = set(here)
+    left = list(wanted)
+    while ready := [one for one in left if all(parent in there for parent in parents.get(one[1], ()))]:
+        order += ready
+        there |= {record for _, record in ready}
+        left = [one for one in left if one not in ready]
+    for _, record in left:
+        missing = next(parent for parent in parents[record] if parent not in there)
+        done.left_out[record] = f"it builds on run {missing}, which is not merged"
+    return order
+
+
+def _refused(location: StoreLocation, other: StoreLocation, left_out: Mapping[str, str]) -> StoreError:
+    lines = [f"  {record}: {why}" for record, why in list(left_out.items())[:MOST_SHOWN]]
+    if len(left_out) > MOST_SHOWN:
+        lines.append(f"  and {len(left_out) - MOST_SHOWN} more")
+    return StoreError(
+        "\n".join([f"{len(left_out)} runs or outcomes cannot be merged, so nothing was", *lines]),
+        where=f"{other.path} into {location.path}",
+        fix="look at both: qtlplat store check; or leave these out: --partly",
+    )
+
+
+def _take_over(
+    write: Engine, theirs: Connection, location: StoreLocation, other: StoreLocation, owner: str, record: str
+) -> int:
+    """Copy a record's files, then insert its rows and compare them with what was read; returns the number of files."""
+    files = _files(theirs, record)
+    moved = artifacts.paths_by_content({path: sha256 for path, sha256, _ in files})
+    for path, sha256, size in files:
+        if artifacts.what_is_wrong(location, moved[path], sha256, size):
+            source = artifacts.path_below(other, path)
+            assert source is not None
+            artifacts.copy_file(source, location.files / moved[path], sha256)
+    with database.translated(location), write.begin() as ours:
+        for part in parts.all_parts(theirs, owner):
+            parts.insert(ours, part, [_moved(part, row, moved) for row in parts.read(theirs, part, record)])
+        hashes.seal(ours, owner, record)
+        if hashes.changed(ours, owner, record, hashes.digests_of(theirs, owner, record)):
+            raise StoreError(f"the rows of {record} came out otherwise than they went in", where=str(location.path))
+    return len(moved)
+
+
+def _moved(part: parts.Part, row: tuple[Any, ...], moved: Mapping[str, str]) -> tuple[Any, ...]:
+    if part.name != "artifacts":
+        return row
+    place = part.columns.index("path")
+    return (*row[:place], moved[row[place]], *row[place + 1 :])

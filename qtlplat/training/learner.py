@@ -1,0 +1,123 @@
+"""A backbone that learns: its steps, its epochs, how it is evaluated. What is kept of it, `pretrain` decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from qtlplat.catalog.plan import PretrainingOptions
+from qtlplat.contracts import Backbone, Split
+from qtlplat.errors import TrainingError
+from qtlplat.training.checkpoints import Snapshot, below
+from qtlplat.training.model import WholeBackbone
+from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
+from qtlplat.training.seeding import derive_seed, generator
+
+EVALUATION_BATCH = 128
+
+
+class Learner:
+    """A model that learns step by step. judged: what is evaluated and kept, the average of its weights or the weights.
+
+    decay: of the average, per step, in (0, 1); None keeps no average.
+    """
+
+    def __init__(self, model: nn.Module, learning_rate: float, decay: float | None) -> None:
+        self.model = model
+        self.optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
+        self.average: AveragedModel | None = None
+        if decay is not None:
+            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        self.judged: nn.Module = self.average.module if self.average else model
+
+    def step(self, images: Tensor, labels: Tensor) -> tuple[float, Tensor]:
+        """One step on images (B, C, H, W) and labels (B,): the loss and logits (B, K) before it.
+
+        A loss that is not finite changes no weight.
+        """
+        logits: Tensor = self.model(images)
+        loss = cross_entropy(logits, labels)
+        value = loss.item()
+        if math.isfinite(value):
+            self.optimizer.zero_grad()
+            loss.backward()
+            self.optimizer.step()
+            if self.average:
+                self.average.update_parameters(self.model)
+        return value, logits.detach()
+
+    def save(self) -> dict[str, Tensor]:
+        """All that training changes, by name, copied to the CPU."""
+        average = below("average", self.average.state_dict()) if self.average else {}
+        model = below("model", self.model.state_dict())
+        return {**model, **average, **below("adam", optimizer_tensors(self.optimizer))}
+
+    def load(self, saved: Snapshot) -> None:
+        """Go on from what `save` gave, bit for bit."""
+        self.model.load_state_dict(saved.part("model"))
+        if self.average:
+            self.average.load_state_dict(saved.part("average"))
+        load_optimizer(self.optimizer, saved.part("adam"))
+
+
+class Network:
+    """A backbone in training, with its data; both lie where it is computed."""
+
+    def __init__(
+        self,
+        build: Callable[[], Backbone],
+        pixels: Tensor,
+        labels: Tensor,
+        split: Split,
+        options: PretrainingOptions,
+        seed: int,
+    ) -> None:
+        self.pixels, self.labels, self.split, self.seed = pixels, labels, split, seed
+        self.batch_size = options.batch_size
+        self.steps = -(-len(split.train) // options.batch_size)
+        torch.manual_seed(derive_seed("backbone", seed))
+        model = WholeBackbone(build(), pixels.shape[1])
+        model.standardize.fit(pixels[torch.from_numpy(split.train)])
+        decay = math.exp(-1 / (options.averaging * self.steps)) if options.averaging else None
+        self.learner = Learner(model.to(pixels.device), options.learning_rate, decay)
+
+    def epoch(self, epoch: int, on_step: Callable[[], None]) -> dict[str, float]:
+        """Train one epoch and evaluate; batch order and dropout depend on (seed, epoch) alone."""
+        torch.manual_seed(derive_seed("dropout", self.seed, epoch))
+        shuffled = torch.randperm(len(self.split.train), generator=generator("order", self.seed, epoch))
+        order = torch.from_numpy(self.split.train)[shuffled]
+        self.learner.model.train()
+        loss_sum, hits = 0.0, 0
+        for step, rows in enumerate(order.split(self.batch_size), start=1):
+            labels = self.labels[rows]
+            loss, logits = self.learner.step(self.pixels[rows], labels)
+            if not math.isfinite(loss):
+                raise TrainingError(
+                    f"the loss became {loss}",
+                    where=f"pretraining, seed {self.seed}, epoch {epoch}, step {step}",
+                    fix="lower the learning rate, e.g. -S pretraining.learning_rate=1e-4",
+                )
+            loss_sum += loss * len(rows)
+            hits += int((logits.argmax(1) == labels).sum())
+            on_step()
+        values = {"train_loss": loss_sum / len(order), "train_accuracy": hits / len(order)}
+        for name, part in (("validation", self.split.validation), ("test", self.split.test)):
+            if len(part):
+                logits, truth = self.logits(part), self.labels[torch.from_numpy(part)].cpu()
+                values[f"{name}_loss"] = float(cross_entropy(logits.double(), truth))
+                values[f"{name}_accuracy"] = float((logits.argmax(1) == truth).double().mean())
+        return values
+
+    def logits(self, indices: npt.NDArray[np.int64]) -> Tensor:
+        """Logits (n, K) of samples, by what is kept; on the CPU."""
+        self.learner.judged.eval()
+        with torch.no_grad():
+            batches = torch.from_numpy(indices).split(EVALUATION_BATCH)
+            return torch.cat([self.learner.judged(self.pixels[rows]).cpu() for rows in batches])

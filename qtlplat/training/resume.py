@@ -1,0 +1,123 @@
+"""Goes on with stored runs that were interrupted, as if they had never stopped, or says what has changed since."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from qtlplat.catalog.catalog import Catalog
+from qtlplat.catalog.reopen import stored_pretraining, stored_run
+from qtlplat.errors import ConfigError, StoreError, UsageError
+from qtlplat.store.location import StoreLocation
+from qtlplat.store.queries import Reader
+from qtlplat.store.records import RunRecord
+from qtlplat.training.backbones import pretrained
+from qtlplat.training.drift import check_cells_agree, drift, refuse
+from qtlplat.training.execute import execute, planned_rows, working
+from qtlplat.training.job import Again
+from qtlplat.training.prepare import Prepared, prepare, prepare_pretraining
+from qtlplat.training.pretrain import make_split
+from qtlplat.training.progress import Progress
+from qtlplat.training.rows import MADE_FOR
+
+RESUMABLE = ("interrupted", "failed")
+
+
+@dataclass(frozen=True)
+class Permission:
+    """What a user allows. drift: going on although something has changed; take_over: a run of another machine.
+
+    sets: ``dataset.option=value``, for data that lies elsewhere now.
+    """
+
+    drift: bool = False
+    take_over: bool = False
+    sets: Sequence[str] = ()
+
+
+def what_to_resume(reader: Reader, run_id: str) -> RunRecord:
+    """The run that goes on where this one is asked for: itself, or the run that a pretraining was made for.
+
+    Raises UsageError where it has finished.
+    """
+    record = reader.run(run_id)
+    if record.status == "finished":
+        raise UsageError(f"run {run_id} is finished", fix=f"look at it: qtlplat show {run_id[:8]}")
+    made_for = reader.environment(run_id).get(MADE_FOR) if record.kind == "pretraining" else None
+    if made_for is None:
+        return record
+    owner = reader.run(made_for)
+    if owner.status not in (*RESUMABLE, "running"):
+        raise UsageError(
+            f"pretraining {run_id} was made for run {owner.id}, which is {owner.status}: nothing needs it any more",
+            fix=f"look at that run: qtlplat show {owner.id[:8]}",
+        )
+    return owner
+
+
+def all_interrupted(reader: Reader) -> list[RunRecord]:
+    """Every run that was interrupted, oldest first; a pretraining only where no run that goes on needs it."""
+    found = reader.interrupted()
+    going_on = {record.id for record in found}
+    alone = [r for r in found if r.kind == "run" or reader.environment(r.id).get(MADE_FOR) not in going_on]
+    return alone[::-1]
+
+
+def resume(
+    record: RunRecord, catalog: Catalog, location: StoreLocation, progress: Progress, allowed: Permission
+) -> str:
+    """Go on with a run until it has finished; returns its id.
+
+    Raises ConfigError where something has changed that may change its numbers, with each change, unless that is
+    allowed; BusyError where somebody owns it; and as `qtlplat.training.execute.execute`.
+    """
+    reader = Reader(location)
+    if record.kind == "pretraining":
+        return _resume_pretraining(record, catalog, reader, progress, allowed)
+    prepared = prepare(stored_run(record.plan, catalog, allowed.sets), location.files)
+    changes = drift(record, prepared.plan, reader)
+    if not allowed.drift:
+        refuse(record, changes)
+    check_cells_agree(planned_rows(prepared, ()), record, reader)
+    return execute(prepared, location, progress, Again(record.id, changes, allowed.take_over))
+
+
+def begun(prepared: Prepared, reader: Reader) -> Again | None:
+    """The newest interrupted run with this plan that can go on as it began, None where there is none."""
+    for record in reader.interrupted(prepared.plan.fingerprint, "run"):
+        if not drift(record, prepared.plan, reader):
+            return Again(record.id)
+    return None
+
+
+def _resume_pretraining(
+    record: RunRecord, catalog: Catalog, reader: Reader, progress: Progress, allowed: Permission
+) -> str:
+    plan, specs, options = stored_pretraining(record.plan, catalog, allowed.sets)
+    if plan.samples:
+        raise ConfigError(
+            f"pretraining {record.id} saw a part of the data only, chosen by a run that is not there any more",
+            where=f"run {record.id[:8]}",
+            fix="run that again: it pretrains its backbones",
+        )
+    plan, material = prepare_pretraining(plan, specs, options, reader.location.files)
+    changes = drift(record, plan, reader)
+    if not allowed.drift:
+        refuse(record, changes)
+    split = make_split(material.images.labels, material.groups, plan.pretraining, plan.seed)
+    again = Again(record.id, changes, allowed.take_over)
+    with working(reader.location, progress) as job:
+        return pretrained(job, plan, material, split, again=again).run
+
+
+def remove_leftovers(location: StoreLocation) -> None:
+    """Delete the checkpoints of runs that have finished: a process was killed between the one and the other."""
+    reader = Reader(location)
+    for directory in (location.files / "checkpoints").glob("*"):
+        try:
+            finished = reader.run(directory.name).status == "finished"
+        except (UsageError, StoreError):
+            continue
+        if finished:
+            shutil.rmtree(directory, ignore_errors=True)

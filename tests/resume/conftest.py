@@ -1,0 +1,58 @@
+"""A plugin that every test here uses, and the numbers of a run that was never stopped."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from quick_runs import RUN, numbers_of, write_plugin
+
+from qtlplat.cli import _run
+from qtlplat.store.location import find_store
+from qtlplat.store.queries import Reader
+from qtlplat.training.stop import Stop
+
+Call = Callable[[str], int]
+
+
+@pytest.fixture(scope="session")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory of the plugin, importable in this process too."""
+    path = write_plugin(tmp_path_factory.mktemp("site"))
+    sys.path.insert(0, str(path))
+    yield path
+    sys.path.remove(str(path))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Where a test's runs go."""
+    return tmp_path / "runs.db"
+
+
+@pytest.fixture
+def qtlplat(plugins: Path, store: Path) -> Call:
+    """Run a command line in this process, with the test's store."""
+    return lambda line: _run([*shlex.split(line), "--store", str(store)])
+
+
+@pytest.fixture(scope="session")
+def undisturbed(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
+    """The numbers of a run with these arguments that was never stopped, and its seconds."""
+    known: dict[str, dict[str, Any]] = {}
+
+    def numbers(more: str) -> dict[str, Any]:
+        if more not in known:
+            store = tmp_path_factory.mktemp("undisturbed") / "runs.db"
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(Stop, "check", lambda _self: None)  # whatever the test does to it
+                assert _run([*shlex.split(f"{RUN} {more} -q"), "--store", str(store)]) == 0
+            (run,) = Reader(find_store(str(store))).runs(kind="run")
+            known[more] = {"numbers": numbers_of(store), "seconds": run.seconds["total"]}
+        return known[more]
+
+    return numbers

@@ -1,0 +1,106 @@
+"""Runs of seconds, with a dataset and a backbone of their own, to be interrupted and compared bit for bit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+PLUGIN = '''
+"""Noisy squares of 12x12 pixels, and a backbone that learns them in a second; it draws random numbers as it learns."""
+import numpy as np
+from qtlplat import Backbone, BackboneSpec, DatasetSpec, ImageSet, hookimpl
+
+qtlplat_api_version = 1
+
+
+def load(options):
+    rng = np.random.default_rng(0)
+    labels = np.arange(96, dtype=np.int64) % 2
+    images = rng.integers(0, 120, (96, 1, 12, 12), dtype=np.uint8)
+    images[labels == 1, :, 3:8, 3:8] += 60
+    names = tuple(f"square{i}" for i in range(96))
+    return ImageSet(images, labels, names, names, ("empty", "square"))
+
+
+def build(options, input_shape, n_classes):
+    from torch import nn
+
+    features = nn.Sequential(nn.Conv2d(1, 8, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten())
+    first = nn.Sequential(nn.Linear(200, 16), nn.ReLU(), nn.Dropout(0.3))
+    return Backbone(features, (first, nn.Linear(16, n_classes)))
+
+
+@hookimpl
+def qtlplat_datasets():
+    return [DatasetSpec("quick-squares", "noisy squares", load)]
+
+
+@hookimpl
+def qtlplat_backbones():
+    return [BackboneSpec("quick-net", "one convolution", build)]
+'''
+
+RUN = (
+    "run --dataset quick-squares --backbone quick-net --evaluator 'kfold[folds=3]' --epochs 12 --pretrain-epochs 6 "
+    "--inits 2 -S pretraining.batch_size=16 -S training.batch_size=16 -S pretraining.patience=0"
+)
+
+
+def write_plugin(directory: Path) -> Path:
+    """A directory for PYTHONPATH with the plugin and what an installer would leave beside it."""
+    (directory / "quick_plugin.py").write_text(PLUGIN)
+    facts = directory / "quick_plugin-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: quick-plugin\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text("[qtlplat]\nquick = quick_plugin\n")
+    return directory
+
+
+def call(line: str, store: Path, plugins: Path, log: Path | None = None) -> None:
+    """In a process of its own: one command line, its output into a file; leaves with its exit code."""
+    if str(plugins) not in sys.path:
+        sys.path.insert(0, str(plugins))
+    os.environ["QTLPLAT_STORE"] = str(store)
+    if log:
+        file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+    from qtlplat.cli import main
+
+    main(shlex.split(line))
+
+
+def numbers_of(store: Path) -> dict[str, Any]:
+    """What must be equal bit for bit, by kind of run: metrics and epochs in hexadecimal, predictions, weights."""
+    from qtlplat.store.location import find_store
+    from qtlplat.store.queries import Reader
+
+    reader = Reader(find_store(str(store)))
+    found: dict[str, Any] = {}
+    for run in reader.runs():
+        epochs = [
+            (row.cell, row.epoch, {k: v.hex() for k, v in sorted(row.values.items())}) for row in reader.epochs(run.id)
+        ]
+        rows = [(p.cell, p.sample_id, [x.hex() for x in p.probabilities]) for p in reader.predictions(run.id)]
+        found[run.kind] = {
+            "status": run.status,
+            "metrics": [{k: v.hex() for k, v in cell.metrics.items()} for cell in reader.cells(run.id)],
+            "epochs": epochs,
+            "predictions": hashlib.sha256(json.dumps(rows).encode()).hexdigest(),
+            "weights": [a.sha256 for a in reader.artifacts(run.id) if a.kind == "weights"],
+        }
+    found["runs"] = sorted(run.kind for run in reader.runs())
+    return found
+
+
+def leftovers(store: Path) -> list[str]:
+    """Checkpoints, temporary files, locks and journals that should be gone when every run has finished."""
+    files = store.with_name(f"{store.stem}.files")
+    stale = [p for p in files.rglob("*") if p.is_file() and (p.name.startswith(".") or p.parent.name == "locks")]
+    stale += list((files / "checkpoints").glob("*"))
+    return sorted(str(p) for p in [*stale, *store.parent.glob("*-journal")])

@@ -1,0 +1,201 @@
+"""A run that is interrupted anywhere ends with the numbers of one that never stopped, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from quick_runs import RUN, leftovers, numbers_of
+
+from qtlplat.errors import Terminated
+from qtlplat.store.location import find_store
+from qtlplat.store.queries import Reader
+from qtlplat.training.stop import Stop
+
+Call = Callable[[str], int]
+QUANTUM = "--head 'dressed[qubits=2,layers=1]'"
+CONTROLS = f"{QUANTUM} --controls linear,frozen,shuffled"
+
+
+@pytest.fixture
+def stop_at(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[int]]:
+    """Stop training at the n-th step from now, as a signal would; returns a list that counts the steps."""
+
+    def at(step: int, error: type[BaseException] = KeyboardInterrupt) -> list[int]:
+        seen: list[int] = []
+
+        def check(_self: Stop) -> None:
+            seen.append(len(seen) + 1)
+            if len(seen) == step:
+                raise error
+
+        monkeypatch.setattr(Stop, "check", check)
+        return seen
+
+    return at
+
+
+def interrupted(store: Path) -> list[str]:
+    return [run.id for run in Reader(find_store(str(store))).interrupted(kind="run")]
+
+
+# of about 60 steps of pretraining, 2 of features and 48 of heads
+@pytest.mark.parametrize(
+    "step", [7, 40, 64, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 31, 61, 62, 63, 75, 109))]
+)
+def test_a_run_stopped_at_any_step_ends_bitwise_equal(
+    step: int, qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any
+) -> None:
+    stop_at(step)
+    assert qtlplat(f"{RUN} {CONTROLS} -q") == 130
+    assert len(interrupted(store)) == 1
+    stop_at(-1)
+    assert qtlplat("resume -q") == 0
+    assert numbers_of(store) == undisturbed(CONTROLS)["numbers"]
+    assert leftovers(store) == []
+
+
+def test_a_run_stopped_again_and_again_ends_bitwise_equal(
+    qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any
+) -> None:
+    stop_at(9)
+    assert qtlplat(f"{RUN} {QUANTUM} -q") == 130
+    stops = 0
+    while True:
+        stop_at(9, Terminated)
+        code = qtlplat("resume --all -q")
+        if code == 0:
+            break
+        assert code == 143
+        stops += 1
+    assert stops > 5
+    assert numbers_of(store) == undisturbed(QUANTUM)["numbers"]
+
+
+def test_a_head_that_trains_cell_by_cell_is_resumed_within_its_cells(
+    qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any
+) -> None:
+    """Shots are random and cannot be stacked: their generator follows from the epoch."""
+    more = f"{QUANTUM} --device 'default.qubit[shots=20]' --epochs 2"
+    expected = undisturbed(more)["numbers"]
+    stop_at(75)  # in the second cell
+    assert qtlplat(f"{RUN} {more} -q") == 130
+    stop_at(-1)
+    assert qtlplat("resume -q") == 0
+    assert numbers_of(store) == expected
+
+
+def test_the_same_command_goes_on_with_an_interrupted_pretraining(
+    qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any
+) -> None:
+    steps = stop_at(40)
+    assert qtlplat(f"{RUN} {QUANTUM} -q") == 130
+    steps = stop_at(-1)
+    assert qtlplat(f"{RUN} {QUANTUM} -q") == 0
+    assert len(steps) < 90, "the first initialisation was trained again"
+    numbers = numbers_of(store)
+    assert numbers["pretraining"] == undisturbed(QUANTUM)["numbers"]["pretraining"]
+    assert numbers["runs"] == ["pretraining", "run", "run"]
+
+
+def test_after_resume_the_run_is_found_and_shown(
+    qtlplat: Call, store: Path, stop_at: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop_at(70)
+    assert qtlplat(f"{RUN} {QUANTUM}") == 130
+    (run,) = interrupted(store)
+    assert f"qtlplat resume {run[:8]} --store {store}" in capsys.readouterr().err
+    stop_at(-1)
+    assert qtlplat(f"resume {run[:6]} --json") == 0
+    (resumed,) = json.loads(capsys.readouterr().out)
+    assert (resumed["run"], resumed["status"]) == (run, "finished")
+    assert qtlplat(f"{RUN} {QUANTUM} --needed --json") == 0
+    assert json.loads(capsys.readouterr().out)["run"] == run
+    assert qtlplat(f"show {run} --json") == 0
+    owners = json.loads(capsys.readouterr().out)["owners"]
+    assert [owner["number"] for owner in owners] == [1, 2]
+    assert qtlplat(f"resume {run}") == 2
+    assert "is finished" in capsys.readouterr().err
+
+
+def test_an_interrupted_pretraining_leads_to_the_run_that_needs_it(
+    qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any
+) -> None:
+    stop_at(10)
+    assert qtlplat(f"{RUN} {QUANTUM} -q") == 130
+    (pretraining,) = Reader(find_store(str(store))).interrupted(kind="pretraining")
+    stop_at(-1)
+    assert qtlplat(f"resume {pretraining.id} -q") == 0
+    assert numbers_of(store) == undisturbed(QUANTUM)["numbers"]
+
+
+def test_nothing_to_resume_is_no_error_and_several_are_named(
+    qtlplat: Call, store: Path, stop_at: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert qtlplat("resume --json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+    for seed in (1, 2):
+        stop_at(3)
+        assert qtlplat(f"{RUN} {QUANTUM} --seed {seed} -q") == 130
+    capsys.readouterr()
+    assert qtlplat("resume") == 2
+    err = capsys.readouterr().err
+    assert all(run in err for run in interrupted(store))
+    assert "--all" in err
+
+
+def test_what_has_changed_is_refused_with_each_difference_unless_it_is_allowed(
+    qtlplat: Call, store: Path, stop_at: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop_at(70)
+    assert qtlplat(f"{RUN} {QUANTUM} -q") == 130
+    (run,) = interrupted(store)
+    stop_at(-1)
+    from qtlplat.training import drift
+
+    real = drift.environment
+    monkeypatch.setattr(drift, "environment", lambda *a: real(*a) | {"version of torch": "9.9", "threads": "77"})
+    before = numbers_of(store)
+    assert qtlplat("resume -q") == 3
+    err = capsys.readouterr().err
+    assert "2 changed since" in err
+    assert "-> '9.9'" in err
+    assert "-> '77'" in err
+    assert "--allow-drift" in err
+    assert numbers_of(store) == before
+    assert qtlplat("resume --allow-drift -q") == 0
+    capsys.readouterr()
+    assert qtlplat(f"show {run} --json") == 0
+    assert json.loads(capsys.readouterr().out)["owners"][1]["drift"].keys() == {"version of torch", "threads"}
+
+
+def test_a_damaged_checkpoint_is_told_and_the_older_one_used(
+    qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop_at(80)
+    assert qtlplat(f"{RUN} {QUANTUM} -q") == 130
+    (directory,) = (store.with_name("runs.files") / "checkpoints").glob(interrupted(store)[0])
+    newest = max(directory.glob("*.safetensors"))
+    data = bytearray(newest.read_bytes())
+    data[-5] ^= 4
+    newest.write_bytes(data)
+    stop_at(-1)
+    capsys.readouterr()
+    assert qtlplat("resume") == 0
+    assert "is damaged and not used" in capsys.readouterr().err
+    assert numbers_of(store) == undisturbed(QUANTUM)["numbers"]
+
+
+def test_without_any_checkpoint_training_starts_again_and_agrees_with_what_is_stored(
+    qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any
+) -> None:
+    stop_at(80)
+    assert qtlplat(f"{RUN} {QUANTUM} -q") == 130
+    shutil.rmtree(store.with_name("runs.files") / "checkpoints")
+    stop_at(-1)
+    assert qtlplat("resume -q") == 0
+    assert numbers_of(store) == undisturbed(QUANTUM)["numbers"]

@@ -1,0 +1,164 @@
+"""Killed, or refused by the disk, at every single fsync and rename of a run: nothing that was acknowledged is lost."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shlex
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from quick_runs import RUN, leftovers, numbers_of
+
+from qtlplat.cli import _run
+from qtlplat.store.location import find_store
+from qtlplat.store.queries import Reader
+
+SHORT = "--head 'dressed[qubits=2,layers=1]' --inits 1 --pretrain-epochs 2 --epochs 2"
+POINTS = 60  # more than there are
+
+
+class SyncPoints:
+    """Counts fsync and rename, and does something at one of them."""
+
+    def __init__(self, at: int, action: Callable[[], None]) -> None:
+        self.at, self.action, self.count = at, action, 0
+        self.fsync, self.replace = os.fsync, Path.replace
+
+    def here(self) -> None:
+        self.count += 1
+        if self.count == self.at:
+            self.action()
+
+    def install(self, patch: pytest.MonkeyPatch) -> None:
+        def fsync(file: int) -> None:
+            self.here()
+            self.fsync(file)
+
+        def replace(path: Path, target: Path) -> Path:
+            self.here()
+            return self.replace(path, target)
+
+        patch.setattr(os, "fsync", fsync)
+        patch.setattr(Path, "replace", replace)
+
+
+def in_a_child(work: Callable[[], None]) -> int:
+    """Do something in a forked process; returns its exit status as waitpid gives it."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        finally:
+            os._exit(99)
+    return os.waitpid(child, 0)[1]
+
+
+def acknowledged(store: Path) -> dict[str, list[tuple[int, int, str]]]:
+    reader = Reader(find_store(str(store)))
+    return {
+        run.id: [(row.cell, row.epoch, repr(sorted(row.values.items()))) for row in reader.epochs(run.id)]
+        for run in reader.runs()
+    }
+
+
+def resumed(store: Path, before: dict[str, Any], expected: dict[str, Any]) -> None:
+    """Let it end, or run it where it had not begun; all that was there is still there, and it is as if undisturbed."""
+    line = "resume --all -q" if Reader(find_store(str(store))).runs(kind="run") else f"{RUN} {SHORT} -q"
+    assert _run([*shlex.split(line), "--store", str(store)]) == 0
+    after = acknowledged(store)
+    assert all(set(rows) <= set(after[run]) for run, rows in before.items())
+    assert numbers_of(store) == expected
+    assert leftovers(store) == []
+
+
+@pytest.fixture
+def expected(undisturbed: Any) -> dict[str, Any]:
+    numbers: dict[str, Any] = undisturbed(SHORT)["numbers"]
+    return numbers
+
+
+def refused_at(point: int, error: int, store: Path, expected: dict[str, Any], capsys: Any) -> bool:
+    """Whether there is such a point; the disk refuses it, the run says so and goes on later."""
+
+    def refuse() -> None:
+        raise OSError(error, os.strerror(error))
+
+    with pytest.MonkeyPatch.context() as patch:
+        points = SyncPoints(point, refuse)
+        points.install(patch)
+        code = _run([*shlex.split(f"{RUN} {SHORT} -q"), "--store", str(store)])
+    if points.count < point:
+        assert code == 0
+        return False
+    err = capsys.readouterr().err
+    assert code == 5, err
+    assert os.strerror(error) in err
+    assert len(err.splitlines()) <= 12
+    assert "Traceback" not in err
+    resumed(store, acknowledged(store), expected)
+    return True
+
+
+@pytest.mark.parametrize(("point", "error"), [(2, errno.ENOSPC), (11, errno.EIO), (27, errno.ENOSPC)])
+def test_a_disk_that_refuses_is_named_and_the_run_goes_on_later(
+    point: int, error: int, store: Path, plugins: Path, expected: Any, capsys: Any
+) -> None:
+    assert refused_at(point, error, store, expected, capsys)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_a_disk_that_refuses_at_every_sync_point(
+    error: int, tmp_path: Path, plugins: Path, expected: Any, capsys: Any
+) -> None:
+    there = [refused_at(n, error, tmp_path / str(n) / "runs.db", expected, capsys) for n in range(1, POINTS)]
+    assert 20 < there.count(True) < POINTS - 1
+
+
+def killed_at(point: int, store: Path, expected: dict[str, Any]) -> bool:
+    """Whether there is such a point; the process is killed there, and the run goes on later."""
+
+    def work() -> None:
+        patch = pytest.MonkeyPatch()
+        SyncPoints(point, lambda: os.kill(os.getpid(), signal.SIGKILL)).install(patch)
+        os._exit(_run([*shlex.split(f"{RUN} {SHORT} -q"), "--store", str(store)]))
+
+    status = in_a_child(work)
+    if os.WIFEXITED(status):
+        assert os.WEXITSTATUS(status) == 0
+        return False
+    assert os.WTERMSIG(status) == signal.SIGKILL
+    resumed(store, acknowledged(store), expected)
+    return True
+
+
+@pytest.fixture
+def single_threaded() -> Iterator[None]:
+    """Forking is safe where torch has started no threads that the child would wait for."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("point", [3, 24])
+def test_a_run_killed_at_a_sync_point_goes_on_later(
+    point: int, store: Path, plugins: Path, expected: Any, single_threaded: None
+) -> None:
+    assert killed_at(point, store, expected)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_run_killed_at_every_sync_point_loses_nothing(
+    tmp_path: Path, plugins: Path, expected: Any, single_threaded: None
+) -> None:
+    there = [killed_at(n, tmp_path / str(n) / "runs.db", expected) for n in range(1, POINTS)]
+    assert 20 < there.count(True) < POINTS - 1

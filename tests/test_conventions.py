@@ -1,0 +1,73 @@
+"""What is the same wherever a run is told of."""
+
+import math
+import statistics
+
+import pytest
+
+from qtlplat.conventions import SHORT, class_facts, class_names, counted, leak_line, mean_std, percent, said_once, short
+
+
+@pytest.mark.parametrize("values", [[0.9, 1.0], [0.1] * 7, [1e16, 1.0, -1e16], [0.9870, 0.9823, 0.9912, 0.9733]])
+def test_mean_and_sample_deviation_agree_with_exact_arithmetic(values: list[float]) -> None:
+    mean, std = mean_std(values)
+    assert mean == pytest.approx(statistics.mean(values), rel=1e-14)
+    assert std == pytest.approx(statistics.stdev(values), rel=1e-13, abs=1e-16)
+
+
+def test_too_few_values_have_no_deviation() -> None:
+    assert mean_std([]) == (None, None)
+    assert mean_std([0.5]) == (0.5, None)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+def test_a_value_that_is_not_finite_is_not_hidden(bad: float) -> None:
+    mean, std = mean_std([0.5, bad])
+    assert mean is not None
+    assert std is not None
+    assert not math.isfinite(mean)
+    assert not math.isfinite(std)
+
+
+@pytest.mark.parametrize(
+    ("share", "words"),
+    [(0.0, "0 %"), (0.004, "under 1 %"), (0.01, "1 %"), (0.724, "72 %"), (0.996, "over 99 %"), (1.0, "100 %")],
+)
+def test_shares_that_are_there_never_read_as_nothing_or_all(share: float, words: str) -> None:
+    assert percent(share) == words
+
+
+def test_the_leak_line_names_what_there_is() -> None:
+    none = {"leak": None, "group_leak": None, "selection_leak": None}
+    assert leak_line(none) == leak_line({"leak": 0.0, "group_leak": 0.0, "selection_leak": 0.0}) == ""
+    assert leak_line({"leak": 0.0, "group_leak": 0.5, "selection_leak": 0.0}) == (
+        "leak: the source image of 50 % of what is tested stands in training"
+    )
+    assert leak_line({"leak": 0.8, "group_leak": 0.9, "selection_leak": 0.2}).count(";") == 2
+
+
+def test_an_id_is_cut_to_what_references_take() -> None:
+    assert short("0123456789abcdef") == "01234567"
+    assert SHORT >= 3  # what `Reader.resolve` asks for
+    assert short(None) == ""
+
+
+@pytest.mark.parametrize("names", [("normal", "anomalous"), ("鋼", 'a "quoted" one\n'), ()])
+def test_class_names_survive_the_environment(names: tuple[str, ...]) -> None:
+    assert class_names({"python": "3.11", **class_facts(names)}) == names
+
+
+@pytest.mark.parametrize("stored", ["", "no JSON", "3", '{"a": 1}', "[1, 2]", "null"])
+def test_what_is_no_list_of_names_names_nothing(stored: str) -> None:
+    assert class_names({"classes": stored}) == class_names({}) == ()
+
+
+def test_a_note_is_told_once_with_those_that_it_belongs_to() -> None:
+    said = [("a", ["x", "y"]), ("b", ["x"]), ("c", ["x", "z"])]
+    assert said_once(said) == ["all: x", "a: y", "c: z"]
+    assert said_once([*said, ("d", [])]) == ["a, b, c: x", "a: y", "c: z"]
+    assert said_once([]) == []
+
+
+def test_one_thing_has_no_plural() -> None:
+    assert [counted(n, "set") for n in (0, 1, 2)] == ["0 sets", "1 set", "2 sets"]
