@@ -10,7 +10,7 @@ from torch import nn
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
 from qtlplat.quantum.engines import choose_engine
-from qtlplat.training.fit import fit_heads, why_not_stackable
+from qtlplat.training.fit import Limits, fit_heads, why_not_stackable
 from qtlplat.training.model import HeadFactory
 from qtlplat.training.rounds import Task
 from qtlplat_dressed import DressedOptions, circuit, qtlplat_heads
@@ -146,3 +146,43 @@ def test_a_batch_larger_than_the_training_part_is_the_training_part(data):
     (one, *_), _ = fit(mlp, data, cells, batch_size=4096)
     (other, *_), _ = fit(mlp, data, cells, batch_size=len(cells[0].train))
     np.testing.assert_array_equal(one.probabilities, other.probabilities)
+
+
+def dropping():
+    return nn.Sequential(nn.Linear(F, 8), nn.Dropout(0.5), nn.Tanh(), nn.Linear(8, 2))
+
+
+def test_variants_in_lockstep_come_out_as_each_would_alone(data):
+    """Bit for bit, random numbers included: controls beside a head change nothing about it."""
+    features, labels = data
+    shuffled = labels[torch.randperm(N, generator=torch.Generator().manual_seed(0))]
+    tasks = [
+        Task(dressed(), labels),
+        Task(dropping, labels),
+        Task(dropping, shuffled),
+        Task(Unstackable, labels, False),
+    ]
+    settings = {"epochs": 3, "learning_rate": 0.05, "batch_size": 16}
+    together = fit_heads(tasks, features, folds(), **settings)
+    assert [one.position for one in together] == list(range(12))
+    for number, task in enumerate(tasks):
+        for one in fit_heads([task], features, folds(), **settings):
+            other = together[number * 3 + one.position]
+            assert np.array_equal(one.probabilities, other.probabilities)
+            assert all(torch.equal(tensor, other.state[name]) for name, tensor in one.state.items())
+    assert not np.array_equal(together[3].probabilities, together[6].probabilities)
+
+
+@pytest.mark.parametrize("at", [1, 2, 3, 4, 7, 9])
+def test_training_goes_on_from_any_snapshot_bit_for_bit(at, data):
+    features, labels = data
+    tasks = [Task(dropping, labels), Task(dressed(), labels), Task(Unstackable, labels, stack=False)]
+    settings = {"epochs": 3, "learning_rate": 0.05, "batch_size": 16, "limits": Limits(cells=2)}
+    taken = []
+    whole = fit_heads(tasks, features, folds(), on_epoch=lambda _, take: taken.append(take()), **settings)
+    rest = fit_heads(tasks, features, folds(), start=taken[at - 1], **settings)
+    assert len(taken) == 2 * 3 + 3 * 3
+    for one, other in zip(whole, rest, strict=True):
+        assert one.position == other.position
+        assert np.array_equal(one.probabilities, other.probabilities)
+        assert all(torch.equal(tensor, other.state[name]) for name, tensor in one.state.items())
