@@ -13,7 +13,9 @@ from typing import Any
 PLUGIN = '''
 """Noisy squares of 12x12 pixels, and a backbone that learns them in a second; it draws random numbers as it learns."""
 import numpy as np
-from qtlplat import Backbone, BackboneSpec, DatasetSpec, ImageSet, hookimpl
+from qtlplat import (
+    Backbone, BackboneSpec, Budget, Claim, DatasetSpec, ImageSet, RecipeModel, RecipeSpec, hookimpl,
+)
 
 qtlplat_api_version = 1
 
@@ -43,6 +45,19 @@ def qtlplat_datasets():
 @hookimpl
 def qtlplat_backbones():
     return [BackboneSpec("quick-net", "one convolution", build)]
+
+
+@hookimpl
+def qtlplat_recipes():
+    def model(name, head):
+        return RecipeModel(name, "quick-net", head, "all", "kfold[folds=3]", "standard")
+
+    models = model("net", None), model("hybrid", "dressed[qubits=2,layers=1]"), model("plain", "mlp")
+    claim = Claim("f1 of the hybrid", "f1", "hybrid", "Table 1", 50.0, 50.0, "%", table=1)
+    budget = Budget("whole", "seconds", epochs=12, pretrain_epochs=12, inits=1)
+    return [RecipeSpec(
+        "quick2026", "squares", "Nobody, 2026", "quick-squares", (1, 12, 12), 2, models, (claim,), (budget,)
+    )]
 '''
 
 RUN = (

@@ -133,6 +133,27 @@ def test_20_contended_resumes_have_one_winner(_again: int, runs: Runs) -> None:
     contended(runs, 3)
 
 
+def test_a_reproduction_that_is_killed_goes_on_with_the_same_command(runs: Runs) -> None:
+    reader = Reader(find_store(str(runs.store)))
+    process = runs.start("reproduce quick2026")
+    while not any(epochs_stored(runs.store).values()):
+        assert process.is_alive(), runs.log.read_text()
+        time.sleep(0.02)
+    process.kill()
+    process.join(60)
+    before = epochs_stored(runs.store)
+    assert {run.status for run in reader.runs()} == {"interrupted"}
+    assert runs.to_the_end("reproduce quick2026") == 0, runs.log.read_text()
+    after = {run.id: run.status for run in reader.runs()}
+    assert set(before) <= set(after), "what had begun was taken up again, not begun anew"
+    assert list(after.values()) == ["finished"] * len(after)
+    assert leftovers(runs.store) == []
+    runs.log.write_text("")
+    assert runs.to_the_end("reproduce quick2026") == 0
+    assert re.search(r"(\d) of \1 models are there", runs.log.read_text())
+    assert {run.id for run in reader.runs()} == set(after)
+
+
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_ends_a_run_within_seconds_and_names_the_command(
     name: str, code: int, runs: Runs, undisturbed: Any
