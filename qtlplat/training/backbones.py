@@ -14,7 +14,6 @@ from qtlplat.catalog.plan import PretrainingPlan
 from qtlplat.contracts import Split
 from qtlplat.errors import BusyError, StoreError
 from qtlplat.training.cells import Pretraining
-from qtlplat.training.checkpoint import load_weights
 from qtlplat.training.drift import drift
 from qtlplat.training.features import features_key, frozen_features
 from qtlplat.training.job import Again, Job, recorded
@@ -24,6 +23,7 @@ from qtlplat.training.prepare import Material, Prepared
 from qtlplat.training.pretrain import Initialisation, pretrain, pretraining_cells
 from qtlplat.training.rounds import CellEpoch
 from qtlplat.training.rows import epoch_rows, ids_hash, new_cells, new_pretraining, prediction_rows
+from qtlplat.training.weights import load_weights
 
 
 @dataclass(frozen=True)

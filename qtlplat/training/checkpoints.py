@@ -21,7 +21,7 @@ from torch import Tensor
 from qtlplat.catalog.plan import canonical_json
 from qtlplat.errors import StoreError
 from qtlplat.store.files import write_atomically
-from qtlplat.training.checkpoint import encode
+from qtlplat.training.weights import encode
 
 FORMAT = 1
 KEPT = 2

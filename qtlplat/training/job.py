@@ -16,12 +16,12 @@ from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, CellRecord, EpochRow, NewCell, NewRun, Status
 from qtlplat.store.writer import Writer
-from qtlplat.training.checkpoint import save_weights
 from qtlplat.training.checkpoints import Checkpoints, Snapshot
 from qtlplat.training.guard import training_errors
 from qtlplat.training.progress import Progress
 from qtlplat.training.rows import MADE_FOR
 from qtlplat.training.stop import Stop
+from qtlplat.training.weights import save_weights
 
 
 @dataclass(frozen=True)

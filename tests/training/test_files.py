@@ -12,10 +12,10 @@ from torch import nn
 from qtlplat.contracts import Backbone, ImageSet
 from qtlplat.errors import StoreError, TrainingError
 from qtlplat.store.files import write_atomically
-from qtlplat.training.checkpoint import encode, load_weights, save_weights
 from qtlplat.training.features import features_key, frozen_features
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.progress import Silent
+from qtlplat.training.weights import encode, load_weights, save_weights
 
 TENSORS = {"b": torch.arange(6.0).view(2, 3), "a": torch.tensor([float("nan"), float("inf")])}
 
