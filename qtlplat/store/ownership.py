@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -62,6 +63,12 @@ def _cannot_lock(path: Path, error: OSError) -> StoreError:
         where=str(path),
         fix="keep the store on a disk that supports locks: --store PATH",
     )
+
+
+def remove_free_lock(location: StoreLocation, run_id: str) -> None:
+    """Remove the lock's file of a run that does not go on, unless a process holds it."""
+    with contextlib.suppress(BusyError, StoreError):
+        RunLock(location, run_id).release(remove=True)
 
 
 def lock_path(location: StoreLocation, run_id: str) -> Path:

@@ -13,7 +13,7 @@ from typing import Any, Self
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import BusyError, StoreError, shown
+from qtlplat.errors import BusyError, StoreError, UsageError, shown
 from qtlplat.store import database, hashes, rows, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import RunLock, this_host
@@ -107,7 +107,7 @@ class Writer:
         Raises
         ------
         BusyError: somebody owns it; the message says who and since when.
-        StoreError: there is no such run, or it has finished.
+        UsageError: it has finished. StoreError: there is no such run.
         """
         with self._transaction() as connection:
             self._refuse_taking(self._row_of(connection, run_id), connection, take_over=take_over)
@@ -119,8 +119,7 @@ class Writer:
         try:
             with self._transaction() as connection:
                 row = self._row_of(connection, run_id)
-                if row.status == "finished":
-                    raise self._refused(f"run {run_id} is finished")
+                _refuse_finished(row)
                 number = row.owner + 1
                 cells, runs = schema.cells, schema.runs
                 connection.execute(
@@ -266,8 +265,7 @@ class Writer:
         return row
 
     def _refuse_taking(self, row: Any, connection: Connection, *, take_over: bool) -> None:
-        if row.status == "finished":
-            raise self._refused(f"run {row.id} is finished")
+        _refuse_finished(row)
         if row.status == "running" and row.host != this_host() and not take_over:
             error = self._busy(row, connection)
             error.fix = f"resume it there, or, if that process is gone: qtlplat resume {row.id[:8]} --take-over"
@@ -285,3 +283,8 @@ class Writer:
 
     def _refused(self, what: str) -> StoreError:
         return StoreError(what, where=str(self._location.path))
+
+
+def _refuse_finished(row: Any) -> None:
+    if row.status == "finished":
+        raise UsageError(f"run {row.id} is finished", fix=f"look at it: qtlplat show {row.id[:8]}")

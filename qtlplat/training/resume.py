@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.reopen import stored_pretraining, stored_run
-from qtlplat.errors import ConfigError, StoreError, UsageError
+from qtlplat.errors import ConfigError, UsageError
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.ownership import remove_free_lock
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import RunRecord
 from qtlplat.training.backbones import pretrained
@@ -112,12 +113,12 @@ def _resume_pretraining(
 
 
 def remove_leftovers(location: StoreLocation) -> None:
-    """Delete the checkpoints of runs that have finished: a process was killed between the one and the other."""
+    """Delete what a process left that was killed as its run began or ended: checkpoints and locks that nobody needs."""
     reader = Reader(location)
+    unfinished = {run.id for run in reader.runs() if run.status != "finished"}
     for directory in (location.files / "checkpoints").glob("*"):
-        try:
-            finished = reader.run(directory.name).status == "finished"
-        except (UsageError, StoreError):
-            continue
-        if finished:
+        if directory.name not in unfinished:
             shutil.rmtree(directory, ignore_errors=True)
+    for lock in location.locks.glob("*.lock"):
+        if lock.stem not in unfinished:
+            remove_free_lock(location, lock.stem)

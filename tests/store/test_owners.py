@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from sample_runs import epoch, finished_run, new_cells, new_run, prediction
 
-from qtlplat.errors import BusyError, StoreError
+from qtlplat.errors import BusyError, StoreError, UsageError
 from qtlplat.store import ownership
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import RunLock, lock_path, this_host
@@ -116,7 +116,7 @@ def test_only_take_over_takes_a_run_from_another_machine(
 def test_a_finished_or_unknown_run_is_not_taken_up(location: StoreLocation) -> None:
     with Writer(location) as writer:
         run_id = finished_run(writer)
-        with pytest.raises(StoreError, match="is finished"):
+        with pytest.raises(UsageError, match="is finished"):
             writer.resume_run(run_id)
         with pytest.raises(StoreError, match="there is no run"):
             writer.resume_run("0" * 16)
@@ -142,4 +142,15 @@ def test_a_lock_on_a_file_that_was_just_removed_is_no_lock(
     assert Path(path).exists()
     with pytest.raises(BusyError):
         RunLock(location, "a" * 16)
+    lock.release(remove=True)
+
+
+def test_only_a_lock_that_nobody_holds_is_removed(location: StoreLocation) -> None:
+    location.locks.mkdir(parents=True)
+    free, held = lock_path(location, "a" * 16), lock_path(location, "b" * 16)
+    free.touch()
+    lock = RunLock(location, "b" * 16)
+    for path in (free, held):
+        ownership.remove_free_lock(location, path.stem)
+    assert (free.exists(), held.exists()) == (False, True)
     lock.release(remove=True)
