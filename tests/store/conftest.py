@@ -2,10 +2,9 @@ from pathlib import Path
 
 import pytest
 from damage import fill
+from sample_runs import NAME
 
 from qtlplat.store.location import StoreLocation, find_store
-
-NAME = "a ü?#%.db"  # a name that a careless URI would cut or decode
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,7 @@ from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.store.writer import Writer
 
+NAME = "a ü?#%.db"  # of a store: a careless URI would cut or decode it
 RUN_ROLES = ("dataset", "backbone", "head", "evaluator")
 
 

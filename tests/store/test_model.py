@@ -159,9 +159,10 @@ class Store(RuleBasedStateMachine):
     @rule(number=PICKS, parent=PICKS)
     def link(self, number: int, parent: int) -> None:
         run_id, parent_id = self.pick(number), self.pick(parent)
-        new = parent_id not in self.runs[run_id].parents
-        if self.attempt(run_id, new, lambda: self.writer.link(run_id, "pretraining", parent_id)):
-            self.runs[run_id].parents.append(parent_id)
+        known = self.runs[run_id].parents
+        linked = self.attempt(run_id, True, lambda: self.writer.link(run_id, "pretraining", parent_id))
+        if linked and parent_id not in known:
+            known.append(parent_id)
 
     @precondition(lambda self: self.runs)
     @rule(number=PICKS, status=st.sampled_from(["finished", "failed", "interrupted"]), seconds=FLOATS)
