@@ -32,8 +32,10 @@ def load(options):
 def build(options, input_shape, n_classes):
     from torch import nn
 
-    features = nn.Sequential(nn.Conv2d(1, 8, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Flatten())
-    first = nn.Sequential(nn.Linear(200, 16), nn.ReLU(), nn.Dropout(0.3))
+    # Two convolutions: only the second one's weights have a memory layout of their own.
+    convolutions = nn.Conv2d(1, 8, 3), nn.MaxPool2d(2), nn.ReLU(), nn.Conv2d(8, 8, 2), nn.ReLU()
+    features = nn.Sequential(*convolutions, nn.Flatten())
+    first = nn.Sequential(nn.Linear(128, 16), nn.ReLU(), nn.Dropout(0.3))
     return Backbone(features, (first, nn.Linear(16, n_classes)))
 
 
@@ -44,7 +46,7 @@ def qtlplat_datasets():
 
 @hookimpl
 def qtlplat_backbones():
-    return [BackboneSpec("quick-net", "one convolution", build)]
+    return [BackboneSpec("quick-net", "two convolutions", build)]
 
 
 @hookimpl

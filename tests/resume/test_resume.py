@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +13,11 @@ from typing import Any
 import pytest
 from quick_runs import RUN, leftovers, numbers_of
 
+from qtlplat.cli import _run
 from qtlplat.errors import Terminated
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
+from qtlplat.training.resume import remove_leftovers
 from qtlplat.training.stop import Stop
 
 Call = Callable[[str], int]
@@ -199,3 +203,63 @@ def test_without_any_checkpoint_training_starts_again_and_agrees_with_what_is_st
     stop_at(-1)
     assert qtlplat("resume -q") == 0
     assert numbers_of(store) == undisturbed(QUANTUM)["numbers"]
+
+
+def test_leftovers_of_finished_runs_go_and_those_of_a_run_that_begins_meanwhile_stay(
+    qtlplat: Call, store: Path, stop_at: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(80)
+    assert qtlplat(f"{RUN} {QUANTUM} -q") == 130
+    location = find_store(str(store))
+    going_on = location.files / "checkpoints" / interrupted(store)[0]
+    left, begun = (going_on.with_name(name * 16) for name in "ab")
+    left.mkdir()
+    (location.locks / "cccccccccccccccc.lock").touch()
+    runs = Reader.runs
+
+    def meanwhile(reader: Reader, *arguments: Any) -> Any:
+        begun.mkdir()
+        return runs(reader, *arguments)
+
+    monkeypatch.setattr(Reader, "runs", meanwhile)
+    remove_leftovers(location)
+    assert {path.name for path in going_on.parent.iterdir()} == {going_on.name, begun.name}
+    assert list(location.locks.iterdir()) == []
+
+
+def test_a_pretraining_that_nothing_needs_any_more_is_not_among_all(
+    qtlplat: Call, store: Path, stop_at: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    stop_at(10)
+    assert qtlplat(f"{RUN} {QUANTUM} -q") == 130
+    reader = Reader(find_store(str(store)))
+    (run,), (pretraining,) = interrupted(store), reader.interrupted(kind="pretraining")
+    with sqlite3.connect(store) as raw:  # as if the run had gone on with another backbone
+        raw.execute("UPDATE runs SET status = 'finished' WHERE id = ?", (run,))
+    raw.close()
+    stop_at(-1)
+    capsys.readouterr()
+    assert qtlplat("resume --all --json") == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert qtlplat(f"resume {pretraining.id}") == 2
+    assert "nothing needs it any more" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "backbone", ["lenet2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lenet1", "lenet3"))]
+)
+def test_the_built_in_backbones_go_on_bit_for_bit(
+    backbone: str, qtlplat: Call, store: Path, stop_at: Any, tmp_path: Path
+) -> None:
+    """With averaged weights, in their own memory layout, some of their kernels through their spectra."""
+    line = (
+        f"run --dataset 'steel-synth[per_class=18,images_per_kind=8]' --backbone {backbone} --head linear "
+        "--evaluator 'kfold[folds=2]' --epochs 2 --pretrain-epochs 3 -S pretraining.patience=0 -q"
+    )
+    whole = tmp_path / "whole.db"
+    assert _run([*shlex.split(line), "--store", str(whole)]) == 0
+    stop_at(4)
+    assert qtlplat(line) == 130
+    stop_at(-1)
+    assert qtlplat("resume -q") == 0
+    assert numbers_of(store) == numbers_of(whole)
