@@ -47,22 +47,14 @@ class Derivative(Function):
 class Kernel(Function):
     """A function of `batched` tensors and further tables, returning its result first.
 
-    Subclasses have `forward`, `kept` (inputs and outputs -> what the backward pass needs, the batched ones first, and
-    how many these are) and `derive` (the gradient, then what was kept -> a gradient for each batched tensor). The two
-    are abstract, said by hand: torch's functions have a metaclass of their own, which excludes that of `abc`.
+    Subclasses have `forward`, `kept` (inputs and outputs -> what the backward pass needs beside the gradient, the
+    batched ones first, and how many these are) and `derive` (the gradient, then what was kept -> a gradient for each
+    batched tensor).
     """
 
     batched = 1
-
-    @staticmethod
-    def kept(inputs: Any, output: Any, /) -> tuple[list[Tensor], int]:
-        """What `derive` needs beside the gradient, and how many of these tensors are batched; they come first."""
-        raise NotImplementedError
-
-    @staticmethod
-    def derive(*tensors: Tensor) -> tuple[Tensor, ...]:
-        """Gradients of the batched inputs, from the gradient of the result and what was kept."""
-        raise NotImplementedError
+    kept: Callable[[Any, Any], tuple[list[Tensor], int]]
+    derive: Callable[..., tuple[Tensor, ...]]
 
     @classmethod
     def run(cls, *args: Any) -> Any:

@@ -14,6 +14,7 @@ from qtlplat.catalog.plan import PretrainingPlan
 from qtlplat.contracts import Split
 from qtlplat.errors import BusyError, StoreError
 from qtlplat.training.cells import Pretraining
+from qtlplat.training.checkpoints import Take
 from qtlplat.training.drift import drift
 from qtlplat.training.features import features_key, frozen_features
 from qtlplat.training.job import Again, Job, recorded
@@ -97,7 +98,7 @@ def pretrained(
     images, options = material.images, plan.pretraining
     cells = pretraining_cells(split, options, plan.seed)
     with (
-        recorded(job, new_pretraining(plan, images, made_for), again) as (run, clock),
+        recorded(job, (), lambda: new_pretraining(plan, images, made_for), again, made_for) as (run, clock),
         job.checkpoints(run) as checkpoints,
     ):
         seen: dict[str, Any] = {**leaks(cells[0], split, material.groups, options.select_by)}
@@ -108,7 +109,7 @@ def pretrained(
             place = f"initialisation {start.facts['position'] + 1}, " if options.initialisations > 1 else ""
             job.progress.note(f"pretraining {run} goes on after {place}epoch {start.facts['epoch']}")
 
-        def keep_epoch(row: CellEpoch, take: Any) -> None:
+        def keep_epoch(row: CellEpoch, take: Take) -> None:
             job.add_epochs(run, epoch_rows([row]))
             checkpoints.save(clock.stamp(take()))
 

@@ -16,6 +16,7 @@ from torch import Tensor
 from qtlplat.contracts import Cell
 from qtlplat.errors import StoreError
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.queries import Reader
 from qtlplat.store.records import HEAD, CellRecord, NewCell
 from qtlplat.store.writer import Writer
 from qtlplat.training.backbones import Pretrained, all_features, backbone_for
@@ -46,7 +47,7 @@ def execute(prepared: Prepared, location: StoreLocation, progress: Progress, aga
         progress.note(line)
     with working(location, progress, allow_drift=bool(again and again.drift)) as job:
         _check_disk(job, prepared)
-        with recorded(job, new_run(prepared), again) as (run, clock):
+        with recorded(job, ("pretrain", "features", "heads"), lambda: new_run(prepared), again) as (run, clock):
             with clock.stage("pretrain"):
                 backbones = [backbone_for(job, prepared, wanted, run) for wanted in prepared.pretrainings]
             for backbone in backbones:
@@ -71,7 +72,7 @@ def pretrain_only(prepared: Prepared, location: StoreLocation, progress: Progres
 def working(location: StoreLocation, progress: Progress, *, allow_drift: bool = False) -> Iterator[Job]:
     """A job: signals are obeyed between steps, the store is open for writing."""
     with orderly_stop() as stop, Writer(location) as writer:
-        yield Job(writer, location, progress, stop, allow_drift)
+        yield Job(writer, Reader(location), location, progress, stop, allow_drift)
 
 
 def _check_disk(job: Job, prepared: Prepared) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,7 +19,6 @@ from qtlplat.store.writer import Writer
 from qtlplat.training.checkpoints import Checkpoints, Snapshot
 from qtlplat.training.guard import training_errors
 from qtlplat.training.progress import Progress
-from qtlplat.training.rows import MADE_FOR
 from qtlplat.training.stop import Stop
 from qtlplat.training.weights import save_weights
 
@@ -38,21 +37,17 @@ class Again:
 
 @dataclass(frozen=True)
 class Job:
-    """What every step needs: where to write, whom to tell, whether to stop.
+    """What every step needs: where to write and read, whom to tell, whether to stop.
 
     allow_drift: whether interrupted pretrainings go on although something has changed.
     """
 
     writer: Writer
+    reader: Reader
     location: StoreLocation
     progress: Progress
     stop: Stop
     allow_drift: bool = False
-
-    @property
-    def reader(self) -> Reader:
-        """Reads the same store."""
-        return Reader(self.location)
 
     def checkpoints(self, run: str) -> Checkpoints:
         """Those of a run that this job owns."""
@@ -117,41 +112,43 @@ class Clock:
 
 
 @contextmanager
-def recorded(job: Job, row: NewRun, again: Again | None = None) -> Iterator[tuple[str, Clock]]:
+def recorded(
+    job: Job, stages: Sequence[str], make_row: Callable[[], NewRun], again: Again | None = None, made_for: str = ""
+) -> Iterator[tuple[str, Clock]]:
     """Start a run's row, or take it up again, and end it whatever happens inside.
 
     It ends finished, failed (it cannot be trained so) or interrupted (a signal, the disk): then it can be resumed.
-    Yields the run's id and its clock.
+    stages: whose seconds are counted, beside all; make_row: called for a run that starts; made_for: id of the run that
+    needs this one. Yields the run's id and its clock.
     """
-    stages = ("total", "pretrain", "features", "heads") if row.kind == "run" else ("total",)
     if again is None:
-        run, before = job.writer.start_run(row), dict[str, float]()
+        run, before = job.writer.start_run(make_row()), dict[str, float]()
     else:
         run, before = again.run, dict(job.reader.run(again.run).seconds)
         job.writer.resume_run(run, again.drift, take_over=again.take_over)
-    clock = Clock(stages, before)
+    clock = Clock(("total", *stages), before)
     try:
         with clock.stage("total"), training_errors():
             yield run, clock
     except Exception as error:
         text = error.what if isinstance(error, QtlplatError) else f"{type(error).__name__}: {error}"
         outside = isinstance(error, StoreError | BusyError | OSError)
-        _end(job, row, run, "interrupted" if outside else "failed", clock, text)
+        _end(job, run, "interrupted" if outside else "failed", clock, made_for, text)
         raise
     except BaseException:
-        _end(job, row, run, "interrupted", clock)
+        _end(job, run, "interrupted", clock, made_for)
         raise
     job.writer.finish_run(run, "finished", clock.seconds())
     job.checkpoints(run).remove()
 
 
-def _end(job: Job, row: NewRun, run: str, status: Status, clock: Clock, error: str = "") -> None:
+def _end(job: Job, run: str, status: Status, clock: Clock, made_for: str, error: str = "") -> None:
     """Say how a run ended, where the store still takes it; otherwise it is found to be interrupted."""
     try:
         job.writer.finish_run(run, status, clock.seconds(), error=error)
     except (StoreError, BusyError):
         return
-    if MADE_FOR in row.environment:
+    if made_for:
         return  # what needs it ends as well, and says how to go on
     text = f"run {run} is stored as {status}, with its epochs so far"
     if status == "interrupted":

@@ -58,11 +58,12 @@ def what_to_resume(reader: Reader, run_id: str) -> RunRecord:
 
 
 def all_interrupted(reader: Reader) -> list[RunRecord]:
-    """Every run that was interrupted, oldest first; a pretraining only where no run that goes on needs it."""
+    """Every run that was interrupted, oldest first.
+
+    A pretraining that was made for a run is none of them: that run goes on with it, or nothing needs it any more.
+    """
     found = reader.interrupted()
-    going_on = {record.id for record in found}
-    alone = [r for r in found if r.kind == "run" or reader.environment(r.id).get(MADE_FOR) not in going_on]
-    return alone[::-1]
+    return [r for r in found if r.kind == "run" or MADE_FOR not in reader.environment(r.id)][::-1]
 
 
 def resume(
@@ -114,11 +115,12 @@ def _resume_pretraining(
 
 def remove_leftovers(location: StoreLocation) -> None:
     """Delete what a process left that was killed as its run began or ended: checkpoints and locks that nobody needs."""
-    reader = Reader(location)
-    unfinished = {run.id for run in reader.runs() if run.status != "finished"}
-    for directory in (location.files / "checkpoints").glob("*"):
+    # Looked for first: whatever run another process begins from now on has nothing among them.
+    checkpoints, locks = list((location.files / "checkpoints").glob("*")), list(location.locks.glob("*.lock"))
+    unfinished = {run.id for run in Reader(location).runs() if run.status != "finished"}
+    for directory in checkpoints:
         if directory.name not in unfinished:
             shutil.rmtree(directory, ignore_errors=True)
-    for lock in location.locks.glob("*.lock"):
+    for lock in locks:
         if lock.stem not in unfinished:
             remove_free_lock(location, lock.stem)
