@@ -21,8 +21,12 @@ UNCOUNTED = {("artifacts", "path")}
 
 
 def digests_of(connection: Connection, owner: str, record: str) -> dict[str, str]:
-    """sha256 of a record's rows by table, in an order of its own, with the columns' names. owner: 'runs', ..."""
-    return {part.name: _digest(connection, part, record) for part in parts.all_parts(connection, owner)}
+    """sha256 of a record's rows by table, in an order of its own, with the columns' names. owner: 'runs', ...
+
+    Remarks are left out: they may change at any time.
+    """
+    sealed = [part for part in parts.all_parts(connection, owner) if part.name not in schema.REMARKS]
+    return {part.name: _digest(connection, part, record) for part in sealed}
 
 
 def _digest(connection: Connection, part: parts.Part, record: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import StoreError, shown
-from qtlplat.store import copies, database, hashes, schema
+from qtlplat.store import copies, database, hashes, schema, views
 from qtlplat.store.location import StoreLocation
 
 
@@ -44,7 +44,9 @@ def upgrade_within(connection: Connection, location: StoreLocation) -> None:
     from qtlplat.store.migrations import upgrade
 
     wrong = hashes.all_changed(connection)
+    views.drop_views(connection)
     upgrade(connection)
+    views.create_views(connection)
     hashes.renewed(connection, wrong)
     connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()

@@ -125,7 +125,7 @@ class Reader:
                 for row in connection.execute(_of(run_id, cells).order_by(cells.c.position))
             ]
 
-        found = self._read(read) or []
+        found = self.read(read) or []
         if any(cell.status == "running" for cell in found) and self.run(run_id).status == "interrupted":
             found = [_interrupted_cell(cell) for cell in found]
         return found
@@ -198,11 +198,11 @@ class Reader:
         raise UsageError("\n".join(lines), where=where, fix="list them: qtlplat runs")
 
     def _rows(self, query: Select[Any]) -> list[Row[Any]]:
-        return self._read(lambda connection: list(connection.execute(query))) or []
+        return self.read(lambda connection: list(connection.execute(query))) or []
 
     def _records(self, ids: Select[Any]) -> list[RunRecord]:
         """The runs whose ids a query gives, newest first, in a fixed number of queries."""
-        found = self._read(lambda connection: _of_many(connection, ids))
+        found = self.read(lambda connection: _of_many(connection, ids))
         if found is None:
             return []
         runs, components, metrics, parents, leaks = found
@@ -233,8 +233,8 @@ class Reader:
             for row in runs
         ]
 
-    def _read(self, read: Callable[[Connection], T]) -> T | None:
-        """Call `read` in one read-only transaction; None where the store has no tables."""
+    def read(self, read: Callable[[Connection], T]) -> T | None:
+        """Call `read` in one read-only transaction; None where the store has no tables. For this room's modules."""
         if not database.check_header(self.location):
             return None
         with database.translated(self.location):

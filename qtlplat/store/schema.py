@@ -20,7 +20,7 @@ from qtlplat.store.records import HEAD
 
 APPLICATION_ID = 0x51544C50  # "QTLP", in the header of the file: no other database is ever written to
 VERSION_TABLE = "qtlplat_schema"
-REVISIONS = ("0001", "0002", "0003", "0004")  # in order; the last one is what this version reads and writes
+REVISIONS = ("0001", "0002", "0003", "0004", "0005")  # in order; the last one is what this version reads and writes
 
 # Values of an epoch that have a column of their own; any other is kept in `epochs.further`.
 EPOCH_COLUMNS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
@@ -230,6 +230,36 @@ claims = Table(
     CheckConstraint("verdict IN ('confirmed', 'contradicted', 'inconclusive', 'misprint', 'not run')", name="verdict"),
     sqlite_with_rowid=False,
 )
+
+tags = Table(
+    "tags",
+    metadata,
+    _part_of_a_run(),
+    Column("tag", Text, primary_key=True),
+    Column("since", Text, nullable=False),
+    Index(None, "tag"),
+    sqlite_with_rowid=False,
+)
+
+notes = Table(
+    "notes",
+    metadata,
+    _part_of_a_run(),
+    Column("text", Text, nullable=False),
+    Column("since", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+trash = Table(
+    "trash",
+    metadata,
+    _part_of_a_run(),
+    Column("since", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
+# What people say of runs, at any time; all other tables of a run do not change any more once it has ended.
+REMARKS = ("tags", "notes", "trash")
 
 digests = Table(
     "digests",

@@ -264,7 +264,14 @@ def missing_keys(value: object, text: str) -> set[str]:
         ("qtlplat data audit", ["data", "audit", "steel-synth[per_class=2,images_per_kind=2]"]),
     ],
 )
-def test_json_keys_are_documented(title: str, command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_keys_are_documented(
+    title: str,
+    command: list[str],
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    monkeypatch.setenv("QTLPLAT_STORE", str(tmp_path / "store.db"))
     assert _run([*command, "--json"]) == 0
     assert missing_keys(json.loads(capsys.readouterr().out), part_of_json_page(title)) == set()
 

@@ -8,7 +8,9 @@ To be called once per schema that is released, with a checkout of that code firs
 from __future__ import annotations
 
 import math
+import os
 import re
+import socket
 import sqlite3
 import sys
 import tempfile
@@ -66,16 +68,12 @@ def fill(writer: Writer) -> None:
 
 
 def main() -> None:
+    socket.gethostname, os.getpid = lambda: "golden", lambda: 1
     with tempfile.TemporaryDirectory() as folder:
         location = find_store(str(Path(folder) / "store.db"))
         with Writer(location) as writer:
             fill(writer)
         raw = sqlite3.connect(location.path)
-        query = (
-            "SELECT m.name FROM sqlite_schema m, pragma_table_info(m.name) c WHERE m.type = 'table' AND c.name = 'pid'"
-        )
-        for (table,) in raw.execute(query).fetchall():
-            raw.execute(f"UPDATE {table} SET host = 'golden', pid = 1")
         # SQLite's own shell and Python's dump write an infinity that SQL cannot read
         dump = [re.sub(r"(?<=[,(])(-?)Inf(?=[,)])", r"\g<1>9e999", line) for line in raw.iterdump()]
         raw.close()
