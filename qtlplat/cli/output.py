@@ -11,7 +11,7 @@ import io
 import json
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,16 +38,17 @@ class Column:
 
 @dataclass(frozen=True)
 class Listing:
-    """How a listing was asked for. fmt: '', json, csv or md; limit: rows, or None for all."""
+    """How a listing was asked for. fmt: '', json, csv or md; where: a filter; limit: rows, or None for all."""
 
     fmt: str = ""
+    where: str | None = None
     sort: str | None = None
     cols: str | None = None
     limit: int | None = None
 
 
 def listing_options(function: F) -> F:
-    """Add --json, --csv, --md, --sort, --cols and -n to a command; it receives a `listing` argument."""
+    """Add --json, --csv, --md, --where, --sort, --cols and -n to a command; it receives a `listing` argument."""
 
     def collect(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         state = ctx.meta.setdefault("qtlplat.listing", {})
@@ -71,7 +72,13 @@ def listing_options(function: F) -> F:
         click.option("--json", is_flag=True, help="Strict JSON with stable keys.", **common),
         click.option("--csv", is_flag=True, help="CSV with a header.", **common),
         click.option("--md", is_flag=True, help="A Markdown table.", **common),
-        click.option("--sort", metavar="COL", help="Sort by a column; -COL for descending.", **common),
+        click.option(
+            "--where",
+            metavar="FILTER",
+            help="Only rows of which this holds, as in \"head = 'mlp' and f1 > 0.9\".",
+            **common,
+        ),
+        click.option("--sort", metavar="A,-B", help="Sort by columns; -COL for descending.", **common),
         click.option("--cols", metavar="A,B", help="Only these columns, in this order.", **common),
         click.option("-n", "limit", type=click.IntRange(1), metavar="N", help="At most N rows.", **common),
     ]
@@ -94,19 +101,17 @@ def emit(
 
     rows: values by column key; json_rows: what `--json` prints for each row where that is richer than the columns;
     json_frame: what it prints around them, which then stand under "rows".
-    Raises UsageError for an unknown column in --sort or --cols.
+    Raises UsageError for an unknown column in --where, --sort or --cols, or a filter that cannot be read.
     """
+    known = {key for row in rows for key in row} | {c.key for c in columns}
     columns = _chosen(columns, listing.cols)
     order = list(range(len(rows)))
-    if listing.sort:
-        known = {key for row in rows for key in row} | {c.key for c in columns}
-        key = listing.sort.removeprefix("-")
-        if key not in known:
-            raise UsageError(unknown_name("column", key, known), where="--sort")
-        missing = [i for i in order if _is_missing(rows[i].get(key))]  # last, whichever way the rest is sorted
-        present = [i for i in order if i not in set(missing)]
-        present.sort(key=lambda i: _sort_key(rows[i].get(key)), reverse=listing.sort.startswith("-"))
-        order = present + missing
+    if listing.where:
+        from qtlplat.store.matching import matching
+
+        order = matching(rows, known, listing.where)
+    for key in reversed((listing.sort or "").split(",")):
+        order = _sorted(rows, order, key.strip(), known) if key.strip() else order
     order = order[: listing.limit]
     picked = [rows[i] for i in order]
     if listing.fmt == "json":
@@ -124,6 +129,17 @@ def emit(
         stdout_console().print(table(picked, columns, title=title))
     else:
         print_tsv(picked, columns)
+
+
+def _sorted(rows: Sequence[Mapping[str, Any]], order: Sequence[int], sort: str, known: Collection[str]) -> list[int]:
+    """Places of rows, sorted by a column; those without a value last, whichever way the rest is sorted."""
+    key = sort.removeprefix("-")
+    if key not in known:
+        raise UsageError(unknown_name("column", key, known), where="--sort")
+    missing = {i for i in order if _is_missing(rows[i].get(key))}
+    present = [i for i in order if i not in missing]
+    present.sort(key=lambda i: _sort_key(rows[i].get(key)), reverse=sort.startswith("-"))
+    return present + [i for i in order if i in missing]
 
 
 def _chosen(columns: Sequence[Column], cols: str | None) -> list[Column]:

@@ -159,28 +159,45 @@ def runs_command(settings: Settings, kind: RunKind | None, listing: Listing) -> 
     f1 and accuracy are means over the head's finished cells, ± their sample standard deviation; leak is the share of
     what they test that the backbone was trained on, source leak the share whose source image stands in training;
     replaced is the number of dense layers that the head stands for, trainable the number of its parameters.
+
+    --where, --sort and --cols take any field of the filter language: head.layers, min(f1), last(test_loss), tag, note,
+    training.epochs, env.torch, seconds.heads, f1@linear, ... (docs/reference/filters.md).
     """
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
     from qtlplat.store.summary import short_form
 
-    location = find_store(settings.store)
-    newest = listing.limit if listing.sort is None else None
-    forms = [short_form(record) for record in Reader(location).runs(newest, kind)]
+    reader = Reader(find_store(settings.store))
+    asked: dict[str, str] = {"where": listing.where or "", "sort": listing.sort or ""}
+    forms = [short_form(record) for record in reader.runs(listing.limit, kind, **asked)]
     rows = [row(form) for form in forms]
+    further = _fields(listing.cols)
+    if further:
+        found = {
+            values["run"]: values for values in reader.table(["run", *further], kind, limit=listing.limit, **asked)
+        }
+        rows = [{**one, **found.get(one["run"], {})} for one in rows]
     columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.fmt == "csv" else COLUMNS
+    columns = (*columns, *(Column(name, name) for name in further))
     if sys.stdout.isatty() and not listing.fmt and not listing.cols:
         columns = fitting(rows, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
         if len(columns) < len(COLUMNS):
             hidden = ", ".join(c.title for c in COLUMNS if c not in columns)
             note(f"the terminal is too narrow for: {hidden} (choose with --cols)")
+    none = f"no runs yet in {reader.location.path}; start one: qtlplat run --backbone lenet2 --head dressed5x3"
     emit(
         rows,
         columns,
-        listing,
+        Listing(listing.fmt, cols=listing.cols),  # the store has selected, sorted and counted
         json_rows=forms,
-        empty=f"no runs yet in {location.path}; start one: qtlplat run --backbone lenet2 --head dressed5x3",
+        empty="no run is as asked for" if listing.where or kind else none,
     )
+
+
+def _fields(cols: str | None) -> list[str]:
+    """What --cols names that is no column of its own: fields of the filter language."""
+    own = {column.key for column in (*COLUMNS, *FURTHER)}
+    return [name for name in map(str.strip, (cols or "").split(",")) if name and name not in own]
 
 
 add_common_options(runs_command)

@@ -21,6 +21,7 @@ from sqlalchemy.pool import NullPool
 
 from qtlplat.errors import StoreError, shown
 from qtlplat.store import schema
+from qtlplat.store.dialect import add_functions
 from qtlplat.store.location import StoreLocation
 
 T = TypeVar("T")
@@ -66,6 +67,7 @@ def engine(location: StoreLocation, *, write: bool, foreign_keys: bool = True, a
             _OPEN[connection] = found
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         connection.execute("PRAGMA synchronous = FULL")
+        add_functions(connection)
         return connection
 
     result = create_engine("sqlite://", creator=connect, poolclass=NullPool)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, Select, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import SHORT, short
@@ -18,11 +18,9 @@ from qtlplat.store import database, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned
 from qtlplat.store.records import (
-    HEAD,
     ArtifactRow,
     CellRecord,
     ClaimRow,
-    ComponentRow,
     EpochRow,
     NewReproduction,
     OwnerRow,
@@ -31,11 +29,12 @@ from qtlplat.store.records import (
     RunKind,
     RunRecord,
 )
+from qtlplat.store.references import description
+from qtlplat.store.run_rows import assembled, plain, rows_of
+from qtlplat.store.selection import NEWEST_FIRST, Selection, check
 
 T = TypeVar("T")
 MIN_PREFIX = 3
-LEAKS = ("leak", "group_leak", "selection_leak")
-_NEWEST_FIRST = (schema.runs.c.created.desc(), schema.runs.c.id)
 
 
 class Reader:
@@ -50,12 +49,41 @@ class Reader:
         self.location = location
         self._engine = database.engine(location, write=False)  # keeps compiled queries, not connections
 
-    def runs(self, limit: int | None = None, kind: RunKind | None = None) -> list[RunRecord]:
-        """All runs, newest first; at most `limit`, and only of one `kind` where that is given."""
-        query = select(schema.runs.c.id).order_by(*_NEWEST_FIRST).limit(limit)
-        if kind:
-            query = query.where(schema.runs.c.kind == kind)
-        return self._records(query)
+    def runs(
+        self, limit: int | None = None, kind: RunKind | None = None, *, where: str = "", sort: str = ""
+    ) -> list[RunRecord]:
+        """The runs that a filter selects, newest first, or sorted by fields, as ``-f1,head``.
+
+        At most `limit`, and only of one `kind` where that is given. Raises UsageError for a filter or a field that
+        cannot be understood (`docs/reference/filters.md`).
+        """
+        check(where, sort)
+
+        def ids(connection: Connection) -> Select[Any]:
+            return Selection(connection, self.location, where, sort).ids(*_of_kind(kind), limit=limit)
+
+        return self._records(ids)
+
+    def table(
+        self,
+        fields: Sequence[str],
+        kind: RunKind | None = None,
+        *,
+        where: str = "",
+        sort: str = "",
+        limit: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """Values by field, for each run that a filter selects, without making records; None where one is not there.
+
+        Lists and objects of JSON are values, `tag` a list. Raises UsageError as `runs`.
+        """
+        check(where, sort, fields)
+
+        def read(connection: Connection) -> list[dict[str, Any]]:
+            selection = Selection(connection, self.location, where, sort)
+            return selection.rows(fields, *_of_kind(kind), limit=limit).read(connection)
+
+        return self.read(read) or []
 
     def run(self, run_id: str) -> RunRecord:
         """One run by its full id. Raises UsageError where there is none."""
@@ -66,13 +94,13 @@ class Reader:
         """The newest finished run with a fingerprint, or None."""
         runs = schema.runs.c
         query = select(runs.id).where(runs.fingerprint == fingerprint, runs.status == "finished", runs.kind == kind)
-        found = self._records(query.order_by(*_NEWEST_FIRST).limit(1))
+        found = self._records(query.order_by(*NEWEST_FIRST).limit(1))
         return found[0] if found else None
 
     def interrupted(self, fingerprint: str | None = None, kind: RunKind | None = None) -> list[RunRecord]:
         """Runs that were interrupted, or whose owner died on this machine, newest first."""
         runs = schema.runs.c
-        query = select(runs.id).where(runs.status.in_(("running", "interrupted"))).order_by(*_NEWEST_FIRST)
+        query = select(runs.id).where(runs.status.in_(("running", "interrupted"))).order_by(*NEWEST_FIRST)
         if fingerprint is not None:
             query = query.where(runs.fingerprint == fingerprint)
         if kind is not None:
@@ -82,14 +110,18 @@ class Reader:
     def owners(self, run_id: str) -> list[OwnerRow]:
         """Who owned a run, one after another."""
         return [
-            OwnerRow(**_plain(row)) for row in self._rows(_of(run_id, schema.owners).order_by(schema.owners.c.number))
+            OwnerRow(**plain(row)) for row in self._rows(_of(run_id, schema.owners).order_by(schema.owners.c.number))
         ]
 
     def resolve(self, reference: str) -> str:
         """The full id that is meant by an id's first characters (3 or more), `@last` or `@-N` (`@-1` is the last).
 
-        `@` references count runs of heads, not pretrainings. Raises UsageError where nothing or too much is meant.
+        Also by `@best:f1` (the finished run with the highest value), `@best:-loss` (the lowest) and `@tag:x` (the
+        newest with that tag). `@` references count runs of heads, not pretrainings, but for tags. Raises UsageError
+        where nothing or too much is meant.
         """
+        if reference.startswith(("@best:", "@tag:")):
+            return self._described(reference)
         if reference.startswith("@"):
             return self._counted(reference)
         prefix = reference.lower()
@@ -102,7 +134,7 @@ class Reader:
         runs = schema.runs.c
         # 'g' follows every hexadecimal digit; a range uses the index where LIKE would not
         query = select(runs.id, runs.kind, runs.created).where(runs.id >= prefix, runs.id < prefix + "g")
-        found = self._rows(query.order_by(*_NEWEST_FIRST))
+        found = self._rows(query.order_by(*NEWEST_FIRST))
         if not found:
             self._unknown(reference)
         if len(found) > 1:
@@ -121,7 +153,7 @@ class Reader:
             for row in connection.execute(_of(run_id, metrics).order_by(metrics.c.cell, metrics.c.name)):
                 values[row.cell][row.name] = row.value
             return [
-                CellRecord(**_plain(row), metrics=values[row.position])
+                CellRecord(**plain(row), metrics=values[row.position])
                 for row in connection.execute(_of(run_id, cells).order_by(cells.c.position))
             ]
 
@@ -146,7 +178,7 @@ class Reader:
     def artifacts(self, run_id: str) -> list[ArtifactRow]:
         """The files that belong to a run, by path."""
         query = _of(run_id, schema.artifacts).order_by(schema.artifacts.c.path)
-        return [ArtifactRow(**_plain(row)) for row in self._rows(query)]
+        return [ArtifactRow(**plain(row)) for row in self._rows(query)]
 
     def environment(self, run_id: str) -> dict[str, str]:
         """What surrounded a run, as text by name."""
@@ -157,7 +189,7 @@ class Reader:
         """Ids of the runs that build on this one, newest first."""
         lineage = schema.lineage.c
         query = select(schema.runs.c.id).join_from(schema.lineage, schema.runs, lineage.run_id == schema.runs.c.id)
-        return [row.id for row in self._rows(query.where(lineage.parent_id == run_id).order_by(*_NEWEST_FIRST))]
+        return [row.id for row in self._rows(query.where(lineage.parent_id == run_id).order_by(*NEWEST_FIRST))]
 
     def reproductions(self, recipe: str | None = None) -> list[ReproductionRecord]:
         """What became of recipes' claims, newest first; of all recipes, or of the one that is named."""
@@ -172,20 +204,29 @@ class Reader:
             found.append(ReproductionRecord(row.id, row.created, NewReproduction(**content, claims=judged)))
         return found
 
+    def _described(self, reference: str) -> str:
+        where, sort = description(reference)
+
+        def read(connection: Connection) -> str | None:
+            found = Selection(connection, self.location, where, sort, place=reference).ids(limit=1)
+            return connection.execute(found).scalar()
+
+        return self.read(read) or self._unknown(reference)
+
     def _counted(self, reference: str) -> str:
         match = re.fullmatch(r"@(?:last|-([1-9]\d{0,8}))", reference)
         if not match:
             raise UsageError(
                 f"unknown run reference {shown(reference)}",
-                fix="use the first characters of an id (a3f), @last, or @-2 for the one before the last",
+                fix="use the first characters of an id (a3f), @last, @-2 for the one before it, @best:f1 or @tag:NAME",
             )
         offset = int(match[1] or 1) - 1
-        query = select(schema.runs.c.id).where(schema.runs.c.kind == "run").order_by(*_NEWEST_FIRST)
+        query = select(schema.runs.c.id).where(schema.runs.c.kind == "run").order_by(*NEWEST_FIRST)
         found = self._rows(query.limit(1).offset(offset))
         return str(found[0].id) if found else self._unknown(reference)
 
     def _unknown(self, reference: str) -> NoReturn:
-        known = [row.id for row in self._rows(select(schema.runs.c.id).order_by(*_NEWEST_FIRST))]
+        known = [row.id for row in self._rows(select(schema.runs.c.id).order_by(*NEWEST_FIRST))]
         lines = [f"there is no run {shown(reference)}"]
         beginnings = [k[: max(len(reference), SHORT)] for k in known]
         if near := get_close_matches(reference.lower(), beginnings, n=3, cutoff=0.5):
@@ -200,38 +241,18 @@ class Reader:
     def _rows(self, query: Select[Any]) -> list[Row[Any]]:
         return self.read(lambda connection: list(connection.execute(query))) or []
 
-    def _records(self, ids: Select[Any]) -> list[RunRecord]:
-        """The runs whose ids a query gives, newest first, in a fixed number of queries."""
-        found = self.read(lambda connection: _of_many(connection, ids))
-        if found is None:
+    def _records(self, ids: Select[Any] | Callable[[Connection], Select[Any]]) -> list[RunRecord]:
+        """The runs whose ids a query gives, in its order, in a fixed number of queries."""
+        rows = self.read(lambda connection: rows_of(connection, ids(connection) if callable(ids) else ids))
+        if rows is None:
             return []
-        runs, components, metrics, parents, leaks = found
-        abandoned = {r.id for r in runs if r.status == "running" and is_abandoned(self.location, r.id, r.host)}
+        abandoned = {r.id for r in rows.runs if r.status == "running" and is_abandoned(self.location, r.id, r.host)}
         if abandoned:
             # Its owner may have ended it between our reading the row and our looking at the lock: read again.
             still = select(schema.runs.c.id).where(schema.runs.c.id.in_(abandoned), schema.runs.c.status == "running")
             if {row.id for row in self._rows(still)} != abandoned:
                 return self._records(ids)
-        roles: dict[str, dict[str, ComponentRow]] = defaultdict(dict)
-        for row in components:
-            roles[row.run_id][row.role] = ComponentRow(**_plain(row))
-        values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-        for row in metrics:
-            values[row.run_id][row.name].append(row.value)
-        pretraining: dict[str, list[str]] = defaultdict(list)
-        for row in parents:
-            pretraining[row.run_id].append(row.parent_id)
-        leak = {row.run_id: {name: row._mapping[name] for name in LEAKS} for row in leaks}
-        return [
-            RunRecord(
-                **{**_plain(row), "status": "interrupted" if row.id in abandoned else row.status},
-                components=roles[row.id],
-                metrics={name: tuple(numbers) for name, numbers in values[row.id].items()},
-                pretraining=pretraining[row.id][0] if len(pretraining[row.id]) == 1 else None,
-                **leak.get(row.id, {}),
-            )
-            for row in runs
-        ]
+        return assembled(rows, abandoned)
 
     def read(self, read: Callable[[Connection], T]) -> T | None:
         """Call `read` in one read-only transaction; None where the store has no tables. For this room's modules."""
@@ -254,38 +275,12 @@ class Reader:
             return read(connection)
 
 
-def _of_many(connection: Connection, ids: Select[Any]) -> tuple[list[Row[Any]], ...]:
-    """Rows of runs, components, metrics of the head's finished cells, pretrainings and leaks, for ids of a query."""
-    runs, components, lineage = schema.runs, schema.components, schema.lineage
-    metrics, cells = schema.metrics.c, schema.cells.c
-    same_cell = (metrics.run_id == cells.run_id) & (metrics.cell == cells.position)
-    values = select(schema.metrics).join_from(schema.metrics, schema.cells, same_cell)
-    queries = (
-        select(runs).where(runs.c.id.in_(ids)).order_by(*_NEWEST_FIRST),
-        select(components).where(components.c.run_id.in_(ids)),
-        values.where(metrics.run_id.in_(ids), cells.status == "finished", cells.variant == HEAD).order_by(
-            metrics.cell, metrics.name
-        ),
-        select(lineage).where(lineage.c.run_id.in_(ids), lineage.c.role == "pretraining"),
-        select(cells.run_id, *(_of_tested(cells[name], cells.n_test).label(name) for name in LEAKS))
-        .where(cells.run_id.in_(ids), cells.variant == HEAD, cells.leak.is_not(None))
-        .group_by(cells.run_id),
-    )
-    return tuple(list(connection.execute(query)) for query in queries)
-
-
-def _of_tested(share: Any, n_test: Any) -> Any:
-    """A share of each cell's test samples as one of all that is tested."""
-    return func.sum(share * n_test) / func.sum(n_test)
+def _of_kind(kind: RunKind | None) -> list[Any]:
+    return [schema.runs.c.kind == kind] if kind else []
 
 
 def _of(run_id: str, table: Any) -> Select[Any]:
     return select(table).where(table.c.run_id == run_id)
-
-
-def _plain(row: Row[Any]) -> dict[str, Any]:
-    """A row by column name, without the reference to its run."""
-    return {name: value for name, value in row._mapping.items() if name != "run_id"}
 
 
 def _epoch(row: Row[Any]) -> EpochRow:

@@ -1,0 +1,154 @@
+"""What a filter says, as data: comparisons of fields with values, joined by and, or, not. No parser, no SQL."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+from qtlplat.errors import UsageError, shown
+
+Operator = Literal["=", "<", "<=", ">", ">=", "in", "like", "between", "null"]
+
+OVER_CELLS = ("mean", "min", "max", "sd", "n")
+OVER_EPOCHS = ("first", "last", "lowest", "highest")
+FUNCTIONS = (*OVER_CELLS, *OVER_EPOCHS)
+
+WORD = r"[A-Za-z_][A-Za-z0-9_-]*"
+_INSIDE = rf"{WORD}(?:\.{WORD})*(?:@{WORD})?"
+# a field: a path, a path of a control's cells, or either inside a function
+FIELD = rf"(?:{WORD}\(\s*{_INSIDE}\s*\)|{_INSIDE})"
+_PARTS = re.compile(rf"(?:({WORD})\(\s*)?({WORD}(?:\.{WORD})*)(?:@({WORD}))?\s*\)?")
+LONGEST_FIELD = 500
+
+
+@dataclass(frozen=True)
+class FieldName:
+    """A field as it is written. function: '' or one of FUNCTIONS; variant: the control that is meant, '' for the head.
+
+    at: where it stands in the text.
+    """
+
+    path: tuple[str, ...]
+    function: str = ""
+    variant: str = ""
+    at: int = field(default=0, compare=False)
+
+    def __str__(self) -> str:
+        inside = ".".join(self.path) + (f"@{self.variant}" if self.variant else "")
+        return f"{self.function}({inside})" if self.function else inside
+
+
+@dataclass(frozen=True)
+class Value:
+    """A literal. at: where it stands in the text."""
+
+    content: str | float | bool
+    at: int = field(default=0, compare=False)
+
+    @property
+    def sort(self) -> Literal["text", "number", "truth"]:
+        """Which of the three it is."""
+        if isinstance(self.content, str):
+            return "text"
+        return "truth" if isinstance(self.content, bool) else "number"
+
+    def __str__(self) -> str:
+        if isinstance(self.content, str):
+            return "'" + self.content.replace("'", "''") + "'"
+        return repr(self.content).lower().replace("inf", "1e999")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A field compared with values: one, two for `between`, none for `null`, any number for `in`.
+
+    negated: the field is there, and the comparison does not hold (for `null`: it is there).
+    """
+
+    field: FieldName
+    operator: Operator
+    values: tuple[Value, ...] = ()
+    negated: bool = False
+
+    def __str__(self) -> str:
+        no = "not " if self.negated else ""
+        if self.operator == "null":
+            return f"{self.field} is {no}null"
+        if self.operator == "in":
+            return f"{self.field} {no}in ({', '.join(map(str, self.values))})"
+        if self.operator == "between":
+            return f"{self.field} {no}between {self.values[0]} and {self.values[1]}"
+        sign = "!=" if self.operator == "=" and self.negated else f"{no}{self.operator}"
+        return f"{self.field} {sign} {self.values[0]}"
+
+
+@dataclass(frozen=True)
+class Both:
+    """All of several filters hold."""
+
+    parts: tuple[Filter, ...]
+
+    def __str__(self) -> str:
+        return " and ".join(f"({part})" if isinstance(part, Both | Either) else str(part) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Either:
+    """At least one of several filters holds."""
+
+    parts: tuple[Filter, ...]
+
+    def __str__(self) -> str:
+        return " or ".join(f"({part})" if isinstance(part, Either) else str(part) for part in self.parts)
+
+
+@dataclass(frozen=True)
+class Negated:
+    """A filter does not hold."""
+
+    part: Filter
+
+    def __str__(self) -> str:
+        return f"not ({self.part})"
+
+
+Filter = Comparison | Both | Either | Negated
+
+
+def comparisons(tree: Filter) -> Iterator[Comparison]:
+    """All comparisons of a filter, from left to right."""
+    if isinstance(tree, Comparison):
+        yield tree
+    elif isinstance(tree, Negated):
+        yield from comparisons(tree.part)
+    else:
+        for part in tree.parts:
+            yield from comparisons(part)
+
+
+def field_name(text: str, at: int = 0, where: str = "") -> FieldName:
+    """A field out of its text, as ``min(f1)``, ``head.layers``, ``f1@linear``. Raises UsageError where it is none."""
+    text = text.strip()
+    if len(text) > LONGEST_FIELD or not re.fullmatch(FIELD, text):
+        raise UsageError(
+            f"{shown(text)} is no field", where=where, fix="write a name, as in f1, min(f1), head.layers or f1@linear"
+        )
+    match = _PARTS.fullmatch(text)
+    assert match  # FIELD is made of the same parts
+    return FieldName(tuple(match[2].split(".")), match[1] or "", match[3] or "", at)
+
+
+@dataclass(frozen=True)
+class SortKey:
+    """A field to sort by."""
+
+    field: FieldName
+    descending: bool = False
+
+
+def sort_keys(text: str) -> list[SortKey]:
+    """What ``-f1,head`` asks for: fields, the first one first; those with a minus from the greatest value down."""
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    return [SortKey(field_name(name.removeprefix("-"), where="--sort"), name.startswith("-")) for name in names]
