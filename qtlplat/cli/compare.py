@@ -10,6 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qtlplat.analysis.causes import differing
+from qtlplat.cli.differences import forms as difference_forms
+from qtlplat.cli.differences import list_differences, print_differences
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
 from qtlplat.cli.runs import fitting, short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
@@ -18,6 +21,7 @@ from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:
     from qtlplat.analysis.sides import Side
+    from qtlplat.store.gathered import Gathered
     from qtlplat.store.queries import Reader
 
 
@@ -64,40 +68,39 @@ FURTHER = (
 # a sentence each: on a terminal they stand below the table
 SENTENCES = ("test", "verdict")
 # given up one after the other where a terminal is too narrow; n is told below the table as well
-LEAST_NEEDED = ("cells", "std", "run", "p_adjusted", "n")
+LEAST_NEEDED = ("cells", "std", "p_adjusted", "n", "p", "run")
 
 
-def sides(reader: Reader, references: Sequence[str], baseline: str | None) -> tuple[Side, list[Side]]:
+def asked_for(reader: Reader, references: Sequence[str], baseline: str | None) -> list[Gathered]:
+    """The runs that are meant with all that is stored of them, each once, the baseline first."""
+    from qtlplat.store.gathered import gather
+
+    ids = dict.fromkeys(reader.resolve(reference) for reference in references)
+    first = reader.resolve(baseline) if baseline else next(iter(ids))
+    return gather(reader, list(dict.fromkeys([first, *ids])))
+
+
+def sides(runs: Sequence[Gathered], *, twice: bool) -> tuple[Side, list[Side]]:
     """What is compared with what: the baseline, and all others in the order given.
 
-    A single run is compared with itself: its controls with its head. Raises UsageError where there is nothing to
-    compare with.
+    A single run is compared with its controls, or with itself where it was named twice: no mistake that could do harm,
+    and the answer is known. Raises UsageError where there is nothing to compare with.
     """
-    ids = list(dict.fromkeys(reader.resolve(reference) for reference in references))
-    first = reader.resolve(baseline) if baseline else ids[0]
-    others = [run for run in ids if run != first]
+    from qtlplat.analysis.sides import variants
+
+    first, *others = [variants(run.run, run.cells, run.predictions) for run in runs]
     if others:
-        return _head(reader, first), [_head(reader, run) for run in others]
-    if len(references) > 1 or baseline:  # the same run twice: no mistake that could do harm, and the answer is known
-        return _head(reader, first), [_head(reader, first)]
-    head, *controls = _variants(reader, first)
+        return first[0], [other[0] for other in others]
+    head, *controls = first
+    if twice:
+        return head, [head]
     controls = [side for side in controls if side.cells]  # an interrupted run may not have come to all of them
     if not controls:
         raise UsageError(
-            f"run {first} has no controls to compare its head with",
+            f"run {head.run.id} has no controls to compare its head with",
             fix="name a second run, or train one with controls: qtlplat run ... --controls auto",
         )
     return head, controls
-
-
-def _variants(reader: Reader, run_id: str) -> list[Side]:
-    from qtlplat.analysis.sides import variants
-
-    return variants(reader.run(run_id), reader.cells(run_id), reader.predictions(run_id))
-
-
-def _head(reader: Reader, run_id: str) -> Side:
-    return _variants(reader, run_id)[0]
 
 
 @click.command("compare")
@@ -128,6 +131,9 @@ def _head(reader: Reader, run_id: str) -> Side:
     metavar="X",
     help="Tell how many seeds it takes to see a difference of X.",
 )
+@click.option(
+    "--differences", "only_differences", is_flag=True, help="List what differs between the runs, nothing else."
+)
 @listing_options
 @pass_settings
 def compare_command(
@@ -138,28 +144,46 @@ def compare_command(
     rope: float,
     level: float,
     detect: float,
+    only_differences: bool,
     listing: Listing,
 ) -> None:
     """Compare runs, or a run's controls with its head: difference, interval, p, verdict.
+
+    What differs between the runs comes first, on a terminal and in JSON; nothing that is the same is shown.
 
     RUN is the beginning of an id, @last, or @-2 for the one before the last. Differences are the others minus the
     first RUN. Cells of the same fold, seed and test samples are paired; a single RUN has its controls compared with
     its head. Several comparisons are one family: Holm's p decides.
     """
-    from qtlplat.analysis.comparison import Asked, compare
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
 
-    reader = Reader(find_store(settings.store))
-    first, others = sides(reader, references, baseline)
+    runs = asked_for(Reader(find_store(settings.store)), references, baseline)
+    ids = [gathered.run.id for gathered in runs]
+    differences = [one for one in differing(runs) if one.kind != "place"]
+    if only_differences:
+        list_differences(differences, ids, listing)
+        return
+    from qtlplat.analysis.comparison import Asked, compare
+
+    first, others = sides(runs, twice=len(references) > 1 or baseline is not None)
     forms = [row.form() for row in compare(first, others, Asked(metric, level, rope, detect))]
-    frame = {"metric": metric, "baseline": first.run.id, "level": level}
+    frame = {
+        "metric": metric,
+        "baseline": first.run.id,
+        "level": level,
+        "differences": difference_forms(differences, ids),
+    }
     names = _told_apart(forms)
     on_terminal = sys.stdout.isatty() and not listing.fmt
     columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.fmt == "csv" else COLUMNS
     if on_terminal and not listing.cols:
         columns = [column for column in COLUMNS if column.key not in SENTENCES and _any(forms, column.key)]
-        columns = fitting(forms, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
+        # a single run needs no telling apart; several are named by their ids above
+        least = LEAST_NEEDED if len(runs) > 1 else ("cells", "std", "run", *LEAST_NEEDED)
+        columns = fitting(forms, columns, shutil.get_terminal_size().columns, least)
+    if on_terminal and len(runs) > 1:
+        print_differences(differences, ids)
     emit(forms, columns, listing, json_rows=forms, json_frame=frame)
     if on_terminal and not listing.cols:
         for form in forms[1:]:

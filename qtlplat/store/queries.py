@@ -90,6 +90,11 @@ class Reader:
         found = self._records(select(schema.runs.c.id).where(schema.runs.c.id == run_id))
         return found[0] if found else self._unknown(run_id)
 
+    def several(self, ids: Sequence[str]) -> list[RunRecord]:
+        """Runs by their full ids, in that order, in a fixed number of queries; raises UsageError for an unknown one."""
+        found = {run.id: run for run in self._records(select(schema.runs.c.id).where(schema.runs.c.id.in_(ids)))}
+        return [found[run_id] if run_id in found else self._unknown(run_id) for run_id in ids]
+
     def find_finished(self, fingerprint: str, kind: RunKind) -> RunRecord | None:
         """The newest finished run with a fingerprint, or None."""
         runs = schema.runs.c

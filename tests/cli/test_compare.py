@@ -10,9 +10,15 @@ import numpy as np
 import pytest
 from compared_runs import CIRCUIT, CLASSICAL, LINEAR, QUANTUM, cell, predictions, store_controls, store_run
 from scipy import stats
+from sqlalchemy import event
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 
+from qtlplat.analysis.causes import differing
+from qtlplat.cli.differences import print_differences
 from qtlplat.conventions import leak_line
+from qtlplat.store.gathered import gather
+from qtlplat.store.location import find_store
+from qtlplat.store.queries import Reader
 
 FIXED = {"run", "mean", "std", "n", "difference", "interval", "p", "test", "verdict"}
 
@@ -334,6 +340,61 @@ def test_the_table_csv_and_markdown_hold_the_same_numbers(store: Path) -> None:
     assert row["verdict"] in qtlplat(store, "compare", one, other, "--md").out.replace("\\", "")
     only = json.loads(qtlplat(store, "compare", one, other, "--json", "--cols", "run,p", "-n", "1").out)
     assert only["rows"] == [{"run": one, "p": None}]
+
+
+def test_only_what_differs_between_the_runs_is_told(store: Path) -> None:
+    plan = {"seed": 0, "replace": "all", "training": {"epochs": 40}}
+    one = store_run(store, LINEAR, plan=plan)
+    other = store_run(store, QUANTUM, head="mlp", plan={**plan, "replace": 2}, environment={"python": "3.12"})
+    third = store_run(store, QUANTUM, plan=plan, digest="b" * 64)
+    found = compared(store, one, other, third)["differences"]
+    values = {(row["kind"], row["what"]): list(row["values"].values()) for row in found}
+    assert values == {
+        ("data", "data digest"): ["a" * 64, "a" * 64, "b" * 64],
+        ("head", "head"): ["dressed5x3", "mlp", "dressed5x3"],
+        ("head", "replace"): ["all", 2, "all"],
+        ("packages", "python"): ["3.11", "3.12", "3.11"],
+    }
+    assert list(found[0]["values"]) == [one, other, third]
+    listed = json.loads(qtlplat(store, "compare", one, other, third, "--differences", "--json").out)
+    assert listed == {"runs": [one, other, third], "rows": found}
+    table = list(
+        csv.DictReader(io.StringIO(qtlplat(store, "compare", one, other, third, "--differences", "--csv").out))
+    )
+    assert [row[other] for row in table] == ["a" * 64, "mlp", "2", "3.12"]
+
+
+def test_runs_of_the_same_plan_differ_in_nothing(store: Path) -> None:
+    one, other = store_run(store, LINEAR), store_run(store, QUANTUM)
+    assert compared(store, one, other)["differences"] == []
+    called = qtlplat(store, "compare", one, other, "--differences")
+    assert (called.code, called.out) == (0, "")
+    assert "nothing stored differs" in called.err
+
+
+def test_differences_stand_first_in_blocks_that_fit_the_terminal(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runs = [store_run(store, LINEAR, head=f"a-head-of-a-long-name-{i}") for i in range(4)]
+    for width in (80, 120):
+        monkeypatch.setenv("COLUMNS", str(width))
+        gathered = gather(Reader(find_store(str(store))), runs)
+        print_differences(differing(gathered), runs)
+        out = capsys.readouterr().out
+        assert out.count("what differs") == {80: 2, 120: 1}[width]
+        assert max(map(len, out.splitlines())) <= width
+        assert all(run[:8] in out and f"a-head-of-a-long-name-{i}" in out for i, run in enumerate(runs))
+
+
+def test_ten_runs_take_no_more_queries_than_two(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    runs = [store_run(store, LINEAR) for _ in range(10)]
+    counts = []
+    for n in (2, 10):
+        reader, count = Reader(find_store(str(store))), []
+        event.listen(reader._engine, "before_cursor_execute", lambda *_, c=count: c.append(1))
+        assert [one.run.id for one in gather(reader, runs[:n])] == runs[:n]
+        counts.append(len(count))
+    assert counts[0] == counts[1]
 
 
 @pytest.mark.parametrize(
