@@ -79,6 +79,12 @@ def check_dataset(spec: DatasetSpec, options: Options | None = None) -> None:
             isinstance(problems, Sequence) and all(isinstance(p, Problem) for p in problems),
             f"{spec.name}: check must return a list of qtlplat.Problem, returned {shown(problems)}",
         )
+    if spec.files is not None:
+        found = spec.files(options, sorted(set(first.groups)))
+        _require(
+            isinstance(found, Mapping) and all(isinstance(part, str) for pair in found.items() for part in pair),
+            f"{spec.name}: files must return a mapping of sources to text, returned {shown(found)}",
+        )
 
 
 def check_backbone(

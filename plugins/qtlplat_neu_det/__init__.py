@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,6 +59,12 @@ def _check(options: NeuDetOptions) -> Sequence[Problem]:
     return check(options)
 
 
+def _files(options: NeuDetOptions, sources: Sequence[str]) -> Mapping[str, str]:
+    from qtlplat_neu_det.files import located
+
+    return located(options.root, sources) if options.root is not None and _at_hand(options) else {}
+
+
 def _at_hand(options: NeuDetOptions) -> bool:
     return options.root is not None and options.root.exists()
 
@@ -73,6 +79,7 @@ def qtlplat_datasets() -> list[DatasetSpec]:
             load=_load,
             options=NeuDetOptions,
             check=_check,
+            files=_files,
             at_hand=_at_hand,
         )
     ]

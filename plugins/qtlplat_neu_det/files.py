@@ -10,7 +10,7 @@ import os
 import stat
 import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -81,6 +81,17 @@ def open_files(root: Path) -> Iterator[Files]:
         raise _refused(root, [Problem(str(root), "", f"is not a readable zip archive: {error}")]) from error
     with archive:
         yield _listed(root, _Archive(root, archive))
+
+
+def located(root: Path, sources: Iterable[str]) -> dict[str, str]:
+    """Paths of the images that are called so, by their names without extension; `ARCHIVE.zip!NAME` in an archive.
+
+    Raises as `open_files`.
+    """
+    with open_files(root) as files:
+        known = {PurePosixPath(name).stem: name for name in files.images}
+        between = "/" if isinstance(files._source, _Folder) else "!"
+        return {source: f"{files.root}{between}{known[source]}" for source in sources if source in known}
 
 
 def _listed(root: Path, source: _Source) -> Files:

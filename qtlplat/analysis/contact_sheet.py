@@ -1,49 +1,83 @@
-"""A contact sheet: some samples of every class on one picture."""
+"""Contact sheets: rows of small pictures with captions, as some samples of every class, or those often mistaken."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from qtlplat.contracts import ImageSet
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-TILE, GAP, CAPTION = 120, 8, 16  # pixels
+TILE, GAP, LINE = 120, 8, 16  # pixels
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture, uint8 (C, H, W), and the lines below it."""
+
+    pixels: npt.NDArray[np.uint8]
+    captions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Tiles beside each other; title: above them, '' for none."""
+
+    title: str
+    tiles: Sequence[Tile]
 
 
 def contact_sheet(images: ImageSet, per_class: int, seed: int = 0) -> Image:
     """A picture with a row of up to `per_class` samples, drawn by `seed`, for each class, ids below each tile."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for label, name in enumerate(images.class_names):
+        found = np.flatnonzero(images.labels == label)
+        picked = np.sort(rng.permutation(found)[:per_class])
+        tiles = [Tile(images.images[i], (images.sample_ids[i],)) for i in picked]
+        rows.append(Row(f"{name}: {len(picked)} of {len(found)}", tiles))
+    return sheet(rows)
+
+
+def sheet(rows: Sequence[Row]) -> Image:
+    """The rows below each other; captions that are too long lose their beginning."""
     from PIL import Image, ImageDraw
 
-    rng = np.random.default_rng(seed)
-    rows = [np.flatnonzero(images.labels == label) for label in range(len(images.class_names))]
-    picked = [np.sort(rng.permutation(row)[:per_class]) for row in rows]
-    columns = max(len(row) for row in picked)
-    height = CAPTION + TILE + CAPTION + GAP
-    sheet = Image.new("RGB", (GAP + columns * (TILE + GAP), GAP + len(rows) * height), "white")
-    draw = ImageDraw.Draw(sheet)
-    for label, row in enumerate(picked):
-        top = GAP + label * height
-        count = len(rows[label])
-        draw.text((GAP, top), f"{images.class_names[label]}: {len(row)} of {count}", fill="black")
-        for column, index in enumerate(row):
+    columns = max(len(row.tiles) for row in rows)
+    heights = [_height(row) for row in rows]
+    picture = Image.new("RGB", (GAP + columns * (TILE + GAP), GAP + sum(heights)), "white")
+    draw = ImageDraw.Draw(picture)
+    top = GAP
+    for row, height in zip(rows, heights, strict=True):
+        below = top + (LINE if row.title else 0)
+        draw.text((GAP, top), row.title, fill="black")
+        for column, one in enumerate(row.tiles):
             left = GAP + column * (TILE + GAP)
-            pixels = images.images[index].transpose(1, 2, 0)
+            pixels = one.pixels.transpose(1, 2, 0)
             tile = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] != 3 else pixels).convert("RGB")
-            sheet.paste(tile.resize((TILE, TILE), Image.Resampling.BILINEAR), (left, top + CAPTION))
-            draw.text((left, top + CAPTION + TILE), _fitted(images.sample_ids[index], draw), fill="black")
-    return sheet
+            picture.paste(tile.resize((TILE, TILE), Image.Resampling.BILINEAR), (left, below))
+            for i, caption in enumerate(one.captions):
+                draw.text((left, below + TILE + i * LINE), _fitted(caption, draw), fill="black")
+        top += height
+    return picture
 
 
-def png(sheet: Image) -> bytes:
+def png(picture: Image) -> bytes:
     """The picture as a PNG file."""
     out = io.BytesIO()
-    sheet.save(out, format="PNG")
+    picture.save(out, format="PNG")
     return out.getvalue()
+
+
+def _height(row: Row) -> int:
+    return (LINE if row.title else 0) + TILE + LINE * max((len(tile.captions) for tile in row.tiles), default=1) + GAP
 
 
 def _fitted(text: str, draw: object) -> str:

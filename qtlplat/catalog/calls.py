@@ -6,7 +6,7 @@ import contextlib
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 from qtlplat.contracts import Circuit, DatasetSpec, HeadSpec, ImageSet, check_circuit
@@ -112,6 +112,21 @@ def dataset_problems(spec: DatasetSpec, options: Any, provider: str) -> Sequence
         return ()
     found = guarded(lambda: list(check(options)), provider, f"checking dataset {spec.name}")
     return _checked(found, provider)
+
+
+def source_files(spec: DatasetSpec, options: Any, provider: str, sources: Sequence[str]) -> Mapping[str, str]:
+    """Where the files of sources lie, by source, as far as the dataset knows; raises PluginError for anything else."""
+    find = spec.files
+    if find is None:
+        return {}
+    found = guarded(lambda: dict(find(options, sources)), provider, f"finding files of dataset {spec.name}")
+    if not all(isinstance(part, str) for pair in found.items() for part in pair):
+        raise PluginError(
+            "the dataset's files must return text by source",
+            where=provider,
+            fix="return a mapping of sources to paths, both of them text",
+        )
+    return found
 
 
 def _checked(problems: Sequence[Any], provider: str) -> Sequence[Problem]:

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from qtlplat.catalog.calls import load_images
+from qtlplat.catalog.calls import load_images, source_files
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.options import validate
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan
@@ -29,11 +29,8 @@ def stored_images(plan: Mapping[str, Any], digest: str, catalog: Catalog, sets: 
     ConfigError: the plugin does not take the stored options any more.
     DataError: the data cannot be read, or is not what the run saw; both digests are named.
     """
-    choice = ComponentChoice.model_validate(plan["dataset"])
+    choice, component, spec, options = _dataset(plan, catalog, sets)
     where = f"dataset {choice.component} of {choice.provider}"
-    component, options, _ = _reopened("dataset", choice, catalog, sets)
-    spec = component.spec
-    assert isinstance(spec, DatasetSpec)
     images = load_images(spec, options, component.provider.distribution)
     if images.digest != digest:
         raise DataError(
@@ -42,6 +39,26 @@ def stored_images(plan: Mapping[str, Any], digest: str, catalog: Catalog, sets: 
             fix="-S dataset.OPTION=VALUE where the data lies elsewhere, or run again on the data as it is",
         )
     return images
+
+
+def stored_files(
+    plan: Mapping[str, Any], sources: Sequence[str], catalog: Catalog, sets: Sequence[str] = ()
+) -> Mapping[str, str]:
+    """Where the files of sources lie, by source, as far as the dataset of a stored plan knows; nothing is decoded.
+
+    sets: as above. Raises UsageError, PluginError and ConfigError as `stored_images`, and what the dataset raises.
+    """
+    _, component, spec, options = _dataset(plan, catalog, sets)
+    return source_files(spec, options, component.provider.distribution, sources)
+
+
+def _dataset(
+    plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str]
+) -> tuple[ComponentChoice, Component, DatasetSpec, Options]:
+    choice = _validated(ComponentChoice, plan.get("dataset"))
+    component, options, _ = _reopened("dataset", choice, catalog, sets)
+    assert isinstance(component.spec, DatasetSpec)
+    return choice, component, component.spec, options
 
 
 def stored_run(plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str] = ()) -> Resolved:
@@ -75,10 +92,10 @@ def stored_pretraining(
     )
 
 
-P = TypeVar("P", RunPlan, PretrainingPlan)
+P = TypeVar("P", RunPlan, PretrainingPlan, ComponentChoice)
 
 
-def _validated(kind: type[P], plan: Mapping[str, Any]) -> P:
+def _validated(kind: type[P], plan: Any) -> P:
     try:
         return kind.model_validate(plan)
     except ValidationError as error:

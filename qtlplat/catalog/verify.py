@@ -29,7 +29,11 @@ _CALLS: dict[Kind, tuple[str, ...]] = {
     "evaluator": ("cells",),
     "recipe": (),
 }
-_OPTIONAL_CALLS: dict[Kind, tuple[str, ...]] = {"dataset": ("check",), "head": ("circuit",), "evaluator": ("metrics",)}
+_OPTIONAL_CALLS: dict[Kind, tuple[str, ...]] = {
+    "dataset": ("check", "files"),
+    "head": ("circuit",),
+    "evaluator": ("metrics",),
+}
 
 
 def spec_problem(spec: Any, kind: Kind) -> str:

@@ -28,6 +28,10 @@ COMMANDS = {
     "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
     "compare": ("compare", "Compare runs, or a run's controls with its head: difference, interval, p, verdict."),
     "diff": ("diff", "Rank what could explain a difference between two runs, and say how far their numbers agree."),
+    "errors": (
+        "errors",
+        "List the samples that heads get wrong most often: by which heads, taken for what.",
+    ),
     "plot": ("plot", "Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF."),
     "report": ("report", "Write a report on stored runs: HTML, Markdown or LaTeX tables."),
     "ls": ("components", "List datasets, backbones, heads, evaluators and recipes: components and presets."),

@@ -48,3 +48,21 @@ def test_classes_are_known_without_the_dataset_but_for_older_runs(stored, qtlpla
         connection.execute("delete from environment where name = 'classes'")
     connection.close()
     assert classes(older, "confusion") == classes(older, "errors") == ["0", "1"]
+
+
+def test_errors_are_listed_and_put_on_a_contact_sheet(stored, qtlplat, json_of, tmp_path):
+    from PIL import Image
+
+    found = json_of("errors @last --store", stored)
+    drawn = json_of("plot @last --kind errors --store", stored)["rows"][0]
+    assert [row["sample"] for row in found["rows"]] == [wrong["sample_id"] for wrong in drawn["wrong"]]
+    assert found["predictions"] == drawn["predictions"]
+    file = tmp_path / "sheet.png"
+    code, out, err = qtlplat("errors @last -n 7 -o", file, "--store", stored)
+    assert code == 0, err
+    shown = min(7, found["wrong_samples"])
+    with Image.open(file) as picture:
+        assert out.splitlines()[1] == f"{file}\t{file.stat().st_size}\t{picture.width}x{picture.height}\t{shown}"
+    assert qtlplat("errors @last -o", file, "--store", stored)[0] == 2  # it exists
+    code, _, err = qtlplat("errors @last -S dataset.seed=5 -o", tmp_path / "other.png", "--store", stored)
+    assert (code, "the dataset has changed" in err) == (3, True)

@@ -231,7 +231,7 @@ SPEC = {
 
 # Functions of a spec by kind: each must be one.
 FUNCTIONS = {
-    "dataset": ("load", "at_hand", "check"),
+    "dataset": ("load", "at_hand", "check", "files"),
     "backbone": ("build",),
     "head": ("build", "circuit"),
     "evaluator": ("cells", "metrics"),

@@ -126,6 +126,12 @@ class TestDatasets:
         with pytest.raises(AssertionError, match="check must return a list of qtlplat.Problem"):  # noqa: RUF043
             check_dataset(spec)
 
+    def test_files_must_be_text_by_source(self) -> None:
+        spec = DatasetSpec(name="d", summary="s", load=lambda _: images(), files=lambda _, sources: sources)  # type: ignore[arg-type, return-value]
+        with pytest.raises(AssertionError, match="files must return a mapping of sources to text"):
+            check_dataset(spec)
+        check_dataset(DatasetSpec(name="d", summary="s", load=lambda _: images(), files=lambda _, __: {"a": "b"}))
+
     def test_data_that_is_not_at_hand_is_asked_for(self) -> None:
         spec = DatasetSpec(name="d", summary="s", load=lambda _: images(), at_hand=lambda _: False)
         with pytest.raises(AssertionError, match="pass options that point to it"):
