@@ -7,6 +7,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 
 HEAD = "head"  # the variant of a cell that is no control
+# fields of runs of which less is better; losses of any name besides
+_LESS = ("loss", "parameters", "trainable", "frozen", "seconds", "leak", "group_leak", "selection_leak")
 SHORT = 8  # characters of a run's id that people see
 
 
@@ -27,6 +29,17 @@ def class_names(environment: Mapping[str, str]) -> tuple[str, ...]:
     except ValueError:
         return ()
     return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
+
+
+def lower_is_better(name: str) -> bool:
+    """Whether less of a metric or field is better, by its name: losses, counts of parameters, times, leaks, spreads.
+
+    name: as people type it, also ``last(loss)``, ``loss@linear``; everything else is better when it is higher.
+    """
+    function, _, inside = name.rpartition("(")
+    word = inside.rstrip(")").partition("@")[0].lower()
+    spread = function == "sd" or word.endswith("_sd")
+    return spread or word in _LESS or word.endswith("_loss") or word.partition(".")[0] == "seconds"
 
 
 def mean_std(values: Sequence[float]) -> tuple[float | None, float | None]:

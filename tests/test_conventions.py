@@ -5,7 +5,18 @@ import statistics
 
 import pytest
 
-from qtlplat.conventions import SHORT, class_facts, class_names, counted, leak_line, mean_std, percent, said_once, short
+from qtlplat.conventions import (
+    SHORT,
+    class_facts,
+    class_names,
+    counted,
+    leak_line,
+    lower_is_better,
+    mean_std,
+    percent,
+    said_once,
+    short,
+)
 
 
 @pytest.mark.parametrize("values", [[0.9, 1.0], [0.1] * 7, [1e16, 1.0, -1e16], [0.9870, 0.9823, 0.9912, 0.9733]])
@@ -71,3 +82,15 @@ def test_a_note_is_told_once_with_those_that_it_belongs_to() -> None:
 
 def test_one_thing_has_no_plural() -> None:
     assert [counted(n, "set") for n in (0, 1, 2)] == ["0 sets", "1 set", "2 sets"]
+
+
+@pytest.mark.parametrize("name", ["loss", "test_loss", "last(loss)", "loss@linear", "sd(f1)", "f1_sd"])
+@pytest.mark.parametrize("other", ["parameters", "trainable", "seconds", "seconds.heads", "leak"])
+def test_less_is_better_for_losses_costs_leaks_and_spreads(name: str, other: str) -> None:
+    assert lower_is_better(name)
+    assert lower_is_better(other)
+
+
+@pytest.mark.parametrize("name", ["f1", "max(accuracy)", "f1@linear", "my_metric", "lossless", "last(test_accuracy)"])
+def test_more_is_better_for_everything_else(name: str) -> None:
+    assert not lower_is_better(name)

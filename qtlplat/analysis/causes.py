@@ -105,7 +105,7 @@ class _Facts:
 def differing(runs: Sequence[Gathered]) -> list[Difference]:
     """What differs between runs, the weightiest kinds first, components before their options.
 
-    Options are compared between runs with the same component only: other options follow from another component.
+    Options and code are compared between runs with the same component only: they follow from another component.
     """
     facts = [_facts(run) for run in runs]
     same_data = len({run.run.dataset_digest for run in runs}) == 1
@@ -209,10 +209,10 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _differ(what: str, values: Sequence[Any], facts: Sequence[_Facts]) -> bool:
-    role = what.partition(".")[0]
     if what in _ONLY_OF_CIRCUITS:
         return _several(value for value in values if value is not _ABSENT)
-    if role not in _ROLES or "." not in what:
+    role = what.removesuffix(" code") if what.endswith(" code") else what.partition(".")[0]
+    if role not in _ROLES or what == role:
         return _several(values)
     alike: dict[str | None, list[Any]] = defaultdict(list)
     for value, one in zip(values, facts, strict=True):

@@ -17,7 +17,7 @@ from qtlplat.analysis.power import repetition
 from qtlplat.analysis.sides import Side, against_chance, leaks, parameters, what_differs
 from qtlplat.analysis.statistics import TTest
 from qtlplat.analysis.verdicts import Wording
-from qtlplat.conventions import HEAD, leak_line, mean_std
+from qtlplat.conventions import HEAD, leak_line, lower_is_better, mean_std
 from qtlplat.errors import UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Asked:
     @property
     def lower_is_better(self) -> bool:
         """True for losses; every other metric is better when it is higher."""
-        return self.metric == "loss" or self.metric.endswith("_loss")
+        return lower_is_better(self.metric)
 
 
 @dataclass(frozen=True)

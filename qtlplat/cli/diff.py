@@ -83,7 +83,8 @@ def diff_command(settings: Settings, first: str, second: str, listing: Listing) 
         _heading(after, "after")
         shown = [{**row, **{side: value_text(row[side]) for side in ("before", "after")}} for row in rows]
         shown = [{**row, "weight": WEIGHTS[row["weight"]]} for row in shown]
-        columns = fitting(shown, COLUMNS[:-1], shutil.get_terminal_size().columns, LEAST_NEEDED)
+        told = [c for c in COLUMNS[:-1] if c.key != "remark" or any(row["remark"] for row in rows)]
+        columns = fitting(shown, told, shutil.get_terminal_size().columns, LEAST_NEEDED)
     emit(shown, columns, listing, json_rows=rows, json_frame=frame, empty=nothing)
     if on_terminal:
         _reasons(rows)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from qtlplat.analysis.dominance import unbeaten
 from qtlplat.analysis.figures.stored import StoredRun, finite_f1, missing
 from qtlplat.analysis.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
 from qtlplat.conventions import mean_std, short
@@ -67,12 +68,8 @@ def points(runs: Sequence[StoredRun]) -> list[Point]:
 
 def front(models: Sequence[Point]) -> list[Point]:
     """The models that no other beats: none has a higher mean F1 with as few parameters; by parameters."""
-    best, kept = -math.inf, []
-    for point in sorted(models, key=lambda p: (p.parameters, -p.mean)):
-        if point.mean > best:
-            best = point.mean
-            kept.append(point)
-    return kept
+    kept = unbeaten([(p.parameters, p.mean) for p in models], (True, False))
+    return sorted((p for p, best in zip(models, kept, strict=True) if best), key=lambda p: p.parameters)
 
 
 @styled

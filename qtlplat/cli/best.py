@@ -1,0 +1,105 @@
+"""`qtlplat best`: the best run of every group, and how many it is the best of. No SQL here."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qtlplat.cli.output import Column, Listing, emit, listing_options, note, text
+from qtlplat.cli.runs import fitting, short_on_terminals
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.conventions import lower_is_better, percent
+from qtlplat.errors import UsageError
+
+if TYPE_CHECKING:
+    from qtlplat.analysis.best import Best
+
+FINISHED = ("kind", "status")
+PLAIN_METRIC = re.compile(r"\w+(@[\w-]+)?")  # of which the spread over cells can be asked for
+LEAST_NEEDED = ("parameters", "cells", "median")
+
+
+@click.command("best")
+@click.option(
+    "--metric", default="f1", metavar="NAME", show_default=True, help="What is to be best: a mean over cells."
+)
+@click.option("--by", default="backbone,head", metavar="A,B", show_default=True, help="The fields that make a group.")
+@listing_options
+@pass_settings
+def best_command(settings: Settings, metric: str, by: str, listing: Listing) -> None:
+    """Show the best finished run of every group, and how many runs it is the best of.
+
+    A metric is a mean over the cells of the head, ± their sample standard deviation; of losses the least is the best.
+    Fields are those of --where. The best of many runs is lucky in part, the more so the more there are: the median of
+    the group stands beside it.
+    """
+    from qtlplat.analysis.best import best_of
+    from qtlplat.store.location import find_store
+    from qtlplat.store.queries import Reader
+
+    groups = list(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
+    if not groups:
+        raise UsageError("no field makes a group", where="--by", fix="--by backbone,head")
+    spread = f"sd({metric})" if PLAIN_METRIC.fullmatch(metric) else None
+    fields = [*groups, metric, *([spread] if spread else []), *FINISHED, "run", "cells", "leak", "parameters"]
+    rows = Reader(find_store(settings.store)).table(list(dict.fromkeys(fields)), "run", where=listing.where)
+    finished = [row for row in rows if row["status"] == "finished"]
+    lower = lower_is_better(metric)
+    found, left_out = best_of(finished, metric, groups, lower_is_better=lower)
+    forms = [_form(one, spread) for one in found]
+    shown = [{**form, **{f"by {name}": value for name, value in form["group"].items()}} for form in forms]
+    columns = _columns(groups, metric)
+    if sys.stdout.isatty() and not listing.fmt and not listing.cols:
+        columns = fitting(shown, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
+    frame = {"metric": metric, "by": groups, "lower_is_better": lower, "left_out": left_out}
+    emit(shown, columns, listing, json_rows=forms, json_frame=frame, empty=f"no finished run has {metric}")
+    if listing.fmt != "json":
+        _remarks(found, metric, left_out)
+
+
+add_common_options(best_command)
+
+
+def _form(best: Best, spread: str | None) -> dict[str, Any]:
+    row = best.row
+    return {
+        "group": dict(best.group),
+        "run": row["run"],
+        "mean": best.value,
+        "std": row[spread] if spread else None,
+        "cells": row["cells"],
+        "runs": best.runs,
+        "median": best.median,
+        "leak": row["leak"],
+        "parameters": row["parameters"],
+    }
+
+
+def _columns(groups: Sequence[str], metric: str) -> list[Column]:
+    return [
+        *(Column(f"by {name}", name) for name in groups),
+        Column("run", "run", show=short_on_terminals),
+        Column("mean", metric, right=True, show="{:.4f}".format),
+        Column("std", "± sd", right=True, show="{:.4f}".format),
+        Column("cells", "cells", right=True),
+        Column("runs", "best of", right=True),
+        Column("median", "median run", right=True, show="{:.4f}".format),
+        Column("leak", "leak", right=True, show=percent),
+        Column("parameters", "parameters", right=True),
+    ]
+
+
+def _remarks(found: Sequence[Best], metric: str, left_out: int) -> None:
+    most = max((one.runs for one in found), default=0)
+    if most > 1:
+        note(
+            f"the best of up to {most} runs is lucky in part: on new data expect less, and look at the median run; "
+            "qtlplat compare tells what is more than chance"
+        )
+    if left_out:
+        note(f"{text(left_out)} finished runs have no {metric}")
