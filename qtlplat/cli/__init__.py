@@ -28,6 +28,8 @@ COMMANDS = {
     "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
     "compare": ("compare", "Compare runs, or a run's controls with its head: difference, interval, p, verdict."),
     "diff": ("diff", "Rank what could explain a difference between two runs, and say how far their numbers agree."),
+    "best": ("best", "Show the best finished run of every group, and how many runs it is the best of."),
+    "front": ("front", "List the finished runs that no other beats: as good in every field and better in one."),
     "errors": (
         "errors",
         "List the samples that heads get wrong most often: by which heads, taken for what.",

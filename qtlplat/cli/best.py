@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -13,14 +13,13 @@ import click
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note, text
 from qtlplat.cli.runs import fitting, short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
-from qtlplat.conventions import lower_is_better, percent
+from qtlplat.conventions import lower_is_better, mean_std, percent
 from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:
     from qtlplat.analysis.best import Best
+    from qtlplat.store.records import RunRecord
 
-FINISHED = ("kind", "status")
-PLAIN_METRIC = re.compile(r"\w+(@[\w-]+)?")  # of which the spread over cells can be asked for
 LEAST_NEEDED = ("parameters", "cells", "median")
 
 
@@ -45,19 +44,26 @@ def best_command(settings: Settings, metric: str, by: str, listing: Listing) -> 
     groups = list(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
     if not groups:
         raise UsageError("no field makes a group", where="--by", fix="--by backbone,head")
-    spread = f"sd({metric})" if PLAIN_METRIC.fullmatch(metric) else None
-    fields = [*groups, metric, *([spread] if spread else []), *FINISHED, "run", "cells", "leak", "parameters"]
-    rows = Reader(find_store(settings.store)).table(list(dict.fromkeys(fields)), "run", where=listing.where)
+    reader = Reader(find_store(settings.store))
+    rows = reader.table(list(dict.fromkeys([*groups, metric, "run", "status"])), "run", where=listing.where or "")
     finished = [row for row in rows if row["status"] == "finished"]
     lower = lower_is_better(metric)
     found, left_out = best_of(finished, metric, groups, lower_is_better=lower)
-    forms = [_form(one, spread) for one in found]
+    records = reader.several([one.row["run"] for one in found])
+    forms = [_form(one, record, metric) for one, record in zip(found, records, strict=True)]
     shown = [{**form, **{f"by {name}": value for name, value in form["group"].items()}} for form in forms]
     columns = _columns(groups, metric)
     if sys.stdout.isatty() and not listing.fmt and not listing.cols:
         columns = fitting(shown, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
     frame = {"metric": metric, "by": groups, "lower_is_better": lower, "left_out": left_out}
-    emit(shown, columns, listing, json_rows=forms, json_frame=frame, empty=f"no finished run has {metric}")
+    emit(
+        shown,
+        columns,
+        replace(listing, where=None),
+        json_rows=forms,
+        json_frame=frame,
+        empty=f"no finished run has {metric}",
+    )
     if listing.fmt != "json":
         _remarks(found, metric, left_out)
 
@@ -65,18 +71,18 @@ def best_command(settings: Settings, metric: str, by: str, listing: Listing) -> 
 add_common_options(best_command)
 
 
-def _form(best: Best, spread: str | None) -> dict[str, Any]:
-    row = best.row
+def _form(best: Best, record: RunRecord, metric: str) -> dict[str, Any]:
+    values = record.metrics.get(metric, ())
     return {
         "group": dict(best.group),
-        "run": row["run"],
+        "run": record.id,
         "mean": best.value,
-        "std": row[spread] if spread else None,
-        "cells": row["cells"],
+        "std": mean_std(values)[1],  # of a plain metric: anything else is no mean over cells
+        "cells": max(map(len, record.metrics.values()), default=0),
         "runs": best.runs,
         "median": best.median,
-        "leak": row["leak"],
-        "parameters": row["parameters"],
+        "leak": record.leak,
+        "parameters": record.parameters.get("model_total"),
     }
 
 
@@ -88,7 +94,7 @@ def _columns(groups: Sequence[str], metric: str) -> list[Column]:
         Column("std", "± sd", right=True, show="{:.4f}".format),
         Column("cells", "cells", right=True),
         Column("runs", "best of", right=True),
-        Column("median", "median run", right=True, show="{:.4f}".format),
+        Column("median", "median", right=True, show="{:.4f}".format),
         Column("leak", "leak", right=True, show=percent),
         Column("parameters", "parameters", right=True),
     ]
@@ -98,7 +104,7 @@ def _remarks(found: Sequence[Best], metric: str, left_out: int) -> None:
     most = max((one.runs for one in found), default=0)
     if most > 1:
         note(
-            f"the best of up to {most} runs is lucky in part: on new data expect less, and look at the median run; "
+            f"the best of up to {most} runs is lucky in part: on new data expect less, and look at the median; "
             "qtlplat compare tells what is more than chance"
         )
     if left_out:

@@ -78,7 +78,7 @@ def errors_command(
 
     Counted are the predictions of the heads themselves in finished cells, no controls. Worst first: wrong in the
     largest share of the cells that tested it, then in most, then with most certainty. RUN is the beginning of an id,
-    @last, or @-2 for the one before the last. Nothing but the contact sheet needs the dataset.
+    @last, or @-2 for the one before the last; --where chooses runs. Nothing but the contact sheet needs the dataset.
     """
     from qtlplat.store.location import find_store
     from qtlplat.store.mistakes import mistakes
@@ -89,7 +89,7 @@ def errors_command(
             raise UsageError(f"--{listing.fmt} and --output are two answers", fix="choose one: a listing or a sheet")
         refuse(output, force)
     reader = Reader(find_store(settings.store))
-    ids, mine = _chosen(reader, references, only_by)
+    ids, mine = _chosen(reader, references, listing.where, only_by)
     on_terminal = sys.stdout.isatty() and not listing.fmt
     most = listing.limit or (ON_SHEET if output is not None else ON_TERMINAL if on_terminal else None)
     # another order needs all of them
@@ -112,7 +112,7 @@ def errors_command(
         "runs": ids,
         **{name: getattr(found, name) for name in ("samples", "wrong_samples", "predictions", "wrong_predictions")},
     }
-    asked = Listing(listing.fmt, listing.sort, listing.cols, most)
+    asked = Listing(listing.fmt, sort=listing.sort, cols=listing.cols, limit=most)
     emit(shown, columns, asked, json_rows=rows, json_frame=frame, empty="no sample is wrong")
     if listing.fmt != "json":
         _summary(found, len(rows), mine)
@@ -121,16 +121,23 @@ def errors_command(
 add_common_options(errors_command)
 
 
-def _chosen(reader: Reader, references: Sequence[str], only_by: str | None) -> tuple[list[str], str | None]:
+def _chosen(
+    reader: Reader, references: Sequence[str], where: str | None, only_by: str | None
+) -> tuple[list[str], str | None]:
     """The ids of the runs that are meant, each once, and that of --only-by, which is one of them."""
     ids = dict.fromkeys(map(reader.resolve, references))
     mine = reader.resolve(only_by) if only_by else None
+    if where:
+        held = [str(row["run"]) for row in reader.table(["run"], "run", where=where)]
+        ids = dict.fromkeys(run for run in held if run in ids or not references)
+        if not ids:
+            raise UsageError("no run is as asked for", where="--where", fix="try the filter: qtlplat runs --where ...")
     if mine:
         ids[mine] = None
         if len(ids) == 1:
             raise UsageError("--only-by needs other runs to hold it against", fix="name them: qtlplat errors RUN RUN..")
     if not ids:
-        raise UsageError("no run is named", fix="qtlplat errors @last")
+        raise UsageError("no run is named", fix="qtlplat errors @last, or --where FILTER")
     return list(ids), mine
 
 

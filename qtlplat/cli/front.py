@@ -6,7 +6,8 @@ import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +17,9 @@ from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.conventions import lower_is_better
 from qtlplat.errors import UsageError
 
+if TYPE_CHECKING:
+    from qtlplat.store.queries import Reader
+
 SIGNS = {":+": False, ":-": True}
 NAMED = ("dataset", "backbone", "head", "evaluator")
 LEAST_NEEDED = ("evaluator", "dataset", "backbone")
@@ -23,7 +27,7 @@ LEAST_NEEDED = ("evaluator", "dataset", "backbone")
 
 @click.command("front")
 @click.argument("fields", metavar="FIELD FIELD..", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="List the beaten runs too, with how many others beat each of them.")
+@click.option("--all", "every", is_flag=True, help="List the beaten runs too.")
 @listing_options
 @pass_settings
 def front_command(settings: Settings, fields: Sequence[str], every: bool, listing: Listing) -> None:
@@ -38,14 +42,18 @@ def front_command(settings: Settings, fields: Sequence[str], every: bool, listin
     from qtlplat.store.queries import Reader
 
     lower = _directions(fields)
-    asked = list(dict.fromkeys([*lower, "run", "status", *NAMED]))
-    rows = Reader(find_store(settings.store)).table(asked, "run", where=listing.where)
+    reader = Reader(find_store(settings.store))
+    # names of all runs take longer than those of the few that are unbeaten
+    asked = dict.fromkeys([*lower, "run", "status", *(NAMED if every else ())])
+    rows = reader.table(list(asked), "run", where=listing.where or "")
     finished = [row for row in rows if row["status"] == "finished"]
     known = [row for row in finished if all(_is_number(row[name]) for name in lower)]
     kept = unbeaten([[row[name] for name in lower] for row in known], list(lower.values()))
-    forms = [_form(row, lower, best) for row, best in zip(known, kept, strict=True) if best or every]
+    listed = [(row, best) for row, best in zip(known, kept, strict=True) if best or every]
     first = next(iter(lower))
-    forms.sort(key=lambda form: form["values"][first] * (1 if lower[first] else -1))
+    listed.sort(key=lambda pair: pair[0][first] * (1 if lower[first] else -1))
+    names = {row["run"]: row for row in rows} if every else _names(reader, [row["run"] for row, _ in listed])
+    forms = [_form(row, names[row["run"]], lower, best) for row, best in listed]
     shown = [{**form, **form["values"]} for form in forms]
     columns = _columns(lower, every)
     if sys.stdout.isatty() and not listing.fmt and not listing.cols:
@@ -55,7 +63,14 @@ def front_command(settings: Settings, fields: Sequence[str], every: bool, listin
         "runs": len(known),
         "left_out": len(finished) - len(known),
     }
-    emit(shown, columns, listing, json_rows=forms, json_frame=frame, empty="no finished run has all of these")
+    emit(
+        shown,
+        columns,
+        replace(listing, where=None),
+        json_rows=forms,
+        json_frame=frame,
+        empty="no finished run has all of these",
+    )
     if listing.fmt != "json" and finished:
         lost = f"; {len(finished) - len(known)} others lack a number" if len(known) < len(finished) else ""
         note(f"{sum(kept)} of {len(known)} finished runs are unbeaten in {_told(lower)}{lost}")
@@ -79,10 +94,18 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
-def _form(row: Mapping[str, Any], lower: Mapping[str, bool], best: bool) -> dict[str, Any]:
+def _names(reader: Reader, ids: Sequence[str]) -> dict[str, dict[str, str | None]]:
+    """What the components of runs are called, by id and role."""
+    return {
+        run.id: {role: run.components[role].name if role in run.components else None for role in NAMED}
+        for run in reader.several(ids)
+    }
+
+
+def _form(row: Mapping[str, Any], names: Mapping[str, Any], lower: Mapping[str, bool], best: bool) -> dict[str, Any]:
     return {
         "run": row["run"],
-        **{role: row[role] for role in NAMED},
+        **{role: names[role] for role in NAMED},
         "values": {name: row[name] for name in lower},
         "unbeaten": best,
     }

@@ -13,6 +13,7 @@ from sqlalchemy.engine import Connection
 from qtlplat.store import schema
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import CellRecord, OwnerRow, PredictionRow, RunRecord
+from qtlplat.store.run_rows import plain
 
 NO_PROBABILITIES: tuple[float, ...] = ()
 
@@ -57,7 +58,7 @@ def gather(reader: Reader, ids: Sequence[str], *, probabilities: bool = False) -
             run,
             tuple(_cell(row, run, values[row.run_id, row.position]) for row in of("cells", run.id)),
             {row.name: row.value for row in of("environment", run.id)},
-            tuple(OwnerRow(**_plain(row)) for row in of("owners", run.id)),
+            tuple(OwnerRow(**plain(row)) for row in of("owners", run.id)),
             tuple(sorted({row.sha256 for row in of("weights", run.id)})),
             tuple(sorted({row.sha256 for row in of("backbones", run.id)})),
             tuple(
@@ -98,9 +99,5 @@ def _rows(connection: Connection, ids: Sequence[str], probabilities: bool) -> di
 
 
 def _cell(row: Row[Any], run: RunRecord, metrics: Mapping[str, float]) -> CellRecord:
-    cell = CellRecord(**_plain(row), metrics=metrics)
+    cell = CellRecord(**plain(row), metrics=metrics)
     return replace(cell, status="interrupted") if (cell.status, run.status) == ("running", "interrupted") else cell
-
-
-def _plain(row: Row[Any]) -> dict[str, Any]:
-    return {name: value for name, value in row._mapping.items() if name != "run_id"}

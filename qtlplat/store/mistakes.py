@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import HEAD, class_names
 from qtlplat.store import schema
+from qtlplat.store.dialect import among, json_float, number
 from qtlplat.store.queries import Reader
 
 MOST_NAMED = 500  # samples of which the details are asked for by name; of more, those of all are read
@@ -111,7 +113,7 @@ def _cells(ids: Sequence[str]) -> Any:
     query = select(cells.run_id, cells.position, runs.dataset_digest.label("digest"), head.label("head"))
     return (
         query.join_from(schema.runs, schema.cells, cells.run_id == runs.id)
-        .where(runs.id.in_(ids), cells.variant == HEAD, cells.status == "finished")
+        .where(runs.id.in_(among(json.dumps(list(ids)))), cells.variant == HEAD, cells.status == "finished")
         .cte("tested_cells")
     )
 
@@ -175,9 +177,9 @@ def _of_cell(cells: Any) -> ColumnElement[bool]:
 
 def _probability() -> ColumnElement[Any]:
     """The probability that the predicted class was given; NULL where it is not finite."""
-    place = literal("$[") + cast(schema.predictions.c.predicted, Text) + literal("]")
-    value = func.json_extract(schema.predictions.c.probabilities, place)
-    return case((func.typeof(value) != "text", value))
+    predictions = schema.predictions.c
+    place = literal("$[") + cast(predictions.predicted, Text) + literal("]")
+    return number(json_float(predictions.probabilities, place))
 
 
 def _class_names(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -186,7 +188,7 @@ def _class_names(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[
     query = (
         select(runs.dataset_digest, func.min(environment.value).label("classes"))
         .join_from(schema.runs, schema.environment, environment.run_id == runs.id)
-        .where(runs.id.in_(ids), environment.name == "classes")
+        .where(runs.id.in_(among(json.dumps(list(ids)))), environment.name == "classes")
         .group_by(runs.dataset_digest)
     )
     return {row.dataset_digest: class_names({"classes": row.classes}) for row in connection.execute(query)}
@@ -194,7 +196,7 @@ def _class_names(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[
 
 def _seen_by(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
     runs = schema.runs.c
-    query = select(runs.dataset_digest, func.max(runs.id).label("run")).where(runs.id.in_(ids))
+    query = select(runs.dataset_digest, func.max(runs.id).label("run")).where(runs.id.in_(among(json.dumps(list(ids)))))
     return {row.dataset_digest: row.run for row in connection.execute(query.group_by(runs.dataset_digest))}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
@@ -15,6 +16,7 @@ from sqlalchemy.engine import Connection
 from qtlplat.conventions import SHORT, short
 from qtlplat.errors import StoreError, UsageError, shown
 from qtlplat.store import database, schema
+from qtlplat.store.dialect import among
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned
 from qtlplat.store.records import (
@@ -92,7 +94,8 @@ class Reader:
 
     def several(self, ids: Sequence[str]) -> list[RunRecord]:
         """Runs by their full ids, in that order, in a fixed number of queries; raises UsageError for an unknown one."""
-        found = {run.id: run for run in self._records(select(schema.runs.c.id).where(schema.runs.c.id.in_(ids)))}
+        wanted = select(schema.runs.c.id).where(schema.runs.c.id.in_(among(json.dumps(list(ids)))))
+        found = {run.id: run for run in self._records(wanted)}
         return [found[run_id] if run_id in found else self._unknown(run_id) for run_id in ids]
 
     def find_finished(self, fingerprint: str, kind: RunKind) -> RunRecord | None:

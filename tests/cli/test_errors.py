@@ -64,6 +64,14 @@ def test_what_one_run_alone_gets_wrong(store: Path, runs: tuple[str, str]) -> No
     assert "1 of 4 samples wrong by" in qtlplat(store, "errors", first, "--only-by", second).err
 
 
+def test_a_filter_chooses_the_runs(store: Path, runs: tuple[str, str]) -> None:
+    first, second = runs
+    assert listed(store, "--where", "head = 'linear'")["runs"] == [second]
+    assert set(listed(store, "--where", "f1 > 0")["runs"]) == set(runs)
+    assert listed(store, first, second, "--where", "head = 'linear'") == listed(store, second)
+    assert [row["sample"] for row in listed(store, "--where", "f1 > 0", "--only-by", first)["rows"]] == ["s1"]
+
+
 def test_listings_say_how_much_there_is(store: Path, runs: tuple[str, str]) -> None:
     called = qtlplat(store, "errors", *runs, "-n", "1")
     assert len(called.out.splitlines()) == 2
@@ -119,6 +127,7 @@ def test_pretrainings_have_nothing_to_show(store: Path) -> None:
         (["@last", "--json", "-o", "x.png"], "two answers"),
         (["@last", "--sort", "size"], "unknown column"),
         (["@-9"], "there is no run"),
+        (["--where", "head = 'nobody'"], "no run is as asked for"),
     ],
 )
 def test_what_cannot_be_meant_ends_with_2(store: Path, runs: tuple[str, str], arguments: list[str], words: str) -> None:
