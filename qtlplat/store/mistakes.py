@@ -121,32 +121,31 @@ def _cells(ids: Sequence[str]) -> Any:
 def _by_sample(ids: Sequence[str], only_by: str | None) -> Select[Any]:
     """Counts for every sample that was tested, the worst first."""
     cells, predictions = _cells(ids), schema.predictions.c
-    wrong = case((predictions.label != predictions.predicted, 1), else_=0)
-    wrong_one: Any = case((predictions.label != predictions.predicted, 1))
-    count, bad = func.count().label("tested"), func.sum(wrong).label("wrong")
-    certainty = func.avg(case((predictions.label != predictions.predicted, _probability()))).label("certainty")
+    is_wrong = predictions.label != predictions.predicted
+    tested, wrong = func.count().label("tested"), func.sum(case((is_wrong, 1), else_=0)).label("wrong")
+    certainty = func.avg(case((is_wrong, _probability()))).label("certainty")
+    share = func.sum(case((is_wrong, 1.0), else_=0.0)) / func.count()
     mine: list[ColumnElement[Any]] = []
     if only_by:
         is_mine = predictions.run_id == only_by
         mine = [
-            func.sum(case((is_mine, wrong), else_=0)).label("mine"),
+            func.sum(case((and_(is_mine, is_wrong), 1), else_=0)).label("mine"),
             func.sum(case((is_mine, 1), else_=0)).label("tested_by_me"),
         ]
     return (
         select(
             cells.c.digest, predictions.sample_id, predictions.source, predictions.label,
-            count, bad, certainty,
+            tested, wrong, certainty,
             func.count(distinct(predictions.run_id)).label("runs"),
-            func.count(distinct(case((wrong_one == 1, predictions.run_id)))).label("wrong_runs"),
+            func.count(distinct(case((is_wrong, predictions.run_id)))).label("wrong_runs"),
             func.count(distinct(cells.c.head)).label("heads"),
-            func.count(distinct(case((wrong_one == 1, cells.c.head)))).label("wrong_heads"),
+            func.count(distinct(case((is_wrong, cells.c.head)))).label("wrong_heads"),
             *mine,
         )
         .join_from(cells, schema.predictions, _of_cell(cells))
         .group_by(cells.c.digest, predictions.sample_id, predictions.source, predictions.label)
         .order_by(
-            (func.sum(wrong) * literal(1.0) / func.count()).desc(), bad.desc(), certainty.desc().nulls_last(),
-            predictions.sample_id, cells.c.digest,
+            share.desc(), wrong.desc(), certainty.desc().nulls_last(), predictions.sample_id, cells.c.digest
         )
     )  # fmt: skip
 
@@ -178,7 +177,7 @@ def _of_cell(cells: Any) -> ColumnElement[bool]:
 def _probability() -> ColumnElement[Any]:
     """The probability that the predicted class was given; NULL where it is not finite."""
     predictions = schema.predictions.c
-    place = literal("$[") + cast(predictions.predicted, Text) + literal("]")
+    place = cast(literal("$[") + cast(predictions.predicted, Text) + literal("]"), Text)
     return number(json_float(predictions.probabilities, place))
 
 
