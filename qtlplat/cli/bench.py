@@ -15,6 +15,7 @@ from qtlplat.catalog.provider import Component
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.bench_options import COLUMNS, SIZE, batch, classes, json_flag, notes, print_rows, threads
 from qtlplat.cli.bench_stages import checkpoint, run
+from qtlplat.cli.bench_store import store
 from qtlplat.cli.components import open_components
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import BackboneSpec, HeadSpec
@@ -26,7 +27,7 @@ MOST_SIZES = 64
 
 @click.group("bench")
 def bench_command() -> None:
-    """Measure how fast a head, a backbone or the head stage of a run is, and what checkpoints cost.
+    """Measure how fast a head, a backbone, a head stage or a large store is, and what checkpoints cost.
 
     What qtlplat computes is timed against the same thing as it is usually written, in turn, in one process. Medians are
     shown; spread is the interquartile range divided by the median, and tells how much else the machine had to do.
@@ -133,5 +134,6 @@ def _range(text: str) -> range:
 
 bench_command.add_command(run)
 bench_command.add_command(checkpoint)
+bench_command.add_command(store)
 for _command in (bench_command, *bench_command.commands.values()):
     add_common_options(_command)

@@ -265,8 +265,13 @@ def _over_cells(function: str, metric: str, variant: str) -> Expression:
 
 
 def _aggregate(function: str, value: Expression) -> Expression:
-    of = {"mean": sa.func.avg, "min": sa.func.min, "max": sa.func.max, "sd": sa.func.stddev_samp}[function]
-    return sa.case((dialect.all_numbers(value), of(dialect.number(value))))
+    aggregates: dict[str, Callable[[Expression], Expression]] = {
+        "mean": sa.func.avg,
+        "min": sa.func.min,
+        "max": sa.func.max,
+        "sd": sa.func.stddev_samp,
+    }
+    return sa.case((dialect.all_numbers(value), aggregates[function](dialect.number(value))))
 
 
 def _over_epochs(function: str, name: str, variant: str) -> Expression:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import delete, insert, select
@@ -30,12 +30,16 @@ def digests_of(connection: Connection, owner: str, record: str) -> dict[str, str
 
 
 def _digest(connection: Connection, part: parts.Part, record: str) -> str:
-    counted = sorted((name, place) for place, name in enumerate(part.columns) if (part.name, name) not in UNCOUNTED)
+    return digest_of_rows(part.name, part.columns, parts.read(connection, part, record))
+
+
+def digest_of_rows(name: str, columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    """sha256 of a record's rows in a table, as SQLite holds them, whatever their order and that of the columns."""
+    counted = sorted((column, place) for place, column in enumerate(columns) if (name, column) not in UNCOUNTED)
     lines = sorted(
-        json.dumps([row[place] for _, place in counted], default=lambda blob: {"bytes": blob.hex()})
-        for row in parts.read(connection, part, record)
+        json.dumps([row[place] for _, place in counted], default=lambda blob: {"bytes": blob.hex()}) for row in rows
     )
-    return hashlib.sha256("\n".join([json.dumps([name for name, _ in counted]), *lines]).encode()).hexdigest()
+    return hashlib.sha256("\n".join([json.dumps([column for column, _ in counted]), *lines]).encode()).hexdigest()
 
 
 def seal(connection: Connection, owner: str, record: str, leave: Collection[str] = ()) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
+from functools import cached_property
 from typing import Any
 
 import sqlalchemy as sa
@@ -37,7 +38,10 @@ class KnownNames:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
-        self._any = connection.execute(sa.select(schema.runs.c.id).limit(1)).first() is not None
+
+    @cached_property
+    def _any(self) -> bool:
+        return self._found(sa.select(schema.runs.c.id))
 
     def metric(self, name: str) -> bool:
         """Whether any cell has that metric."""

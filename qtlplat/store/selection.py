@@ -22,7 +22,7 @@ NEWEST_FIRST = (schema.runs.c.created.desc(), schema.runs.c.id)
 # runs in the trash are in no selection
 _LISTED = ~sa.exists().where(schema.trash.c.run_id == schema.runs.c.id)
 _SORTS = {"text": "a text", "number": "a number", "truth": "true or false"}
-_SHOWN = {"text": "a text, in quotes", "number": "a number", "time": "a time", "any": ""}
+_SHOWN = {"text": "a text", "number": "a number", "time": "a time", "any": ""}
 
 
 def check(where: str, sort: str, fields: Sequence[str] = ()) -> None:
@@ -94,7 +94,7 @@ class Selection:
         if not asked.negated:
             return field.rows(holds)
         none = sa.not_(field.rows(holds))
-        return sa.and_(there, none) if field.sort == "any" else none
+        return sa.and_(field.value.is_not(None), none) if field.sort == "any" else none  # an empty list has none
 
     def _test(self, field: Field, asked: Comparison, operator: str, value: Value) -> Expression:
         """A literal against what the field has of its sort."""
@@ -102,8 +102,6 @@ class Selection:
             raise self._asked.error(
                 value.at, f"{asked.field} is {_SHOWN[field.sort]}, and {value} is {_SORTS[value.sort]}"
             )
-        if operator == "like" and "text" not in field.items:
-            raise self._asked.error(value.at, f"like compares texts, and {asked.field} is {_SHOWN[field.sort]}")
         if value.sort == "truth" and operator != "=":
             raise self._asked.error(value.at, "true and false have no order")
         item = field.items[value.sort]

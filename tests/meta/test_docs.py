@@ -119,7 +119,9 @@ def command_lines(page: Path) -> Iterator[str]:
         prompted = bool(re.search(r"^\$ ", text, re.MULTILINE))
         for line in text.splitlines():
             if not prompted or line.startswith("$ "):
-                yield from re.findall(r"(?:^|[;&|]\s*|\s)(qtlplat (?:'[^']*'|[^;&|>#'])*)", line.removeprefix("$ "))
+                yield from re.findall(
+                    r"(?:^|[;&|]\s*|\s)(qtlplat (?:'[^']*'|\"[^\"]*\"|[^;&|>#'\"])*)", line.removeprefix("$ ")
+                )
     yield from re.findall(r"`(qtlplat [^`]+)`", prose(page))
 
 

@@ -75,7 +75,7 @@ def compared(field: str, text: str, one: Callable[[Any], bool], *, negated: bool
     def holds(facts: Facts) -> bool:
         values = there(facts[field])
         if negated:
-            return (bool(values) or field in MANY) and not any(map(one, values))
+            return (bool(values) or isinstance(facts[field], list)) and not any(map(one, values))
         return any(map(one, values))
 
     return Written(f"{field} {text}", holds)

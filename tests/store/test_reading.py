@@ -1,7 +1,8 @@
+import math
 import sqlite3
 
 import pytest
-from sample_runs import finished_run, new_run
+from sample_runs import finished_run, new_cells, new_run
 from sqlalchemy import event
 
 from qtlplat.errors import UsageError
@@ -81,6 +82,35 @@ def test_references_count_runs_but_not_pretrainings(location: StoreLocation) -> 
     assert reader.resolve("@-2") == first
     with pytest.raises(UsageError, match="there is no run '@-3'"):
         reader.resolve("@-3")
+
+
+def test_the_best_run_and_a_tagged_one_are_found(location: StoreLocation) -> None:
+    with Writer(location) as writer:
+        low, high = finished_run(writer, (0.5, 0.75)), finished_run(writer, (1.0, 0.9))
+        equal = finished_run(writer, (0.9, 1.0))
+        finished_run(writer, (1.0, 1.0), kind="pretraining")
+        finished_run(writer, (1.0, math.nan))
+        failed = writer.start_run(new_run())
+        writer.add_cells(failed, new_cells(1))
+        writer.finish_cell(failed, 0, {"f1": 1.0}, 1.0)
+        writer.finish_run(failed, "failed", {})
+    raw = sqlite3.connect(location.path)
+    raw.executemany("INSERT INTO tags VALUES (?, ?, '2026')", [(high, "it's"), (low, "it's"), (low, "paper")])
+    raw.commit()
+    raw.close()
+    reader = Reader(location)
+    assert reader.resolve("@best:f1") == equal  # the newest of equals
+    assert reader.resolve("@best:-f1") == reader.resolve("@best:-min(f1)") == low
+    assert reader.resolve("@tag:it's") == high
+    assert reader.resolve("@tag:paper") == low
+    for nothing in ("@tag:pap", "@tag:' or 1=1 --", "@best:head.size@linear"):
+        with pytest.raises(UsageError):
+            reader.resolve(nothing)
+    with pytest.raises(UsageError, match="unknown field 'f11'") as caught:
+        reader.resolve("@best:f11")
+    assert caught.value.where == "@best:f11"
+    with pytest.raises(UsageError, match="names nothing"):
+        reader.resolve("@best:")
 
 
 @pytest.mark.parametrize("reference", ["@", "@best", "@-0", "@-", "@-1x", "@last ", "@-99999999999999999999"])

@@ -1,0 +1,87 @@
+"""Times commands on a large store as a user meets them: as processes of their own, start-up included."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from qtlplat.bench.made_up import made_up
+from qtlplat.errors import QtlplatError, shown
+from qtlplat.store.filling import fill
+from qtlplat.store.location import StoreLocation
+from qtlplat.store.queries import Reader
+
+COMMANDS: tuple[tuple[str, ...], ...] = (
+    ("runs", "-n", "20"),
+    ("runs", "--where", "head = 'dressed5x3' and (f1 > 0.95 or tag = 'paper')", "--sort=-f1", "-n", "20"),
+    ("show", "@last"),
+    ("best", "--metric", "f1", "--by", "backbone,head"),
+    ("compare", *(f"@-{number}" for number in range(1, 11))),
+)
+_PROGRAM = "from qtlplat.cli import main; main()"
+
+
+@dataclass(frozen=True)
+class Made:
+    """A store that was made up. seconds: how long that took; runs: with pretrainings."""
+
+    location: StoreLocation
+    runs: int
+    seconds: float
+
+
+def make_store(location: StoreLocation, runs: int) -> Made:
+    """Fill a new store with `runs` runs and their pretrainings. Raises StoreError where it cannot be written."""
+    began = time.perf_counter()
+    fill(location, made_up(runs))
+    return Made(location, len(Reader(location).table(["run"])), time.perf_counter() - began)
+
+
+def bench_store(
+    location: StoreLocation, known: Collection[str], repeats: int, say: Callable[[str], None] = lambda _text: None
+) -> list[dict[str, Any]]:
+    """Time the commands on a store made by `make_store`: the median of `repeats` runs of each, in turn.
+
+    known: commands that there are; what needs another one is left out. Returns rows of "command", "seconds" and "rows",
+    the lines that it prints below the title of its table.
+
+    Raises
+    ------
+    QtlplatError: where a command fails.
+    """
+    commands = [command for command in COMMANDS if command[0] in known]
+    seconds: list[list[float]] = [[] for _ in commands]
+    rows = [0] * len(commands)
+    for number in range(repeats):
+        for place, command in enumerate(commands):
+            began = time.perf_counter()
+            rows[place] = _lines(command, location.path)
+            seconds[place].append(time.perf_counter() - began)
+            say(f"{number + 1} of {repeats}: {command[0]} {seconds[place][-1]:.2f} s")
+    return [
+        {"command": _words(command), "seconds": statistics.median(seconds[place]), "rows": rows[place]}
+        for place, command in enumerate(commands)
+    ]
+
+
+def _words(command: Sequence[str]) -> str:
+    """A command as it is typed."""
+    return " ".join(f'"{word}"' if " " in word else word for word in command)
+
+
+def _lines(command: Sequence[str], store: Path) -> int:
+    """Run a command; the lines that it printed, but for the title of a table."""
+    surroundings = {**os.environ, "QTLPLAT_STORE": str(store)}
+    done = subprocess.run(
+        [sys.executable, "-c", _PROGRAM, *command], capture_output=True, text=True, check=False, env=surroundings
+    )
+    if done.returncode:
+        raise QtlplatError(f"{shown(' '.join(command))} ended with {done.returncode}: {shown(done.stderr, 300)}")
+    return max(0, len(done.stdout.splitlines()) - (command[0] != "show"))

@@ -1,0 +1,118 @@
+"""`bench store`: what it makes is a store like any other, and no command that it times reads all epochs."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+from stored_runs import qtlplat
+
+from qtlplat.bench.made_up import CELLS, EPOCHS, made_up
+from qtlplat.bench.store import COMMANDS
+from qtlplat.cli import COMMANDS as KNOWN
+from qtlplat.store import database
+from qtlplat.store.filling import fill
+from qtlplat.store.location import find_store
+from qtlplat.store.queries import Reader
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("made up") / "s.db"
+    fill(find_store(str(path)), made_up(40))
+    return path
+
+
+def test_commands_are_timed_and_their_lines_counted(tmp_path: Path) -> None:
+    kept = tmp_path / "kept.db"
+    called = qtlplat(
+        tmp_path / "none.db", "bench", "store", "--runs", "12", "--repeats", "1", "--json", "--keep", str(kept)
+    )
+    assert called.code == 0
+    rows = json.loads(called.out)["rows"]
+    assert [list(row) for row in rows] == [["command", "seconds", "rows"]] * len(rows)
+    assert [row["command"].split()[0] for row in rows] == [c[0] for c in COMMANDS if c[0] in KNOWN]
+    by_name = {row["command"].split()[0]: row for row in reversed(rows)}
+    assert rows[0] == {"command": "runs -n 20", "seconds": rows[0]["seconds"], "rows": 13}  # and a pretraining
+    assert by_name["compare"]["rows"] == 10
+    assert all(row["seconds"] > 0 for row in rows)
+    assert not (tmp_path / "none.db").exists()
+    assert '{"command": ' in PAGE.read_text(encoding="utf-8")
+    again = qtlplat(tmp_path / "none.db", "bench", "store", "--keep", str(kept))
+    assert (again.code, again.out) == (2, "")
+
+
+def test_what_is_made_up_is_whole_and_has_everything_that_runs_have(store: Path) -> None:
+    assert qtlplat(store, "store", "check").code == 0
+    reader = Reader(find_store(str(store)))
+    runs = reader.runs(kind="run")
+    assert (len(runs), len(reader.runs(kind="pretraining"))) == (40, 1)
+    whole = [run for run in runs if run.status == "finished"]
+    assert len(whole) > 30
+    run = whole[0]
+    assert len(run.metrics["f1"]) == CELLS
+    epochs = reader.epochs(run.id)
+    assert len([epoch for epoch in epochs if epoch.cell < CELLS]) == CELLS * EPOCHS
+    assert len(reader.predictions(run.id)) > 1000
+    assert {cell.variant for run in runs for cell in reader.cells(run.id)} == {"head", "linear", "shuffled"}
+    facts = reader.table(["head", "backbone", "tag", "note", "head.layers", "leak", "error", "status"])
+    for name in ("head", "backbone", "head.layers"):
+        assert len({row[name] for row in facts if row[name] is not None}) > 1
+    for name in ("tag", "note", "error"):
+        assert [row for row in facts if row[name]]
+
+
+def test_the_same_runs_are_made_up_again(store: Path) -> None:
+    def told(runs: Any) -> list[Any]:
+        moving = ("created", "finished", "since")
+        return [
+            (run, name, [[v for c, v in zip(columns, row, strict=True) if c not in moving] for row in rows])
+            for run, tables in runs
+            for name, (columns, rows) in tables.items()
+        ]
+
+    assert told(made_up(5)) == told(made_up(5))
+    assert told(made_up(5)) != told(made_up(5, seed=1))
+
+
+def plans(store: Path, arguments: tuple[str, ...]) -> list[str]:
+    """The query plans of all statements that a command sends, a line for each of their steps."""
+    sent: list[tuple[str, Any]] = []
+
+    def keep(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        sent.append((statement, parameters))
+
+    event.listen(Engine, "before_cursor_execute", keep)
+    try:
+        assert qtlplat(store, *arguments).code == 0
+    finally:
+        event.remove(Engine, "before_cursor_execute", keep)
+    with database.engine(find_store(str(store)), write=False).connect() as connection:
+        return [
+            row.detail
+            for statement, parameters in sent
+            if statement.startswith(("SELECT", "WITH"))
+            for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", parameters)
+        ]
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] in KNOWN], ids=lambda c: " ".join(c)[:30])
+def test_no_timed_command_reads_all_epochs(store: Path, command: tuple[str, ...]) -> None:
+    steps = plans(store, command)
+    assert len(steps) > 5
+    assert [step for step in steps if re.match("SCAN (epochs|e|predictions|p)( |$)", step)] == []
+
+
+def test_the_newest_runs_are_found_without_reading_the_others(store: Path) -> None:
+    scanned = {step for step in plans(store, ("runs", "-n", "20")) if step.startswith("SCAN")}
+    assert scanned == {
+        "SCAN qtlplat_schema",
+        "SCAN value VIRTUAL TABLE INDEX 1:",  # the ids that were found
+        "SCAN runs USING INDEX ix_runs_created",
+    }
