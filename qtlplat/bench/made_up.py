@@ -34,8 +34,18 @@ BACKBONES = (("lenet1", "model-1"), ("lenet2", "model-2"), ("lenet3", "model-3")
 EVALUATORS = (("kfold6", False), ("kfold6-grouped", True))
 _DATASET = {"per_class": 150, "size": 200, "resample": "bilinear", "normals": "enlarged", "seed": 0, "contrast": 1.0}
 _TRAINING = {"epochs": EPOCHS, "learning_rate": 0.0008, "batch_size": 64}
-_PRETRAINING: dict[str, Any] = {"epochs": 120, "initialisations": 1, "learning_rate": 0.001, "batch_size": 16, "averaging": 0.5}
-_PRETRAINING |= {"test_share": 0.2, "grouped": False, "select_by": "validation", "validation_share": 0.1}
+_PRETRAINING: dict[str, Any] = {
+    "epochs": 120,
+    "initialisations": 1,
+    "learning_rate": 0.001,
+    "batch_size": 16,
+    "averaging": 0.5,
+    "test_share": 0.2,
+    "grouped": False,
+    "select_by": "validation",
+    "validation_share": 0.1,
+    "patience": 4,
+}
 _METRICS = ("accuracy", "f1", "loss", "precision", "recall")
 _ENVIRONMENT = {
     "python": "3.11.9",

@@ -39,7 +39,10 @@ COMMANDS = {
     "ls": ("components", "List datasets, backbones, heads, evaluators and recipes: components and presets."),
     "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),
     "data": ("data", "Look at a dataset: info, check, audit, preview."),
-    "bench": ("bench", "Measure how fast a head, a backbone, a head stage or a large store is, and what checkpoints cost."),
+    "bench": (
+        "bench",
+        "Measure how fast heads, backbones, head stages and large stores are, and what checkpoints cost.",
+    ),
     "plugins": ("plugins", "List plugins, or find out what is wrong with them."),
     "store": ("store", "Find the experiment store, check it, back it up, upgrade, recover or merge it."),
 }

@@ -27,7 +27,7 @@ MOST_SIZES = 64
 
 @click.group("bench")
 def bench_command() -> None:
-    """Measure how fast a head, a backbone, a head stage or a large store is, and what checkpoints cost.
+    """Measure how fast heads, backbones, head stages and large stores are, and what checkpoints cost.
 
     What qtlplat computes is timed against the same thing as it is usually written, in turn, in one process. Medians are
     shown; spread is the interquartile range divided by the median, and tells how much else the machine had to do.

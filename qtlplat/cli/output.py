@@ -47,6 +47,11 @@ class Listing:
     limit: int | None = None
 
 
+where_option = click.option(
+    "--where", metavar="FILTER", help="Also the runs of which this holds, as \"head = 'mlp' and f1 > 0.9\"."
+)
+
+
 def listing_options(function: F) -> F:
     """Add --json, --csv, --md, --where, --sort, --cols and -n to a command; it receives a `listing` argument."""
 

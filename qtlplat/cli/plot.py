@@ -10,7 +10,7 @@ import click
 
 from qtlplat.analysis.figures import KINDS, NEEDS_PREDICTIONS
 from qtlplat.cli.files import output_options, refuse, tell_written, write_output
-from qtlplat.cli.output import note, write_json
+from qtlplat.cli.output import note, where_option, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.errors import UsageError
 
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 
 @click.command("plot")
-@click.argument("references", metavar="RUN..", nargs=-1, required=True)
+@click.argument("references", metavar="[RUN]..", nargs=-1)
+@where_option
 @click.option(
     "--kind",
     type=click.Choice(KINDS),
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
 def plot_command(
     settings: Settings,
     references: Sequence[str],
+    where: str | None,
     kind: str,
     output: Path | None,
     force: bool,
@@ -46,8 +48,8 @@ def plot_command(
 ) -> None:
     """Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF.
 
-    RUN is the beginning of an id, @last, or @-2 for the one before the last. Several runs stand side by side; for
-    differences the first one is the baseline, and a single run is compared with its controls.
+    RUN is the beginning of an id, @last, @-2 for the one before the last, @best:f1 or @tag:NAME. Several runs stand
+    side by side; for differences the first one is the baseline, and a single run is compared with its controls.
     """
     if as_json and output is not None:
         raise UsageError("--json and --output are two answers", fix="choose one: numbers or a figure")
@@ -61,7 +63,7 @@ def plot_command(
         fmt = format_of(output)
         refuse(output, force)
         require_matplotlib()
-    runs = _read(settings, references, kind)
+    runs = _read(settings, references, where, kind)
     if as_json:
         from qtlplat.analysis.figures.forms import form
 
@@ -83,14 +85,15 @@ def plot_command(
 add_common_options(plot_command)
 
 
-def _read(settings: Settings, references: Sequence[str], kind: str) -> list[StoredRun]:
-    """The runs that are meant, each once, in the order in which they were named."""
+def _read(settings: Settings, references: Sequence[str], where: str | None, kind: str) -> list[StoredRun]:
+    """The runs that are meant, each once: in the order in which they were named, then those that a filter selects."""
     from qtlplat.analysis.figures.stored import read
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
+    from qtlplat.store.references import chosen
 
     reader = Reader(find_store(settings.store))
-    ids = list(dict.fromkeys(map(reader.resolve, references)))
+    ids = chosen(reader, references, where)
     if kind == "errors" and len(ids) > 1:
         raise UsageError(f"a figure of errors shows one run, not {len(ids)}", fix="name one run")
     runs = [read(reader, run_id, predictions=kind in NEEDS_PREDICTIONS) for run_id in ids]

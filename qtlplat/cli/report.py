@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.files import output_options, refuse, tell_written, write_output
-from qtlplat.cli.output import note
+from qtlplat.cli.output import note, where_option
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.errors import QtlplatError, UsageError, shown
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("report")
 @click.argument("references", metavar="[RUN]..", nargs=-1)
+@where_option
 @click.option("--recipe", metavar="R", help="The newest stored reproduction of a recipe, with its claims and runs.")
 @click.option("--budget", metavar="B", help="The newest one under this budget; with --recipe.")
 @output_options("File to write, .html, .md or .tex by its name. Left out, Markdown goes to stdout.")
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 def report_command(
     settings: Settings,
     references: Sequence[str],
+    where: str | None,
     recipe: str | None,
     budget: str | None,
     output: Path | None,
@@ -45,9 +47,9 @@ def report_command(
 ) -> None:
     """Write a report on stored runs: HTML, Markdown or LaTeX tables.
 
-    RUN is the beginning of an id, @last, or @-2 for the one before the last; left out, all runs are meant. Backbones
-    come with the runs that start from them. Nothing is trained, and nothing is read but the store (and the data, with
-    --audit). The HTML is one file without scripts that loads nothing.
+    RUN is the beginning of an id, @last, @-2 for the one before the last, @best:f1 or @tag:NAME; left out, and without
+    --where, all runs are meant. Backbones come with the runs that start from them. Nothing is trained, and nothing is
+    read but the store (and the data, with --audit). The HTML is one file without scripts that loads nothing.
     """
     from qtlplat.analysis.report import format_of, rendered
     from qtlplat.analysis.report.contents import document
@@ -61,7 +63,7 @@ def report_command(
     fmt = ".md" if output is None else format_of(output)
     if output is not None:
         refuse(output, force)
-    material = _material(Reader(find_store(settings.store)), references, recipe, budget)
+    material = _material(Reader(find_store(settings.store)), references, where, recipe, budget)
     if recipe:
         material = replace(material, publication=_publication(settings, recipe))
     if audit:
@@ -75,16 +77,19 @@ def report_command(
     tell_written(output, data)
 
 
-def _material(reader: Reader, references: Sequence[str], recipe: str | None, budget: str | None) -> Material:
+def _material(
+    reader: Reader, references: Sequence[str], where: str | None, recipe: str | None, budget: str | None
+) -> Material:
     """The runs that are meant, with the commands that make them again."""
     from qtlplat.analysis.report.material import collect
     from qtlplat.catalog.command import command_words
+    from qtlplat.store.references import chosen
 
     record = _reproduction(reader, recipe, budget) if recipe else None
-    ids = [reader.resolve(reference) for reference in references]
+    ids = chosen(reader, references, where) if references or where else []
     if record is not None:
         ids += _runs_of(record, reader)
-    elif not references:
+    elif not references and not where:
         ids = [run.id for run in reader.runs()]
     if not ids and record is None:
         where = f"{reader.location.path} ({reader.location.why})"

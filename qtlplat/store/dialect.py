@@ -41,6 +41,12 @@ class number(  # noqa: N801 -- these are used as SQL's functions are
     type = NULLTYPE
 
 
+class result(_Construct, sqlite="{0}", postgresql="nullif({0}, 'NaN'::float8)"):  # noqa: N801
+    """What an aggregate of numbers gives, NULL where that is NaN, as of infinities (in SQLite it is NULL anyway)."""
+
+    type = NULLTYPE
+
+
 class all_numbers(  # noqa: N801
     _Construct,
     sqlite="coalesce(max(typeof({0})), '') <> 'text'",

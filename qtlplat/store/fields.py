@@ -271,7 +271,7 @@ def _aggregate(function: str, value: Expression) -> Expression:
         "max": sa.func.max,
         "sd": sa.func.stddev_samp,
     }
-    return sa.case((dialect.all_numbers(value), aggregates[function](dialect.number(value))))
+    return sa.case((dialect.all_numbers(value), dialect.result(aggregates[function](dialect.number(value)))))
 
 
 def _over_epochs(function: str, name: str, variant: str) -> Expression:

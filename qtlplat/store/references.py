@@ -1,9 +1,15 @@
-"""References that describe a run, `@best:f1` and `@tag:paper`, as the filter and the order that find it."""
+"""References that describe a run, `@best:f1` and `@tag:paper`, as filter and order; runs by references and a filter."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 from qtlplat.errors import UsageError, shown
 from qtlplat.store.filter_tree import Value, field_name
+
+if TYPE_CHECKING:
+    from qtlplat.store.queries import Reader
 
 
 def description(reference: str) -> tuple[str, str]:
@@ -26,3 +32,25 @@ def description(reference: str) -> tuple[str, str]:
     field = field_name(name.removeprefix("-"), where=reference)
     order = f"{field}" if name.startswith("-") else f"-{field}"
     return f"kind = 'run' and status = 'finished' and {field} is not null", order
+
+
+def chosen(reader: Reader, references: Sequence[str], where: str | None) -> list[str]:
+    """Ids of the runs that are meant, each once: those that are named, in their order, then those a filter selects.
+
+    where: a filter, None or '' for none. It selects runs of heads, newest first.
+
+    Raises
+    ------
+    UsageError: where a reference means nothing, the filter selects nothing, or neither is given.
+    """
+    found = [reader.resolve(reference) for reference in references]
+    if where:
+        selected = [str(row["run"]) for row in reader.table(["run"], "run", where=where)]
+        if not selected:
+            raise UsageError(
+                "no run is as asked for", where=f"--where {shown(where)}", fix="qtlplat runs lists them all"
+            )
+        found += selected
+    if not found:
+        raise UsageError("no run is named", fix="name runs, or choose them: --where \"head = 'dressed5x3'\"")
+    return list(dict.fromkeys(found))

@@ -222,7 +222,7 @@ def test_without_matplotlib_a_file_is_refused_with_the_command_that_installs_it(
         (["@last", "--json", "-o", "a.svg"], 2, "--json and --output"),
         (["@last", "@-2", "--kind", "errors", "--json"], 2, "shows one run"),
         (["@last", "-S", "dataset.root=x"], 2, "-S needs --kind errors and -o"),
-        ([], 2, "RUN.."),
+        ([], 2, "no run is named"),
         (["zzz"], 2, "no run 'zzz'"),
     ],
 )

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 
 import pytest
-from compared_runs import store_controls
+from compared_runs import store_controls, store_run
 from stored_runs import qtlplat, store_runs
 
 
@@ -102,6 +102,25 @@ def test_runs_are_referred_to_by_what_they_are(tmp_path: Path) -> None:
     assert called.code == 2
     assert called.err.startswith("error: unknown field 'f2'")
     assert "@best:f2" in called.err
+
+
+def test_figures_and_reports_are_made_of_runs_that_a_filter_chooses(tmp_path: Path) -> None:
+    path = tmp_path / "s.db"
+    named, chosen = store_run(path, [0.9, 0.8]), store_run(path, [0.5, 0.6], head="mlp")
+    assert chosen != named
+    drawn = json.loads(qtlplat(path, "plot", "--kind", "box", "--where", "f1 < 0.7", "--json").out)
+    both = json.loads(qtlplat(path, "plot", named, "--kind", "box", "--where", "f1 > 0.1", "--json").out)
+    assert chosen in json.dumps(drawn)
+    assert named not in json.dumps(drawn)
+    assert json.dumps(both).index(named) < json.dumps(both).index(chosen)
+    report = qtlplat(path, "report", "--where", "head = 'mlp'").out
+    assert chosen[:8] in report
+    assert named[:8] not in report
+    for command in ("plot", "report"):
+        called = qtlplat(path, command, "--where", "f1 > 2")
+        assert (called.code, called.out) == (2, "")
+        assert "no run is as asked for" in called.err
+    assert "no run is named" in qtlplat(path, "plot").err
 
 
 def test_help_names_the_filter() -> None:

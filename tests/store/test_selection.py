@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -202,6 +203,20 @@ def test_a_store_that_does_not_exist_has_no_runs_but_refuses_nonsense(tmp_path: 
         reader.runs(where="f1 >")
     with pytest.raises(UsageError):
         reader.table(["f1 >"])
+
+
+def test_runs_in_the_trash_are_in_no_selection(location: StoreLocation) -> None:
+    store_filtered(location, 4)
+    reader = Reader(location)
+    kept, *_, thrown = (run.id for run in reader.runs())
+    raw = sqlite3.connect(location.path)
+    raw.execute("INSERT INTO trash VALUES (?, '2026')", (thrown,))
+    raw.commit()
+    raw.close()
+    for found in (reader.runs(), reader.runs(where="seed >= 0"), reader.runs(sort="-f1")):
+        assert kept in {run.id for run in found}
+        assert thrown not in {run.id for run in found}
+    assert thrown not in {row["run"] for row in reader.table(["run"])}
 
 
 def test_words_of_fields_cannot_leave_their_place() -> None:
