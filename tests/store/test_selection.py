@@ -187,6 +187,13 @@ def test_equal_runs_stay_newest_first_and_several_fields_sort(store: Store) -> N
     assert keys == sorted(keys)
 
 
+def test_of_several_values_the_first_one_sorts(store: Store) -> None:
+    tags = [sorted(store.facts[run]["tag"]) for run in store.found("", sort="tag")]
+    tagged = [tag[0] for tag in tags if tag]
+    assert tagged == sorted(tagged)
+    assert [bool(tag) for tag in tags] == sorted((bool(tag) for tag in tags), reverse=True)
+
+
 def test_a_limit_counts_what_was_selected(store: Store) -> None:
     every = store.found("seed >= 2", sort="-f1")
     assert store.found("seed >= 2", sort="-f1", limit=3) == every[:3]
