@@ -125,20 +125,15 @@ def _chosen(
     reader: Reader, references: Sequence[str], where: str | None, only_by: str | None
 ) -> tuple[list[str], str | None]:
     """The ids of the runs that are meant, each once, and that of --only-by, which is one of them."""
-    ids = dict.fromkeys(map(reader.resolve, references))
+    from qtlplat.store.references import chosen
+
     mine = reader.resolve(only_by) if only_by else None
-    if where:
-        held = [str(row["run"]) for row in reader.table(["run"], "run", where=where)]
-        ids = dict.fromkeys(run for run in held if run in ids or not references)
-        if not ids:
-            raise UsageError("no run is as asked for", where="--where", fix="try the filter: qtlplat runs --where ...")
-    if mine:
-        ids[mine] = None
-        if len(ids) == 1:
-            raise UsageError("--only-by needs other runs to hold it against", fix="name them: qtlplat errors RUN RUN..")
-    if not ids:
-        raise UsageError("no run is named", fix="qtlplat errors @last, or --where FILTER")
-    return list(ids), mine
+    ids = chosen(reader, references, where) if references or where or not mine else []
+    if mine and mine not in ids:
+        ids.append(mine)
+    if mine and len(ids) == 1:
+        raise UsageError("--only-by needs other runs to hold it against", fix="name them: qtlplat errors RUN RUN..")
+    return ids, mine
 
 
 def _row(one: Mistake, file: str | None) -> dict[str, Any]:

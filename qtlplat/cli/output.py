@@ -48,7 +48,7 @@ class Listing:
 
 
 where_option = click.option(
-    "--where", metavar="FILTER", help="Also the runs of which this holds, as \"head = 'mlp' and f1 > 0.9\"."
+    "--where", metavar="FILTER", help="Only runs of which this holds, as \"head = 'mlp' and f1 > 0.9\"."
 )
 
 

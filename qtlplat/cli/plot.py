@@ -48,8 +48,9 @@ def plot_command(
 ) -> None:
     """Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF.
 
-    RUN is the beginning of an id, @last, @-2 for the one before the last, @best:f1 or @tag:NAME. Several runs stand
-    side by side; for differences the first one is the baseline, and a single run is compared with its controls.
+    RUN is the beginning of an id, @last, @-2 for the one before the last, @best:f1 or @tag:NAME; left out,
+    --where chooses runs. Several stand side by side; for differences the first one is the baseline, and a single run is
+    compared with its controls.
     """
     if as_json and output is not None:
         raise UsageError("--json and --output are two answers", fix="choose one: numbers or a figure")
@@ -86,7 +87,7 @@ add_common_options(plot_command)
 
 
 def _read(settings: Settings, references: Sequence[str], where: str | None, kind: str) -> list[StoredRun]:
-    """The runs that are meant, each once: in the order in which they were named, then those that a filter selects."""
+    """The runs that are meant, each once: in the order in which they were named, or those that a filter selects."""
     from qtlplat.analysis.figures.stored import read
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader

@@ -35,22 +35,20 @@ def description(reference: str) -> tuple[str, str]:
 
 
 def chosen(reader: Reader, references: Sequence[str], where: str | None) -> list[str]:
-    """Ids of the runs that are meant, each once: those that are named, in their order, then those a filter selects.
+    """Ids of the runs that are meant, each once: those that are named, in their order, of which a filter holds.
 
-    where: a filter, None or '' for none. It selects runs of heads, newest first.
+    where: a filter, None or '' for none. Without references it selects from all runs of heads, newest first.
 
     Raises
     ------
-    UsageError: where a reference means nothing, the filter selects nothing, or neither is given.
+    UsageError: where a reference means nothing, no run is left, or neither references nor a filter are given.
     """
-    found = [reader.resolve(reference) for reference in references]
+    found = list(dict.fromkeys(map(reader.resolve, references)))
     if where:
-        selected = [str(row["run"]) for row in reader.table(["run"], "run", where=where)]
-        if not selected:
-            raise UsageError(
-                "no run is as asked for", where=f"--where {shown(where)}", fix="qtlplat runs lists them all"
-            )
-        found += selected
+        held = [str(row["run"]) for row in reader.table(["run"], None if references else "run", where=where)]
+        found = [run for run in found if run in set(held)] if references else held
+        if not found:
+            raise UsageError("no run is as asked for", where="--where", fix="try the filter: qtlplat runs --where ...")
     if not found:
-        raise UsageError("no run is named", fix="name runs, or choose them: --where \"head = 'dressed5x3'\"")
-    return list(dict.fromkeys(found))
+        raise UsageError("no run is named", fix="name one, as @last, or choose: --where \"head = 'dressed5x3'\"")
+    return found
