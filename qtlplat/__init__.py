@@ -10,6 +10,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from qtlplat.api.records import Records
+    from qtlplat.api.run import run
+    from qtlplat.api.store import Run, Store, open_store
     from qtlplat.contracts import (
         API_VERSION,
         Backbone,
@@ -65,18 +68,26 @@ __all__ = [
     "QtlplatError",
     "RecipeModel",
     "RecipeSpec",
+    "Records",
+    "Run",
     "Samples",
     "Split",
+    "Store",
     "TrainingError",
     "UntrustedError",
     "__version__",
     "hookimpl",
+    "open_store",
     "prepare",
     "refused_data",
+    "run",
     "shown",
 ]
 
 _ROOM = {
+    "api.records": ("Records",),
+    "api.run": ("run",),
+    "api.store": ("Run", "Store", "open_store"),
     "contracts": (
         "API_VERSION", "Backbone", "BackboneSpec", "Cell", "Circuit", "DatasetSpec", "EvaluatorSpec", "HeadSpec",
         "ImageSet", "NoOptions", "Options", "Samples", "Split",

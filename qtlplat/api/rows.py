@@ -1,0 +1,61 @@
+"""What records are in a table: flat values by column, named as in the filter language and the store's views."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from qtlplat.conventions import mean_std
+from qtlplat.store.records import CellRecord, EpochRow, PredictionRow, RunRecord
+from qtlplat.store.summary import ROLES, epoch_form
+
+LEAKS = ("leak", "group_leak", "selection_leak")
+LEDGER = {"trainable": ("head", "total"), "parameters": ("model_total",), "frozen": ("kept",)}
+
+
+def run_row(run: RunRecord) -> dict[str, Any]:
+    """A run: what it is, its components with their options (``head.layers``), every metric's mean and sd, its ledger.
+
+    A metric of a single cell has no sd (None).
+    """
+    row: dict[str, Any] = {
+        "run": run.id,
+        "kind": run.kind,
+        "status": run.status,
+        "created": run.created,
+        "seed": run.seed,
+    }
+    for role in ROLES:
+        component = run.components.get(role)
+        row[role] = component and component.name
+    for name, values in run.metrics.items():
+        row[name], row[f"{name}_sd"] = mean_std(values)
+    row["cells"] = max((len(values) for values in run.metrics.values()), default=0)
+    row |= {name: _inside(run.parameters, path) for name, path in LEDGER.items()}
+    row |= {name: getattr(run, name) for name in LEAKS}
+    row["seconds"] = run.seconds.get("total")
+    for role, component in run.components.items():
+        row |= {f"{role}.{option}": value for option, value in component.options.items()}
+    return row
+
+
+def _inside(values: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        values = values.get(name) if isinstance(values, Mapping) else None
+    return values
+
+
+def cell_row(cell: CellRecord) -> dict[str, Any]:
+    """A cell: its fields, then every metric by name."""
+    return {**{name: value for name, value in vars(cell).items() if name != "metrics"}, **cell.metrics}
+
+
+def epoch_row(epoch: EpochRow) -> dict[str, Any]:
+    """An epoch: cell, epoch, seconds, then its values by name."""
+    return {"cell": epoch.cell, "epoch": epoch.epoch, **epoch_form(epoch)}
+
+
+def prediction_row(prediction: PredictionRow) -> dict[str, Any]:
+    """A prediction: its fields, with the probability of label 0 as ``p0``, and so on."""
+    fields = {name: value for name, value in vars(prediction).items() if name != "probabilities"}
+    return {**fields, **{f"p{label}": value for label, value in enumerate(prediction.probabilities)}}

@@ -1,0 +1,111 @@
+"""Training a head from Python: the same request, plan, execution and store as `qtlplat run`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from qtlplat.api.explained import explained
+from qtlplat.api.store import Run, Store, open_store
+from qtlplat.training.progress import Progress, Silent, Stage
+
+
+class _Told(Silent):
+    """Reports by calling a function with one line at a time."""
+
+    def __init__(self, tell: Callable[[str], object]) -> None:
+        self._tell = tell
+
+    def note(self, text: str) -> None:
+        """One line."""
+        self._tell(text)
+
+    @contextmanager
+    def stage(self, title: str, total: int) -> Iterator[Stage]:
+        """One line at its beginning."""
+        self._tell(title)
+        yield Silent()
+
+
+@explained
+def run(
+    *,
+    backbone: str | None = None,
+    head: str | None = None,
+    dataset: str | None = None,
+    evaluator: str | None = None,
+    protocol: str | None = None,
+    replace: int | str | None = None,
+    seed: int | None = None,
+    seeds: int | None = None,
+    epochs: int | None = None,
+    pretrain_epochs: int | None = None,
+    inits: int | None = None,
+    device: str | None = None,
+    accelerator: str | None = None,
+    controls: str | None = None,
+    options: Mapping[str, Any] | None = None,
+    needed: bool = False,
+    store: Store | str | os.PathLike[str] | None = None,
+    registry: str | os.PathLike[str] | None = None,
+    tell: Callable[[str], object] | None = None,
+) -> Run:
+    """Train a head on a frozen backbone, store everything, and return the stored run.
+
+    Parameters
+    ----------
+    backbone, head, dataset, evaluator, protocol, device, accelerator, controls: as on the command line; None takes the
+        registry's default.
+    replace: how many trailing dense layers the head replaces, or 'all'.
+    seed, seeds, epochs, pretrain_epochs, inits: numbers, as on the command line.
+    options: any option of the plan by name, as of ``-S``: ``{"head.layers": 2}``.
+    needed: return the finished run with the same fingerprint instead, if there is one.
+    store: a `Store`, or what `open_store` takes; registry: a registry.toml.
+    tell: called with one line of progress at a time, e.g. `print`.
+
+    Raises
+    ------
+    UsageError, ConfigError, DataError, PluginError: what was asked for cannot be done; nothing is stored then.
+    TrainingError, StoreError: what stopped the run; it is stored as failed or interrupted then.
+    """
+    from qtlplat.catalog.catalog import open_catalog
+    from qtlplat.catalog.resolve import Request, resolve
+    from qtlplat.store.queries import Reader
+    from qtlplat.training.execute import execute
+    from qtlplat.training.prepare import prepare
+
+    opened = store if isinstance(store, Store) else open_store(store)
+    progress: Progress = Silent() if tell is None else _Told(tell)
+    known, catalog = open_catalog(None if registry is None else os.fspath(registry))
+    request = Request(
+        dataset=dataset,
+        backbone=backbone,
+        head=head,
+        evaluator=evaluator,
+        protocol=protocol,
+        replace=None if replace is None else str(replace),
+        seed=seed,
+        seeds=seeds,
+        epochs=epochs,
+        pretrain_epochs=pretrain_epochs,
+        inits=inits,
+        device=device,
+        accelerator=accelerator,
+        controls=controls,
+        sets=tuple(f"{name}={_text(value)}" for name, value in (options or {}).items()),
+    )
+    resolved = resolve(request, known, catalog)
+    for line in (*catalog.host.warnings(), *resolved.notes):
+        progress.note(line)
+    reader = Reader(opened.location)
+    reader.runs(limit=1)  # a store that cannot be used is refused before any work
+    prepared = prepare(resolved, opened.location.files)
+    earlier = reader.find_finished(prepared.plan.fingerprint, "run") if needed else None
+    return opened.run(earlier.id if earlier else execute(prepared, opened.location, progress))
+
+
+def _text(value: Any) -> str:
+    """A value as ``-S`` takes it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)

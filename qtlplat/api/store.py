@@ -1,0 +1,175 @@
+"""The experiment store in Python: runs found by the filter language, and what is stored of each."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from html import escape
+from typing import Any
+
+from qtlplat.api import rows
+from qtlplat.api.explained import explained
+from qtlplat.api.records import Records
+from qtlplat.conventions import mean_std, short
+from qtlplat.errors import UsageError, inert, unknown_name
+from qtlplat.store.location import StoreLocation, find_store
+from qtlplat.store.queries import Reader
+from qtlplat.store.records import ArtifactRow, CellRecord, EpochRow, PredictionRow, RunKind, RunRecord
+from qtlplat.store.summary import short_form
+
+
+@explained
+def open_store(place: str | os.PathLike[str] | None = None) -> Store:
+    """The experiment store, found as the command line finds it; nothing is created or held open.
+
+    place: a file, a directory or a URL, as for ``--store``; None: QTLPLAT_STORE, a ``.qtlplat`` directory here or
+    above, or the user's data directory. A store that does not exist yet reads as an empty one.
+    Raises ConfigError for what names no store.
+    """
+    asked = os.environ.get("QTLPLAT_STORE") if place is None else os.fspath(place)
+    return Store(find_store(asked))
+
+
+class Store:
+    """A store to be read. Every method raises StoreError where the file is not ours, of another schema or damaged."""
+
+    def __init__(self, location: StoreLocation) -> None:
+        self.location = location
+        self._reader = Reader(location)
+
+    def __repr__(self) -> str:
+        return f"<qtlplat store {self.location.path}>"
+
+    @explained
+    def runs(
+        self, where: str = "", *, sort: str = "", limit: int | None = None, kind: RunKind | None = None
+    ) -> Records[Run]:
+        """Stored runs, newest first.
+
+        Parameters
+        ----------
+        where: a filter, as of ``--where``: ``"head = 'dressed5x3' and f1 > 0.97"``.
+        sort: a field of the filter language, with '-' in front for descending; limit: at most so many.
+        kind: 'run' or 'pretraining'; None for both.
+
+        Raises UsageError for a filter or field that cannot be understood.
+        """
+        records = self._reader.runs(limit, kind, where=where, sort=sort)
+        return Records((Run(self._reader, record) for record in records), lambda run: rows.run_row(run.record))
+
+    @explained
+    def run(self, reference: str) -> Run:
+        """One run, by the beginning of its id, ``@last``, ``@-2``, ``@best:f1``, ``@tag:x``.
+
+        Raises UsageError where none is meant, or several.
+        """
+        return Run(self._reader, self._reader.run(self._reader.resolve(reference)))
+
+    @explained
+    def table(
+        self, fields: Sequence[str], where: str = "", *, sort: str = "", limit: int | None = None
+    ) -> Records[Mapping[str, Any]]:
+        """Values by field of the filter language, one row per run: ``["run", "head.layers", "f1", "min(f1)"]``.
+
+        Quicker than `runs` where a store is large: nothing else is read. where, sort, limit: as of `runs`.
+        """
+        return Records(self._reader.table(fields, where=where, sort=sort, limit=limit), dict)
+
+
+class Run:
+    """A stored run. Its record is what a listing knows of it; everything else is read when it is asked for."""
+
+    def __init__(self, reader: Reader, record: RunRecord) -> None:
+        self._reader = reader
+        self.record = record
+
+    def __repr__(self) -> str:
+        return f"<run {self.id}: {inert(self.title)}, {self.status}>"
+
+    def _repr_html_(self) -> str:
+        """For notebooks: one line, with everything that was stored made inert."""
+        scores = ", ".join(f"{name} {mean:.4f}" for name, mean in self._means().items())
+        return escape(f"run {short(self.id)}: {inert(self.title)}, {self.status}{', ' + scores if scores else ''}")
+
+    def _means(self) -> dict[str, float]:
+        found = {name: mean_std(values)[0] for name, values in self.record.metrics.items()}
+        return {name: mean for name, mean in found.items() if mean is not None}
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal characters."""
+        return self.record.id
+
+    @property
+    def status(self) -> str:
+        """running, finished, failed or interrupted."""
+        return self.record.status
+
+    @property
+    def title(self) -> str:
+        """Backbone and head, as they were asked for."""
+        names = (self.record.components.get(role) for role in ("backbone", "head"))
+        return " + ".join(component.name for component in names if component)
+
+    @property
+    def plan(self) -> Mapping[str, Any]:
+        """The resolved plan."""
+        return self.record.plan
+
+    @explained
+    def values(self, metric: str = "f1") -> tuple[float, ...]:
+        """A metric of the head's finished cells, in their order. Raises UsageError for one that it does not have."""
+        if metric not in self.record.metrics:
+            raise UsageError(unknown_name("metric", metric, self.record.metrics), where=f"run {self.id}")
+        return tuple(self.record.metrics[metric])
+
+    def mean(self, metric: str = "f1") -> float:
+        """Mean over the head's finished cells. Raises as `values`."""
+        mean, _ = mean_std(self.values(metric))
+        assert mean is not None  # a metric that is there has a value
+        return mean
+
+    def std(self, metric: str = "f1") -> float | None:
+        """Sample standard deviation over the head's finished cells; None of a single one. Raises as `values`."""
+        return mean_std(self.values(metric))[1]
+
+    @explained
+    def cells(self) -> Records[CellRecord]:
+        """All cells, the controls' too: see their `variant`."""
+        return Records(self._reader.cells(self.id), rows.cell_row)
+
+    @explained
+    def epochs(self) -> Records[EpochRow]:
+        """All epochs, by cell and number."""
+        return Records(self._reader.epochs(self.id), rows.epoch_row)
+
+    @explained
+    def predictions(self) -> Records[PredictionRow]:
+        """All predictions, by cell and sample."""
+        return Records(self._reader.predictions(self.id), rows.prediction_row)
+
+    @explained
+    def artifacts(self) -> Records[ArtifactRow]:
+        """The files that belong to the run."""
+        return Records(self._reader.artifacts(self.id), vars)
+
+    @cached_property
+    def environment(self) -> Mapping[str, str]:
+        """Versions, host, threads and the like, as text by name."""
+        return self._reader.environment(self.id)
+
+    @explained
+    def parents(self) -> list[Run]:
+        """The runs that this one builds on; the pretrainings of its backbones."""
+        ids = dict.fromkeys(cell.pretraining for cell in self.cells() if cell.pretraining)
+        return [Run(self._reader, self._reader.run(one)) for one in ids]
+
+    @explained
+    def children(self) -> list[Run]:
+        """The runs that build on this one, newest first."""
+        return [Run(self._reader, self._reader.run(one)) for one in self._reader.children(self.id)]
+
+    def to_dict(self) -> dict[str, Any]:
+        """In the shape of ``runs --json``."""
+        return short_form(self.record)
