@@ -7,7 +7,7 @@ from typing import Any
 
 from qtlplat.conventions import mean_std
 from qtlplat.store.records import CellRecord, EpochRow, PredictionRow, RunRecord
-from qtlplat.store.summary import ROLES, epoch_form
+from qtlplat.store.summary import ROLES
 
 LEAKS = ("leak", "group_leak", "selection_leak")
 LEDGER = {"trainable": ("head", "total"), "parameters": ("model_total",), "frozen": ("kept",)}
@@ -51,8 +51,8 @@ def cell_row(cell: CellRecord) -> dict[str, Any]:
 
 
 def epoch_row(epoch: EpochRow) -> dict[str, Any]:
-    """An epoch: cell, epoch, seconds, then its values by name."""
-    return {"cell": epoch.cell, "epoch": epoch.epoch, **epoch_form(epoch)}
+    """An epoch: cell, epoch, its values by name, seconds."""
+    return {"cell": epoch.cell, "epoch": epoch.epoch, **epoch.values, "seconds": epoch.seconds}
 
 
 def prediction_row(prediction: PredictionRow) -> dict[str, Any]:
