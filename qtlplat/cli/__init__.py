@@ -26,6 +26,10 @@ COMMANDS = {
     "reproduce": ("reproduce", "Carry out a publication again and hold its claims against what comes out."),
     "runs": ("runs", "List the stored runs, newest first."),
     "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
+    "tag": ("remarks", "Give runs tags, or take them away; without RUN, list all tags."),
+    "note": ("remarks", "Note something on a run, or print what is noted."),
+    "rm": ("remarks", "Put runs into the trash, or take them out again."),
+    "sql": ("sql", "Ask the store in SQL, read-only; --schema and --examples say what there is."),
     "compare": ("compare", "Compare runs, or a run's controls with its head: difference, interval, p, verdict."),
     "diff": ("diff", "Rank what could explain a difference between two runs, and say how far their numbers agree."),
     "best": ("best", "Show the best finished run of every group, and how many runs it is the best of."),
@@ -44,7 +48,7 @@ COMMANDS = {
         "Measure how fast heads, backbones, head stages and large stores are, and what checkpoints cost.",
     ),
     "plugins": ("plugins", "List plugins, or find out what is wrong with them."),
-    "store": ("store", "Find the experiment store, check it, back it up, upgrade, recover or merge it."),
+    "store": ("store", "Find the experiment store, check, back up, upgrade, recover, merge it, or empty its trash."),
 }
 
 

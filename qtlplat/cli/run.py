@@ -17,6 +17,8 @@ from qtlplat.conventions import short
 if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
     from qtlplat.catalog.resolve import Resolved
+    from qtlplat.store.queries import Reader
+    from qtlplat.store.records import Remarks, RunRecord
 
 
 @click.command("run")
@@ -43,19 +45,34 @@ if TYPE_CHECKING:
 @click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="Any option of the plan, e.g. head.layers=2.")
 @click.option("--dry-run", is_flag=True, help="Show plan, cells and parameter counts; train and store nothing.")
 @click.option("--needed", is_flag=True, help="Print the finished run with this fingerprint instead, if there is one.")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Give the run this tag (repeat for more).")
+@click.option("--note", "remark", metavar="TEXT", help="Note this on the run.")
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
-def run_command(settings: Settings, /, dry_run: bool, needed: bool, as_json: bool, **request: Any) -> None:
+def run_command(
+    settings: Settings,
+    /,
+    dry_run: bool,
+    needed: bool,
+    tags: tuple[str, ...],
+    remark: str | None,
+    as_json: bool,
+    **request: Any,
+) -> None:
     """Train a head on a frozen backbone and store the result.
 
     The backbone is pretrained once (a run of its own, found again by content), its features are computed once, and
-    one head per cell is trained on them. What is left out comes from the registry's defaults.
+    one head per cell is trained on them. What is left out comes from the registry's defaults. Tags and the note are no
+    part of the plan; a run that --needed finds gets them too.
     """
     from qtlplat.cli.progress import make_progress
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
+    from qtlplat.store.records import Remarks
+    from qtlplat.store.remarks import checked_note, checked_tags
     from qtlplat.store.summary import short_form
 
+    remarks = Remarks(tuple(checked_tags(tags)), None if remark is None else checked_note(remark))
     location = find_store(settings.store)
     resolved, catalog = _resolve(settings, request)
     reader = Reader(location)
@@ -73,8 +90,9 @@ def run_command(settings: Settings, /, dry_run: bool, needed: bool, as_json: boo
         _print_dry_run(prepared.dry_run(), as_json)
         return
     earlier = reader.find_finished(prepared.plan.fingerprint, "run") if needed else None
-    run = earlier.id if earlier else execute(prepared, location, progress)
+    run = earlier.id if earlier else execute(prepared, location, progress, remarks=remarks)
     if earlier:
+        _say_too(reader, earlier, remarks)
         progress.note(f"found: run {run} has this fingerprint, nothing was trained")
     if as_json:
         write_json(short_form(reader.run(run)))
@@ -105,6 +123,19 @@ def _resolve(settings: Settings, request: Mapping[str, Any]) -> tuple[Resolved, 
         for part in (plan.training, plan.pretraining):
             note(f"  {type(part).__name__}: {text(part.model_dump())}")
     return resolved, catalog
+
+
+def _say_too(reader: Reader, found: RunRecord, remarks: Remarks) -> None:
+    """Give a run that was found what was to be said of it; what is noted on it stays above."""
+    tags = [tag for tag in remarks.tags if tag not in found.tags]
+    text = remarks.note if remarks.note and remarks.note not in (found.note or "") else None
+    if tags or text:
+        from qtlplat.store.writer import Writer
+
+        with Writer(reader.location) as writer:
+            writer.tag([found.id], tags)
+            if text:
+                writer.note(found.id, text, append=True)
 
 
 def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:

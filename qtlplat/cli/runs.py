@@ -87,6 +87,9 @@ FURTHER = (
     Column("fingerprint", "fingerprint"),
     Column("pretraining", "pretraining"),
     Column("finished", "finished"),
+    Column("tags", "tags"),
+    Column("note", "note"),
+    Column("trashed", "trashed"),
     Column("error", "error"),
 )
 # given up one after the other where a terminal is too narrow for a line per run
@@ -146,14 +149,16 @@ def row(run: dict[str, Any]) -> dict[str, Any]:
         "seconds": run["seconds"]["total"],
         "finished": run["finished"],
         "error": run["error"] or None,
+        **{key: run[key] or None for key in ("tags", "note", "trashed")},
     }
 
 
 @click.command("runs")
 @click.option("--kind", type=click.Choice(["run", "pretraining"]), help="Only these.")
+@click.option("--trash", is_flag=True, help="What lies in the trash instead.")
 @listing_options
 @pass_settings
-def runs_command(settings: Settings, kind: RunKind | None, listing: Listing) -> None:
+def runs_command(settings: Settings, kind: RunKind | None, trash: bool, listing: Listing) -> None:
     """List the stored runs, newest first.
 
     f1 and accuracy are means over the head's finished cells, ± their sample standard deviation; leak is the share of
@@ -169,13 +174,13 @@ def runs_command(settings: Settings, kind: RunKind | None, listing: Listing) -> 
 
     reader = Reader(find_store(settings.store))
     asked: dict[str, str] = {"where": listing.where or "", "sort": listing.sort or ""}
-    forms = [short_form(record) for record in reader.runs(listing.limit, kind, **asked)]
+    listed = reader.trash if trash else reader.runs
+    forms = [short_form(record) for record in listed(listing.limit, kind, **asked)]
     rows = [row(form) for form in forms]
     further = _fields(listing.cols)
     if further:
-        found = {
-            values["run"]: values for values in reader.table(["run", *further], kind, limit=listing.limit, **asked)
-        }
+        values = reader.table(["run", *further], kind, limit=listing.limit, trash=trash, **asked)
+        found = {one["run"]: one for one in values}
         rows = [{**one, **found.get(one["run"], {})} for one in rows]
     columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.fmt == "csv" else COLUMNS
     columns = (*columns, *(Column(name, name) for name in further))
@@ -184,7 +189,7 @@ def runs_command(settings: Settings, kind: RunKind | None, listing: Listing) -> 
         if len(columns) < len(COLUMNS):
             hidden = ", ".join(c.title for c in COLUMNS if c not in columns)
             note(f"the terminal is too narrow for: {hidden} (choose with --cols)")
-    none = f"no runs yet in {reader.location.path}; start one: qtlplat run --backbone lenet2 --head dressed5x3"
+    none = "the trash is empty" if trash else f"no runs yet in {reader.location.path}; start one: qtlplat run --backbone lenet2 --head dressed5x3"
     emit(
         rows,
         columns,

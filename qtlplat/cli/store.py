@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ MOST_NAMED = 20
 
 @click.group("store")
 def store_command() -> None:
-    """Find the experiment store, check it, back it up, upgrade, recover or merge it."""
+    """Find the experiment store, check, back up, upgrade, recover, merge it, or empty its trash."""
 
 
 @click.command("path")
@@ -154,8 +155,9 @@ def recover_command(settings: Settings, new: str, as_json: bool) -> None:
 def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -> None:
     """Take over all runs that have ended, with their files, from another store.
 
-    OTHER is named as with --store, and only read. Runs are compared by content: what is the same is skipped; the same
-    run with other content is a clash, and then nothing is merged.
+    OTHER is named as with --store, and only read. Runs are compared by content: what is the same is skipped, but for
+    tags and a note that are missing here; the same run with other content is a clash, and then nothing is merged. What
+    lies in its trash stays there.
     """
     from qtlplat.store.location import find_store
     from qtlplat.store.merge import merge
@@ -170,6 +172,7 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
                 "outcomes": done.outcomes,
                 "same": done.same,
                 "running": done.running,
+                "trashed": done.trashed,
                 "left_out": done.left_out,
                 "files": done.files,
             }
@@ -180,7 +183,51 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
     if done.same:
         note(f"{len(done.same)} were here already, with the same content")
     _name("runs have not ended, and were not merged", done.running)
+    _name("runs lie in the other store's trash, and were not merged", done.trashed)
     _name("were left out", [f"{record}: {why}" for record, why in done.left_out.items()])
+
+
+@click.command("gc")
+@click.option("--dry-run", is_flag=True, help="Delete nothing, say what would be.")
+@click.option(
+    "--older-than", type=click.FloatRange(0, 36500), metavar="DAYS", help="Only runs that lie there for so long."
+)
+@_json
+@pass_settings
+def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_json: bool) -> None:
+    """Empty the trash: delete its runs for good, and files that no run needs any more.
+
+    The only command that deletes. A run on which others build stays, and so does one that was put into the trash while
+    a run was going on, until that has ended. Files are weights, cached features, checkpoints and locks of runs that are
+    gone, and what was left half written. A second call finishes what was cut off.
+    """
+    from qtlplat.store.trash import empty
+
+    location = _existing(settings, "empty the trash of")
+    done = empty(location, older_than=timedelta(days=older_than or 0), dry_run=dry_run)
+    if as_json:
+        write_json(
+            {
+                "store": str(location.path),
+                "dry_run": dry_run,
+                "runs": done.runs,
+                "kept": done.kept,
+                "files": {kind: {"number": n, "bytes": size} for kind, (n, size) in done.files.items()},
+                "bytes": done.bytes,
+                "outcomes": done.outcomes,
+            }
+        )
+        return
+    was = "would be deleted" if dry_run else "deleted"
+    emit(
+        [{"what": "runs", "number": len(done.runs), "bytes": None}]
+        + [{"what": kind, "number": n, "bytes": size} for kind, (n, size) in done.files.items()],
+        [Column("what", was), Column("number", "number", right=True), Column("bytes", "bytes", right=True)],
+    )
+    _name(f"runs {was}", done.runs)
+    _name("runs stay in the trash", [f"{run}: {why}" for run, why in done.kept.items()])
+    if done.outcomes:
+        note(f"{done.outcomes} stored outcomes of reproductions name runs that are gone; their numbers stay")
 
 
 def _find(settings: Settings) -> StoreLocation:
@@ -214,6 +261,8 @@ def _name(what: str, items: list[str]) -> None:
         note(f"  and {len(items) - MOST_NAMED} more")
 
 
-for command in (path_command, check_command, backup_command, upgrade_command, recover_command, merge_command):
+_LOOKING = (path_command, check_command, backup_command)
+_CHANGING = (upgrade_command, recover_command, merge_command, gc_command)
+for command in (*_LOOKING, *_CHANGING):
     store_command.add_command(add_common_options(command))
 add_common_options(store_command)

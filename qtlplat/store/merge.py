@@ -12,8 +12,9 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine
 
 from qtlplat.errors import StoreError, UsageError, shown
-from qtlplat.store import artifacts, database, hashes, parts, preparing, schema
+from qtlplat.store import artifacts, database, hashes, parts, preparing, remarks, schema
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.sharing import taking_up
 
 MOST_SHOWN = 6
 
@@ -22,13 +23,15 @@ MOST_SHOWN = 6
 class Merged:
     """What a merge did. runs, outcomes: ids of the runs and reproductions taken over; same: of those that were here.
 
-    running: of runs of the other store that have not ended; left_out: why, by id; files: how many were copied.
+    running: of runs of the other store that have not ended; trashed: of those in its trash, on which nothing builds;
+    left_out: why, by id; files: how many were copied.
     """
 
     runs: list[str] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
     running: list[str] = field(default_factory=list)
+    trashed: list[str] = field(default_factory=list)
     left_out: dict[str, str] = field(default_factory=dict)
     files: int = 0
 
@@ -36,8 +39,9 @@ class Merged:
 def merge(location: StoreLocation, other: StoreLocation, *, partly: bool = False) -> Merged:
     """Take over every run that has ended, and every reproduction, with rows and files, of a store that only is read.
 
-    Each run is one transaction, its files are there before it: after a crash, merge again. partly: leave out what is
-    refused, and what builds on it.
+    Each run is one transaction, its files are there before it: after a crash, merge again. What lies in the other's
+    trash stays there. Of runs that both have, tags that are missing here are taken over, and notes where there is none.
+    partly: leave out what is refused, and what builds on it.
 
     Raises
     ------
@@ -61,6 +65,8 @@ def merge(location: StoreLocation, other: StoreLocation, *, partly: bool = False
         for owner, record in wanted:
             done.files += _take_over(write, theirs, location, other, owner, record)
             (done.runs if owner == "runs" else done.outcomes).append(record)
+        with database.translated(location), write.begin() as ours:
+            remarks.take_over(ours, theirs, done.same)
     return done
 
 
@@ -91,7 +97,11 @@ def _plan(
     ended = hashes.ended(theirs)
     done.running += sorted(set(parts.ids(theirs, "runs")) - {record for _, record in ended})
     wanted: list[tuple[str, str]] = []
+    thrown_away = _thrown_away(theirs)
+    done.trashed += sorted(thrown_away - here["runs"])
     for owner, record in ended:
+        if record in thrown_away:
+            continue
         if damage := hashes.changed(theirs, owner, record, kept.get(record, {})):
             done.left_out[record] = f"damaged in {other.path}: {', '.join(damage)} not as stored"
         elif record not in here[owner]:
@@ -106,6 +116,15 @@ def _plan(
         else:
             done.same.append(record)
     return _parents_first(theirs, wanted, here["runs"], done)
+
+
+def _thrown_away(theirs: Connection) -> set[str]:
+    """Runs in the other store's trash, but for those that others build on."""
+    found = set(theirs.execute(select(schema.trash.c.run_id)).scalars())
+    pairs = theirs.execute(select(schema.lineage.c.run_id, schema.lineage.c.parent_id)).all()
+    while needed := {parent for run, parent in pairs if run not in found and parent in found}:
+        found -= needed
+    return found
 
 
 def _lost_file(theirs: Connection, location: StoreLocation, other: StoreLocation, run: str) -> str:
@@ -162,17 +181,18 @@ def _take_over(
     """Copy a record's files, then insert its rows and compare them with what was read; returns the number of files."""
     files = _files(theirs, record)
     moved = artifacts.paths_by_content({path: sha256 for path, sha256, _ in files})
-    for path, sha256, size in files:
-        if artifacts.what_is_wrong(location, moved[path], sha256, size):
-            source = artifacts.path_below(other, path)
-            assert source is not None
-            artifacts.copy_file(source, location.files / moved[path], sha256)
-    with database.translated(location), write.begin() as ours:
-        for part in parts.all_parts(theirs, owner):
-            parts.insert(ours, part, [_moved(part, row, moved) for row in parts.read(theirs, part, record)])
-        hashes.seal(ours, owner, record)
-        if hashes.changed(ours, owner, record, hashes.digests_of(theirs, owner, record)):
-            raise StoreError(f"the rows of {record} came out otherwise than they went in", where=str(location.path))
+    with taking_up(location):
+        for path, sha256, size in files:
+            if artifacts.what_is_wrong(location, moved[path], sha256, size):
+                source = artifacts.path_below(other, path)
+                assert source is not None
+                artifacts.copy_file(source, location.files / moved[path], sha256)
+        with database.translated(location), write.begin() as ours:
+            for part in parts.all_parts(theirs, owner):
+                parts.insert(ours, part, [_moved(part, row, moved) for row in parts.read(theirs, part, record)])
+            hashes.seal(ours, owner, record)
+            if hashes.changed(ours, owner, record, hashes.digests_of(theirs, owner, record)):
+                raise StoreError(f"the rows of {record} came out otherwise than they went in", where=str(location.path))
     return len(moved)
 
 

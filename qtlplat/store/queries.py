@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, NoReturn, TypeVar
@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import SHORT, short
 from qtlplat.errors import StoreError, UsageError, shown
-from qtlplat.store import database, schema
+from qtlplat.store import database, remarks, schema
 from qtlplat.store.dialect import among
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned
@@ -27,6 +27,7 @@ from qtlplat.store.records import (
     NewReproduction,
     OwnerRow,
     PredictionRow,
+    Remarks,
     ReproductionRecord,
     RunKind,
     RunRecord,
@@ -54,17 +55,33 @@ class Reader:
     def runs(
         self, limit: int | None = None, kind: RunKind | None = None, *, where: str = "", sort: str = ""
     ) -> list[RunRecord]:
-        """The runs that a filter selects, newest first, or sorted by fields, as ``-f1,head``.
+        """The runs outside of the trash that a filter selects, newest first, or sorted by fields, as ``-f1,head``.
 
         At most `limit`, and only of one `kind` where that is given. Raises UsageError for a filter or a field that
         cannot be understood (`docs/reference/filters.md`).
         """
+        return self._selected(limit, kind, where, sort, trash=False)
+
+    def trash(
+        self, limit: int | None = None, kind: RunKind | None = None, *, where: str = "", sort: str = ""
+    ) -> list[RunRecord]:
+        """The same of the runs in the trash."""
+        return self._selected(limit, kind, where, sort, trash=True)
+
+    def _selected(
+        self, limit: int | None, kind: RunKind | None, where: str, sort: str, *, trash: bool
+    ) -> list[RunRecord]:
         check(where, sort)
 
         def ids(connection: Connection) -> Select[Any]:
-            return Selection(connection, self.location, where, sort).ids(*_of_kind(kind), limit=limit)
+            return Selection(connection, self.location, where, sort, trash=trash).ids(*_of_kind(kind), limit=limit)
 
         return self._records(ids)
+
+    def remarks(self, run_ids: Collection[str]) -> dict[str, Remarks]:
+        """Tags, note and whether it lies in the trash, of each of these runs."""
+        found = self.read(lambda connection: remarks.of_runs(connection, run_ids)) or {}
+        return {run: found.get(run, Remarks()) for run in run_ids}
 
     def table(
         self,
@@ -74,21 +91,22 @@ class Reader:
         where: str = "",
         sort: str = "",
         limit: int | None = None,
+        trash: bool = False,
     ) -> list[dict[str, Any]]:
         """Values by field, for each run that a filter selects, without making records; None where one is not there.
 
-        Lists and objects of JSON are values, `tag` a list. Raises UsageError as `runs`.
+        Lists and objects of JSON are values, `tag` a list; trash: of the runs there. Raises UsageError as `runs`.
         """
         check(where, sort, fields)
 
         def read(connection: Connection) -> list[dict[str, Any]]:
-            selection = Selection(connection, self.location, where, sort)
+            selection = Selection(connection, self.location, where, sort, trash=trash)
             return selection.rows(fields, *_of_kind(kind), limit=limit).read(connection)
 
         return self.read(read) or []
 
     def run(self, run_id: str) -> RunRecord:
-        """One run by its full id. Raises UsageError where there is none."""
+        """One run by its full id, in the trash or not. Raises UsageError where there is none."""
         found = self._records(select(schema.runs.c.id).where(schema.runs.c.id == run_id))
         return found[0] if found else self._unknown(run_id)
 
@@ -99,16 +117,18 @@ class Reader:
         return [found[run_id] if run_id in found else self._unknown(run_id) for run_id in ids]
 
     def find_finished(self, fingerprint: str, kind: RunKind) -> RunRecord | None:
-        """The newest finished run with a fingerprint, or None."""
+        """The newest finished run with a fingerprint outside of the trash, or None."""
         runs = schema.runs.c
         query = select(runs.id).where(runs.fingerprint == fingerprint, runs.status == "finished", runs.kind == kind)
+        query = query.where(remarks.LISTED)
         found = self._records(query.order_by(*NEWEST_FIRST).limit(1))
         return found[0] if found else None
 
     def interrupted(self, fingerprint: str | None = None, kind: RunKind | None = None) -> list[RunRecord]:
-        """Runs that were interrupted, or whose owner died on this machine, newest first."""
+        """Runs outside of the trash that were interrupted, or whose owner died on this machine, newest first."""
         runs = schema.runs.c
-        query = select(runs.id).where(runs.status.in_(("running", "interrupted"))).order_by(*NEWEST_FIRST)
+        query = select(runs.id).where(runs.status.in_(("running", "interrupted")), remarks.LISTED)
+        query = query.order_by(*NEWEST_FIRST)
         if fingerprint is not None:
             query = query.where(runs.fingerprint == fingerprint)
         if kind is not None:
@@ -125,8 +145,8 @@ class Reader:
         """The full id that is meant by an id's first characters (3 or more), `@last` or `@-N` (`@-1` is the last).
 
         Also by `@best:f1` (the finished run with the highest value), `@best:-loss` (the lowest) and `@tag:x` (the
-        newest with that tag). `@` references count runs of heads, not pretrainings, but for tags. Raises UsageError
-        where nothing or too much is meant.
+        newest with that tag). `@` references count runs of heads, not pretrainings, but for tags, and nothing that lies
+        in the trash. Raises UsageError where nothing or too much is meant.
         """
         if reference.startswith(("@best:", "@tag:")):
             return self._described(reference)
@@ -229,12 +249,12 @@ class Reader:
                 fix="use the first characters of an id (a3f), @last, @-2 for the one before it, @best:f1 or @tag:NAME",
             )
         offset = int(match[1] or 1) - 1
-        query = select(schema.runs.c.id).where(schema.runs.c.kind == "run").order_by(*NEWEST_FIRST)
+        query = select(schema.runs.c.id).where(schema.runs.c.kind == "run", remarks.LISTED).order_by(*NEWEST_FIRST)
         found = self._rows(query.limit(1).offset(offset))
         return str(found[0].id) if found else self._unknown(reference)
 
     def _unknown(self, reference: str) -> NoReturn:
-        known = [row.id for row in self._rows(select(schema.runs.c.id).order_by(*NEWEST_FIRST))]
+        known = [r.id for r in self._rows(select(schema.runs.c.id).where(remarks.LISTED).order_by(*NEWEST_FIRST))]
         lines = [f"there is no run {shown(reference)}"]
         beginnings = [k[: max(len(reference), SHORT)] for k in known]
         if near := get_close_matches(reference.lower(), beginnings, n=3, cutoff=0.5):

@@ -28,11 +28,21 @@ class ComponentRow:
 
 
 @dataclass(frozen=True)
+class Remarks:
+    """What people say of a run. tags: in alphabetical order; trashed: since when it lies in the trash (UTC), if so."""
+
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+    trashed: str | None = None
+
+
+@dataclass(frozen=True)
 class NewRun:
     """A run about to start.
 
     plan: the whole plan, JSON-able; parameters: the ledger (may be empty for a pretraining);
     environment: versions, host, threads, ... as text by name; dataset_digest: sha256 of the prepared data.
+    tags, note: said of it from the start; no part of its plan.
     """
 
     kind: RunKind
@@ -43,6 +53,8 @@ class NewRun:
     dataset_digest: str
     environment: Mapping[str, str]
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    tags: Sequence[str] = ()
+    note: str | None = None
 
 
 @dataclass(frozen=True)
@@ -151,6 +163,7 @@ class RunRecord:
     leak, group_leak, selection_leak: of all that the head's cells test, as of `NewCell`.
     created, finished: UTC, ISO 8601; error: what stopped it, '' if nothing did; host, pid: the process that owned it
     last; owner: the number of that one, above 1 where the run was taken up again.
+    tags, note, trashed: as of `Remarks`.
     """
 
     id: str
@@ -174,6 +187,9 @@ class RunRecord:
     leak: float | None = None
     group_leak: float | None = None
     selection_leak: float | None = None
+    tags: tuple[str, ...] = ()
+    note: str | None = None
+    trashed: str | None = None
 
 
 @dataclass(frozen=True)

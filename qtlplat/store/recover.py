@@ -138,7 +138,7 @@ def _take_over(old: sqlite3.Connection, connection: Connection, owner: str, foun
         if record not in there:
             (found.gone if owner == "runs" else found.outcomes_lost).append(record)
             continue
-        lost = sorted(unread[record])
+        lost = sorted(unread[record] - {*schema.REMARKS})  # without which a run is what it was
         if record in ended and record in kept:
             changed = hashes.changed(connection, owner, record, kept[record])
             lost = [part for part in changed if part in kept[record] or part in unread[record]]

@@ -12,13 +12,39 @@ from sqlalchemy.engine import Connection
 
 from qtlplat.store import schema
 from qtlplat.store.ownership import this_host
-from qtlplat.store.records import EpochRow
+from qtlplat.store.records import EpochRow, NewRun
 
 
 def insert_all(connection: Connection, table: Table, run_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows of a run, in one statement."""
     if rows:
         connection.execute(insert(table), [{"run_id": run_id, **row} for row in rows])
+
+
+def insert_run(connection: Connection, run_id: str, run: NewRun) -> None:
+    """Insert a run as running, owned by this process, with what surrounds it."""
+    connection.execute(
+        insert(schema.runs).values(
+            id=run_id,
+            kind=run.kind,
+            status="running",
+            fingerprint=run.fingerprint,
+            seed=run.seed,
+            created=now(),
+            host=this_host(),
+            pid=os.getpid(),
+            dataset_digest=run.dataset_digest,
+            plan=run.plan,
+            parameters=run.parameters,
+            seconds={},
+            error="",
+            owner=1,
+        )
+    )
+    insert_all(connection, schema.owners, run_id, [owner_row(1, {})])
+    insert_all(connection, schema.components, run_id, [vars(c) for c in run.components])
+    pairs = [{"name": name, "value": value} for name, value in run.environment.items()]
+    insert_all(connection, schema.environment, run_id, pairs)
 
 
 def insert_new(connection: Connection, table: Table, run_id: str, row: Mapping[str, Any], same: Sequence[str]) -> None:

@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.engine import Connection
 
-from qtlplat.store import schema
+from qtlplat.store import remarks, schema
 from qtlplat.store.dialect import among
-from qtlplat.store.records import HEAD, ComponentRow, RunRecord
+from qtlplat.store.records import HEAD, ComponentRow, Remarks, RunRecord
 
 LEAKS = ("leak", "group_leak", "selection_leak")
 
 
 @dataclass(frozen=True)
 class RunRows:
-    """Rows of runs, in order, their components, metrics of the head's finished cells, pretrainings and leaks."""
+    """Rows of runs, in order, their components, metrics of the head's finished cells, pretrainings and leaks.
+
+    said: what people say of them, by id, where something is said.
+    """
 
     runs: Sequence[Row[Any]]
     components: Sequence[Row[Any]]
     metrics: Sequence[Row[Any]]
     parents: Sequence[Row[Any]]
     leaks: Sequence[Row[Any]]
+    said: Mapping[str, Remarks]
 
 
 def rows_of(connection: Connection, query: Select[Any]) -> RunRows:
@@ -50,7 +54,8 @@ def rows_of(connection: Connection, query: Select[Any]) -> RunRows:
     )
     found, *others = (list(connection.execute(query)) for query in queries)
     places = {run_id: place for place, run_id in enumerate(order)}
-    return RunRows(sorted(found, key=lambda row: places[row.id]), *others)
+    rows = sorted(found, key=lambda row: places[row.id])
+    return RunRows(rows, *others, said=remarks.of_runs(connection, order))
 
 
 def _of_tested(share: Any, n_test: Any) -> Any:
@@ -77,6 +82,7 @@ def assembled(rows: RunRows, abandoned: Collection[str]) -> list[RunRecord]:
             metrics={name: tuple(numbers) for name, numbers in values[row.id].items()},
             pretraining=pretraining[row.id][0] if len(pretraining[row.id]) == 1 else None,
             **leak.get(row.id, {}),
+            **vars(rows.said.get(row.id, Remarks())),
         )
         for row in rows.runs
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from qtlplat.store import dialect, schema
+from qtlplat.store import dialect, remarks, schema
 from qtlplat.store.dialect import Expression
 from qtlplat.store.fields import Field, Fields
 from qtlplat.store.filter_tree import Both, Comparison, Filter, Negated, Value, field_name, sort_keys
@@ -19,8 +19,6 @@ from qtlplat.store.location import StoreLocation
 from qtlplat.store.moments import FORMS, moment
 
 NEWEST_FIRST = (schema.runs.c.created.desc(), schema.runs.c.id)
-# runs in the trash are in no selection
-_LISTED = ~sa.exists().where(schema.trash.c.run_id == schema.runs.c.id)
 _SORTS = {"text": "a text", "number": "a number", "truth": "true or false"}
 _SHOWN = {"text": "a text", "number": "a number", "time": "a time", "any": ""}
 
@@ -37,7 +35,7 @@ class Selection:
     """Which runs, in which order, made in a transaction.
 
     where: a filter, '' for all runs; sort: fields, '' for the newest first; runs in which a field to sort by is not
-    there come last. place: what errors about `sort` name.
+    there come last. place: what errors about `sort` name; trash: of the runs there, and not of all others.
 
     Raises
     ------
@@ -45,8 +43,16 @@ class Selection:
     """
 
     def __init__(
-        self, connection: Connection, location: StoreLocation, where: str = "", sort: str = "", place: str = "--sort"
+        self,
+        connection: Connection,
+        location: StoreLocation,
+        where: str = "",
+        sort: str = "",
+        place: str = "--sort",
+        *,
+        trash: bool = False,
     ) -> None:
+        self._of_those = ~remarks.LISTED if trash else remarks.LISTED
         self._fields = Fields(connection, location)
         self._order: list[Expression] = []
         for key in sort_keys(sort):
@@ -67,7 +73,7 @@ class Selection:
         return Rows(self._select(columns, conditions, limit), names, fields)
 
     def _select(self, columns: Sequence[Any], conditions: Sequence[Expression], limit: int | None) -> sa.Select[Any]:
-        query = sa.select(*columns).select_from(schema.runs).where(_LISTED, *conditions, *self._conditions)
+        query = sa.select(*columns).select_from(schema.runs).where(self._of_those, *conditions, *self._conditions)
         return query.order_by(*self._order, *NEWEST_FIRST).limit(limit)
 
     def _condition(self, tree: Filter) -> Expression:

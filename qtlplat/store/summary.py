@@ -50,6 +50,9 @@ def short_form(record: RunRecord) -> dict[str, Any]:
         "leak": record.leak,
         "group_leak": record.group_leak,
         "selection_leak": record.selection_leak,
+        "tags": list(record.tags),
+        "note": record.note,
+        "trashed": record.trashed,
     }
 
 

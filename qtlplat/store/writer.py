@@ -14,9 +14,9 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import BusyError, StoreError, UsageError, shown
-from qtlplat.store import database, hashes, rows, schema
+from qtlplat.store import database, hashes, remarks, rows, schema
 from qtlplat.store.location import StoreLocation
-from qtlplat.store.ownership import RunLock, this_host
+from qtlplat.store.ownership import RunLock, is_abandoned, this_host
 from qtlplat.store.preparing import choose_journal, prepare
 from qtlplat.store.records import ArtifactRow, EpochRow, NewCell, NewReproduction, NewRun, PredictionRow, Status
 
@@ -59,33 +59,18 @@ class Writer:
             self._locks.popitem()[1].release(remove=False)
 
     def start_run(self, run: NewRun) -> str:
-        """Store a run as running, owned by this process; returns its id, 16 hexadecimal characters."""
+        """Store a run as running, owned by this process; returns its id, 16 hexadecimal characters.
+
+        Raises UsageError where one of its tags, or its note, is refused.
+        """
         run_id = secrets.token_hex(8)
         lock = RunLock(self._location, run_id)
         try:
             with self._transaction() as connection:
-                connection.execute(
-                    insert(schema.runs).values(
-                        id=run_id,
-                        kind=run.kind,
-                        status="running",
-                        fingerprint=run.fingerprint,
-                        seed=run.seed,
-                        created=rows.now(),
-                        host=this_host(),
-                        pid=os.getpid(),
-                        dataset_digest=run.dataset_digest,
-                        plan=run.plan,
-                        parameters=run.parameters,
-                        seconds={},
-                        error="",
-                        owner=1,
-                    )
-                )
-                rows.insert_all(connection, schema.owners, run_id, [rows.owner_row(1, {})])
-                rows.insert_all(connection, schema.components, run_id, [vars(c) for c in run.components])
-                pairs = [{"name": name, "value": value} for name, value in run.environment.items()]
-                rows.insert_all(connection, schema.environment, run_id, pairs)
+                rows.insert_run(connection, run_id, run)
+                remarks.add_tags(connection, run_id, run.tags)
+                if run.note:
+                    remarks.set_note(connection, run_id, run.note)
         except BaseException:
             lock.release(remove=True)
             raise
@@ -107,7 +92,7 @@ class Writer:
         Raises
         ------
         BusyError: somebody owns it; the message says who and since when.
-        UsageError: it has finished. StoreError: there is no such run.
+        UsageError: it has finished, or lies in the trash. StoreError: there is no such run.
         """
         with self._transaction() as connection:
             self._refuse_taking(self._row_of(connection, run_id), connection, take_over=take_over)
@@ -119,7 +104,7 @@ class Writer:
         try:
             with self._transaction() as connection:
                 row = self._row_of(connection, run_id)
-                _refuse_finished(row)
+                _refuse_going_on(row)
                 number = row.owner + 1
                 cells, runs = schema.cells, schema.runs
                 connection.execute(
@@ -238,6 +223,46 @@ class Writer:
             hashes.seal(connection, "reproductions", reproduction.id)
         return reproduction.id
 
+    def tag(self, run_ids: Sequence[str], add: Sequence[str] = (), remove: Sequence[str] = ()) -> set[str]:
+        """Give runs tags and take others from them, whatever their status; returns what was taken from any.
+
+        Raises UsageError for what is no tag, or too many of them. StoreError: there is no such run.
+        """
+        had: set[str] = set()
+        with self._transaction() as connection:
+            for run in run_ids:
+                self._row_of(connection, run)
+                had |= remarks.remove_tags(connection, run, remove)
+                remarks.add_tags(connection, run, add)
+        return had
+
+    def note(self, run_id: str, text: str | None, *, append: bool = False) -> None:
+        """Note something on a run, or take its note away (None). append: below the note that it has.
+
+        Raises UsageError for an empty note, or one that is too long. StoreError: there is no such run.
+        """
+        with self._transaction() as connection:
+            self._row_of(connection, run_id)
+            remarks.set_note(connection, run_id, text, append=append)
+
+    def trash(self, run_ids: Sequence[str]) -> list[str]:
+        """Put runs into the trash, all of them or none; returns those that were not there.
+
+        Raises BusyError for a run whose owner lives, or may live. StoreError: there is no such run.
+        """
+        with self._transaction() as connection:
+            for row in [self._row_of(connection, run) for run in run_ids]:
+                if row.status == "running" and not is_abandoned(self._location, row.id, row.host):
+                    raise self._busy(row, connection)
+            return [run for run in dict.fromkeys(run_ids) if remarks.put_away(connection, run)]
+
+    def restore(self, run_ids: Sequence[str]) -> list[str]:
+        """Take runs out of the trash; returns those that were there. Raises StoreError where there is no such run."""
+        with self._transaction() as connection:
+            for run in run_ids:
+                self._row_of(connection, run)
+            return [run for run in dict.fromkeys(run_ids) if remarks.take_out(connection, run)]
+
     @contextmanager
     def _transaction(self) -> Iterator[Connection]:
         with database.translated(self._location), self._connection.begin():
@@ -257,15 +282,16 @@ class Writer:
             yield connection
 
     def _row_of(self, connection: Connection, run_id: str) -> Any:
-        runs = schema.runs.c
-        query = select(runs.id, runs.status, runs.owner, runs.host, runs.pid).where(runs.id == run_id)
+        runs, trash = schema.runs.c, schema.trash.c
+        trashed = select(trash.since).where(trash.run_id == runs.id).scalar_subquery().label("trashed")
+        query = select(runs.id, runs.status, runs.owner, runs.host, runs.pid, trashed).where(runs.id == run_id)
         row = connection.execute(query).one_or_none()
         if row is None:
             raise self._refused(f"there is no run {shown(run_id)}")
         return row
 
     def _refuse_taking(self, row: Any, connection: Connection, *, take_over: bool) -> None:
-        _refuse_finished(row)
+        _refuse_going_on(row)
         if row.status == "running" and row.host != this_host() and not take_over:
             error = self._busy(row, connection)
             error.fix = f"resume it there, or, if that process is gone: qtlplat resume {row.id[:8]} --take-over"
@@ -285,6 +311,9 @@ class Writer:
         return StoreError(what, where=str(self._location.path))
 
 
-def _refuse_finished(row: Any) -> None:
+def _refuse_going_on(row: Any) -> None:
+    if row.trashed:
+        fix = f"take it out first: qtlplat rm --restore {row.id[:8]}"
+        raise UsageError(f"run {row.id} is in the trash since {row.trashed}", fix=fix)
     if row.status == "finished":
         raise UsageError(f"run {row.id} is finished", fix=f"look at it: qtlplat show {row.id[:8]}")

@@ -13,6 +13,7 @@ from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.plan import PretrainingPlan
 from qtlplat.contracts import Split
 from qtlplat.errors import BusyError, StoreError
+from qtlplat.store.sharing import taking_up
 from qtlplat.training.cells import Pretraining
 from qtlplat.training.checkpoints import Take
 from qtlplat.training.drift import drift
@@ -150,20 +151,21 @@ def features_of(job: Job, prepared: Prepared, run: str, backbone: Pretrained) ->
     """Frozen features float32 (N, F) of all samples, found or computed; the file is one of the run's."""
     model = WholeBackbone(prepared.build_backbone(), prepared.images.shape[0])
     model.load_state_dict(backbone.state)
-    features, path, found = frozen_features(
-        model,
-        prepared.replaced,
-        prepared.images,
-        job.location.files / "features",
-        features_key(backbone.sha256, prepared.replaced, prepared.plan.dataset_digest),
-        job.progress,
-        accelerator=prepared.plan.accelerator,
-        on_step=job.stop.check,
-    )
-    if found:
-        job.progress.note("frozen features found")
-    shape = {"samples": features.shape[0], "features": features.shape[1]}
-    job.add_artifact(run, "features", path, path.with_suffix(".sha256").read_text(), shape)
+    with taking_up(job.location):
+        features, path, found = frozen_features(
+            model,
+            prepared.replaced,
+            prepared.images,
+            job.location.files / "features",
+            features_key(backbone.sha256, prepared.replaced, prepared.plan.dataset_digest),
+            job.progress,
+            accelerator=prepared.plan.accelerator,
+            on_step=job.stop.check,
+        )
+        if found:
+            job.progress.note("frozen features found")
+        shape = {"samples": features.shape[0], "features": features.shape[1]}
+        job.add_artifact(run, "features", path, path.with_suffix(".sha256").read_text(), shape)
     return features
 
 

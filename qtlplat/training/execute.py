@@ -17,7 +17,7 @@ from qtlplat.contracts import Cell
 from qtlplat.errors import StoreError
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
-from qtlplat.store.records import HEAD, CellRecord, NewCell
+from qtlplat.store.records import HEAD, CellRecord, NewCell, Remarks
 from qtlplat.store.writer import Writer
 from qtlplat.training.backbones import Pretrained, all_features, backbone_for
 from qtlplat.training.cells import Pretraining
@@ -37,8 +37,17 @@ from qtlplat.training.stop import orderly_stop
 SPARE_BYTES = 50_000_000  # beside the features: weights, rows, journal, checkpoints
 
 
-def execute(prepared: Prepared, location: StoreLocation, progress: Progress, again: Again | None = None) -> str:
+def execute(
+    prepared: Prepared,
+    location: StoreLocation,
+    progress: Progress,
+    again: Again | None = None,
+    *,
+    remarks: Remarks | None = None,
+) -> str:
     """Train and store a run, or go on with one that was interrupted; returns its id.
+
+    remarks: tags and note of a run that starts.
 
     The backbones' weights and the frozen features are found by content where an earlier run left them, and an
     interrupted pretraining goes on. Raises what stopped the run, after it has been recorded.
@@ -47,7 +56,10 @@ def execute(prepared: Prepared, location: StoreLocation, progress: Progress, aga
         progress.note(line)
     with working(location, progress, allow_drift=bool(again and again.drift)) as job:
         _check_disk(job, prepared)
-        with recorded(job, ("pretrain", "features", "heads"), lambda: new_run(prepared), again) as (run, clock):
+        with recorded(job, ("pretrain", "features", "heads"), lambda: new_run(prepared, remarks), again) as (
+            run,
+            clock,
+        ):
             with clock.stage("pretrain"):
                 backbones = [backbone_for(job, prepared, wanted, run) for wanted in prepared.pretrainings]
             for backbone in backbones:

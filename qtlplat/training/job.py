@@ -15,6 +15,7 @@ from qtlplat.errors import BusyError, QtlplatError, StoreError
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, CellRecord, EpochRow, NewCell, NewRun, Status
+from qtlplat.store.sharing import taking_up
 from qtlplat.store.writer import Writer
 from qtlplat.training.checkpoints import Checkpoints, Snapshot
 from qtlplat.training.guard import training_errors
@@ -68,8 +69,9 @@ class Job:
 
     def save_weights(self, run: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> ArtifactRow:
         """Tensors by name as a file of a run."""
-        path, digest = save_weights(self.location.files / "weights", tensors, facts)
-        return self.add_artifact(run, "weights", path, digest, facts)
+        with taking_up(self.location):  # the file may be there already, from a run that is being deleted
+            path, digest = save_weights(self.location.files / "weights", tensors, facts)
+            return self.add_artifact(run, "weights", path, digest, facts)
 
     def add_artifact(self, run: str, kind: str, path: Path, sha256: str, meta: Mapping[str, Any]) -> ArtifactRow:
         """A file below the store's, as one of a run."""

@@ -40,21 +40,37 @@ class Permission:
 def what_to_resume(reader: Reader, run_id: str) -> RunRecord:
     """The run that goes on where this one is asked for: itself, or the run that a pretraining was made for.
 
-    Raises UsageError where it has finished.
+    Raises UsageError where it has finished, or lies in the trash.
     """
     record = reader.run(run_id)
+    _refuse_trash(record)
     if record.status == "finished":
         raise UsageError(f"run {run_id} is finished", fix=f"look at it: qtlplat show {run_id[:8]}")
     made_for = reader.environment(run_id).get(MADE_FOR) if record.kind == "pretraining" else None
-    if made_for is None:
+    owner = None if made_for is None else _known(reader, made_for)
+    if owner is None:
         return record
-    owner = reader.run(made_for)
+    _refuse_trash(owner)
     if owner.status not in (*RESUMABLE, "running"):
         raise UsageError(
             f"pretraining {run_id} was made for run {owner.id}, which is {owner.status}: nothing needs it any more",
             fix=f"look at that run: qtlplat show {owner.id[:8]}",
         )
     return owner
+
+
+def _refuse_trash(record: RunRecord) -> None:
+    if record.trashed:
+        fix = f"take it out first: qtlplat rm --restore {record.id[:8]}"
+        raise UsageError(f"run {record.id} is in the trash since {record.trashed}", fix=fix)
+
+
+def _known(reader: Reader, run_id: str) -> RunRecord | None:
+    """A run, or None where it has been deleted."""
+    try:
+        return reader.run(run_id)
+    except UsageError:
+        return None
 
 
 def all_interrupted(reader: Reader) -> list[RunRecord]:
@@ -117,7 +133,8 @@ def remove_leftovers(location: StoreLocation) -> None:
     """Delete what a process left that was killed as its run began or ended: checkpoints and locks that nobody needs."""
     # Looked for first: whatever run another process begins from now on has nothing among them.
     checkpoints, locks = list((location.files / "checkpoints").glob("*")), list(location.locks.glob("*.lock"))
-    unfinished = {run.id for run in Reader(location).runs() if run.status != "finished"}
+    reader = Reader(location)
+    unfinished = {run.id for run in (*reader.runs(), *reader.trash()) if run.status != "finished"}
     for directory in checkpoints:
         if directory.name not in unfinished:
             shutil.rmtree(directory, ignore_errors=True)

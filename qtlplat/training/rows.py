@@ -12,7 +12,7 @@ from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan
 from qtlplat.contracts import ROLES, Cell, EvaluatorSpec, ImageSet
 from qtlplat.conventions import HEAD, class_facts
-from qtlplat.store.records import ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.records import ComponentRow, EpochRow, NewCell, NewRun, PredictionRow, Remarks
 from qtlplat.training.environment import environment
 from qtlplat.training.preflight import own_metrics
 from qtlplat.training.prepare import Prepared
@@ -22,8 +22,8 @@ from qtlplat.training.stack import step_milliseconds
 MADE_FOR = "pretrained for run"  # in the environment of a pretraining that a run of heads needs
 
 
-def new_run(prepared: Prepared) -> NewRun:
-    """The row of a run about to start."""
+def new_run(prepared: Prepared, remarks: Remarks | None = None) -> NewRun:
+    """The row of a run about to start, and what is said of it."""
     plan = prepared.plan
     return NewRun(
         kind="run",
@@ -34,6 +34,8 @@ def new_run(prepared: Prepared) -> NewRun:
         dataset_digest=plan.dataset_digest,
         environment={**_environment(prepared.images, plan.device, plan.accelerator), **_engine(prepared)},
         parameters=prepared.parameters,
+        tags=remarks.tags if remarks else (),
+        note=remarks.note if remarks else None,
     )
 
 

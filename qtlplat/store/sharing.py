@@ -1,0 +1,68 @@
+"""The lock around files that runs find by content: held shared from finding one to its row, alone to delete some.
+
+The kernel frees it however its process ends. It is per machine's view of the store's files, as these are.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from qtlplat.errors import BusyError, StoreError
+from qtlplat.store.location import StoreLocation
+
+PATIENCE = 60.0  # seconds that either waits for the other
+_PAUSE = 0.05
+
+
+@contextmanager
+def taking_up(location: StoreLocation) -> Iterator[None]:
+    """No file is deleted while this is held: for whoever finds a file or writes it, until its row is stored.
+
+    Raises BusyError where files are being deleted for longer than a minute, StoreError where the disk cannot lock.
+    """
+    with _held(location, fcntl.LOCK_SH, os.O_RDONLY, "files of the store are being deleted"):
+        yield
+
+
+@contextmanager
+def undisturbed(location: StoreLocation) -> Iterator[None]:
+    """Nobody takes up a file while this is held; raises BusyError, StoreError."""
+    with _held(location, fcntl.LOCK_EX, os.O_RDWR, "a run is taking up files of the store"):
+        yield
+
+
+@contextmanager
+def _held(location: StoreLocation, how: int, mode: int, otherwise: str) -> Iterator[None]:
+    path = location.locks / "files"
+    until = time.monotonic() + PATIENCE
+    try:
+        location.locks.mkdir(parents=True, exist_ok=True)
+        file = os.open(path, mode | os.O_CREAT, 0o644)
+    except OSError as error:
+        raise _cannot_lock(location, error) from error
+    try:
+        while True:
+            try:
+                fcntl.flock(file, how | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > until:
+                    raise BusyError(otherwise, where=str(path), fix="try again in a while") from error
+                time.sleep(_PAUSE)
+            except OSError as error:
+                raise _cannot_lock(location, error) from error
+        yield
+    finally:
+        os.close(file)
+
+
+def _cannot_lock(location: StoreLocation, error: OSError) -> StoreError:
+    return StoreError(
+        f"cannot lock the store's files: {error.strerror}",
+        where=str(location.locks),
+        fix="keep the store on a disk that supports locks: --store PATH",
+    )
