@@ -189,9 +189,7 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
 
 @click.command("gc")
 @click.option("--dry-run", is_flag=True, help="Delete nothing, say what would be.")
-@click.option(
-    "--older-than", type=click.FloatRange(0, 36500), metavar="DAYS", help="Only runs that lie there for so long."
-)
+@click.option("--older-than", type=click.FloatRange(0, 36500), metavar="DAYS", help="Only runs that lie there so long.")
 @_json
 @pass_settings
 def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_json: bool) -> None:

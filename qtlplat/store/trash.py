@@ -157,9 +157,9 @@ def _files(connection: Connection, location: StoreLocation, gone: Collection[str
         named.update(path for path in _inside(location.files / folder) if not artifacts.is_unfinished(path))
     named |= {path.with_suffix(_SEAL) for path in named if path.suffix == _SEALED}
     owned |= {path.with_suffix(_SEAL) for path in owned if path.suffix == _SEALED}
-    for path in sorted(named - owned):
+    for path in sorted(path for path in named - owned if path.is_relative_to(location.files)):
         relative = path.relative_to(location.files).as_posix()
-        if artifacts.path_below(location, relative) is not None and (path.is_file() or path.is_symlink()):
+        if artifacts.path_below(location, relative) is not None and path.is_file():
             with suppress(OSError):
                 yield Unneeded(path, relative.partition("/")[0] if "/" in relative else "files", path.lstat().st_size)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.preparing import prepare
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.sharing import taking_up
+from qtlplat.store.trash import empty
 from qtlplat.store.writer import Writer
 
 NAME = "a ü?#%.db"  # of a store: a careless URI would cut or decode it
@@ -51,8 +54,14 @@ def prediction(cell: int, sample: str, probabilities: tuple[float, ...] = (0.25,
 
 def weights(location: StoreLocation, content: bytes) -> ArtifactRow:
     """A file of a run, named by its content, and its row."""
+    row = known_weights(location, content)
+    write_atomically(location.files / row.path, content)
+    return row
+
+
+def known_weights(location: StoreLocation, content: bytes) -> ArtifactRow:
+    """The row of such a file that is there already."""
     digest = hashlib.sha256(content).hexdigest()
-    write_atomically(location.files / "weights" / f"{digest}.safetensors", content)
     return ArtifactRow("weights", f"weights/{digest}.safetensors", digest, len(content), None, {"cut": 1})
 
 
@@ -115,6 +124,33 @@ def upgrade_at_once(location: StoreLocation, barrier: Any, made: Any) -> None:
     barrier.wait(60)
     backup = prepare(location)
     made.put(str(backup) if backup else None)
+
+
+def store_and_throw_away(location: StoreLocation, barrier: Any, runs: int, contents: int) -> None:
+    """In a process of its own: store runs that find each other's files by content, and put every second one away."""
+    with Writer(location) as writer:
+        barrier.wait(60)
+        for number in range(runs):
+            run_id = writer.start_run(new_run())
+            with taking_up(location):
+                content = b"w" * (number % contents + 1)
+                path = location.files / "weights" / f"{hashlib.sha256(content).hexdigest()}.safetensors"
+                row = known_weights(location, content) if path.exists() else weights(location, content)
+                time.sleep(0.001)  # whoever deletes it now would leave a row without a file
+                writer.add_artifact(run_id, row)
+            writer.finish_run(run_id, "finished", {})
+            if number % 2:
+                writer.trash([run_id])
+
+
+def empty_the_trash_until_told(location: StoreLocation, barrier: Any, done: Any, told: Any) -> None:
+    """In a process of its own: empty the trash again and again; tell how many runs and files went."""
+    runs = files = 0
+    barrier.wait(60)
+    while not done.is_set():
+        found = empty(location)
+        runs, files = runs + len(found.runs), files + sum(number for number, _ in found.files.values())
+    told.put((runs, files))
 
 
 def train_until_killed(store: str) -> None:
