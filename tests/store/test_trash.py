@@ -355,7 +355,7 @@ def killed_at(owner: type, name: str, number: int) -> Callable[[pytest.MonkeyPat
 @pytest.mark.parametrize(
     ("owner", "name", "points"),
     [
-        (Connection, "execute", (9, 12)),
+        (Connection, "execute", (7, 9)),
         (Path, "unlink", (1, 3)),
         pytest.param(Connection, "execute", range(1, 25), marks=pytest.mark.slow),
         pytest.param(Path, "unlink", range(1, 7), marks=pytest.mark.slow),

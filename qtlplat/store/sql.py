@@ -1,0 +1,181 @@
+"""Asking the store in SQL: one statement that can only read, row by row, stopped by a limit of time or a signal."""
+
+from __future__ import annotations
+
+import math
+import sqlite3
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from sqlalchemy.engine import Connection
+
+from qtlplat.errors import UsageError, shown
+from qtlplat.store import meanings
+from qtlplat.store.queries import Reader
+
+T = TypeVar("T")
+SECONDS = 60.0  # that a query may take
+LONGEST_VALUE = 100_000_000  # bytes of a text that a query makes up
+_LOOK_AFTER = 5000  # of SQLite's operations; some tenths of a millisecond
+_READING = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+}
+_PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list", "function_list"}
+# they reach files, or memory that is not theirs, where an SQLite was built with them
+_FUNCTIONS = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "fsdir", "sqlite_compileoption_get"}
+Row = tuple[Any, ...]
+Take = Callable[[Sequence[str], Iterator[Row]], T]
+
+
+def ask(reader: Reader, query: str, take: Take[T], seconds: float = SECONDS) -> T:
+    """What `take` makes of a query's columns and rows, which it is given one by one, within one transaction.
+
+    seconds: that it may take until the last row.
+
+    Raises
+    ------
+    UsageError: where there is no store, the text is no single query, would do anything but read, or takes too long.
+    StoreError: as every reading.
+    """
+    if not query.strip():
+        raise UsageError(
+            "the query is empty", fix='qtlplat sql "SELECT head, f1 FROM v_runs"; or: qtlplat sql --examples'
+        )
+
+    def read(connection: Connection) -> tuple[T]:
+        return (_sqlite(connection, query, take, seconds),)
+
+    found = reader.read(read)
+    if found is None:
+        raise UsageError("there is no store to ask", where=f"{reader.location.path} ({reader.location.why})")
+    return found[0]
+
+
+def _sqlite(connection: Connection, query: str, take: Take[T], seconds: float) -> T:
+    """The same on SQLite: query_only, and an authorizer that knows nothing but reading."""
+    raw = connection.connection.driver_connection
+    assert isinstance(raw, sqlite3.Connection)
+    raw.execute("PRAGMA query_only = ON")
+    raw.execute("PRAGMA trusted_schema = OFF")
+    raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
+    raw.text_factory = _text
+    _add_root(raw)
+    state = _State(time.monotonic() + seconds)
+    try:
+        with state.watching(raw):
+            cursor = raw.execute(query)
+            if cursor.description is None:
+                raise UsageError("that is no query: it has no columns", fix="begin with SELECT, WITH or VALUES")
+            names = [column[0] for column in cursor.description]
+            return take(names, _rows(cursor))
+    except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError) as error:
+        raise _explained(error, state, seconds, query) from error
+
+
+def _rows(cursor: sqlite3.Cursor) -> Iterator[Row]:
+    yield from cursor
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "backslashreplace")
+
+
+def _add_root(raw: sqlite3.Connection) -> None:
+    """sqrt, for standard deviations; not every SQLite was built with it."""
+    raw.create_function("sqrt", 1, lambda x: math.sqrt(x) if isinstance(x, int | float) and x >= 0 else None)
+
+
+@dataclass
+class _State:
+    """A query that runs. until: when it is stopped; refused: what it wanted beside reading; raised: by signals."""
+
+    until: float
+    refused: str = ""
+    raised: list[BaseException] = field(default_factory=list)
+
+    @contextmanager
+    def watching(self, raw: sqlite3.Connection) -> Iterator[None]:
+        """Let the query only read, and stop it in time; a signal that comes while SQLite works is raised here.
+
+        Its handler runs inside of our callbacks, where Python hands what it raises to nobody but this hook.
+        """
+        hook = sys.unraisablehook
+        sys.unraisablehook = lambda told: self.raised.append(told.exc_value or KeyboardInterrupt())
+        sqlite3.enable_callback_tracebacks(True)
+        raw.set_progress_handler(self._look, _LOOK_AFTER)
+        raw.set_authorizer(self._allow)
+        try:
+            yield
+        except sqlite3.Error:
+            if self.raised:
+                raise self.raised[0] from None
+            raise
+        finally:
+            raw.set_authorizer(None)
+            raw.set_progress_handler(None, 0)
+            sqlite3.enable_callback_tracebacks(False)
+            sys.unraisablehook = hook
+
+    def _look(self) -> int:
+        return int(time.monotonic() > self.until)
+
+    def _allow(self, action: int, first: str | None, second: str | None, *_where: str | None) -> int:
+        if action == sqlite3.SQLITE_PRAGMA and first in _PRAGMAS:
+            return sqlite3.SQLITE_OK
+        if action == sqlite3.SQLITE_FUNCTION and (second or "").lower() in _FUNCTIONS:
+            self.refused = f"the function {second}"
+            return sqlite3.SQLITE_DENY
+        if action in _READING:
+            return sqlite3.SQLITE_OK
+        self.refused = self.refused or _ACTIONS.get(action, "anything but reading")
+        return sqlite3.SQLITE_DENY
+
+
+_ACTIONS = {
+    sqlite3.SQLITE_INSERT: "INSERT",
+    sqlite3.SQLITE_UPDATE: "UPDATE",
+    sqlite3.SQLITE_DELETE: "DELETE",
+    sqlite3.SQLITE_ATTACH: "ATTACH",
+    sqlite3.SQLITE_DETACH: "DETACH",
+    sqlite3.SQLITE_PRAGMA: "that PRAGMA",
+    sqlite3.SQLITE_TRANSACTION: "a transaction of your own",
+    sqlite3.SQLITE_SAVEPOINT: "a transaction of your own",
+}
+
+
+def _explained(error: Exception, state: _State, seconds: float, query: str) -> UsageError:
+    """What is wrong with a query, in the form of all our messages."""
+    text = str(error)
+    if getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
+        return UsageError(f"the query was stopped after {seconds:g} seconds", fix="ask for less, or: --timeout 600")
+    if state.refused:
+        fix = "to change a run's tags, note or place: qtlplat tag, note, rm"
+        return UsageError(f"a query can only read; it may not use {state.refused}", where="the query", fix=fix)
+    if "one statement at a time" in text:
+        return UsageError("more than one statement", where="the query", fix="ask them one by one")
+    return UsageError(
+        "\n".join([f"the query cannot be understood: {shown(text, 200)}", *_near(text)]), where=shown(query)
+    )
+
+
+def _near(text: str) -> list[str]:
+    """Names like one that is unknown, from an error's text."""
+    from difflib import get_close_matches
+
+    for kind in ("table", "column"):
+        if f"no such {kind}: " not in text:
+            continue
+        asked = text.rpartition(": ")[2].rpartition(".")[2]
+        every = [*meanings.views(), *meanings.tables()]
+        known = [one.name for one in every] if kind == "table" else [c.name for one in every for c in one.columns]
+        near = get_close_matches(asked, dict.fromkeys(known), n=3, cutoff=0.5)
+        hint = [f"  did you mean: {', '.join(near)}"] if near else []
+        return [*hint, "  all tables, views and columns: qtlplat sql --schema"]
+    return []
