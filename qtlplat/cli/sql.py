@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -53,7 +54,9 @@ def sql_command(
 
 
 def _from_stdin() -> str:
-    text = click.get_text_stream("stdin", "utf-8", "backslashreplace").read(LONGEST + 1)
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="backslashreplace")
+    text = sys.stdin.read(LONGEST + 1)
     if len(text) > LONGEST:
         raise UsageError(f"the query has more than {LONGEST:,} characters", where="stdin", fix="ask for less at once")
     return text

@@ -7,7 +7,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -28,8 +28,9 @@ _READING = {
     sqlite3.SQLITE_RECURSIVE,
 }
 _PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info", "foreign_key_list", "function_list"}
+_TABLES_OF_FUNCTIONS = ("json_each", "json_tree")
 # they reach files, or memory that is not theirs, where an SQLite was built with them
-_FUNCTIONS = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "fsdir", "sqlite_compileoption_get"}
+_FUNCTIONS = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "fsdir"}
 Row = tuple[Any, ...]
 Take = Callable[[Sequence[str], Iterator[Row]], T]
 
@@ -63,10 +64,9 @@ def _sqlite(connection: Connection, query: str, take: Take[T], seconds: float) -
     raw = connection.connection.driver_connection
     assert isinstance(raw, sqlite3.Connection)
     raw.execute("PRAGMA query_only = ON")
-    raw.execute("PRAGMA trusted_schema = OFF")
     raw.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, LONGEST_VALUE)
     raw.text_factory = _text
-    _add_root(raw)
+    _prepare(raw)
     state = _State(time.monotonic() + seconds)
     try:
         with state.watching(raw):
@@ -74,21 +74,20 @@ def _sqlite(connection: Connection, query: str, take: Take[T], seconds: float) -
             if cursor.description is None:
                 raise UsageError("that is no query: it has no columns", fix="begin with SELECT, WITH or VALUES")
             names = [column[0] for column in cursor.description]
-            return take(names, _rows(cursor))
+            return take(names, cursor)
     except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError) as error:
         raise _explained(error, state, seconds, query) from error
-
-
-def _rows(cursor: sqlite3.Cursor) -> Iterator[Row]:
-    yield from cursor
 
 
 def _text(raw: bytes) -> str:
     return raw.decode("utf-8", "backslashreplace")
 
 
-def _add_root(raw: sqlite3.Connection) -> None:
-    """sqrt, for standard deviations; not every SQLite was built with it."""
+def _prepare(raw: sqlite3.Connection) -> None:
+    """Table-valued functions, of which SQLite makes tables when they are named first, and sqrt, which it may lack."""
+    for name in (*_TABLES_OF_FUNCTIONS, *(f"pragma_{one}" for one in sorted(_PRAGMAS))):
+        with suppress(sqlite3.OperationalError):  # an older one has fewer
+            raw.execute(f"SELECT 1 FROM {name} LIMIT 0")  # noqa: S608 -- names of ours
     raw.create_function("sqrt", 1, lambda x: math.sqrt(x) if isinstance(x, int | float) and x >= 0 else None)
 
 
