@@ -9,7 +9,8 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from qtlplat.errors import BusyError, StoreError
 from qtlplat.store.location import StoreLocation
@@ -24,45 +25,53 @@ def taking_up(location: StoreLocation) -> Iterator[None]:
 
     Raises BusyError where files are being deleted for longer than a minute, StoreError where the disk cannot lock.
     """
-    with _held(location, fcntl.LOCK_SH, os.O_RDONLY, "files of the store are being deleted"):
+    with _held(location, fcntl.LOCK_SH, "files of the store are being deleted"):
         yield
 
 
 @contextmanager
 def undisturbed(location: StoreLocation) -> Iterator[None]:
     """Nobody takes up a file while this is held; raises BusyError, StoreError."""
-    with _held(location, fcntl.LOCK_EX, os.O_RDWR, "a run is taking up files of the store"):
+    with _held(location, fcntl.LOCK_EX, "a run is taking up files of the store"):
         yield
 
 
 @contextmanager
-def _held(location: StoreLocation, how: int, mode: int, otherwise: str) -> Iterator[None]:
+def _held(location: StoreLocation, how: int, otherwise: str) -> Iterator[None]:
     path = location.locks / "files"
     until = time.monotonic() + PATIENCE
     try:
         location.locks.mkdir(parents=True, exist_ok=True)
-        file = os.open(path, mode | os.O_CREAT, 0o644)
+        while (file := _locked(path, how)) is None:
+            if time.monotonic() > until:
+                raise BusyError(otherwise, where=str(path), fix="try again in a while")
+            time.sleep(_PAUSE)
     except OSError as error:
-        raise _cannot_lock(location, error) from error
+        raise StoreError(
+            f"cannot lock the store's files: {error.strerror}",
+            where=str(path),
+            fix="keep the store on a disk that supports locks: --store PATH",
+        ) from error
     try:
-        while True:
-            try:
-                fcntl.flock(file, how | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > until:
-                    raise BusyError(otherwise, where=str(path), fix="try again in a while") from error
-                time.sleep(_PAUSE)
-            except OSError as error:
-                raise _cannot_lock(location, error) from error
         yield
     finally:
+        with suppress(OSError):  # others hold it, and the last of them removes the file
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink(missing_ok=True)
         os.close(file)
 
 
-def _cannot_lock(location: StoreLocation, error: OSError) -> StoreError:
-    return StoreError(
-        f"cannot lock the store's files: {error.strerror}",
-        where=str(location.locks),
-        fix="keep the store on a disk that supports locks: --store PATH",
-    )
+def _locked(path: Path, how: int) -> int | None:
+    """The lock's file, held; None where that is not to be had now."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(file, how | fcntl.LOCK_NB)
+        if os.path.samestat(os.fstat(file), path.stat()):
+            return file
+    except (BlockingIOError, FileNotFoundError):
+        pass  # or its last holder has removed it between our opening and our locking it
+    except OSError:
+        os.close(file)
+        raise
+    os.close(file)
+    return None
