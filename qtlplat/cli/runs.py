@@ -189,7 +189,11 @@ def runs_command(settings: Settings, kind: RunKind | None, trash: bool, listing:
         if len(columns) < len(COLUMNS):
             hidden = ", ".join(c.title for c in COLUMNS if c not in columns)
             note(f"the terminal is too narrow for: {hidden} (choose with --cols)")
-    none = "the trash is empty" if trash else f"no runs yet in {reader.location.path}; start one: qtlplat run --backbone lenet2 --head dressed5x3"
+    none = (
+        "the trash is empty"
+        if trash
+        else f"no runs yet in {reader.location.path}; start one: qtlplat run --backbone lenet2 --head dressed5x3"
+    )
     emit(
         rows,
         columns,

@@ -69,14 +69,15 @@ def _show(names: Sequence[str], rows: Iterator[Sequence[Any]], listing: Listing)
     terminal = sys.stdout.isatty() and not listing.fmt
     most = listing.limit or (MOST_SHOWN if terminal else None)
     records = (dict(zip(keys, map(_plain, row), strict=True)) for row in rows)
-    if not (terminal or listing.fmt or listing.sort or listing.cols):
+    chosen = listing.where or listing.sort  # of all rows
+    if not (terminal or listing.fmt or listing.cols or chosen):
         first = next(records, None)
         if first is None:
             note("no rows")
         else:
             print_tsv(_exact(islice(_again(first, records), most)), columns)
         return
-    shown = list(records if listing.sort else islice(records, most))
+    shown = list(records if chosen else islice(records, most))
     emit(shown, _aligned(columns, shown), listing, empty="no rows")
     if terminal and listing.limit is None and next(records, None) is not None:
         note(f"the first {MOST_SHOWN} rows; for more: -n, or pipe it, or --csv")

@@ -25,12 +25,12 @@ class RunRows:
     said: what people say of them, by id, where something is said.
     """
 
+    said: Mapping[str, Remarks]
     runs: Sequence[Row[Any]]
     components: Sequence[Row[Any]]
     metrics: Sequence[Row[Any]]
     parents: Sequence[Row[Any]]
     leaks: Sequence[Row[Any]]
-    said: Mapping[str, Remarks]
 
 
 def rows_of(connection: Connection, query: Select[Any]) -> RunRows:
@@ -55,7 +55,7 @@ def rows_of(connection: Connection, query: Select[Any]) -> RunRows:
     found, *others = (list(connection.execute(query)) for query in queries)
     places = {run_id: place for place, run_id in enumerate(order)}
     rows = sorted(found, key=lambda row: places[row.id])
-    return RunRows(rows, *others, said=remarks.of_runs(connection, order))
+    return RunRows(remarks.of_runs(connection, order), rows, *others)
 
 
 def _of_tested(share: Any, n_test: Any) -> Any:
