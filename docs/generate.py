@@ -1,4 +1,4 @@
-"""Writes the generated pages of docs/reference from the code: commands, components, hooks.
+"""Writes the generated pages of docs/reference from the code: commands, components, hooks, tables.
 
 ``python docs/generate.py`` writes them; ``--check`` writes nothing and exits with 1, naming the pages that differ. What
 it prints depends on the code and the shipped registry only, never on the machine, the terminal or other plugins.
@@ -11,6 +11,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from runpy import run_path
 from typing import Any
 
 import click
@@ -26,6 +27,7 @@ from qtlplat.cli import COMMANDS, cli
 from qtlplat.contracts import KINDS, HeadSpec, Kind, Options
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
+TABLES = REFERENCE.with_name("describe_tables.py")
 NOTICE = "<!-- Written by docs/generate.py. Change the code or the generator, not this page. -->\n"
 OURS = "qtlplat"  # the distribution whose components are described
 
@@ -47,6 +49,7 @@ def pages() -> dict[str, str]:
         "cli.md": _cli(),
         "components.md": _components(),
         "hooks.md": _hooks(),
+        "tables.md": f"{NOTICE}\n{run_path(str(TABLES))['page']()}",
     }
 
 

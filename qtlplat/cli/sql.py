@@ -30,10 +30,11 @@ LONGEST = 1_000_000  # characters of a query
 def sql_command(
     settings: Settings, query: str | None, schema: bool, examples: bool, timeout: float | None, listing: Listing
 ) -> None:
-    """Ask the store in SQL; QUERY is one statement that reads, - takes it from stdin.
+    """Ask the store in SQL, read-only; --schema and --examples tell what there is.
 
-    The views v_runs, v_cells, v_epochs, v_predictions and v_claims answer most questions. Nothing can be changed this
-    way: the store is opened for reading, and everything but reading is refused.
+    QUERY is one statement; - takes it from stdin. The views v_runs, v_cells, v_epochs, v_predictions and v_claims
+    answer most questions. Nothing can be changed this way: the store is opened for reading, and everything but reading
+    is refused.
     """
     if schema + examples + (query is not None) != 1:
         raise UsageError(

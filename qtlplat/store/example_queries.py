@@ -50,8 +50,8 @@ SELECT v.value AS torch, count(*) AS runs, min(r.created) AS first, max(r.create
 FROM v_runs r JOIN environment v ON v.run_id = r.run AND v.name = 'torch' GROUP BY torch
 """,
     "pretrainings, and how many runs build on each": """
-SELECT p.run, p.backbone, p.accuracy_max, count(l.run_id) AS runs
-FROM v_runs p LEFT JOIN lineage l ON l.parent_id = p.run WHERE p.kind = 'pretraining' GROUP BY p.run
+SELECT p.run, p.backbone, p.accuracy_max, count(r.run) AS runs
+FROM v_runs p LEFT JOIN v_runs r ON r.pretraining = p.run WHERE p.kind = 'pretraining' GROUP BY p.run
 """,
     "what became of a publication's claims": """
 SELECT recipe, budget, verdict, count(*) AS claims FROM v_claims GROUP BY recipe, budget, verdict
