@@ -54,6 +54,10 @@ def test_names_and_rows_come_as_they_are(asked: StoreLocation) -> None:
     assert answer(asked, "SELECT CAST(x'ff41' AS TEXT)")[1] == [("\\xffA",)]
     assert answer(asked, "SELECT sqrt(2.25), sqrt(-1), sqrt('x')")[1] == [(1.5, None, None)]
     assert answer(asked, "EXPLAIN QUERY PLAN SELECT * FROM v_runs")[1]
+    of_one = "(SELECT run FROM v_runs WHERE cells = 6 AND f1 < 1 LIMIT 1)"
+    ((sd,),) = answer(asked, f"SELECT sqrt(f1_variance) FROM v_runs WHERE run = {of_one}")[1]
+    query = f"SELECT stddev_samp(f1) FROM v_cells WHERE variant = 'head' AND run = {of_one}"
+    assert answer(asked, query)[1] == [(pytest.approx(sd),)]
     assert answer(asked, "SELECT value FROM json_each('[3, 4]')")[1] == [(3,), (4,)]
     assert ("id",) in answer(asked, "SELECT name FROM pragma_table_info('runs')")[1]
 
