@@ -169,16 +169,6 @@ def test_a_running_run_is_not_put_away(store: Path) -> None:
     assert f"run {run} is owned by process {os.getpid()}" in called.err
 
 
-def test_a_run_in_the_trash_is_not_resumed(store: Path) -> None:
-    _, _, failed = ids(store)
-    qtlplat(store, "rm", failed)
-    called = qtlplat(store, "resume", failed)
-    assert called.code == 2
-    assert f"run {failed} is in the trash since 20" in called.err
-    assert f"qtlplat rm --restore {failed[:8]}" in called.err
-    assert "no run was interrupted" in qtlplat(store, "resume").err
-
-
 def test_gc_deletes_what_it_says_and_says_what_it_deleted(store: Path) -> None:
     pretraining, run, failed = ids(store)
     weights = store.with_name("s.files") / "weights" / "left.safetensors"

@@ -131,7 +131,9 @@ def started(store: Path, *arguments: str, **more: object) -> "subprocess.Popen[b
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)  # type: ignore[call-overload,no-any-return]
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_stops_a_query(store: Path, number: signal.Signals, code: int) -> None:
     with started(store, ENDLESS.format("count(*)")) as process:
         time.sleep(2)
