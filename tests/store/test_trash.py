@@ -325,6 +325,28 @@ def test_a_file_that_cannot_be_deleted_is_told_and_goes_the_next_time(
     assert empty(location).files == {"weights": (1, 3)}
 
 
+def test_ctrl_c_leaves_a_sound_store_and_the_next_one_finishes(
+    location: StoreLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Writer(location) as writer:
+        runs = [whole_run(writer, location, bytes([i])) for i in range(3)]
+        writer.trash(runs)
+    unlink, calls = Path.unlink, iter(range(1))
+
+    def interrupted(path: Path, missing_ok: bool = False) -> None:
+        if next(calls, None) is None:
+            raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            empty(location)
+    assert (ids(location), len(files(location))) == (set(), 2)
+    assert check(location).problems == ()
+    assert empty(location).files == {"weights": (2, 2)}
+
+
 def in_a_child(work: Callable[[], object]) -> int:
     """Do something in a forked process; returns its exit status as waitpid gives it."""
     child = os.fork()
