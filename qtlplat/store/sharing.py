@@ -55,10 +55,12 @@ def _held(location: StoreLocation, how: int, otherwise: str) -> Iterator[None]:
     try:
         yield
     finally:
-        with suppress(OSError):  # others hold it, and the last of them removes the file
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink(missing_ok=True)
-        os.close(file)
+        try:
+            with suppress(OSError):  # others hold it, and the last of them removes the file
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                path.unlink(missing_ok=True)
+        finally:
+            os.close(file)
 
 
 def _locked(path: Path, how: int) -> int | None:
