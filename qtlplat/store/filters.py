@@ -27,6 +27,7 @@ from qtlplat.store.filter_tree import (
 
 if TYPE_CHECKING:
     from lark import Lark
+    from lark.exceptions import UnexpectedInput
 
 WHERE = "--where"
 LONGEST = 10_000  # characters of a filter
@@ -96,21 +97,14 @@ def parse(text: str) -> Filter | None:
     if not text.strip():
         return None
     _refuse_size(text)
-    from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken, VisitError
+    from lark.exceptions import UnexpectedInput, UnexpectedToken
 
     try:
         tree: Filter = _parser().parse(text)  # type: ignore[assignment]
-    except VisitError as error:  # raised by what a rule becomes
-        raise error.orig_exc from None
     except UnexpectedInput as error:
-        expected: Collection[str] = ()
-        if isinstance(error, UnexpectedToken):
-            expected = error.accepts or error.expected
-        elif isinstance(error, UnexpectedCharacters):
-            expected = error.allowed or ()
-        at = error.pos_in_stream
         ended = isinstance(error, UnexpectedToken) and error.token.type == "$END"
-        raise unreadable(text, len(text.rstrip()) if ended or at is None else at, expected) from None
+        at = len(text.rstrip()) if ended else error.pos_in_stream or 0
+        raise unreadable(text, at, _expected(error, text[:at])) from None
     found = list(comparisons(tree))
     for name in (one.field for one in found):
         if name.function not in ("", *FUNCTIONS):
@@ -120,6 +114,19 @@ def parse(text: str) -> Filter | None:
             f"the filter has more than {MOST} comparisons", where=WHERE, fix="use in (...) for many values"
         )
     return tree
+
+
+def _expected(error: UnexpectedInput, before: str) -> Collection[str]:
+    """The terminals that may follow a text that could be read so far."""
+    from lark.exceptions import UnexpectedInput, UnexpectedToken
+
+    if isinstance(error, UnexpectedToken):
+        return error.accepts or error.expected
+    try:  # a character that begins nothing: what the parser says of the end there
+        _parser().parse(before)
+    except UnexpectedInput as at_end:
+        return _expected(at_end, "") if isinstance(at_end, UnexpectedToken) else ()
+    return ("_AND", "_OR", "$END")
 
 
 def unreadable(text: str, at: int, expected: Collection[str]) -> UsageError:

@@ -184,7 +184,7 @@ error: the filter cannot be used: unknown function medain; known: mean, min, max
         (
             "tag = 'a\x1b[2J' § 3",
             f"""\
-error: the filter cannot be used: expected and, or, ')' or ','
+error: the filter cannot be used: expected and, or or the end
   tag = 'a\\x1b[2J' § 3
                    ^
   where: --where
