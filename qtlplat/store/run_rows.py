@@ -40,7 +40,7 @@ def rows_of(connection: Connection, query: Select[Any]) -> RunRows:
     runs, components, lineage = schema.runs, schema.components, schema.lineage
     metrics, cells = schema.metrics.c, schema.cells.c
     same_cell = (metrics.run_id == cells.run_id) & (metrics.cell == cells.position)
-    values = select(schema.metrics).join_from(schema.metrics, schema.cells, same_cell)
+    values = select(metrics.run_id, metrics.name, metrics.value).join_from(schema.metrics, schema.cells, same_cell)
     queries = (
         select(runs).where(runs.c.id.in_(ids)),
         select(components).where(components.c.run_id.in_(ids)),
@@ -69,8 +69,8 @@ def assembled(rows: RunRows, abandoned: Collection[str]) -> list[RunRecord]:
     for row in rows.components:
         roles[row.run_id][row.role] = ComponentRow(**plain(row))
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows.metrics:
-        values[row.run_id][row.name].append(row.value)
+    for run_id, name, value in rows.metrics:
+        values[run_id][name].append(value)
     pretraining: dict[str, list[str]] = defaultdict(list)
     for row in rows.parents:
         pretraining[row.run_id].append(row.parent_id)
