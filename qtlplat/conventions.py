@@ -1,10 +1,11 @@
-"""What is the same wherever a run is told of: short id, own variant, class names, mean ± sd, what leaks in words."""
+"""What is the same wherever a run is told of: short id, own variant, class names, mean ± sd, leaks, strict JSON."""
 
 from __future__ import annotations
 
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 HEAD = "head"  # the variant of a cell that is no control
 # fields of runs of which less is better; losses of any name besides
@@ -96,3 +97,14 @@ def said_once(said: Iterable[tuple[str, Sequence[str]]]) -> list[str]:
 def counted(n: int, noun: str) -> str:
     """A number of things: ``1 cell``, ``6 cells``."""
     return f"{n} {noun}{'' if n == 1 else 's'}"
+
+
+def strict(value: Any) -> Any:
+    """The value with NaN and infinities as None: JSON has no word for them."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {str(k): strict(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [strict(v) for v in value]
+    return value

@@ -176,7 +176,7 @@ def compare_command(
     }
     names = _told_apart(forms)
     on_terminal = sys.stdout.isatty() and not listing.fmt
-    columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.fmt == "csv" else COLUMNS
+    columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.for_programs else COLUMNS
     if on_terminal and not listing.cols:
         columns = [column for column in COLUMNS if column.key not in SENTENCES and _any(forms, column.key)]
         # a single run needs no telling apart; several are named by their ids above

@@ -5,12 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.files import output_options, refuse, tell_written, write_output
+from qtlplat.cli.files import tell_written, write_output
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
 from qtlplat.cli.runs import fitting
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
@@ -40,7 +42,7 @@ COLUMNS = (
     Column("source", "source"),
     Column("file", "file"),
 )
-# shown by --csv, and by --cols where they are named
+# in CSV and Parquet, and by --cols where they are named
 FURTHER = (
     Column("wrong_heads", "wrong", right=True),
     Column("heads", "of heads", right=True),
@@ -61,16 +63,13 @@ LEAST_NEEDED = ("file", "source", "probability", "of_runs")
 @click.command("errors")
 @click.argument("references", metavar="RUN..", nargs=-1)
 @click.option("--only-by", metavar="RUN", help="Only what this run gets wrong and none of the others.")
-@output_options("PNG file to write: a contact sheet of the worst samples, 24 or those of -n.")
 @click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="Where the data lie now, as dataset.root=PATH.")
-@listing_options
+@partial(listing_options, picture="a contact sheet of the worst samples, 24 or those of -n")
 @pass_settings
 def errors_command(
     settings: Settings,
     references: Sequence[str],
     only_by: str | None,
-    output: Path | None,
-    force: bool,
     sets: Sequence[str],
     listing: Listing,
 ) -> None:
@@ -84,26 +83,23 @@ def errors_command(
     from qtlplat.store.mistakes import mistakes
     from qtlplat.store.queries import Reader
 
-    if output is not None:
-        if listing.fmt:
-            raise UsageError(f"--{listing.fmt} and --output are two answers", fix="choose one: a listing or a sheet")
-        refuse(output, force)
+    sheet = listing.output if listing.fmt == "png" else None
     reader = Reader(find_store(settings.store))
     ids, mine = _chosen(reader, references, listing.where, only_by)
     on_terminal = sys.stdout.isatty() and not listing.fmt
-    most = listing.limit or (ON_SHEET if output is not None else ON_TERMINAL if on_terminal else None)
+    most = listing.limit or (ON_SHEET if sheet is not None else ON_TERMINAL if on_terminal else None)
     # another order needs all of them
     found = mistakes(reader, ids, limit=None if listing.sort else most, only_by=mine)
     if not found.predictions:
         raise DataError(
             "no predictions are stored of these runs", where="qtlplat errors", fix="list runs: qtlplat runs"
         )
-    if output is not None:
-        _write_sheet(settings, reader, found, output, sets)
+    if sheet is not None:
+        _write_sheet(settings, reader, found, sheet, sets)
         return
     files = _files(settings, reader, found, sets)
     rows = [_row(one, files.get((one.dataset_digest, one.source))) for one in found.worst]
-    columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.fmt == "csv" else COLUMNS
+    columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.for_programs else COLUMNS
     shown: Sequence[Mapping[str, Any]] = rows
     if on_terminal and not listing.cols:
         shown = [{**row, **_in_short(row)} for row in rows]
@@ -112,7 +108,7 @@ def errors_command(
         "runs": ids,
         **{name: getattr(found, name) for name in ("samples", "wrong_samples", "predictions", "wrong_predictions")},
     }
-    asked = Listing(listing.fmt, sort=listing.sort, cols=listing.cols, limit=most)
+    asked = replace(listing, where=None, limit=most)
     emit(shown, columns, asked, json_rows=rows, json_frame=frame, empty="no sample is wrong")
     if listing.fmt != "json":
         _summary(found, len(rows), mine)

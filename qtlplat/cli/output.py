@@ -1,4 +1,4 @@
-"""Printing: listings as table, TSV, JSON, CSV or Markdown, with hostile text made inert.
+"""Printing: listings as table, TSV or JSON, with hostile text made inert; the other forms are made in `forms.py`.
 
 A terminal gets a rich table; anything else gets tab-separated full values. Tables go to stdout, everything
 else to stderr. No queries here.
@@ -6,24 +6,24 @@ else to stderr. No queries here.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from qtlplat.conventions import strict
 from qtlplat.errors import UsageError, inert, unknown_name, without_passwords
 
 if TYPE_CHECKING:
     from rich.console import Console
 
 F = TypeVar("F", bound=Callable[..., Any])
-FORMATS = ("json", "csv", "md")
+FORMATS = ("json", "csv", "md", "latex")
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,24 @@ class Column:
 
 @dataclass(frozen=True)
 class Listing:
-    """How a listing was asked for. fmt: '', json, csv or md; where: a filter; limit: rows, or None for all."""
+    """How a listing was asked for.
+
+    fmt: '', json, csv, md, latex or parquet; where: a filter; limit: rows, or None for all; output: the file that it
+    goes to, which may be overwritten with `force`, or None for stdout.
+    """
 
     fmt: str = ""
     where: str | None = None
     sort: str | None = None
     cols: str | None = None
     limit: int | None = None
+    output: Path | None = None
+    force: bool = False
+
+    @property
+    def for_programs(self) -> bool:
+        """Whether a program reads it column by column, and so gets columns that people are not shown."""
+        return self.fmt in ("csv", "parquet")
 
 
 where_option = click.option(
@@ -52,15 +63,18 @@ where_option = click.option(
 )
 
 
-def listing_options(function: F) -> F:
-    """Add --json, --csv, --md, --where, --sort, --cols and -n to a command; it receives a `listing` argument."""
+def listing_options(function: F, picture: str = "") -> F:
+    """Add the options of listings (form, file, filter, order, ...) to a command, which receives a `listing`.
+
+    picture: what a .png file of --output holds, where the command makes one itself (`fmt` is png then).
+    """
 
     def collect(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
         state = ctx.meta.setdefault("qtlplat.listing", {})
         if param.name in FORMATS:
             if value:
                 if state.get("fmt"):
-                    raise click.UsageError("choose one of --json, --csv and --md")
+                    raise click.UsageError("choose one of --json, --csv, --md and --latex")
                 state["fmt"] = param.name
         else:
             state[param.name] = value
@@ -68,6 +82,10 @@ def listing_options(function: F) -> F:
 
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         state = click.get_current_context().meta.get("qtlplat.listing", {})
+        if state.get("output"):
+            from qtlplat.cli.forms import asked_for
+
+            state["fmt"] = asked_for(state["output"], state.get("fmt", ""), state["force"], picture=bool(picture))
         return function(*args, listing=Listing(**state), **kwargs)
 
     wrapped.__name__, wrapped.__doc__ = function.__name__, function.__doc__
@@ -77,6 +95,16 @@ def listing_options(function: F) -> F:
         click.option("--json", is_flag=True, help="Strict JSON with stable keys.", **common),
         click.option("--csv", is_flag=True, help="CSV with a header.", **common),
         click.option("--md", is_flag=True, help="A Markdown table.", **common),
+        click.option("--latex", is_flag=True, help="A LaTeX table, for the package booktabs.", **common),
+        click.option(
+            "-o",
+            "--output",
+            type=click.Path(dir_okay=False, path_type=Path),
+            metavar="FILE",
+            help=f"Write it to a .csv, .json, .parquet, .md or .tex file.{picture and f' A .png file: {picture}.'}",
+            **common,
+        ),
+        click.option("--force", is_flag=True, help="Overwrite the file of --output.", **common),
         click.option(
             "--where",
             metavar="FILTER",
@@ -123,11 +151,11 @@ def emit(
         plain = listing.cols is None and json_rows is not None
         printed = ([json_rows[i] for i in order] if plain and json_rows is not None else
                    [{c.key: row.get(c.key) for c in columns} for row in picked])  # fmt: skip
-        write_json(printed if json_frame is None else {**json_frame, "rows": printed})
-    elif listing.fmt == "csv":
-        sys.stdout.write(_csv(picked, columns))
-    elif listing.fmt == "md":
-        sys.stdout.write(_markdown(picked, columns))
+        _deliver(json_text(printed if json_frame is None else {**json_frame, "rows": printed}).encode(), listing)
+    elif listing.fmt:
+        from qtlplat.cli.forms import made
+
+        _deliver(made(listing.fmt, picked, columns), listing)
     elif not picked:
         click.echo(empty, err=True)
     elif sys.stdout.isatty():
@@ -147,6 +175,17 @@ def _sorted(rows: Sequence[Mapping[str, Any]], order: Sequence[int], sort: str, 
     return present + [i for i in order if i in missing]
 
 
+def _deliver(data: bytes, listing: Listing) -> None:
+    """Write what was made to the file that was named, or to stdout."""
+    if listing.output is None:
+        sys.stdout.write(data.decode())
+        return
+    from qtlplat.cli.files import tell_written, write_output
+
+    write_output(listing.output, data)
+    tell_written(listing.output, data)
+
+
 def _chosen(columns: Sequence[Column], cols: str | None) -> list[Column]:
     if cols is None:
         return list(columns)
@@ -155,6 +194,8 @@ def _chosen(columns: Sequence[Column], cols: str | None) -> list[Column]:
     for name in names:
         if name not in by_key:
             raise UsageError(unknown_name("column", name, by_key), where="--cols")
+    if not names:
+        raise UsageError("--cols names no column", fix=f"known: {', '.join(by_key)}")
     return [by_key[name] for name in names]
 
 
@@ -184,7 +225,8 @@ def text(value: Any) -> str:
     return clean(str(value))
 
 
-def _cell(column: Column, row: Mapping[str, Any]) -> str:
+def cell(column: Column, row: Mapping[str, Any]) -> str:
+    """A value of a row for people, in the column's own way."""
     value = row.get(column.key)
     return clean(column.show(value)) if column.show and value is not None else text(value)
 
@@ -199,7 +241,7 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, title
     for column in columns:
         result.add_column(Text(clean(column.title)), justify="right" if column.right else "left", overflow="fold")
     for row in rows:
-        result.add_row(*(Text(_cell(column, row)) for column in columns))
+        result.add_row(*(Text(cell(column, row)) for column in columns))
     return result
 
 
@@ -207,52 +249,24 @@ def print_tsv(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> N
     """Header and rows, tab-separated, full values, to stdout."""
     print("\t".join(clean(c.title) for c in columns))  # noqa: T201 -- this is the printer
     for row in rows:
-        print("\t".join(_cell(c, row) for c in columns))  # noqa: T201
+        print("\t".join(cell(c, row) for c in columns))  # noqa: T201
 
 
-def strict(value: Any) -> Any:
-    """The value with NaN and infinities as None: JSON has no word for them."""
-    if isinstance(value, float):
-        return value if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(k): strict(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [strict(v) for v in value]
-    return value
+def json_text(value: Any) -> str:
+    """Strict JSON, in ASCII, with a line's end."""
+    return json.dumps(strict(value), indent=2, ensure_ascii=True, allow_nan=False) + "\n"
 
 
 def write_json(value: Any) -> None:
     """Print strict JSON to stdout."""
-    json.dump(strict(value), sys.stdout, indent=2, ensure_ascii=True, allow_nan=False)
-    sys.stdout.write("\n")
+    sys.stdout.write(json_text(value))
 
 
-def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow([c.key for c in columns])
-    for row in rows:
-        writer.writerow([_csv_value(row.get(c.key)) for c in columns])
-    return out.getvalue()
-
-
-def _csv_value(value: Any) -> Any:
-    if value is None or isinstance(value, int | float):
-        return value
-    plain = json.dumps(strict(value)) if isinstance(value, list | tuple | Mapping) else clean(str(value))
-    # A spreadsheet runs a cell that begins with one of these as a formula.
-    return f"'{plain}" if plain[:1] in ("=", "+", "-", "@") else plain
-
-
-def _markdown(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> str:
-    def safe(words: str) -> str:
-        for char in "\\`*_{}[]<>|#":
-            words = words.replace(char, "\\" + char)
-        return words
-
-    head = f"| {' | '.join(safe(clean(c.title)) for c in columns)} |\n"
-    rule = f"|{'|'.join(' ---: ' if c.right else ' --- ' for c in columns)}|\n"
-    return head + rule + "".join(f"| {' | '.join(safe(_cell(c, row)) for c in columns)} |\n" for row in rows)
+def on_terminal() -> bool:
+    """Whether what is printed is looked at by people, and not a listing in a form that was asked for."""
+    ctx = click.get_current_context(silent=True)
+    asked = ctx.meta.get("qtlplat.listing", {}).get("fmt") if ctx else None
+    return sys.stdout.isatty() and not asked
 
 
 def stdout_console() -> Console:

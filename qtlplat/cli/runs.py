@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from qtlplat.cli.output import Column, Listing, emit, listing_options, note, text
+from qtlplat.cli.output import Column, Listing, emit, listing_options, note, on_terminal, text
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.conventions import percent, short
 from qtlplat.store.records import RunKind
@@ -49,11 +49,11 @@ def age(created: str, now: datetime | None = None) -> str:
 
 def short_on_terminals(run_id: str) -> str:
     """A run's id for people; in full where a program may read it."""
-    return short(run_id) if sys.stdout.isatty() else run_id
+    return short(run_id) if on_terminal() else run_id
 
 
 def _when(created: str) -> str:
-    return age(created) if sys.stdout.isatty() else created
+    return age(created) if on_terminal() else created
 
 
 COLUMNS = (
@@ -74,7 +74,7 @@ COLUMNS = (
     Column("seconds", "seconds", right=True),
     Column("created", "created", show=_when),
 )
-# shown by --csv, and by --cols where they are named
+# in CSV and Parquet, and by --cols where they are named
 FURTHER = (
     Column("selection_leak", "selection leak", right=True, show=percent),
     Column("parameters", "parameters", right=True),
@@ -182,9 +182,9 @@ def runs_command(settings: Settings, kind: RunKind | None, trash: bool, listing:
         values = reader.table(["run", *further], kind, limit=listing.limit, trash=trash, **asked)
         found = {one["run"]: one for one in values}
         rows = [{**one, **found.get(one["run"], {})} for one in rows]
-    columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.fmt == "csv" else COLUMNS
+    columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.for_programs else COLUMNS
     columns = (*columns, *(Column(name, name) for name in further))
-    if sys.stdout.isatty() and not listing.fmt and not listing.cols:
+    if on_terminal() and not listing.cols:
         columns = fitting(rows, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
         if len(columns) < len(COLUMNS):
             hidden = ", ".join(c.title for c in COLUMNS if c not in columns)
@@ -197,7 +197,7 @@ def runs_command(settings: Settings, kind: RunKind | None, trash: bool, listing:
     emit(
         rows,
         columns,
-        Listing(listing.fmt, cols=listing.cols),  # the store has selected, sorted and counted
+        replace(listing, where=None, sort=None, limit=None),  # the store has selected, sorted and counted
         json_rows=forms,
         empty="no run is as asked for" if listing.where or kind else none,
     )

@@ -124,7 +124,7 @@ def test_pretrainings_have_nothing_to_show(store: Path) -> None:
     [
         ([], "no run is named"),
         (["@last", "--only-by", "@last"], "needs other runs"),
-        (["@last", "--json", "-o", "x.png"], "two answers"),
+        (["@last", "--json", "-o", "x.png"], "two forms"),
         (["@last", "--sort", "size"], "unknown column"),
         (["@-9"], "there is no run"),
         (["--where", "head = 'nobody'"], "no run is as asked for"),

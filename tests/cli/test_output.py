@@ -16,11 +16,11 @@ from qtlplat.cli.output import (
     listing_options,
     note,
     print_tsv,
-    strict,
     table,
     text,
     write_json,
 )
+from qtlplat.conventions import strict
 from qtlplat.errors import UsageError
 
 PLAIN = Listing()

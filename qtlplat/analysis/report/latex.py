@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from qtlplat.analysis.markup import latex_number, latex_row, latex_text
 from qtlplat.analysis.report.document import Column, Commands, Document, Section, Table, plain
 
 _HEAD = """% Tables of a report by qtlplat, for \\input; the preamble needs: \\usepackage{booktabs,graphicx}
 % Tables wider than a line are made smaller until they fit; on a landscape page they are larger."""
-_MEANS = {
-    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "_": r"\_", "%": r"\%",
-    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", '"': r"\char34{}", "`": r"\char96{}", "'": r"\char39{}",
-    # after a line's end these would be arguments; two hyphens would become a dash, ?` and !` other signs
-    "[": "{[}", "]": "{]}", "*": "{*}", "-": "{-}", "?": "{?}", "!": "{!}",
-    "±": r"$\pm$", "×": r"$\times$", "−": "$-$", "…": r"\dots{}", "–": "--", "·": r"$\cdot$",
-}  # fmt: skip
-_LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ")
-_NEGATIVE = re.compile(r"(?<![\w.)\]])-(?=[\d.])")
 _FIT = r"\resizebox{\ifdim\width>\linewidth\linewidth\else\width\fi}{!}"
 _NOTE_LETTERS = 110  # on a line
 _HEADER_LETTERS = 10  # of a column's title, until it goes on on the next line
@@ -53,21 +43,7 @@ def latex(document: Document) -> str:
 
 def escaped(text: str) -> str:
     """Text in which no character has a meaning to TeX; letters that its fonts lack become their code points."""
-    return "".join(_character(c) for c in plain(text))
-
-
-def _character(c: str) -> str:
-    if c in _MEANS:
-        return _MEANS[c]
-    if c.isascii() or c in _LETTERS:
-        return c
-    return f"U+{ord(c):04X}"
-
-
-def _number(text: str) -> str:
-    """A number with a minus sign where it is negative."""
-    parts = _NEGATIVE.split(plain(text))
-    return "$-$".join(map(escaped, parts))
+    return latex_text(plain(text))
 
 
 def _section(section: Section) -> Iterator[str]:
@@ -123,9 +99,9 @@ def _table(table: Table, label: str, sentences: _Sentences) -> str:
         rf"\label{{{label}}}",
         rf"{_FIT}{{\begin{{tabular}}{{@{{}}{columns}@{{}}}}",
         r"\toprule",
-        _row(_title(column) for column in table.columns),
+        latex_row([_title(column) for column in table.columns]),
         r"\midrule",
-        *(_row(_cells(table, row, sentences.font)) for row in table.rows),
+        *(latex_row(list(_cells(table, row, sentences.font))) for row in table.rows),
         r"\bottomrule",
         r"\end{tabular}}",
         *(rf"\par\smallskip{{\raggedright {escaped(note)}\par}}" for note in table.notes),
@@ -147,7 +123,7 @@ def _title(column: Column) -> str:
 def _cells(table: Table, row: tuple[str, ...], font: str) -> Iterator[str]:
     for column, text in zip(table.columns, row, strict=True):
         if column.sort == "number":
-            yield _number(text)
+            yield latex_number(plain(text))
         elif column.sort == "runs":
             yield rf"\texttt{{{escaped(text)}}}" if text else ""
         elif column.sort == "sentence" and text:
@@ -162,7 +138,3 @@ def _word(word: str) -> str:
         return escaped(word)
     pieces = [word[i : i + _PIECE] for i in range(0, len(word), _PIECE)]
     return r"\allowbreak{}".join(map(escaped, pieces))
-
-
-def _row(cells: Iterator[str]) -> str:
-    return " & ".join(cells) + r" \tabularnewline"  # ends a row even where a cell is set ragged

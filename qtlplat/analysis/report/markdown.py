@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from qtlplat.analysis.markup import markdown_text
 from qtlplat.analysis.report.document import Block, Commands, Document, Picture, Table, Text, plain
 
-_SPECIAL = re.compile(r"[\\`*_{}\[\]<>|#~&$@!]")
-_LINK = re.compile(r"(?i)(://|www\.)")  # some readers make links of bare addresses
 _FENCE = re.compile(r"`+")
 
 
@@ -23,9 +22,7 @@ def markdown(document: Document) -> str:
 
 def escaped(text: str) -> str:
     """Text on one line that stands for itself, in a paragraph as well as in a cell of a table."""
-    safe = _SPECIAL.sub(lambda match: "\\" + match[0], plain(text))
-    safe = _LINK.sub(lambda match: match[0].replace(":", "\\:").replace(".", "\\."), safe)
-    return re.sub(r"^(\s*)([-+=]|\d+[.)])", _no_list, safe)
+    return re.sub(r"^(\s*)([-+=]|\d+[.)])", _no_list, markdown_text(plain(text)))
 
 
 def _no_list(match: re.Match[str]) -> str:
@@ -58,7 +55,7 @@ def _table(table: Table) -> str:
 
 def _cell(text: str) -> str:
     """In a cell nothing begins a list, so numbers keep their signs."""
-    return escaped(f"x{text}").removeprefix("x")
+    return markdown_text(plain(text))
 
 
 def _commands(block: Commands) -> Iterator[str]:
