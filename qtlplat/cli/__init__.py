@@ -40,6 +40,8 @@ COMMANDS = {
     ),
     "plot": ("plot", "Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF."),
     "report": ("report", "Write a report on stored runs: HTML, Markdown or LaTeX tables."),
+    "export": ("export", "Write runs as a bundle for another store, or for MLflow or TensorBoard."),
+    "import": ("imports", "Take over the runs of a bundle that qtlplat export made, with their files."),
     "ls": ("components", "List datasets, backbones, heads, evaluators and recipes: components and presets."),
     "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),
     "data": ("data", "Look at a dataset: info, check, audit, preview."),

@@ -81,8 +81,6 @@ def _material(
     reader: Reader, references: Sequence[str], where: str | None, recipe: str | None, budget: str | None
 ) -> Material:
     """The runs that are meant, with the commands that make them again."""
-    from qtlplat.analysis.report.material import collect
-    from qtlplat.catalog.command import command_words
     from qtlplat.store.references import chosen
 
     record = _reproduction(reader, recipe, budget) if recipe else None
@@ -94,12 +92,20 @@ def _material(
     if not ids and record is None:
         where = f"{reader.location.path} ({reader.location.why})"
         raise UsageError("there are no runs to report on", where=where, fix="make one: qtlplat run")
+    return replace(material_of(reader, ids), reproduction=record)
+
+
+def material_of(reader: Reader, ids: Sequence[str]) -> Material:
+    """Runs by their full ids, with the commands that make them again."""
+    from qtlplat.analysis.report.material import collect
+    from qtlplat.catalog.command import command_words
+
     material = collect(reader, ids)
     plans = {stored.run.id: stored.run.plan for stored in material.runs if "dataset" in stored.run.plan}
     for run, plan in plans.items():  # a pretraining's plan does not say where it was computed, its environment does
         plans[run] = {"accelerator": material.environments[run].get("accelerator", "cpu"), **plan}
     commands = {run: shlex.join(command_words(plan)) for run, plan in plans.items()}
-    return replace(material, commands=commands, reproduction=record)
+    return replace(material, commands=commands)
 
 
 def _reproduction(reader: Reader, recipe: str, budget: str | None) -> ReproductionRecord:

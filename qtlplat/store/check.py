@@ -199,4 +199,4 @@ def _left_overs(location: StoreLocation) -> Iterator[Finding]:
         except OSError:  # it has its name by now
             continue
         if age > STALE_SECONDS:
-            yield Finding("a file was left half written", str(path), f"rm {path}")
+            yield Finding("a file was left half written", str(path), f"rm {'-r ' if path.is_dir() else ''}{path}")

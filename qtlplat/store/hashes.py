@@ -69,9 +69,10 @@ def changed(connection: Connection, owner: str, record: str, kept: Mapping[str, 
 
 
 def ended(connection: Connection) -> list[tuple[str, str]]:
-    """Sort and id of all records that do not change any more."""
-    runs = connection.execute(select(schema.runs.c.id).where(schema.runs.c.status != "running")).scalars()
-    found = [("runs", run) for run in runs]
+    """Sort and id of all records that do not change any more, oldest first."""
+    table = schema.runs.c
+    query = select(table.id).where(table.status != "running").order_by(table.created, table.id)
+    found = [("runs", run) for run in connection.execute(query).scalars()]
     if connection.dialect.has_table(connection, schema.reproductions.name):
         found += [("reproductions", record) for record in parts.ids(connection, "reproductions")]
     return found

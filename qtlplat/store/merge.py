@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from shlex import quote
 from typing import Any
@@ -36,12 +36,27 @@ class Merged:
     files: int = 0
 
 
-def merge(location: StoreLocation, other: StoreLocation, *, partly: bool = False) -> Merged:
+def merge(
+    location: StoreLocation,
+    other: StoreLocation,
+    *,
+    partly: bool = False,
+    only: Collection[str] | None = None,
+    dry_run: bool = False,
+    name: str = "",
+) -> Merged:
     """Take over every run that has ended, and every reproduction, with rows and files, of a store that only is read.
 
     Each run is one transaction, its files are there before it: after a crash, merge again. What lies in the other's
-    trash stays there. Of runs that both have, tags that are missing here are taken over, and notes where there is none.
+    trash stays there, unless it is named. Of runs that both have, tags that are missing here are taken over, and notes
+    where there is none.
+
+    Parameters
+    ----------
     partly: leave out what is refused, and what builds on it.
+    only: ids of the runs and reproductions that are meant, None for all.
+    dry_run: only say what would be done; `files` stays 0. The store must exist then.
+    name: what messages call the other store, its path if ''.
 
     Raises
     ------
@@ -54,19 +69,24 @@ def merge(location: StoreLocation, other: StoreLocation, *, partly: bool = False
     if location.exists and os.path.samefile(location.path, other.path):  # noqa: PTH121 -- either may be a link
         raise UsageError("a store cannot be merged into itself", where=str(other.path))
     _refuse_older(other)
-    preparing.prepare(location)
+    if not dry_run:
+        preparing.prepare(location)
     done = Merged()
+    name = name or str(other.path)
     read, write = (database.engine(place, write=ours) for place, ours in ((other, False), (location, True)))
     with database.translated(other), read.begin() as theirs:
         with database.translated(location), database.engine(location, write=False).begin() as ours:
-            wanted = _plan(ours, theirs, location, other, done)
+            _refuse_other_schema(ours, location)
+            wanted = _plan(ours, theirs, location, other, done, only, name)
         if done.left_out and not partly:
-            raise _refused(location, other, done.left_out)
+            raise _refused(f"{name} into {location.path}", done.left_out)
         for owner, record in wanted:
-            done.files += _take_over(write, theirs, location, other, owner, record)
+            if not dry_run:
+                done.files += _take_over(write, theirs, location, other, owner, record)
             (done.runs if owner == "runs" else done.outcomes).append(record)
-        with database.translated(location), write.begin() as ours:
-            remarks.take_over(ours, theirs, done.same)
+        if not dry_run:
+            with database.translated(location), write.begin() as ours:
+                remarks.take_over(ours, theirs, done.same)
     return done
 
 
@@ -88,22 +108,36 @@ def _refuse_older(other: StoreLocation) -> None:
             raise StoreError(f"the store to merge is damaged: {shown(damage)}", where=str(other.path), fix=fix)
 
 
+def _refuse_other_schema(ours: Connection, location: StoreLocation) -> None:
+    """Only a dry run gets here with an older store of our own."""
+    if database.revision(ours, location) != schema.REVISIONS[-1]:
+        fix = f"qtlplat store upgrade{location.flag} (it makes a backup first)"
+        raise StoreError("the store has an older schema", where=str(location.path), fix=fix)
+
+
 def _plan(
-    ours: Connection, theirs: Connection, location: StoreLocation, other: StoreLocation, done: Merged
+    ours: Connection,
+    theirs: Connection,
+    location: StoreLocation,
+    other: StoreLocation,
+    done: Merged,
+    only: Collection[str] | None,
+    name: str,
 ) -> list[tuple[str, str]]:
     """Sort and id of everything to be taken over, what is built upon first; fills in what is not, and why."""
     kept, own = hashes.sealed(theirs), hashes.sealed(ours)
     here = {owner: set(parts.ids(ours, owner)) for owner in parts.OWNERS}
-    ended = hashes.ended(theirs)
-    done.running += sorted(set(parts.ids(theirs, "runs")) - {record for _, record in ended})
+    meant = set(parts.ids(theirs, "runs")) if only is None else set(only)
+    ended = [one for one in hashes.ended(theirs) if only is None or one[1] in meant]
+    done.running += sorted(meant & set(parts.ids(theirs, "runs")) - {record for _, record in ended})
     wanted: list[tuple[str, str]] = []
-    thrown_away = _thrown_away(theirs)
+    thrown_away = _thrown_away(theirs) if only is None else set()
     done.trashed += sorted(thrown_away - here["runs"])
     for owner, record in ended:
         if record in thrown_away:
             continue
         if damage := hashes.changed(theirs, owner, record, kept.get(record, {})):
-            done.left_out[record] = f"damaged in {other.path}: {', '.join(damage)} not as stored"
+            done.left_out[record] = f"damaged in {name}: {', '.join(damage)} not as stored"
         elif record not in here[owner]:
             if lost := _lost_file(theirs, location, other, record):
                 done.left_out[record] = lost
@@ -164,13 +198,13 @@ def _parents_first(
     return order
 
 
-def _refused(location: StoreLocation, other: StoreLocation, left_out: Mapping[str, str]) -> StoreError:
+def _refused(where: str, left_out: Mapping[str, str]) -> StoreError:
     lines = [f"  {record}: {why}" for record, why in list(left_out.items())[:MOST_SHOWN]]
     if len(left_out) > MOST_SHOWN:
         lines.append(f"  and {len(left_out) - MOST_SHOWN} more")
     return StoreError(
         "\n".join([f"{len(left_out)} runs or outcomes cannot be merged, so nothing was", *lines]),
-        where=f"{other.path} into {location.path}",
+        where=where,
         fix="look at both: qtlplat store check; or leave these out: --partly",
     )
 

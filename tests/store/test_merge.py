@@ -193,3 +193,25 @@ def test_an_older_store_is_refused_with_the_command(location: StoreLocation, oth
     assert caught.value.fix == f"qtlplat store upgrade --store '{other.path}' (it makes a backup first)"
     assert snapshot(other) == before
     assert not location.path.exists()
+
+
+def test_a_dry_run_says_what_a_merge_would_do(location: StoreLocation, other: StoreLocation) -> None:
+    fill(location, 1)
+    fill(other, 2)
+    before = snapshot(location)
+    dry = merge(location, other, dry_run=True)
+    assert snapshot(location) == before
+    done = merge(location, other)
+    assert (dry.runs, dry.outcomes, dry.same, dry.files) == (done.runs, done.outcomes, done.same, 0)
+    change(location, "UPDATE qtlplat_schema SET version_num = '0002'")
+    with pytest.raises(StoreError, match="older schema"):
+        merge(location, other, dry_run=True)
+
+
+def test_only_the_named_runs_are_merged(location: StoreLocation, other: StoreLocation) -> None:
+    parent, first, _ = fill(other, 2)
+    done = merge(location, other, only=[first, parent])
+    assert (done.runs, done.outcomes) == ([parent, first], [])
+    assert {run.id for run in Reader(location).runs()} == {parent, first}
+    with pytest.raises(StoreError, match="it builds on run"):
+        merge(find_store(str(other.path.with_name("third.db"))), other, only=[first], name="the bundle")

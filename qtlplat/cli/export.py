@@ -1,0 +1,151 @@
+"""`qtlplat export RUN..`: runs as a bundle for another store, or for another tracker. No SQL here, no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qtlplat.cli.files import refuse
+from qtlplat.cli.output import Column, emit, print_tsv, where_option, write_json
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.errors import UsageError, shown
+
+if TYPE_CHECKING:
+    from qtlplat.store.queries import Reader
+
+TRACKERS = ("mlflow", "tensorboard")
+
+
+class _ExportCommand(click.Command):
+    """Takes `--to mlflow DIR` for `--to mlflow -o DIR`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As click does; what follows a tracker's name is the directory for it, unless -o names one."""
+        named = any(word.startswith(("-o", "--output")) for word in args)
+        for i, word in enumerate(args[:-1]):
+            name = word.removeprefix("--to=") if word.startswith("--to=") else word if args[i - 1] == "--to" else ""
+            if name in TRACKERS and not named and not args[i + 1].startswith("-"):
+                args = [*args[: i + 1], "-o", *args[i + 1 :]]
+                break
+        return super().parse_args(ctx, args)
+
+
+@click.command("export", cls=_ExportCommand)
+@click.argument("references", metavar="RUN..", nargs=-1)
+@where_option
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="PATH",
+    help="The bundle to write, a .zip file; with --to, the directory or file.",
+)
+@click.option("--force", is_flag=True, help="Overwrite the file of --output.")
+@click.option(
+    "--to",
+    type=click.Choice(TRACKERS),
+    help="Instead of a bundle: an MLflow store or TensorBoard event files in a directory, --to mlflow DIR.",
+)
+@click.option("--with-report", is_flag=True, help="Put a report on the runs (HTML) into the bundle.")
+@click.option("--with-weights", is_flag=True, help="With --to mlflow: the runs' files too. A bundle always holds them.")
+@click.option("--json", "as_json", is_flag=True, help="What was written, as strict JSON with stable keys.")
+@pass_settings
+def export_command(
+    settings: Settings,
+    references: Sequence[str],
+    where: str | None,
+    output: Path | None,
+    force: bool,
+    to: str | None,
+    with_report: bool,
+    with_weights: bool,
+    as_json: bool,
+) -> None:
+    """Write runs as a bundle for another store, or for MLflow or TensorBoard.
+
+    RUN is the beginning of an id, @last, or @-2 for the one before the last; --where chooses runs. A bundle holds rows,
+    files, splits and environment of the runs, and the pretrainings that they build on; qtlplat import takes it.
+    Trackers get parameters, metrics by cell and by epoch, tags and notes; what they have of a run already is brought up
+    to date.
+    """
+    from qtlplat.store.location import find_store
+    from qtlplat.store.queries import Reader
+    from qtlplat.store.references import chosen
+
+    if output is None:
+        example = f"--to {to} DIR" if to else "-o bundle.zip"
+        raise UsageError("export where to?", where="--output", fix=f"for example: qtlplat export @last {example}")
+    if with_report and to:
+        raise UsageError("--with-report is for bundles", fix="qtlplat report RUN.. -o report.html writes one")
+    if with_weights and to != "mlflow":
+        raise UsageError("--with-weights is for --to mlflow", fix="leave it out")
+    reader = Reader(find_store(settings.store))
+    if to is None:
+        _refuse_bundle(output, force)
+        _bundle(reader, chosen(reader, references, where), output, with_report=with_report, as_json=as_json)
+    else:
+        _require(to)
+        ids = chosen(reader, references, where)
+        _to_tracker(to, reader, ids, output, with_weights=with_weights, as_json=as_json)
+
+
+def _refuse_bundle(output: Path, force: bool) -> None:
+    if output.suffix.lower() != ".zip":
+        raise UsageError(f"{shown(str(output))} is no .zip file", where="--output", fix="for example: -o bundle.zip")
+    refuse(output, force)
+
+
+def _bundle(reader: Reader, ids: Sequence[str], output: Path, *, with_report: bool, as_json: bool) -> None:
+    from qtlplat.exchange.bundle import export
+
+    done = export(reader.location, ids, output, _report(reader, ids) if with_report else None)
+    facts = {"file": str(output), "bytes": done.bytes, "runs": list(done.runs), "built_upon": list(done.built_upon)}
+    if as_json:
+        write_json({**facts, "files": done.files})
+        return
+    columns = [Column("file", "file"), Column("bytes", "bytes", right=True), Column("runs", "runs")]
+    print_tsv([facts], [*columns, Column("built_upon", "built upon")])
+
+
+def _report(reader: Reader, ids: Sequence[str]) -> bytes:
+    from qtlplat.analysis.report import rendered
+    from qtlplat.analysis.report.contents import document
+    from qtlplat.cli.report import material_of
+
+    return rendered(document(material_of(reader, ids), drawn=True), ".html").encode()
+
+
+def _require(to: str) -> None:
+    """Find out whether a tracker's library is there before anything is read."""
+    if to == "mlflow":
+        from qtlplat.exchange.to_mlflow import require_mlflow
+
+        require_mlflow()
+    else:
+        from qtlplat.exchange.to_tensorboard import require_tensorboard
+
+        require_tensorboard()
+
+
+def _to_tracker(
+    to: str, reader: Reader, ids: Sequence[str], output: Path, *, with_weights: bool, as_json: bool
+) -> None:
+    if to == "mlflow":
+        from qtlplat.exchange.to_mlflow import to_mlflow
+
+        written: Mapping[str, object] = to_mlflow(reader, ids, output, weights=with_weights)
+    else:
+        from qtlplat.exchange.to_tensorboard import to_tensorboard
+
+        written = to_tensorboard(reader, ids, output)
+    rows: list[dict[str, Any]] = [{"run": run, "written": str(place)} for run, place in written.items()]
+    if as_json:
+        write_json({"to": to, "directory": str(output), "rows": rows})
+    else:
+        emit(rows, [Column("run", "run"), Column("written", "written")])
+
+
+add_common_options(export_command)

@@ -1,0 +1,53 @@
+"""Databases of strangers: what every version of ours made is taken for ours, and brought to the newest schema."""
+
+import sqlite3
+
+import pytest
+from damage import fill
+from golden_stores import REVISIONS, golden
+
+from qtlplat.errors import UntrustedError
+from qtlplat.store import schema
+from qtlplat.store.extract import canonical, extract, with_parents
+from qtlplat.store.foreign import _SCHEMA, _normal, _own_tables, adopt
+from qtlplat.store.location import StoreLocation, find_store
+from qtlplat.store.queries import Reader
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_tables_of_every_released_schema_are_known(revision: str, location: StoreLocation) -> None:
+    raw = sqlite3.connect(golden(revision, location.path).path)
+    found = {row for row in raw.execute(_SCHEMA).fetchall() if row[0] != "view"}
+    raw.close()
+    assert _normal(found) == _own_tables(revision)
+
+
+def test_a_store_that_was_written_anew_is_ours_and_the_same(location: StoreLocation) -> None:
+    ids = fill(location, 2)
+    bytes_of = []
+    for name in ("one.db", "two.db"):
+        new = find_store(str(location.path.with_name(name)))
+        extract(location, with_parents(Reader(location), ids[1:2]), new)
+        bytes_of.append(new.path.read_bytes())
+        adopt(new, "a bundle")
+        for run in ids[:2]:
+            assert Reader(new).run(run) == Reader(location).run(run)
+            assert Reader(new).epochs(run) == Reader(location).epochs(run)
+        assert len(Reader(new).runs()) == 2
+    assert bytes_of[0] == bytes_of[1]
+
+
+def test_the_order_of_constraints_does_not_count_and_nothing_else_is_left_out() -> None:
+    tables = [sql for kind, _, _, sql in _own_tables(schema.REVISIONS[-1]) if kind == "table"]
+    one = next(sql for sql in tables if sql.startswith('CREATE TABLE "runs"'))
+    body, *constraints = one.removesuffix(")").split(", CONSTRAINT ")
+    other = ", CONSTRAINT ".join([body, *reversed(constraints)]) + ")"
+    assert other != one
+    assert canonical(other) == canonical(one) == one
+    assert canonical(one.replace("'run'", "'ran'")) != one
+
+
+def test_an_empty_file_is_no_store(location: StoreLocation) -> None:
+    location.path.write_bytes(b"")
+    with pytest.raises(UntrustedError, match="its database is empty"):
+        adopt(location, "a bundle")
