@@ -141,10 +141,10 @@ class DatasetSpec:
     load: options -> ImageSet; raises DataError with every problem found; never writes where the data lies.
     check: options -> every problem found, warnings and errors alike; may take as long as a full read does.
         Left out, `load` is tried instead.
-    files: (options, sources) -> where the files of sources (groups) lie, as text for people, by source; what it does
-        not know is left out. A cheap look that decodes nothing. Left out, nobody is told.
     at_hand: options -> whether `load` can work here and now (a cheap look: does the path exist?). Used to
         choose a default dataset.
+    files: (options, sources) -> where the files of sources (groups) lie, as text for people, by source; what it does
+        not know is left out. A cheap look that decodes nothing. Left out, nobody is told.
     """
 
     name: str
@@ -152,8 +152,8 @@ class DatasetSpec:
     load: Callable[[Any], ImageSet]
     options: type[Options] = NoOptions
     check: Callable[[Any], Sequence[Problem]] | None = None
-    files: Callable[[Any, Sequence[str]], Mapping[str, str]] | None = None
     at_hand: Callable[[Any], bool] = lambda _options: True
+    files: Callable[[Any, Sequence[str]], Mapping[str, str]] | None = None
     kind: Literal["dataset"] = field(default="dataset", init=False)
 
 

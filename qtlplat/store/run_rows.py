@@ -69,8 +69,8 @@ def assembled(rows: RunRows, abandoned: Collection[str]) -> list[RunRecord]:
     for row in rows.components:
         roles[row.run_id][row.role] = ComponentRow(**plain(row))
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for run_id, name, value in rows.metrics:
-        values[run_id][name].append(value)
+    for row in rows.metrics:
+        values[row.run_id][row.name].append(row.value)
     pretraining: dict[str, list[str]] = defaultdict(list)
     for row in rows.parents:
         pretraining[row.run_id].append(row.parent_id)
