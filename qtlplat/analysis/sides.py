@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis.verdicts import CIRCUIT_ADDED, CIRCUIT_REMOVED, CONTROLS, Wording
 from qtlplat.conventions import HEAD
+from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:
+    from qtlplat.store.gathered import Gathered
     from qtlplat.store.records import CellRecord, PredictionRow, RunRecord
 
 _COMPONENTS = ("dataset", "backbone", "head", "evaluator")
@@ -46,6 +48,27 @@ def variants(run: RunRecord, cells: Sequence[CellRecord], predictions: Sequence[
     finished = [cell for cell in cells if cell.status == "finished"]
     names = dict.fromkeys([HEAD, *(cell.variant for cell in cells)])
     return [Side(run, [c for c in finished if c.variant == name], predictions, name) for name in names]
+
+
+def opposed(runs: Sequence[Gathered], *, twice: bool) -> tuple[Side, list[Side]]:
+    """What is compared with what: the baseline, and all others in the order given.
+
+    A single run is compared with its controls, or with itself where it was named twice: no mistake that could do harm,
+    and the answer is known. Raises UsageError where there is nothing to compare with.
+    """
+    first, *others = [variants(run.run, run.cells, run.predictions) for run in runs]
+    if others:
+        return first[0], [other[0] for other in others]
+    head, *controls = first
+    if twice:
+        return head, [head]
+    controls = [side for side in controls if side.cells]  # an interrupted run may not have come to all of them
+    if not controls:
+        raise UsageError(
+            f"run {head.run.id} has no controls to compare its head with",
+            fix="name a second run, or train one with controls: qtlplat run ... --controls auto",
+        )
+    return head, controls
 
 
 def leaks(cells: Sequence[CellRecord]) -> dict[str, float | None]:

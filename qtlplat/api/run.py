@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -48,6 +48,8 @@ def run(
     controls: str | None = None,
     options: Mapping[str, Any] | None = None,
     needed: bool = False,
+    tags: Sequence[str] = (),
+    note: str | None = None,
     store: Store | str | os.PathLike[str] | None = None,
     registry: str | os.PathLike[str] | None = None,
     tell: Callable[[str], object] | None = None,
@@ -62,6 +64,7 @@ def run(
     seed, seeds, epochs, pretrain_epochs, inits: numbers, as on the command line.
     options: any option of the plan by name, as of ``-S``: ``{"head.layers": 2}``.
     needed: return the finished run with the same fingerprint instead, if there is one.
+    tags, note: to be said of the run, also of one that was found.
     store: a `Store`, or what `open_store` takes; registry: a registry.toml.
     tell: called with one line of progress at a time, e.g. `print`.
 
@@ -70,12 +73,16 @@ def run(
     UsageError, ConfigError, DataError, PluginError: what was asked for cannot be done; nothing is stored then.
     TrainingError, StoreError: what stopped the run; it is stored as failed or interrupted then.
     """
+    from qtlplat.api.saying import say_too
     from qtlplat.catalog.catalog import open_catalog
     from qtlplat.catalog.resolve import Request, resolve
     from qtlplat.store.queries import Reader
+    from qtlplat.store.records import Remarks
+    from qtlplat.store.remarks import checked_note, checked_tags
     from qtlplat.training.execute import execute
     from qtlplat.training.prepare import prepare
 
+    remarks = Remarks(tuple(checked_tags(tags)), None if note is None else checked_note(note))
     opened = store if isinstance(store, Store) else open_store(store)
     progress: Progress = Silent() if tell is None else _Told(tell)
     known, catalog = open_catalog(None if registry is None else os.fspath(registry))
@@ -103,7 +110,10 @@ def run(
     reader.runs(limit=1)  # a store that cannot be used is refused before any work
     prepared = prepare(resolved, opened.location.files)
     earlier = reader.find_finished(prepared.plan.fingerprint, "run") if needed else None
-    return opened.run(earlier.id if earlier else execute(prepared, opened.location, progress))
+    if earlier:
+        say_too(opened.location, earlier, remarks)
+        return opened.run(earlier.id)
+    return opened.run(execute(prepared, opened.location, progress, remarks=remarks))
 
 
 def _text(value: Any) -> str:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtlplat.api import rows
 from qtlplat.api.explained import explained
@@ -17,6 +17,10 @@ from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, CellRecord, EpochRow, PredictionRow, RunKind, RunRecord
 from qtlplat.store.summary import short_form
+from qtlplat.store.writer import Writer
+
+if TYPE_CHECKING:
+    from qtlplat.analysis.comparison import Row
 
 
 @explained
@@ -32,7 +36,7 @@ def open_store(place: str | os.PathLike[str] | None = None) -> Store:
 
 
 class Store:
-    """A store to be read. Every method raises StoreError where the file is not ours, of another schema or damaged."""
+    """A store. Every method raises StoreError where the file is not ours, of another schema or damaged."""
 
     def __init__(self, location: StoreLocation) -> None:
         self.location = location
@@ -75,6 +79,45 @@ class Store:
         Quicker than `runs` where a store is large: nothing else is read. where, sort, limit: as of `runs`.
         """
         return Records(self._reader.table(fields, where=where, sort=sort, limit=limit), dict)
+
+    @explained
+    def sql(self, query: str, *, seconds: float = 60.0) -> Records[Mapping[str, Any]]:
+        """One reading statement of SQL, over the documented tables and views. seconds: that it may take.
+
+        Raises UsageError for what cannot be understood, does not only read, or takes too long.
+        """
+        from qtlplat.store.sql import ask
+
+        return Records(
+            ask(self._reader, query, lambda names, rows: [dict(zip(names, row)) for row in rows], seconds), dict
+        )
+
+    @explained
+    def compare(
+        self,
+        *runs: Run | str,
+        metric: str = "f1",
+        level: float = 0.95,
+        rope: float = 0.01,
+        detect: float = 0.01,
+    ) -> Records[Row]:
+        """The runs against the first one, or the controls of a single run against its head, as `qtlplat compare`.
+
+        Parameters
+        ----------
+        runs: as `run` takes them, or runs themselves.
+        metric: of every cell; level: confidence level of tests and intervals; rope: differences up to ± it are
+            practically none; detect: the difference to see, in the metric's units.
+
+        Raises UsageError where there is nothing to compare with.
+        """
+        from qtlplat.analysis.comparison import Asked, compare
+        from qtlplat.analysis.sides import opposed
+        from qtlplat.store.gathered import gather
+
+        ids = [run.id if isinstance(run, Run) else self._reader.resolve(run) for run in runs]
+        first, others = opposed(gather(self._reader, list(dict.fromkeys(ids))), twice=len(ids) > 1)
+        return Records(compare(first, others, Asked(metric, level, rope, detect)), lambda row: row.form())
 
 
 class Run:
@@ -169,6 +212,20 @@ class Run:
     def children(self) -> list[Run]:
         """The runs that build on this one, newest first."""
         return [Run(self._reader, self._reader.run(one)) for one in self._reader.children(self.id)]
+
+    @explained
+    def tag(self, *tags: str, remove: Sequence[str] = ()) -> None:
+        """Give it tags, and take others away. Raises UsageError for what is no tag."""
+        with Writer(self._reader.location) as writer:
+            writer.tag([self.id], tags, remove)
+        self.record = self._reader.run(self.id)
+
+    @explained
+    def note(self, text: str | None, *, append: bool = False) -> None:
+        """Note something on it, or take its note away (None). append: below the note that it has."""
+        with Writer(self._reader.location) as writer:
+            writer.note(self.id, text, append=append)
+        self.record = self._reader.run(self.id)
 
     def to_dict(self) -> dict[str, Any]:
         """In the shape of ``runs --json``."""

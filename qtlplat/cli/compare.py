@@ -17,10 +17,8 @@ from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, no
 from qtlplat.cli.runs import fitting, short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.conventions import percent, said_once, short
-from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:
-    from qtlplat.analysis.sides import Side
     from qtlplat.store.gathered import Gathered
     from qtlplat.store.queries import Reader
 
@@ -78,29 +76,6 @@ def asked_for(reader: Reader, references: Sequence[str], baseline: str | None) -
     ids = dict.fromkeys(reader.resolve(reference) for reference in references)
     first = reader.resolve(baseline) if baseline else next(iter(ids))
     return gather(reader, list(dict.fromkeys([first, *ids])))
-
-
-def sides(runs: Sequence[Gathered], *, twice: bool) -> tuple[Side, list[Side]]:
-    """What is compared with what: the baseline, and all others in the order given.
-
-    A single run is compared with its controls, or with itself where it was named twice: no mistake that could do harm,
-    and the answer is known. Raises UsageError where there is nothing to compare with.
-    """
-    from qtlplat.analysis.sides import variants
-
-    first, *others = [variants(run.run, run.cells, run.predictions) for run in runs]
-    if others:
-        return first[0], [other[0] for other in others]
-    head, *controls = first
-    if twice:
-        return head, [head]
-    controls = [side for side in controls if side.cells]  # an interrupted run may not have come to all of them
-    if not controls:
-        raise UsageError(
-            f"run {head.run.id} has no controls to compare its head with",
-            fix="name a second run, or train one with controls: qtlplat run ... --controls auto",
-        )
-    return head, controls
 
 
 @click.command("compare")
@@ -165,8 +140,9 @@ def compare_command(
         list_differences(differences, ids, listing)
         return
     from qtlplat.analysis.comparison import Asked, compare
+    from qtlplat.analysis.sides import opposed
 
-    first, others = sides(runs, twice=len(references) > 1 or baseline is not None)
+    first, others = opposed(runs, twice=len(references) > 1 or baseline is not None)
     forms = [row.form() for row in compare(first, others, Asked(metric, level, rope, detect))]
     frame = {
         "metric": metric,

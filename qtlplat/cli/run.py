@@ -17,8 +17,6 @@ from qtlplat.conventions import short
 if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
     from qtlplat.catalog.resolve import Resolved
-    from qtlplat.store.queries import Reader
-    from qtlplat.store.records import Remarks, RunRecord
 
 
 @click.command("run")
@@ -92,7 +90,9 @@ def run_command(
     earlier = reader.find_finished(prepared.plan.fingerprint, "run") if needed else None
     run = earlier.id if earlier else execute(prepared, location, progress, remarks=remarks)
     if earlier:
-        _say_too(reader, earlier, remarks)
+        from qtlplat.api.saying import say_too
+
+        say_too(reader.location, earlier, remarks)
         progress.note(f"found: run {run} has this fingerprint, nothing was trained")
     if as_json:
         write_json(short_form(reader.run(run)))
@@ -123,19 +123,6 @@ def _resolve(settings: Settings, request: Mapping[str, Any]) -> tuple[Resolved, 
         for part in (plan.training, plan.pretraining):
             note(f"  {type(part).__name__}: {text(part.model_dump())}")
     return resolved, catalog
-
-
-def _say_too(reader: Reader, found: RunRecord, remarks: Remarks) -> None:
-    """Give a run that was found what was to be said of it; what is noted on it stays above."""
-    tags = [tag for tag in remarks.tags if tag not in found.tags]
-    text = remarks.note if remarks.note and remarks.note not in (found.note or "") else None
-    if tags or text:
-        from qtlplat.store.writer import Writer
-
-        with Writer(reader.location) as writer:
-            writer.tag([found.id], tags)
-            if text:
-                writer.note(found.id, text, append=True)
 
 
 def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:

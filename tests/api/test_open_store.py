@@ -113,3 +113,41 @@ def test_what_a_notebook_shows_is_inert(tmp_path: Path) -> None:
     shown = run._repr_html_()
     assert "<script" not in shown
     assert "\x1b" not in shown + repr(run)
+
+
+def test_sql_answers_in_rows(place: Path) -> None:
+    store = qtlplat.open_store(place)
+    assert store.sql("select head, f1 from v_runs where kind = 'run' order by f1") == [
+        {"head": "dressed1", "f1": 0.625},
+        {"head": "dressed2", "f1": 0.75},
+    ]
+    with pytest.raises(qtlplat.QtlplatError):
+        store.sql("delete from runs")
+    assert len(store.runs()) == 3
+
+
+def test_a_comparison_is_that_of_the_command(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    from qtlplat.cli import _run
+
+    store = qtlplat.open_store(place)
+    rows = store.compare("@-2", store.run("@last"))
+    assert rows[1].test is not None
+    assert _run(["compare", "@-2", "@last", "--json", "--store", str(place)]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert json.loads(json.dumps(rows.rows())) == told["rows"]
+    with pytest.raises(qtlplat.QtlplatError, match="no controls"):
+        store.compare("@last")
+
+
+def test_runs_are_tagged_and_noted(place: Path) -> None:
+    store = qtlplat.open_store(place)
+    run = store.run("@last")
+    run.tag("paper", "draft")
+    run.tag(remove=["draft"])
+    run.note("the one")
+    assert (run.record.tags, run.record.note) == (("paper",), "the one")
+    assert [one.id for one in store.runs("tag = 'paper' and note like '%one%'")] == [run.id]
+    run.note(None)
+    assert store.run(run.id).record.note is None

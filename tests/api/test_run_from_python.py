@@ -44,7 +44,9 @@ def test_it_is_the_run_of_the_command_line(
 def test_what_is_needed_is_not_trained_again(done: tuple[qtlplat.Run, list[str], Path]) -> None:
     run, _, place = done
     store = qtlplat.open_store(place)
-    assert qtlplat.run(**QUICK, store=store, needed=True).id == run.id
+    again = qtlplat.run(**QUICK, store=store, needed=True, tags=["quick"], note="again")
+    assert again.id == run.id
+    assert (again.record.tags, again.record.note) == (("quick",), "again")
     assert len(store.runs(kind="run")) == 1
 
 
