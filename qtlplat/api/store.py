@@ -89,7 +89,8 @@ class Store:
         from qtlplat.store.sql import ask
 
         return Records(
-            ask(self._reader, query, lambda names, rows: [dict(zip(names, row)) for row in rows], seconds), dict
+            ask(self._reader, query, lambda names, rows: [dict(zip(names, row, strict=True)) for row in rows], seconds),
+            dict,
         )
 
     @explained
