@@ -94,7 +94,8 @@ def _the_only(records: list[RunRecord]) -> list[RunRecord]:
 
 
 def _print(reader: Reader, runs: list[str], as_json: bool) -> None:
-    from qtlplat.cli.show import cells, read_run
+    from qtlplat.cli.show import read_run
+    from qtlplat.cli.show_tables import cells
     from qtlplat.store.summary import short_form
 
     if as_json:

@@ -108,7 +108,7 @@ add_common_options(run_command)
 def _resolve(settings: Settings, request: Mapping[str, Any]) -> tuple[Resolved, Catalog]:
     from qtlplat.catalog.resolve import Request, resolve
     from qtlplat.cli.components import open_components
-    from qtlplat.cli.show import component_line
+    from qtlplat.cli.show_tables import component_line
 
     registry, catalog = open_components(settings)
     resolved = resolve(Request(**request), registry, catalog)
@@ -129,7 +129,7 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         write_json(facts)
         return
-    from qtlplat.cli.show import component_line, params
+    from qtlplat.cli.show_tables import component_line, params
 
     for role in ("dataset", "backbone", "head", "evaluator"):
         click.echo(f"{role:<12} {clean(component_line(facts[role]))}")
@@ -145,7 +145,7 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
 def _print_result(run: Mapping[str, Any], settings: Settings, request: Mapping[str, Any], catalog: Catalog) -> None:
     """Folds with mean ± sd, the ledger, the id and what to do next; everything as read back from the store."""
     from qtlplat.cli.runs import mean_sd, show_mean_sd
-    from qtlplat.cli.show import cells, params
+    from qtlplat.cli.show_tables import cells, params
     from qtlplat.store.summary import head_cells
 
     click.echo("cells")

@@ -13,6 +13,7 @@ import click
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note, on_terminal, text
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.conventions import percent, short
+from qtlplat.errors import UsageError
 from qtlplat.store.records import RunKind
 
 
@@ -156,9 +157,21 @@ def row(run: dict[str, Any]) -> dict[str, Any]:
 @click.command("runs")
 @click.option("--kind", type=click.Choice(["run", "pretraining"]), help="Only these.")
 @click.option("--trash", is_flag=True, help="What lies in the trash instead.")
+@click.option(
+    "--watch",
+    "watched",
+    type=click.FloatRange(0.1, 3600),
+    is_flag=False,
+    flag_value="2",
+    metavar="[SECONDS]",
+    help="Follow them, with epoch, accuracy and time left, looking every so many seconds (2); Ctrl-C ends it.",
+)
+@click.option("--until-done", is_flag=True, help="With --watch: end when no run is running any more.")
 @listing_options
 @pass_settings
-def runs_command(settings: Settings, kind: RunKind | None, trash: bool, listing: Listing) -> None:
+def runs_command(
+    settings: Settings, kind: RunKind | None, trash: bool, watched: float | None, until_done: bool, listing: Listing
+) -> None:
     """List the stored runs, newest first.
 
     f1 and accuracy are means over the head's finished cells, ± their sample standard deviation; leak is the share of
@@ -175,6 +188,13 @@ def runs_command(settings: Settings, kind: RunKind | None, trash: bool, listing:
     reader = Reader(find_store(settings.store))
     asked: dict[str, str] = {"where": listing.where or "", "sort": listing.sort or ""}
     listed = reader.trash if trash else reader.runs
+    if watched is not None:
+        from qtlplat.cli.watch import watch
+
+        watch(reader, lambda most: listed(most, kind, **asked), watched, listing, until_done=until_done)
+        return
+    if until_done:
+        raise UsageError("--until-done says when --watch ends", where="qtlplat runs", fix="add --watch")
     forms = [short_form(record) for record in listed(listing.limit, kind, **asked)]
     rows = [row(form) for form in forms]
     further = _fields(listing.cols)

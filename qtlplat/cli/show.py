@@ -2,63 +2,30 @@
 
 from __future__ import annotations
 
-import math
-import shutil
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.output import Column, clean, emit, text, write_json
-from qtlplat.cli.runs import age, fitting, mean_sd, show_mean_sd
+from qtlplat.cli.output import write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
-from qtlplat.conventions import HEAD, leak_line, short
+from qtlplat.cli.show_page import page
+from qtlplat.cli.show_tables import cells, curve, env, params, plan
 
 if TYPE_CHECKING:
     from qtlplat.store.queries import Reader
-
-BLOCKS = "▁▂▃▄▅▆▇█"
-SPARK_WIDTH = 40
-# what the keys of a ledger are called
-LEDGER = {
-    "backbone_total": "backbone",
-    "replaced_layers": "replaced layers",
-    "kept": "frozen",
-    "head.pre_net": "pre-net",
-    "head.vqc": "circuit",
-    "head.post_net": "post-net",
-    "head.total": "trainable",
-    "model_total": "whole model",
-    "reduction_percent_model": "reduction, whole model %",
-    "reduction_percent_replaced": "reduction, Eq. 7 %",
-}
-CURVES = ("test_loss", "test_accuracy")
-
-
-def sparkline(values: Sequence[float], width: int) -> str:
-    """Values as blocks from their least to their greatest, at most `width` of them; '×' where one is not finite."""
-    size = max(1, math.ceil(len(values) / width))
-    groups = [values[i : i + size] for i in range(0, len(values), size)]
-    means = [sum(group) / len(group) for group in groups]
-    finite = [m for m in means if math.isfinite(m)]
-    low, span = (min(finite), max(finite) - min(finite)) if finite else (0.0, 0.0)
-
-    def block(value: float) -> str:
-        if not math.isfinite(value):
-            return "×"
-        return BLOCKS[round((value - low) / span * (len(BLOCKS) - 1)) if span else 0]
-
-    return "".join(map(block, means))
 
 
 def read_run(reader: Reader, run_id: str) -> dict[str, Any]:
     """All of a run but its predictions, in the shape of `show --json`."""
     from qtlplat.analysis.selection import selection
+    from qtlplat.store.lineage import family
+    from qtlplat.store.live import progress
     from qtlplat.store.summary import full_form
 
+    record = reader.run(run_id)
     run = full_form(
-        reader.run(run_id),
+        record,
         reader.cells(run_id),
         reader.epochs(run_id),
         reader.environment(run_id),
@@ -69,190 +36,9 @@ def read_run(reader: Reader, run_id: str) -> dict[str, Any]:
     options = run["plan"].get("pretraining", {})
     picked = run["kind"] == "pretraining" and run["status"] == "finished" and "select_by" in options
     run["selection"] = selection(run["epochs"], options["select_by"]) if picked else None
+    run["lineage"] = family(reader, run_id).form()
+    run["progress"] = progress(reader, [record])[run_id].form() if record.status == "running" else None
     return run
-
-
-def headline(run: Mapping[str, Any]) -> None:
-    """Id, kind, status, components, times, and what stopped it."""
-    when = f"{run['created']} ({age(run['created'])})" if sys.stdout.isatty() else run["created"]
-    lines = [("run", f"{run['run']}  {run['kind']}  {run['status']}")]
-    for role in ("dataset", "backbone", "head", "evaluator"):
-        if run[role]:
-            lines.append((role, component_line(run[role])))
-    lines += [
-        ("seed", str(run["seed"])),
-        ("fingerprint", run["fingerprint"][:12]),
-        ("created", when),
-        ("seconds", text({k: v for k, v in run["seconds"].items() if v is not None})),
-    ]
-    if run["pretraining"]:
-        lines.append(("pretraining", run["pretraining"]))
-    if run["status"] == "running":
-        lines.append(("owner", f"process {run['pid']} on {run['host']}"))
-    for owner in run["owners"][1:]:
-        changed = "; ".join(f"{name}: {before} -> {after}" for name, (before, after) in owner["drift"].items())
-        lines.append(("resumed", f"{owner['since']}{', although changed: ' + changed if changed else ''}"))
-    if run["error"]:
-        lines.append(("error", run["error"]))
-    for name, value in lines:
-        click.echo(f"{name:<12} {clean(value)}")
-
-
-def component_line(component: Mapping[str, Any]) -> str:
-    """A component on one line: as asked for, what it is, its options, who provides it."""
-    options = text(component["options"])
-    inside = f"[{options}]" if options else ""
-    return f"{component['name']} = {component['component']}{inside}  ({component['provider']} {component['version']})"
-
-
-def cells(run: Mapping[str, Any]) -> None:
-    """The head's cells with their metrics, their mean and its ± sd, then the controls and what was seen before."""
-    from qtlplat.store.summary import head_cells
-
-    names = sorted(run["metrics"], key=lambda name: (name not in ("f1", "accuracy"), name != "f1", name))
-    rows: list[dict[str, Any]] = [
-        {**{k: v for k, v in cell.items() if k != "metrics"}, **{f"metric {k}": v for k, v in cell["metrics"].items()}}
-        for cell in head_cells(run["cells"])
-    ]
-    if rows and names:
-        for title, key in (("mean", "mean"), ("± sd", "std")):
-            rows.append({"fold": title, **{f"metric {name}": run["metrics"][name][key] for name in names}})
-    fixed = [Column("fold", "fold"), Column("seed", "seed", right=True)]
-    sizes = [Column("n_train", "train", right=True), Column("n_test", "test", right=True), Column("status", "status")]
-    values = [Column(f"metric {n}", n, right=True, show="{:.4f}".format) for n in names]
-    columns = [*fixed, *sizes, *values, Column("seconds", "seconds", right=True)]
-    if sys.stdout.isatty():
-        columns = fitting(rows, columns, shutil.get_terminal_size().columns, ("seconds", "n_train", "n_test", "seed"))
-    emit(rows, columns, empty="no cells")
-    controls(run, names)
-    if line := leak_line(run):
-        click.echo(line)
-
-
-def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
-    """What the head is held against: trainable parameters, mean ± sd of each metric; nothing where there is none."""
-    from qtlplat.store.summary import by_variant
-
-    found = by_variant(run["cells"])
-    if not found.keys() - {HEAD}:
-        return
-    counts = {HEAD: run["parameters"].get("head", {}).get("total"), **run["parameters"].get("controls", {})}
-    rows = [
-        {
-            "variant": name,
-            "trainable": counts.get(name),
-            "n": facts["n"],
-            **{f"metric {metric}": mean_sd(facts["metrics"].get(metric)) for metric in names},
-        }
-        for name, facts in found.items()
-    ]
-    _title("the head and its controls, on the same cells (mean ± sd)")
-    counted = [Column("trainable", "trainable", right=True), Column("n", "n", right=True)]
-    emit(
-        rows,
-        [
-            Column("variant", "variant"),
-            *counted,
-            *(Column(f"metric {n}", n, right=True, show=show_mean_sd) for n in names),
-        ],
-    )
-
-
-def curve(run: Mapping[str, Any]) -> None:
-    """Loss and accuracy of every cell over its epochs: first value, shape, last value."""
-    from qtlplat.store.summary import head_cells
-
-    by_cell: dict[int, list[Mapping[str, Any]]] = {}
-    for epoch in run["epochs"]:
-        by_cell.setdefault(epoch["cell"], []).append(epoch)
-    # room for the first columns, and for two numbers beside each line of blocks
-    room = (shutil.get_terminal_size().columns - 26) // len(CURVES) - 15 if sys.stdout.isatty() else SPARK_WIDTH
-    width = max(8, min(SPARK_WIDTH, room))
-    rows = []
-    for cell in head_cells(run["cells"]):
-        epochs = by_cell.get(cell["position"], [])
-        row: dict[str, Any] = {"fold": cell["fold"], "seed": cell["seed"], "epochs": len(epochs)}
-        for name in CURVES:
-            values = [epoch[name] for epoch in epochs if name in epoch]
-            if values:
-                row[name] = f"{values[0]:.3f} {sparkline(values, width)} {values[-1]:.3f}"
-        rows.append(row)
-    shown = [Column(name, name) for name in CURVES if any(name in row for row in rows)]
-    columns = [Column("fold", "fold"), Column("seed", "seed", right=True), Column("epochs", "epochs", right=True)]
-    emit(rows, [*columns, *shown], empty="no epochs")
-
-
-def params(run: Mapping[str, Any]) -> None:
-    """The parameter ledger, in the words of the reports."""
-    _pairs({_in_words(name): value for name, value in _flat(run["parameters"])}, "no parameter ledger")
-
-
-def _in_words(name: str) -> str:
-    """What a key of the ledger is called."""
-    part, _, control = name.partition(".")
-    return f"trainable in control {control}" if part == "controls" else LEDGER.get(name, name)
-
-
-def plan(run: Mapping[str, Any]) -> None:
-    """The resolved plan, as JSON: it is nested, and this is what its fingerprint was made of."""
-    write_json(run["plan"])
-
-
-def env(run: Mapping[str, Any]) -> None:
-    """What surrounded the run."""
-    _pairs(run["environment"], "no environment")
-
-
-def _pairs(values: Mapping[str, Any], empty: str) -> None:
-    rows = [{"name": name, "value": value} for name, value in _flat(values)]
-    right = all(isinstance(row["value"], int | float) for row in rows)
-    emit(rows, [Column("name", "name"), Column("value", "value", right=right)], empty=empty)
-
-
-def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    found: list[tuple[str, Any]] = []
-    for name, value in values.items():
-        key = f"{prefix}{name}"
-        found += _flat(value, f"{key}.") if isinstance(value, Mapping) else [(key, value)]
-    return found
-
-
-def next_commands(run: Mapping[str, Any]) -> None:
-    """What is likely to be typed next, on stderr."""
-    known = short(run["run"])
-    lines = [f"qtlplat show {known} --plan", f"qtlplat show {known} --json"]
-    if run["parameters"].get("controls"):
-        lines.insert(0, f"qtlplat compare {known}")
-    if run["pretraining"]:
-        lines.insert(0, f"qtlplat show {short(run['pretraining'])}")
-    click.echo("next: " + "   ".join(lines), err=True)
-
-
-def _title(name: str) -> None:
-    click.echo(f"\n{name}")
-
-
-def page(run: Mapping[str, Any]) -> None:
-    """The whole page."""
-    headline(run)
-    _title("cells")
-    cells(run)
-    if run["epochs"]:
-        _title("curves (first value, shape, last value)")
-        curve(run)
-    if run["selection"]:
-        from qtlplat.analysis.selection import selection_line
-
-        _title("which epoch was kept")
-        click.echo(selection_line(run["selection"]))
-    if run["parameters"]:
-        _title("parameters")
-        params(run)
-    if run["children"]:
-        _title("runs that build on it")
-        for child in run["children"]:
-            click.echo(child)
-    next_commands(run)
 
 
 _SECTION = {"cells": cells, "curve": curve, "params": params, "plan": plan, "env": env}
