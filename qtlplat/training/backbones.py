@@ -13,6 +13,8 @@ from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.plan import PretrainingPlan
 from qtlplat.contracts import Split
 from qtlplat.errors import BusyError, StoreError
+from qtlplat.store.queries import Reader
+from qtlplat.store.records import RunRecord
 from qtlplat.store.sharing import taking_up
 from qtlplat.training.cells import Pretraining
 from qtlplat.training.checkpoints import Take
@@ -24,7 +26,7 @@ from qtlplat.training.model import WholeBackbone
 from qtlplat.training.prepare import Material, Prepared
 from qtlplat.training.pretrain import Initialisation, pretrain, pretraining_cells
 from qtlplat.training.rounds import CellEpoch
-from qtlplat.training.rows import epoch_rows, ids_hash, new_cells, new_pretraining, prediction_rows
+from qtlplat.training.rows import MADE_FOR, epoch_rows, ids_hash, new_cells, new_pretraining, prediction_rows
 from qtlplat.training.weights import load_weights
 
 
@@ -40,15 +42,20 @@ class Pretrained:
 def backbone_for(job: Job, prepared: Prepared, wanted: Pretraining, made_for: str = "") -> Pretrained:
     """A backbone that cells start from: what an earlier run left, or pretrained now.
 
-    made_for: id of the run that needs it.
+    made_for: id of the run that needs it. A replay takes what the run that it does again started from, or what was
+    pretrained for itself.
     """
     part = "" if wanted.within is None else ids_hash(prepared.images, wanted.within)
     plan = prepared.plan.pretraining_plan(wanted.seed, part)
-    found = _find(job, plan, wanted.whose)
+    if job.replay and job.replay.heads_only:
+        return stored_backbone(job.reader, job.replay.of, wanted.positions[0])
+    found = _find(job, plan, wanted.whose, made_for)
     if found:
         return found
     rest = (job, plan, prepared.material, wanted.split, wanted.whose, made_for)
-    again = _interrupted(job, plan)
+    again = _interrupted(job, plan, made_for)
+    if job.replay:
+        return pretrained(*rest, again, pretraining_of(job.reader, job.replay.of, wanted.positions[0]))
     try:
         return pretrained(*rest, again)
     except BusyError:
@@ -57,26 +64,58 @@ def backbone_for(job: Job, prepared: Prepared, wanted: Pretraining, made_for: st
         return pretrained(*rest)  # somebody else was first to go on with it
 
 
-def _find(job: Job, plan: PretrainingPlan, whose: str) -> Pretrained | None:
+def _find(job: Job, plan: PretrainingPlan, whose: str, made_for: str) -> Pretrained | None:
     """What an earlier pretraining with this plan left, if it is there and whole."""
     earlier = job.reader.find_finished(plan.fingerprint, "pretraining")
-    if earlier is None:
+    if earlier is None or not _may_be_used(job, earlier, made_for):
         return None
     try:
-        artifact = next((a for a in job.reader.artifacts(earlier.id) if a.kind == "weights"), None)
-        if artifact is None:
-            raise StoreError("it has no weights")
-        state = load_weights(job.location.files / artifact.path, artifact.sha256)
+        found = _weights_of(job.reader, earlier.id)
     except StoreError as error:
         job.progress.note(f"pretraining {earlier.id} cannot be used, training again: {error.what}")
         return None
     job.progress.note(f"backbone{whose} found: pretraining {earlier.id}")
-    return Pretrained(earlier.id, artifact.sha256, state)
+    return found
 
 
-def _interrupted(job: Job, plan: PretrainingPlan) -> Again | None:
+def _weights_of(reader: Reader, run: str) -> Pretrained:
+    """What a pretraining left. Raises StoreError where it is not there or damaged, UntrustedError."""
+    artifact = next((a for a in reader.artifacts(run) if a.kind == "weights"), None)
+    if artifact is None:
+        raise StoreError("it has no weights")
+    return Pretrained(run, artifact.sha256, load_weights(reader.location.files / artifact.path, artifact.sha256))
+
+
+def stored_backbone(reader: Reader, run: str, position: int) -> Pretrained:
+    """The backbone that a stored run's cell started from. Raises StoreError where its weights are gone or damaged."""
+    source = pretraining_of(reader, run, position)
+    try:
+        return _weights_of(reader, source)
+    except StoreError as error:
+        error.where = error.where or f"pretraining {source} of run {run}"
+        error.fix = error.fix or f"pretrain it again: qtlplat replay {run[:8]}"
+        raise
+
+
+def pretraining_of(reader: Reader, run: str, position: int) -> str:
+    """Id of the pretraining that a stored run's cell started from. Raises StoreError where that is not known."""
+    cells = {cell.position: cell.pretraining for cell in reader.cells(run)}
+    source = cells.get(position) or reader.run(run).pretraining
+    if source is None:
+        raise StoreError(f"cell {position} of run {run} does not say what its backbone is", where=f"run {run}")
+    return source
+
+
+def _may_be_used(job: Job, pretraining: RunRecord, made_for: str) -> bool:
+    """Whether a run may use it: a replay uses none but those that were made for itself."""
+    return job.replay is None or job.reader.environment(pretraining.id).get(MADE_FOR) == made_for
+
+
+def _interrupted(job: Job, plan: PretrainingPlan, made_for: str) -> Again | None:
     """The newest interrupted pretraining with this plan that can go on as it began, or may go on as things are now."""
     for record in job.reader.interrupted(plan.fingerprint, "pretraining"):
+        if not _may_be_used(job, record, made_for):
+            continue
         changes = drift(record, plan, job.reader)
         if not changes or job.allow_drift:
             return Again(record.id, changes)
@@ -91,10 +130,12 @@ def pretrained(
     whose: str = "",
     made_for: str = "",
     again: Again | None = None,
+    replay_of: str = "",
 ) -> Pretrained:
     """Pretrain a backbone as a run of its own, or go on with one that was interrupted.
 
-    split: what trains, chooses and tests; whose: what is said of it; made_for: the run that needs it.
+    split: what trains, chooses and tests; whose: what is said of it; made_for: the run that needs it; replay_of: the
+    pretraining that is done again.
     """
     images, options = material.images, plan.pretraining
     cells = pretraining_cells(split, options, plan.seed)
@@ -102,6 +143,8 @@ def pretrained(
         recorded(job, (), lambda: new_pretraining(plan, images, made_for), again, made_for) as (run, clock),
         job.checkpoints(run) as checkpoints,
     ):
+        if replay_of:
+            job.writer.link(run, "replay", replay_of)
         seen: dict[str, Any] = {**leaks(cells[0], split, material.groups, options.select_by)}
         stored = job.add_cells(run, [replace(row, **seen) for row in new_cells(cells, images)])
         start = checkpoints.load() if again else None
@@ -161,6 +204,7 @@ def features_of(job: Job, prepared: Prepared, run: str, backbone: Pretrained) ->
             job.progress,
             accelerator=prepared.plan.accelerator,
             on_step=job.stop.check,
+            afresh=job.replay is not None,
         )
         if found:
             job.progress.note("frozen features found")

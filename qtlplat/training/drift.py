@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from qtlplat.catalog.plan import PretrainingPlan, RunPlan
+from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan
 from qtlplat.errors import ConfigError, shown
 from qtlplat.store.queries import Reader
-from qtlplat.store.records import NewCell, RunRecord
+from qtlplat.store.records import ComponentRow, NewCell, RunRecord
 from qtlplat.training.environment import environment
 
 Drift = dict[str, tuple[str, str]]
@@ -27,26 +27,48 @@ DECISIVE = (
     ),
 )
 
+# of the environment: what may say why numbers differ although nothing decisive does
+SURROUNDINGS = ("vector instructions", "engine", "host", "platform", "cpus")
+
 
 def drift(record: RunRecord, plan: RunPlan | PretrainingPlan, reader: Reader) -> Drift:
     """What has changed since a run was stored, as (before, after) by name; plan: its own, with today's components."""
+    components = {role: getattr(plan, role) for role in record.components}
+    return _changes(record, reader, plan, components, environment("", plan.accelerator), DECISIVE)
+
+
+def drift_between(before: RunRecord, after: RunRecord, reader: Reader) -> Drift:
+    """What differs between a stored run and one that did it again, the machines included."""
+    names = (*DECISIVE, *SURROUNDINGS)
+    return _changes(before, reader, after, after.components, reader.environment(after.id), names)
+
+
+def _changes(
+    record: RunRecord,
+    reader: Reader,
+    now: RunPlan | PretrainingPlan | RunRecord,
+    components: Mapping[str, ComponentChoice | ComponentRow],
+    surroundings: Mapping[str, str],
+    names: Sequence[str],
+) -> Drift:
     found: Drift = {}
 
     def compare(name: str, before: object, after: object) -> None:
         if before != after:
             found[name] = (str(before), str(after))
 
-    compare("data (digest)", record.dataset_digest, plan.dataset_digest)
-    compare("seed", record.seed, plan.seed)
+    compare("data (digest)", record.dataset_digest, now.dataset_digest)
+    compare("seed", record.seed, now.seed)
     for role, row in record.components.items():
-        choice = getattr(plan, role)
+        choice = components[role]
         compare(f"{role} {row.component}, version of {row.provider}", row.version, choice.version)
         compare(f"{role} {row.component}, code of {row.provider} (digest)", row.digest, choice.digest)
     if not found:  # otherwise it follows from these
-        compare("plan (fingerprint)", record.fingerprint, plan.fingerprint)
-    then, now = reader.environment(record.id), environment("", plan.accelerator)
-    for name in DECISIVE:
-        compare(name, then.get(name, ""), now.get(name, ""))
+        compare("plan (fingerprint)", record.fingerprint, now.fingerprint)
+    then = reader.environment(record.id)
+    for name in names:
+        if name in then or name in DECISIVE:  # older runs do not know all of the others
+            compare(name, then.get(name, ""), surroundings.get(name, ""))
     return found
 
 

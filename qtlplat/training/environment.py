@@ -25,6 +25,7 @@ def environment(device: str, accelerator: str = "cpu") -> dict[str, str]:
         "processor": platform.processor() or platform.machine(),
         "cpus": str(os.cpu_count()),
         "threads": str(torch.get_num_threads()),
+        "vector instructions": torch.backends.cpu.get_cpu_capability(),
         "accelerator": accelerator,
         **({"device": device} if device else {}),
         "command": without_passwords(" ".join(sys.argv[1:]))[:500],

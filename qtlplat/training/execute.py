@@ -24,7 +24,7 @@ from qtlplat.training.cells import Pretraining
 from qtlplat.training.checkpoints import Snapshot, Take
 from qtlplat.training.controls import Variant
 from qtlplat.training.fit import fit_heads, why_not_stackable
-from qtlplat.training.job import Again, Clock, Job, recorded
+from qtlplat.training.job import Again, Clock, Job, Replay, recorded
 from qtlplat.training.leak import leaks
 from qtlplat.training.prepare import Prepared
 from qtlplat.training.pretrain import make_split
@@ -44,17 +44,18 @@ def execute(
     again: Again | None = None,
     *,
     remarks: Remarks | None = None,
+    replay: Replay | None = None,
 ) -> str:
     """Train and store a run, or go on with one that was interrupted; returns its id.
 
-    remarks: tags and note of a run that starts.
+    remarks: tags and note of a run that starts; replay: what it is, where it does another run again.
 
     The backbones' weights and the frozen features are found by content where an earlier run left them, and an
-    interrupted pretraining goes on. Raises what stopped the run, after it has been recorded.
+    interrupted pretraining goes on; in a `replay` nothing is. Raises what stopped the run, after it has been recorded.
     """
     for line in prepared.notes:
         progress.note(line)
-    with working(location, progress, allow_drift=bool(again and again.drift)) as job:
+    with working(location, progress, allow_drift=bool(again and again.drift), replay=replay) as job:
         _check_disk(job, prepared)
         with recorded(job, ("pretrain", "features", "heads"), lambda: new_run(prepared, remarks), again) as (
             run,
@@ -62,6 +63,8 @@ def execute(
         ):
             with clock.stage("pretrain"):
                 backbones = [backbone_for(job, prepared, wanted, run) for wanted in prepared.pretrainings]
+            if replay:
+                job.writer.link(run, "replay", replay.of)
             for backbone in backbones:
                 job.writer.link(run, "pretraining", backbone.run)
             with clock.stage("features"):
@@ -81,10 +84,12 @@ def pretrain_only(prepared: Prepared, location: StoreLocation, progress: Progres
 
 
 @contextmanager
-def working(location: StoreLocation, progress: Progress, *, allow_drift: bool = False) -> Iterator[Job]:
+def working(
+    location: StoreLocation, progress: Progress, *, allow_drift: bool = False, replay: Replay | None = None
+) -> Iterator[Job]:
     """A job: signals are obeyed between steps, the store is open for writing."""
     with orderly_stop() as stop, Writer(location) as writer:
-        yield Job(writer, Reader(location), location, progress, stop, allow_drift)
+        yield Job(writer, Reader(location), location, progress, stop, allow_drift, replay)
 
 
 def _check_disk(job: Job, prepared: Prepared) -> None:

@@ -42,17 +42,18 @@ def frozen_features(
     progress: Progress,
     accelerator: str = "cpu",
     on_step: Callable[[], None] = lambda: None,
+    afresh: bool = False,
 ) -> tuple[Tensor, Path, bool]:
     """Features float32 (N, F) of all images; from ``directory/<key>.npy`` where it is whole, else computed and saved.
 
     Returns the features, the file, and whether it was found. A damaged file is computed again. accelerator: the torch
     device that computes; features and model lie on the CPU before and after; on_step: called after each batch, may
-    raise to stop.
+    raise to stop; afresh: compute them all the same, and keep them beside a file that says otherwise.
     Raises TrainingError where a feature is not finite.
     """
-    path, seal = directory / f"{key}.npy", directory / f"{key}.sha256"
-    found = _read(path, seal, len(images))
-    if found is not None:
+    path = directory / f"{key}.npy"
+    found = _read(path, len(images))
+    if found is not None and not afresh:
         return torch.from_numpy(found), path, True
     features = _compute(model, replaced, images, progress, accelerator, on_step)
     bad = (~torch.isfinite(features).all(1)).nonzero()
@@ -61,8 +62,13 @@ def frozen_features(
         raise TrainingError("the backbone's features are not finite", where=f"sample {sample!r}")
     out = io.BytesIO()
     np.save(out, features.numpy())
+    digest = hashlib.sha256(out.getvalue()).hexdigest()
+    if found is not None:
+        if found.tobytes() == features.numpy().tobytes():
+            return features, path, False
+        path = directory / f"{key}-{digest[:16]}.npy"
     write_atomically(path, out.getvalue())
-    write_atomically(seal, hashlib.sha256(out.getvalue()).hexdigest().encode())
+    write_atomically(path.with_suffix(".sha256"), digest.encode())
     return features, path, False
 
 
@@ -88,10 +94,10 @@ def _compute(
     return torch.cat(parts)
 
 
-def _read(path: Path, seal: Path, n: int) -> np.ndarray | None:
+def _read(path: Path, n: int) -> np.ndarray | None:
     """Features float32 (n, F) from a file that is what its seal says and what features must be, else None."""
     try:
-        data, expected = path.read_bytes(), seal.read_text()
+        data, expected = path.read_bytes(), path.with_suffix(".sha256").read_text()
     except (OSError, UnicodeDecodeError):
         return None
     if hashlib.sha256(data).hexdigest() != expected:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,9 @@ from qtlplat.training.progress import Progress
 from qtlplat.training.stop import Stop
 from qtlplat.training.weights import save_weights
 
+REPLAY_OF, REPLAY_FROM = "replay of run", "replay starts from"  # in the environment of a replay
+FROM_WEIGHTS, FROM_NOTHING = "stored weights", "nothing"
+
 
 @dataclass(frozen=True)
 class Again:
@@ -37,10 +40,32 @@ class Again:
 
 
 @dataclass(frozen=True)
+class Replay:
+    """A run that does another one again, with nothing found by content. of: id of that one.
+
+    heads_only: whether it starts from the weights of that one's backbones, instead of pretraining them again.
+    """
+
+    of: str
+    heads_only: bool = False
+
+    def facts(self) -> dict[str, str]:
+        """As what is stored of a run's environment: an interrupted replay goes on as one."""
+        return {REPLAY_OF: self.of, REPLAY_FROM: FROM_WEIGHTS if self.heads_only else FROM_NOTHING}
+
+
+def replay_in(environment: Mapping[str, str]) -> Replay | None:
+    """The replay that a run is, by what is stored of its environment; None where it is none."""
+    of = environment.get(REPLAY_OF)
+    return None if of is None else Replay(of, environment.get(REPLAY_FROM) == FROM_WEIGHTS)
+
+
+@dataclass(frozen=True)
 class Job:
     """What every step needs: where to write and read, whom to tell, whether to stop.
 
-    allow_drift: whether interrupted pretrainings go on although something has changed.
+    allow_drift: whether interrupted pretrainings go on although something has changed; replay: what its run is, where
+    it does another one again.
     """
 
     writer: Writer
@@ -49,6 +74,7 @@ class Job:
     progress: Progress
     stop: Stop
     allow_drift: bool = False
+    replay: Replay | None = None
 
     def checkpoints(self, run: str) -> Checkpoints:
         """Those of a run that this job owns."""
@@ -124,7 +150,10 @@ def recorded(
     needs this one. Yields the run's id and its clock.
     """
     if again is None:
-        run, before = job.writer.start_run(make_row()), dict[str, float]()
+        row = make_row()
+        if job.replay:
+            row = replace(row, environment={**row.environment, **job.replay.facts()})
+        run, before = job.writer.start_run(row), dict[str, float]()
     else:
         run, before = again.run, dict(job.reader.run(again.run).seconds)
         job.writer.resume_run(run, again.drift, take_over=again.take_over)

@@ -16,7 +16,7 @@ from qtlplat.store.records import RunRecord
 from qtlplat.training.backbones import pretrained
 from qtlplat.training.drift import check_cells_agree, drift, refuse
 from qtlplat.training.execute import execute, planned_rows, working
-from qtlplat.training.job import Again
+from qtlplat.training.job import Again, replay_in
 from qtlplat.training.prepare import Prepared, prepare, prepare_pretraining
 from qtlplat.training.pretrain import make_split
 from qtlplat.training.progress import Progress
@@ -98,13 +98,14 @@ def resume(
     if not allowed.drift:
         refuse(record, changes)
     check_cells_agree(planned_rows(prepared, ()), record, reader)
-    return execute(prepared, location, progress, Again(record.id, changes, allowed.take_over))
+    replay = replay_in(reader.environment(record.id))
+    return execute(prepared, location, progress, Again(record.id, changes, allowed.take_over), replay=replay)
 
 
 def begun(prepared: Prepared, reader: Reader) -> Again | None:
     """The newest interrupted run with this plan that can go on as it began, None where there is none."""
     for record in reader.interrupted(prepared.plan.fingerprint, "run"):
-        if not drift(record, prepared.plan, reader):
+        if not drift(record, prepared.plan, reader) and not replay_in(reader.environment(record.id)):
             return Again(record.id)
     return None
 

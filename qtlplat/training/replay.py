@@ -1,0 +1,121 @@
+"""Does a stored run again from its plan, and holds what comes out against what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from qtlplat.catalog.catalog import Catalog
+from qtlplat.catalog.reopen import stored_pretraining, stored_run
+from qtlplat.errors import ConfigError, UsageError
+from qtlplat.store.location import StoreLocation
+from qtlplat.store.queries import Reader
+from qtlplat.store.records import RunRecord
+from qtlplat.training.backbones import pretrained, pretraining_of
+from qtlplat.training.drift import Drift, drift_between
+from qtlplat.training.execute import execute, working
+from qtlplat.training.job import Replay
+from qtlplat.training.prepare import prepare, prepare_pretraining
+from qtlplat.training.pretrain import make_split
+from qtlplat.training.progress import Progress
+from qtlplat.training.sameness import Part, Verdict, compare_runs, largest, verdict, why
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a replay.
+
+    run: the one that was done again; replay: the new one; max_difference: None where nothing could be compared,
+    infinite where something is missing or not finite; changes: (before, after) by name.
+    """
+
+    run: str
+    replay: str
+    verdict: Verdict
+    max_difference: float | None
+    why: str
+    tolerance: float
+    heads_only: bool
+    parts: tuple[Part, ...]
+    changes: Drift
+
+    def form(self) -> dict[str, Any]:
+        """The fixed shape of `replay --verify --json`."""
+        return asdict(self)
+
+
+def replay(
+    record: RunRecord,
+    catalog: Catalog,
+    location: StoreLocation,
+    progress: Progress,
+    *,
+    sets: Sequence[str] = (),
+    heads_only: bool = False,
+) -> str:
+    """Do a finished run again from its stored plan, as a run of its own; returns the id of that.
+
+    Nothing is found by content: backbones are pretrained again and features computed again. sets:
+    ``dataset.option=value``, for data that lies elsewhere; heads_only: start from the stored weights of its backbones.
+
+    Raises UsageError where it has not finished or has no heads, and as `qtlplat.training.execute.execute`.
+    """
+    if record.status != "finished":
+        fix = f"go on with it: qtlplat resume {record.id[:8]}" if record.status != "running" else "wait for it"
+        raise UsageError(f"run {record.id} is {record.status}: there is nothing to hold a replay against", fix=fix)
+    if record.kind == "pretraining":
+        if heads_only:
+            raise UsageError("a pretraining has no heads", where="--heads-only", fix="leave it out, or name a run")
+        return _replay_pretraining(record, catalog, location, progress, sets)
+    prepared = prepare(stored_run(record.plan, catalog, sets), location.files)
+    return execute(prepared, location, progress, replay=Replay(record.id, heads_only))
+
+
+def _replay_pretraining(
+    record: RunRecord, catalog: Catalog, location: StoreLocation, progress: Progress, sets: Sequence[str]
+) -> str:
+    plan, specs, options = stored_pretraining(record.plan, catalog, sets)
+    if plan.samples:
+        raise ConfigError(
+            f"pretraining {record.id} saw a part of the data only, chosen by the run that it was made for",
+            where=f"run {record.id[:8]}",
+            fix=f"replay a run that builds on it: qtlplat show {record.id[:8]} names them",
+        )
+    plan, material = prepare_pretraining(plan, specs, options, location.files)
+    split = make_split(material.images.labels, material.groups, plan.pretraining, plan.seed)
+    with working(location, progress, replay=Replay(record.id)) as job:
+        return pretrained(job, plan, material, split, replay_of=record.id).run
+
+
+def hold_against(reader: Reader, first: str, second: str, tolerance: float) -> Outcome:
+    """A run and its replay, number by number, and the backbones that both of them pretrained."""
+    pairs = [("", first, second), *_backbones(reader, first, second)]
+    parts = [part for of, a, b in pairs for part in compare_runs(reader, a, b, of)]
+    changes: Drift = {}
+    for of, a, b in pairs:
+        changed = drift_between(reader.run(a), reader.run(b), reader)
+        changes |= {f"{of}{name}": pair for name, pair in changed.items() if changes.get(name) != pair}
+    heads_only = reader.run(first).kind == "run" and len(pairs) == 1
+    return Outcome(
+        first,
+        second,
+        verdict(parts, tolerance),
+        largest(parts),
+        why(parts, changes),
+        tolerance,
+        heads_only,
+        tuple(parts),
+        changes,
+    )
+
+
+def _backbones(reader: Reader, first: str, second: str) -> Iterator[tuple[str, str, str]]:
+    """Pretrainings of two runs that stand for each other, unless they are the same one; with what is said before."""
+    if reader.run(first).kind == "pretraining":
+        return
+    cells = [cell.position for cell in reader.cells(first)]
+    pairs = dict.fromkeys((pretraining_of(reader, first, i), pretraining_of(reader, second, i)) for i in cells)
+    for a, b in pairs:
+        if a != b:
+            yield (f"backbone {a[:8]}: " if len(pairs) > 1 else "backbone: "), a, b
