@@ -23,6 +23,7 @@ from qtlplat.errors import QtlplatError, StoreError, Terminated, UsageError, ine
 COMMANDS = {
     "run": ("run", "Train a head on a frozen backbone and store the result."),
     "resume": ("resume", "Go on with a run that was interrupted: Ctrl-C, a killed process, a full disk."),
+    "predict": ("predict", "Classify images with the weights of a stored run."),
     "replay": ("replay", "Do a stored run again from its plan, and say whether the same comes out."),
     "reproduce": ("reproduce", "Carry out a publication again and hold its claims against what comes out."),
     "runs": ("runs", "List the stored runs, newest first."),

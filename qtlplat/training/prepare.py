@@ -124,7 +124,7 @@ class Prepared:
 
 
 @dataclass(frozen=True)
-class _Head:
+class BuiltHead:
     """A head on a cut backbone. parameters: the ledger; trainable: how many of the head's are trained."""
 
     make: HeadFactory
@@ -151,10 +151,10 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
         images = _read(resolved.specs["dataset"], resolved.options["dataset"])
     plan = plan.bind(images.digest)
     n_classes = len(images.class_names)
-    build_backbone, model = _build_backbone(
+    build_backbone, model = built_backbone(
         resolved.specs["backbone"], resolved.options["backbone"], images.shape, n_classes
     )
-    built = _build_head(resolved, engine, model, images.shape, n_classes)
+    built = built_head(resolved, engine, model, images.shape, n_classes)
     variants, notes = make_variants(
         plan.controls, built.make, built.trainable, plan.head.provider, lambda circuit: _choose(circuit, plan)
     )
@@ -200,7 +200,7 @@ def prepare_pretraining(
     """
     check_accelerator(plan.accelerator)
     images = _read(specs["dataset"], options["dataset"])
-    build, _ = _build_backbone(specs["backbone"], options["backbone"], images.shape, len(images.class_names))
+    build, _ = built_backbone(specs["backbone"], options["backbone"], images.shape, len(images.class_names))
     material = Material(images, source_groups(images, files / "groups"), build)
     return plan.model_copy(update={"dataset_digest": images.digest}), material
 
@@ -224,7 +224,7 @@ def _check_unchanged(resolved: Resolved) -> None:
             )
 
 
-def _build_backbone(
+def built_backbone(
     component: Component, options: Options, shape: tuple[int, int, int], n_classes: int
 ) -> tuple[BackboneFactory, WholeBackbone]:
     """What builds a plan's backbone for images (C, H, W) of K classes, and one that was built and tried."""
@@ -235,7 +235,7 @@ def _build_backbone(
     return build, WholeBackbone(try_backbone(build, shape, n_classes, provider), shape[0])
 
 
-def _build_head(
+def built_head(
     resolved: Resolved,
     engine: Engine | None,
     model: WholeBackbone,
@@ -243,7 +243,7 @@ def _build_head(
     n_classes: int,
     *,
     counted: bool = False,
-) -> _Head:
+) -> BuiltHead:
     """A plan's head on a backbone, built and tried; counted: whether its engine is an idle one."""
     plan, spec = resolved.plan, resolved.specs["head"].spec
     assert isinstance(spec, HeadSpec)
@@ -251,7 +251,7 @@ def _build_head(
     n_in = guarded(lambda: kept_width(model, replaced, shape), plan.backbone.provider, "running the kept layers")
     make = HeadFactory(spec, resolved.options["head"], n_in, n_classes, engine, plan.head.provider)
     parts = head_parts(try_head(make, n_in, n_classes, plan.head.provider, counted=counted))
-    return _Head(make, replaced, parameter_ledger(model, replaced, parts), sum(parts.values()))
+    return BuiltHead(make, replaced, parameter_ledger(model, replaced, parts), sum(parts.values()))
 
 
 def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_classes: int) -> list[dict[str, Any]]:
@@ -267,11 +267,11 @@ def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_c
         backbone = canonical_json(plan.backbone.identity())
         if backbone not in backbones:
             component, chosen = resolved.specs["backbone"], resolved.options["backbone"]
-            backbones[backbone] = _build_backbone(component, chosen, shape, n_classes)[1]
+            backbones[backbone] = built_backbone(component, chosen, shape, n_classes)[1]
         circuit = declared_circuit(head, resolved.options["head"], plan.head.provider)
         engine = None if circuit is None else idle_engine(circuit)
-        head_built = _build_head(resolved, engine, backbones[backbone], shape, n_classes, counted=True)
-        ledgers.append(head_built.parameters)
+        own = built_head(resolved, engine, backbones[backbone], shape, n_classes, counted=True)
+        ledgers.append(own.parameters)
     return ledgers
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan
 from qtlplat.contracts import ROLES, Cell, EvaluatorSpec, ImageSet
-from qtlplat.conventions import HEAD, class_facts
+from qtlplat.conventions import HEAD, class_facts, shape_facts
 from qtlplat.store.records import ComponentRow, EpochRow, NewCell, NewRun, PredictionRow, Remarks
 from qtlplat.training.environment import environment
 from qtlplat.training.preflight import own_metrics
@@ -53,8 +53,9 @@ def new_pretraining(plan: PretrainingPlan, images: ImageSet, made_for: str) -> N
 
 
 def _environment(images: ImageSet, device: str, accelerator: str) -> dict[str, str]:
-    """What surrounds a run, and what its labels are called: a dataset may not be at hand when its run is looked at."""
-    return {**environment(device, accelerator), **class_facts(images.class_names)}
+    """What surrounds a run, what its labels are called and how large its images are: its data may not be at hand."""
+    known = {**class_facts(images.class_names), **shape_facts(images.shape)}
+    return {**environment(device, accelerator), **known}
 
 
 def _engine(prepared: Prepared) -> dict[str, str]:

@@ -1,0 +1,117 @@
+"""A trained run of a second with a quantum head and a control, its dataset, and commands on a copy of its store."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "resume"))  # the plugin is that of the tests there
+from quick_runs import RUN, write_plugin
+
+from qtlplat.catalog.catalog import Catalog
+from qtlplat.catalog.reopen import stored_images
+from qtlplat.cli import _run
+from qtlplat.cli.components import open_components
+from qtlplat.cli.settings import Settings
+from qtlplat.contracts import ImageSet
+from qtlplat.store.location import find_store
+from qtlplat.store.queries import Reader
+from qtlplat.store.records import RunRecord
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run in a store of the test's own."""
+
+    store: Path
+    record: RunRecord
+    catalog: Catalog
+
+    @property
+    def reader(self) -> Reader:
+        return Reader(find_store(str(self.store)))
+
+    @property
+    def id(self) -> str:
+        return self.record.id
+
+    def call(self, *arguments: object) -> Called:
+        """A command on the store."""
+        out, err = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = _run([*map(str, arguments), "--store", str(self.store)])
+        return Called(code, out.getvalue(), err.getvalue())
+
+    def images(self) -> ImageSet:
+        return stored_images(self.record.plan, self.record.dataset_digest, self.catalog)
+
+    def weights(self, run: str) -> Path:
+        """The file of a run's weights."""
+        path = next(a.path for a in self.reader.artifacts(run) if a.kind == "weights")
+        return self.store.with_name("runs.files") / path
+
+
+@pytest.fixture(scope="session")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    path = write_plugin(tmp_path_factory.mktemp("site"))
+    sys.path.insert(0, str(path))
+    yield path
+    sys.path.remove(str(path))
+
+
+@pytest.fixture(scope="session")
+def store_of_a_run(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Never written to."""
+    store = tmp_path_factory.mktemp("trained") / "runs.db"
+    head = "--head 'dressed[qubits=2,layers=1]' --controls linear --epochs 3 --pretrain-epochs 3 -q"
+    assert _run([*shlex.split(f"{RUN} {head}"), "--store", str(store)]) == 0
+    return store
+
+
+@pytest.fixture
+def trained(store_of_a_run: Path, tmp_path: Path) -> TrainedRun:
+    """A copy of its own for each test."""
+    place = tmp_path / "store"
+    shutil.copytree(store_of_a_run.parent, place)
+    store = place / "runs.db"
+    _, catalog = open_components(Settings())
+    return TrainedRun(store, Reader(find_store(str(store))).runs(kind="run")[0], catalog)
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Callable[..., list[Path]]:
+    """Write images uint8 (N, C, H, W) as PNG files; returns the files."""
+
+    def write(images: np.ndarray, names: Sequence[str] = ()) -> list[Path]:
+        files = []
+        for number, image in enumerate(images):
+            files.append(tmp_path / f"{names[number] if names else number}.png")
+            Image.fromarray(image[0] if len(image) == 1 else image.transpose(1, 2, 0)).save(files[-1])
+        return files
+
+    return write
