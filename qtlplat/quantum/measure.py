@@ -67,6 +67,15 @@ class Measurement:
         """Whether all outputs are sums of squares of amplitudes."""
         return set(self._masks) == {0} and not self._marginals
 
+    def products(self) -> dict[int, Matrix]:
+        """All outputs as sums over bit patterns m and basis states i: Re(conj(psi_i) psi_(i^m) table_m[i, output])."""
+        tables = {mask: table.copy() for mask, table in self._masks.items()}
+        states = np.arange(2**self._qubits)
+        for column, wires in self._marginals.items():
+            plain = tables.setdefault(0, np.zeros((len(states), self.n_outputs), dtype=np.complex128))
+            plain[states, column + bits(wires, self._qubits)] = 1
+        return tables
+
     @property
     def flips(self) -> tuple[int, ...]:
         """The bit patterns that are flipped; each costs one more pass over the states."""

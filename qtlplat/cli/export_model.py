@@ -1,0 +1,110 @@
+"""A run's trained model as a file for other programs: ONNX, or its circuit as OpenQASM. No SQL here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from qtlplat.cli.files import refuse, write_output
+from qtlplat.cli.settings import Settings
+from qtlplat.errors import UsageError, shown
+
+if TYPE_CHECKING:
+    from qtlplat.store.queries import Reader
+    from qtlplat.training.trained import Trained
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """What is asked for beside the run and the file. cell: position, None for all cells (of OpenQASM: the first one).
+
+    inputs: numbers, apart by commas, that are bound as the circuit's inputs; image: a file, of which they are made;
+    sets: ``dataset.option=value``, for data that was moved; force: overwrite the file.
+    """
+
+    cell: int | None = None
+    inputs: str | None = None
+    image: Path | None = None
+    sets: Sequence[str] = ()
+    force: bool = False
+
+
+def export_onnx(settings: Settings, reader: Reader, run: str, output: Path, options: ModelOptions) -> dict[str, Any]:
+    """Write the model of a run (by its full id) as ONNX, checked on the run's own images; returns facts about it.
+
+    Raises UsageError where the file exists, and as `qtlplat.training.to_onnx.onnx_model`.
+    """
+    from qtlplat.catalog.reopen import stored_images
+    from qtlplat.cli.components import open_components
+    from qtlplat.training.to_onnx import TOLERANCE, onnx_model
+
+    if options.inputs is not None or options.image is not None:
+        raise UsageError("an ONNX model takes any images", where="--input, --image", fix="leave them out")
+    refuse(output, options.force)
+    trained = _opened(settings, reader, run, options)
+    record = reader.run(run)
+    _, catalog = open_components(settings)
+    images = stored_images(record.plan, record.dataset_digest, catalog, options.sets)
+    model = onnx_model(trained, images.images)
+    write_output(output, model.data)
+    return {
+        "to": "onnx",
+        "run": run,
+        "file": str(output),
+        "bytes": len(model.data),
+        "cells": [cell.position for cell in trained.cells],
+        "images": model.images,
+        "max_difference": model.max_difference,
+        "tolerance": TOLERANCE,
+    }
+
+
+def export_qasm(settings: Settings, reader: Reader, run: str, output: Path, options: ModelOptions) -> dict[str, Any]:
+    """Write the circuit of a run's cell as OpenQASM 2.0, its trained weights and one sample's inputs bound.
+
+    Raises UsageError where the file exists, and as `qtlplat.training.to_qasm.head_qasm`.
+    """
+    from qtlplat.training.pictures import read_pictures
+    from qtlplat.training.to_qasm import head_qasm
+
+    if options.inputs is not None and options.image is not None:
+        raise UsageError("--input and --image are both given", where="--input", fix="leave one of them out")
+    refuse(output, options.force)
+    numbers = None if options.inputs is None else _numbers(options.inputs)
+    cell = 0 if options.cell is None else options.cell
+    trained = _opened(settings, reader, run, ModelOptions(cell=cell, sets=options.sets))
+    image = None if options.image is None else read_pictures([options.image], trained.shape)[0][0]
+    text, bound = head_qasm(trained, numbers, image)
+    write_output(output, text.encode())
+    return {
+        "to": "qasm",
+        "run": run,
+        "file": str(output),
+        "bytes": len(text.encode()),
+        "cells": [cell],
+        "inputs": bound,
+    }
+
+
+# What `qtlplat export --to` writes of a single run's model.
+Export = Callable[[Settings, "Reader", str, Path, ModelOptions], dict[str, Any]]
+MODELS: Mapping[str, Export] = {"onnx": export_onnx, "qasm": export_qasm}
+
+
+def _opened(settings: Settings, reader: Reader, run: str, options: ModelOptions) -> Trained:
+    from qtlplat.cli.components import open_components
+    from qtlplat.training.trained import open_trained
+
+    _, catalog = open_components(settings)
+    cells = () if options.cell is None else (options.cell,)
+    return open_trained(reader, reader.run(run), catalog, cells=cells, sets=options.sets)
+
+
+def _numbers(text: str) -> list[float]:
+    try:
+        return [float(part) for part in text.split(",")]
+    except ValueError:
+        what = f"{shown(text)} must be numbers with commas between them"
+        raise UsageError(what, where="--input", fix="for example: --input 0.1,0.2") from None

@@ -1,0 +1,255 @@
+"""Exported models compute what torch computes, by other people's programs; nothing else is handed over."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pennylane as qml
+import pytest
+import torch
+from torch import nn
+
+from qtlplat.cli.export_model import MODELS, ModelOptions
+from qtlplat.cli.settings import Settings
+from qtlplat.contracts import Circuit
+from qtlplat.errors import ConfigError, QtlplatError, TrainingError, UntrustedError, UsageError
+from qtlplat.quantum.layer import CircuitLayer
+from qtlplat.quantum.qasm import to_qasm
+from qtlplat.training import to_onnx
+from qtlplat.training.trained import open_trained
+
+AGREEMENT = 1e-6
+
+
+def export(trained: Any, to: str, output: Path, **options: Any) -> dict[str, Any]:
+    return MODELS[to](Settings(), trained.reader, trained.id, output, ModelOptions(**options))
+
+
+# --- ONNX
+
+
+@pytest.fixture
+def onnxruntime() -> Any:
+    return pytest.importorskip("onnxruntime")
+
+
+def run_onnx(onnxruntime: Any, file: Path, images: np.ndarray) -> np.ndarray:
+    session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    (output,) = session.run(["probabilities"], {"images": images})
+    return np.asarray(output)
+
+
+def test_an_onnx_model_gives_the_probabilities_of_all_cells(trained: Any, tmp_path: Path, onnxruntime: Any) -> None:
+    file = tmp_path / "model.onnx"
+    facts = export(trained, "onnx", file)
+    assert facts["max_difference"] < AGREEMENT
+    assert {k: facts[k] for k in ("to", "run", "cells", "images")} == {
+        "to": "onnx",
+        "run": trained.id,
+        "cells": [0, 1, 2],
+        "images": 96,
+    }
+    images = np.random.default_rng(0).integers(0, 256, (5, 1, 12, 12), np.uint8)  # none that it was checked on
+    model = open_trained(trained.reader, trained.record, trained.catalog)
+    expected = model.probabilities(images).mean(0)
+    for some in (images, images[:1]):  # any number of images
+        assert np.abs(run_onnx(onnxruntime, file, some) - expected[: len(some)]).max() < AGREEMENT
+
+
+def test_an_onnx_model_of_one_cell_is_that_cell(trained: Any, tmp_path: Path, onnxruntime: Any) -> None:
+    file = tmp_path / "model.onnx"
+    assert export(trained, "onnx", file, cell=1)["cells"] == [1]
+    images = trained.images()
+    stored = {row.sample_id: row.probabilities for row in trained.reader.predictions(trained.id) if row.cell == 1}
+    chosen = [i for i, name in enumerate(images.sample_ids) if name in stored]
+    found = run_onnx(onnxruntime, file, images.images[chosen])
+    assert np.abs(found - np.array([stored[images.sample_ids[i]] for i in chosen])).max() < AGREEMENT
+
+
+def test_an_onnx_file_says_what_it_is_and_not_where_it_was_made(trained: Any, tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    export(trained, "onnx", tmp_path / "a.onnx")
+    data = (tmp_path / "a.onnx").read_bytes()
+    facts = {one.key: one.value for one in onnx.load(tmp_path / "a.onnx").metadata_props}
+    assert facts["run"] == trained.id
+    assert json.loads(facts["classes"]) == ["empty", "square"]
+    root = str(Path(to_onnx.__file__).parents[2]).encode()
+    assert root not in data
+    assert b".py" not in data
+
+
+def test_a_model_that_differs_from_torch_is_not_handed_over(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onnxruntime: Any
+) -> None:
+    class Off(nn.Module):
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return images.float().mean((1, 2, 3))[:, None].expand(-1, 2) / 256
+
+    monkeypatch.setattr(to_onnx, "_Whole", lambda _trained: Off())
+    with pytest.raises(TrainingError, match="differs from torch"):
+        export(trained, "onnx", tmp_path / "model.onnx")
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_what_is_missing_can_be_installed(trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
+    with pytest.raises(ConfigError, match="needs onnxscript") as error:
+        export(trained, "onnx", tmp_path / "model.onnx")
+    assert "pip install 'qtlplat[onnx]'" in error.value.fix
+
+
+# --- OpenQASM: a small simulator of qelib1.inc, written from the definitions in its source
+
+
+def rotation(axis: np.ndarray, angle: float) -> np.ndarray:
+    return math.cos(angle / 2) * np.eye(2) - 1j * math.sin(angle / 2) * axis
+
+
+X, Y, Z = np.array([[0, 1], [1, 0]]), np.array([[0, -1j], [1j, 0]]), np.diag([1, -1])
+GATES = {
+    "rx": lambda a: rotation(X, a),
+    "ry": lambda a: rotation(Y, a),
+    "rz": lambda a: rotation(Z, a),
+    "u1": lambda a: np.diag([1, np.exp(1j * a)]),
+    "h": lambda: (X + Z) / math.sqrt(2),
+    "x": lambda: X,
+    "z": lambda: Z,
+    "s": lambda: np.diag([1, 1j]),
+    "cx": lambda: np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 0, 1], [0, 0, 1, 0]]),
+    "cz": lambda: np.diag([1, 1, 1, -1]),
+    "swap": lambda: np.array([[1, 0, 0, 0], [0, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 1]]),
+}
+STATEMENT = re.compile(r"(\w+)(?:\(([^)]*)\))? (q\[\d+\](?:,q\[\d+\])*);")
+
+
+def state_of(program: str) -> np.ndarray:
+    """The state (2, ..., 2) that a program of OpenQASM 2.0 prepares; every statement must be understood."""
+    lines = [line for line in program.splitlines() if line and not line.startswith("//")]
+    assert lines[:2] == ["OPENQASM 2.0;", 'include "qelib1.inc";']
+    match = re.fullmatch(r"qreg q\[(\d+)\];", lines[2])
+    assert match
+    qubits = int(match[1])
+    state = np.zeros((2,) * qubits, complex)
+    state[(0,) * qubits] = 1
+    for line in lines[3:]:
+        statement = STATEMENT.fullmatch(line)
+        if statement is None:
+            assert re.fullmatch(r"creg c\[\d+\];", line), line
+            continue
+        angles = [float(a) for a in statement[2].split(",")] if statement[2] else []
+        wires = [int(w) for w in re.findall(r"\d+", statement[3])]
+        gate = GATES[statement[1]](*angles).reshape((2,) * (2 * len(wires)))
+        state = np.tensordot(gate, state, (range(len(wires), 2 * len(wires)), wires))
+        state = np.moveaxis(state, range(len(wires)), wires)
+    return state
+
+
+def z_of(state: np.ndarray) -> np.ndarray:
+    """The expectation of Z on every qubit."""
+    shares = np.abs(state) ** 2
+    return np.array([np.take(shares, 0, w).sum() - np.take(shares, 1, w).sum() for w in range(shares.ndim)])
+
+
+@pytest.mark.parametrize("inputs", [None, "0.3,-0.7"])
+@pytest.mark.parametrize("cell", [None, 2])
+def test_a_program_prepares_what_the_trained_circuit_measures(
+    trained: Any, tmp_path: Path, cell: int | None, inputs: str | None
+) -> None:
+    file = tmp_path / "circuit.qasm"
+    facts = export(trained, "qasm", file, cell=cell, inputs=inputs)
+    bound = [0.0, 0.0] if inputs is None else [0.3, -0.7]
+    assert (facts["to"], facts["cells"], facts["inputs"]) == ("qasm", [cell or 0], bound)
+    model = open_trained(trained.reader, trained.record, trained.catalog, cells=(cell or 0,))
+    (layer,) = (module for module in model.cells[0].head.modules() if isinstance(module, CircuitLayer))
+    expected = layer(torch.tensor([bound])).detach().numpy()[0]
+    assert np.abs(z_of(state_of(file.read_text())) - expected).max() < AGREEMENT
+
+
+def test_a_program_says_what_is_bound_and_what_is_measured(trained: Any, tmp_path: Path) -> None:
+    export(trained, "qasm", tmp_path / "c.qasm")
+    comments = [line for line in (tmp_path / "c.qasm").read_text().splitlines() if line.startswith("//")]
+    assert comments == [
+        f"// circuit of dressed[qubits=2,layers=1], run {trained.id}, cell 0",
+        "// weights: as trained in that cell; inputs: all zero: 0, 0",
+        "// output 0: expval(Z(0))",
+        "// output 1: expval(Z(1))",
+    ]
+
+
+def test_the_inputs_can_be_those_of_an_image(trained: Any, tmp_path: Path, pictures: Any) -> None:
+    images = trained.images()
+    (file,) = pictures(images.images[3:4])
+    facts = export(trained, "qasm", tmp_path / "c.qasm", image=file)
+    model = open_trained(trained.reader, trained.record, trained.catalog, cells=(0,))
+    head: Any = model.cells[0].head
+    with torch.no_grad():
+        features = model.backbones[0].kept(torch.tensor(images.images[3:4]), model.replaced)
+        expected = torch.tanh(head.pre_net(features))[0]
+        logits = head.post_net(torch.relu(torch.from_numpy(z_of(state_of((tmp_path / "c.qasm").read_text()))).float()))
+    assert facts["inputs"] == pytest.approx(expected.tolist(), abs=AGREEMENT)
+    probabilities = model.probabilities(images.images[3:4])[0, 0]
+    assert logits.softmax(-1).numpy() == pytest.approx(probabilities, abs=AGREEMENT)
+
+
+def test_gates_are_taken_apart_and_global_phases_left_out() -> None:
+    def function(inputs: Any, wires: Any) -> list[Any]:
+        qml.QFT(wires)
+        qml.IsingXX(inputs[0], wires=[0, 1])
+        qml.QubitUnitary(np.linalg.qr(np.arange(4).reshape(2, 2) + 1j * np.eye(2))[0], wires=2)
+        qml.GlobalPhase(0.3)
+        return [qml.expval(qml.Z(w)) for w in wires]
+
+    program = to_qasm(Circuit(function, 3, {}, 1, 3), {}, np.array([0.4]))
+    node = qml.QNode(lambda: function(np.array([0.4]), range(3)), qml.device("default.qubit", wires=3))
+    assert "gphase" not in program
+    assert np.abs(z_of(state_of(program)) - np.array(node())).max() < AGREEMENT
+
+
+def test_noise_is_no_gate() -> None:
+    def function(inputs: Any, wires: Any) -> list[Any]:
+        qml.DepolarizingChannel(0.1, wires=0)
+        return [qml.expval(qml.Z(0))]
+
+    with pytest.raises(ConfigError, match="cannot be written as OpenQASM"):
+        to_qasm(Circuit(function, 1, {}, 1, 1), {}, np.array([0.4]))
+
+
+# --- both
+
+
+@pytest.mark.parametrize(
+    ("to", "options", "kind", "words"),
+    [
+        ("qasm", {"inputs": "0.1"}, ConfigError, "takes 2 finite inputs, 1 are given"),
+        ("qasm", {"inputs": "0.1,nan"}, ConfigError, "takes 2 finite inputs"),
+        ("qasm", {"inputs": "a,b"}, UsageError, "must be numbers"),
+        ("qasm", {"inputs": "1,2", "image": Path("x.png")}, UsageError, "both given"),
+        ("qasm", {"cell": 4}, UsageError, "belongs to the control"),
+        ("onnx", {"inputs": "1,2"}, UsageError, "takes any images"),
+        ("onnx", {"cell": 99}, UsageError, "has no cell 99"),
+    ],
+)
+def test_what_cannot_be_exported(
+    trained: Any, tmp_path: Path, to: str, options: dict[str, Any], kind: type[QtlplatError], words: str
+) -> None:
+    with pytest.raises(kind, match=words):
+        export(trained, to, tmp_path / "file", **options)
+    assert not (tmp_path / "file").exists()
+
+
+@pytest.mark.parametrize("to", MODELS)
+def test_files_are_kept_and_changed_weights_refused(trained: Any, tmp_path: Path, to: str) -> None:
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(UsageError, match="exists"):
+        export(trained, to, tmp_path / "file")
+    weights = trained.weights(trained.id)
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(UntrustedError):
+        export(trained, to, tmp_path / "file", force=True)
+    assert (tmp_path / "file").read_text() == "precious"
