@@ -138,10 +138,11 @@ def _lineage(run: Mapping[str, Any]) -> None:
     above, below = run["lineage"]["parents"], run["lineage"]["children"]
     data = f"data {run['dataset_digest'][:12] or 'unknown'}"
     own = f"this {run['kind']} {run['run']}"
-    more = len(run["children"]) - len(below)
-    rest = [f"and {more} older: qtlplat runs"] if more > 0 else []
+    count = run["lineage"]["count"]
+    others = [f"and {n} older"] if (n := count["parents"] - len(above)) > 0 else []
+    rest = [f"and {n} older"] if (n := count["children"] - len(below)) > 0 else []
     if not sys.stdout.isatty():
-        for line in (data, *map(_relative, above), own):
+        for line in (data, *map(_relative, above), *others, own):
             click.echo(clean(line))
         for line in (*map(_below, below), *rest):
             click.echo(f"  {clean(line)}")
@@ -150,11 +151,15 @@ def _lineage(run: Mapping[str, Any]) -> None:
     from rich.tree import Tree
 
     tree = Tree(Text(clean(data)))
-    here = tree
-    for relative in above[:1]:
-        here = here.add(Text(clean(_relative(relative))))
-    for relative in above[1:]:  # cells with backbones of their own: one beside the other
-        tree.add(Text(clean(_relative(relative))))
+    here, backbones = tree, [one for one in above if one["role"] == "pretraining"]
+    for relative in above:
+        branch = tree.add(Text(clean(_relative(relative))))
+        if backbones == [
+            relative
+        ]:  # the cells share it; where they have backbones of their own, all stand side by side
+            here = branch
+    for line in others:
+        tree.add(Text(clean(line)))
     here = here.add(Text(clean(own), style="bold"))
     for line in (*map(_below, below), *rest):
         here.add(Text(clean(line)))
@@ -163,9 +168,7 @@ def _lineage(run: Mapping[str, Any]) -> None:
 
 def _relative(one: Mapping[str, Any]) -> str:
     """A run that this one builds on, or does again."""
-    role = "replay of run" if one["role"] == "replay" and one["kind"] == "run" else one["role"]
-    if one["role"] == "replay" and one["kind"] == "pretraining":
-        role = "replay of pretraining"
+    role = f"replay of {one['kind']}" if one["role"] == "replay" else one["role"]
     return f"{role} {one['run']}  {one['backbone'] or ''}  {one['status']}"
 
 

@@ -24,13 +24,12 @@ COLUMNS = (
     Column("run", "run", show=short_on_terminals),
     Column("kind", "kind"),
     Column("status", "status"),
-    Column("backbone", "backbone"),
-    Column("head", "head"),
+    Column("model", "model"),
     Column("progress", "progress"),
     Column("f1", "f1", right=True, show=show_mean_sd),
     Column("created", "created", show=age),
 )
-LEAST_NEEDED = ("created", "kind", "backbone", "f1", "head")
+LEAST_NEEDED = ("created", "kind", "f1", "model")
 
 
 def watch(
@@ -51,7 +50,7 @@ def watch(
 def progress_words(progress: Mapping[str, Any]) -> str:
     """A progress, in the form of `show --json`, in words: epoch, accuracy, time left."""
     if not progress["epoch"]:
-        return "before its first epoch"
+        return "before its first epoch" if progress["planned"] else "waits for its backbone"
     of = f" of {progress['epochs']}" if progress["epochs"] else ""
     parts = [f"epoch {progress['epoch']}{of}"]
     if progress["accuracy"] is not None:
@@ -75,10 +74,13 @@ def _look(reader: Reader, records: Sequence[RunRecord]) -> list[dict[str, Any]]:
     from qtlplat.store.summary import short_form
 
     live = progress(reader, [record for record in records if record.status == "running"])
-    return [
-        {**row(short_form(record)), "progress": progress_words(live[record.id].form()) if record.id in live else None}
-        for record in records
-    ]
+    rows = []
+    for record in records:
+        one = row(short_form(record))
+        model = f"{one['head']} on {one['backbone']}" if one["head"] else one["backbone"]
+        said = progress_words(live[record.id].form()) if record.id in live else None
+        rows.append({**one, "model": model, "progress": said})
+    return rows
 
 
 def _on_terminal(look: Callable[[], list[dict[str, Any]]], seconds: float, until_done: bool) -> None:

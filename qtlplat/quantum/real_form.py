@@ -29,8 +29,8 @@ WHERE = "the real form of a circuit"
 class _Turn:
     """Rotations by angles that depend on inputs, on wires of their own.
 
-    ``after diag(exp(i sum_k f_k angle_k)) before``, before and after (2^Q, 2^Q); frequencies: f_k (2^Q,) by the number k
-    of the value that is the angle.
+    ``after diag(exp(i sum_k f_k angle_k)) before``, before and after (2^Q, 2^Q); frequencies: f_k (2^Q,) by the number
+    k of the value that is the angle.
     """
 
     before: Matrix
@@ -109,10 +109,11 @@ class RealCircuit(nn.Module):
             state = torch.cat([real * cosines - imaginary * sines, real * sines + imaginary * cosines], dim=1)
         if self._numbers:
             state = state @ self.last
-        return self._measured(*state.chunk(2, dim=1))
+        real, imaginary = state.chunk(2, dim=1)
+        return self._measured(real, imaginary)
 
     def _measured(self, real: Tensor, imaginary: Tensor) -> Tensor:
-        result = None
+        result: Tensor | None = None
         for mask in self._flips:
             other = getattr(self, f"flip{mask}")
             x, y = ((part.index_select(1, other) if mask else part) for part in (real, imaginary))

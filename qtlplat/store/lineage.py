@@ -33,15 +33,20 @@ class Relative:
 
 @dataclass(frozen=True)
 class Family:
-    """What a run builds on, and the newest of those that build on it; children: how many they are altogether."""
+    """The newest runs that a run builds on, and the newest that build on it; parents, children: how many there are."""
 
     above: tuple[Relative, ...]
     below: tuple[Relative, ...]
+    parents: int
     children: int
 
     def form(self) -> dict[str, Any]:
         """As `show --json` has it."""
-        return {"parents": [one.form() for one in self.above], "children": [one.form() for one in self.below]}
+        return {
+            "parents": [one.form() for one in self.above],
+            "children": [one.form() for one in self.below],
+            "count": {"parents": self.parents, "children": self.children},
+        }
 
 
 def family(reader: Reader, run_id: str, most: int = MOST_TOLD) -> Family:
@@ -60,7 +65,7 @@ def family(reader: Reader, run_id: str, most: int = MOST_TOLD) -> Family:
     def told(rows: list[Row[Any]]) -> tuple[Relative, ...]:
         return tuple(Relative(row.role, reader.run(row.id)) for row in rows[:most])
 
-    return Family(told(parents), told(children), len(children))
+    return Family(told(parents), told(children), len(parents), len(children))
 
 
 def replayed(reader: Reader, run_id: str) -> str | None:

@@ -72,7 +72,8 @@ def test_a_pretraining_names_what_builds_on_it(store: Path) -> None:
     assert f"this pretraining {pretraining}\n  run {run}  mine on mine  finished\n" in lineage
     form = json.loads(qtlplat(store, "show", pretraining, "--json").out)
     kin = {"role": "pretraining", "kind": "run", "status": "finished", "backbone": "mine", "head": "mine"}
-    assert form["lineage"] == {"parents": [], "children": [{**kin, "run": run}]}
+    count = {"parents": 0, "children": 1}
+    assert form["lineage"] == {"parents": [], "children": [{**kin, "run": run}], "count": count}
 
 
 def test_json_has_everything_and_is_strict(store: Path) -> None:
@@ -127,7 +128,7 @@ def test_a_terminal_shows_the_lineage_as_a_tree(store: Path, monkeypatch: pytest
 def test_a_running_run_says_how_far_it_is(store: Path) -> None:
     with Writer(find_store(str(store))) as writer:
         run = writer.start_run(NewRun("run", "f" * 64, 7, {"training": {"epochs": 4}}, [], "a" * 64, {}))
-        assert "progress     before its first epoch" in qtlplat(store, "show", run).out
+        assert "progress     waits for its backbone" in qtlplat(store, "show", run).out
         cells = [NewCell(i, i, 7, 10, 5, "1" * 64, "2" * 64, "linear" if i == 2 else "head") for i in range(3)]
         writer.add_cells(run, cells)
         for epoch in (1, 2):

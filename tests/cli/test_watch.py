@@ -64,8 +64,8 @@ def test_each_change_of_a_running_run_is_a_line(store: Path) -> None:
         run = start(writer)
         out = watched(store, train(writer, run), io.StringIO())
     lines = [line.split("\t") for line in out.splitlines()]
-    assert lines[0] == ["run", "kind", "status", "backbone", "head", "progress", "f1"]
-    assert [(line[0], line[2], *line[5:]) for line in lines[1:]] == [
+    assert lines[0] == ["run", "kind", "status", "model", "progress", "f1"]
+    assert [(line[0], line[2], *line[4:]) for line in lines[1:]] == [
         (run, "running", "before its first epoch", ""),
         (run, "running", "epoch 1 of 2, accuracy 0.500, 3 s left", ""),
         (run, "running", "epoch 2 of 2, accuracy 0.750, 0 s left", ""),

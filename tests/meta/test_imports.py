@@ -9,7 +9,10 @@ from pathlib import Path
 COMMANDS = [
     ["--help"],
     ["runs"],
+    ["runs", "--watch", "--until-done"],
     ["show", "--help"],
+    ["replay", "--help"],
+    ["predict", "--help"],
     ["run", "--help"],
     ["reproduce", "--help"],
     ["info", "bhowmik2024"],

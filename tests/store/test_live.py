@@ -78,4 +78,4 @@ def test_a_replay_knows_what_it_does_again(store: Path) -> None:
 
 def test_an_empty_store_has_no_relatives(store: Path) -> None:
     found = family(Reader(find_store(str(store))), "0" * 16)
-    assert (found.above, found.below, found.children) == ((), (), 0)
+    assert (found.above, found.below, found.parents, found.children) == ((), (), 0, 0)
