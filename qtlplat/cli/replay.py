@@ -110,4 +110,4 @@ def _print_outcome(outcome: Outcome) -> None:
         said += f" of {outcome.tolerance:g}"
     click.echo(f"\nreplay {outcome.replay} of {outcome.run}: {said}")
     click.echo(f"why: {clean(outcome.why)}")
-    note(f"next: qtlplat show {short(outcome.replay)}   qtlplat compare {short(outcome.run)} {short(outcome.replay)}")
+    note(f"next: qtlplat show {short(outcome.replay)}   qtlplat diff {short(outcome.run)} {short(outcome.replay)}")
