@@ -13,10 +13,10 @@ from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import RunRecord
 from qtlplat.training.backbones import pretrained, pretraining_of
-from qtlplat.training.drift import Drift, drift_between
+from qtlplat.training.drift import Drift, drift, drift_between
 from qtlplat.training.execute import execute, working
-from qtlplat.training.job import Replay
-from qtlplat.training.prepare import prepare, prepare_pretraining
+from qtlplat.training.job import Again, Replay, replay_in
+from qtlplat.training.prepare import Prepared, prepare, prepare_pretraining
 from qtlplat.training.pretrain import make_split
 from qtlplat.training.progress import Progress
 from qtlplat.training.sameness import Part, Verdict, compare_runs, largest, verdict, why
@@ -56,8 +56,9 @@ def replay(
 ) -> str:
     """Do a finished run again from its stored plan, as a run of its own; returns the id of that.
 
-    Nothing is found by content: backbones are pretrained again and features computed again. sets:
-    ``dataset.option=value``, for data that lies elsewhere; heads_only: start from the stored weights of its backbones.
+    Nothing is found by content: backbones are pretrained again and features computed again. A replay of it that was
+    interrupted, and can go on as it began, goes on. sets: ``dataset.option=value``, for data that lies elsewhere;
+    heads_only: start from the stored weights of its backbones.
 
     Raises UsageError where it has not finished or has no heads, and as `qtlplat.training.execute.execute`.
     """
@@ -69,7 +70,16 @@ def replay(
             raise UsageError("a pretraining has no heads", where="--heads-only", fix="leave it out, or name a run")
         return _replay_pretraining(record, catalog, location, progress, sets)
     prepared = prepare(stored_run(record.plan, catalog, sets), location.files)
-    return execute(prepared, location, progress, replay=Replay(record.id, heads_only))
+    wanted = Replay(record.id, heads_only)
+    return execute(prepared, location, progress, _begun(prepared, Reader(location), wanted), replay=wanted)
+
+
+def _begun(prepared: Prepared, reader: Reader, wanted: Replay) -> Again | None:
+    """The newest interrupted replay of this sort that can go on as it began, None where there is none."""
+    for record in reader.interrupted(prepared.plan.fingerprint, "run"):
+        if replay_in(reader.environment(record.id)) == wanted and not drift(record, prepared.plan, reader):
+            return Again(record.id)
+    return None
 
 
 def _replay_pretraining(

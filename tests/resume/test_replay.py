@@ -191,20 +191,32 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(Stop, "check", check)
 
 
+@pytest.mark.parametrize("again", ["resume --all -q", "replay @-2 --verify -q"])
 def test_an_interrupted_replay_goes_on_as_one(
-    qtlplat: Call, store: Path, finished: str, monkeypatch: pytest.MonkeyPatch
+    qtlplat: Call, store: Path, finished: str, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
     with monkeypatch.context() as patch:
         stop_at(patch, 15)  # in the second initialisation of its backbone
         assert qtlplat("replay @last -q") == 130
     (stopped,) = reader_of(store).interrupted(kind="run")
-    assert qtlplat(f"resume {stopped.id} -q") == 0
+    assert qtlplat(again) == 0
     reader = reader_of(store)
-    again, first = reader.runs(kind="run")
-    assert (again.id, first.id) == (stopped.id, finished)
-    assert again.pretraining != first.pretraining
+    second, first = reader.runs(kind="run")
+    assert (second.id, first.id) == (stopped.id, finished)
+    assert second.pretraining != first.pretraining
     assert len(reader.runs(kind="pretraining")) == 2
-    assert [row.values for row in reader.epochs(again.id)] == [row.values for row in reader.epochs(first.id)]
+    assert [row.values for row in reader.epochs(second.id)] == [row.values for row in reader.epochs(first.id)]
+
+
+def test_another_sort_of_replay_does_not_go_on_with_it(
+    qtlplat: Call, store: Path, finished: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        stop_at(patch, 1)
+        assert qtlplat("replay @last -q") == 130
+    assert qtlplat(f"replay {finished} --heads-only -q") == 0
+    statuses = [run.status for run in reader_of(store).runs(kind="run")]
+    assert statuses == ["finished", "interrupted", "finished"]
 
 
 def test_without_verify_the_new_run_is_shown(

@@ -81,6 +81,7 @@ def test_an_onnx_model_of_one_cell_is_that_cell(trained: Any, tmp_path: Path, on
     assert np.abs(found - np.array([stored[images.sample_ids[i]] for i in chosen])).max() < AGREEMENT
 
 
+@pytest.mark.slow
 def test_a_model_that_differs_from_torch_is_not_handed_over(
     trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, onnxruntime: Any
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -11,9 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from quick_runs import RUN
 
+from qtlplat.cli.export_model import MODELS, ModelOptions
+from qtlplat.cli.settings import Settings
 from qtlplat.errors import ConfigError
 from qtlplat.training.pictures import read_pictures
+from qtlplat.training.trained import open_trained
 
 STORED = 1e-6  # largest difference from the probabilities that the run stored: rounding of single precision
 
@@ -192,3 +197,22 @@ def test_a_pretraining_has_no_heads_to_ask(trained: Any, pictures: Callable[...,
     called = trained.call("predict", trained.record.pretraining, *pictures(trained.images().images[:1]))
     assert (called.code, called.out) == (2, "")
     assert "is a pretraining" in called.err
+
+
+@pytest.mark.slow
+def test_cells_with_backbones_of_their_own_are_asked_through_them(trained: Any, tmp_path: Path) -> None:
+    nested = RUN.replace("kfold", "nested")
+    words = shlex.split(f"{nested} --head mlp --epochs 3 --pretrain-epochs 3 --inits 1 -q")
+    assert trained.call(*words).code == 0
+    record = trained.reader.runs(kind="run")[0]
+    assert record.pretraining is None
+    model = open_trained(trained.reader, record, trained.catalog)
+    images = trained.images()
+    places = {name: i for i, name in enumerate(images.sample_ids)}
+    found = model.probabilities(images.images)
+    assert len(model.backbones) == 3
+    for row in trained.reader.predictions(record.id):
+        assert found[row.cell, places[row.sample_id]] == pytest.approx(row.probabilities, abs=STORED)
+    pytest.importorskip("onnxruntime")
+    facts = MODELS["onnx"](Settings(), trained.reader, record.id, tmp_path / "m.onnx", ModelOptions())
+    assert facts["max_difference"] < STORED
