@@ -64,8 +64,8 @@ def _glance(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "trash", f"since {run['trashed']}; it is listed nowhere"
     if run.get("tags"):
         yield "tags", ", ".join(run["tags"])
-    if run.get("note"):
-        yield "note", run["note"]
+    for number, line in enumerate((run.get("note") or "").splitlines()):
+        yield " " if number else "note", line
     when = f"{run['created']} ({age(run['created'])})" if sys.stdout.isatty() else run["created"]
     yield "created", when
     if seconds := {name: value for name, value in run["seconds"].items() if value is not None}:

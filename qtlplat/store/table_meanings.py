@@ -127,10 +127,10 @@ TABLES = {
         """,
     ),
     "lineage": (
-        "That a run builds on another one.",
+        "That a run builds on another one, or does it again.",
         f"""
         {_RUN_ID}
-        role what the other one gives; pretraining: the weights of its backbone
+        role what the other one gives; pretraining: the weights of its backbone; replay: all of it, it is done again
         parent_id the run that is built upon
         """,
     ),

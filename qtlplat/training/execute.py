@@ -61,10 +61,10 @@ def execute(
             run,
             clock,
         ):
+            if replay:  # at once: from now on nobody deletes what it is held against
+                job.writer.link(run, "replay", replay.of)
             with clock.stage("pretrain"):
                 backbones = [backbone_for(job, prepared, wanted, run) for wanted in prepared.pretrainings]
-            if replay:
-                job.writer.link(run, "replay", replay.of)
             for backbone in backbones:
                 job.writer.link(run, "pretraining", backbone.run)
             with clock.stage("features"):

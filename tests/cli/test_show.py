@@ -144,6 +144,18 @@ def test_a_running_run_says_how_far_it_is(store: Path) -> None:
     assert f"qtlplat resume {run[:8]}" in qtlplat(store, "show", run).err
 
 
+def test_the_page_has_what_people_say_of_a_run(store: Path) -> None:
+    _, run, _ = store_runs(store)
+    assert not re.search("^(tags|note|trash) ", qtlplat(store, "show", run).out, re.MULTILINE)
+    with Writer(find_store(str(store))) as writer:
+        writer.tag([run], ["paper", "best"])
+        writer.note(run, "look\nat fold 1")
+        writer.trash([run])
+    page = qtlplat(store, "show", run).out
+    assert "\ntags         best, paper\nnote         look\n             at fold 1\n" in page
+    assert re.search(r"^trash        since 2\S+; it is listed nowhere", page, re.MULTILINE)
+
+
 def test_a_backbone_of_many_runs_names_the_newest(store: Path) -> None:
     with Writer(find_store(str(store))) as writer:
         shared = writer.start_run(NewRun("pretraining", "f" * 64, 7, {}, [], "a" * 64, {}))
