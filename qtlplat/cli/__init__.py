@@ -42,7 +42,7 @@ COMMANDS = {
     ),
     "plot": ("plot", "Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF."),
     "report": ("report", "Write a report on stored runs: HTML, Markdown or LaTeX tables."),
-    "export": ("export", "Write runs as a bundle for another store, or for MLflow or TensorBoard."),
+    "export": ("export", "Write runs as a bundle for another store, for MLflow or TensorBoard, or a trained model."),
     "import": ("imports", "Take over the runs of a bundle that qtlplat export made, with their files."),
     "ls": ("components", "List datasets, backbones, heads, evaluators and recipes: components and presets."),
     "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),

@@ -1,4 +1,4 @@
-"""`qtlplat export RUN..`: runs as a bundle for another store, or for another tracker. No SQL here, no torch."""
+"""`qtlplat export RUN..`: runs as a bundle, for another tracker, or a model as a file. No SQL here, no torch."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qtlplat.cli.export_model import MODELS, ModelOptions
 from qtlplat.cli.files import refuse
 from qtlplat.cli.output import Column, emit, print_tsv, where_option, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
@@ -46,8 +47,29 @@ class _ExportCommand(click.Command):
 @click.option("--force", is_flag=True, help="Overwrite the file of --output.")
 @click.option(
     "--to",
-    type=click.Choice(TRACKERS),
-    help="Instead of a bundle: an MLflow store or TensorBoard event files in a directory, --to mlflow DIR.",
+    type=click.Choice((*TRACKERS, *MODELS)),
+    help="Instead of a bundle: an MLflow store or TensorBoard event files in a directory, --to mlflow DIR; or one "
+    "run's model as ONNX, its circuit as OpenQASM, in a file.",
+)
+@click.option(
+    "--cell",
+    type=click.IntRange(0),
+    metavar="N",
+    help="With --to onnx: this cell, not all. With --to qasm: not the first.",
+)
+@click.option("--input", "inputs", metavar="X,Y,..", help="With --to qasm: the circuit's inputs. Default: all zero.")
+@click.option(
+    "--image",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="With --to qasm: the circuit's inputs are what the model makes of this image.",
+)
+@click.option(
+    "-S",
+    "sets",
+    multiple=True,
+    metavar="KEY=VALUE",
+    help="With --to onnx, qasm: dataset.OPTION=VALUE, for data that was moved.",
 )
 @click.option("--with-report", is_flag=True, help="Put a report on the runs (HTML) into the bundle.")
 @click.option("--with-weights", is_flag=True, help="With --to mlflow: the runs' files too. A bundle always holds them.")
@@ -60,36 +82,65 @@ def export_command(
     output: Path | None,
     force: bool,
     to: str | None,
+    cell: int | None,
+    inputs: str | None,
+    image: Path | None,
+    sets: tuple[str, ...],
     with_report: bool,
     with_weights: bool,
     as_json: bool,
 ) -> None:
-    """Write runs as a bundle for another store, or for MLflow or TensorBoard.
+    """Write runs as a bundle for another store, for MLflow or TensorBoard, or a trained model.
 
     RUN is the beginning of an id, @last, or @-2 for the one before the last; --where chooses runs. A bundle holds rows,
     files, splits and environment of the runs, and the pretrainings that they build on; qtlplat import takes it.
     Trackers get parameters, metrics by cell and by epoch, tags and notes; what they have of a run already is brought up
-    to date.
+    to date. A model is checked against torch before it is handed over.
     """
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
     from qtlplat.store.references import chosen
 
     if output is None:
-        example = f"--to {to} DIR" if to else "-o bundle.zip"
+        example = f"--to {to} {f'-o model.{to}' if to in MODELS else 'DIR'}" if to else "-o bundle.zip"
         raise UsageError("export where to?", where="--output", fix=f"for example: qtlplat export @last {example}")
     if with_report and to:
         raise UsageError("--with-report is for bundles", fix="qtlplat report RUN.. -o report.html writes one")
     if with_weights and to != "mlflow":
         raise UsageError("--with-weights is for --to mlflow", fix="leave it out")
+    options = ModelOptions(cell, inputs, image, sets, force)
+    if to not in MODELS and options != ModelOptions(force=force):
+        what = "--cell, --input, --image and -S are for models"
+        raise UsageError(what, fix="leave them out, or add --to onnx or --to qasm")
     reader = Reader(find_store(settings.store))
-    if to is None:
+    if to is not None and to in MODELS:
+        _model(to, settings, reader, chosen(reader, references, where), output, options, as_json=as_json)
+    elif to is None:
         _refuse_bundle(output, force)
         _bundle(reader, chosen(reader, references, where), output, with_report=with_report, as_json=as_json)
     else:
         _require(to)
         ids = chosen(reader, references, where)
         _to_tracker(to, reader, ids, output, with_weights=with_weights, as_json=as_json)
+
+
+def _model(
+    to: str,
+    settings: Settings,
+    reader: Reader,
+    ids: Sequence[str],
+    output: Path,
+    options: ModelOptions,
+    *,
+    as_json: bool,
+) -> None:
+    if len(ids) != 1:
+        raise UsageError(f"{len(ids)} runs are named, a file holds the model of one", fix="name one of them")
+    facts = MODELS[to](settings, reader, ids[0], output, options)
+    if as_json:
+        write_json(facts)
+    else:
+        print_tsv([facts], [Column(name, name.replace("_", " ")) for name in facts])
 
 
 def _refuse_bundle(output: Path, force: bool) -> None:

@@ -251,3 +251,44 @@ def test_files_are_kept_and_changed_weights_refused(trained: Any, tmp_path: Path
     with pytest.raises(UntrustedError):
         export(trained, to, tmp_path / "file", force=True)
     assert (tmp_path / "file").read_text() == "precious"
+
+
+# --- the command
+
+
+def test_the_command_writes_a_program(trained: Any, tmp_path: Path) -> None:
+    file = tmp_path / "c.qasm"
+    called = trained.call("export", "@last", "--to", "qasm", "-o", file, "--cell", 1, "--input", "0.1,0.2", "--json")
+    assert called.code == 0, called.err
+    size = file.stat().st_size
+    facts = {"to": "qasm", "run": trained.id, "file": str(file), "bytes": size, "cells": [1], "inputs": [0.1, 0.2]}
+    assert called.json == facts
+    again = trained.call("export", "@last", "--to", "qasm", "-o", file, "--force")
+    assert again.code == 0
+    assert again.out.splitlines()[0] == "to\trun\tfile\tbytes\tcells\tinputs"
+
+
+@pytest.mark.slow
+def test_the_command_writes_a_model(trained: Any, tmp_path: Path, onnxruntime: Any) -> None:
+    called = trained.call("export", "@last", "--to", "onnx", "-o", tmp_path / "m.onnx", "--json")
+    assert called.code == 0, called.err
+    assert called.json["max_difference"] < called.json["tolerance"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["@last", "--cell", "0", "-o", "b.zip"], "are for models"),
+        (["@last", "--to", "onnx"], "export where to?"),
+        (["PRETRAINING", "@last", "--to", "qasm", "-o", "x.qasm"], "a file holds the model of one"),
+        (["PRETRAINING", "--to", "qasm", "-o", "x.qasm"], "is a pretraining"),
+    ],
+)
+def test_what_the_command_refuses(
+    trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    named = [trained.record.pretraining if word == "PRETRAINING" else word for word in arguments]
+    called = trained.call("export", *named)
+    assert (called.code, called.out) == (2, "")
+    assert words in called.err
