@@ -64,7 +64,7 @@ def read_pictures(
 class _UnfitError(Exception):
     def __init__(self, file: Path, field: str, what: str, *, hostile: bool = False) -> None:
         super().__init__(what)
-        self.problem = Problem(shown(str(file)), field, what, hostile)
+        self.problem = Problem(str(file), field, what, hostile)
 
 
 def _decoded(
