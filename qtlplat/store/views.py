@@ -49,7 +49,11 @@ class _Dialect:
 
     def item(self, column: str, place: str) -> str:
         """An element of a list in a JSON column."""
-        return f"({column}::jsonb ->> {place})" if self._postgres else f"json_extract({column}, '$[' || {place} || ']')"
+        return (
+            f"({column}::jsonb ->> ({place})::int)"
+            if self._postgres
+            else f"json_extract({column}, '$[' || {place} || ']')"
+        )
 
     def number_at(self, column: str, place: str) -> str:
         """A number in such a list, NULL where it is NaN."""
