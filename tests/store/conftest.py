@@ -18,7 +18,8 @@ def filled(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A test that is marked `every_store` is run with a file and with a server; there slowly where it says so."""
     marker = metafunc.definition.get_closest_marker("every_store")
-    if marker and "location" in metafunc.fixturenames:
+    only_a_file = metafunc.definition.get_closest_marker("in_a_file")
+    if marker and not only_a_file and "location" in metafunc.fixturenames:
         marks = [pytest.mark.slow] if marker.kwargs.get("slow") else []
         metafunc.parametrize("location", ["sqlite", pytest.param("postgres", marks=marks)], indirect=True)
 

@@ -30,6 +30,7 @@ from qtlplat.store.records import ArtifactRow
 from qtlplat.store.senders import Line
 from qtlplat.store.spool import spool_of, spools
 from qtlplat.store.sync import sync
+from qtlplat.store.trash import empty
 from qtlplat.store.writer import Writer
 
 
@@ -149,6 +150,14 @@ def test_a_write_whose_acknowledgement_is_lost_is_there_once(
         writer.finish_run(other, "interrupted", {})
         writer.resume_run(other)
         writer.finish_run(other, "failed", {}, error="no\0way")
+        for line in ("one", "two", "two"):
+            writer.note(other, line, append=True)
+        assert writer.tag([other], ["a", "b"]) == set()
+        assert writer.tag([other], remove=["a", "c"]) == {"a"}
+        assert writer.trash([run_id, other]) == [run_id, other]
+        assert writer.restore([run_id, other]) == [run_id, other]
+    said = Reader(location).run(other).said
+    assert (said.note, said.tags, said.trashed) == ("one\ntwo\ntwo", ("b",), None)
     assert [len(Reader(location).owners(run)) for run in (run_id, other)] == [1, 2]
     assert Reader(location).run(other).error == "no\\x00way"
     found = all_rows(location)
@@ -187,6 +196,9 @@ def test_a_run_that_ends_while_the_server_is_away_keeps_its_writes_and_sync_send
     postgres.start()
     kept = spool.path.read_bytes()
     assert Reader(location).run(run_id).status == "interrupted"
+    with pytest.raises(StoreError, match="has not been sent") as caught:
+        empty(location)  # which would not know whose files are whose
+    assert "qtlplat store sync" in caught.value.fix
     notes = check(location).notes
     assert any("qtlplat store sync" in note for note in notes)
     (sent,) = sync(location)

@@ -17,6 +17,8 @@ from qtlplat.store.records import HEAD
 from qtlplat.store.views import LEAKS, METRICS, ROLES, SPREAD, VIEWS
 from qtlplat.store.writer import Writer
 
+pytestmark = pytest.mark.every_store(slow=True)
+
 Asked = tuple[StoreLocation, dict[str, str]]
 
 
