@@ -156,7 +156,7 @@ def test_a_write_whose_acknowledgement_is_lost_is_there_once(
         assert writer.tag([other], remove=["a", "c"]) == {"a"}
         assert writer.trash([run_id, other]) == [run_id, other]
         assert writer.restore([run_id, other]) == [run_id, other]
-    said = Reader(location).run(other).said
+    said = Reader(location).remarks([other])[other]
     assert (said.note, said.tags, said.trashed) == ("one\ntwo\ntwo", ("b",), None)
     assert [len(Reader(location).owners(run)) for run in (run_id, other)] == [1, 2]
     assert Reader(location).run(other).error == "no\\x00way"
