@@ -1,4 +1,4 @@
-"""One thread per process, patience with slow machines, and fake distributions: a module and a dist-info, no mocks.
+"""One thread per process, patience with slow machines, fake distributions: a module and a dist-info; a real server.
 
 The tests run side by side, and idle threads that wait for work would slow them all.
 """
@@ -13,13 +13,22 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("QTLPLAT_STORE_WAIT", "10")
 
 import pytest
+from a_server import PostgresServer, running_server
 from hypothesis import HealthCheck, settings
 
 # How long a machine takes to draw examples says nothing about what is tested.
 settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for this process; skipped where none is installed."""
+    with running_server() as server:
+        yield server
 
 
 @pytest.fixture

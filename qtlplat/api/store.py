@@ -43,7 +43,7 @@ class Store:
         self._reader = Reader(location)
 
     def __repr__(self) -> str:
-        return f"<qtlplat store {self.location.path}>"
+        return f"<qtlplat store {self.location.name}>"
 
     @explained
     def runs(

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 import click
 
 from qtlplat.cli.settings import Settings, add_common_options
+from qtlplat.cli.told import telling
 from qtlplat.errors import QtlplatError, StoreError, Terminated, UsageError, inert, shown, told, without_passwords
 
 # name -> (module below qtlplat.cli, one line of help); the command object has the command's name
@@ -52,7 +53,10 @@ COMMANDS = {
         "Measure how fast heads, backbones, head stages and large stores are, and what checkpoints cost.",
     ),
     "plugins": ("plugins", "List plugins, or find out what is wrong with them."),
-    "store": ("store", "Find the experiment store, check, back up, upgrade, recover, merge it, or empty its trash."),
+    "store": (
+        "store",
+        "Find the experiment store, check, back up, upgrade, recover, merge, sync it, empty its trash.",
+    ),
 }
 
 
@@ -133,7 +137,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         if isinstance(stream, io.TextIOWrapper):  # what its encoding has no letter for is spelled out
             stream.reconfigure(errors="backslashreplace")
     try:
-        result = cli.main(args=arguments, prog_name="qtlplat", standalone_mode=False, obj=settings)
+        with telling():
+            result = cli.main(args=arguments, prog_name="qtlplat", standalone_mode=False, obj=settings)
         sys.stdout.flush()
         code = result if isinstance(result, int) else 0  # click returns the code of --help and --version
     except click.ClickException as error:

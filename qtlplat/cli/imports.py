@@ -40,7 +40,7 @@ def import_command(settings: Settings, bundle: Path, dry_run: bool, partly: bool
     if as_json:
         write_json(
             {
-                "store": str(location.path),
+                "store": location.name,
                 "bundle": str(bundle),
                 "made_by": manifest.qtlplat,
                 "dry_run": dry_run,
@@ -60,7 +60,7 @@ def import_command(settings: Settings, bundle: Path, dry_run: bool, partly: bool
     if dry_run:
         note(f"{bundle} is whole; nothing was changed")
     else:
-        note(f"{counted(len(done.runs), 'run')} with {counted(done.files, 'file')} imported into {location.path}")
+        note(f"{counted(len(done.runs), 'run')} with {counted(done.files, 'file')} imported into {location.name}")
 
 
 def _look(reader: Reader) -> None:

@@ -90,7 +90,7 @@ def _material(
     elif not references and not where:
         ids = [run.id for run in reader.runs()]
     if not ids and record is None:
-        where = f"{reader.location.path} ({reader.location.why})"
+        where = f"{reader.location.name} ({reader.location.why})"
         raise UsageError("there are no runs to report on", where=where, fix="make one: qtlplat run")
     return replace(material_of(reader, ids), reproduction=record)
 

@@ -47,10 +47,12 @@ def resume_command(
     from qtlplat.cli.progress import make_progress
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
+    from qtlplat.store.sync import sync
 
     location = find_store(settings.store)
     reader = Reader(location)
     progress = make_progress(settings.verbosity)
+    sync(location)
     chosen = [] if run is None else [reader.resolve(run)]
     if run is not None and everything:
         raise UsageError("a run and --all are both given", fix="leave one of them out")

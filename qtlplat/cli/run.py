@@ -167,6 +167,8 @@ def _print_result(run: Mapping[str, Any], settings: Settings, request: Mapping[s
 
 def _with_other_head(run: Mapping[str, Any], settings: Settings, request: Mapping[str, Any], catalog: Catalog) -> str:
     """The same command with a head of the other sort, classical or quantum: it trains on the same features."""
+    from qtlplat.store.server import printable
+
     quantum = run["parameters"]["head"]["vqc"] > 0
     heads = [c.spec for c in catalog.components("head") if isinstance(c.spec, HeadSpec)]
     other = next((spec.name for spec in heads if (spec.circuit is None) == quantum), run["head"]["name"])
@@ -178,6 +180,7 @@ def _with_other_head(run: Mapping[str, Any], settings: Settings, request: Mappin
             # options of the head that was may not fit the head that is
             if value is not None and not str(value).startswith("head."):
                 words += [option.opts[0], shlex.quote(str(value))]
-    for flag, value in (("--store", settings.store), ("--registry", settings.registry)):
+    store = settings.store and printable(settings.store)
+    for flag, value in (("--store", store), ("--registry", settings.registry)):
         words += [flag, shlex.quote(value)] if value and f"QTLPLAT_{flag[2:].upper()}" not in os.environ else []
     return " ".join(words)

@@ -184,6 +184,7 @@ def runs_command(
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
     from qtlplat.store.summary import short_form
+    from qtlplat.store.sync import waiting_runs
 
     reader = Reader(find_store(settings.store))
     asked: dict[str, str] = {"where": listing.where or "", "sort": listing.sort or ""}
@@ -212,7 +213,7 @@ def runs_command(
     none = (
         "the trash is empty"
         if trash
-        else f"no runs yet in {reader.location.path}; start one: qtlplat run --backbone lenet2 --head dressed5x3"
+        else f"no runs yet in {reader.location.name}; start one: qtlplat run --backbone lenet2 --head dressed5x3"
     )
     emit(
         rows,
@@ -221,6 +222,8 @@ def runs_command(
         json_rows=forms,
         empty="no run is as asked for" if listing.where or kind else none,
     )
+    if waiting := waiting_runs(reader.location):
+        note(f"{len(waiting)} runs have written what only this machine knows yet: qtlplat store sync")
 
 
 def _fields(cols: str | None) -> list[str]:

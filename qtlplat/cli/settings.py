@@ -46,8 +46,8 @@ def add_common_options(command: C) -> C:
             envvar="QTLPLAT_STORE",
             expose_value=False,
             callback=_keep("store"),
-            help="The experiment store. Default: QTLPLAT_STORE, a .qtlplat directory here or above, the user's data "
-            "directory.",
+            help="The experiment store: a file, or postgresql://USER@HOST/DATABASE. Default: QTLPLAT_STORE, a .qtlplat "
+            "directory here or above, the user's data directory.",
         ),
         click.Option(
             ["--registry"],

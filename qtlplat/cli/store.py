@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,26 +21,28 @@ MOST_NAMED = 20
 
 @click.group("store")
 def store_command() -> None:
-    """Find the experiment store, check, back up, upgrade, recover, merge it, or empty its trash."""
+    """Find the experiment store, check, back up, upgrade, recover, merge, sync it, empty its trash."""
 
 
 @click.command("path")
 @_json
 @pass_settings
 def path_command(settings: Settings, as_json: bool) -> None:
-    """Print the store's path; why it is that one goes to stderr."""
+    """Print the store's path, or its URL without the password; why it is that one goes to stderr."""
     location = _find(settings)
     if as_json:
         write_json(
             {
-                "path": str(location.path),
+                "path": location.name,
                 "files": str(location.files),
                 "why": location.why,
-                "exists": location.exists,
+                "exists": None if location.server else location.exists,
             }
         )
         return
-    _print_path(location.path)
+    _print_path(location.name)
+    if location.server:
+        note(f"files of runs on this machine: {location.files}")
     note(location.why if location.exists else f"{location.why}; nothing is stored there yet")
 
 
@@ -66,7 +67,7 @@ def check_command(settings: Settings, as_json: bool) -> int:
         emit(
             rows,
             [Column("what", "what"), Column("where", "where"), Column("fix", "fix")],
-            empty=f"{location.path}: no problems found",
+            empty=f"{location.name}: no problems found",
         )
     for line in health.notes:
         note(line)
@@ -167,7 +168,7 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
     if as_json:
         write_json(
             {
-                "store": str(location.path),
+                "store": location.name,
                 "runs": done.runs,
                 "outcomes": done.outcomes,
                 "same": done.same,
@@ -178,7 +179,7 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
             }
         )
         return
-    _print_path(location.path)
+    _print_path(location.name)
     note(f"merged {len(done.runs)} runs with {done.files} files, and {len(done.outcomes)} outcomes of reproductions")
     if done.same:
         note(f"{len(done.same)} were here already, with the same content")
@@ -206,7 +207,7 @@ def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_j
     if as_json:
         write_json(
             {
-                "store": str(location.path),
+                "store": location.name,
                 "dry_run": dry_run,
                 "runs": done.runs,
                 "kept": done.kept,
@@ -228,6 +229,37 @@ def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_j
         note(f"{done.outcomes} stored outcomes of reproductions name runs that are gone; their numbers stay")
 
 
+@click.command("sync")
+@_json
+@pass_settings
+def sync_command(settings: Settings, as_json: bool) -> int:
+    """Send what a server did not take while a run was going on; exit code 5 if something is left.
+
+    Every write is sent once, however often this is called. What the server refuses, as the writes of a process from
+    which the run was taken over, stays where it is.
+    """
+    from qtlplat.store.sync import sync
+
+    location = _find(settings)
+    found = sync(location) if location.server else []
+    rows = [{**vars(one), "sent": not one.why} for one in found]
+    left = [one for one in found if one.why]
+    if as_json:
+        write_json({"store": location.name, "spools": rows})
+    elif not location.server:
+        note("a store in a file has nothing to send")
+    else:
+        for one in found:
+            if not one.why:
+                note(f"run {one.run}: {one.writes} writes were sent")
+            if one.torn:
+                note(f"run {one.run}: a last write, cut off by a crash, was dropped; the run has not counted on it")
+        _name("spools were not sent, and stay", [f"run {one.run}: {one.why}: {one.file}" for one in left])
+        if not found:
+            note("nothing waits to be sent")
+    return StoreError.exit_code if left else 0
+
+
 def _find(settings: Settings) -> StoreLocation:
     from qtlplat.store.location import find_store
 
@@ -235,10 +267,11 @@ def _find(settings: Settings) -> StoreLocation:
 
 
 def _existing(settings: Settings, what_for: str) -> StoreLocation:
+    from qtlplat.store.database import is_there
+
     location = _find(settings)
-    with suppress(PermissionError):  # of which the store says more
-        if not location.path.exists():
-            raise UsageError(f"there is no store to {what_for}", where=f"{location.path} ({location.why})")
+    if not is_there(location):
+        raise UsageError(f"there is no store to {what_for}", where=f"{location.name} ({location.why})")
     return location
 
 
@@ -260,7 +293,7 @@ def _name(what: str, items: list[str]) -> None:
 
 
 _LOOKING = (path_command, check_command, backup_command)
-_CHANGING = (upgrade_command, recover_command, merge_command, gc_command)
+_CHANGING = (upgrade_command, recover_command, merge_command, sync_command, gc_command)
 for command in (*_LOOKING, *_CHANGING):
     store_command.add_command(add_common_options(command))
 add_common_options(store_command)

@@ -15,6 +15,7 @@ from qtlplat.errors import StoreError, shown
 from qtlplat.store import artifacts, database, hashes, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned, lock_path, this_host
+from qtlplat.store.spool import spools
 
 MOST = 100  # findings of one sort; a store so damaged is past counting
 STALE_SECONDS = 3600.0  # what is being written is younger
@@ -52,8 +53,10 @@ def check(location: StoreLocation) -> Health:
         if revision is not None:
             problems += _changed_rows(store)
             files = _owned_files(store)
-            problems += _lost_files(location, files)
+            problems += _lost_files(location, files, elsewhere := _made_elsewhere(store))
             problems += _stale_locks(store)
+            notes += _files_elsewhere(location, files, elsewhere)
+            notes += _unsent(location)
             notes += _unfinished_runs(store)
             notes += _files_of_nobody(location, files)
     except StoreError as error:
@@ -83,22 +86,27 @@ class _Open:
 
 def _check_database(store: _Open, problems: list[Finding]) -> str | None:
     """The schema's revision, if there are tables and they are those of this version; pages and references."""
-    location, where = store.location, str(store.location.path)
+    location, where = store.location, store.location.name
     if not database.check_header(location):
         return None
     with store.read() as connection:
         revision = database.revision(connection, location)
-        for (line,) in connection.exec_driver_sql(f"PRAGMA integrity_check({MOST})").all():
-            if line != "ok":
-                problems.append(Finding(f"damaged: {shown(line, 200)}", where, database.RECOVER))
-        for table, _, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check").all()[:MOST]:
-            what = f"a row of {shown(table)} refers to a row of {shown(parent)} that is not there"
-            problems.append(Finding(what, where, database.RECOVER))
+        if not location.server:  # which looks after its pages and references itself
+            problems += _damage(connection, where)
     if revision not in (None, schema.REVISIONS[-1]):
         what = f"the store has the older schema {shown(revision)}, of which only the pages are checked"
         problems.append(Finding(what, where, "qtlplat store upgrade (it makes a backup first)"))
         return None
     return revision
+
+
+def _damage(connection: Connection, where: str) -> Iterator[Finding]:
+    for (line,) in connection.exec_driver_sql(f"PRAGMA integrity_check({MOST})").all():
+        if line != "ok":
+            yield Finding(f"damaged: {shown(line, 200)}", where, database.RECOVER)
+    for table, _, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check").all()[:MOST]:
+        what = f"a row of {shown(table)} refers to a row of {shown(parent)} that is not there"
+        yield Finding(what, where, database.RECOVER)
 
 
 def _changed_rows(store: _Open) -> Iterator[Finding]:
@@ -123,11 +131,34 @@ def _is_known(store: _Open, record: str) -> bool:
         return connection.execute(select(schema.runs.c.id).where(schema.runs.c.id == record)).first() is not None
 
 
-def _lost_files(location: StoreLocation, files: _Files) -> Iterator[Finding]:
+def _made_elsewhere(store: _Open) -> set[str]:
+    """Ids of runs whose files may well be on other machines: behind a server, those that were never owned here."""
+    if not store.location.server:
+        return set()
+    owners = schema.owners.c
+    with store.read() as connection:
+        here = set(connection.execute(select(owners.run_id).where(owners.host == this_host())).scalars())
+        return set(_runs(connection)) - here
+
+
+def _lost_files(location: StoreLocation, files: _Files, elsewhere: set[str]) -> Iterator[Finding]:
     for (path, sha256, size), runs in files.items():
+        if elsewhere.issuperset(runs) and not (location.files / path).exists():
+            continue
         if wrong := artifacts.what_is_wrong(location, path, sha256, size):
             of = f"run {runs[0]}" + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
             yield Finding(f"{wrong}; it belongs to {of}", str(location.files / path), _FROM_A_COPY)
+
+
+def _files_elsewhere(location: StoreLocation, files: _Files, elsewhere: set[str]) -> Iterator[str]:
+    lost = [path for (path, _, _), runs in files.items() if elsewhere.issuperset(runs)]
+    if count := sum(not (location.files / path).exists() for path in lost):
+        yield f"{count} files of runs are on the machines that made them, not below {location.files}"
+
+
+def _unsent(location: StoreLocation) -> Iterator[str]:
+    for spool in spools(location):
+        yield f"writes of run {spool.run} wait in {spool.path}: qtlplat store sync{location.flag}"
 
 
 def _owned_files(store: _Open) -> _Files:

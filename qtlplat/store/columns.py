@@ -8,24 +8,48 @@ from collections.abc import Mapping
 from operator import index
 from typing import Any
 
-from sqlalchemy import Float, Integer, Text
+import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeDecorator
+from sqlalchemy.types import TypeDecorator, TypeEngine
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
-class Number(TypeDecorator[float]):
-    """A float of which nothing is lost: SQLite would bind NaN as NULL, so NaN is kept as the text 'NaN'."""
+class Text(TypeDecorator[str]):
+    """Text in the order of its code points, as SQLite compares it, whatever the server's language is.
 
-    impl = Float
+    PostgreSQL has no NUL in a text: there, one is an error (ValueError).
+    """
+
+    impl = sa.Text
     cache_ok = True
 
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """The server's type names its order."""
+        return sa.Text(collation="C") if dialect.name == "postgresql" else sa.Text()
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:
+        """As it is."""
+        if value is not None and dialect.name == "postgresql" and "\0" in value:
+            raise ValueError("a text with a NUL character, which PostgreSQL does not take")
+        return value
+
+
+class Number(TypeDecorator[float]):
+    """A float of which nothing is lost: SQLite would bind NaN as NULL, so there NaN is kept as the text 'NaN'."""
+
+    impl = sa.Float
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """64 bits."""
+        return sa.Double() if dialect.name == "postgresql" else sa.Float()
+
     def process_bind_param(self, value: float | None, dialect: Dialect) -> Any:
-        """NaN as text; infinities are ordinary REAL values in SQLite."""
+        """NaN as text in SQLite; infinities are ordinary REAL values there."""
         if value is None:
             return None
-        return "NaN" if math.isnan(value) else float(value)
+        return "NaN" if math.isnan(value) and dialect.name == "sqlite" else float(value)
 
     def bind_processor(self, dialect: Dialect) -> Any:
         """Without the float conversion of the implementing type, which would turn the text back into NaN."""
@@ -43,19 +67,27 @@ class Number(TypeDecorator[float]):
 class Whole(TypeDecorator[int]):
     """An integer of any kind, numpy's too; a float is an error (TypeError)."""
 
-    impl = Integer
+    impl = sa.Integer
     cache_ok = True
 
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """64 bits, as in SQLite."""
+        return sa.BigInteger() if dialect.name == "postgresql" else sa.Integer()
+
     def process_bind_param(self, value: int | None, dialect: Dialect) -> int | None:
-        """As Python's own int, the only one that SQLite's driver takes."""
+        """As Python's own int, the only one that the drivers take."""
         return None if value is None else index(value)
 
 
 class Facts(TypeDecorator[Any]):
     """A value as strict JSON text, its keys in their order; a NaN in it is an error (ValueError)."""
 
-    impl = Text
+    impl = sa.Text
     cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """As of any text."""
+        return Text().load_dialect_impl(dialect)
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:
         """Value -> text."""

@@ -9,15 +9,20 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
+import sqlalchemy as sa
+
 from qtlplat.errors import StoreError, UsageError, shown
-from qtlplat.store import database, hashes
+from qtlplat.store import database, hashes, parts, schema, views
 from qtlplat.store.location import StoreLocation
+
+_ROWS = 2000  # at once in memory
 
 
 def backup(location: StoreLocation, target: Path | None = None) -> Path:
     """Copy the database, with every run's rows, to a new file and check the copy; returns its path.
 
-    Files of runs are not part of it. target: where to; beside the store, with the time in its name, if None.
+    Files of runs are not part of it. The copy of a store behind a server is an SQLite file with the same rows, a store
+    too. target: where to; beside the store, with the time in its name, if None.
 
     Raises
     ------
@@ -25,8 +30,8 @@ def backup(location: StoreLocation, target: Path | None = None) -> Path:
     StoreError: where the store or the copy is damaged, or the copy cannot be written. Nothing is left of it then.
     """
     database.check_pages(location)
-    if not location.exists:
-        raise UsageError("there is no store to copy", where=f"{location.path} ({location.why})")
+    if not (database.is_there(location) if location.server else location.exists):
+        raise UsageError("there is no store to copy", where=f"{location.name} ({location.why})")
     if target is None:
         return backup_beside(location, "backup", thorough=True)
     _copy(location, target.absolute(), thorough=True)
@@ -37,6 +42,7 @@ def backup_beside(location: StoreLocation, label: str, *, thorough: bool = False
     """The same beside the store, named by what it is for and the time; thorough: check its rows too."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     target = location.path.with_name(f"{location.path.stem}.{label}.{stamp}.db")
+    target.parent.mkdir(parents=True, exist_ok=True)
     _copy(location, target, thorough=thorough)
     return target
 
@@ -44,7 +50,10 @@ def backup_beside(location: StoreLocation, label: str, *, thorough: bool = False
 def _copy(location: StoreLocation, target: Path, *, thorough: bool) -> None:
     with new_file(target) as unfinished:
         with database.translated(location):
-            _copy_pages(location, unfinished)
+            if location.server:
+                _copy_rows(location, StoreLocation(unfinished, location.files, "a copy"))
+            else:
+                _copy_pages(location, unfinished)
         _check(StoreLocation(unfinished, location.files, "a copy"), thorough=thorough)
 
 
@@ -92,6 +101,24 @@ def _copy_pages(location: StoreLocation, unfinished: Path) -> None:
             ) from error
         finally:
             copy.close()
+
+
+def _copy_rows(location: StoreLocation, copy: StoreLocation) -> None:
+    """A file of the same schema with all rows of one moment."""
+    from qtlplat.store.migrations import upgrade
+
+    reading, writing = database.engine(location, write=False), database.engine(copy, write=True, foreign_keys=False)
+    with reading.begin() as source, database.translated(copy), writing.begin() as target:
+        found = database.revision(source, location)
+        assert found is not None
+        upgrade(target, to=found)
+        if found == schema.REVISIONS[-1]:
+            views.create_views(target)
+        target.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+        for table in parts.every_table(source):
+            for rows in source.execute(sa.select(table), execution_options={"yield_per": _ROWS}).partitions():
+                values = [{c: parts.as_sqlite_holds(v) for c, v in row._mapping.items()} for row in rows]
+                target.execute(sa.insert(table), values)
 
 
 def _check(copy: StoreLocation, *, thorough: bool) -> None:

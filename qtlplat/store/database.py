@@ -1,6 +1,7 @@
-"""Opening the store's SQLite file: pragmas, transactions, what is refused, and what an error of SQLite means.
+"""Opening a store: pragmas, transactions, what is refused, and what an error of SQLite means.
 
-It knows whether a file is ours, whole and of which schema; it changes nothing, and reads and writes no records.
+It knows whether a file is ours, whole and of which schema; it changes nothing, and reads and writes no records. What is
+different behind a server is asked of `postgres.py`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,10 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from qtlplat.errors import StoreError, shown
-from qtlplat.store import schema
+from qtlplat.store import postgres, schema
 from qtlplat.store.dialect import add_functions
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.waiting import nobody_waits, patiently
 
 T = TypeVar("T")
 BUSY_SECONDS = 30.0
@@ -51,11 +53,16 @@ def journal_mode(version: tuple[int, ...]) -> str:
     return "wal" if fixed else "delete"
 
 
-def engine(location: StoreLocation, *, write: bool, foreign_keys: bool = True, at_rest: bool = False) -> Engine:
-    """An engine for the file; every connection has the pragmas, every transaction of a writer is immediate.
+def engine(
+    location: StoreLocation, *, write: bool, foreign_keys: bool = True, at_rest: bool = False, keep: bool = False
+) -> Engine:
+    """An engine for the store; every connection has the pragmas, every transaction of a writer is immediate.
 
-    Nothing is opened yet, and a reader's engine never creates the file. at_rest: nobody writes meanwhile.
+    Nothing is opened yet, and a reader's engine never creates the file. at_rest: nobody writes meanwhile; keep: a
+    server's connection is used again, and the engine has to be disposed of.
     """
+    if location.server:
+        return postgres.engine(location.server, write=write, keep=keep)
 
     def connect() -> sqlite3.Connection:
         # a reader in WAL mode needs files beside the database, which read-only media do not let it make
@@ -87,8 +94,11 @@ def check_header(location: StoreLocation) -> bool:
 
     Raises
     ------
-    StoreError: where the file is no SQLite database, or somebody else's, or cannot be read.
+    StoreError: where the file is no SQLite database, or somebody else's, or cannot be read. Of a server nothing is
+        known before it is asked.
     """
+    if location.server:
+        return True
     if _is_open(location):
         return location.path.stat().st_size > 0
     head = header(location)
@@ -166,23 +176,27 @@ def revision(connection: Connection, location: StoreLocation) -> str | None:
 
     Raises
     ------
-    StoreError: for a revision that this version of qtlplat does not know.
+    StoreError: for a revision that this version of qtlplat does not know, and for a server's schema of somebody else.
     """
     if not connection.dialect.has_table(connection, schema.VERSION_TABLE):
+        if location.server:
+            postgres.refuse_strangers(connection, location.server)
         return None
     found = connection.exec_driver_sql(f"SELECT version_num FROM {schema.VERSION_TABLE}").scalar()  # noqa: S608
     if found is not None and found not in schema.REVISIONS:
         raise StoreError(
             f"the store has schema {shown(found)}, which this version of qtlplat does not know "
             f"(it knows up to {schema.REVISIONS[-1]!r}); it has not been touched",
-            where=str(location.path),
+            where=location.name,
             fix="pip install --upgrade qtlplat",
         )
     return None if found is None else str(found)
 
 
 def check_pages(location: StoreLocation) -> None:
-    """Look at every page of a store before writing to it: SQLite would write into a damaged one. About 2 ms per MB.
+    """Look at every page of a file before writing to it: SQLite would write into a damaged one. About 2 ms per MB.
+
+    A server looks after its pages itself.
 
     Raises
     ------
@@ -194,7 +208,7 @@ def check_pages(location: StoreLocation) -> None:
             revision(connection, location)
             return str(connection.exec_driver_sql("PRAGMA quick_check(1)").scalar())
 
-    if not check_header(location):
+    if location.server or not check_header(location):
         return
     with translated(location):
         found = after_roll_back(location, first_damage)
@@ -212,6 +226,24 @@ def after_roll_back(location: StoreLocation, read: Callable[[], T]) -> T:
     with engine(location, write=True).begin() as connection:
         connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
     return read()
+
+
+def reading(location: StoreLocation, read: Callable[[], T], on_wait: Callable[[], None] = nobody_waits) -> T:
+    """What `read` returns, as soon as the store can be read. on_wait: called while a server is waited for."""
+    return patiently(location, read, on_wait) if location.server else after_roll_back(location, read)
+
+
+def is_there(location: StoreLocation) -> bool:
+    """Whether there is a store, of whatever schema. Raises StoreError where that is refused, or cannot be told."""
+
+    def look() -> bool:
+        with engine(location, write=False).begin() as connection:
+            return revision(connection, location) is not None
+
+    if not location.server:
+        return location.exists or bool(header(location))
+    with translated(location):
+        return patiently(location, look)
 
 
 def error_name(error: BaseException) -> str:
@@ -243,10 +275,12 @@ _MEANINGS = (
 
 @contextmanager
 def translated(location: StoreLocation) -> Iterator[None]:
-    """Raise SQLAlchemy's and SQLite's errors as StoreError, with the file and a way out."""
+    """Raise the errors of SQLAlchemy and of the database as StoreError, with the store and a way out."""
     try:
         yield
     except (exc.SQLAlchemyError, sqlite3.Error) as error:
+        if location.server:
+            raise postgres.explained(error, location.server) from error
         original = getattr(error, "orig", None) or error
         name = error_name(error)
         for prefix, what, fix in _MEANINGS:
@@ -257,4 +291,4 @@ def translated(location: StoreLocation) -> Iterator[None]:
             where=str(location.path),
         ) from error
     except (UnicodeEncodeError, OverflowError) as error:
-        raise StoreError(f"a value cannot be stored: {shown(str(error), 200)}", where=str(location.path)) from error
+        raise StoreError(f"a value cannot be stored: {shown(str(error), 200)}", where=location.name) from error

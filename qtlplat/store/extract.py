@@ -49,7 +49,7 @@ def extract(location: StoreLocation, runs: Collection[str], new: StoreLocation) 
         lines = [f"  {record}: {why}" for record, why in list(done.left_out.items())[:MOST_SHOWN]]
         what = f"{len(done.left_out)} runs are not whole, so nothing was made of them"
         fix = f"look closer: qtlplat store check{location.flag}"
-        raise StoreError("\n".join([what, *lines]), where=str(location.path), fix=fix)
+        raise StoreError("\n".join([what, *lines]), where=location.name, fix=fix)
     with database.translated(new), database.engine(new, write=True).begin() as connection:
         connection.execute(delete(schema.trash))
     with database.translated(new):

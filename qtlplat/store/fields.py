@@ -269,7 +269,7 @@ def _aggregate(function: str, value: Expression) -> Expression:
         "mean": sa.func.avg,
         "min": sa.func.min,
         "max": sa.func.max,
-        "sd": sa.func.stddev_samp,
+        "sd": dialect.deviation,
     }
     return sa.case((dialect.all_numbers(value), dialect.result(aggregates[function](dialect.number(value)))))
 

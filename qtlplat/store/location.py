@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qtlplat.errors import ConfigError, shown
+from qtlplat.store.server import Server, parse
 
 FILE_NAME = "store.db"
 DIRECTORY_NAME = ".qtlplat"
@@ -16,29 +17,48 @@ DIRECTORY_NAME = ".qtlplat"
 
 @dataclass(frozen=True)
 class StoreLocation:
-    """A place for a store.
+    """A place for a store: an SQLite file, or a schema behind a PostgreSQL server.
 
-    path: the SQLite file; files: directory of weights, caches and locks beside it; why: what led there.
+    path: the SQLite file; of a store behind a server nothing is there, but copies are called after it. files: directory
+    of weights, caches and locks beside it, on this machine; why: what led there; server: None for a file.
     """
 
     path: Path
     files: Path
     why: str
+    server: Server | None = None
+
+    @property
+    def name(self) -> str:
+        """What messages and `--store` call it: the file, or the URL without its password."""
+        return self.server.url if self.server else str(self.path)
 
     @property
     def exists(self) -> bool:
-        """Whether the SQLite file is there now."""
+        """Whether the SQLite file is there now; of a server that is only known when it is asked, so it is assumed."""
+        if self.server:
+            return True
         return os.path.isfile(self.path)  # noqa: PTH113 -- unlike Path's, it takes a forbidden directory for a no
 
     @property
     def flag(self) -> str:
-        """What a command needs to find it again: ' --store PATH' where that was asked for, else ''."""
-        return f" --store {shlex.quote(str(self.path))}" if self.why == "named by --store" else ""
+        """What a command needs to find it again: ' --store PATH' where that was asked for, else ''. No password."""
+        return f" --store {shlex.quote(self.name)}" if self.why == "named by --store" else ""
+
+    @property
+    def other_place(self) -> str:
+        """What to say for its files to lie elsewhere."""
+        return "QTLPLAT_FILES=DIRECTORY" if self.server else "--store PATH"
 
     @property
     def locks(self) -> Path:
         """Directory of the locks that owners of running runs hold."""
         return self.files / "locks"
+
+    @property
+    def spool(self) -> Path:
+        """Directory of what waits to be sent to a server; of a file's store nothing ever does."""
+        return self.path.with_name(f"{self.path.stem}.spool")
 
 
 def find_store(explicit: str | None, cwd: Path | None = None) -> StoreLocation:
@@ -46,24 +66,39 @@ def find_store(explicit: str | None, cwd: Path | None = None) -> StoreLocation:
 
     Parameters
     ----------
-    explicit: a file, a directory (`store.db` in it) or ``sqlite:///PATH``; None or '' where nothing was asked for.
+    explicit: a file, a directory (`store.db` in it), ``sqlite:///PATH`` or ``postgresql://USER@HOST/DATABASE``; None or
+        '' where nothing was asked for.
     cwd: where "here" is; the current directory if None.
 
     Raises
     ------
-    ConfigError: for a database URL other than SQLite's. Only its scheme is shown, for the rest may hold a password.
+    ConfigError: for a URL of another database, or a wrong one. Only its scheme is shown: the rest may hold a password.
     """
     here = (cwd or Path.cwd()).absolute()
     if explicit:
         asked = "QTLPLAT_STORE" if os.environ.get("QTLPLAT_STORE") == explicit else "--store"
+        if re.match(r"(?i)postgres(ql)?(\+\w+)?:", explicit):
+            return _behind(parse(explicit, asked), f"named by {asked}")
         return _at(_explicit_path(explicit, here, asked), f"named by {asked}")
     for directory in (here, *here.parents):
         if _is_directory(directory / DIRECTORY_NAME):
             return _at(directory / DIRECTORY_NAME / FILE_NAME, f"a {DIRECTORY_NAME} directory in {directory}")
+    why = f"the user's data directory: no --store, no QTLPLAT_STORE, no {DIRECTORY_NAME} directory here or above"
+    return _at(_data_directory() / FILE_NAME, why)
+
+
+def _data_directory() -> Path:
     import platformdirs
 
-    why = f"the user's data directory: no --store, no QTLPLAT_STORE, no {DIRECTORY_NAME} directory here or above"
-    return _at(Path(platformdirs.user_data_dir("qtlplat", appauthor=False)) / FILE_NAME, why)
+    return Path(platformdirs.user_data_dir("qtlplat", appauthor=False))
+
+
+def _behind(server: Server, why: str) -> StoreLocation:
+    """What a store behind a server keeps on this machine lies below QTLPLAT_FILES, or the user's data directory."""
+    asked = os.environ.get("QTLPLAT_FILES")
+    parent = Path(asked).expanduser().absolute() if asked else _data_directory() / "servers"
+    path = parent / server.key / FILE_NAME
+    return StoreLocation(path=path, files=path.with_name(f"{path.stem}.files"), why=why, server=server)
 
 
 def _is_directory(path: Path) -> bool:
@@ -83,9 +118,9 @@ def _explicit_path(explicit: str, here: Path, asked: str) -> Path:
         scheme = url[1].lower()
         if not re.match(r"sqlite(\+pysqlite)?$", scheme):
             raise ConfigError(
-                f"a store behind {shown(scheme)} is not supported; stores are SQLite files for now",
+                f"a store behind {shown(scheme)} is not supported: SQLite files and PostgreSQL are",
                 where=asked,
-                fix="name a file: --store results.db, or --store sqlite:///results.db",
+                fix="--store results.db, or --store postgresql://USER@HOST/DATABASE",
             )
         text = re.sub(r"^[^:]*:/{0,3}", "", text)
     if not text or "\0" in text or text == ":memory:":

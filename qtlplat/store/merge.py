@@ -64,22 +64,22 @@ def merge(
     StoreError: where a run of the other store has an id of this one's and other content, is damaged or lacks a file
         (unless `partly`), or the other store is of an older schema. Nothing has been taken over then.
     """
-    if not database.check_header(other) and not other.exists:
-        raise UsageError("there is no store to merge", where=str(other.path))
-    if location.exists and os.path.samefile(location.path, other.path):  # noqa: PTH121 -- either may be a link
-        raise UsageError("a store cannot be merged into itself", where=str(other.path))
+    if not database.is_there(other):
+        raise UsageError("there is no store to merge", where=other.name)
+    if _is_same(location, other):
+        raise UsageError("a store cannot be merged into itself", where=other.name)
     _refuse_older(other)
     if not dry_run:
         preparing.prepare(location)
     done = Merged()
-    name = name or str(other.path)
+    name = name or other.name
     read, write = (database.engine(place, write=ours) for place, ours in ((other, False), (location, True)))
     with database.translated(other), read.begin() as theirs:
         with database.translated(location), database.engine(location, write=False).begin() as ours:
             _refuse_other_schema(ours, location)
             wanted = _plan(ours, theirs, location, other, done, only, name)
         if done.left_out and not partly:
-            raise _refused(f"{name} into {location.path}", done.left_out)
+            raise _refused(f"{name} into {location.name}", done.left_out)
         for owner, record in wanted:
             if not dry_run:
                 done.files += _take_over(write, theirs, location, other, owner, record)
@@ -90,29 +90,37 @@ def merge(
     return done
 
 
+def _is_same(location: StoreLocation, other: StoreLocation) -> bool:
+    if location.server or other.server:
+        return bool(location.server and other.server and location.server.key == other.server.key)
+    return location.exists and os.path.samefile(location.path, other.path)  # noqa: PTH121 -- either may be a link
+
+
 def _refuse_older(other: StoreLocation) -> None:
     """Read without rolling anything back: the other store is not ours to change."""
     if not database.check_header(other):
-        raise StoreError("the store to merge is empty", where=str(other.path))
+        raise StoreError("the store to merge is empty", where=other.name)
     with database.translated(other), database.engine(other, write=False).begin() as connection:
         found = database.revision(connection, other)
         if found != schema.REVISIONS[-1]:
             raise StoreError(
                 f"the store to merge has the older schema {shown(found)}",
-                where=str(other.path),
-                fix=f"qtlplat store upgrade --store {quote(str(other.path))} (it makes a backup first)",
+                where=other.name,
+                fix=f"qtlplat store upgrade --store {quote(other.name)} (it makes a backup first)",
             )
+        if other.server:
+            return
         damage = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         if damage != "ok":
-            fix = f"look closer: qtlplat store check --store {quote(str(other.path))}"
-            raise StoreError(f"the store to merge is damaged: {shown(damage)}", where=str(other.path), fix=fix)
+            fix = f"look closer: qtlplat store check --store {quote(other.name)}"
+            raise StoreError(f"the store to merge is damaged: {shown(damage)}", where=other.name, fix=fix)
 
 
 def _refuse_other_schema(ours: Connection, location: StoreLocation) -> None:
     """Only a dry run gets here with an older store of our own."""
     if database.revision(ours, location) != schema.REVISIONS[-1]:
         fix = f"qtlplat store upgrade{location.flag} (it makes a backup first)"
-        raise StoreError("the store has an older schema", where=str(location.path), fix=fix)
+        raise StoreError("the store has an older schema", where=location.name, fix=fix)
 
 
 def _plan(
@@ -146,7 +154,7 @@ def _plan(
         elif owner == "runs" and (clash := hashes.changed(ours, owner, record, kept[record])):
             done.left_out[record] = f"differs in {', '.join(clash)}"
             if hashes.changed(ours, owner, record, own.get(record, {})):
-                done.left_out[record] += f"; the one in {location.path} is not as it was stored"
+                done.left_out[record] += f"; the one in {location.name} is not as it was stored"
         else:
             done.same.append(record)
     return _parents_first(theirs, wanted, here["runs"], done)
@@ -226,7 +234,7 @@ def _take_over(
                 parts.insert(ours, part, [_moved(part, row, moved) for row in parts.read(theirs, part, record)])
             hashes.seal(ours, owner, record)
             if hashes.changed(ours, owner, record, hashes.digests_of(theirs, owner, record)):
-                raise StoreError(f"the rows of {record} came out otherwise than they went in", where=str(location.path))
+                raise StoreError(f"the rows of {record} came out otherwise than they went in", where=location.name)
     return len(moved)
 
 

@@ -23,7 +23,7 @@ class RunLock:
     """
 
     def __init__(self, location: StoreLocation, run_id: str) -> None:
-        self._path = lock_path(location, run_id)
+        self._path, self._other_place = lock_path(location, run_id), location.other_place
         self._file = self._locked(run_id)
         while not self._is_there():  # its owner removed it between our opening and our locking it
             os.close(self._file)
@@ -33,7 +33,7 @@ class RunLock:
         try:
             file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
-            raise _cannot_lock(self._path, error) from error
+            raise self._cannot_lock(error) from error
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -41,8 +41,15 @@ class RunLock:
             raise BusyError(f"run {run_id} is owned by another process", where=str(self._path)) from error
         except OSError as error:
             os.close(file)
-            raise _cannot_lock(self._path, error) from error
+            raise self._cannot_lock(error) from error
         return file
+
+    def _cannot_lock(self, error: OSError) -> StoreError:
+        return StoreError(
+            f"cannot lock a run: {error.strerror}",
+            where=str(self._path),
+            fix=f"keep locks on a disk that supports them: {self._other_place}",
+        )
 
     def _is_there(self) -> bool:
         try:
@@ -55,14 +62,6 @@ class RunLock:
         if remove:
             self._path.unlink(missing_ok=True)
         os.close(self._file)
-
-
-def _cannot_lock(path: Path, error: OSError) -> StoreError:
-    return StoreError(
-        f"cannot lock a run: {error.strerror}",
-        where=str(path),
-        fix="keep the store on a disk that supports locks: --store PATH",
-    )
 
 
 def remove_free_lock(location: StoreLocation, run_id: str) -> None:
@@ -85,9 +84,16 @@ def is_abandoned(location: StoreLocation, run_id: str, host: str) -> bool:
     """Whether nobody holds the lock of a run started on `host`; only the kernel of that machine can tell.
 
     That is ours too where the disk is ours alone: then the name has changed, as a container's does at every start.
+    Behind a server a run may be anybody's, on a machine of any name: it is ours where its lock is here.
     """
+    if location.server:
+        return lock_path(location, run_id).exists() and _is_free(location, run_id)
     if host != this_host() and not on_local_disk(location.locks):
         return False
+    return _is_free(location, run_id)
+
+
+def _is_free(location: StoreLocation, run_id: str) -> bool:
     try:
         file = os.open(lock_path(location, run_id), os.O_RDONLY)
     except FileNotFoundError:

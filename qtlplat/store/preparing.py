@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import sqlite3
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import StoreError, shown
-from qtlplat.store import copies, database, hashes, schema, views
+from qtlplat.store import copies, database, hashes, postgres, schema, views
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.server import Server
+from qtlplat.store.waiting import nobody_waits, patiently
 
 
-def prepare(location: StoreLocation) -> Path | None:
+def prepare(location: StoreLocation, on_wait: Callable[[], None] = nobody_waits) -> Path | None:
     """Make the store writable by this version: create it, or upgrade its schema after a backup, in one transaction.
 
     Safe when several processes do so at once: the first one does the work, the others wait for it. Returns the
-    backup's path, or None where none was needed.
+    backup's path, or None where none was needed. on_wait: called while a server is waited for.
 
     Raises
     ------
@@ -26,6 +29,8 @@ def prepare(location: StoreLocation) -> Path | None:
     database.check_pages(location)
     _refuse_second_name(location)
     _make_directories(location)
+    if location.server:
+        return _prepare_server(location, location.server, on_wait)
     # foreign keys are off while the schema changes, for rebuilding a table would otherwise cascade into its children
     upgrading = database.engine(location, write=True, foreign_keys=False)
     with database.translated(location), upgrading.connect() as connection, connection.begin() as transaction:
@@ -39,6 +44,28 @@ def prepare(location: StoreLocation) -> Path | None:
     return copy
 
 
+def _prepare_server(location: StoreLocation, server: Server, on_wait: Callable[[], None]) -> Path | None:
+    def once() -> Path | None:
+        with database.engine(location, write=True).connect() as connection, connection.begin() as transaction:
+            if (old := database.revision(connection, location)) != schema.REVISIONS[-1]:
+                postgres.hold_schema(connection, server)
+                old = database.revision(connection, location)  # others may have been first
+            if old == schema.REVISIONS[-1]:
+                _try_writing(connection)
+                transaction.rollback()
+                return None
+            if old is None:
+                postgres.create(connection, server)
+                return None
+            copy = copies.backup_beside(location, f"before-{schema.REVISIONS[-1]}")
+            upgrade_within(connection, location)
+            postgres.complete(connection)
+        return copy
+
+    with database.translated(location):
+        return patiently(location, once, on_wait)
+
+
 def upgrade_within(connection: Connection, location: StoreLocation) -> None:
     """Bring the tables to the newest schema inside a writing transaction with foreign keys off, or make them."""
     from qtlplat.store.migrations import upgrade
@@ -48,6 +75,8 @@ def upgrade_within(connection: Connection, location: StoreLocation) -> None:
     upgrade(connection)
     views.create_views(connection)
     hashes.renewed(connection, wrong)
+    if location.server:  # which looks after its references itself
+        return
     connection.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if broken:
@@ -60,7 +89,7 @@ def upgrade_within(connection: Connection, location: StoreLocation) -> None:
 
 def _refuse_second_name(location: StoreLocation) -> None:
     """A killed writer's journal is found by the name that it was written under, and by that only."""
-    if location.exists and location.path.stat().st_nlink > 1:
+    if not location.server and location.exists and location.path.stat().st_nlink > 1:
         raise StoreError(
             "the store's file has another name too (a hard link), and writing under two names may damage it",
             where=str(location.path),
@@ -72,7 +101,12 @@ def _make_directories(location: StoreLocation) -> None:
     """Make the directories of files and locks, and find out whether files can be made where some will have to be."""
     place = location.path.parent
     try:
-        for place in (location.path.parent, location.files, location.locks):
+        for place in (
+            location.path.parent,
+            location.files,
+            location.locks,
+            *([location.spool] * bool(location.server)),
+        ):
             place.mkdir(parents=True, exist_ok=True)
         for place in (location.files, *(path for path in location.files.iterdir() if path.is_dir())):
             with tempfile.TemporaryFile(dir=place):
@@ -81,17 +115,19 @@ def _make_directories(location: StoreLocation) -> None:
         raise StoreError(
             f"files of runs cannot be written: {error.strerror}",
             where=str(place),
-            fix="mend its permissions, free some space, or choose another place with --store PATH",
+            fix=f"mend its permissions, free some space, or choose another place: {location.other_place}",
         ) from error
 
 
 def _try_writing(connection: Connection) -> None:
-    """Make SQLite begin a write, so that a disk without room for a journal is known before anything depends on it."""
+    """Begin a write, so that a disk without room for a journal, or a server that only reads, is known in time."""
     connection.exec_driver_sql(f"UPDATE {schema.VERSION_TABLE} SET version_num = version_num")  # noqa: S608
 
 
 def choose_journal(location: StoreLocation) -> None:
     """Bring the file to the journal mode this SQLite is safe with; not now if somebody else has it open."""
+    if location.server:
+        return
     wanted = database.journal_mode(sqlite3.sqlite_version_info)
     with database.translated(location), database.engine(location, write=True).connect() as connection:
         driver = connection.connection.driver_connection

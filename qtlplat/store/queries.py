@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import weakref
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -35,22 +36,27 @@ from qtlplat.store.records import (
 from qtlplat.store.references import description
 from qtlplat.store.run_rows import assembled, plain, rows_of
 from qtlplat.store.selection import NEWEST_FIRST, Selection, check
+from qtlplat.store.waiting import nobody_waits
 
 T = TypeVar("T")
 MIN_PREFIX = 3
 
 
 class Reader:
-    """Reads a store; one that does not exist reads as an empty one. It holds nothing open between calls.
+    """Reads a store; one that does not exist reads as an empty one. It holds no file open between calls.
+
+    on_wait: called while a server is waited for, may raise.
 
     Raises
     ------
-    StoreError: from every method, where the file is not ours, of another schema, damaged or locked.
+    StoreError: from every method, where the store is not ours, of another schema, damaged, locked or away for too long.
     """
 
-    def __init__(self, location: StoreLocation) -> None:
-        self.location = location
-        self._engine = database.engine(location, write=False)  # keeps compiled queries, not connections
+    def __init__(self, location: StoreLocation, on_wait: Callable[[], None] = nobody_waits) -> None:
+        self.location, self._on_wait = location, on_wait
+        # keeps compiled queries, and the connection to a server
+        self._engine = database.engine(location, write=False, keep=True)
+        weakref.finalize(self, self._engine.dispose)
 
     def runs(
         self, limit: int | None = None, kind: RunKind | None = None, *, where: str = "", sort: str = ""
@@ -118,11 +124,13 @@ class Reader:
 
     def find_finished(self, fingerprint: str, kind: RunKind) -> RunRecord | None:
         """The newest finished run with a fingerprint outside of the trash, or None."""
+        return next(iter(self.finished(fingerprint, kind, limit=1)), None)
+
+    def finished(self, fingerprint: str, kind: RunKind, limit: int | None = None) -> list[RunRecord]:
+        """Finished runs with a fingerprint outside of the trash, newest first; at most `limit`."""
         runs = schema.runs.c
         query = select(runs.id).where(runs.fingerprint == fingerprint, runs.status == "finished", runs.kind == kind)
-        query = query.where(remarks.LISTED)
-        found = self._records(query.order_by(*NEWEST_FIRST).limit(1))
-        return found[0] if found else None
+        return self._records(query.where(remarks.LISTED).order_by(*NEWEST_FIRST).limit(limit))
 
     def interrupted(self, fingerprint: str | None = None, kind: RunKind | None = None) -> list[RunRecord]:
         """Runs outside of the trash that were interrupted, or whose owner died on this machine, newest first."""
@@ -263,7 +271,7 @@ class Reader:
             lines.append(f"  newest of {len(known)}: {', '.join(map(short, known[:3]))}")
         else:
             lines.append("  the store is empty" if self.location.exists else "  there is no store yet")
-        where = f"{self.location.path} ({self.location.why})"
+        where = f"{self.location.name} ({self.location.why})"
         raise UsageError("\n".join(lines), where=where, fix="list them: qtlplat runs")
 
     def _rows(self, query: Select[Any]) -> list[Row[Any]]:
@@ -287,7 +295,7 @@ class Reader:
         if not database.check_header(self.location):
             return None
         with database.translated(self.location):
-            return database.after_roll_back(self.location, lambda: self._read_once(read))
+            return database.reading(self.location, lambda: self._read_once(read), self._on_wait)
 
     def _read_once(self, read: Callable[[Connection], T]) -> T | None:
         with self._engine.begin() as connection:
@@ -297,7 +305,7 @@ class Reader:
             if found != schema.REVISIONS[-1]:
                 raise StoreError(
                     f"the store has the older schema {shown(found)}",
-                    where=str(self.location.path),
+                    where=self.location.name,
                     fix="qtlplat store upgrade (it makes a backup first)",
                 )
             return read(connection)

@@ -50,6 +50,18 @@ def recover(location: StoreLocation, new: StoreLocation) -> Recovered:
     BusyError: where a process is writing a run of the damaged store.
     StoreError: where nothing of a store can be read, or the new one cannot be written. Nothing is left of it then.
     """
+    if location.server:
+        raise UsageError(
+            "a store behind a server is recovered by the server: what its disk has lost, it has to get back itself",
+            where=location.name,
+            fix="pg_restore a dump; or take over a copy that `store backup` made: qtlplat store merge COPY.db --partly",
+        )
+    if new.server:
+        raise UsageError(
+            "what is recovered goes into a file first",
+            where="--to",
+            fix="--to NEW.db, then: qtlplat store merge NEW.db",
+        )
     if not database.header(location) and not location.exists:
         raise UsageError("there is no store to recover", where=f"{location.path} ({location.why})")
     if new.path.exists():

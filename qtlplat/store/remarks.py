@@ -115,17 +115,27 @@ def remove_tags(connection: Connection, run: str, tags: Iterable[str]) -> set[st
     return had
 
 
-def set_note(connection: Connection, run: str, text: str | None, *, append: bool = False) -> None:
-    """Note something on a run, or take its note away (None). append: below the note that it has, if it has one."""
+def note_of(connection: Connection, run: str) -> str | None:
+    """The note on a run."""
+    found: str | None = connection.execute(select(schema.notes.c.text).where(schema.notes.c.run_id == run)).scalar()
+    return found
+
+
+def set_note(connection: Connection, run: str, text: str | None, *, append: bool = False) -> str | None:
+    """Note something on a run, or take its note away (None); returns the note that it has now.
+
+    append: below the note that it has, if it has one.
+    """
     table = schema.notes
     same = table.c.run_id == run
     if text is None:
         connection.execute(delete(table).where(same))
-        return
-    before = connection.execute(select(table.c.text).where(same)).scalar()
+        return None
+    before = note_of(connection, run)
     text = checked_note(f"{before}\n{text}" if append and before else text)
     if connection.execute(update(table).where(same).values(text=text, since=rows.now())).rowcount == 0:
         rows.insert_all(connection, table, run, [{"text": text, "since": rows.now()}])
+    return text
 
 
 def take_over(ours: Connection, theirs: Connection, ids: Collection[str]) -> None:

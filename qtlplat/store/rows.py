@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
+from operator import index
 from typing import Any
 
 from sqlalchemy import Table, delete, insert, select
@@ -12,39 +13,13 @@ from sqlalchemy.engine import Connection
 
 from qtlplat.store import schema
 from qtlplat.store.ownership import this_host
-from qtlplat.store.records import EpochRow, NewRun
+from qtlplat.store.records import EpochRow, PredictionRow
 
 
 def insert_all(connection: Connection, table: Table, run_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
     """Insert rows of a run, in one statement."""
     if rows:
         connection.execute(insert(table), [{"run_id": run_id, **row} for row in rows])
-
-
-def insert_run(connection: Connection, run_id: str, run: NewRun) -> None:
-    """Insert a run as running, owned by this process, with what surrounds it."""
-    connection.execute(
-        insert(schema.runs).values(
-            id=run_id,
-            kind=run.kind,
-            status="running",
-            fingerprint=run.fingerprint,
-            seed=run.seed,
-            created=now(),
-            host=this_host(),
-            pid=os.getpid(),
-            dataset_digest=run.dataset_digest,
-            plan=run.plan,
-            parameters=run.parameters,
-            seconds={},
-            error="",
-            owner=1,
-        )
-    )
-    insert_all(connection, schema.owners, run_id, [owner_row(1, {})])
-    insert_all(connection, schema.components, run_id, [vars(c) for c in run.components])
-    pairs = [{"name": name, "value": value} for name, value in run.environment.items()]
-    insert_all(connection, schema.environment, run_id, pairs)
 
 
 def insert_new(connection: Connection, table: Table, run_id: str, row: Mapping[str, Any], same: Sequence[str]) -> None:
@@ -55,14 +30,14 @@ def insert_new(connection: Connection, table: Table, run_id: str, row: Mapping[s
 
 
 def known_epochs(
-    connection: Connection, run_id: str, epochs: Sequence[EpochRow]
+    connection: Connection, run_id: str, epochs: Sequence[Mapping[str, Any]]
 ) -> dict[tuple[int, int], dict[str, Any]]:
-    """The stored rows of these epochs, by cell and epoch."""
+    """The stored rows of these epochs, by cell and epoch. epochs: rows, as `epoch_row` gives them."""
     table = schema.epochs
     query = select(table).where(
         table.c.run_id == run_id,
-        table.c.cell.in_({row.cell for row in epochs}),
-        table.c.epoch.in_({row.epoch for row in epochs}),
+        table.c.cell.in_({row["cell"] for row in epochs}),
+        table.c.epoch.in_({row["epoch"] for row in epochs}),
     )
     return {(row.cell, row.epoch): dict(row._mapping) for row in connection.execute(query)}
 
@@ -76,14 +51,14 @@ def delete_unfinished(connection: Connection, run_id: str, cells: Collection[int
     connection.execute(delete(table).where(table.c.run_id == run_id, table.c.cell.in_(running)))
 
 
-def owner_row(number: int, drift: Mapping[str, Sequence[str]]) -> dict[str, Any]:
-    """What makes the running process the owner of a run, from now on."""
-    return {"number": number, "since": now(), "host": this_host(), "pid": os.getpid(), "drift": drift}
+def owner_row(number: int, since: str, drift: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """What makes the running process the owner of a run. since: UTC, ISO 8601."""
+    return {"number": number, "since": since, "host": this_host(), "pid": os.getpid(), "drift": drift}
 
 
-def same_values(row: EpochRow, known: Mapping[str, Any] | None) -> bool:
+def same_values(row: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
     """Whether an epoch came out as it stands in the store, bit for bit; how long it took is no matter."""
-    return known is None or _values(epoch_row(row)) == _values(known)
+    return _values(row) == _values(known)
 
 
 def _values(row: Mapping[str, Any]) -> str:
@@ -93,9 +68,28 @@ def _values(row: Mapping[str, Any]) -> str:
 
 def epoch_row(row: EpochRow) -> dict[str, Any]:
     """An epoch with its values in the columns that the table has for them, and the others together."""
-    named = {name: row.values.get(name) for name in schema.EPOCH_COLUMNS}
-    further = {name: value for name, value in row.values.items() if name not in schema.EPOCH_COLUMNS}
-    return {"cell": row.cell, "epoch": row.epoch, "seconds": row.seconds, **named, "further": further}
+    values = {name: float(value) for name, value in row.values.items()}
+    named = {name: values.get(name) for name in schema.EPOCH_COLUMNS}
+    further = {name: value for name, value in values.items() if name not in schema.EPOCH_COLUMNS}
+    return {
+        "cell": index(row.cell),
+        "epoch": index(row.epoch),
+        "seconds": float(row.seconds),
+        **named,
+        "further": further,
+    }
+
+
+def prediction_row(row: PredictionRow) -> dict[str, Any]:
+    """A prediction as the table has it."""
+    return {
+        "cell": index(row.cell),
+        "sample_id": row.sample_id,
+        "source": row.group,
+        "label": int(row.label),
+        "predicted": int(row.predicted),
+        "probabilities": [float(p) for p in row.probabilities],
+    }
 
 
 def now() -> str:

@@ -43,7 +43,7 @@ def rows_of(connection: Connection, query: Select[Any]) -> RunRows:
     values = select(metrics.run_id, metrics.name, metrics.value).join_from(schema.metrics, schema.cells, same_cell)
     queries = (
         select(runs).where(runs.c.id.in_(ids)),
-        select(components).where(components.c.run_id.in_(ids)),
+        select(components).where(components.c.run_id.in_(ids)).order_by(components.c.run_id, components.c.role),
         values.where(metrics.run_id.in_(ids), cells.status == "finished", cells.variant == HEAD).order_by(
             metrics.cell, metrics.name
         ),

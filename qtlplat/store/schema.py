@@ -12,10 +12,9 @@ from sqlalchemy import (
     Index,
     MetaData,
     Table,
-    Text,
 )
 
-from qtlplat.store.columns import Facts, Number, Numbers, Whole
+from qtlplat.store.columns import Facts, Number, Numbers, Text, Whole
 from qtlplat.store.records import HEAD
 
 APPLICATION_ID = 0x51544C50  # "QTLP", in the header of the file: no other database is ever written to

@@ -50,7 +50,7 @@ def _held(location: StoreLocation, how: int, otherwise: str) -> Iterator[None]:
         raise StoreError(
             f"cannot lock the store's files: {error.strerror}",
             where=str(path),
-            fix="keep the store on a disk that supports locks: --store PATH",
+            fix=f"keep locks on a disk that supports them: {location.other_place}",
         ) from error
     try:
         yield

@@ -1,4 +1,7 @@
-"""Asking the store in SQL: one statement that can only read, row by row, stopped by a limit of time or a signal."""
+"""Asking the store in SQL: one statement that can only read, row by row, stopped by a limit of time or a signal.
+
+How SQLite is kept to that stands here, a server in `asked_server.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,16 @@ import math
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import UsageError, shown
-from qtlplat.store import meanings
+from qtlplat.errors import UsageError
+from qtlplat.store import asked_server
+from qtlplat.store.asking import Take, no_columns, not_understood, only_reads, several, stopped
 from qtlplat.store.queries import Reader
 
 T = TypeVar("T")
@@ -31,8 +35,6 @@ _PRAGMAS = {"table_info", "table_xinfo", "table_list", "index_list", "index_info
 _TABLES_OF_FUNCTIONS = ("json_each", "json_tree")
 # they reach files, or memory that is not theirs, where an SQLite was built with them
 _FUNCTIONS = {"load_extension", "readfile", "writefile", "edit", "fts3_tokenizer", "fsdir"}
-Row = tuple[Any, ...]
-Take = Callable[[Sequence[str], Iterator[Row]], T]
 
 
 def ask(reader: Reader, query: str, take: Take[T], seconds: float = SECONDS) -> T:
@@ -50,12 +52,16 @@ def ask(reader: Reader, query: str, take: Take[T], seconds: float = SECONDS) -> 
             "the query is empty", fix='qtlplat sql "SELECT head, f1 FROM v_runs"; or: qtlplat sql --examples'
         )
 
+    server = reader.location.server
+
     def read(connection: Connection) -> tuple[T]:
+        if server:
+            return (asked_server.ask(connection, server, query, take, seconds),)
         return (_sqlite(connection, query, take, seconds),)
 
     found = reader.read(read)
     if found is None:
-        raise UsageError("there is no store to ask", where=f"{reader.location.path} ({reader.location.why})")
+        raise UsageError("there is no store to ask", where=f"{reader.location.name} ({reader.location.why})")
     return found[0]
 
 
@@ -72,7 +78,7 @@ def _sqlite(connection: Connection, query: str, take: Take[T], seconds: float) -
         with state.watching(raw):
             cursor = raw.execute(query)
             if cursor.description is None:
-                raise UsageError("that is no query: it has no columns", fix="begin with SELECT, WITH or VALUES")
+                raise no_columns()
             names = [column[0] for column in cursor.description]
             return take(names, cursor)
     except (sqlite3.Error, sqlite3.Warning, UnicodeEncodeError) as error:
@@ -153,28 +159,7 @@ def _explained(error: Exception, state: _State, seconds: float, query: str) -> U
     """What is wrong with a query, in the form of all our messages."""
     text = str(error)
     if getattr(error, "sqlite_errorname", "") == "SQLITE_INTERRUPT":
-        return UsageError(f"the query was stopped after {seconds:g} seconds", fix="ask for less, or: --timeout 600")
+        return stopped(seconds)
     if state.refused:
-        fix = "to change a run's tags, note or place: qtlplat tag, note, rm"
-        return UsageError(f"a query can only read; it may not use {state.refused}", where="the query", fix=fix)
-    if "one statement at a time" in text:
-        return UsageError("more than one statement", where="the query", fix="ask them one by one")
-    return UsageError(
-        "\n".join([f"the query cannot be understood: {shown(text, 200)}", *_near(text)]), where=shown(query)
-    )
-
-
-def _near(text: str) -> list[str]:
-    """Names like one that is unknown, from an error's text."""
-    from difflib import get_close_matches
-
-    for kind in ("table", "column"):
-        if f"no such {kind}: " not in text:
-            continue
-        asked = text.rpartition(": ")[2].rpartition(".")[2]
-        every = [*meanings.views(), *meanings.tables()]
-        known = [one.name for one in every] if kind == "table" else [c.name for one in every for c in one.columns]
-        near = get_close_matches(asked, dict.fromkeys(known), n=3, cutoff=0.5)
-        hint = [f"  did you mean: {', '.join(near)}"] if near else []
-        return [*hint, "  all tables, views and columns: qtlplat sql --schema"]
-    return []
+        return only_reads(state.refused)
+    return several() if "one statement at a time" in text else not_understood(text, query)

@@ -21,12 +21,13 @@ from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import StoreError, shown
-from qtlplat.store import artifacts, database, preparing, schema
+from qtlplat.store import artifacts, database, postgres, preparing, schema
 from qtlplat.store.check import STALE_SECONDS
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned, remove_free_lock, this_host
 from qtlplat.store.queries import Reader
 from qtlplat.store.sharing import undisturbed
+from qtlplat.store.spool import spools
 
 SHARED = ("weights", "features")  # directories of files that are found by content; no row: nobody needs them
 CLOCKS = timedelta(hours=1)  # how far those of two machines may be apart
@@ -74,8 +75,8 @@ def empty(location: StoreLocation, *, older_than: timedelta = timedelta(), dry_r
 
     Raises
     ------
-    StoreError: the store cannot be written, a file cannot be deleted, or another store uses the same directory of
-        files. BusyError: a run does not let go of files.
+    StoreError: the store cannot be written, a file cannot be deleted, another store uses the same directory of
+        files, or writes wait to be sent to the server. BusyError: a run does not let go of files.
     """
     _refuse_shared_files(location)
     before = (datetime.now(UTC) - older_than).isoformat(timespec="microseconds")
@@ -87,7 +88,15 @@ def empty(location: StoreLocation, *, older_than: timedelta = timedelta(), dry_r
         return done
     preparing.prepare(location)
     with undisturbed(location):
+        if waiting := spools(location):  # its files have no row that anybody could know of
+            raise StoreError(
+                f"run {waiting[0].run} has written what has not been sent to the server yet",
+                where=str(waiting[0].path),
+                fix=f"qtlplat store sync{location.flag}",
+            )
         with database.translated(location), database.engine(location, write=True).begin() as connection:
+            if location.server:
+                postgres.hold_runs(connection)
             done, unneeded = _look(connection, location, before)
             _delete_rows(connection, done.runs)
         _delete_files(location, unneeded, done)

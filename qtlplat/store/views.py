@@ -37,7 +37,7 @@ class _Dialect:
     def of_all(self, aggregate: str, value: str) -> str:
         """Something about all values of a column of numbers, NULL where one of them is NaN."""
         if self._postgres:
-            return f"NULLIF({aggregate}, 'NaN'::float8)"
+            return f"CASE WHEN bool_and({value} <> 'NaN'::float8) THEN NULLIF({aggregate}, 'NaN'::float8) END"
         return f"CASE WHEN max(typeof({value})) = 'real' THEN {aggregate} END"
 
     def path(self, column: str, *names: str, number: str = "") -> str:
@@ -49,7 +49,11 @@ class _Dialect:
 
     def item(self, column: str, place: str) -> str:
         """An element of a list in a JSON column."""
-        return f"({column}::jsonb ->> {place})" if self._postgres else f"json_extract({column}, '$[' || {place} || ']')"
+        return (
+            f"({column}::jsonb ->> ({place})::int)"
+            if self._postgres
+            else f"json_extract({column}, '$[' || {place} || ']')"
+        )
 
     def number_at(self, column: str, place: str) -> str:
         """A number in such a list, NULL where it is NaN."""

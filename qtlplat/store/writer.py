@@ -1,25 +1,34 @@
-"""The only door by which anything gets into the store: everything is committed when a method returns."""
+"""The only door by which anything gets into the store.
+
+Everything is committed when a method returns, in a file; behind a server that is away for a while, it is on this
+machine's disk, and committed when the server is back.
+"""
 
 from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import insert, update
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import BusyError, StoreError, UsageError, shown
-from qtlplat.store import database, hashes, remarks, rows, schema
+from qtlplat.errors import BusyError, StoreError, shown
+from qtlplat.store import hashes, remarks, rows, schema, taking
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.operations import Operation, busy, row_of
 from qtlplat.store.ownership import RunLock, is_abandoned, this_host
 from qtlplat.store.preparing import choose_journal, prepare
 from qtlplat.store.records import ArtifactRow, EpochRow, NewCell, NewReproduction, NewRun, PredictionRow, Status
+from qtlplat.store.senders import Sender, ToFile, ToServer
+from qtlplat.store.sync import send_leftovers, send_leftovers_of, unsent
+from qtlplat.store.waiting import LOG, longest_wait, nobody_waits
 
+BRIEFLY_SECONDS = 2.5  # for what is on its way, where something else has ended the work
 ENDED = ("finished", "failed", "interrupted")
 
 
@@ -29,20 +38,27 @@ class Writer:
     The store is created, or upgraded after a backup, where necessary. A run that has not ended when the writer is
     closed, or when its process dies, is `interrupted` from then on.
 
+    A server that is away is waited for where a run starts or is taken up. What a run writes then waits on this
+    machine's disk; leaving the context waits for it, and raises StoreError where something could not be sent.
+    on_wait: called while a server is waited for, may raise.
+
     Raises
     ------
-    StoreError: where the file is not ours, of a newer schema, damaged, locked, or its disk is full or read-only;
-        every method does so too, and after it nothing of that call is stored.
+    StoreError: where the store is not ours, of a newer schema, damaged, locked, away for too long, or its disk is full
+        or read-only; every method does so too, and after it nothing of that call is stored.
     """
 
-    def __init__(self, location: StoreLocation) -> None:
-        self._location = location
+    def __init__(self, location: StoreLocation, on_wait: Callable[[], None] = nobody_waits) -> None:
+        self._location, self._on_wait = location, on_wait
         self._locks: dict[str, RunLock] = {}
         self._numbers: dict[str, int] = {}  # which owner of a run this writer is
-        prepare(location)
+        self._written: dict[str, int] = {}  # number of the last operation on a run
+        self._ending: dict[str, RunLock] = {}  # locks of runs whose end is not known to have arrived
+        prepare(location, on_wait)
         choose_journal(location)
-        with database.translated(location):
-            self._connection: Connection = database.engine(location, write=True).connect()
+        self._sender: Sender = ToServer(location, on_wait) if location.server else ToFile(location)
+        if location.server:
+            send_leftovers(location)
 
     def __enter__(self) -> Self:
         return self
@@ -50,13 +66,26 @@ class Writer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
+        try:
+            if kind is None:
+                self._sender.wait(longest_wait(), self._on_wait)
+            else:  # who stops is not kept waiting: `qtlplat store sync` sends what is left
+                self._sender.wait(BRIEFLY_SECONDS, nobody_waits)
+        finally:
+            left = self.close()
+            if left and (kind is not None or sys.exc_info()[0] is not None):
+                LOG.warning("%s: %s", (told := unsent(self._location, left)).what, told.fix)
+        if left and kind is None:
+            raise self._sender.refused() or unsent(self._location, left)
 
-    def close(self) -> None:
-        """Let go of the file and of all runs."""
-        self._connection.close()
-        while self._locks:
-            self._locks.popitem()[1].release(remove=False)
+    def close(self) -> list[str]:
+        """Let go of the store and of all runs; returns the ids of runs of which something has not been sent."""
+        left = self._sender.close()
+        self._release_arrived()
+        for locks in (self._locks, self._ending):
+            while locks:
+                locks.popitem()[1].release(remove=False)
+        return left
 
     def start_run(self, run: NewRun) -> str:
         """Store a run as running, owned by this process; returns its id, 16 hexadecimal characters.
@@ -65,16 +94,30 @@ class Writer:
         """
         run_id = secrets.token_hex(8)
         lock = RunLock(self._location, run_id)
+        self._numbers[run_id] = 1
+        values = {
+            "run": {
+                "kind": run.kind,
+                "fingerprint": run.fingerprint,
+                "seed": run.seed,
+                "host": this_host(),
+                "pid": os.getpid(),
+                "dataset_digest": run.dataset_digest,
+                "plan": run.plan,
+                "parameters": run.parameters,
+            },
+            "components": [vars(c) for c in run.components],
+            "environment": [{"name": name, "value": value} for name, value in run.environment.items()],
+            "tags": list(run.tags),
+            "note": run.note,
+        }
         try:
-            with self._transaction() as connection:
-                rows.insert_run(connection, run_id, run)
-                remarks.add_tags(connection, run_id, run.tags)
-                if run.note:
-                    remarks.set_note(connection, run_id, run.note)
+            self._sender.send_now(self._operation("start_run", run_id, values))
         except BaseException:
+            del self._numbers[run_id]
             lock.release(remove=True)
             raise
-        self._locks[run_id], self._numbers[run_id] = lock, 1
+        self._locks[run_id] = lock
         return run_id
 
     def resume_run(
@@ -82,7 +125,7 @@ class Writer:
     ) -> None:
         """Become the owner of a run that was interrupted or has failed; it is running again, and so are its open cells.
 
-        Who owned it before cannot write to it any more, whether it lives or not.
+        Who owned it before cannot write to it any more, whether it lives or not. What it has left unsent here is sent.
 
         Parameters
         ----------
@@ -94,91 +137,56 @@ class Writer:
         BusyError: somebody owns it; the message says who and since when.
         UsageError: it has finished, or lies in the trash. StoreError: there is no such run.
         """
-        with self._transaction() as connection:
-            self._refuse_taking(self._row_of(connection, run_id), connection, take_over=take_over)
+        where, since = self._location.name, rows.now()
+        refuse = taking.refuse_taking
+        self._sender.at_once(lambda connection: refuse(connection, self._location, run_id, take_over=take_over))
         try:
             lock = RunLock(self._location, run_id)
         except BusyError:
-            with self._transaction() as connection:
-                raise self._busy(self._row_of(connection, run_id), connection) from None
+
+            def tell(connection: Connection) -> None:
+                raise busy(connection, where, row_of(connection, where, run_id)) from None
+
+            self._sender.at_once(tell)
+            raise
         try:
-            with self._transaction() as connection:
-                row = self._row_of(connection, run_id)
-                _refuse_going_on(row)
-                number = row.owner + 1
-                cells, runs = schema.cells, schema.runs
-                connection.execute(
-                    update(runs)
-                    .where(runs.c.id == run_id)
-                    .values(status="running", owner=number, host=this_host(), pid=os.getpid(), finished=None, error="")
-                )
-                opened = update(cells).where(cells.c.run_id == run_id, cells.c.status.in_(("interrupted", "failed")))
-                connection.execute(opened.values(status="running"))
-                rows.insert_all(connection, schema.owners, run_id, [rows.owner_row(number, drift or {})])
+            send_leftovers_of(self._location, run_id, self._on_wait)
+            number = self._sender.at_once(lambda connection: taking.take(connection, where, run_id, since, drift or {}))
         except BaseException:
             lock.release(remove=False)
             raise
         self._locks[run_id], self._numbers[run_id] = lock, number
+        self._written[run_id] = 0
 
     def add_cells(self, run_id: str, cells: Sequence[NewCell]) -> None:
         """Store cells as running."""
-        with self._owned(run_id) as connection:
-            rows.insert_all(connection, schema.cells, run_id, [{**asdict(cell), "status": "running"} for cell in cells])
+        self._send("add_cells", run_id, {"cells": [{**asdict(cell), "status": "running"} for cell in cells]})
 
     def add_epochs(self, run_id: str, epochs: Sequence[EpochRow]) -> list[EpochRow]:
         """Store epochs of any cells, in one transaction.
 
-        In a run that was taken up again, what is there already stays; returns what now came out differently.
+        In a run that was taken up again, what is there already stays; returns what now came out differently. Where that
+        is not known yet, the log tells it later.
         """
-        with self._owned(run_id) as connection:
-            known = rows.known_epochs(connection, run_id, epochs) if self._numbers[run_id] > 1 else {}
-            new = [rows.epoch_row(row) for row in epochs if (row.cell, row.epoch) not in known]
-            rows.insert_all(connection, schema.epochs, run_id, new)
-        return [row for row in epochs if not rows.same_values(row, known.get((row.cell, row.epoch)))]
+        different = self._send("add_epochs", run_id, {"epochs": [rows.epoch_row(row) for row in epochs]}) or ()
+        return [row for row in epochs if (row.cell, row.epoch) in different]
 
     def add_predictions(self, run_id: str, predictions: Sequence[PredictionRow]) -> None:
         """Store predictions, in one transaction; those that an earlier owner left of the same cells are replaced."""
-        made = [
-            {
-                "cell": p.cell,
-                "sample_id": p.sample_id,
-                "source": p.group,
-                "label": int(p.label),
-                "predicted": int(p.predicted),
-                "probabilities": p.probabilities,
-            }
-            for p in predictions
-        ]
-        with self._owned(run_id) as connection:
-            if self._numbers[run_id] > 1:
-                rows.delete_unfinished(connection, run_id, {p.cell for p in predictions})
-            rows.insert_all(connection, schema.predictions, run_id, made)
+        self._send("add_predictions", run_id, {"predictions": [rows.prediction_row(p) for p in predictions]})
 
     def finish_cell(self, run_id: str, position: int, metrics: Mapping[str, float], seconds: float) -> None:
         """Store a cell's final metrics by name; it was running and is finished now. seconds: spent on it."""
-        with self._owned(run_id) as connection:
-            changed = connection.execute(
-                update(schema.cells)
-                .where(schema.cells.c.run_id == run_id, schema.cells.c.position == position)
-                .where(schema.cells.c.status == "running")
-                .values(status="finished", seconds=seconds)
-            )
-            if changed.rowcount != 1:
-                raise self._refused(f"cell {position} of run {run_id} is not a running one")
-            values = [{"cell": position, "name": name, "value": value} for name, value in metrics.items()]
-            rows.insert_all(connection, schema.metrics, run_id, values)
+        values = {name: float(value) for name, value in metrics.items()}
+        self._send("finish_cell", run_id, {"position": position, "metrics": values, "seconds": float(seconds)})
 
     def add_artifact(self, run_id: str, artifact: ArtifactRow) -> None:
         """Store that a file belongs to the run, unless it is known. Write and sync the file first."""
-        with self._owned(run_id) as connection:
-            rows.insert_new(connection, schema.artifacts, run_id, vars(artifact), ("path", "sha256"))
+        self._send("add_artifact", run_id, vars(artifact))
 
     def link(self, run_id: str, role: str, parent_id: str) -> None:
         """Store that the run builds on another one, unless it is known. role: what it gives, as in 'pretraining'."""
-        with self._owned(run_id) as connection:
-            rows.insert_new(
-                connection, schema.lineage, run_id, {"role": role, "parent_id": parent_id}, ("role", "parent_id")
-            )
+        self._send("link", run_id, {"role": role, "parent_id": parent_id})
 
     def finish_run(self, run_id: str, status: Status, seconds: Mapping[str, float], error: str = "") -> None:
         """End a run; nothing of it changes any more.
@@ -189,31 +197,23 @@ class Writer:
         seconds: by stage. error: what stopped it.
         """
         if status not in ENDED:
-            raise self._refused(f"a run cannot end as {shown(status)}")
-        with self._owned(run_id) as connection:
-            unfinished = (schema.cells.c.run_id == run_id) & (schema.cells.c.status == "running")
-            if status == "finished":
-                left = connection.execute(select(schema.cells.c.position).where(unfinished)).scalars().all()
-                if left:
-                    raise self._refused(f"run {run_id} cannot be finished: its cells {shown(list(left))} are not")
-            else:
-                connection.execute(update(schema.cells).where(unfinished).values(status=status))
-            connection.execute(
-                update(schema.runs)
-                .where(schema.runs.c.id == run_id)
-                .values(status=status, seconds=seconds, error=error, finished=rows.now())
-            )
-            hashes.seal(connection, "runs", run_id)
-        self._locks.pop(run_id).release(remove=True)
+            raise StoreError(f"a run cannot end as {shown(status)}", where=self._location.name)
+        took = {name: float(value) for name, value in seconds.items()}
+        words = error.replace("\0", "\\x00")  # of whatever went wrong; PostgreSQL takes no NUL
+        self._send("finish_run", run_id, {"status": status, "seconds": took, "error": words})
+        self._ending[run_id] = self._locks.pop(run_id)
+        self._release_arrived()
 
     def add_reproduction(self, reproduction: NewReproduction) -> str:
         """Store what became of a recipe's claims; returns its id. What is there already becomes the newest again."""
-        with self._transaction() as connection:
+        created = rows.now()
+
+        def write(connection: Connection) -> None:
             known = schema.reproductions.c.id == reproduction.id
-            renewed = connection.execute(update(schema.reproductions).where(known).values(created=rows.now()))
+            renewed = connection.execute(update(schema.reproductions).where(known).values(created=created))
             if not renewed.rowcount:
                 row = {key: value for key, value in vars(reproduction).items() if key != "claims"}
-                connection.execute(insert(schema.reproductions).values(id=reproduction.id, created=rows.now(), **row))
+                connection.execute(insert(schema.reproductions).values(id=reproduction.id, created=created, **row))
                 claims = [
                     {"reproduction_id": reproduction.id, "position": i, **vars(claim)}
                     for i, claim in enumerate(reproduction.claims)
@@ -221,6 +221,8 @@ class Writer:
                 if claims:
                     connection.execute(insert(schema.claims), claims)
             hashes.seal(connection, "reproductions", reproduction.id)
+
+        self._sender.at_once(write)
         return reproduction.id
 
     def tag(self, run_ids: Sequence[str], add: Sequence[str] = (), remove: Sequence[str] = ()) -> set[str]:
@@ -229,11 +231,14 @@ class Writer:
         Raises UsageError for what is no tag, or too many of them. StoreError: there is no such run.
         """
         had: set[str] = set()
-        with self._transaction() as connection:
+
+        def write(connection: Connection) -> None:
             for run in run_ids:
-                self._row_of(connection, run)
-                had |= remarks.remove_tags(connection, run, remove)
+                row_of(connection, self._location.name, run)
+                had.update(remarks.remove_tags(connection, run, remove))
                 remarks.add_tags(connection, run, add)
+
+        self._sender.at_once(write)
         return had
 
     def note(self, run_id: str, text: str | None, *, append: bool = False) -> None:
@@ -241,79 +246,55 @@ class Writer:
 
         Raises UsageError for an empty note, or one that is too long. StoreError: there is no such run.
         """
-        with self._transaction() as connection:
-            self._row_of(connection, run_id)
-            remarks.set_note(connection, run_id, text, append=append)
+        tried: list[str | None] = []
+
+        def write(connection: Connection) -> None:
+            row_of(connection, self._location.name, run_id)
+            if not tried or remarks.note_of(connection, run_id) != tried[0]:  # else only the acknowledgement was lost
+                tried[:] = [remarks.set_note(connection, run_id, text, append=append)]
+
+        self._sender.at_once(write)
 
     def trash(self, run_ids: Sequence[str]) -> list[str]:
         """Put runs into the trash, all of them or none; returns those that were not there.
 
         Raises BusyError for a run whose owner lives, or may live. StoreError: there is no such run.
         """
-        with self._transaction() as connection:
-            for row in [self._row_of(connection, run) for run in run_ids]:
+        where, put_away = self._location.name, dict[str, None]()
+
+        def write(connection: Connection) -> None:
+            for row in [row_of(connection, where, run) for run in run_ids]:
                 if row.status == "running" and not is_abandoned(self._location, row.id, row.host):
-                    raise self._busy(row, connection)
-            return [run for run in dict.fromkeys(run_ids) if remarks.put_away(connection, run)]
+                    raise busy(connection, where, row)
+            new = [run for run in dict.fromkeys(run_ids) if remarks.put_away(connection, run)]
+            put_away.update(dict.fromkeys(new))
+
+        self._sender.at_once(write)
+        return list(put_away)
 
     def restore(self, run_ids: Sequence[str]) -> list[str]:
         """Take runs out of the trash; returns those that were there. Raises StoreError where there is no such run."""
-        with self._transaction() as connection:
+        taken_out = dict[str, None]()
+
+        def write(connection: Connection) -> None:
             for run in run_ids:
-                self._row_of(connection, run)
-            return [run for run in dict.fromkeys(run_ids) if remarks.take_out(connection, run)]
+                row_of(connection, self._location.name, run)
+            taken_out.update((run, None) for run in dict.fromkeys(run_ids) if remarks.take_out(connection, run))
 
-    @contextmanager
-    def _transaction(self) -> Iterator[Connection]:
-        with database.translated(self._location), self._connection.begin():
-            yield self._connection
+        self._sender.at_once(write)
+        return list(taken_out)
 
-    @contextmanager
-    def _owned(self, run_id: str) -> Iterator[Connection]:
-        """A transaction on a run that is running and ours."""
-        with self._transaction() as connection:
-            row = self._row_of(connection, run_id)
-            if self._numbers.get(run_id, row.owner) != row.owner:
-                raise self._busy(row, connection)
-            if row.status != "running":
-                raise self._refused(f"run {run_id} is {row.status} and does not change any more")
-            if run_id not in self._locks:
-                raise BusyError(f"run {run_id} was not started by this writer", where=str(self._location.path))
-            yield connection
+    def _operation(self, name: str, run_id: str, values: Mapping[str, Any]) -> Operation:
+        # never the number of an operation of which it is not known whether it has arrived
+        number = self._written[run_id] = self._written.get(run_id, 0) + 1
+        return Operation(name, run_id, self._numbers.get(run_id, 0), number, rows.now(), values)
 
-    def _row_of(self, connection: Connection, run_id: str) -> Any:
-        runs, trash = schema.runs.c, schema.trash.c
-        trashed = select(trash.since).where(trash.run_id == runs.id).scalar_subquery().label("trashed")
-        query = select(runs.id, runs.status, runs.owner, runs.host, runs.pid, trashed).where(runs.id == run_id)
-        row = connection.execute(query).one_or_none()
-        if row is None:
-            raise self._refused(f"there is no run {shown(run_id)}")
-        return row
+    def _send(self, name: str, run_id: str, values: Mapping[str, Any]) -> Any:
+        self._release_arrived()
+        operation = self._operation(name, run_id, values)
+        return self._sender.send(operation) if operation.owner else self._sender.send_now(operation)
 
-    def _refuse_taking(self, row: Any, connection: Connection, *, take_over: bool) -> None:
-        _refuse_going_on(row)
-        if row.status == "running" and row.host != this_host() and not take_over:
-            error = self._busy(row, connection)
-            error.fix = f"resume it there, or, if that process is gone: qtlplat resume {row.id[:8]} --take-over"
-            raise error
-
-    def _busy(self, row: Any, connection: Connection) -> BusyError:
-        owners = schema.owners.c
-        query = select(owners.since).where(owners.run_id == row.id, owners.number == row.owner)
-        since = connection.execute(query).scalar()
-        return BusyError(
-            f"run {row.id} is owned by process {row.pid} on {shown(row.host)} since {since}",
-            where=str(self._location.path),
-            fix=f"wait for it, or stop it first: kill {row.pid}",
-        )
-
-    def _refused(self, what: str) -> StoreError:
-        return StoreError(what, where=str(self._location.path))
-
-
-def _refuse_going_on(row: Any) -> None:
-    if row.trashed:
-        fix = f"take it out first: qtlplat rm --restore {row.id[:8]}"
-        raise UsageError(f"run {row.id} is in the trash since {row.trashed}", fix=fix)
-    if row.status == "finished":
-        raise UsageError(f"run {row.id} is finished", fix=f"look at it: qtlplat show {row.id[:8]}")
+    def _release_arrived(self) -> None:
+        """Let go of runs that have ended, and of which everything is known to be there."""
+        for run_id in [run_id for run_id in self._ending if self._sender.has_arrived(run_id)]:
+            self._ending.pop(run_id).release(remove=True)

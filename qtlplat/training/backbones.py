@@ -65,17 +65,24 @@ def backbone_for(job: Job, prepared: Prepared, wanted: Pretraining, made_for: st
 
 
 def _find(job: Job, plan: PretrainingPlan, whose: str, made_for: str) -> Pretrained | None:
-    """What an earlier pretraining with this plan left, if it is there and whole."""
-    earlier = job.reader.find_finished(plan.fingerprint, "pretraining")
-    if earlier is None or not _may_be_used(job, earlier, made_for):
-        return None
-    try:
-        found = _weights_of(job.reader, earlier.id)
-    except StoreError as error:
-        job.progress.note(f"pretraining {earlier.id} cannot be used, training again: {error.what}")
-        return None
-    job.progress.note(f"backbone{whose} found: pretraining {earlier.id}")
-    return found
+    """What an earlier pretraining with this plan left, if it is there and whole; the newest such one.
+
+    Behind a server, the weights of others may lie on other machines.
+    """
+    unusable = ""
+    for earlier in job.reader.finished(plan.fingerprint, "pretraining"):
+        if not _may_be_used(job, earlier, made_for):
+            continue
+        try:
+            found = _weights_of(job.reader, earlier.id)
+        except StoreError as error:
+            unusable = unusable or f"pretraining {earlier.id} cannot be used, training again: {error.what}"
+            continue
+        job.progress.note(f"backbone{whose} found: pretraining {earlier.id}")
+        return found
+    if unusable:
+        job.progress.note(unusable)
+    return None
 
 
 def _weights_of(reader: Reader, run: str) -> Pretrained:
@@ -146,7 +153,8 @@ def pretrained(
         if replay_of:
             job.writer.link(run, "replay", replay_of)
         seen: dict[str, Any] = {**leaks(cells[0], split, material.groups, options.select_by)}
-        stored = job.add_cells(run, [replace(row, **seen) for row in new_cells(cells, images)])
+        rows = [replace(row, **seen) for row in new_cells(cells, images)]
+        finished = job.add_cells(run, rows, resumed=again is not None)
         start = checkpoints.load() if again else None
         if start:
             clock.restore(start)
@@ -158,7 +166,7 @@ def pretrained(
             checkpoints.save(clock.stamp(take()))
 
         def keep(one: Initialisation) -> None:
-            if stored[one.position].status == "finished":
+            if one.position in finished:
                 return
             cell = cells[one.position]
             job.writer.add_predictions(run, prediction_rows(one.position, cell.test, images, one.probabilities))

@@ -17,7 +17,7 @@ from qtlplat.contracts import Cell
 from qtlplat.errors import StoreError
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
-from qtlplat.store.records import HEAD, CellRecord, NewCell, Remarks
+from qtlplat.store.records import HEAD, NewCell, Remarks
 from qtlplat.store.writer import Writer
 from qtlplat.training.backbones import Pretrained, all_features, backbone_for
 from qtlplat.training.cells import Pretraining
@@ -87,9 +87,9 @@ def pretrain_only(prepared: Prepared, location: StoreLocation, progress: Progres
 def working(
     location: StoreLocation, progress: Progress, *, allow_drift: bool = False, replay: Replay | None = None
 ) -> Iterator[Job]:
-    """A job: signals are obeyed between steps, the store is open for writing."""
-    with orderly_stop() as stop, Writer(location) as writer:
-        yield Job(writer, Reader(location), location, progress, stop, allow_drift, replay)
+    """A job: signals are obeyed between steps and where a server is waited for, the store is open for writing."""
+    with orderly_stop() as stop, Writer(location, stop.check) as writer:
+        yield Job(writer, Reader(location, stop.check), location, progress, stop, allow_drift, replay)
 
 
 def _check_disk(job: Job, prepared: Prepared) -> None:
@@ -100,7 +100,7 @@ def _check_disk(job: Job, prepared: Prepared) -> None:
         raise StoreError(
             f"the run needs {needed / 1e6:.0f} MB, {free / 1e6:.0f} MB are free",
             where=str(job.location.files),
-            fix="free some space, or choose another store with --store",
+            fix=f"free some space, or choose another place: {job.location.other_place}",
         )
 
 
@@ -132,7 +132,8 @@ def _heads(
 
     features: (P N, F), those of P backbones one behind the other.
     """
-    stored = job.add_cells(run, planned_rows(prepared, [backbone.run for backbone in backbones]))
+    rows = planned_rows(prepared, [backbone.run for backbone in backbones])
+    finished = job.add_cells(run, rows, resumed=resumed)
     if engine := prepared.make_head.engine:
         job.progress.note(f"circuit on {engine.name}: {engine.why}")
     with job.checkpoints(run) as checkpoints:
@@ -142,15 +143,14 @@ def _heads(
             job.progress.note(f"run {run} goes on after epoch {start.facts['epoch']}")
         fitted = _fit(job, prepared, run, features, lambda take: checkpoints.save(clock.stamp(take())), start)
     for one in fitted:
-        _keep(job, prepared, run, one, stored[one.position])
+        if one.position not in finished:  # before an interruption
+            _keep(job, prepared, run, one)
     states = {f"cell{one.position}.{name}": tensor for one in fitted for name, tensor in one.state.items()}
     job.save_weights(run, states, {"head": prepared.plan.head.identity(), "cells": len(fitted)})
 
 
-def _keep(job: Job, prepared: Prepared, run: str, one: FittedCell, stored: CellRecord) -> None:
-    """Store predictions and metrics of a cell, unless it has ended before an interruption."""
-    if stored.status == "finished":
-        return
+def _keep(job: Job, prepared: Prepared, run: str, one: FittedCell) -> None:
+    """Store predictions and metrics of a cell."""
     variant, number = divmod(one.position, len(prepared.cells))
     test, labels = prepared.cells[number].test, _labels(prepared, prepared.variants[variant])
     rows = prediction_rows(one.position, test, prepared.images, one.probabilities, labels)

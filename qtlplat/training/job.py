@@ -14,7 +14,7 @@ from torch import Tensor
 from qtlplat.errors import BusyError, QtlplatError, StoreError
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
-from qtlplat.store.records import ArtifactRow, CellRecord, EpochRow, NewCell, NewRun, Status
+from qtlplat.store.records import ArtifactRow, EpochRow, NewCell, NewRun, Status
 from qtlplat.store.sharing import taking_up
 from qtlplat.store.writer import Writer
 from qtlplat.training.checkpoints import Checkpoints, Snapshot
@@ -80,11 +80,12 @@ class Job:
         """Those of a run that this job owns."""
         return Checkpoints(self.location.files / "checkpoints" / run, self.progress.note)
 
-    def add_cells(self, run: str, rows: Sequence[NewCell]) -> dict[int, CellRecord]:
-        """Store a run's cells, unless they are there; returns those that are stored, by position."""
-        if not self.reader.cells(run):
+    def add_cells(self, run: str, rows: Sequence[NewCell], *, resumed: bool) -> set[int]:
+        """Store a run's cells, unless they are there; returns the positions of those that have finished."""
+        stored = self.reader.cells(run) if resumed else []
+        if not stored:
             self.writer.add_cells(run, rows)
-        return {cell.position: cell for cell in self.reader.cells(run)}
+        return {cell.position for cell in stored if cell.status == "finished"}
 
     def add_epochs(self, run: str, rows: Sequence[EpochRow]) -> None:
         """Store epochs; says which ones came out differently than the first time."""

@@ -2,6 +2,7 @@ import hashlib
 import json
 import shutil
 import sqlite3
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,37 @@ def test_json_names_path_files_reason_and_existence(tmp_path: Path) -> None:
 
 def test_a_password_in_a_url_is_printed_nowhere(tmp_path: Path) -> None:
     called = qtlplat("postgresql://me:s3cret@host/db", "store", "path")
-    assert called.code == 3
-    assert "s3cret" not in called.out + called.err
+    assert (called.code, called.out) == (0, "postgresql://me@host/db\n")
+    assert "s3cret" not in called.err
+
+
+def test_a_store_in_a_file_has_nothing_to_send(tmp_path: Path) -> None:
+    store_runs(tmp_path / "s.db")
+    called = qtlplat(tmp_path / "s.db", "store", "sync")
+    assert (called.code, called.out) == (0, "")
+    assert "nothing to send" in called.err
+    form = json.loads(qtlplat(tmp_path / "s.db", "store", "sync", "--json").out)
+    assert form == {"store": str(tmp_path / "s.db"), "spools": []}
+
+
+SERVER = "postgresql://me:s3cret@127.0.0.1:1/db"
+
+
+@pytest.mark.parametrize("command", [["runs"], ["store", "check"], ["show", "abc"], ["run", "--head", "linear"]])
+def test_a_server_that_is_not_there_ends_with_5(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("QTLPLAT_STORE_WAIT", "0")
+    called = qtlplat(SERVER, *command)
+    assert (called.code, called.out) == (5, "")
+    assert "error: the server does not answer" in called.err
+    assert "where: postgresql://me@127.0.0.1:1/db" in called.err
+    assert "s3cret" not in called.err
+
+
+def test_a_driver_that_is_not_installed_ends_with_3_and_the_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "psycopg", None)
+    called = qtlplat(SERVER, "runs")
+    assert (called.code, called.out) == (3, "")
+    assert "fix: pip install 'qtlplat[postgres]'" in called.err
 
 
 def test_upgrade_has_nothing_to_do_on_a_new_store(tmp_path: Path) -> None:

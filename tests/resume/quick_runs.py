@@ -78,7 +78,7 @@ def write_plugin(directory: Path) -> Path:
     return directory
 
 
-def call(line: str, store: Path, plugins: Path, log: Path | None = None) -> None:
+def call(line: str, store: Path | str, plugins: Path, log: Path | None = None) -> None:
     """In a process of its own: one command line, its output into a file; leaves with its exit code."""
     if str(plugins) not in sys.path:
         sys.path.insert(0, str(plugins))
@@ -92,7 +92,7 @@ def call(line: str, store: Path, plugins: Path, log: Path | None = None) -> None
     main(shlex.split(line))
 
 
-def numbers_of(store: Path) -> dict[str, Any]:
+def numbers_of(store: Path | str) -> dict[str, Any]:
     """What must be equal bit for bit, by kind of run: metrics and epochs in hexadecimal, predictions, weights."""
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader

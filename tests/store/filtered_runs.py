@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Mapping
 from typing import Any
 
+from by_hand import sql
 from sample_runs import component, new_run
 
 from qtlplat.store.location import StoreLocation
@@ -87,25 +87,24 @@ def _add_cells(writer: Writer, run: str, n: int) -> None:
 
 
 def _remark(location: StoreLocation) -> None:
-    raw = sqlite3.connect(location.path)
-    for n, (run,) in enumerate(raw.execute("SELECT id FROM runs ORDER BY created").fetchall()):
-        raw.execute("UPDATE runs SET created = ? WHERE id = ?", (f"{DAYS[n % 3]}T{n % 24:02}:00:00.000000+00:00", run))
+    for n, (run,) in enumerate(sql(location, "SELECT id FROM runs ORDER BY created")):
+        when = f"{DAYS[n % 3]}T{n % 24:02}:00:00.000000+00:00"
+        sql(location, "UPDATE runs SET created = ? WHERE id = ?", when, run)
         for tag in ("paper", "Draft", "it's")[: n % 4]:
-            raw.execute("INSERT INTO tags VALUES (?, ?, '2026')", (run, tag))
+            sql(location, "INSERT INTO tags VALUES (?, ?, '2026')", run, tag)
         if n % 3 == 1:
-            raw.execute("INSERT INTO notes VALUES (?, ?, '2026')", (run, f"note {n % 2}"))
-    raw.commit()
-    raw.close()
+            sql(location, "INSERT INTO notes VALUES (?, ?, '2026')", run, f"note {n % 2}")
 
 
 def facts(location: StoreLocation) -> dict[str, dict[str, Any]]:
     """For every run what each field of `FIELDS` is, from the records alone: a number, a text, a list, None."""
     reader = Reader(location)
-    raw = sqlite3.connect(location.path)
+    all_tags = sql(location, "SELECT run_id, tag FROM tags ORDER BY 1, 2")
+    notes = dict(sql(location, "SELECT run_id, text FROM notes"))
     found = {}
     for run in reader.runs():
-        tags = [tag for (tag,) in raw.execute("SELECT tag FROM tags WHERE run_id = ?", (run.id,))]
-        note = raw.execute("SELECT text FROM notes WHERE run_id = ?", (run.id,)).fetchone()
+        tags = [tag for run_id, tag in all_tags if run_id == run.id]
+        note = notes.get(run.id)
         head = run.components.get("head")
         options: Mapping[str, Any] = head.options if head else {}
         cells, epochs = reader.cells(run.id), reader.epochs(run.id)
@@ -136,7 +135,7 @@ def facts(location: StoreLocation) -> dict[str, dict[str, Any]]:
             "component": [one.component for one in run.components.values()],
             "pretraining": run.pretraining,
             "tag": tags,
-            "note": note[0] if note else None,
+            "note": note,
             **{f"head.{name}": options.get(name) for name in ("layers", "flag", "axis", "sizes", "rate")},
             "head.options.version": options.get("version"),
             "training.epochs": run.plan["training"]["epochs"],
@@ -163,7 +162,6 @@ def facts(location: StoreLocation) -> dict[str, dict[str, Any]]:
             "lowest(test_loss)": mean([v for v in map(least, curves("test_loss")) if v is not None]),
             "highest(own)": mean([v for v in map(greatest, curves("own")) if v is not None]),
         }
-    raw.close()
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from qtlplat.store.files import write_atomically
@@ -167,4 +166,4 @@ def train_until_killed(store: str) -> None:
 
 
 if __name__ == "__main__":
-    train_until_killed(str(Path(sys.argv[1])))
+    train_until_killed(sys.argv[1])

@@ -158,7 +158,8 @@ def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(migrations.HERE / "versions", folder / "versions", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "versions" / f"v{NEXT}_next.py").write_text(
         f"import sqlalchemy as sa\nfrom alembic import op\nrevision, down_revision = {NEXT!r}, {NEWEST!r}\n"
-        "def upgrade():\n    with op.batch_alter_table('runs', recreate='always') as batch:\n"
+        "def upgrade():\n    how = 'always' if op.get_context().dialect.name == 'sqlite' else 'never'\n"
+        "    with op.batch_alter_table('runs', recreate=how) as batch:\n"
         "        batch.add_column(sa.Column('tag', sa.Text()))\n"
     )
     monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, NEXT))
@@ -213,8 +214,9 @@ def test_a_locked_store_says_so(location: StoreLocation, monkeypatch: pytest.Mon
 def test_a_full_disk_says_so_and_keeps_what_was_stored(location: StoreLocation) -> None:
     with Writer(location) as writer:
         run_id = finished_run(writer)
-        writer._connection.exec_driver_sql("PRAGMA max_page_count = 1")  # SQLite's own word for a disk without room
-        writer._connection.rollback()
+        connection = writer._sender._connection
+        connection.exec_driver_sql("PRAGMA max_page_count = 1")  # SQLite's own word for a disk without room
+        connection.rollback()
         with pytest.raises(StoreError, match="disk is full"):
             writer.start_run(new_run(plan={"long": "x" * 100_000}))
     assert [run.id for run in Reader(location).runs()] == [run_id]

@@ -1,4 +1,5 @@
 import os
+import shlex
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from qtlplat.store.location import find_store
 from qtlplat.store.merge import merge
 from qtlplat.store.queries import Reader
 from qtlplat.store.recover import recover
+from qtlplat.store.server import printable
 from qtlplat.store.writer import Writer
 
 
@@ -58,7 +60,7 @@ def test_why_names_the_variable_where_it_decided(tmp_path: Path, monkeypatch: py
     assert "--store" in find_store("y.db", tmp_path).why
 
 
-@pytest.mark.parametrize("url", ["postgresql://me:s3cret@host/db", "mysql+pymysql://me:s3cret@host/db"])
+@pytest.mark.parametrize("url", ["oracle://me:s3cret@host/db", "mysql+pymysql://me:s3cret@host/db"])
 def test_other_databases_are_refused_without_showing_the_password(url: str) -> None:
     with pytest.raises(ConfigError) as caught:
         find_store(url)
@@ -139,3 +141,90 @@ def test_any_name_is_a_name(tmp_path: Path, name: str) -> None:
     there = {os.fsencode(path.name) for path in tmp_path.iterdir()}
     names = {location.path.name, location.files.name, copy.name, saved.path.name, saved.files.name}
     assert there == {os.fsencode(one) for one in names}
+
+
+URL = "postgresql://me:s3cret@Db.example:6000/runs"
+
+
+@pytest.mark.parametrize(
+    ("url", "told"),
+    [
+        (URL, "postgresql://me@db.example:6000/runs"),
+        ("postgresql+psycopg://me:s3cret@h/runs", "postgresql://me@h/runs"),
+        ("postgres://h/runs?user=me&password=s3cret&sslmode=require", "postgresql://me@h/runs?sslmode=require"),
+        ("PostgreSQL://h/runs?sslpassword=s3cret&schema=thesis", "postgresql://h/runs?schema=thesis"),
+        ("postgresql://me%40lab:s3%2Fc%40ret@[::1]:5432/my%20runs", "postgresql://me%40lab@[::1]/my%20runs"),
+        ("postgresql:///runs?host=/var/run/postgresql", "postgresql:///runs?host=/var/run/postgresql"),
+        ("postgresql://h/?dbname=runs", "postgresql://h/runs"),
+    ],
+)
+def test_a_server_is_named_by_its_url_and_told_without_its_password(
+    url: str, told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGHOST", "PGPORT", "QTLPLAT_STORE"):
+        monkeypatch.delenv(name, raising=False)
+    found = find_store(url)
+    assert found.name == told
+    assert found.flag == f" --store {shlex.quote(told)}"
+    assert printable(url) == told
+    assert find_store(told).server == found.server
+    for text in (repr(found), str(found), str(found.server), found.why, str(found.files), str(found.path)):
+        assert "s3" not in text
+    assert found.exists
+    assert not found.path.parent.exists()
+
+
+def test_a_password_is_known_to_the_driver_alone() -> None:
+    for url in (URL, "postgresql://db.example:6000/runs?user=me&password=s3cret"):
+        found = find_store(url).server
+        assert found
+        assert dict(found.secrets) == {"password": "s3cret"}
+
+
+def test_files_of_a_server_lie_on_this_machine_in_a_directory_for_each_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    at_home = find_store(URL)
+    assert at_home.files.is_relative_to(tmp_path / "data" / "qtlplat" / "servers")
+    assert at_home.locks.is_relative_to(at_home.files)
+    monkeypatch.setenv("QTLPLAT_FILES", str(tmp_path / "scratch"))
+    found = find_store(URL)
+    assert found.files.parent.parent == tmp_path / "scratch"
+    assert found.spool.parent == found.files.parent
+    same = ["postgresql://other@db.example:6000/runs", "postgresql://DB.EXAMPLE:6000/runs?sslmode=require"]
+    others = [
+        "postgresql://db.example/runs",
+        "postgresql://db.example:6000/runs2",
+        f"{URL}?schema=b",
+        "postgresql:///runs",
+    ]
+    assert {find_store(url).files for url in same} == {found.files}
+    assert len({find_store(url).files for url in [URL, *others]}) == 5
+
+
+@pytest.mark.parametrize(
+    ("url", "what"),
+    [
+        ("postgresql://me:s3cret@host", "names no database"),
+        ("postgresql://me:s3cret@host/", "names no database"),
+        ("postgresql://me:s3cret@host/a/b", "cannot be understood"),
+        ("postgresql://me:s3cret@host/a#s3cret", "cannot be understood"),
+        ("postgresql://me:s3 cret@host/db", "a space"),
+        ("postgresql://me:s3\x1bcret@host/db", "control character"),
+        ("postgresql://me:s3cret@host:port/db", "cannot be understood"),
+        ("postgresql:me:s3cret@host/db", "lacks the //"),
+        ("postgresql+asyncpg://me:s3cret@host/db", "driver 'asyncpg' is not supported"),
+        ("postgresql+psycopg2://me:s3cret@host/db", "driver 'psycopg2' is not supported"),
+        ("postgresql://me:s3cret@host/db?schema=pg_catalog", "the schema has to be"),
+        ("postgresql://me:s3cret@host/db?schema=a%22b", "the schema has to be"),
+    ],
+)
+def test_a_wrong_url_is_refused_without_showing_it(url: str, what: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        find_store(url)
+    text = "\n".join(caught.value.lines())
+    assert what in text
+    assert "cret" not in text
+    assert "cret" not in repr(caught.value.__context__)
+    assert "cret" not in printable(url)

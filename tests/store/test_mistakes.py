@@ -2,11 +2,11 @@
 
 import json
 import math
-import sqlite3
 
 import numpy as np
 import pandas as pd
 import pytest
+from by_hand import named, sql
 from sample_runs import component, new_run
 
 from qtlplat.conventions import class_facts
@@ -16,6 +16,7 @@ from qtlplat.store.queries import Reader
 from qtlplat.store.records import NewCell, PredictionRow
 from qtlplat.store.writer import Writer
 
+pytestmark = pytest.mark.every_store(slow=True)
 CLASSES = ("empty", "crack", "hole")
 HEADS = ("dressed", "linear", "mlp", "mlp", "dressed")
 
@@ -52,15 +53,14 @@ def runs(location: StoreLocation) -> list[str]:
 
 def by_pandas(location: StoreLocation, ids: list[str]) -> pd.DataFrame:
     """The same counts, from the rows themselves."""
-    raw = sqlite3.connect(location.path)
-    rows = pd.read_sql(
+    found = named(
+        location,
         "select p.*, r.dataset_digest digest, k.name head from predictions p join runs r on r.id = p.run_id "
         "join components k on k.run_id = r.id and k.role = 'head' "
         "join cells c on c.run_id = p.run_id and c.position = p.cell "
         "where c.variant = 'head' and c.status = 'finished'",
-        raw,
     )
-    raw.close()
+    rows = pd.DataFrame(found)
     rows = rows[rows.run_id.isin(ids)].copy()
     rows["bad"] = rows.label != rows.predicted
     probabilities = rows.probabilities.map(lambda text: [float(v) for v in json.loads(text)])
@@ -127,10 +127,7 @@ def test_what_a_run_alone_gets_wrong(location: StoreLocation, runs: list[str]) -
 
 
 def test_names_of_classes_are_numbers_where_none_are_stored(location: StoreLocation, runs: list[str]) -> None:
-    raw = sqlite3.connect(location.path)
-    raw.execute("delete from environment")
-    raw.commit()
-    raw.close()
+    sql(location, "delete from environment")
     assert {one.name for one in mistakes(Reader(location), runs).worst} == {"0", "1", "2"}
 
 

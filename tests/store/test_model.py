@@ -86,7 +86,7 @@ class Store(RuleBasedStateMachine):
 
     @staticmethod
     def driver(writer: Writer) -> sqlite3.Connection:
-        found = writer._connection.connection.driver_connection
+        found = writer._sender._connection.connection.driver_connection
         assert isinstance(found, sqlite3.Connection)
         return found
 

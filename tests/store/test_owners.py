@@ -1,18 +1,21 @@
 """A run is taken up again by one process at a time, and who owned it before cannot write any more."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from sample_runs import epoch, finished_run, new_cells, new_run, prediction
 
 from qtlplat.errors import BusyError, StoreError, UsageError
-from qtlplat.store import ownership
+from qtlplat.store import ownership, taking
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import RunLock, lock_path, this_host
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow
 from qtlplat.store.writer import Writer
+
+pytestmark = pytest.mark.every_store
 
 
 def interrupted_run(location: StoreLocation) -> str:
@@ -80,7 +83,7 @@ def test_an_owner_that_was_overtaken_is_fenced_out_of_every_update(location: Sto
     with Writer(location) as thawed, Writer(location) as owner:
         thawed.resume_run(run_id)
         lock_path(location, run_id).unlink()
-        owner.resume_run(run_id)
+        owner.resume_run(run_id, take_over=True)
         updates = [
             lambda: thawed.add_cells(run_id, new_cells(1)),
             lambda: thawed.add_epochs(run_id, [epoch(1, 5)]),
@@ -104,8 +107,11 @@ def test_only_take_over_takes_a_run_from_another_machine(
     run_id = interrupted_run(location)
     with Writer(location) as writer:
         writer.resume_run(run_id)
-    monkeypatch.setattr(ownership, "this_host", lambda: "elsewhere")
-    monkeypatch.setattr("qtlplat.store.writer.this_host", lambda: "elsewhere")
+    for module in (ownership, taking):
+        monkeypatch.setattr(module, "this_host", lambda: "elsewhere")
+    other_disk = location.path.parent / "elsewhere"
+    if location.server:  # a machine may have any name: it is another one where the lock is not
+        location = replace(location, path=other_disk / "store.db", files=other_disk / "store.files")
     with Writer(location) as writer:
         with pytest.raises(BusyError) as caught:
             writer.resume_run(run_id)

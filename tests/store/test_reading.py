@@ -2,11 +2,12 @@ import math
 import sqlite3
 
 import pytest
+from by_hand import sql
 from sample_runs import finished_run, new_cells, new_run
 from sqlalchemy import event
 
 from qtlplat.errors import UsageError
-from qtlplat.store import database, mounts
+from qtlplat.store import database, mounts, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.writer import Writer
@@ -14,11 +15,15 @@ from qtlplat.store.writer import Writer
 
 def rename(location: StoreLocation, run_id: str, new: str) -> None:
     """Give a bare run a chosen id."""
-    raw = sqlite3.connect(location.path)
-    for table, column in (("runs", "id"), ("components", "run_id"), ("environment", "run_id")):
-        raw.execute(f"UPDATE {table} SET {column} = ? WHERE {column} = ?", (new, run_id))
-    raw.commit()
-    raw.close()
+    if location.server:  # which looks after references
+        columns = ", ".join(column.name for column in schema.runs.columns if column.name != "id")
+        sql(location, f"INSERT INTO runs (id, {columns}) SELECT ?, {columns} FROM runs WHERE id = ?", new, run_id)
+    for table in ("components", "environment"):
+        sql(location, f"UPDATE {table} SET run_id = ? WHERE run_id = ?", new, run_id)
+    if location.server:
+        sql(location, "DELETE FROM runs WHERE id = ?", run_id)
+    else:
+        sql(location, "UPDATE runs SET id = ? WHERE id = ?", new, run_id)
 
 
 def test_a_store_that_does_not_exist_reads_as_empty_and_stays_so(location: StoreLocation) -> None:
@@ -33,6 +38,7 @@ def test_a_store_that_does_not_exist_reads_as_empty_and_stays_so(location: Store
     assert reader.runs() == []
 
 
+@pytest.mark.every_store
 def test_runs_come_newest_first_by_kind_and_number(location: StoreLocation) -> None:
     with Writer(location) as writer:
         first = finished_run(writer)
@@ -45,6 +51,7 @@ def test_runs_come_newest_first_by_kind_and_number(location: StoreLocation) -> N
     assert [r.id for r in reader.runs(limit=1, kind="pretraining")] == [pretraining]
 
 
+@pytest.mark.every_store
 def test_the_number_of_queries_does_not_grow_with_the_runs(
     location: StoreLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -73,6 +80,7 @@ def test_the_number_of_queries_does_not_grow_with_the_runs(
     assert seen[0] == seen[1]
 
 
+@pytest.mark.every_store
 def test_references_count_runs_but_not_pretrainings(location: StoreLocation) -> None:
     with Writer(location) as writer:
         first, second = finished_run(writer), finished_run(writer)
@@ -120,6 +128,7 @@ def test_unknown_references_are_told_the_known_forms(location: StoreLocation, re
     assert "@last" in caught.value.fix
 
 
+@pytest.mark.every_store
 def test_an_id_may_be_cut_to_three_characters(location: StoreLocation) -> None:
     with Writer(location) as writer:
         ids = [writer.start_run(new_run()) for _ in range(3)]
@@ -141,6 +150,7 @@ def test_an_id_may_be_cut_to_three_characters(location: StoreLocation) -> None:
         reader.resolve("fff00001")
 
 
+@pytest.mark.every_store
 def test_find_finished_takes_the_newest_finished_one_of_the_kind(location: StoreLocation) -> None:
     with Writer(location) as writer:
         finished_run(writer, fingerprint="1" * 64)
@@ -176,6 +186,7 @@ def test_a_run_of_another_host_is_believed_where_its_locks_may_be_unknown_here(
     assert Reader(location).run(run_id).status == ("running" if where == "tmp" else "interrupted")
 
 
+@pytest.mark.every_store
 def test_an_unknown_id_is_an_error_of_usage(location: StoreLocation) -> None:
     with pytest.raises(UsageError):
         Reader(location).run("0" * 16)

@@ -20,6 +20,8 @@ from qtlplat.store.recover import recover
 from qtlplat.store.summary import short_form
 from qtlplat.store.writer import Writer
 
+pytestmark = pytest.mark.every_store(slow=True)
+
 HOSTILE = [
     "",
     " ",
@@ -168,6 +170,7 @@ def test_a_run_in_the_trash_does_not_go_on(location: StoreLocation) -> None:
     assert list(location.locks.iterdir()) != []
 
 
+@pytest.mark.in_a_file
 def test_remarks_survive_backup_and_recovery(location: StoreLocation, tmp_path: Path) -> None:
     with Writer(location) as writer:
         run, thrown = (whole_run(writer, location, tags=["paper"], note="why") for _ in range(2))
@@ -182,6 +185,7 @@ def test_remarks_survive_backup_and_recovery(location: StoreLocation, tmp_path: 
         assert [one.id for one in Reader(place).runs()] == [run]
 
 
+@pytest.mark.in_a_file
 def test_merging_takes_remarks_over_and_leaves_the_trash(location: StoreLocation, tmp_path: Path) -> None:
     other = find_store(str(tmp_path / "other.db"))
     with Writer(other) as writer:
@@ -208,6 +212,7 @@ def test_merging_takes_remarks_over_and_leaves_the_trash(location: StoreLocation
     assert (before != after, location.path.read_bytes() == after) == (True, True)
 
 
+@pytest.mark.in_a_file
 def test_a_damaged_tag_makes_no_run_fail(location: StoreLocation, tmp_path: Path) -> None:
     with Writer(location) as writer:
         run = whole_run(writer, location, tags=["paper"])

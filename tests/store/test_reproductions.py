@@ -31,6 +31,8 @@ OUTCOME = NewReproduction(
     "r2024", "dist", "1.0", "d" * 64, "smoke", "e" * 64, {"epochs": "6 instead of 120"}, (MEASURED, MISSING)
 )
 
+pytestmark = pytest.mark.every_store
+
 
 def test_an_outcome_is_read_back_as_it_was(location: StoreLocation) -> None:
     reader = Reader(location)

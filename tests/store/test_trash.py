@@ -40,6 +40,8 @@ from qtlplat.store.sharing import taking_up, undisturbed
 from qtlplat.store.trash import empty
 from qtlplat.store.writer import Writer
 
+pytestmark = pytest.mark.every_store(slow=True)
+
 
 def ids(location: StoreLocation) -> set[str]:
     reader = Reader(location)
@@ -62,6 +64,7 @@ def rows_of(location: StoreLocation, run: str) -> dict[str, int]:
     return Reader(location).read(read) or {}
 
 
+@pytest.mark.in_a_file
 def test_runs_in_the_trash_go_with_all_rows_and_files_and_the_others_stay(location: StoreLocation) -> None:
     with Writer(location) as writer:
         stays = whole_run(writer, location, b"stays")
@@ -129,6 +132,7 @@ def test_a_file_of_two_runs_stays_while_one_of_them_does(location: StoreLocation
         assert empty(location).files == {"weights": (1, 4)}
 
 
+@pytest.mark.in_a_file
 def test_only_what_lies_there_for_long_enough_goes(location: StoreLocation) -> None:
     with Writer(location) as writer:
         parent = whole_run(writer, location, b"p", kind="pretraining")
@@ -167,6 +171,7 @@ def test_a_run_that_began_later_cannot_have_found_it(location: StoreLocation) ->
     assert check(location).problems == ()
 
 
+@pytest.mark.in_a_file
 def test_the_clock_of_another_machine_may_be_wrong(location: StoreLocation) -> None:
     with Writer(location) as writer:
         old = whole_run(writer, location, b"p", kind="pretraining")
@@ -293,6 +298,7 @@ def test_nothing_is_deleted_while_a_run_takes_up_a_file(
     assert empty(location).runs == [run]
 
 
+@pytest.mark.in_a_file
 def test_two_stores_with_one_directory_of_files_keep_all_of_them(location: StoreLocation) -> None:
     with Writer(location) as writer:
         run = whole_run(writer, location)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import sqlite3
-from typing import Any
 
 import pytest
 from asked_runs import HOSTILE, stored
+from by_hand import named as rows
 from sample_runs import finished_run, new_cells, new_run
 
 from qtlplat.conventions import mean_std
@@ -18,6 +17,8 @@ from qtlplat.store.records import HEAD
 from qtlplat.store.views import LEAKS, METRICS, ROLES, SPREAD, VIEWS
 from qtlplat.store.writer import Writer
 
+pytestmark = pytest.mark.every_store(slow=True)
+
 Asked = tuple[StoreLocation, dict[str, str]]
 
 
@@ -25,15 +26,6 @@ Asked = tuple[StoreLocation, dict[str, str]]
 def asked(tmp_path_factory: pytest.TempPathFactory) -> Asked:
     location = find_store(str(tmp_path_factory.mktemp("asked") / "a ü?#%.db"))
     return location, stored(location)
-
-
-def rows(location: StoreLocation, query: str) -> list[dict[str, Any]]:
-    raw = sqlite3.connect(location.path)
-    found = raw.execute(query)
-    names = [column[0] for column in found.description]
-    result = [dict(zip(names, row, strict=True)) for row in found]
-    raw.close()
-    return result
 
 
 def finite(value: float | None) -> float | None:

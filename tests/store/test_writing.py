@@ -1,9 +1,9 @@
 import math
-import sqlite3
 from collections.abc import Iterator
 
 import numpy as np
 import pytest
+from by_hand import sql
 from sample_runs import epoch, finished_run, new_cells, new_run, prediction
 
 from qtlplat.errors import BusyError, StoreError
@@ -11,6 +11,8 @@ from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, EpochRow
 from qtlplat.store.writer import Writer
+
+pytestmark = pytest.mark.every_store
 
 
 @pytest.fixture
@@ -82,9 +84,8 @@ def test_numpy_numbers_are_stored_as_numbers(writer: Writer, reader: Reader, loc
     writer.add_cells(run_id, new_cells(1))
     writer.add_epochs(run_id, [EpochRow(np.int64(0), np.int64(4), np.float32(0.5), {"test_loss": np.float32(0.25)})])  # type: ignore[arg-type]
     assert reader.epochs(run_id) == [EpochRow(0, 4, 0.5, {"test_loss": 0.25})]
-    raw = sqlite3.connect(location.path)
-    assert raw.execute("SELECT typeof(epoch), typeof(test_loss) FROM epochs").fetchone() == ("integer", "real")
-    raw.close()
+    of, *kinds = ("pg_typeof", "bigint", "double precision") if location.server else ("typeof", "integer", "real")
+    assert sql(location, f"SELECT {of}(epoch), {of}(test_loss) FROM epochs") == [tuple(kinds)]
 
 
 def test_a_plan_with_nan_is_refused_and_leaves_nothing(writer: Writer, reader: Reader, location: StoreLocation) -> None:

@@ -1,4 +1,8 @@
-"""Bringing a database to the newest schema; imported only when one is new or behind."""
+"""Bringing a database to the newest schema; imported only when one is new or behind.
+
+Behind a server a store begins with the newest tables; revisions from 0006 on have to do their work there too: text is
+`columns.Text`, and tables are rebuilt (``batch_alter_table(recreate="always")``) in SQLite alone.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +30,7 @@ def upgrade(connection: Connection, folder: Path = HERE, *, to: str = "head") ->
         connection,
         opts={
             "version_table": schema.VERSION_TABLE,
-            "transactional_ddl": True,  # true of SQLite as we open it; the caller commits
+            "transactional_ddl": True,  # true of both, as we open them; the caller commits
             "fn": lambda revision, _context: directory._upgrade_revs(to, revision),
             "script": directory,
         },

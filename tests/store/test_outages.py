@@ -1,0 +1,450 @@
+"""A server that goes away: nothing that was told to be stored is lost, nothing is there twice, nobody waits in vain."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psycopg
+import pytest
+from a_server import PostgresServer
+from by_hand import sql
+from damage import digests
+from sample_runs import epoch, new_cells, new_run, prediction, whole_run
+from sqlalchemy import exc
+from test_reproductions import OUTCOME
+
+from qtlplat.errors import BusyError, QtlplatError, StoreError
+from qtlplat.store import waiting
+from qtlplat.store.check import check
+from qtlplat.store.location import StoreLocation, find_store
+from qtlplat.store.ownership import RunLock, lock_path
+from qtlplat.store.queries import Reader
+from qtlplat.store.records import ArtifactRow
+from qtlplat.store.senders import Line
+from qtlplat.store.spool import spool_of, spools
+from qtlplat.store.sync import sync
+from qtlplat.store.trash import empty
+from qtlplat.store.writer import Writer
+
+
+@pytest.fixture
+def location(
+    behind_a_server: StoreLocation, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[StoreLocation]:
+    """Asked again more often than usual; whatever a test does, the server is there for the next one."""
+    for name in ("qtlplat.store.waiting", "qtlplat.store.senders"):
+        monkeypatch.setattr(f"{name}.PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("qtlplat.store.writer.BRIEFLY_SECONDS", 0.3)
+    yield behind_a_server
+    if not postgres.is_running():
+        postgres.start()
+
+
+def write_everything(writer: Writer, run_id: str, between: dict[int, Any] | None = None) -> None:
+    """Every kind of write, one after another; `between`: what is done before the n-th of them."""
+    steps = [
+        lambda: writer.add_cells(run_id, new_cells(2)),
+        lambda: writer.add_artifact(run_id, ArtifactRow("weights", "weights/w", "c" * 64, 12, None, {"cut": 1})),
+        lambda: writer.add_epochs(run_id, [epoch(0, 1, test_loss=float("nan")), epoch(1, 1, other=float("inf"))]),
+        lambda: writer.add_epochs(run_id, [epoch(0, 2), epoch(1, 2)]),
+        lambda: writer.add_predictions(run_id, [prediction(0, "s1"), prediction(0, "s2", (float("nan"), 0.1))]),
+        lambda: writer.finish_cell(run_id, 0, {"f1": 0.1, "loss": float("-inf")}, 0.5),
+        lambda: writer.add_predictions(run_id, [prediction(1, "s1")]),
+        lambda: writer.finish_cell(run_id, 1, {"f1": 1 / 3}, 0.25),
+        lambda: writer.finish_run(run_id, "finished", {"total": 0.1}),
+    ]
+    for number, step in enumerate(steps, start=1):
+        if action := (between or {}).get(number):
+            action()
+        step()
+
+
+def all_rows(location: StoreLocation) -> dict[str, list[tuple[Any, ...]]]:
+    """All rows of the tables that a run writes, without ids, times and processes."""
+    rows = {
+        "cells": sql(location, "SELECT position, status, seconds FROM cells ORDER BY 1"),
+        "epochs": sql(location, "SELECT cell, epoch, train_loss, test_loss, further FROM epochs ORDER BY 1, 2"),
+        "metrics": sql(location, "SELECT cell, name, value FROM metrics ORDER BY 1, 2"),
+        "predictions": sql(location, "SELECT cell, sample_id, probabilities FROM predictions ORDER BY 1, 2"),
+        "artifacts": sql(location, "SELECT path, sha256, meta FROM artifacts ORDER BY 1"),
+        "runs": sql(location, "SELECT kind, status, seconds, error FROM runs ORDER BY created"),
+    }
+    return {name: [tuple(map(repr, row)) for row in found] for name, found in rows.items()}
+
+
+@pytest.fixture
+def undisturbed(location: StoreLocation, postgres: PostgresServer) -> dict[str, list[tuple[Any, ...]]]:
+    other = find_store(postgres.store())
+    with Writer(other) as writer:
+        write_everything(writer, writer.start_run(new_run()))
+    return all_rows(other)
+
+
+def test_what_is_written_while_a_server_is_away_arrives_when_it_is_back(
+    location: StoreLocation, postgres: PostgresServer, undisturbed: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Writer(location) as writer:
+        run_id = writer.start_run(new_run())
+        write_everything(writer, run_id, {3: postgres.stop, 7: lambda: took_no_time(writer, run_id), 8: postgres.start})
+    assert all_rows(location) == undisturbed
+    assert spools(location) == []
+    assert not lock_path(location, run_id).exists()
+    assert [problem.what for problem in check(location).problems] == [
+        "the file is missing; it belongs to run " + run_id
+    ]
+    assert "what runs write meanwhile is kept" in caplog.text
+    assert "the server is back: " in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def took_no_time(writer: Writer, run_id: str) -> None:
+    """A write, while the server is away, waits for the disk alone."""
+    started = time.monotonic()
+    writer.add_epochs(run_id, [])
+    assert time.monotonic() - started < 0.5
+
+
+@pytest.mark.slow
+def test_a_server_that_restarts_between_two_writes_is_not_even_noticed(
+    location: StoreLocation, postgres: PostgresServer, undisturbed: object, caplog: pytest.LogCaptureFixture
+) -> None:
+    def restart() -> None:
+        postgres.stop()
+        postgres.start()
+
+    with Writer(location) as writer:
+        write_everything(writer, writer.start_run(new_run()), dict.fromkeys((2, 5, 9), restart))
+    assert all_rows(location) == undisturbed
+    assert caplog.text == ""
+
+
+@pytest.mark.parametrize("when", [pytest.param("before", marks=pytest.mark.slow), "after"])
+def test_a_write_whose_acknowledgement_is_lost_is_there_once(
+    location: StoreLocation, undisturbed: object, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Every transaction is carried out, or not, and then the connection breaks; the next attempt is heard."""
+    transaction, calls = Line.transaction, iter(range(10_000))
+
+    def broken(self: Line, work: Any) -> Any:
+        number = next(calls)
+        if number % 2 == 0:
+            if when == "after":
+                transaction(self, work)
+            self.drop()
+            raise exc.OperationalError("COMMIT", None, psycopg.OperationalError("server closed the connection"))
+        return transaction(self, work)
+
+    monkeypatch.setattr(Line, "transaction", broken)
+    with Writer(location) as writer:
+        run_id = writer.start_run(new_run())
+        write_everything(writer, run_id)
+        writer.add_reproduction(OUTCOME)
+        other = writer.start_run(new_run())
+        writer.finish_run(other, "interrupted", {})
+        writer.resume_run(other)
+        writer.finish_run(other, "failed", {}, error="no\0way")
+        for line in ("one", "two", "two"):
+            writer.note(other, line, append=True)
+        assert writer.tag([other], ["a", "b"]) == set()
+        assert writer.tag([other], remove=["a", "c"]) == {"a"}
+        assert writer.trash([run_id, other]) == [run_id, other]
+        assert writer.restore([run_id, other]) == [run_id, other]
+    said = Reader(location).remarks([other])[other]
+    assert (said.note, said.tags, said.trashed) == ("one\ntwo\ntwo", ("b",), None)
+    assert [len(Reader(location).owners(run)) for run in (run_id, other)] == [1, 2]
+    assert Reader(location).run(other).error == "no\\x00way"
+    found = all_rows(location)
+    assert {name: rows for name, rows in found.items() if name != "runs"} == {
+        name: rows
+        for name, rows in undisturbed.items()
+        if name != "runs"  # type: ignore[attr-defined]
+    }
+    assert len(Reader(location).reproductions()) == 1
+    assert {p.what for p in check(location).problems} == {"the file is missing; it belongs to run " + run_id}
+
+
+def test_a_run_that_ends_while_the_server_is_away_keeps_its_writes_and_sync_sends_them(
+    location: StoreLocation, postgres: PostgresServer, undisturbed: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("QTLPLAT_STORE_WAIT", "0.5")
+    runs = []
+
+    def end_while_away() -> None:
+        with Writer(location) as writer:
+            runs.append(writer.start_run(new_run()))
+            write_everything(writer, runs[0], {3: postgres.stop})
+
+    with pytest.raises(StoreError) as caught:
+        end_while_away()
+    (run_id,) = runs
+    (spool,) = spools(location)
+    assert run_id in caught.value.what
+    assert "nothing is lost" in caught.value.what
+    assert caught.value.where == str(spool.path)
+    assert "qtlplat store sync" in caught.value.fix
+    assert "s3cret" not in "\n".join(caught.value.lines())
+    with pytest.raises(StoreError, match="does not answer"):
+        sync(location)
+    assert spools(location) == [spool]
+    postgres.start()
+    kept = spool.path.read_bytes()
+    assert Reader(location).run(run_id).status == "interrupted"
+    with pytest.raises(StoreError, match="has not been sent") as caught:
+        empty(location)  # which would not know whose files are whose
+    assert "qtlplat store sync" in caught.value.fix
+    notes = check(location).notes
+    assert any("qtlplat store sync" in note for note in notes)
+    (sent,) = sync(location)
+    assert (sent.run, sent.owner, sent.writes, sent.torn, sent.why) == (run_id, 1, 7, False, "")
+    assert all_rows(location) == undisturbed
+    assert not lock_path(location, run_id).exists()
+    assert sync(location) == []
+    spool.path.write_bytes(kept)  # as when a crash kept the file from being removed
+    before = digests(location)
+    assert [one.why for one in sync(location)] == [""]
+    assert all_rows(location) == undisturbed
+    assert digests(location) == before
+
+
+KILLED = """
+import os, sys, signal
+from sample_runs import *
+from qtlplat.store.location import find_store
+with Writer(find_store(sys.argv[1])) as writer:
+    run_id = writer.start_run(new_run())
+    writer.add_cells(run_id, new_cells(1))
+    print(run_id, flush=True)
+    sys.stdin.readline()
+    for number in range(5):
+        writer.add_epochs(run_id, [epoch(0, number)])
+    print("kept", flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def killed_while_away(location: StoreLocation, postgres: PostgresServer, url: str) -> str:
+    """A process that wrote to its spool, and was killed; returns the id of its run. The server is back."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", KILLED, url],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
+        },
+    )
+    assert process.stdin
+    assert process.stdout
+    run_id = process.stdout.readline().strip()
+    postgres.stop()
+    process.stdin.write("\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "kept\n"
+    assert process.wait(30) == -signal.SIGKILL
+    process.stdin.close()
+    process.stdout.close()
+    postgres.start()
+    return run_id
+
+
+@pytest.fixture
+def url(location: StoreLocation, postgres: PostgresServer) -> str:
+    assert location.server
+    return postgres.url("lab", more=f"?schema={location.server.schema}")
+
+
+def test_what_a_killed_process_has_kept_is_sent_before_its_run_is_taken_up(
+    location: StoreLocation, postgres: PostgresServer, url: str
+) -> None:
+    run_id = killed_while_away(location, postgres, url)
+    spool = spool_of(location, run_id, 1)
+    with spool.path.open("ab") as file:  # the write that the kill cut off
+        file.write(b'0123456789abcdef {"name":"add_epo')
+    assert Reader(location).epochs(run_id) == []
+    lock = RunLock(location, run_id)
+    with Writer(location) as writer:  # which leaves alone what another process may be at
+        lock.release(remove=False)
+        assert Reader(location).epochs(run_id) == []
+        writer.resume_run(run_id)
+        assert [row.epoch for row in Reader(location).epochs(run_id)] == list(range(5))
+        assert writer.add_epochs(run_id, [epoch(0, 4), epoch(0, 5)]) == []
+        writer.finish_cell(run_id, 0, {"f1": 1.0}, 0.1)
+        writer.finish_run(run_id, "finished", {})
+    assert [row.epoch for row in Reader(location).epochs(run_id)] == list(range(6))
+    assert check(location).problems == ()
+    assert spools(location) == []
+
+
+@pytest.mark.slow
+def test_a_run_does_not_go_on_without_what_a_damaged_spool_holds(
+    location: StoreLocation, postgres: PostgresServer, url: str, tmp_path: Path
+) -> None:
+    run_id = killed_while_away(location, postgres, url)
+    path = spool_of(location, run_id, 1).path
+    lines = path.read_bytes().split(b"\n")
+    path.write_bytes(b"\n".join([lines[0], lines[1][:-9], *lines[2:]]))
+    with Writer(location) as writer:
+        with pytest.raises(StoreError, match="a write that waits to be sent is damaged") as caught:
+            writer.resume_run(run_id)
+        assert caught.value.where == str(path)
+        assert Reader(location).owners(run_id)[-1].number == 1
+        path.rename(tmp_path / "kept")
+        writer.resume_run(run_id)
+
+
+@pytest.mark.slow
+def test_whoever_writes_next_sends_what_was_left(location: StoreLocation, postgres: PostgresServer, url: str) -> None:
+    run_id = killed_while_away(location, postgres, url)
+    with Writer(location):
+        assert len(Reader(location).epochs(run_id)) == 5
+    assert Reader(location).run(run_id).status == "interrupted"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(6))
+def test_whatever_is_killed_and_whenever_nothing_that_was_acknowledged_is_lost(
+    location: StoreLocation, postgres: PostgresServer, url: str, seed: int
+) -> None:
+    """The server crashes again and again, and the process is killed at some moment of it."""
+    random = np.random.default_rng(seed)
+    script = Path(__file__).with_name("sample_runs.py")
+    process = subprocess.Popen(
+        [sys.executable, str(script), url], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    assert process.stdout
+    run_id = process.stdout.readline().strip()
+    for _ in range(int(random.integers(1, 4))):
+        time.sleep(float(random.uniform(0, 0.5)))
+        postgres.stop()
+        time.sleep(float(random.uniform(0, 1.5)))
+        if random.random() < 0.8:
+            postgres.start()
+            time.sleep(float(random.uniform(0, 2.5)))
+        else:
+            break
+    process.kill()
+    acknowledged = [int(line) for line in process.stdout.read().splitlines()]
+    process.stdout.close()
+    process.wait(30)
+    if not postgres.is_running():
+        postgres.start()
+    assert [one.why for one in sync(location)] in ([], [""])
+    stored = [row.epoch for row in Reader(location).epochs(run_id)]
+    assert stored == list(range(len(stored)))
+    assert len(acknowledged) <= len(stored) <= len(acknowledged) + 1
+    assert len(acknowledged) > 3
+    assert check(location).problems == ()
+
+
+def test_sync_refuses_the_writes_of_an_owner_who_was_overtaken_and_keeps_them(
+    location: StoreLocation, postgres: PostgresServer, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_id = killed_while_away(location, postgres, url)
+    kept = spool_of(location, run_id, 1).path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setenv("QTLPLAT_FILES", str(tmp_path / "another machine"))
+        with Writer(elsewhere := find_store(url)) as writer:
+            assert Reader(elsewhere).run(run_id).status == "running"  # for nobody there knows better
+            with pytest.raises(BusyError) as caught:
+                writer.resume_run(run_id)
+            assert "--take-over" in caught.value.fix
+            writer.resume_run(run_id, take_over=True)
+            writer.add_epochs(run_id, [epoch(0, 0)])
+            writer.finish_cell(run_id, 0, {"f1": 1.0}, 0.1)
+            (held,) = sync(location)
+            assert "is owned by process" in held.why
+            writer.finish_run(run_id, "finished", {})
+    (refused,) = sync(location)
+    assert (refused.run, refused.owner, refused.writes) == (run_id, 1, 5)
+    assert "is owned by process" in refused.why
+    assert refused.overtaken
+    assert spool_of(location, run_id, 1).path.read_bytes() == kept
+    assert len(Reader(location).epochs(run_id)) == 1
+    assert [problem.where for problem in check(location).problems] == [str(lock_path(location, run_id))]
+
+
+@pytest.mark.slow
+def test_an_owner_who_was_overtaken_while_away_is_told_when_the_server_is_back(
+    location: StoreLocation, postgres: PostgresServer, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtlplat.store.senders.PAUSE_SECONDS", 1.5)  # time enough for the other one
+    writer = Writer(location)
+    run_id = writer.start_run(new_run())
+    writer.add_cells(run_id, new_cells(1))
+    postgres.stop()
+    writer.add_epochs(run_id, [epoch(0, 1)])
+    postgres.start()
+    monkeypatch.setenv("QTLPLAT_FILES", str(tmp_path / "another machine"))
+    with Writer(find_store(url)) as other:
+        other.resume_run(run_id, take_over=True)
+
+    def go_on() -> None:
+        for _ in range(100):
+            writer.add_epochs(run_id, [epoch(0, 2)])
+            time.sleep(0.1)
+
+    with pytest.raises(BusyError, match="is owned by process"):
+        go_on()
+    with pytest.raises(BusyError, match="is owned by process"):
+        writer.__exit__(None, None, None)
+    assert spool_of(location, run_id, 1).path.exists()
+
+
+@pytest.mark.slow
+def test_a_server_that_is_away_is_waited_for_by_readers_and_starts(
+    location: StoreLocation, postgres: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    with Writer(location) as writer:
+        whole_run(writer, location)
+        for work in (lambda: Reader(location).runs(), lambda: writer.start_run(new_run())):
+            postgres.stop()
+            later = threading.Timer(0.5, postgres.start)
+            later.start()
+            assert work()
+            later.join()
+    assert caplog.text.count("trying again for 10 seconds") >= 2
+
+
+def test_waiting_ends_when_somebody_wants_it_to(location: StoreLocation, postgres: PostgresServer) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    postgres.stop()
+    with pytest.raises(KeyboardInterrupt):
+        Reader(location, interrupt).runs()
+    with pytest.raises(KeyboardInterrupt):
+        Writer(location, interrupt)
+
+
+def test_who_stops_is_not_kept_waiting(
+    location: StoreLocation, postgres: PostgresServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    writer = Writer(location)
+    run_id = writer.start_run(new_run())
+    postgres.stop()
+    writer.finish_run(run_id, "interrupted", {})
+    started = time.monotonic()
+    writer.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
+    assert time.monotonic() - started < 3
+    assert "qtlplat store sync" in caplog.text
+    assert len(spools(location)) == 1
+
+
+def test_the_longest_wait_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("QTLPLAT_STORE_WAIT")
+    assert waiting.longest_wait() == 120
+    for text, seconds in (("0", 0), ("1.5", 1.5), ("-3", 0)):
+        monkeypatch.setenv("QTLPLAT_STORE_WAIT", text)
+        assert waiting.longest_wait() == seconds
+    monkeypatch.setenv("QTLPLAT_STORE_WAIT", "long")
+    with pytest.raises(QtlplatError, match="'long' is not a number of seconds"):
+        waiting.longest_wait()
