@@ -11,6 +11,7 @@ from pathlib import Path
 
 from qtlplat.errors import StoreError, UsageError, shown
 from qtlplat.store import database, hashes
+from qtlplat.store.files import sync
 from qtlplat.store.location import StoreLocation
 
 
@@ -63,9 +64,9 @@ def new_file(target: Path) -> Iterator[Path]:
         raise _cannot_write(target, error) from error
     try:
         yield unfinished
-        _sync(unfinished)
+        sync(unfinished)
         unfinished.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
     except BaseException as error:
         target.unlink(missing_ok=True)
         if isinstance(error, OSError):
@@ -102,14 +103,6 @@ def _check(copy: StoreLocation, *, thorough: bool) -> None:
         rows = f"rows of {', '.join(list(wrong)[:3])} are not as they were stored"
         what = rows if found == "ok" else shown(found, 200)
         raise StoreError(f"the store is damaged, no copy was made: {what}", fix="look closer: qtlplat store check")
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def _cannot_write(target: Path, error: OSError) -> StoreError:

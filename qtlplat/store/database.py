@@ -27,6 +27,7 @@ T = TypeVar("T")
 BUSY_SECONDS = 30.0
 MAGIC = b"SQLite format 3\x00"
 HEADER_BYTES = 100
+JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 WAL = 2  # bytes 18 and 19 of the header of a file in that journal mode
 JOURNALS = ("-journal", "-wal", "-shm")  # SQLite's own files beside a database
 RECOVER = "restore a backup, or save what can be read: qtlplat store recover --to NEW.db"
@@ -90,7 +91,7 @@ def check_header(location: StoreLocation) -> bool:
     if _is_open(location):
         return location.path.stat().st_size > 0
     head = header(location)
-    if not head:
+    if not head or (not any(head) and _was_empty(location)):
         return False
     if len(head) < HEADER_BYTES or not head.startswith(MAGIC):
         raise _not_ours(location, "the file is not an SQLite database, or a damaged one")
@@ -101,6 +102,16 @@ def check_header(location: StoreLocation) -> bool:
         with translated(location), engine(location, write=False, at_rest=True).connect() as connection:
             revision(connection, location)
     return True
+
+
+def _was_empty(location: StoreLocation) -> bool:
+    """Whether a journal says that there was nothing in the file before a write that was cut off, or still goes on."""
+    try:
+        with beside(location, "-journal").open("rb") as file:
+            head = file.read(len(JOURNAL_MAGIC) + 12)
+    except OSError:
+        return False
+    return head.startswith(JOURNAL_MAGIC) and head[16:20] == bytes(4)  # pages that the file had
 
 
 def _identity(location: StoreLocation) -> tuple[int, int] | None:
@@ -207,8 +218,11 @@ def after_roll_back(location: StoreLocation, read: Callable[[], T]) -> T:
     except exc.DBAPIError as error:
         if error_name(error) != "SQLITE_READONLY_ROLLBACK":
             raise
-    with engine(location, write=True).begin() as connection:
-        connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
+    # by reading: a transaction that may write would make a database of a file that is empty again
+    with engine(location, write=True).connect() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     return read()
 
 
@@ -235,7 +249,11 @@ _MEANINGS = (
     ("SQLITE_IOERR_CORRUPTFS", "the store is damaged", RECOVER),
     ("SQLITE_CORRUPT", "the store is damaged", RECOVER),
     ("SQLITE_IOERR", "the disk reported an error", "check the disk, its quota and its free space"),
-    ("SQLITE_CONSTRAINT", "the store refused a record that contradicts what it holds", ""),
+    (
+        "SQLITE_CONSTRAINT",
+        "the store refused a record that contradicts what it holds",
+        "look at what it holds: qtlplat store check",
+    ),
 )
 
 

@@ -26,6 +26,7 @@ from qtlplat.training.controls import Variant
 from qtlplat.training.fit import fit_heads, why_not_stackable
 from qtlplat.training.job import Again, Clock, Job, recorded
 from qtlplat.training.leak import leaks
+from qtlplat.training.leftovers import remove_leftovers
 from qtlplat.training.prepare import Prepared
 from qtlplat.training.pretrain import make_split
 from qtlplat.training.progress import Progress
@@ -70,8 +71,9 @@ def pretrain_only(prepared: Prepared, location: StoreLocation, progress: Progres
 
 @contextmanager
 def working(location: StoreLocation, progress: Progress, *, allow_drift: bool = False) -> Iterator[Job]:
-    """A job: signals are obeyed between steps, the store is open for writing."""
+    """A job: signals are obeyed between steps, the store is open for writing, what killed processes left is gone."""
     with orderly_stop() as stop, Writer(location) as writer:
+        remove_leftovers(location)
         yield Job(writer, Reader(location), location, progress, stop, allow_drift)
 
 

@@ -17,7 +17,7 @@ from qtlplat.cli import _run
 from qtlplat.errors import Terminated
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
-from qtlplat.training.resume import remove_leftovers
+from qtlplat.training.leftovers import remove_leftovers
 from qtlplat.training.stop import Stop
 
 Call = Callable[[str], int]
