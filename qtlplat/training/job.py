@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,9 +17,10 @@ from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, CellRecord, EpochRow, NewCell, NewRun, Status
 from qtlplat.store.writer import Writer
-from qtlplat.training.checkpoints import Checkpoints, Snapshot
+from qtlplat.training.checkpoints import Checkpoints
 from qtlplat.training.guard import training_errors
 from qtlplat.training.progress import Progress
+from qtlplat.training.snapshots import TIME, Snapshot, seconds
 from qtlplat.training.stop import Stop
 from qtlplat.training.weights import save_weights
 
@@ -102,13 +104,14 @@ class Clock:
 
     def stamp(self, snapshot: Snapshot) -> Snapshot:
         """A snapshot that knows the time."""
-        return Snapshot(snapshot.tensors, {**snapshot.facts, "clock": self.seconds()})
+        return Snapshot(snapshot.tensors, {**snapshot.facts, TIME: self.seconds()})
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over what a snapshot knows of the time before, where the run was killed and could not write it down."""
-        known = snapshot.facts["clock"]
-        if known["total"] > self._spent["total"]:
-            self._spent |= known
+        with contextlib.suppress(Exception):  # seconds that make no sense are not worth the snapshot
+            known = {stage: seconds(snapshot.facts[TIME][stage]) for stage in self._spent}
+            if known["total"] > self._spent["total"]:
+                self._spent |= known
 
 
 @contextmanager
