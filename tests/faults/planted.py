@@ -91,8 +91,10 @@ BUGS = {
     "batches follow from history": Bug(
         STATE,
         "qtlplat/training/learner.py",
-        'torch.randperm(len(self.split.train), generator=generator("order", self.seed, epoch))',
-        "torch.randperm(len(self.split.train))",
+        '        torch.manual_seed(derive_seed("dropout", self.seed, epoch))\n'
+        '        shuffled = torch.randperm(len(self.split.train), generator=generator("order", self.seed, epoch))\n',
+        "        shuffled = torch.randperm(len(self.split.train))\n"
+        '        torch.manual_seed(derive_seed("dropout", self.seed, epoch))\n',
         (f"{STOPPED}[40]",),
     ),
     "shots go on from wherever the generator is": Bug(
