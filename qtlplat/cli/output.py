@@ -73,7 +73,7 @@ def listing_options(function: F) -> F:
         click.option("--md", is_flag=True, help="A Markdown table.", **common),
         click.option("--sort", metavar="COL", help="Sort by a column; -COL for descending.", **common),
         click.option("--cols", metavar="A,B", help="Only these columns, in this order.", **common),
-        click.option("-n", "limit", type=click.IntRange(1), metavar="N", help="At most N rows.", **common),
+        click.option("-n", "limit", type=click.IntRange(1, 2**31), metavar="N", help="At most N rows.", **common),
     ]
     for option in reversed(options):
         wrapped = option(wrapped)

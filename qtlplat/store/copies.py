@@ -55,13 +55,13 @@ def new_file(target: Path) -> Iterator[Path]:
 
     Raises UsageError where the file exists, StoreError where it cannot be written; nothing is left of it then.
     """
-    unfinished = target.with_name(f".{target.name}.part")
     try:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))  # the name is ours from here on
     except FileExistsError as error:
         raise UsageError(f"{shown(str(target))} exists", fix="choose another name") from error
     except OSError as error:
         raise _cannot_write(target, error) from error
+    unfinished = target.with_name(f".{target.name}.part")
     try:
         yield unfinished
         sync(unfinished)
