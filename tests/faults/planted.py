@@ -123,7 +123,7 @@ BUGS = {
         "qtlplat/training/rounds.py",
         "            variant.trainee.load(saved.part(str(number)))\n",
         "",
-        (f"{STOPPED}[64]",),
+        (f"{STOPPED}[75]",),
     ),
     "the best score so far is forgotten": Bug(
         STATE,
