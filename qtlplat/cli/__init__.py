@@ -5,6 +5,7 @@ Commands are imported when they are called, so that `--help` costs nothing. No S
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -105,7 +106,22 @@ def _terminate(_signum: int, _frame: Any) -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code (see `qtlplat.errors`)."""
     signal.signal(signal.SIGTERM, _terminate)
+    _open_streams()
     sys.exit(_run(arguments))
+
+
+def _open_streams() -> None:
+    """Where one of our streams was closed before we began (``>&-``), let what goes there vanish.
+
+    Otherwise the next file that is opened, a database perhaps, would get its number, and what is written to it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            file = os.open(os.devnull, os.O_RDWR)
+            if file != number:
+                os.dup2(file, number)
+                os.close(file)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -169,5 +185,6 @@ def _usage_error(error: click.ClickException) -> UsageError:
 def _say(lines: Sequence[str]) -> None:
     from qtlplat.cli.output import clean
 
-    for line in lines:  # a path in them may be called anything
-        click.echo(clean(line), err=True)
+    with contextlib.suppress(OSError):  # where nothing can be said, the exit code says it
+        for line in lines:  # a path in them may be called anything
+            click.echo(clean(line), err=True)
