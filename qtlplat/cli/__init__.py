@@ -152,19 +152,38 @@ def _run(arguments: Sequence[str] | None) -> int:
         where = shown(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
         code = _fail(StoreError(what, where=where, fix="check that path, its permissions and the disk"), settings)
     except BaseException as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
-        code = _fail(_unforeseen(error), settings)
+        code = _fail(_unforeseen(error, settings), settings)
     return code
 
 
-def _unforeseen(error: BaseException) -> QtlplatError:
-    """What nobody caught: a plugin's fault where its code raised it, else a bug of ours."""
+def _unforeseen(error: BaseException, settings: Settings) -> QtlplatError:
+    """What nobody caught: a plugin's fault where its code raised it, that of a spoiled store, else a bug of ours."""
     from qtlplat.catalog.calls import blame
 
-    fault = blame(error)
+    fault = blame(error) or _spoiled(error, settings)
     if fault is not None:
         return fault
     fix = "run the command again with --debug and report what it prints"
     return QtlplatError(f"a bug in qtlplat: {told(error, 80)}", fix=fix)
+
+
+def _spoiled(error: BaseException, settings: Settings) -> StoreError | None:
+    """The error for rows that are not what was stored, where the store has such: whatever they hold may have led here.
+
+    Looking at all of them takes a while, and is only done here.
+    """
+    from qtlplat.store.check import check
+    from qtlplat.store.location import find_store
+
+    try:
+        location = find_store(settings.store)
+        found = check(location).problems if location.exists else ()
+    except Exception:  # noqa: BLE001 -- of two errors the first one is told
+        return None
+    if not found:
+        return None
+    what = f"the store is not sound ({found[0].what}), and cannot be used so: {told(error, 80)}"
+    return StoreError(what, where=str(location.path), fix=f"see what is wrong: qtlplat store check{location.flag}")
 
 
 def _fail(error: QtlplatError, settings: Settings) -> int:

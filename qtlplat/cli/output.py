@@ -201,9 +201,9 @@ def strict(value: Any) -> Any:
 
 
 def write_json(value: Any) -> None:
-    """Print strict JSON to stdout."""
-    json.dump(strict(value), sys.stdout, indent=2, ensure_ascii=True, allow_nan=False)
-    sys.stdout.write("\n")
+    """Print strict JSON to stdout: all of it, or nothing where a value has no form in it."""
+    whole = json.dumps(strict(value), indent=2, ensure_ascii=True, allow_nan=False)
+    sys.stdout.write(f"{whole}\n")
 
 
 def _csv(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> str:

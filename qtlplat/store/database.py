@@ -19,8 +19,9 @@ from sqlalchemy import create_engine, event, exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
-from qtlplat.errors import StoreError, shown
+from qtlplat.errors import StoreError, Terminated, shown
 from qtlplat.store import schema
+from qtlplat.store.columns import ForeignValueError
 from qtlplat.store.location import StoreLocation
 
 T = TypeVar("T")
@@ -76,6 +77,13 @@ def engine(location: StoreLocation, *, write: bool, foreign_keys: bool = True, a
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return result
+
+
+def wait_at_most(connection: Connection, seconds: float) -> None:
+    """How long a connection waits for other processes' locks, from now on."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
 
 
 def check_header(location: StoreLocation) -> bool:
@@ -257,12 +265,22 @@ _MEANINGS = (
 )
 
 
+def _what_stopped(error: BaseException) -> BaseException | None:
+    """The Ctrl-C or SIGTERM in whose wake an error came: it met SQLAlchemy half way through something."""
+    context = error.__context__
+    while context is not None and not isinstance(context, KeyboardInterrupt | Terminated):
+        context = context.__context__
+    return context
+
+
 @contextmanager
 def translated(location: StoreLocation) -> Iterator[None]:
     """Raise SQLAlchemy's and SQLite's errors as StoreError, with the file and a way out."""
     try:
         yield
     except (exc.SQLAlchemyError, sqlite3.Error) as error:
+        if stopped := _what_stopped(error):
+            raise stopped from None
         original = getattr(error, "orig", None) or error
         name = error_name(error)
         for prefix, what, fix in _MEANINGS:
@@ -271,6 +289,11 @@ def translated(location: StoreLocation) -> Iterator[None]:
         raise StoreError(
             f"the store cannot do that: {type(original).__name__}: {shown(str(original), 200)}",
             where=str(location.path),
+        ) from error
+    except ForeignValueError as error:
+        what = f"the store holds a value that nothing of ours has written: {error}"
+        raise StoreError(
+            what, where=str(location.path), fix=f"see which: qtlplat store check{location.flag}"
         ) from error
     except (UnicodeEncodeError, OverflowError) as error:
         raise StoreError(f"a value cannot be stored: {shown(str(error), 200)}", where=str(location.path)) from error

@@ -20,6 +20,7 @@ from qtlplat.store.ownership import RunLock, this_host
 from qtlplat.store.preparing import choose_journal, prepare
 from qtlplat.store.records import ArtifactRow, EpochRow, NewCell, NewReproduction, NewRun, PredictionRow, Status
 
+HURRY_SECONDS = 1.0
 ENDED = ("finished", "failed", "interrupted")
 
 
@@ -57,6 +58,11 @@ class Writer:
         self._connection.close()
         while self._locks:
             self._locks.popitem()[1].release(remove=False)
+
+    def hurry(self) -> None:
+        """From now on wait for other processes a second at most: somebody has asked to stop."""
+        with database.translated(self._location):
+            database.wait_at_most(self._connection, HURRY_SECONDS)
 
     def start_run(self, run: NewRun) -> str:
         """Store a run as running, owned by this process; returns its id, 16 hexadecimal characters."""

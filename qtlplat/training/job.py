@@ -20,7 +20,7 @@ from qtlplat.store.writer import Writer
 from qtlplat.training.checkpoints import Checkpoints
 from qtlplat.training.guard import training_errors
 from qtlplat.training.progress import Progress
-from qtlplat.training.snapshots import TIME, Snapshot, seconds
+from qtlplat.training.snapshots import TIME, Snapshot, UnfitError, seconds
 from qtlplat.training.stop import Stop
 from qtlplat.training.weights import save_weights
 
@@ -108,7 +108,8 @@ class Clock:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over what a snapshot knows of the time before, where the run was killed and could not write it down."""
-        with contextlib.suppress(Exception):  # seconds that make no sense are not worth the snapshot
+        # seconds that make no sense are not worth the snapshot
+        with contextlib.suppress(UnfitError, KeyError, TypeError, OverflowError):
             known = {stage: seconds(snapshot.facts[TIME][stage]) for stage in self._spent}
             if known["total"] > self._spent["total"]:
                 self._spent |= known
@@ -139,6 +140,8 @@ def recorded(
         _end(job, run, "interrupted" if outside else "failed", clock, made_for, text)
         raise
     except BaseException:
+        with contextlib.suppress(StoreError):
+            job.writer.hurry()
         _end(job, run, "interrupted", clock, made_for)
         raise
     job.writer.finish_run(run, "finished", clock.seconds())
