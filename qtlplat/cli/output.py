@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from qtlplat.errors import UsageError, inert, unknown_name, without_passwords
+from qtlplat.errors import UsageError, cut, inert, unknown_name, without_passwords
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -249,5 +249,5 @@ def stderr_console() -> Console:
 
 
 def note(message: str) -> None:
-    """One line for people on stderr."""
-    click.echo(clean(message), err=True)
+    """One line for people on stderr, cut where it would fill the screen."""
+    click.echo(cut(clean(message)), err=True)

@@ -51,7 +51,10 @@ def test_a_value_that_nothing_of_ours_has_written(table: str, column: str, fault
         shutil.copy("sound.db", "s.db")
         shutil.copytree("sound.files", "s.files", dirs_exist_ok=True)
         with contextlib.closing(sqlite3.connect("s.db")) as db, db:
+            there = [row[0] for row in db.execute(f"SELECT DISTINCT {column} FROM {table}")]
             db.execute(f"UPDATE {table} SET {column} = ?", (value,))
+        if there == [value]:
+            continue
         for command in COMMANDS:
             done = here(*command.split(), "--store", "s.db")
             if command == "store check":
@@ -59,7 +62,7 @@ def test_a_value_that_nothing_of_ours_has_written(table: str, column: str, fault
             elif done.code in (0, 2):  # 2 where a run is finished, or no metric is there
                 assert_inert(done)
             else:
-                assert_refused(done, done.code, fix=False)
+                assert_refused(done, done.code, fix=False, out="--json" not in command)
                 assert done.code in (3, 5), (command, value, done)
         for path in (Path("new.db"), Path("report.html")):
             path.unlink(missing_ok=True)
