@@ -97,7 +97,7 @@ class QtlplatError(Exception):
 
     def lines(self) -> list[str]:
         """The message as at most 12 lines, without colour, control characters and passwords."""
-        return [_cut(inert(without_passwords(line))) for line in self._lines()]
+        return [cut(inert(without_passwords(line))) for line in self._lines()]
 
     def _lines(self) -> list[str]:
         body = [line for line in self.what.splitlines() if line.strip()] or [type(self).__name__]
@@ -183,5 +183,6 @@ def unknown_name(kind: str, asked: str, known: Iterable[str], *, notes: Sequence
     return "\n".join([*lines, *(f"  {n}" for n in notes)])
 
 
-def _cut(line: str) -> str:
+def cut(line: str) -> str:
+    """A line of at most `MAX_WIDTH` characters."""
     return line if len(line) <= MAX_WIDTH else line[: MAX_WIDTH - 1] + "…"

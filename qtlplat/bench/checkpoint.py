@@ -17,7 +17,7 @@ from qtlplat.catalog.calls import declared_circuit
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, HeadSpec, ImageSet
 from qtlplat.quantum.engines import choose_engine
-from qtlplat.training.checkpoints import Checkpoints, Snapshot, Take
+from qtlplat.training.checkpoints import Checkpoints
 from qtlplat.training.fit import fit_heads, why_not_stackable
 from qtlplat.training.guard import guarded
 from qtlplat.training.model import HeadFactory
@@ -25,6 +25,7 @@ from qtlplat.training.pretrain import make_split, pretrain
 from qtlplat.training.progress import Silent
 from qtlplat.training.rounds import Task
 from qtlplat.training.seeding import isolated_rng
+from qtlplat.training.snapshots import Snapshot, Take
 
 WARM_UP = 2  # epochs of heads that are not counted: the first one compiles and traces
 

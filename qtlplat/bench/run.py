@@ -20,13 +20,13 @@ from qtlplat.errors import ConfigError
 from qtlplat.quantum.engines import choose_engine
 from qtlplat.quantum.memory import USABLE_SHARE, device_bytes, free_bytes, size_text
 from qtlplat.quantum.threads import torch_threads
-from qtlplat.training.checkpoints import Take
 from qtlplat.training.fit import fit_heads, why_not_stackable
 from qtlplat.training.memory import limits
 from qtlplat.training.model import HeadFactory
 from qtlplat.training.preflight import try_head
 from qtlplat.training.rounds import CellEpoch, Task
 from qtlplat.training.seeding import derive_seed, generator, isolated_rng
+from qtlplat.training.snapshots import Take
 
 CLASSES = 2
 LEARNING_RATE = 8e-4

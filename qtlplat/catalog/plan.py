@@ -52,7 +52,7 @@ class TrainingOptions(_Frozen):
 
     epochs: int = Field(40, ge=1, le=100_000, description="epochs per cell")
     learning_rate: float = Field(8e-4, gt=0, description="of Adam")
-    batch_size: int = Field(64, ge=1, description="samples per step")
+    batch_size: int = Field(64, ge=1, le=1_000_000, description="samples per step")
 
 
 class PretrainingOptions(_Frozen):
@@ -61,7 +61,7 @@ class PretrainingOptions(_Frozen):
     epochs: int = Field(120, ge=1, le=100_000, description="at most so many epochs per initialisation")
     initialisations: int = Field(1, ge=1, le=1000, description="random initialisations; the best one is kept")
     learning_rate: float = Field(1e-3, gt=0, description="of Adam")
-    batch_size: int = Field(16, ge=1, description="samples per step")
+    batch_size: int = Field(16, ge=1, le=1_000_000, description="samples per step")
     averaging: float = Field(
         0.5,
         ge=0,
@@ -136,7 +136,8 @@ class RunPlan(_Frozen):
     replace: int | Literal["all"] = Field("all", description="trailing dense layers that the head replaces")
     training: TrainingOptions = TrainingOptions()
     pretraining: PretrainingOptions = PretrainingOptions()
-    seed: int = Field(0, ge=0, lt=2**63, description="everything random follows from it")
+    # the seeds after it are 64-bit numbers too
+    seed: int = Field(0, ge=0, lt=2**62, description="everything random follows from it")
     seeds: int = Field(1, ge=1, le=1000, description="repetitions of all folds, with seeds seed, seed+1, ...")
     controls: tuple[str, ...] = Field(
         (), description="what the head is held against: auto, or any of linear, mlp, identity, unentangled, ..."

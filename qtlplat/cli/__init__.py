@@ -5,6 +5,7 @@ Commands are imported when they are called, so that `--help` costs nothing. No S
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -127,7 +128,22 @@ def _terminate(_signum: int, _frame: Any) -> NoReturn:
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code (see `qtlplat.errors`)."""
     signal.signal(signal.SIGTERM, _terminate)
+    _open_streams()
     sys.exit(_run(arguments))
+
+
+def _open_streams() -> None:
+    """Where one of our streams was closed before we began (``>&-``), let what goes there vanish.
+
+    Otherwise the next file that is opened, a database perhaps, would get its number, and what is written to it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            file = os.open(os.devnull, os.O_RDWR)
+            if file != number:
+                os.dup2(file, number)
+                os.close(file)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
 
 
 def _run(arguments: Sequence[str] | None) -> int:
@@ -159,19 +175,38 @@ def _run(arguments: Sequence[str] | None) -> int:
         where = shown(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
         code = _fail(StoreError(what, where=where, fix="check that path, its permissions and the disk"), settings)
     except BaseException as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
-        code = _fail(_unforeseen(error), settings)
+        code = _fail(_unforeseen(error, settings), settings)
     return code
 
 
-def _unforeseen(error: BaseException) -> QtlplatError:
-    """What nobody caught: a plugin's fault where its code raised it, else a bug of ours."""
+def _unforeseen(error: BaseException, settings: Settings) -> QtlplatError:
+    """What nobody caught: a plugin's fault where its code raised it, that of a spoiled store, else a bug of ours."""
     from qtlplat.catalog.calls import blame
 
-    fault = blame(error)
+    fault = blame(error) or _spoiled(error, settings)
     if fault is not None:
         return fault
     fix = "run the command again with --debug and report what it prints"
     return QtlplatError(f"a bug in qtlplat: {told(error, 80)}", fix=fix)
+
+
+def _spoiled(error: BaseException, settings: Settings) -> StoreError | None:
+    """The error for rows that are not what was stored, where the store has such: whatever they hold may have led here.
+
+    Looking at all of them takes a while, and is only done here.
+    """
+    from qtlplat.store.check import check
+    from qtlplat.store.location import find_store
+
+    try:
+        location = find_store(settings.store)
+        found = check(location).problems if location.exists else ()
+    except Exception:  # noqa: BLE001 -- of two errors the first one is told
+        return None
+    if not found:
+        return None
+    what = f"the store is not sound ({found[0].what}), and cannot be used so: {told(error, 80)}"
+    return StoreError(what, where=str(location.path), fix=f"see what is wrong: qtlplat store check{location.flag}")
 
 
 def _fail(error: QtlplatError, settings: Settings) -> int:
@@ -192,5 +227,6 @@ def _usage_error(error: click.ClickException) -> UsageError:
 def _say(lines: Sequence[str]) -> None:
     from qtlplat.cli.output import clean
 
-    for line in lines:  # a path in them may be called anything
-        click.echo(clean(line), err=True)
+    with contextlib.suppress(OSError):  # where nothing can be said, the exit code says it
+        for line in lines:  # a path in them may be called anything
+            click.echo(clean(line), err=True)

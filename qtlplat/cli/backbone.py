@@ -10,8 +10,8 @@ import click
 
 from qtlplat.catalog.provider import Component
 from qtlplat.cli.output import Column, clean, emit
-from qtlplat.contracts import BackboneSpec, Options
-from qtlplat.errors import QtlplatError
+from qtlplat.contracts import Backbone, BackboneSpec, Options
+from qtlplat.errors import ConfigError, QtlplatError
 
 SHAPE, CLASSES = (1, 200, 200), 2  # of the built-in datasets, as they are by default
 
@@ -20,7 +20,8 @@ def backbone_facts(component: Component, options: Options) -> dict[str, Any] | N
     """Parameters by part for images of `SHAPE`, None for everything that is no backbone.
 
     ``dense`` are those of each dense block, in order; ``replaced`` what the last 1, 2, ... of them have together.
-    ``problem`` is set instead where the backbone takes no such images.
+    ``problem`` is set instead where the backbone does not take such images.
+    Raises PluginError where it cannot be built at all.
     """
     spec = component.spec
     if not isinstance(spec, BackboneSpec):
@@ -28,14 +29,22 @@ def backbone_facts(component: Component, options: Options) -> dict[str, Any] | N
     import torch
 
     from qtlplat.training.model import count
-    from qtlplat.training.preflight import try_backbone
+    from qtlplat.training.preflight import built_backbone, try_backbone
 
     images = {"input_shape": list(SHAPE), "n_classes": CLASSES}
     where = f"backbone {spec.name} of {component.provider.distribution}"
+
+    def build() -> Backbone:
+        return spec.build(options, SHAPE, CLASSES)
+
+    try:
+        built_backbone(build, where)
+    except ConfigError as error:
+        return {**images, "problem": error.what}
     try:
         with torch.no_grad():
-            backbone = try_backbone(lambda: spec.build(options, SHAPE, CLASSES), SHAPE, CLASSES, where)
-    except QtlplatError as error:
+            backbone = try_backbone(build, SHAPE, CLASSES, where)
+    except QtlplatError as error:  # it may be made for others
         return {**images, "problem": error.what}
     features, dense = count(backbone.features), [count(block) for block in backbone.dense]
     return {

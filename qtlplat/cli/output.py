@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from qtlplat.conventions import strict
-from qtlplat.errors import UsageError, inert, unknown_name, without_passwords
+from qtlplat.errors import UsageError, cut, inert, unknown_name, without_passwords
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -113,7 +113,7 @@ def listing_options(function: F, picture: str = "") -> F:
         ),
         click.option("--sort", metavar="A,-B", help="Sort by columns; -COL for descending.", **common),
         click.option("--cols", metavar="A,B", help="Only these columns, in this order.", **common),
-        click.option("-n", "limit", type=click.IntRange(1), metavar="N", help="At most N rows.", **common),
+        click.option("-n", "limit", type=click.IntRange(1, 2**31), metavar="N", help="At most N rows.", **common),
     ]
     for option in reversed(options):
         wrapped = option(wrapped)
@@ -258,7 +258,7 @@ def json_text(value: Any) -> str:
 
 
 def write_json(value: Any) -> None:
-    """Print strict JSON to stdout."""
+    """Print strict JSON to stdout: all of it, or nothing where a value has no form in it."""
     sys.stdout.write(json_text(value))
 
 
@@ -284,5 +284,5 @@ def stderr_console() -> Console:
 
 
 def note(message: str) -> None:
-    """One line for people on stderr."""
-    click.echo(clean(message), err=True)
+    """One line for people on stderr, cut where it would fill the screen."""
+    click.echo(cut(clean(message)), err=True)

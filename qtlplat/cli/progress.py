@@ -27,7 +27,7 @@ class _Bars:
 
     def note(self, text: str) -> None:
         """Print one line above the bar."""
-        self.console.print(clean(text))
+        self.console.print(clean(text), soft_wrap=True)  # a command in it can be copied
 
     @contextmanager
     def stage(self, title: str, total: int) -> Iterator[Stage]:

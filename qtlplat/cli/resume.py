@@ -58,7 +58,8 @@ def resume_command(
         raise UsageError("a run and --all are both given", fix="leave one of them out")
     reader.runs(limit=1)  # a store that cannot be used is refused before any work
     with progress.stage("loading torch", 1) as stage:
-        from qtlplat.training.resume import Permission, all_interrupted, remove_leftovers, resume, what_to_resume
+        from qtlplat.training.leftovers import remove_leftovers
+        from qtlplat.training.resume import Permission, all_interrupted, resume, what_to_resume
 
         stage.advance()
     records = [what_to_resume(reader, one) for one in chosen] if chosen else all_interrupted(reader)

@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from qtlplat.contracts import Circuit
-from qtlplat.errors import ConfigError
+from qtlplat.errors import ConfigError, PluginError
 from qtlplat.quantum.compile import compile_circuit
 from qtlplat.quantum.devices import DeviceRunner
-from qtlplat.quantum.layer import CircuitLayer, Runner
+from qtlplat.quantum.layer import RETURN, CircuitLayer, Runner
 from qtlplat.quantum.memory import (
     USABLE_SHARE,
     compiling_bytes,
@@ -82,8 +82,10 @@ def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any]
     `DeviceRunner` takes them.
 
     Raises ConfigError where the device cannot be had, or where `compiled` was asked for and the circuit cannot be
-    compiled; what the circuit's own function raises passes through.
+    compiled; PluginError where the circuit does not return what it declares; what its own function raises passes
+    through.
     """
+    _check_outputs(circuit)
     options = dict(options or {})
     if name not in (AUTO, COMPILED):
         return _device(circuit, name, options, "asked for")
@@ -111,6 +113,22 @@ def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any]
     if name == COMPILED or circuit.qubits <= CLEARLY_COMPILED:
         return compiled
     return _quickest(compiled)
+
+
+def _check_outputs(circuit: Circuit) -> None:
+    """Raises PluginError where a circuit measures nothing, or another number of values than it declares.
+
+    Each device would say so in words of its own, or not at all.
+    """
+    inputs, weights = example(circuit, 1, 0, torch.float64)
+    tape = qml.tape.make_qscript(circuit.function)(inputs[0], wires=range(circuit.qubits), **weights)
+    if not tape.measurements:
+        raise PluginError("the circuit measures nothing", fix=RETURN)
+    if all(type(m) in (qml.measurements.ExpectationMP, qml.measurements.ProbabilityMP) for m in tape.measurements):
+        found = sum(math.prod(m.shape(None, circuit.qubits)) for m in tape.measurements)
+        if found != circuit.n_outputs:
+            what = f"the circuit returned {found} values per sample, it declared {circuit.n_outputs}"
+            raise PluginError(what, fix=RETURN)
 
 
 def idle_engine(circuit: Circuit) -> Engine:

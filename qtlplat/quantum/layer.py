@@ -11,6 +11,8 @@ from torch import Tensor, nn
 from qtlplat.contracts import Circuit
 from qtlplat.errors import PluginError
 
+RETURN = "let the circuit's function return a list of n_outputs measurements"
+
 
 class Runner(Protocol):
     """What runs a circuit: (inputs (B, n_inputs), weights by name) -> (B, n_outputs), differentiable in both."""
@@ -49,6 +51,6 @@ class CircuitLayer(nn.Module):
         if outputs.shape[1] != self.circuit.n_outputs:
             raise PluginError(
                 f"the circuit returned {outputs.shape[1]} values per sample, it declared {self.circuit.n_outputs}",
-                fix="let the circuit's function return a list of n_outputs measurements",
+                fix=RETURN,
             )
         return outputs

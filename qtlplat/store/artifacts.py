@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from qtlplat.errors import StoreError, shown
+from qtlplat.store.files import sync
 from qtlplat.store.location import StoreLocation
 
 _CHUNK = 1 << 20
@@ -85,11 +86,7 @@ def copy_file(source: Path, target: Path, sha256: str) -> None:
         if found.hexdigest() != sha256:
             raise StoreError("the file's content is not what was stored (sha256)", where=str(source))
         unfinished.replace(target)
-        directory = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync(target.parent)
     except OSError as error:
         raise StoreError(f"a file cannot be copied: {error.strerror}", where=f"{source} -> {target}") from error
     finally:

@@ -12,6 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
+from qtlplat.errors import shown
+
+
+class ForeignValueError(ValueError):
+    """A value in a column that nothing of ours has written there."""
+
+
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -56,8 +63,12 @@ class Number(TypeDecorator[float]):
         return lambda value: self.process_bind_param(value, dialect)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> float | None:
-        """The text 'NaN' as NaN."""
-        return None if value is None else float(value)
+        """The text 'NaN' as NaN. Raises ForeignValueError for other texts."""
+        if value is None:
+            return None
+        if not isinstance(value, int | float) and value != "NaN":
+            raise ForeignValueError(f"{shown(value, 40)} is no number")
+        return float(value)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
         """Only the line above."""
@@ -78,6 +89,12 @@ class Whole(TypeDecorator[int]):
         """As Python's own int, the only one that the drivers take."""
         return None if value is None else index(value)
 
+    def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
+        """Itself. Raises ForeignValueError for anything else than an integer, which SQLite would keep, too."""
+        if value is not None and not isinstance(value, int):
+            raise ForeignValueError(f"{shown(value, 40)} is no whole number")
+        return value
+
 
 class Facts(TypeDecorator[Any]):
     """A value as strict JSON text, its keys in their order; a NaN in it is an error (ValueError)."""
@@ -94,8 +111,8 @@ class Facts(TypeDecorator[Any]):
         return None if value is None else to_json(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        """Text -> value."""
-        return None if value is None else json.loads(value)
+        """Text -> value. Raises ForeignValueError for what is no JSON."""
+        return None if value is None else _from_json(value)
 
 
 class Numbers(Facts):
@@ -112,12 +129,14 @@ class Numbers(Facts):
         return to_json([_json_number(number) for number in value])
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        """Text -> value."""
+        """Text -> value. Raises ForeignValueError for what is no numbers."""
         if value is None:
             return None
-        numbers = json.loads(value)
+        numbers = _from_json(value)
         if isinstance(numbers, dict):
             return {name: _from_json_number(number) for name, number in numbers.items()}
+        if not isinstance(numbers, list):
+            raise ForeignValueError(f"{shown(value, 40)} are no numbers")
         return [_from_json_number(number) for number in numbers]
 
 
@@ -141,5 +160,16 @@ def _json_number(value: float) -> float | str:
     return value
 
 
-def _from_json_number(value: float | str) -> float:
-    return _NOT_FINITE[value] if isinstance(value, str) else float(value)
+def _from_json(value: Any) -> Any:
+    try:
+        return json.loads(value)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ForeignValueError(f"{shown(value, 40)} is no JSON") from error
+
+
+def _from_json_number(value: Any) -> float:
+    if isinstance(value, str) and value in _NOT_FINITE:
+        return _NOT_FINITE[value]
+    if not isinstance(value, int | float):
+        raise ForeignValueError(f"{shown(value, 40)} is no number")
+    return float(value)

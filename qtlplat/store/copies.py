@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from qtlplat.errors import StoreError, UsageError, shown
 from qtlplat.store import database, hashes, parts, schema, views
+from qtlplat.store.files import sync
 from qtlplat.store.location import StoreLocation
 
 _ROWS = 2000  # at once in memory
@@ -63,18 +64,18 @@ def new_file(target: Path) -> Iterator[Path]:
 
     Raises UsageError where the file exists, StoreError where it cannot be written; nothing is left of it then.
     """
-    unfinished = target.with_name(f".{target.name}.part")
     try:
         os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))  # the name is ours from here on
     except FileExistsError as error:
         raise UsageError(f"{shown(str(target))} exists", fix="choose another name") from error
     except OSError as error:
         raise _cannot_write(target, error) from error
+    unfinished = target.with_name(f".{target.name}.part")
     try:
         yield unfinished
-        _sync(unfinished)
+        sync(unfinished)
         unfinished.replace(target)
-        _sync(target.parent)
+        sync(target.parent)
     except BaseException as error:
         target.unlink(missing_ok=True)
         if isinstance(error, OSError):
@@ -129,14 +130,6 @@ def _check(copy: StoreLocation, *, thorough: bool) -> None:
         rows = f"rows of {', '.join(list(wrong)[:3])} are not as they were stored"
         what = rows if found == "ok" else shown(found, 200)
         raise StoreError(f"the store is damaged, no copy was made: {what}", fix="look closer: qtlplat store check")
-
-
-def _sync(path: Path) -> None:
-    file = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
 
 
 def _cannot_write(target: Path, error: OSError) -> StoreError:

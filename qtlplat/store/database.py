@@ -20,8 +20,9 @@ from sqlalchemy import create_engine, event, exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
-from qtlplat.errors import StoreError, shown
+from qtlplat.errors import StoreError, Terminated, shown
 from qtlplat.store import postgres, schema
+from qtlplat.store.columns import ForeignValueError
 from qtlplat.store.dialect import add_functions
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.waiting import nobody_waits, patiently
@@ -30,6 +31,7 @@ T = TypeVar("T")
 BUSY_SECONDS = 30.0
 MAGIC = b"SQLite format 3\x00"
 HEADER_BYTES = 100
+JOURNAL_MAGIC = bytes.fromhex("d9d505f920a163d7")
 WAL = 2  # bytes 18 and 19 of the header of a file in that journal mode
 JOURNALS = ("-journal", "-wal", "-shm")  # SQLite's own files beside a database
 RECOVER = "restore a backup, or save what can be read: qtlplat store recover --to NEW.db"
@@ -86,6 +88,13 @@ def engine(
     return result
 
 
+def wait_at_most(connection: Connection, seconds: float) -> None:
+    """How long a connection waits for other processes' locks, from now on."""
+    driver = connection.connection.driver_connection
+    assert isinstance(driver, sqlite3.Connection)
+    driver.execute(f"PRAGMA busy_timeout = {seconds * 1000:.0f}")
+
+
 def check_header(location: StoreLocation) -> bool:
     """Look at the first bytes without opening the database: whether a store has been begun there.
 
@@ -102,7 +111,7 @@ def check_header(location: StoreLocation) -> bool:
     if _is_open(location):
         return location.path.stat().st_size > 0
     head = header(location)
-    if not head:
+    if not head or (not any(head) and _was_empty(location)):
         return False
     if len(head) < HEADER_BYTES or not head.startswith(MAGIC):
         raise _not_ours(location, "the file is not an SQLite database, or a damaged one")
@@ -113,6 +122,16 @@ def check_header(location: StoreLocation) -> bool:
         with translated(location), engine(location, write=False, at_rest=True).connect() as connection:
             revision(connection, location)
     return True
+
+
+def _was_empty(location: StoreLocation) -> bool:
+    """Whether a journal says that there was nothing in the file before a write that was cut off, or still goes on."""
+    try:
+        with beside(location, "-journal").open("rb") as file:
+            head = file.read(len(JOURNAL_MAGIC) + 12)
+    except OSError:
+        return False
+    return head.startswith(JOURNAL_MAGIC) and head[16:20] == bytes(4)  # pages that the file had
 
 
 def _identity(location: StoreLocation) -> tuple[int, int] | None:
@@ -223,8 +242,11 @@ def after_roll_back(location: StoreLocation, read: Callable[[], T]) -> T:
     except exc.DBAPIError as error:
         if error_name(error) != "SQLITE_READONLY_ROLLBACK":
             raise
-    with engine(location, write=True).begin() as connection:
-        connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
+    # by reading: a transaction that may write would make a database of a file that is empty again
+    with engine(location, write=True).connect() as connection:
+        driver = connection.connection.driver_connection
+        assert isinstance(driver, sqlite3.Connection)
+        driver.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     return read()
 
 
@@ -269,8 +291,20 @@ _MEANINGS = (
     ("SQLITE_IOERR_CORRUPTFS", "the store is damaged", RECOVER),
     ("SQLITE_CORRUPT", "the store is damaged", RECOVER),
     ("SQLITE_IOERR", "the disk reported an error", "check the disk, its quota and its free space"),
-    ("SQLITE_CONSTRAINT", "the store refused a record that contradicts what it holds", ""),
+    (
+        "SQLITE_CONSTRAINT",
+        "the store refused a record that contradicts what it holds",
+        "look at what it holds: qtlplat store check",
+    ),
 )
+
+
+def _what_stopped(error: BaseException) -> BaseException | None:
+    """The Ctrl-C or SIGTERM in whose wake an error came: it met SQLAlchemy half way through something."""
+    context = error.__context__
+    while context is not None and not isinstance(context, KeyboardInterrupt | Terminated):
+        context = context.__context__
+    return context
 
 
 @contextmanager
@@ -279,6 +313,8 @@ def translated(location: StoreLocation) -> Iterator[None]:
     try:
         yield
     except (exc.SQLAlchemyError, sqlite3.Error) as error:
+        if stopped := _what_stopped(error):
+            raise stopped from None
         if location.server:
             raise postgres.explained(error, location.server) from error
         original = getattr(error, "orig", None) or error
@@ -290,5 +326,8 @@ def translated(location: StoreLocation) -> Iterator[None]:
             f"the store cannot do that: {type(original).__name__}: {shown(str(original), 200)}",
             where=str(location.path),
         ) from error
+    except ForeignValueError as error:
+        what = f"the store holds a value that nothing of ours has written: {error}"
+        raise StoreError(what, where=location.name, fix=f"see which: qtlplat store check{location.flag}") from error
     except (UnicodeEncodeError, OverflowError) as error:
         raise StoreError(f"a value cannot be stored: {shown(str(error), 200)}", where=location.name) from error

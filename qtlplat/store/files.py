@@ -33,14 +33,19 @@ def write_atomically(path: Path, data: bytes) -> None:
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
-        directory = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(directory)
-        finally:
-            os.close(directory)
+        sync(path.parent)
     except OSError as error:
         fix = "free some space" if error.errno == errno.ENOSPC else "check the disk and the directory's permissions"
         raise StoreError(f"cannot write: {error.strerror}", where=str(path), fix=fix) from error
+
+
+def sync(path: Path) -> None:
+    """Have the disk keep what a file holds, or which names a directory has. Raises OSError."""
+    file = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 def _opened(path: Path) -> BinaryIO:

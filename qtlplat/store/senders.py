@@ -23,6 +23,7 @@ from qtlplat.store.spool import spool_of
 from qtlplat.store.waiting import LOG, PAUSE_SECONDS, longest_wait, patiently, pause
 
 T = TypeVar("T")
+HURRY_SECONDS = 1.0
 
 
 class Sender(Protocol):
@@ -46,6 +47,10 @@ class Sender(Protocol):
 
     def wait(self, seconds: float, on_wait: Callable[[], None]) -> None:
         """Until everything has arrived, or no longer. on_wait: called meanwhile, may raise."""
+        ...
+
+    def hurry(self) -> None:
+        """From now on wait for others a second at most."""
         ...
 
     def refused(self) -> QtlplatError | None:
@@ -84,6 +89,11 @@ class ToFile:
 
     def wait(self, seconds: float, on_wait: Callable[[], None]) -> None:
         """Nothing is on its way."""
+
+    def hurry(self) -> None:
+        """As `Sender` says."""
+        with database.translated(self._location):
+            database.wait_at_most(self._connection, HURRY_SECONDS)
 
     def refused(self) -> QtlplatError | None:
         """None is."""
@@ -195,6 +205,9 @@ class ToServer:
             LOG.warning("waiting up to %.0f seconds for the server, to send %d writes", seconds, left)
         while self._waiting and time.monotonic() < until:
             pause(0.05, on_wait)
+
+    def hurry(self) -> None:
+        """Nothing that is sent is waited for but by `wait`."""
 
     def refused(self) -> QtlplatError | None:
         """As `Sender` says."""

@@ -87,6 +87,10 @@ class Writer:
                 locks.popitem()[1].release(remove=False)
         return left
 
+    def hurry(self) -> None:
+        """From now on wait for other processes a second at most: somebody has asked to stop."""
+        self._sender.hurry()
+
     def start_run(self, run: NewRun) -> str:
         """Store a run as running, owned by this process; returns its id, 16 hexadecimal characters.
 

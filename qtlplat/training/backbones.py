@@ -17,7 +17,6 @@ from qtlplat.store.queries import Reader
 from qtlplat.store.records import RunRecord
 from qtlplat.store.sharing import taking_up
 from qtlplat.training.cells import Pretraining
-from qtlplat.training.checkpoints import Take
 from qtlplat.training.drift import drift
 from qtlplat.training.features import features_key, frozen_features
 from qtlplat.training.job import Again, Job, recorded
@@ -27,6 +26,7 @@ from qtlplat.training.prepare import Material, Prepared
 from qtlplat.training.pretrain import Initialisation, pretrain, pretraining_cells
 from qtlplat.training.rounds import CellEpoch
 from qtlplat.training.rows import MADE_FOR, epoch_rows, ids_hash, new_cells, new_pretraining, prediction_rows
+from qtlplat.training.snapshots import Snapshot, Take
 from qtlplat.training.weights import load_weights
 
 
@@ -155,11 +155,6 @@ def pretrained(
         seen: dict[str, Any] = {**leaks(cells[0], split, material.groups, options.select_by)}
         rows = [replace(row, **seen) for row in new_cells(cells, images)]
         finished = job.add_cells(run, rows, resumed=again is not None)
-        start = checkpoints.load() if again else None
-        if start:
-            clock.restore(start)
-            place = f"initialisation {start.facts['position'] + 1}, " if options.initialisations > 1 else ""
-            job.progress.note(f"pretraining {run} goes on after {place}epoch {start.facts['epoch']}")
 
         def keep_epoch(row: CellEpoch, take: Take) -> None:
             job.add_epochs(run, epoch_rows([row]))
@@ -173,19 +168,29 @@ def pretrained(
             metrics = classification_metrics(images.labels[cell.test], one.probabilities)
             job.writer.finish_cell(run, one.position, metrics, one.seconds)
 
-        best = pretrain(
-            material.build_backbone,
-            images,
-            split,
-            options,
-            plan.seed,
-            progress=job.progress,
-            on_epoch=keep_epoch,
-            on_initialisation=keep,
-            on_step=job.stop.check,
-            accelerator=plan.accelerator,
-            start=start,
-        )
+        def go_on(start: Snapshot | None) -> Initialisation:
+            def say() -> None:
+                assert start is not None
+                clock.restore(start)
+                place = f"initialisation {start.facts['position'] + 1}, " if options.initialisations > 1 else ""
+                job.progress.note(f"pretraining {run} goes on after {place}epoch {start.facts['epoch']}")
+
+            return pretrain(
+                material.build_backbone,
+                images,
+                split,
+                options,
+                plan.seed,
+                progress=job.progress,
+                on_epoch=keep_epoch,
+                on_initialisation=keep,
+                on_step=job.stop.check,
+                accelerator=plan.accelerator,
+                start=start,
+                on_start=say,
+            )
+
+        best = checkpoints.go_on(go_on) if again else go_on(None)
         facts = {
             "backbone": plan.backbone.identity(),
             "initialisation": best.position,

@@ -2,58 +2,50 @@
 
 Each is a file of tensors and a manifest with its sha256, written in this order; two are kept. Writing goes on beside
 the training of the next epoch, and is waited for before the one after that: at most one epoch of work is not on disk.
+What is read was perhaps made by somebody else: what is not whole, or no plain file, or another run's, is not used.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shutil
-from collections.abc import Callable, Mapping
+import stat
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-
-from torch import Tensor
+from typing import Any, Self, TypeVar
 
 from qtlplat.catalog.plan import canonical_json
-from qtlplat.errors import StoreError
+from qtlplat.errors import StoreError, UntrustedError, shown
 from qtlplat.store.files import write_atomically
+from qtlplat.training.snapshots import Snapshot, UnfitError
 from qtlplat.training.weights import encode
 
-FORMAT = 1
+T = TypeVar("T")
+FORMAT = 2
 KEPT = 2
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """What training needs to go on. tensors: by name, on the CPU and nobody else's; facts: JSON-able."""
-
-    tensors: Mapping[str, Tensor] = field(default_factory=dict)
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    def part(self, name: str) -> dict[str, Tensor]:
-        """The tensors below ``name.``, without that."""
-        return {key[len(name) + 1 :]: t for key, t in self.tensors.items() if key.startswith(f"{name}.")}
-
-
-Take = Callable[[], Snapshot]  # takes a snapshot of training as it is now
-
-
-def below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies of tensors on the CPU, as ``name.KEY``."""
-    return {f"{name}.{key}": tensor.detach().to("cpu", copy=True) for key, tensor in tensors.items()}
+MANIFEST_BYTES = 16_000_000  # a manifest holds a few numbers per cell
+_NAME = re.compile(r"[0-9]{6,9}\.json")  # as `_manifest` names them
 
 
 class Checkpoints:
     """The checkpoints of one run, whose owner this process is; to be used as a context manager.
 
     Leaving it waits for what is still being written. `save` and leaving raise StoreError where that cannot be done.
+    directory: of the run's checkpoints, called by its id. Raises UntrustedError where it is a link to somewhere else.
     """
 
     def __init__(self, directory: Path, on_note: Callable[[str], None]) -> None:
+        if directory.is_symlink():
+            raise UntrustedError(
+                "the checkpoints of a run are a link to somewhere else",
+                where=str(directory),
+                fix=f"remove the link, and the run trains again what it had trained: rm {shown(str(directory))}",
+            )
         self._directory, self._on_note = directory, on_note
         self._pool = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future[None] | None = None
@@ -79,19 +71,33 @@ class Checkpoints:
         self._number += 1
         self._pending = self._pool.submit(self._write, self._number, snapshot)
 
+    def go_on(self, work: Callable[[Snapshot | None], T]) -> T:
+        """Work from the newest checkpoint that is whole and fits, or from none; says which ones are not used, and why.
+
+        work: raises UnfitError, before it changes anything, where it cannot start from what it is given.
+        """
+        for number, snapshot in self._whole():
+            self._number = number
+            try:
+                return work(snapshot)
+            except UnfitError as error:
+                self._on_note(f"checkpoint {self._manifest(number)} is not of this training and not used: {error}")
+        self._number = 0
+        return work(None)
+
     def load(self) -> Snapshot | None:
         """The newest whole checkpoint, None where there is none; says which ones are damaged."""
+        return self.go_on(lambda snapshot: snapshot)
+
+    def _whole(self) -> Iterator[tuple[int, Snapshot]]:
         for number in sorted(self._numbers(), reverse=True):
             try:
                 snapshot = self._read(number)
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                text = (str(error).strip() or "no message").splitlines()[0][:160]
-                self._on_note(f"checkpoint {self._manifest(number)} is damaged and not used: {text}")
+            except Exception as error:  # noqa: BLE001 -- a file that somebody made may be wrong in any way
+                text = (str(error).strip() or type(error).__name__).splitlines()[0]
+                self._on_note(f"checkpoint {self._manifest(number)} is damaged and not used: {shown(text, 160)[1:-1]}")
                 continue
-            self._number = number
-            return snapshot
-        self._number = 0
-        return None
+            yield number, snapshot
 
     def remove(self) -> None:
         """Delete all of them: the run has ended."""
@@ -105,44 +111,57 @@ class Checkpoints:
 
     def _write(self, number: int, snapshot: Snapshot) -> None:
         data = encode(snapshot.tensors, {})
-        write_atomically(self._tensors(number), data)
         content = {
             "format": FORMAT,
+            "run": self._directory.name,
             "facts": snapshot.facts,
             "bytes": len(data),
             "tensors": hashlib.sha256(data).hexdigest(),
         }
-        write_atomically(self._manifest(number), _sealed(content))
+        for path, written in ((self._tensors(number), data), (self._manifest(number), _sealed(content))):
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            write_atomically(path, written)
         for old in self._numbers():
             if not number - KEPT < old <= number:
                 self._manifest(old).unlink(missing_ok=True)
                 self._tensors(old).unlink(missing_ok=True)
 
     def _read(self, number: int) -> Snapshot:
-        from safetensors import SafetensorError
         from safetensors.torch import load
 
-        raw = self._manifest(number).read_bytes()
+        raw = _plain_bytes(self._manifest(number), MANIFEST_BYTES)
         content = json.loads(raw)
         seal = content.pop("sha256")
         if raw != _sealed(content) or content["format"] != FORMAT:
             raise ValueError(f"the manifest is not what was written, sha256 {str(seal)[:16]}")
-        data = self._tensors(number).read_bytes()
+        if content["run"] != self._directory.name:
+            raise ValueError(f"it is one of run {str(content['run'])[:16]}")
+        data = _plain_bytes(self._tensors(number), content["bytes"])
         if hashlib.sha256(data).hexdigest() != content["tensors"]:
             raise ValueError(f"the tensors do not have the manifest's sha256, {content['tensors'][:16]}")
-        try:
-            return Snapshot(load(data), content["facts"])
-        except SafetensorError as error:
-            raise ValueError(str(error)) from error
+        return Snapshot(load(data), dict(content["facts"]))
 
     def _numbers(self) -> list[int]:
-        return [int(path.stem) for path in self._directory.glob("*.json") if path.stem.isdecimal()]
+        return [int(path.stem) for path in self._directory.glob("*.json") if _NAME.fullmatch(path.name)]
 
     def _manifest(self, number: int) -> Path:
         return self._directory / f"{number:06d}.json"
 
     def _tensors(self, number: int) -> Path:
         return self._directory / f"{number:06d}.safetensors"
+
+
+def _plain_bytes(path: Path, most: int) -> bytes:
+    """What a plain file of at most so many bytes holds. Raises OSError and ValueError."""
+    file = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)  # a pipe would keep us waiting for ever
+    with open(file, "rb") as opened:  # noqa: PTH123 -- of a descriptor
+        found = os.fstat(file)
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is no plain file")
+        if found.st_size > most:
+            raise ValueError(f"it has {found.st_size} bytes, {most} at most were expected")
+        return opened.read()
 
 
 def _sealed(content: Mapping[str, Any]) -> bytes:

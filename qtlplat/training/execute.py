@@ -21,17 +21,18 @@ from qtlplat.store.records import HEAD, NewCell, Remarks
 from qtlplat.store.writer import Writer
 from qtlplat.training.backbones import Pretrained, all_features, backbone_for
 from qtlplat.training.cells import Pretraining
-from qtlplat.training.checkpoints import Snapshot, Take
 from qtlplat.training.controls import Variant
 from qtlplat.training.fit import fit_heads, why_not_stackable
 from qtlplat.training.job import Again, Clock, Job, Replay, recorded
 from qtlplat.training.leak import leaks
+from qtlplat.training.leftovers import remove_leftovers
 from qtlplat.training.prepare import Prepared
 from qtlplat.training.pretrain import make_split
 from qtlplat.training.progress import Progress
 from qtlplat.training.rounds import CellEpoch, FittedCell, Task
 from qtlplat.training.rows import cell_metrics, epoch_rows, new_cells, new_run, prediction_rows
 from qtlplat.training.seeding import generator
+from qtlplat.training.snapshots import Snapshot, Take
 from qtlplat.training.stop import orderly_stop
 
 SPARE_BYTES = 50_000_000  # beside the features: weights, rows, journal, checkpoints
@@ -87,8 +88,12 @@ def pretrain_only(prepared: Prepared, location: StoreLocation, progress: Progres
 def working(
     location: StoreLocation, progress: Progress, *, allow_drift: bool = False, replay: Replay | None = None
 ) -> Iterator[Job]:
-    """A job: signals are obeyed between steps and where a server is waited for, the store is open for writing."""
+    """A job: signals are obeyed between steps and where a server is waited for, the store is open for writing.
+
+    What killed processes left is gone.
+    """
     with orderly_stop() as stop, Writer(location, stop.check) as writer:
+        remove_leftovers(location)
         yield Job(writer, Reader(location, stop.check), location, progress, stop, allow_drift, replay)
 
 
@@ -137,11 +142,19 @@ def _heads(
     if engine := prepared.make_head.engine:
         job.progress.note(f"circuit on {engine.name}: {engine.why}")
     with job.checkpoints(run) as checkpoints:
-        start = checkpoints.load() if resumed else None
-        if start:
-            clock.restore(start)
-            job.progress.note(f"run {run} goes on after epoch {start.facts['epoch']}")
-        fitted = _fit(job, prepared, run, features, lambda take: checkpoints.save(clock.stamp(take())), start)
+
+        def save(take: Take) -> None:
+            checkpoints.save(clock.stamp(take()))
+
+        def go_on(start: Snapshot | None) -> list[FittedCell]:
+            def say() -> None:
+                assert start is not None
+                clock.restore(start)
+                job.progress.note(f"run {run} goes on after epoch {start.facts['epoch']}")
+
+            return _fit(job, prepared, run, features, save, start, say)
+
+        fitted = checkpoints.go_on(go_on) if resumed else go_on(None)
     for one in fitted:
         if one.position not in finished:  # before an interruption
             _keep(job, prepared, run, one)
@@ -180,9 +193,18 @@ def _moved(prepared: Prepared) -> list[Cell]:
 
 
 def _fit(
-    job: Job, prepared: Prepared, run: str, features: Tensor, save: Callable[[Take], None], start: Snapshot | None
+    job: Job,
+    prepared: Prepared,
+    run: str,
+    features: Tensor,
+    save: Callable[[Take], None],
+    start: Snapshot | None,
+    on_start: Callable[[], None],
 ) -> list[FittedCell]:
-    """Train all variants on all cells, storing every epoch as it ends. save: told how to take a snapshot."""
+    """Train all variants on all cells, storing every epoch as it ends.
+
+    save: told how to take a snapshot; start: one to go on from; on_start: called once it is taken up.
+    """
     training, cells = prepared.plan.training, _moved(prepared)
     where = features.to(prepared.accelerator)
     copies = len(features) // len(prepared.images)
@@ -197,7 +219,10 @@ def _fit(
     names = [variant.name for variant in prepared.variants]
     title = "training heads" + (f" and {len(names) - 1} controls" if len(names) > 1 else "")
     with job.progress.stage(title, len(tasks) * len(cells) * training.epochs) as stage:
-        if start:
+
+        def started() -> None:
+            assert start is not None
+            on_start()
             stage.advance(start.facts["rows"])
 
         def keep(rows: list[CellEpoch], take: Take) -> None:
@@ -219,4 +244,5 @@ def _fit(
             on_step=job.stop.check,
             limits=prepared.limits,
             start=start,
+            on_start=started,
         )

@@ -17,9 +17,20 @@ from torch import Tensor, nn
 
 from qtlplat.contracts import Cell
 from qtlplat.quantum.threads import torch_threads
-from qtlplat.training.checkpoints import Snapshot, Take, below
 from qtlplat.training.rounds import EVALUATION_ROWS, CellEpoch, Data, FittedCell, Round, Task
 from qtlplat.training.seeding import isolated_rng
+from qtlplat.training.snapshots import (
+    Snapshot,
+    Take,
+    below,
+    count,
+    fitting,
+    require,
+    require_like,
+    require_probabilities,
+    require_same,
+    seconds,
+)
 from qtlplat.training.stack import why_not_vectorisable
 
 
@@ -39,6 +50,11 @@ class _Plan:
     tasks: tuple[int, ...]
     stack: bool
 
+    @property
+    def rows(self) -> int:
+        """How many cells of how many tasks: the rows of an epoch."""
+        return len(self.cells) * len(self.tasks)
+
 
 def fit_heads(
     tasks: Sequence[Task],
@@ -53,6 +69,7 @@ def fit_heads(
     on_step: Callable[[], None] = lambda: None,
     limits: Limits = Limits(),
     start: Snapshot | None = None,
+    on_start: Callable[[], None] = lambda: None,
 ) -> list[FittedCell]:
     """Train one fresh head per task and cell with Adam on the cross-entropy, for a fixed number of epochs.
 
@@ -63,23 +80,31 @@ def fit_heads(
     features: float32 (N, F), on the device to compute on.
     on_epoch: called after each epoch with a row per cell that is trained in lockstep, and with what takes a snapshot;
         on_note: with what a user should know; on_step: after each step, may raise to stop.
-    start: a snapshot to go on from, taken with the same arguments.
+    start: a snapshot to go on from, taken with the same arguments; on_start: called once it is taken up.
 
-    Returns the fitted cells by position. Raises TrainingError at the first loss that is not finite.
+    Returns the fitted cells by position. Raises TrainingError at the first loss that is not finite; UnfitError, before
+    anything is called, where `start` is none of this training.
     """
     data = Data(features, batch_size, limits.rows)
     plans = list(_rounds(tasks, cells, batch_size, limits.cells))
-    fitted, number, trained = _restored(start, cells)
-    rows_before = start.facts["rows"] if start else 0
+    fitted: list[FittedCell] = []
+    number = trained = rows_before = 0
+    if start:
+        with fitting():
+            number, trained = count(start.facts, "round", 0, len(plans) - 1), count(start.facts, "epoch", 1, epochs)
+            fitted = _ended(start, cells, plans[:number])
+        rows_before = sum(plan.rows for plan in plans[:number]) * epochs + plans[number].rows * trained
     with isolated_rng(), torch_threads(1):
         for current in range(number, len(plans)):
             plan = plans[current]
             chosen = [(t * len(cells), tasks[t]) for t in plan.tasks]
             rounds = [(p, cells[p]) for p in plan.cells]
             trainer = Round(chosen, data, rounds, learning_rate, stack=plan.stack, on_note=on_note)
-            if trained:
-                assert start is not None
-                trainer.load(Snapshot(start.part("now"), start.facts["now"]))
+            if start and current == number:
+                where = {"round": current, "epoch": trained, "rows": rows_before}
+                with fitting():
+                    _take_up(start, trainer, fitted, tasks, len(cells), where)
+                on_start()
             for epoch in range(trained + 1, epochs + 1):
                 rows = trainer.epoch(epoch, on_step)
                 rows_before += len(rows)
@@ -124,17 +149,43 @@ def _snapshot(fitted: Sequence[FittedCell], trainer: Round, where: Mapping[str, 
     return Snapshot({**ended, **{f"now.{name}": tensor for name, tensor in now.tensors.items()}}, facts)
 
 
-def _restored(start: Snapshot | None, cells: Sequence[Cell]) -> tuple[list[FittedCell], int, int]:
-    """The cells that had ended, the number of the round that goes on, and its epochs that are trained."""
-    if start is None:
-        return [], 0, 0
+def _ended(start: Snapshot, cells: Sequence[Cell], rounds: Sequence[_Plan]) -> list[FittedCell]:
+    """The cells that had ended with these rounds, in their order."""
+    positions = [t * len(cells) + p for plan in rounds for t in plan.tasks for p in plan.cells]
+    require({str(p) for p in positions} == start.facts["ended"].keys(), "other cells had ended")
     fitted = []
-    for key, seconds in start.facts["ended"].items():
-        position = int(key)
-        probabilities = start.tensors[f"ended.{key}.probabilities"].numpy()
-        state = start.part(f"ended.{key}.state")
-        fitted.append(FittedCell(position, cells[position % len(cells)], state, probabilities, seconds))
-    return fitted, start.facts["round"], start.facts["epoch"]
+    for position in positions:
+        spent = seconds(start.facts["ended"][str(position)])
+        probabilities = start.tensors[f"ended.{position}.probabilities"].numpy()
+        state = start.part(f"ended.{position}.state")
+        fitted.append(FittedCell(position, cells[position % len(cells)], state, probabilities, spent))
+    return fitted
+
+
+def _take_up(
+    start: Snapshot,
+    trainer: Round,
+    fitted: Sequence[FittedCell],
+    tasks: Sequence[Task],
+    cells: int,
+    where: Mapping[str, int],
+) -> None:
+    """Let a round go on from a snapshot; raises UnfitError where it is none of this training.
+
+    fitted: the cells that had ended; cells: how many each task has.
+    """
+    trainer.load(Snapshot(start.part("now"), start.facts["now"]))
+    fresh = [_state_of(task) for task in tasks] if fitted else []
+    for one in fitted:
+        require_probabilities(torch.from_numpy(one.probabilities), len(one.cell.test), trainer.classes)
+        require_like(one.state, fresh[one.position // cells], "the heads of cells that had ended")
+    require_same(start, _snapshot(fitted, trainer, where))
+
+
+def _state_of(task: Task) -> dict[str, Tensor]:
+    """The state of a fresh head, by the names that its trainee gives it."""
+    head = task.make_head()
+    return {**dict(head.named_parameters()), **dict(head.named_buffers())} if task.stack else head.state_dict()
 
 
 def why_not_stackable(make_head: Callable[[], nn.Module], n_in: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -17,9 +18,10 @@ from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, EpochRow, NewCell, NewRun, Status
 from qtlplat.store.sharing import taking_up
 from qtlplat.store.writer import Writer
-from qtlplat.training.checkpoints import Checkpoints, Snapshot
+from qtlplat.training.checkpoints import Checkpoints
 from qtlplat.training.guard import training_errors
 from qtlplat.training.progress import Progress
+from qtlplat.training.snapshots import TIME, Snapshot, UnfitError, seconds
 from qtlplat.training.stop import Stop
 from qtlplat.training.weights import save_weights
 
@@ -131,13 +133,15 @@ class Clock:
 
     def stamp(self, snapshot: Snapshot) -> Snapshot:
         """A snapshot that knows the time."""
-        return Snapshot(snapshot.tensors, {**snapshot.facts, "clock": self.seconds()})
+        return Snapshot(snapshot.tensors, {**snapshot.facts, TIME: self.seconds()})
 
     def restore(self, snapshot: Snapshot) -> None:
         """Take over what a snapshot knows of the time before, where the run was killed and could not write it down."""
-        known = snapshot.facts["clock"]
-        if known["total"] > self._spent["total"]:
-            self._spent |= known
+        # seconds that make no sense are not worth the snapshot
+        with contextlib.suppress(UnfitError, KeyError, TypeError, OverflowError):
+            known = {stage: seconds(snapshot.facts[TIME][stage]) for stage in self._spent}
+            if known["total"] > self._spent["total"]:
+                self._spent |= known
 
 
 @contextmanager
@@ -168,6 +172,8 @@ def recorded(
         _end(job, run, "interrupted" if outside else "failed", clock, made_for, text)
         raise
     except BaseException:
+        with contextlib.suppress(StoreError):
+            job.writer.hurry()
         _end(job, run, "interrupted", clock, made_for)
         raise
     job.writer.finish_run(run, "finished", clock.seconds())

@@ -15,10 +15,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, Split
 from qtlplat.errors import TrainingError
-from qtlplat.training.checkpoints import Snapshot, below
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
 from qtlplat.training.seeding import derive_seed, generator
+from qtlplat.training.snapshots import Snapshot, below
 
 EVALUATION_BATCH = 128
 

@@ -8,6 +8,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from qtlplat.training.snapshots import require, require_like
+
+MOMENTS = ("exp_avg", "exp_avg_sq")
+STEP = torch.tensor(0.0)
+
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
     """The tensors of an optimizer's state, by ``INDEX.KEY``; none before its first step."""
@@ -18,14 +23,17 @@ def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:
 def load_optimizer(optimizer: Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Put an optimizer of the same parameters into the state that `optimizer_tensors` gave, bit for bit.
 
+    Raises UnfitError for the state of another one: a fused step does not look how long it is.
     Tensors get the memory layout of their parameter: the fused step walks over both in the order of memory, whatever
     their strides say, and a file keeps no strides.
     """
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for name, tensor in tensors.items():
-        index, key = name.split(".")
-        like = parameters[int(index)]
-        own = torch.empty_like(like, dtype=tensor.dtype, requires_grad=False) if tensor.shape == like.shape else None
-        state.setdefault(int(index), {})[key] = tensor if own is None else own.copy_(tensor)
+        index, _, key = name.partition(".")
+        like = parameters[int(index)].detach() if key in MOMENTS else STEP
+        require_like({key: tensor}, {key: like} if key in (*MOMENTS, "step") else {}, "the optimizer's tensors")
+        own = torch.empty_like(like, requires_grad=False)
+        state.setdefault(int(index), {})[key] = own.copy_(tensor)
+    require(all(len(found) == len(MOMENTS) + 1 for found in state.values()), "the optimizer's state is not whole")
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})

@@ -29,8 +29,8 @@ DRAWS = "draw from torch's global generator, which is seeded before every build"
 def try_backbone(build: Callable[[], Backbone], shape: tuple[int, int, int], n_classes: int, provider: str) -> Backbone:
     """Build a backbone twice, send two images through it and back; raises PluginError naming `provider`."""
     with _trial("backbone", provider):
-        backbone = _built_backbone(build, provider)
-        whole, twin = (nn.ModuleList([b.features, *b.dense]) for b in (backbone, _built_backbone(build, provider)))
+        backbone = built_backbone(build, provider)
+        whole, twin = (nn.ModuleList([b.features, *b.dense]) for b in (backbone, built_backbone(build, provider)))
         _check_twin(whole, twin, "backbone", provider)
         x = torch.rand(2, *shape).contiguous(memory_format=torch.channels_last)
         for number, part in enumerate(whole):
@@ -124,7 +124,8 @@ def _trial(what: str, provider: str) -> Iterator[None]:
             raise _fault(f"the {what} seeds torch's global generator: all cells would start alike", provider, DRAWS)
 
 
-def _built_backbone(build: Callable[[], Backbone], provider: str) -> Backbone:
+def built_backbone(build: Callable[[], Backbone], provider: str) -> Backbone:
+    """Build a backbone; raises PluginError naming `provider` where what comes back is none."""
     torch.manual_seed(SEED)
     backbone = guarded(build, provider, "building the backbone")
     sound = isinstance(backbone, Backbone) and isinstance(backbone.dense, list | tuple) and len(backbone.dense) > 0

@@ -19,11 +19,22 @@ from torch import Tensor, nn
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, Cell, ImageSet, Split
 from qtlplat.errors import ConfigError
-from qtlplat.training.checkpoints import Snapshot, Take, below
 from qtlplat.training.learner import Learner, Network
 from qtlplat.training.progress import Progress
 from qtlplat.training.rounds import CellEpoch
 from qtlplat.training.seeding import derive_seed, isolated_rng
+from qtlplat.training.snapshots import (
+    Snapshot,
+    Take,
+    below,
+    count,
+    fitting,
+    require,
+    require_like,
+    require_probabilities,
+    require_same,
+    seconds,
+)
 
 
 @dataclass(frozen=True)
@@ -105,6 +116,7 @@ def pretrain(
     on_step: Callable[[], None] = lambda: None,
     accelerator: str = "cpu",
     start: Snapshot | None = None,
+    on_start: Callable[[], None] = lambda: None,
 ) -> Initialisation:
     """Train every initialisation with Adam on the cross-entropy; returns the one with the best score.
 
@@ -114,20 +126,30 @@ def pretrain(
 
     on_epoch: called after each epoch, with what takes a snapshot; on_initialisation: after each initialisation that
     ends; on_step: after each step, may raise to stop; accelerator: the torch device that computes: initial weights and
-    the order of batches do not depend on it, and what is returned lies on the CPU; start: a snapshot to go on from.
+    the order of batches do not depend on it, and what is returned lies on the CPU; start: a snapshot to go on from;
+    on_start: called once it is taken up. Raises UnfitError before that, where it is none of this training.
     """
     pixels = torch.tensor(images.images).to(accelerator)
     labels = torch.tensor(images.labels).to(accelerator)
+
+    def make(position: int) -> Network:
+        return Network(build, pixels, labels, split, options, seed + position)
+
     with isolated_rng():
-        search = _Search.restored(start) if start else _Search()
+        search, network = _Search(), None
+        if start:
+            with fitting():
+                search = _Search.restored(start, options)
+            network = make(search.position)
+            with fitting():
+                search.check(start, network, len(images.class_names))
+            on_start()
         while search.position < options.initialisations:
-            network = Network(build, pixels, labels, split, options, seed + search.position)
-            if start and search.epoch:
-                network.learner.load(start)
+            network = network or make(search.position)
             one = _train(network, split, options, search, progress, on_epoch, on_step)
             on_initialisation(one)
             best = one if search.kept is None or one.score > search.kept.score else search.kept
-            search = _Search(search.position + 1, kept=best)
+            search, network = _Search(search.position + 1, kept=best), None
     assert search.kept is not None
     return search.kept
 
@@ -173,18 +195,37 @@ class _Search:
         return Snapshot(tensors, facts)
 
     @classmethod
-    def restored(cls, saved: Snapshot) -> _Search:
-        """What `saved` gave."""
+    def restored(cls, saved: Snapshot, options: PretrainingOptions) -> _Search:
+        """What `saved` gave. Raises whatever comes of facts that it could not have given."""
         facts = saved.facts
-        counts: dict[str, Any] = {name: facts[name] for name in _COUNTS}
+        epoch = count(facts, "epoch", 1, options.epochs)
+        counts: dict[str, Any] = {name: count(facts, name, 1, epoch) for name in ("best_epoch", "clear_epoch")}
+        counts["position"] = count(facts, "position", 0, options.initialisations - 1)
         scores: dict[str, Any] = {name: float.fromhex(facts[name]) for name in _SCORES}
+        require(not any(map(math.isnan, scores.values())), "its scores are no numbers")
         kept = None
-        if "kept" in facts:
-            position, seed, best_epoch, score, seconds = facts["kept"]
+        if counts["position"]:
+            position, seed, best_epoch, score, spent = facts["kept"]
+            require(0 <= position < counts["position"], "an initialisation is kept that has not ended")
+            require(0 <= best_epoch <= options.epochs, "an epoch is kept that was not trained")
             probabilities = saved.tensors["probabilities"].numpy()
             state = saved.part("kept")
-            kept = Initialisation(position, seed, best_epoch, float.fromhex(score), state, probabilities, seconds)
-        return cls(**counts, **scores, best_state=saved.part("best"), kept=kept)
+            kept = Initialisation(
+                position, seed, best_epoch, float.fromhex(score), state, probabilities, seconds(spent)
+            )
+        spent = seconds(facts["seconds"])
+        return cls(epoch=epoch, **counts, **scores, seconds=spent, best_state=saved.part("best"), kept=kept)
+
+    def check(self, taken: Snapshot, network: Network, classes: int) -> None:
+        """Let a fresh network go on from a snapshot; raises UnfitError where it is none of this search and network."""
+        network.learner.load(taken)
+        like = network.learner.judged.state_dict()
+        require_like(self.best_state, like, "its best weights")
+        if self.kept:
+            require_like(self.kept.state, like, "the weights that it keeps")
+            rows = len(network.split.test)
+            require_probabilities(torch.from_numpy(self.kept.probabilities), rows, classes)
+        require_same(taken, self.saved(network.learner))
 
 
 _COUNTS = ("position", "epoch", "best_epoch", "clear_epoch", "seconds")

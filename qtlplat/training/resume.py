@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,6 @@ from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.reopen import stored_pretraining, stored_run
 from qtlplat.errors import ConfigError, UsageError
 from qtlplat.store.location import StoreLocation
-from qtlplat.store.ownership import remove_free_lock
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import RunRecord
 from qtlplat.training.backbones import pretrained
@@ -128,17 +126,3 @@ def _resume_pretraining(
     again = Again(record.id, changes, allowed.take_over)
     with working(reader.location, progress) as job:
         return pretrained(job, plan, material, split, again=again).run
-
-
-def remove_leftovers(location: StoreLocation) -> None:
-    """Delete what a process left that was killed as its run began or ended: checkpoints and locks that nobody needs."""
-    # Looked for first: whatever run another process begins from now on has nothing among them.
-    checkpoints, locks = list((location.files / "checkpoints").glob("*")), list(location.locks.glob("*.lock"))
-    reader = Reader(location)
-    unfinished = {run.id for run in (*reader.runs(), *reader.trash()) if run.status != "finished"}
-    for directory in checkpoints:
-        if directory.name not in unfinished:
-            shutil.rmtree(directory, ignore_errors=True)
-    for lock in locks:
-        if lock.stem not in unfinished:
-            remove_free_lock(location, lock.stem)

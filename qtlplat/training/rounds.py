@@ -20,8 +20,9 @@ from torch.nn.functional import one_hot
 
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
-from qtlplat.training.checkpoints import Snapshot
+from qtlplat.training import snapshots
 from qtlplat.training.seeding import derive_seed, generator
+from qtlplat.training.snapshots import Snapshot
 from qtlplat.training.stack import Alone, Stacked, Trainee
 
 EVALUATION_ROWS = 2048  # rows of a cell per evaluation step
@@ -180,6 +181,11 @@ class Round:
             )
         ]
 
+    @property
+    def classes(self) -> int:
+        """K."""
+        return self.variants[0].targets.shape[1]
+
     def save(self) -> Snapshot:
         """All that training changes."""
         tensors = {
@@ -193,7 +199,7 @@ class Round:
         """Go on from what `save` gave, bit for bit."""
         for number, (variant, seconds) in enumerate(zip(self.variants, saved.facts["seconds"], strict=True)):
             variant.trainee.load(saved.part(str(number)))
-            variant.seconds = seconds
+            variant.seconds = snapshots.seconds(seconds)
 
     def _reseed(self, epoch: int) -> None:
         """Let the shots of an epoch, or (0) those of the final evaluation, follow from it and the cell's seed alone."""

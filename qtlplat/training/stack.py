@@ -17,9 +17,9 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from qtlplat.quantum.layer import CircuitLayer
-from qtlplat.training.checkpoints import Snapshot, below
 from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
 from qtlplat.training.seeding import isolated_rng
+from qtlplat.training.snapshots import Snapshot, below
 from qtlplat.training.trace import CannotTraceError, Function, Program, trace
 
 Tensors = dict[str, Tensor]

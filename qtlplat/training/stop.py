@@ -32,6 +32,7 @@ class Stop:
 def orderly_stop() -> Iterator[Stop]:
     """Inside, a first signal is kept for `Stop.check`; a second one does what it did before.
 
+    One that came after the last check is obeyed at the end: what was begun has ended, and nothing else begins.
     Signals that are ignored stay so, and outside of the main thread nothing changes.
     """
     stop = Stop()
@@ -59,3 +60,4 @@ def orderly_stop() -> Iterator[Stop]:
     finally:
         for one, handler in before.items():
             signal.signal(one, handler)
+    stop.check()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import json
 import os
 import pickle
 import sqlite3
@@ -15,54 +14,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from hostile_files import FILES, Evil, torch_pickle
 from outcome import assert_fine, assert_refused, assert_sound, here, nothing_lost
 from safetensors.torch import load_file, save_file
 from sampling import sampled
 
 STORE = Path("s.db")
 RUN = "run --dataset squares --backbone net --evaluator half --epochs 1 --pretrain-epochs 1 --store s.db".split()
-
-
-class Evil:
-    """Leaves a file behind where a pickle of it is loaded."""
-
-    def __reduce__(self) -> tuple[Callable[..., object], tuple[str]]:
-        return (Path.touch, (Path("ran").absolute(),))  # type: ignore[return-value]
-
-
-def header(facts: object, body: bytes = b"") -> bytes:
-    text = facts if isinstance(facts, bytes) else json.dumps(facts).encode()
-    return len(text).to_bytes(8, "little") + text + body
-
-
-def tensor(shape: list[int], start: int, end: int, dtype: str = "F32") -> dict[str, object]:
-    return {"w": {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}}
-
-
-def torch_pickle() -> bytes:
-    out = io.BytesIO()
-    torch.save({"w": torch.ones(2), "evil": Evil()}, out)
-    return out.getvalue()
-
-
-FILES: dict[str, Callable[[], bytes]] = {
-    "a pickle": lambda: pickle.dumps(Evil()),
-    "a file of torch.save": torch_pickle,
-    "nothing": lambda: b"",
-    "text": lambda: b"no weights",
-    "a page": lambda: b"<!DOCTYPE html>" * 99,
-    "a header that never ends": lambda: (2**62).to_bytes(8, "little") + b"{}",
-    "a header of 200 MB": lambda: (200_000_000).to_bytes(8, "little") + b"{}",
-    "a header that is no JSON": lambda: header(b"{'w'"),
-    "a header of deep lists": lambda: header(b"[" * 100_000),
-    "a header that is a list": lambda: header([1]),
-    "a tensor beyond the end": lambda: header(tensor([100], 0, 400)),
-    "a tensor before its start": lambda: header(tensor([1], 8, 4), bytes(8)),
-    "a tensor of another size": lambda: header(tensor([3], 0, 4), bytes(4)),
-    "a tensor of a huge shape": lambda: header(tensor([2**40, 2**40], 0, 4), bytes(4)),
-    "an unknown dtype": lambda: header(tensor([1], 0, 4, "EVIL"), bytes(4)),
-    "bytes left over": lambda: header(tensor([1], 0, 4), bytes(99)),
-}
 
 
 @pytest.fixture
@@ -151,6 +109,7 @@ CACHES: dict[str, Callable[[], bytes]] = {
     "objects": lambda: npy(np.array([Evil()], dtype=object)),
     "an archive": npz,
     "another number of samples": lambda: npy(np.ones((3, 16), np.float32)),
+    "another number of features": lambda: npy(np.ones((16, 5), np.float32)),
     "another dtype": lambda: npy(np.ones((16, 16))),
     "another number of axes": lambda: npy(np.ones(16, np.float32)),
     "values that are not finite": lambda: npy(np.full((16, 16), np.nan, np.float32)),

@@ -52,6 +52,30 @@ def test_a_backbone(fault: str, faulty: Faulty) -> None:
     assert_blamed(words)
 
 
+CANNOT_BE_BUILT = ("must return qtlplat.Backbone", "at least one dense block", "all torch modules")
+
+
+@pytest.mark.parametrize("fault", sampled(BACKBONE, 9))
+def test_info_of_a_broken_backbone(fault: str, faulty: Faulty) -> None:
+    changes, words = BACKBONE[fault]
+    faulty(changes)
+    done = here("info", "net")
+    if done.code == 0:  # that it does not run may be due to the images, which are larger than its own
+        assert words not in CANNOT_BE_BUILT
+        assert "parameters for images 1x200x200 of 2 classes\n  " in done.out
+    else:
+        assert_refused(done, 4, words, "faulty-lab")
+
+
+@pytest.mark.parametrize("error", ["ConfigError('small')", "DataError('small', problems=[])"])
+def test_info_of_a_backbone_that_takes_no_such_images_says_so(error: str, faulty: Faulty) -> None:
+    body = f"from qtlplat.errors import ConfigError, DataError; raise {error}"
+    faulty(instead("build_backbone", "options, shape, k", body))
+    done = here("info", "net")
+    assert_fine(done)
+    assert "small" in done.out
+
+
 @pytest.mark.parametrize("fault", sampled(HEAD, 4))
 def test_a_head(fault: str, faulty: Faulty) -> None:
     changes, words = HEAD[fault]
@@ -62,13 +86,30 @@ def test_a_head(fault: str, faulty: Faulty) -> None:
 @pytest.mark.parametrize("fault", sampled(CIRCUIT, 4))
 def test_a_circuit(fault: str, faulty: Faulty) -> None:
     changes, words = CIRCUIT[fault]
-    faulty(
-        instead("circuit", "options", changes)
-        + "\n\ndef build_head(options, n_in, n_out, circuit):\n    import torch\n"
+    faulty(with_circuit(changes))
+    assert_blamed(words)
+
+
+def with_circuit(body: str) -> str:
+    """The sound plugin with a quantum head; body: of the function that declares its circuit."""
+    return (
+        instead("circuit", "options", body) + "\n\ndef build_head(options, n_in, n_out, circuit):\n    import torch\n"
         "    return torch.nn.Sequential(torch.nn.Linear(n_in, 1), circuit, torch.nn.Linear(1, n_out))\n"
         "\n\ndef head_specs():\n    return [HeadSpec('dense', 's', lambda *a: build_head(*a), HeadOptions, circuit)]\n"
     )
-    assert_blamed(words)
+
+
+@pytest.mark.parametrize(
+    ("fault", "device"),
+    crossed(CIRCUIT, ["default.qubit", "lightning.qubit", "compiled", "default.mixed", "default.qubit[shots=5]"], 6),
+)
+def test_a_circuit_on_a_device_that_was_named(fault: str, device: str, faulty: Faulty) -> None:
+    faulty(with_circuit(CIRCUIT[fault][0]))
+    for command in ([*RUN, "--device", device], ["info", "dense", "--device", device]):
+        done = here(*command)
+        assert_refused(done, done.code)
+        assert done.code == 4
+    assert not Path("s.db").exists()
 
 
 @pytest.mark.parametrize("fault", sampled(EVALUATOR, 6))

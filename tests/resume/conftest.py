@@ -40,19 +40,32 @@ def qtlplat(plugins: Path, store: Path) -> Call:
     return lambda line: _run([*shlex.split(line), "--store", str(store)])
 
 
+@pytest.fixture
+def single_threaded() -> Iterator[None]:
+    """Forking is safe where torch has started no threads that the child would wait for."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def undisturbed(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], dict[str, Any]]:
-    """The numbers of a run with these arguments that was never stopped, and its seconds."""
+    """The numbers of a run with these arguments (or this command line) that was never stopped, seconds, steps."""
     known: dict[str, dict[str, Any]] = {}
 
     def numbers(more: str) -> dict[str, Any]:
         if more not in known:
+            line = more if more.startswith("run ") else f"{RUN} {more}"
             store = tmp_path_factory.mktemp("undisturbed") / "runs.db"
+            steps: list[int] = []
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(Stop, "check", lambda _self: None)  # whatever the test does to it
-                assert _run([*shlex.split(f"{RUN} {more} -q"), "--store", str(store)]) == 0
+                patch.setattr(Stop, "check", lambda _self: steps.append(1))  # whatever the test does to it
+                assert _run([*shlex.split(f"{line} -q"), "--store", str(store)]) == 0
             (run,) = Reader(find_store(str(store))).runs(kind="run")
-            known[more] = {"numbers": numbers_of(store), "seconds": run.seconds["total"]}
+            known[more] = {"numbers": numbers_of(store), "seconds": run.seconds["total"], "steps": len(steps)}
         return known[more]
 
     return numbers

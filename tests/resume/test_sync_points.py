@@ -6,7 +6,7 @@ import errno
 import os
 import shlex
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -134,17 +134,6 @@ def killed_at(point: int, store: Path, expected: dict[str, Any]) -> bool:
     assert os.WTERMSIG(status) == signal.SIGKILL
     resumed(store, acknowledged(store), expected)
     return True
-
-
-@pytest.fixture
-def single_threaded() -> Iterator[None]:
-    """Forking is safe where torch has started no threads that the child would wait for."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")

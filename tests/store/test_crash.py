@@ -6,6 +6,7 @@ from pathlib import Path
 import sample_runs
 from sample_runs import finished_run
 
+from qtlplat.store import schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.writer import Writer
@@ -53,3 +54,26 @@ def test_a_reader_gets_over_a_write_that_was_killed_half_way(location: StoreLoca
     assert Reader(location).run(run_id).status == "finished"
     assert Reader(location).environment(run_id) == {"python": "3.11"}
     assert not journal.exists()
+
+
+BEGUN = """
+import os, signal, sqlite3, sys
+raw = sqlite3.connect(sys.argv[1], isolation_level=None)
+raw.execute("PRAGMA cache_size = 2")  # so that pages are written before the commit
+raw.execute("BEGIN IMMEDIATE")
+raw.execute("PRAGMA application_id = %d")
+raw.execute("CREATE TABLE runs (id TEXT)")
+raw.executemany("INSERT INTO runs VALUES (?)", (["x" * 500] for _ in range(500)))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_a_store_whose_making_was_killed_half_way_is_made_by_the_next(location: StoreLocation) -> None:
+    """Nobody takes what is there for a damaged database, nor for another application's."""
+    subprocess.run([sys.executable, "-c", BEGUN % schema.APPLICATION_ID, str(location.path)], check=False)
+    assert location.path.stat().st_size > 0
+    assert Path(f"{location.path}-journal").stat().st_size > 0
+    assert Reader(location).runs() == []
+    with Writer(location) as writer:
+        run_id = finished_run(writer)
+    assert Reader(location).run(run_id).status == "finished"

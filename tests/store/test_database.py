@@ -3,6 +3,7 @@ import multiprocessing
 import re
 import shutil
 import sqlite3
+import time
 from pathlib import Path
 
 import pytest
@@ -235,3 +236,17 @@ def test_a_directory_that_cannot_be_made_is_an_error_of_the_store(tmp_path: Path
 
     with pytest.raises(StoreError):
         Writer(find_store(str(tmp_path / "file" / "store.db")))
+
+
+def test_who_is_in_a_hurry_does_not_wait_for_others(location: StoreLocation) -> None:
+    with Writer(location) as writer:
+        run_id = writer.start_run(new_run())
+        other = sqlite3.connect(location.path, isolation_level=None)
+        other.execute("BEGIN IMMEDIATE")
+        writer.hurry()
+        begun = time.monotonic()
+        with pytest.raises(StoreError, match="locked"):
+            writer.finish_run(run_id, "interrupted", {})
+        assert time.monotonic() - begun < 5
+        other.close()
+    assert Reader(location).run(run_id).status == "interrupted"

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import on_a_disk
 import pytest
+import strace
 from damage import snapshot
 from sample_runs import NAME, whole_run
 
@@ -207,14 +208,6 @@ def test_files_that_may_not_grow_are_an_error_of_the_disk(
     assert {run.id for run in Reader(location).runs()} >= set(ids)
 
 
-def can_inject() -> str:
-    strace = shutil.which("strace")
-    if strace is None:
-        return "strace is not installed"
-    tried = subprocess.run([strace, "-e", "inject=fsync:error=EIO:when=1", "true"], capture_output=True, check=False)
-    return "" if tried.returncode == 0 else "strace may not trace here"
-
-
 @pytest.mark.parametrize(
     ("syscall", "error", "when"),
     [
@@ -232,7 +225,7 @@ def can_inject() -> str:
 def test_a_disk_that_fails_at_any_call_costs_nothing_that_was_acknowledged(
     location: StoreLocation, filled: tuple[Path, list[str]], syscall: str, error: str, when: int
 ) -> None:
-    if why := can_inject():
+    if why := strace.why_not():
         pytest.skip(why)
     copy_of(filled, location)
     tracer = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={syscall}"]

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from qtlplat.errors import StoreError
-from qtlplat.training.checkpoints import Checkpoints, Snapshot, below
+from qtlplat.training.checkpoints import Checkpoints
 from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
+from qtlplat.training.snapshots import Snapshot, below
 from qtlplat.training.weights import encode
 
 
@@ -55,10 +56,10 @@ def test_the_newest_is_read_and_two_are_kept(kept, notes):
 def test_equal_snapshots_give_equal_bytes(tmp_path, notes):
     one = snapshot(1)
     for name in ("a", "b"):
-        with Checkpoints(tmp_path / name, notes.append) as checkpoints:
+        with Checkpoints(tmp_path / name / "run", notes.append) as checkpoints:
             checkpoints.save(one)
     for name in ("000001.json", "000001.safetensors"):
-        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+        assert (tmp_path / "a" / "run" / name).read_bytes() == (tmp_path / "b" / "run" / name).read_bytes()
 
 
 def test_100_of_100_bit_flips_are_found_and_the_older_one_is_used(kept, notes):

@@ -1,6 +1,8 @@
 """Weights and features on disk: whole or not at all, named by content, damage noticed."""
 
+import contextlib
 import fcntl
+import hashlib
 import os
 import stat
 
@@ -121,3 +123,62 @@ def test_features_that_are_not_finite_name_the_sample(tmp_path, small):
     with pytest.raises(TrainingError, match="not finite") as caught:
         frozen_features(model, 2, images, tmp_path, "k", Silent())
     assert caught.value.where == "sample '0'"
+
+
+@pytest.fixture
+def pieces(monkeypatch):
+    """Pieces of one batch of 16 samples: five of them for 70."""
+    monkeypatch.setattr("qtlplat.training.features.BATCH", 16)
+    monkeypatch.setattr("qtlplat.training.features.PIECE", 16)
+
+
+def stopped_after(batches, small, directory):
+    """Extraction that is stopped after so many batches; returns how many there were."""
+    images, model = small
+    seen = []
+
+    def stop():
+        seen.append(1)
+        if len(seen) == batches:
+            raise KeyboardInterrupt
+
+    with contextlib.suppress(KeyboardInterrupt):
+        frozen_features(model, 2, images, directory, "k", Silent(), on_step=stop)
+    return len(seen)
+
+
+def test_features_go_on_where_their_extraction_was_stopped_bit_for_bit(tmp_path, small, pieces):
+    images, model = small
+    whole, path, _ = frozen_features(model, 2, images, tmp_path / "whole", "k", Silent())
+    assert stopped_after(3, small, tmp_path) == 3
+    assert len(list((tmp_path / "k").glob("*.npy"))) == 2
+    assert stopped_after(99, small, tmp_path) == 3
+    assert (tmp_path / "k.npy").read_bytes() == path.read_bytes()
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["k.npy", "k.sha256", "whole"]
+    assert torch.equal(whole, frozen_features(model, 2, images, tmp_path, "k", Silent())[0])
+
+
+@pytest.mark.parametrize("damage", ["cut", "another width", "gone", "a directory"])
+def test_pieces_of_features_that_are_damaged_are_computed_again(tmp_path, small, pieces, damage):
+    images, model = small
+    stopped_after(4, small, tmp_path)
+    piece = tmp_path / "k" / "00000016.npy"
+    whole = piece.read_bytes()
+    if damage == "another width":
+        np.save(piece, np.ones((16, 3), np.float32))
+        piece.with_suffix(".sha256").write_text(hashlib.sha256(piece.read_bytes()).hexdigest())
+    else:
+        piece.unlink()
+        if damage == "cut":
+            piece.write_bytes(whole[:-1])
+        elif damage == "a directory":
+            piece = piece.with_suffix(".sha256")
+            piece.unlink()
+            (piece / "evil").mkdir(parents=True)
+    if damage == "a directory":  # in whose place nothing can be written
+        with pytest.raises(StoreError, match="Is a directory"):
+            frozen_features(model, 2, images, tmp_path, "k", Silent())
+        return
+    assert stopped_after(99, small, tmp_path) == 3
+    _, path, _ = frozen_features(model, 2, images, tmp_path / "sound", "k", Silent())
+    assert (tmp_path / "k.npy").read_bytes() == path.read_bytes()

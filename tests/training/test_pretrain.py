@@ -1,6 +1,7 @@
 """Pretraining: what splits, what stops, what is kept, and by which samples it is chosen."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -130,6 +131,36 @@ def test_the_best_of_several_initialisations_is_returned(images):
     assert [k.position for k in kept] == [0, 1, 2]
     assert best.score == max(k.score for k in kept)
     assert {(r.position, r.epoch) for r in rows} == {(p, e) for p in range(3) for e in (1, 2)}
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.5])
+def test_a_search_that_goes_on_after_any_epoch_ends_the_same(images, averaging):
+    chosen = options(initialisations=2, epochs=8, averaging=averaging, learning_rate=0.05)
+    # labels that nothing can be learned about: the best epoch is not the last one
+    images = replace(images, labels=np.random.default_rng(0).permutation(images.labels))
+    split = make_split(images.labels, images.groups, chosen, 0)
+    snapshots = []
+
+    def search(start=None):
+        return pretrain(
+            tiny,
+            images,
+            split,
+            chosen,
+            0,
+            progress=Silent(),
+            on_epoch=lambda _row, take: snapshots.append(take()),
+            on_initialisation=lambda _: None,
+            start=start,
+        )
+
+    whole = search()
+    assert whole.best_epoch < 8, "an epoch after the best one is needed, or it could be forgotten"
+    for taken in list(snapshots):
+        again = search(taken)
+        assert (again.position, again.best_epoch, again.score) == (whole.position, whole.best_epoch, whole.score)
+        assert all(torch.equal(again.state[name], tensor) for name, tensor in whole.state.items())
+        assert np.array_equal(again.probabilities, whole.probabilities)
 
 
 def test_averaged_weights_are_the_exponential_average_of_the_weights_after_each_step(images):

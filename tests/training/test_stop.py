@@ -25,18 +25,49 @@ def _handlers():
 
 @pytest.mark.parametrize(("one", "error"), [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)])
 def test_the_first_signal_waits_for_a_check(one, error):
-    with orderly_stop() as stop:
-        stop.check()
-        send(one)
-        with pytest.raises(error):
+    done = []
+
+    def work():
+        with orderly_stop() as stop:
             stop.check()
+            send(one)
+            done.append("before the check")
+            stop.check()
+            done.append("after the check")
+
+    with pytest.raises(error):
+        work()
+    assert done == ["before the check"]
+
+
+def test_a_signal_after_the_last_check_is_obeyed_at_the_end():
+    done = []
+
+    def work():
+        with orderly_stop() as stop:
+            stop.check()
+            send(signal.SIGINT)
+            done.append("the last write")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["the last write"]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_the_second_signal_does_not_wait():
-    with orderly_stop():
-        send(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
+    done = []
+
+    def work():
+        with orderly_stop():
             send(signal.SIGINT)
+            done.append("before")
+            send(signal.SIGINT)
+            done.append("after")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == ["before"]
 
 
 def test_handlers_are_as_before_afterwards_and_ignored_signals_stay_ignored():
