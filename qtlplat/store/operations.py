@@ -95,10 +95,10 @@ def busy(connection: Connection, where: str, row: Any) -> BusyError:
 
 
 def _start_run(connection: Connection, operation: Operation) -> None:
-    values = operation.values
-    run = {**values["run"], "id": operation.run, "created": operation.at, "status": "running", "owner": 1}
+    values, since = operation.values, rows.now()  # when others can see it, after whatever was waited for
+    run = {**values["run"], "id": operation.run, "created": since, "status": "running", "owner": 1}
     connection.execute(insert(schema.runs).values(**run, seconds={}, error=""))
-    owner = {"number": 1, "since": operation.at, "host": run["host"], "pid": run["pid"], "drift": {}}
+    owner = {"number": 1, "since": since, "host": run["host"], "pid": run["pid"], "drift": {}}
     rows.insert_all(connection, schema.owners, operation.run, [owner])
     rows.insert_all(connection, schema.components, operation.run, values["components"])
     rows.insert_all(connection, schema.environment, operation.run, values["environment"])

@@ -143,10 +143,12 @@ def store_and_throw_away(location: StoreLocation, barrier: Any, runs: int, conte
 
 
 def empty_the_trash_until_told(location: StoreLocation, barrier: Any, done: Any, told: Any) -> None:
-    """In a process of its own: empty the trash again and again; tell how many runs and files went."""
+    """In a process of its own: empty the trash again and again, and once more; tell how many runs and files went."""
     runs = files = 0
+    last = False
     barrier.wait(60)
-    while not done.is_set():
+    while not last:
+        last = done.is_set()
         found = empty(location)
         runs, files = runs + len(found.runs), files + sum(number for number, _ in found.files.values())
     told.put((runs, files))
