@@ -8,11 +8,14 @@ from __future__ import annotations
 import importlib
 import os
 import sys
+import tempfile
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="qtlplat-tests-")  # whoever tests may have a store of their own
+os.environ.pop("QTLPLAT_STORE", None)
 os.environ.setdefault("QTLPLAT_STORE_WAIT", "10")
 
 import pytest

@@ -61,6 +61,9 @@ COMMANDS = {
 }
 
 
+LOOK_SECONDS = 5.0  # for what in a store may have led to a bug
+
+
 class ReaderLeft(Exception):  # noqa: N818 -- it is no error
     """Nobody reads our output any more, as behind `| head`."""
 
@@ -193,20 +196,20 @@ def _unforeseen(error: BaseException, settings: Settings) -> QtlplatError:
 def _spoiled(error: BaseException, settings: Settings) -> StoreError | None:
     """The error for rows that are not what was stored, where the store has such: whatever they hold may have led here.
 
-    Looking at all of them takes a while, and is only done here.
+    Looking at them takes a while, and is only done here, for some seconds.
     """
-    from qtlplat.store.check import check
+    from qtlplat.store.check import first_changed_rows
     from qtlplat.store.location import find_store
 
     try:
         location = find_store(settings.store)
-        found = check(location).problems if location.exists else ()
+        found = first_changed_rows(location, LOOK_SECONDS) if location.exists else None
     except Exception:  # noqa: BLE001 -- of two errors the first one is told
         return None
-    if not found:
+    if found is None:
         return None
-    what = f"the store is not sound ({found[0].what}), and cannot be used so: {told(error, 80)}"
-    return StoreError(what, where=str(location.path), fix=f"see what is wrong: qtlplat store check{location.flag}")
+    what = f"the store is not sound ({found.where}: {found.what}), and cannot be used so: {told(error, 80)}"
+    return StoreError(what, where=location.name, fix=f"see what is wrong: qtlplat store check{location.flag}")
 
 
 def _fail(error: QtlplatError, settings: Settings) -> int:

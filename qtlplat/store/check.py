@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -109,12 +110,28 @@ def _damage(connection: Connection, where: str) -> Iterator[Finding]:
         yield Finding(what, where, database.RECOVER)
 
 
-def _changed_rows(store: _Open) -> Iterator[Finding]:
+def first_changed_rows(location: StoreLocation, seconds: float) -> Finding | None:
+    """The first run found of which rows are not as stored; None where none is found in that time.
+
+    Raises StoreError as every reading.
+    """
+    store = _Open(location, database.engine(location, write=False))
+    if not database.check_header(location):
+        return None
+    with store.read() as connection:
+        if database.revision(connection, location) != schema.REVISIONS[-1]:
+            return None
+    return next(_changed_rows(store, until=time.monotonic() + seconds), None)
+
+
+def _changed_rows(store: _Open, until: float = math.inf) -> Iterator[Finding]:
     fix = "do not use its numbers: run it again, or merge it from a backup into a new store: qtlplat store merge BACKUP"
     with store.read() as connection:
         kept, ended = hashes.sealed(connection), hashes.ended(connection)
     words = {"runs": "run", "reproductions": "reproduction"}
     for owner, record in ended:
+        if time.monotonic() > until:
+            return
         with store.read() as connection:
             changed = hashes.changed(connection, owner, record, kept.get(record, {}))
         if changed and record not in kept:

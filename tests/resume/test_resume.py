@@ -218,13 +218,13 @@ def test_leftovers_of_finished_runs_go_and_those_of_a_run_that_begins_meanwhile_
     left, begun = (going_on.with_name(name * 16) for name in "ab")
     left.mkdir()
     (location.locks / "cccccccccccccccc.lock").touch()
-    runs = Reader.runs
+    table = Reader.table
 
-    def meanwhile(reader: Reader, *arguments: Any) -> Any:
-        begun.mkdir()
-        return runs(reader, *arguments)
+    def meanwhile(reader: Reader, *arguments: Any, **named: Any) -> Any:
+        begun.mkdir(exist_ok=True)
+        return table(reader, *arguments, **named)
 
-    monkeypatch.setattr(Reader, "runs", meanwhile)
+    monkeypatch.setattr(Reader, "table", meanwhile)
     remove_leftovers(location)
     assert {path.name for path in going_on.parent.iterdir()} == {going_on.name, begun.name}
     assert list(location.locks.iterdir()) == []

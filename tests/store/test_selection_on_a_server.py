@@ -9,7 +9,7 @@ from a_server import PostgresServer
 from filtered_runs import store_filtered
 from hypothesis import given, settings
 from plain_filter import Written, filters
-from test_selection import (
+from test_selected_runs import (
     Store,
     agrees,
     test_a_limit_counts_what_was_selected,  # noqa: F401 -- these are carried out here too, on another store
