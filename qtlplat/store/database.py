@@ -329,5 +329,7 @@ def translated(location: StoreLocation) -> Iterator[None]:
     except ForeignValueError as error:
         what = f"the store holds a value that nothing of ours has written: {error}"
         raise StoreError(what, where=location.name, fix=f"see which: qtlplat store check{location.flag}") from error
+    except UnicodeDecodeError as error:  # SQLite quotes what it cannot read
+        raise StoreError("the store is damaged: its names are no text", where=location.name, fix=RECOVER) from error
     except (UnicodeEncodeError, OverflowError) as error:
         raise StoreError(f"a value cannot be stored: {shown(str(error), 200)}", where=location.name) from error

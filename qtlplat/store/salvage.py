@@ -7,6 +7,7 @@ import re
 import sqlite3
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +61,20 @@ def open_copy(location: StoreLocation, folder: Path) -> sqlite3.Connection | Non
                     copy_readable(journal, folder / f"{copy.name}{suffix}")
         connection = sqlite3.connect(copy, isolation_level=None)
         connection.text_factory = _text
-        try:
-            connection.execute("PRAGMA cell_size_check = ON")  # a broken page is then an error, not nonsense
-            tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
-            if {"runs", schema.VERSION_TABLE} <= tables:
-                return connection
-        except sqlite3.Error:
-            pass
+        if {"runs", schema.VERSION_TABLE} <= _tables(connection):
+            return connection
         connection.close()
     return None
+
+
+def _tables(connection: sqlite3.Connection) -> set[str]:
+    """Names of the tables, as far as they can be read."""
+    # a broken page is then an error, not nonsense; a view of which the text is broken is passed over
+    connection.executescript("PRAGMA cell_size_check = ON; PRAGMA writable_schema = ON")
+    for _ in range(2):  # with a broken view, only what comes after the first statement knows the rest
+        with suppress(sqlite3.Error, UnicodeDecodeError):  # the error quotes what is broken
+            return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
+    return set()
 
 
 def _text(data: bytes) -> str:

@@ -151,6 +151,20 @@ def test_every_page_may_break_and_nothing_false_is_saved(
     assert len(named) < 4
 
 
+@pytest.mark.parametrize("garbage", [b"\xff", b"\0", b"a"])
+def test_a_view_that_broke_costs_no_row(damaged: StoreLocation, new: StoreLocation, garbage: bytes) -> None:
+    whole, intact = everything(damaged), damaged.path.read_bytes()
+    broken = [n for n in range(len(intact) // PAGE) if b" AS f1_max" in intact[n * PAGE : (n + 1) * PAGE]]
+    assert broken
+    for page in broken:
+        _change(damaged.path, page * PAGE, garbage * (PAGE - 100))
+    with pytest.raises(StoreError, match="damaged"):
+        Reader(damaged).runs()
+    found = recovered(damaged, new)
+    assert set(found.whole) == set(whole)
+    assert everything(new).keys() == whole.keys()
+
+
 @pytest.mark.parametrize(
     ("kind", "saved"),
     [
