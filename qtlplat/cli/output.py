@@ -143,8 +143,9 @@ def emit(
         from qtlplat.store.matching import matching
 
         order = matching(rows, known, listing.where)
-    for key in reversed((listing.sort or "").split(",")):
-        order = _sorted(rows, order, key.strip(), known) if key.strip() else order
+    asked = [key.strip() for key in (listing.sort or "").split(",") if key.strip()]
+    for key in reversed(asked or ([""] if listing.sort else [])):
+        order = _sorted(rows, order, key, known)
     order = order[: listing.limit]
     picked = [rows[i] for i in order]
     if listing.fmt == "json":

@@ -150,5 +150,5 @@ class SortKey:
 
 def sort_keys(text: str) -> list[SortKey]:
     """What ``-f1,head`` asks for: fields, the first one first; those with a minus from the greatest value down."""
-    names = [name.strip() for name in text.split(",") if name.strip()]
+    names = [name.strip() for name in text.split(",") if name.strip()] or ([""] if text else [])
     return [SortKey(field_name(name.removeprefix("-"), where="--sort"), name.startswith("-")) for name in names]
