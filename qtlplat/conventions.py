@@ -8,14 +8,35 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 HEAD = "head"  # the variant of a cell that is no control
+ROLES = ("dataset", "backbone", "head", "evaluator")  # of the components of a run
+LEAKS = ("leak", "group_leak", "selection_leak")
+LEDGER = {  # figures of the parameter ledger, and where they stand in it
+    "trainable": ("head", "total"),
+    "parameters": ("model_total",),
+    "frozen": ("kept",),
+    "replaced": ("replaced_layers",),
+    "reduction_model": ("reduction_percent_model",),
+    "reduction_replaced": ("reduction_percent_replaced",),
+}
 # fields of runs of which less is better; losses of any name besides
-_LESS = ("loss", "parameters", "trainable", "frozen", "seconds", "leak", "group_leak", "selection_leak")
+_LESS = ("loss", "parameters", "trainable", "frozen", "seconds", *LEAKS)
 SHORT = 8  # characters of a run's id that people see
 
 
 def short(run_id: str | None) -> str:
     """The first characters of a run's id; '' for None."""
     return (run_id or "")[:SHORT]
+
+
+def ledger(parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """The figures of a stored ledger by name, None for one that it lacks, as that of a pretraining does."""
+    found: dict[str, Any] = {}
+    for name, path in LEDGER.items():
+        value: Any = parameters
+        for part in path:
+            value = None if value is None else value.get(part)
+        found[name] = value
+    return found
 
 
 def class_facts(names: Sequence[str]) -> dict[str, str]:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.conventions import HEAD, class_names
+from qtlplat.conventions import HEAD, class_names, ledger
 
 if TYPE_CHECKING:
     from qtlplat.store.gathered import Gathered
@@ -75,12 +75,7 @@ _ENVIRONMENT = {
     "cpus": "place",
     "command": "place",
 }
-_LEDGER = {
-    "parameters": ("model_total",),
-    "trainable": ("head", "total"),
-    "frozen": ("kept",),
-    "replaced": ("replaced_layers",),
-}
+_COUNTS = ("parameters", "trainable", "frozen", "replaced")
 _ONLY_OF_CIRCUITS = ("engine", "gradient method", "cells are stacked")
 _ABSENT = object()
 
@@ -168,9 +163,10 @@ def _all(gathered: Gathered) -> Iterator[tuple[str, str, Any]]:
     for owner in gathered.owners[1:]:
         for name, (before, after) in owner.drift.items():
             yield "interruption", f"changed meanwhile: {name}", f"{before} -> {after}"
-    for name, place in _LEDGER.items():
-        if (count := _inside(run.parameters, place)) is not None:
-            yield "parameters", name, count
+    counts = ledger(run.parameters)
+    for name in _COUNTS:
+        if counts[name] is not None:
+            yield "parameters", name, counts[name]
 
 
 def _of_cells(cells: Sequence[CellRecord]) -> Iterator[tuple[str, str, Any]]:
@@ -191,12 +187,6 @@ def _of_components(run: RunRecord) -> Iterator[tuple[str, str, Any]]:
             yield ("place" if name.removeprefix(f"{role}.") in places else kind), name, value
         yield "code", f"{role} code", row.digest
         yield "code", f"version of {row.provider}", row.version
-
-
-def _inside(value: Any, path: Sequence[str]) -> Any:
-    for part in path:
-        value = value.get(part) if isinstance(value, Mapping) else None
-    return value
 
 
 def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
-from qtlplat.conventions import mean_std
+from qtlplat.conventions import LEAKS, ROLES, ledger, mean_std
 from qtlplat.store.records import CellRecord, EpochRow, PredictionRow, RunRecord
-from qtlplat.store.summary import ROLES
-
-LEAKS = ("leak", "group_leak", "selection_leak")
-LEDGER = {"trainable": ("head", "total"), "parameters": ("model_total",), "frozen": ("kept",)}
 
 
 def run_row(run: RunRecord) -> dict[str, Any]:
@@ -31,18 +26,12 @@ def run_row(run: RunRecord) -> dict[str, Any]:
     for name, values in run.metrics.items():
         row[name], row[f"{name}_sd"] = mean_std(values)
     row["cells"] = max((len(values) for values in run.metrics.values()), default=0)
-    row |= {name: _inside(run.parameters, path) for name, path in LEDGER.items()}
+    row |= ledger(run.parameters)
     row |= {name: getattr(run, name) for name in LEAKS}
-    row["seconds"] = run.seconds.get("total")
+    row |= {"seconds": run.seconds.get("total"), "tags": ", ".join(run.tags) or None, "note": run.note}
     for role, component in run.components.items():
         row |= {f"{role}.{option}": value for option, value in component.options.items()}
     return row
-
-
-def _inside(values: Any, path: tuple[str, ...]) -> Any:
-    for name in path:
-        values = values.get(name) if isinstance(values, Mapping) else None
-    return values
 
 
 def cell_row(cell: CellRecord) -> dict[str, Any]:

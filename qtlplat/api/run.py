@@ -73,13 +73,11 @@ def run(
     UsageError, ConfigError, DataError, PluginError: what was asked for cannot be done; nothing is stored then.
     TrainingError, StoreError: what stopped the run; it is stored as failed or interrupted then.
     """
-    from qtlplat.api.saying import say_too
     from qtlplat.catalog.catalog import open_catalog
     from qtlplat.catalog.resolve import Request, resolve
-    from qtlplat.store.queries import Reader
     from qtlplat.store.records import Remarks
     from qtlplat.store.remarks import checked_note, checked_tags
-    from qtlplat.training.execute import execute
+    from qtlplat.training.execute import execute, found_or_executed
     from qtlplat.training.prepare import prepare
 
     remarks = Remarks(tuple(checked_tags(tags)), None if note is None else checked_note(note))
@@ -106,14 +104,10 @@ def run(
     resolved = resolve(request, known, catalog)
     for line in (*catalog.host.warnings(), *resolved.notes):
         progress.note(line)
-    reader = Reader(opened.location)
-    reader.runs(limit=1)  # a store that cannot be used is refused before any work
+    opened.runs(limit=1)  # a store that cannot be used is refused before any work
     prepared = prepare(resolved, opened.location.files)
-    earlier = reader.find_finished(prepared.plan.fingerprint, "run") if needed else None
-    if earlier:
-        say_too(opened.location, earlier, remarks)
-        return opened.run(earlier.id)
-    return opened.run(execute(prepared, opened.location, progress, remarks=remarks))
+    carry_out = found_or_executed if needed else execute
+    return opened.run(carry_out(prepared, opened.location, progress, remarks=remarks))
 
 
 def _text(value: Any) -> str:

@@ -8,9 +8,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from qtlplat.catalog.references import parse_value
+from qtlplat.conventions import ROLES
 
-# what a run consists of
-_ROLES = ("dataset", "backbone", "head", "evaluator")
 _BARE = re.compile(r"[A-Za-z_][\w.+-]*")
 # options that have a flag of their own
 _FLAGS = {
@@ -30,7 +29,7 @@ def command_words(plan: Mapping[str, Any], head: str = "linear") -> list[str]:
     if not all(role in plan for role in ("dataset", "backbone")):
         raise ValueError("this is no plan of a run or a pretraining")
     words, sets = ["qtlplat", "run"], []
-    for role in _ROLES:
+    for role in ROLES:
         choice = plan.get(role)
         if choice is None:
             words += [f"--{role}", head] if role == "head" else []

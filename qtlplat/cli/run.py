@@ -78,7 +78,7 @@ def run_command(
         reader.runs(limit=1)  # a store that cannot be used is refused before any work
     progress = make_progress(settings.verbosity)
     with progress.stage("loading torch and PennyLane, reading data", 2) as stage:
-        from qtlplat.training.execute import execute
+        from qtlplat.training.execute import execute, found_or_executed
         from qtlplat.training.prepare import prepare
 
         stage.advance()
@@ -87,13 +87,7 @@ def run_command(
     if dry_run:
         _print_dry_run(prepared.dry_run(), as_json)
         return
-    earlier = reader.find_finished(prepared.plan.fingerprint, "run") if needed else None
-    run = earlier.id if earlier else execute(prepared, location, progress, remarks=remarks)
-    if earlier:
-        from qtlplat.api.saying import say_too
-
-        say_too(reader.location, earlier, remarks)
-        progress.note(f"found: run {run} has this fingerprint, nothing was trained")
+    run = (found_or_executed if needed else execute)(prepared, location, progress, remarks=remarks)
     if as_json:
         write_json(short_form(reader.run(run)))
     else:

@@ -12,7 +12,7 @@ import click
 
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note, on_terminal, text
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
-from qtlplat.conventions import percent, short
+from qtlplat.conventions import LEAKS, ROLES, ledger, percent, short
 from qtlplat.errors import UsageError
 from qtlplat.store.records import RunKind
 
@@ -129,19 +129,12 @@ def fitting(
 def row(run: dict[str, Any]) -> dict[str, Any]:
     """A run's short form as values by column."""
     f1, accuracy = (mean_sd(run["metrics"].get(name)) for name in ("f1", "accuracy"))
-    names = {role: run[role] and run[role]["name"] for role in ("dataset", "backbone", "head", "evaluator")}
+    names = {role: run[role] and run[role]["name"] for role in ROLES}
     return {
         **{key: run[key] for key in ("run", "kind", "status", "created", "seed", "fingerprint", "pretraining")},
         **names,
-        "replaced": run["parameters"].get("replaced_layers"),
-        "parameters": run["parameters"].get("model_total"),
-        "trainable": run["parameters"].get("head", {}).get("total"),
-        "frozen": run["parameters"].get("kept"),
-        "reduction_model": run["parameters"].get("reduction_percent_model"),
-        "reduction_replaced": run["parameters"].get("reduction_percent_replaced"),
-        "leak": run["leak"],
-        "group_leak": run["group_leak"],
-        "selection_leak": run["selection_leak"],
+        **ledger(run["parameters"]),
+        **{name: run[name] for name in LEAKS},
         "f1": f1,
         "accuracy": accuracy,
         "f1_sd": None if f1 is None else f1.sd,

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.conventions import HEAD, mean_std, short
-from qtlplat.store.summary import ROLES, short_form
+from qtlplat.conventions import HEAD, ROLES, mean_std, short
+from qtlplat.store.summary import short_form
 
 if TYPE_CHECKING:
     from qtlplat.store.queries import Reader

@@ -11,24 +11,15 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from qtlplat.conventions import HEAD
+from qtlplat.conventions import HEAD, LEAKS, LEDGER, ROLES
 from qtlplat.store import dialect, schema
 from qtlplat.store.dialect import Expression
 from qtlplat.store.filter_tree import OVER_CELLS, OVER_EPOCHS, FieldName
-from qtlplat.store.known_names import ROLES, Asked, KnownNames
+from qtlplat.store.known_names import Asked, KnownNames
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned
 
 _RUN = schema.runs.c
-LEDGER = {
-    "trainable": ("head", "total"),
-    "parameters": ("model_total",),
-    "frozen": ("kept",),
-    "replaced": ("replaced_layers",),
-    "reduction_model": ("reduction_percent_model",),
-    "reduction_replaced": ("reduction_percent_replaced",),
-}
-LEAKS = ("leak", "group_leak", "selection_leak")
 _OF_COMPONENTS = ("component", "provider", "version", "digest")
 
 

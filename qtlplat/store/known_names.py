@@ -11,12 +11,12 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
+from qtlplat.conventions import ROLES
 from qtlplat.errors import UsageError, shown
 from qtlplat.store import dialect, schema
 from qtlplat.store.filter_tree import FUNCTIONS, WORD, FieldName
 from qtlplat.store.filters import MANUAL, misplaced
 
-ROLES = ("dataset", "backbone", "head", "evaluator")
 METRICS = ("f1", "accuracy", "precision", "recall", "loss")  # every run has them; evaluators add their own
 
 

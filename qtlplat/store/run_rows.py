@@ -11,11 +11,10 @@ from typing import Any
 from sqlalchemy import Row, Select, func, select
 from sqlalchemy.engine import Connection
 
+from qtlplat.conventions import LEAKS
 from qtlplat.store import remarks, schema
 from qtlplat.store.dialect import among
 from qtlplat.store.records import HEAD, ComponentRow, Remarks, RunRecord
-
-LEAKS = ("leak", "group_leak", "selection_leak")
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from qtlplat.errors import StoreError
+from qtlplat.store.files import sync
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.operations import Operation
 
@@ -60,7 +61,7 @@ class Spool:
             finally:
                 os.close(file)
             if new:
-                _sync(self.path.parent)
+                sync(self.path.parent)
         except OSError as error:
             raise StoreError(
                 f"the server is away, and what waits for it cannot be kept: {error.strerror}",
@@ -142,11 +143,3 @@ def _strict(value: Any) -> Any:
 
 def _lenient(value: dict[str, Any]) -> Any:
     return float(value[_NUMBER]) if _NUMBER in value else value
-
-
-def _sync(directory: Path) -> None:
-    file = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)

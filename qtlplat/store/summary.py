@@ -8,10 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtlplat.conventions import HEAD, mean_std
+from qtlplat.conventions import HEAD, ROLES, mean_std
 from qtlplat.store.records import ArtifactRow, CellRecord, ComponentRow, EpochRow, OwnerRow, RunRecord
 
-ROLES = ("dataset", "backbone", "head", "evaluator")
 STAGES = ("total", "pretrain", "features", "heads")
 
 

@@ -10,12 +10,11 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
+from qtlplat.conventions import LEAKS, LEDGER, ROLES
 from qtlplat.store.schema import EPOCH_COLUMNS
 
-ROLES = ("dataset", "backbone", "head", "evaluator")
 METRICS = ("f1", "accuracy", "precision", "recall", "loss")
 SPREAD = ("f1", "accuracy")  # of which least, greatest and variance are shown too
-LEAKS = ("leak", "group_leak", "selection_leak")
 
 _LIVE = "NOT EXISTS (SELECT 1 FROM trash t WHERE t.run_id = r.id)"
 
@@ -95,8 +94,8 @@ def _runs(sql: _Dialect) -> str:
         metrics.append(variance(name))
     tested = "FROM cells c WHERE c.run_id = r.id AND c.variant = 'head' AND c.leak IS NOT NULL"
     leaks = [f"(SELECT sum(c.{name} * c.n_test) / sum(c.n_test) {tested}) AS {name}" for name in LEAKS]
-    counted = (("head", "total"), "trainable"), (("model_total",), "parameters"), (("kept",), "frozen")
-    ledger = [f"{sql.path('r.parameters', *path, number='bigint')} AS {title}" for path, title in counted]
+    counted = ("trainable", "parameters", "frozen")
+    ledger = [f"{sql.path('r.parameters', *LEDGER[name], number='bigint')} AS {name}" for name in counted]
     parents = "FROM lineage l WHERE l.run_id = r.id AND l.role = 'pretraining'"
     columns = [
         "r.id AS run, r.kind, r.status, r.created, r.finished",

@@ -75,6 +75,22 @@ def execute(
     return run
 
 
+def found_or_executed(prepared: Prepared, location: StoreLocation, progress: Progress, remarks: Remarks) -> str:
+    """The finished run with this plan, which gets the remarks too, or else a new one; returns its id."""
+    earlier = Reader(location).find_finished(prepared.plan.fingerprint, "run")
+    if earlier is None:
+        return execute(prepared, location, progress, remarks=remarks)
+    tags = [tag for tag in remarks.tags if tag not in earlier.tags]
+    text = remarks.note if remarks.note and remarks.note not in (earlier.note or "") else None
+    if tags or text:
+        with Writer(location) as writer:
+            writer.tag([earlier.id], tags)
+            if text:  # what is noted on it stays above
+                writer.note(earlier.id, text, append=True)
+    progress.note(f"found: run {earlier.id} has this fingerprint, nothing was trained")
+    return earlier.id
+
+
 def pretrain_only(prepared: Prepared, location: StoreLocation, progress: Progress) -> str:
     """Pretrain the backbone that a plan's cells share, unless it is there; returns the id of its run."""
     plan = prepared.plan

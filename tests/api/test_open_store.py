@@ -151,3 +151,13 @@ def test_runs_are_tagged_and_noted(place: Path) -> None:
     assert [one.id for one in store.runs("tag = 'paper' and note like '%one%'")] == [run.id]
     run.note(None)
     assert store.run(run.id).record.note is None
+
+
+def test_a_table_of_runs_names_tags_and_notes(place: Path) -> None:
+    store = qtlplat.open_store(place)
+    run = store.run("@last")
+    run.tag("paper", "draft")
+    run.note("the one")
+    rows = {row["run"]: (row["tags"], row["note"]) for row in store.runs().rows()}
+    assert rows.pop(run.id) == ("draft, paper", "the one")
+    assert set(rows.values()) == {(None, None)}
