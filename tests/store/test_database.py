@@ -200,6 +200,19 @@ def test_a_failing_upgrade_leaves_the_store_as_it_was(
     assert digest(location.path) == before
 
 
+def test_a_writer_holds_the_store_from_its_first_look_on(location: StoreLocation) -> None:
+    prepare(location)
+    other = sqlite3.connect(location.path, isolation_level=None, timeout=0)
+    with database.engine(location, write=True).begin() as writing:
+        assert writing.exec_driver_sql("SELECT count(*) FROM runs").scalar() == 0
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            other.execute("BEGIN IMMEDIATE")
+    with database.engine(location, write=False).begin() as reading:
+        assert reading.exec_driver_sql("SELECT count(*) FROM runs").scalar() == 0
+        other.execute("BEGIN IMMEDIATE")
+    other.close()
+
+
 def test_a_locked_store_says_so(location: StoreLocation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
     with Writer(location) as writer:
