@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import tempfile
 import textwrap
@@ -17,6 +18,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="qtlplat-tests-")  # whoever tests may have a store of their own
 os.environ.pop("QTLPLAT_STORE", None)
 os.environ.setdefault("QTLPLAT_STORE_WAIT", "10")
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in a script's background, and then in its children
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 import pytest
 from a_server import PostgresServer, running_server

@@ -185,15 +185,16 @@ def test_facts_that_training_could_not_have_written_are_not_used(
     stage: str, interrupted: Any, goes_on: Any, tmp_path: Path
 ) -> None:
     known = json.loads(manifests(interrupted(stage))[0].read_bytes())["facts"]
-    for name in known.keys() - {"clock"}:
-        for number, value in enumerate(VALUES):
+    first = list(STOPPED).index(stage)  # a fact of every stage is given all values, a third of them in each
+    for name in sorted(known.keys() - {"clock"}):
+        for number, value in enumerate(VALUES[first::3]):
             if value == known[name] and type(value) is type(known[name]):
                 continue
             if name in ("best_score", "clear_score") and value == "0x1p0":
                 continue  # that may be
             if name == "seconds" and value in (0, 1.5, 10**6) and value is not True:
                 continue
-            goes_on(stage, facts(lambda f, name=name, value=value: f.update({name: value})), both=number % 3 == 0)
+            goes_on(stage, facts(lambda f, name=name, value=value: f.update({name: value})), both=number % 2 == 0)
         goes_on(stage, facts(lambda f, name=name: f.pop(name)), both=name != "kept")
     goes_on(stage, facts(lambda f: f.update(more=1)))
 

@@ -244,4 +244,4 @@ class TestStore(Store.TestCase):  # type: ignore[name-defined, misc]
 
 @pytest.mark.slow
 class TestStoreLong(Store.TestCase):  # type: ignore[name-defined, misc]
-    settings = settings(max_examples=300, stateful_step_count=60, **COMMON)
+    settings = settings(max_examples=120, stateful_step_count=60, **COMMON)
