@@ -160,7 +160,9 @@ def emit(
     elif not picked:
         click.echo(empty, err=True)
     elif sys.stdout.isatty():
-        stdout_console().print(table(picked, columns, title=title))
+        from qtlplat.cli.widths import legible
+
+        stdout_console().print(table(picked, legible(picked, columns), title=title))
     else:
         print_tsv(picked, columns)
 

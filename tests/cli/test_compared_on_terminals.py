@@ -86,3 +86,20 @@ def test_errors_name_the_heads(store: Path, width: int, monkeypatch: pytest.Monk
     assert re.search(r"s1 +1 +0 +2 of 2 .*dressed5x3 1/1, linear 1/1", text)
     hostile = shown(store, width, monkeypatch, "errors", "@last", "@-2")
     assert "<script>" in hostile  # literal text, no markup
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("sql", "SELECT * FROM v_runs"), ("runs", "--cols", "run,kind,dataset,evaluator,head,created,f1,finished")],
+)
+def test_a_listing_of_too_many_columns_stays_legible(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: tuple[str, ...]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    out = Terminal()
+    with contextlib.redirect_stdout(out):
+        assert _run([*command, "--store", str(store)]) == 0
+    lines = COLOURS.sub("", out.getvalue()).splitlines()
+    assert max(map(len, lines)) <= 60
+    assert re.match(r" run +kind ", next(line for line in lines if "run" in line))
+    assert "head" in capsys.readouterr().err.partition("too narrow for: ")[2]
