@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import click
 
-from qtlplat.cli.output import Column, Listing, emit, listing_options, note, print_tsv, write_json
+from qtlplat.cli.output import Column, Listing, emit, listing_options, note, print_tsv, text
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.errors import UsageError
 
@@ -49,18 +50,18 @@ def sql_command(
         from qtlplat.store.queries import Reader
         from qtlplat.store.sql import SECONDS, ask
 
-        text = _from_stdin() if query == "-" else str(query)
+        asked = _from_stdin() if query == "-" else str(query)
         reader = Reader(find_store(settings.store))
-        ask(reader, text, lambda names, rows: _show(names, rows, listing), timeout or SECONDS)
+        ask(reader, asked, lambda names, rows: _show(names, rows, listing), timeout or SECONDS)
 
 
 def _from_stdin() -> str:
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="backslashreplace")
-    text = sys.stdin.read(LONGEST + 1)
-    if len(text) > LONGEST:
+    found = sys.stdin.read(LONGEST + 1)
+    if len(found) > LONGEST:
         raise UsageError(f"the query has more than {LONGEST:,} characters", where="stdin", fix="ask for less at once")
-    return text
+    return found
 
 
 def _show(names: Sequence[str], rows: Iterator[Sequence[Any]], listing: Listing) -> None:
@@ -76,10 +77,10 @@ def _show(names: Sequence[str], rows: Iterator[Sequence[Any]], listing: Listing)
         if first is None:
             note("no rows")
         else:
-            print_tsv(_exact(islice(_again(first, records), most)), columns)
+            print_tsv(islice(_again(first, records), most), [replace(column, show=_digits) for column in columns])
         return
     shown = list(records if chosen else islice(records, most))
-    emit(shown, _aligned(columns, shown), listing, empty="no rows")
+    emit(shown, _aligned(columns, shown, exact=not (terminal or listing.fmt)), listing, empty="no rows")
     if terminal and listing.limit is None and next(records, None) is not None:
         note(f"the first {MOST_SHOWN} rows; for more: -n, or pipe it, or --csv")
 
@@ -89,10 +90,9 @@ def _again(first: Mapping[str, Any], rest: Iterator[Mapping[str, Any]]) -> Itera
     yield from rest
 
 
-def _exact(rows: Iterable[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
-    """Numbers with all their digits: a program reads them."""
-    for row in rows:
-        yield {key: repr(value) if isinstance(value, float) else value for key, value in row.items()}
+def _digits(value: Any) -> str:
+    """A value with all its digits."""
+    return repr(value) if isinstance(value, float) else text(value)
 
 
 def _distinct(names: Sequence[str]) -> list[str]:
@@ -111,14 +111,15 @@ def _plain(value: Any) -> Any:
     return value.hex() if isinstance(value, bytes) else value
 
 
-def _aligned(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]]) -> list[Column]:
-    """Columns of numbers to the right."""
+def _aligned(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], *, exact: bool) -> list[Column]:
+    """Columns of numbers to the right. exact: with all their digits, for a program that reads the plain text."""
 
     def numbers(key: str) -> bool:
         values = [row[key] for row in rows if row[key] is not None]
         return bool(values) and all(isinstance(value, int | float) for value in values)
 
-    return [Column(c.key, c.title, right=numbers(c.key)) for c in columns]
+    show = _digits if exact else None
+    return [Column(c.key, c.title, right=numbers(c.key), show=show) for c in columns]
 
 
 def _schema(listing: Listing) -> None:
@@ -138,9 +139,7 @@ def _examples(listing: Listing) -> None:
     from qtlplat.store.example_queries import EXAMPLES
 
     rows = [{"question": question, "query": query.strip()} for question, query in EXAMPLES.items()]
-    if listing.fmt == "json":
-        write_json(rows[: listing.limit])
-    elif listing.fmt or listing.cols or listing.sort:
+    if listing.fmt or listing.cols or listing.sort or listing.where:
         emit(rows, [Column("question", "question"), Column("query", "query")], listing)
     else:
         for row in rows[: listing.limit]:

@@ -182,3 +182,22 @@ def test_asking_imports_neither_torch_nor_pandas(store: Path) -> None:
     command = [sys.executable, "-c", code, "sql", "SELECT count(*) AS n FROM v_runs", "--store", str(store)]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines() == ["n", "3", "[]"]
+
+
+@pytest.mark.parametrize("options", [(), ("--sort", "f1"), ("--where", "f1 > 0"), ("--cols", "run,f1")])
+def test_plain_text_has_all_digits_however_the_rows_are_chosen(store: Path, options: tuple[str, ...]) -> None:
+    query = "SELECT run, 1.0 / 3 AS f1 FROM v_runs"
+    lines = qtlplat(store, "sql", query, *options).out.splitlines()
+    assert [line.split("\t")[1] for line in lines[1:]] == ["0.3333333333333333"] * 3
+
+
+def test_examples_are_a_listing_like_others(store: Path, tmp_path: Path) -> None:
+    every = json.loads(qtlplat(store, "sql", "--examples", "--json").out)
+    where = f"question = '{every[1]['question']}'"
+    assert json.loads(qtlplat(store, "sql", "--examples", "--json", "--where", where).out) == every[1:2]
+    plain = qtlplat(store, "sql", "--examples", "--where", where).out
+    assert every[1]["question"] in plain
+    assert every[0]["question"] not in plain
+    called = qtlplat(store, "sql", "--examples", "-o", str(tmp_path / "examples.json"))
+    assert called.code == 0
+    assert json.loads((tmp_path / "examples.json").read_text()) == every
