@@ -13,6 +13,7 @@ _LATEX = {
     # after a line's end these would be arguments; two hyphens would become a dash, ?` and !` other signs
     "[": "{[}", "]": "{]}", "*": "{*}", "-": "{-}", "?": "{?}", "!": "{!}",
     "±": r"$\pm$", "×": r"$\times$", "−": "$-$", "…": r"\dots{}", "–": "--", "·": r"$\cdot$",
+    "↑": r"$\uparrow$", "↓": r"$\downarrow$",
 }  # fmt: skip
 _LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ")
 _NEGATIVE = re.compile(r"(?<![\w.)\]])-(?=[\d.])")

@@ -46,7 +46,7 @@ def test_latex_prints_what_stands_there(text: str) -> None:
 
 
 def test_latex_has_signs_for_ours_and_code_points_for_what_fonts_lack() -> None:
-    assert latex.escaped("± × é") == r"$\pm$ $\times$ é"
+    assert latex.escaped("± × é ↑↓") == r"$\pm$ $\times$ é $\uparrow$$\downarrow$"
     assert latex.escaped("鋼") == "U+92FC"
 
 

@@ -209,7 +209,7 @@ def test_markdown_renders_as_a_table_of_plain_texts(rows: list[dict[str, Any]]) 
 # --- LaTeX
 
 INERT = re.compile(
-    r"(\\[a-z]+\{\}|\\char\d+\{\}|\\[{}$&#_%]|\{[\[\]*?!-]\}|\$(\\pm|\\times|\\cdot|-)\$|--|[^\\{}$&#_%~^\[\]*?!`\"'<>|-])*"
+    r"(\\[a-z]+\{\}|\\char\d+\{\}|\\[{}$&#_%]|\{[\[\]*?!-]\}|\$(\\pm|\\times|\\cdot|\\uparrow|\\downarrow|-)\$|--|[^\\{}$&#_%~^\[\]*?!`\"'<>|-])*"
 )
 
 
