@@ -137,6 +137,8 @@ class Fields:
 
     def _of_epochs(self, name: FieldName, asked: Asked) -> Field:
         value = name.path[0]
+        if value in ("loss", "accuracy") and not self._known.of_epochs(value):
+            value = f"test_{value}"  # as the metrics of these names, which are of the test part
         if len(name.path) > 1 or not self._known.of_epochs(value):
             every = self._known.epoch_values()
             near = [f"{name.function}({one})" for one in every]

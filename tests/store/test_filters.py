@@ -231,8 +231,8 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
             ],
         ),
         (
-            "f1 > 0.5 and last(loss) > 1",
-            ["unknown field 'last(loss)'", "f1 > 0.5 and last(loss) > 1", "             ^"],
+            "f1 > 0.5 and last(los) > 1",
+            ["unknown field 'last(los)'", "f1 > 0.5 and last(los) > 1", "             ^"],
         ),
         ("f1@liner > 1", ["unknown field 'f1@liner'", "f1@liner > 1", "^", "did you mean: f1@head", "variants: head"]),
         ("sd(f2) > 1", ["unknown field 'sd(f2)'", "sd(f2) > 1", "^", "metrics: accuracy, f1, loss, precision, recall"]),

@@ -167,6 +167,16 @@ def test_the_values_of_a_table_are_those_of_the_records(store: Store, field: str
             assert found == expected
 
 
+@pytest.mark.parametrize("function", ["first", "last", "lowest", "highest"])
+@pytest.mark.parametrize("name", ["loss", "accuracy"])
+def test_loss_and_accuracy_over_epochs_are_those_of_the_test_part(store: Store, function: str, name: str) -> None:
+    short, long = f"{function}({name})", f"{function}(test_{name})"
+    rows = store.reader.table([short, long], sort=f"-{short}")
+    assert [row[short] for row in rows] == [row[long] for row in rows]
+    assert store.found(f"{short} is not null") == store.found(f"{long} is not null")
+    assert name == "accuracy" or store.found(f"{short} > 0")  # these runs have no accuracies after epochs
+
+
 @pytest.mark.parametrize("field", [f for f in FIELDS if f not in ("head.sizes", "controls", *MANY)])
 @pytest.mark.parametrize("descending", [False, True])
 def test_sorting_is_by_value_and_what_is_missing_comes_last(store: Store, field: str, descending: bool) -> None:
