@@ -78,7 +78,7 @@ class Store:
 
         Quicker than `runs` where a store is large: nothing else is read. where, sort, limit: as of `runs`.
         """
-        return Records(self._reader.table(fields, where=where, sort=sort, limit=limit), dict)
+        return Records(self._reader.table(fields, where=where, sort=sort, limit=limit, place="fields"), dict)
 
     @explained
     def sql(self, query: str, *, seconds: float = 60.0) -> Records[Mapping[str, Any]]:

@@ -45,7 +45,8 @@ def best_command(settings: Settings, metric: str, by: str, listing: Listing) -> 
     if not groups:
         raise UsageError("no field makes a group", where="--by", fix="--by backbone,head")
     reader = Reader(find_store(settings.store))
-    rows = reader.table(list(dict.fromkeys([*groups, metric, "run", "status"])), "run", where=listing.where or "")
+    asked = list(dict.fromkeys([*groups, metric, "run", "status"]))
+    rows = reader.table(asked, "run", where=listing.where or "", place="--metric and --by")
     finished = [row for row in rows if row["status"] == "finished"]
     lower = lower_is_better(metric)
     found, left_out = best_of(finished, metric, groups, lower_is_better=lower)

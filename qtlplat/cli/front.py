@@ -34,8 +34,8 @@ def front_command(settings: Settings, fields: Sequence[str], every: bool, listin
     """List the finished runs that no other beats: as good in every field and better in one.
 
     FIELD is a metric (mean over the cells of the head) or any field of --where that is a number. More is better but for
-    losses, counts of parameters, times and leaks; FIELD:+ and FIELD:- say it for others. Runs that are equal in all
-    fields do not beat each other.
+    losses, counts of parameters, times, leaks and spreads; FIELD:+ and FIELD:- say it for others. Runs that are equal
+    in all fields do not beat each other.
     """
     from qtlplat.analysis.dominance import unbeaten
     from qtlplat.store.location import find_store
@@ -45,7 +45,7 @@ def front_command(settings: Settings, fields: Sequence[str], every: bool, listin
     reader = Reader(find_store(settings.store))
     # names of all runs take longer than those of the few that are unbeaten
     asked = dict.fromkeys([*lower, "run", "status", *(NAMED if every else ())])
-    rows = reader.table(list(asked), "run", where=listing.where or "")
+    rows = reader.table(list(asked), "run", where=listing.where or "", place="FIELD")
     finished = [row for row in rows if row["status"] == "finished"]
     known = [row for row in finished if all(_is_number(row[name]) for name in lower)]
     kept = unbeaten([[row[name] for name in lower] for row in known], list(lower.values()))

@@ -98,16 +98,18 @@ class Reader:
         sort: str = "",
         limit: int | None = None,
         trash: bool = False,
+        place: str = "--cols",
     ) -> list[dict[str, Any]]:
         """Values by field, for each run that a filter selects, without making records; None where one is not there.
 
-        Lists and objects of JSON are values, `tag` a list; trash: of the runs there. Raises UsageError as `runs`.
+        Lists and objects of JSON are values, `tag` a list; trash: of the runs there; place: what errors about `fields`
+        name. Raises UsageError as `runs`.
         """
-        check(where, sort, fields)
+        check(where, sort, fields, place)
 
         def read(connection: Connection) -> list[dict[str, Any]]:
             selection = Selection(connection, self.location, where, sort, trash=trash)
-            return selection.rows(fields, *_of_kind(kind), limit=limit).read(connection)
+            return selection.rows(fields, *_of_kind(kind), limit=limit, place=place).read(connection)
 
         return self.read(read) or []
 

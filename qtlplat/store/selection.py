@@ -23,12 +23,12 @@ _SORTS = {"text": "a text", "number": "a number", "truth": "true or false"}
 _SHOWN = {"text": "a text", "number": "a number", "time": "a time", "any": ""}
 
 
-def check(where: str, sort: str, fields: Sequence[str] = ()) -> None:
-    """Refuse what cannot be read, whatever the store holds. Raises UsageError."""
+def check(where: str, sort: str, fields: Sequence[str] = (), place: str = "--cols") -> None:
+    """Refuse what cannot be read, whatever the store holds; place: where fields were named. Raises UsageError."""
     parse(where)
     sort_keys(sort)
     for name in fields:
-        field_name(name, where="--cols")
+        field_name(name, where=place)
 
 
 class Selection:
@@ -66,9 +66,11 @@ class Selection:
         """The ids of the runs that are selected and meet further conditions."""
         return self._select([schema.runs.c.id], conditions, limit)
 
-    def rows(self, names: Sequence[str], *conditions: Expression, limit: int | None = None) -> Rows:
+    def rows(
+        self, names: Sequence[str], *conditions: Expression, limit: int | None = None, place: str = "--cols"
+    ) -> Rows:
         """The values of fields, for each run that is selected and meets further conditions."""
-        fields = [self._fields.find(field_name(name, where="--cols"), Asked(where="--cols")) for name in names]
+        fields = [self._fields.find(field_name(name, where=place), Asked(where=place)) for name in names]
         columns = [field.value.label(f"c{number}") for number, field in enumerate(fields)]
         return Rows(self._select(columns, conditions, limit), names, fields)
 

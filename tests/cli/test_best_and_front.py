@@ -133,6 +133,8 @@ def test_a_direction_can_be_turned(rows: tuple[Path, pd.DataFrame]) -> None:
         (["best", "--where", "head ="], "head ="),
         (["front", "f1"], "two fields or more"),
         (["front", "f1", "paramters"], "parameters"),
+        (["front", "f1", "loss:x"], "where: FIELD"),
+        (["best", "--metric", "f1:x"], "where: --metric and --by"),
         (["front", "f1", "f1:-"], "two fields or more"),
         (["front", "f1", "loss", "--sort", "size"], "unknown column"),
     ],
@@ -141,6 +143,7 @@ def test_what_is_not_understood_ends_with_2(rows: tuple[Path, pd.DataFrame], arg
     called = qtlplat(rows[0], *arguments)
     assert (called.code, called.out) == (2, "")
     assert words in called.err
+    assert "--cols" not in called.err  # which nobody has typed
 
 
 @pytest.mark.parametrize("command", [["best"], ["front", "f1", "loss"]])
