@@ -38,8 +38,10 @@ def head_qasm(
         told = "as given"
     else:
         inputs = [0.0] * circuit.n_inputs
-    if len(inputs) != circuit.n_inputs or not np.isfinite(inputs).all():
-        what = f"the circuit takes {circuit.n_inputs} finite inputs, {len(inputs)} are given"
+    endless = [x for x in inputs if not np.isfinite(x)]
+    if len(inputs) != circuit.n_inputs or endless:
+        given = f"{endless[0]} is no such number" if endless else f"{len(inputs)} are given"
+        what = f"the circuit takes {circuit.n_inputs} finite inputs, {given}"
         raise ConfigError(what, where="--input", fix=f"for example: {','.join(['0.1'] * circuit.n_inputs)}")
     weights = {name: weight.detach().double().numpy() for name, weight in layers[0].weights.items()}
     comments = (

@@ -225,7 +225,7 @@ def test_noise_is_no_gate() -> None:
     ("to", "options", "kind", "words"),
     [
         ("qasm", {"inputs": "0.1"}, ConfigError, "takes 2 finite inputs, 1 are given"),
-        ("qasm", {"inputs": "0.1,nan"}, ConfigError, "takes 2 finite inputs"),
+        ("qasm", {"inputs": "0.1,nan"}, ConfigError, "takes 2 finite inputs, nan is no such number"),
         ("qasm", {"inputs": "a,b"}, UsageError, "must be numbers"),
         ("qasm", {"inputs": "1,2", "image": Path("x.png")}, UsageError, "both given"),
         ("qasm", {"cell": 4}, UsageError, "belongs to the control"),
