@@ -126,9 +126,9 @@ def compare_command(
 
     What differs between the runs comes first, on a terminal and in JSON; nothing that is the same is shown.
 
-    RUN is the beginning of an id, @last, or @-2 for the one before the last. Differences are the others minus the
-    first RUN. Cells of the same fold, seed and test samples are paired; a single RUN has its controls compared with
-    its head. Several comparisons are one family: Holm's p decides.
+    RUN is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or @tag:paper. Differences are the
+    others minus the first RUN. Cells of the same fold, seed and test samples are paired; a single RUN has its controls
+    compared with its head. Several comparisons are one family: Holm's p decides.
     """
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader

@@ -61,7 +61,8 @@ def diff_command(settings: Settings, first: str, second: str, listing: Listing) 
 
     Everything stored that is not the same in both: data, folds, backbone, head, training, code, seed, device, packages,
     hardware. The order is fixed and says how much such a difference can do; whether the numbers differ by more than
-    chance is what `compare` tells. RUN is the beginning of an id, @last, or @-2 for the one before the last.
+    chance is what `compare` tells. RUN is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or
+    @tag:paper.
     """
     from qtlplat.store.gathered import gather
     from qtlplat.store.location import find_store

@@ -77,7 +77,8 @@ def errors_command(
 
     Counted are the predictions of the heads themselves in finished cells, no controls. Worst first: wrong in the
     largest share of the cells that tested it, then in most, then with most certainty. RUN is the beginning of an id,
-    @last, or @-2 for the one before the last; --where chooses runs. Nothing but the contact sheet needs the dataset.
+    @last, @-2 (the one before the last), @best:f1 or @tag:paper; --where chooses runs. Nothing but the contact sheet
+    needs the dataset.
     """
     from qtlplat.store.location import find_store
     from qtlplat.store.mistakes import mistakes

@@ -92,10 +92,10 @@ def export_command(
 ) -> None:
     """Write runs as a bundle for another store, for MLflow or TensorBoard, or a trained model.
 
-    RUN is the beginning of an id, @last, or @-2 for the one before the last; --where chooses runs. A bundle holds rows,
-    files, splits and environment of the runs, and the pretrainings that they build on; qtlplat import takes it.
-    Trackers get parameters, metrics by cell and by epoch, tags and notes; what they have of a run already is brought up
-    to date. A model is checked against torch before it is handed over.
+    RUN is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or @tag:paper; --where chooses runs.
+    A bundle holds rows, files, splits and environment of the runs, and the pretrainings that they build on; qtlplat
+    import takes it. Trackers get parameters, metrics by cell and by epoch, tags and notes; what they have of a run
+    already is brought up to date. A model is checked against torch before it is handed over.
     """
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader

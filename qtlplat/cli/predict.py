@@ -45,7 +45,7 @@ def predict_command(
 
     Probabilities are means over the heads of all cells, ± their sample standard deviation; votes counts the cells that
     choose that class. Images must be gray or coloured with 8 bits each, and of the size that the backbone was trained
-    on. RUN is the beginning of its id, @last, or @-2 for the one before the last.
+    on. RUN is the beginning of its id, @last, @-2 (the one before the last), @best:f1 or @tag:paper.
     """
     from qtlplat.cli.components import open_components
     from qtlplat.store.location import find_store

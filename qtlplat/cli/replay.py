@@ -49,7 +49,8 @@ def replay_command(
 
     The replay is a run of its own, linked to the one that it does again. Nothing is found by content: backbones are
     pretrained again, features computed again. With --verify it ends with 0 where everything is equal bit for bit or
-    within the tolerance, else with 9. RUN is the beginning of its id, @last, or @-2 for the one before the last.
+    within the tolerance, else with 9. RUN is the beginning of its id, @last, @-2 (the one before the last), @best:f1 or
+    @tag:paper.
     """
     from qtlplat.cli.components import open_components
     from qtlplat.cli.progress import make_progress

@@ -56,7 +56,7 @@ _SECTION = {"cells": cells, "curve": curve, "params": params, "plan": plan, "env
 def show_command(settings: Settings, reference: str, sections: tuple[str, ...], as_json: bool) -> None:
     """Show one run: cells, curves, parameters, plan, environment.
 
-    RUN is the beginning of its id, @last, or @-2 for the one before the last.
+    RUN is the beginning of its id, @last, @-2 (the one before the last), @best:f1 or @tag:paper.
     """
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
