@@ -116,3 +116,16 @@ def test_the_newest_runs_are_found_without_reading_the_others(store: Path) -> No
         "SCAN value VIRTUAL TABLE INDEX 1:",  # the ids that were found
         "SCAN runs USING INDEX ix_runs_created",
     }
+
+
+def test_runs_of_which_the_ledger_holds_totals_alone_are_reported(store: Path) -> None:
+    """Parameters by part of a head are empty cells where they are not stored."""
+    called = qtlplat(store, "report", "@last")
+    assert called.code == 0
+    run = Reader(find_store(str(store))).runs(1, "run")[0]
+    (line,) = [
+        line for line in called.out.split("Parameters", 1)[1].splitlines() if line.startswith(f"| {run.id[:8]} |")
+    ]
+    cells = [cell.strip() for cell in line.strip("|").split("|")]
+    assert cells[-5:-2] == ["", "", ""]
+    assert cells[-1] == f"{run.parameters['model_total']:,}"

@@ -97,9 +97,9 @@ def _backbone_row(stored: StoredRun, material: Material, totals: dict[str, int])
 
 def _ledger_row(stored: StoredRun) -> tuple[str, ...]:
     ledger = stored.run.parameters
-    head = ledger["head"]
-    parts = [ledger["backbone_total"], ledger["kept"], ledger["replaced"], head["pre_net"], head["vqc"]]
-    parts += [head["post_net"], head["total"], ledger["model_total"]]
+    head = ledger.get("head", {})
+    parts = [*map(ledger.get, ("backbone_total", "kept", "replaced"))]
+    parts += [*map(head.get, ("pre_net", "vqc", "post_net", "total")), ledger.get("model_total")]
     return (short(stored.run.id), stored.name, *map(count, parts))
 
 
