@@ -12,7 +12,7 @@ from qtlplat.api import rows
 from qtlplat.api.explained import explained
 from qtlplat.api.records import Records
 from qtlplat.conventions import mean_std, short
-from qtlplat.errors import UsageError, inert, unknown_name
+from qtlplat.errors import UsageError, inert, shown, unknown_name
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, CellRecord, EpochRow, PredictionRow, RunKind, RunRecord
@@ -33,6 +33,12 @@ def open_store(place: str | os.PathLike[str] | None = None) -> Store:
     """
     asked = os.environ.get("QTLPLAT_STORE") if place is None else os.fspath(place)
     return Store(find_store(asked))
+
+
+def _check_limit(limit: int | None) -> None:
+    """Refuse a negative number of rows, by which SQLite means all of them."""
+    if limit is not None and limit < 0:
+        raise UsageError(f"the limit is {limit}, a number of rows is 0 or more", where="limit", fix="None for all")
 
 
 class Store:
@@ -59,6 +65,7 @@ class Store:
 
         Raises UsageError for a filter or field that cannot be understood.
         """
+        _check_limit(limit)
         records = self._reader.runs(limit, kind, where=where, sort=sort)
         return Records((Run(self._reader, record) for record in records), lambda run: rows.run_row(run.record))
 
@@ -78,6 +85,11 @@ class Store:
 
         Quicker than `runs` where a store is large: nothing else is read. where, sort, limit: as of `runs`.
         """
+        if isinstance(fields, str):  # which is a sequence of texts, too: its letters
+            raise UsageError(f"fields is the text {shown(fields)}, not a list", where="fields", fix=f"[{fields!r}]")
+        if not fields:
+            raise UsageError("no field is named", where="fields", fix='for example: ["run", "head.layers", "f1"]')
+        _check_limit(limit)
         return Records(self._reader.table(fields, where=where, sort=sort, limit=limit, place="fields"), dict)
 
     @explained
@@ -116,6 +128,8 @@ class Store:
         from qtlplat.analysis.sides import opposed
         from qtlplat.store.gathered import gather
 
+        if not runs:
+            raise UsageError("no run is named", where="compare", fix='for example: compare("@-2", "@last")')
         ids = [run.id if isinstance(run, Run) else self._reader.resolve(run) for run in runs]
         first, others = opposed(gather(self._reader, list(dict.fromkeys(ids))), twice=len(ids) > 1)
         return Records(compare(first, others, Asked(metric, level, rope, detect)), lambda row: row.form())

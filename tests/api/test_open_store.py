@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import sys
 import traceback
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sample_runs import component, finished_run, new_run
@@ -161,3 +163,18 @@ def test_a_table_of_runs_names_tags_and_notes(place: Path) -> None:
     rows = {row["run"]: (row["tags"], row["note"]) for row in store.runs().rows()}
     assert rows.pop(run.id) == ("draft, paper", "the one")
     assert set(rows.values()) == {(None, None)}
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (lambda store: store.table([]), "no field is named"),
+        (lambda store: store.table("f1"), "not a list"),
+        (lambda store: store.table(["f1"], limit=-1), "the limit is -1"),
+        (lambda store: store.runs(limit=-1), "the limit is -1"),
+        (lambda store: store.compare(), "no run is named"),
+    ],
+)
+def test_what_means_nothing_is_refused_in_words(place: Path, asked: Callable[[qtlplat.Store], Any], words: str) -> None:
+    with pytest.raises(qtlplat.QtlplatError, match=words):
+        asked(qtlplat.open_store(place))
