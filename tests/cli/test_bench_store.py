@@ -123,9 +123,8 @@ def test_runs_of_which_the_ledger_holds_totals_alone_are_reported(store: Path) -
     called = qtlplat(store, "report", "@last")
     assert called.code == 0
     run = Reader(find_store(str(store))).runs(1, "run")[0]
-    (line,) = [
-        line for line in called.out.split("Parameters", 1)[1].splitlines() if line.startswith(f"| {run.id[:8]} |")
-    ]
+    lines = [line for line in called.out.splitlines() if line.startswith(f"| {run.id[:8]} |")]
+    (line,) = [line for line in lines if line.count("|") == 11]  # of the table of parameters
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[-5:-2] == ["", "", ""]
     assert cells[-1] == f"{run.parameters['model_total']:,}"
