@@ -123,8 +123,15 @@ def test_runs_of_which_the_ledger_holds_totals_alone_are_reported(store: Path) -
     called = qtlplat(store, "report", "@last")
     assert called.code == 0
     run = Reader(find_store(str(store))).runs(1, "run")[0]
-    lines = [line for line in called.out.splitlines() if line.startswith(f"| {run.id[:8]} |")]
-    (line,) = [line for line in lines if line.count("|") == 11]  # of the table of parameters
+    parameters = called.out.partition("| trainable | whole model |")[2]
+    line = next(line for line in parameters.splitlines() if line.startswith(f"| {run.id[:8]} |"))
     cells = [cell.strip() for cell in line.strip("|").split("|")]
     assert cells[-5:-2] == ["", "", ""]
     assert cells[-1] == f"{run.parameters['model_total']:,}"
+
+
+@pytest.mark.parametrize(("runs", "compared"), [(1, "compare @-1 @-1"), (3, "compare @-1 @-2 @-3")])
+def test_a_small_store_is_timed_with_the_runs_that_it_has(tmp_path: Path, runs: int, compared: str) -> None:
+    called = qtlplat(tmp_path / "none.db", "bench", "store", "--runs", str(runs), "--repeats", "1", "--json")
+    assert called.code == 0
+    assert json.loads(called.out)["rows"][-1]["command"] == compared
