@@ -141,7 +141,8 @@ def rm_command(settings: Settings, references: tuple[str, ...], restore: bool, a
         done = "was taken out of the trash" if restore else "was put into the trash"
         note(f"run {run} {done if run in changed else where}")
         if not restore and (children := _listed(reader, reader.children(run))):
-            note(f"  {len(children)} runs build on it ({', '.join(map(short, children[:3]))}): store gc will keep it")
+            builders = "1 run builds" if len(children) == 1 else f"{len(children)} runs build"
+            note(f"  {builders} on it ({', '.join(map(short, children[:3]))}): store gc will keep it")
     if changed and not restore:
         note(f"back again: qtlplat rm --restore {' '.join(map(short, changed[:6]))}{' ...' if changed[6:] else ''}")
 

@@ -10,7 +10,7 @@ import click
 
 from qtlplat.cli.output import Column, clean, emit, note, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
-from qtlplat.errors import StoreError, UsageError
+from qtlplat.errors import StoreError
 
 if TYPE_CHECKING:
     from qtlplat.store.location import StoreLocation
@@ -268,10 +268,11 @@ def _find(settings: Settings) -> StoreLocation:
 
 def _existing(settings: Settings, what_for: str) -> StoreLocation:
     from qtlplat.store.database import is_there
+    from qtlplat.store.location import no_store
 
     location = _find(settings)
     if not is_there(location):
-        raise UsageError(f"there is no store to {what_for}", where=f"{location.name} ({location.why})")
+        raise no_store(what_for, location)
     return location
 
 

@@ -44,7 +44,9 @@ def several() -> UsageError:
 def not_understood(text: str, query: str) -> UsageError:
     """Of a query of which the database says something else. text: what it says."""
     return UsageError(
-        "\n".join([f"the query cannot be understood: {shown(text, 200)}", *_near(text)]), where=shown(query)
+        "\n".join([f"the query cannot be understood: {shown(text, 200)}", *_near(text)]),
+        where=shown(query),
+        fix="what there is to ask: qtlplat sql --schema; queries to start from: qtlplat sql --examples",
     )
 
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from qtlplat.errors import StoreError, UsageError, shown
 from qtlplat.store import database, hashes, parts, schema, views
 from qtlplat.store.files import sync
-from qtlplat.store.location import StoreLocation
+from qtlplat.store.location import StoreLocation, no_store
 
 _ROWS = 2000  # at once in memory
 
@@ -32,7 +32,7 @@ def backup(location: StoreLocation, target: Path | None = None) -> Path:
     """
     database.check_pages(location)
     if not (database.is_there(location) if location.server else location.exists):
-        raise UsageError("there is no store to copy", where=f"{location.name} ({location.why})")
+        raise no_store("copy", location)
     if target is None:
         return backup_beside(location, "backup", thorough=True)
     _copy(location, target.absolute(), thorough=True)

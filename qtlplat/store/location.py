@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
-from qtlplat.errors import ConfigError, shown
+from qtlplat.errors import ConfigError, UsageError, shown
 from qtlplat.store.server import Server, parse
 
 FILE_NAME = "store.db"
@@ -127,3 +127,12 @@ def _explicit_path(explicit: str, here: Path, asked: str) -> Path:
         raise ConfigError(f"{shown(explicit)} does not name a file", where=asked, fix="name a file: --store results.db")
     path = here / Path(text).expanduser()
     return path / FILE_NAME if _is_directory(path) or text.endswith(("/", os.sep)) else path
+
+
+def no_store(what_for: str, location: StoreLocation) -> UsageError:
+    """The error for a command that needs a store, where none is yet. what_for: as in `ask`, `check`."""
+    return UsageError(
+        f"there is no store to {what_for}",
+        where=f"{location.name} ({location.why})",
+        fix="name the one that is meant, --store PATH, or make one: qtlplat run",
+    )

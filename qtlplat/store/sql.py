@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection
 from qtlplat.errors import UsageError
 from qtlplat.store import asked_server
 from qtlplat.store.asking import Take, no_columns, not_understood, only_reads, several, stopped
+from qtlplat.store.location import no_store
 from qtlplat.store.queries import Reader
 
 T = TypeVar("T")
@@ -61,7 +62,7 @@ def ask(reader: Reader, query: str, take: Take[T], seconds: float = SECONDS) -> 
 
     found = reader.read(read)
     if found is None:
-        raise UsageError("there is no store to ask", where=f"{reader.location.name} ({reader.location.why})")
+        raise no_store("ask", reader.location)
     return found[0]
 
 

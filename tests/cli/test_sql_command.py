@@ -98,6 +98,7 @@ def test_a_store_is_needed_and_none_is_made(tmp_path: Path) -> None:
     called = qtlplat(tmp_path / "s.db", "sql", "SELECT 1")
     assert called.code == 2
     assert "there is no store to ask" in called.err
+    assert "fix: name the one that is meant, --store PATH" in called.err
     assert list(tmp_path.iterdir()) == []
 
 
@@ -201,3 +202,10 @@ def test_examples_are_a_listing_like_others(store: Path, tmp_path: Path) -> None
     called = qtlplat(store, "sql", "--examples", "-o", str(tmp_path / "examples.json"))
     assert called.code == 0
     assert json.loads((tmp_path / "examples.json").read_text()) == every
+
+
+@pytest.mark.parametrize("query", ["selec 1", "SELECT nothing FROM v_runs"])
+def test_what_is_not_understood_is_sent_to_schema_and_examples(store: Path, query: str) -> None:
+    called = qtlplat(store, "sql", query)
+    assert called.code == 2
+    assert "qtlplat sql --schema; queries to start from: qtlplat sql --examples" in called.err
