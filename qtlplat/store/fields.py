@@ -109,6 +109,7 @@ class Fields:
             **{name: lambda name=name: _number(_leak(name)) for name in LEAKS},  # type: ignore[misc]
             "tag": lambda: _several(schema.tags.c.run_id, schema.tags.c.tag),
             "note": lambda: _text(_one(schema.notes.c.text, schema.notes.c.run_id == _RUN.id)),
+            "trashed": lambda: _single("time", _one(schema.trash.c.since, schema.trash.c.run_id == _RUN.id)),
             "pretraining": lambda: _text(_only_parent()),
         }
 

@@ -102,4 +102,4 @@ def test_a_listing_of_too_many_columns_stays_legible(
     lines = COLOURS.sub("", out.getvalue()).splitlines()
     assert max(map(len, lines)) <= 60
     assert re.match(r" run +kind ", next(line for line in lines if "run" in line))
-    assert "head" in capsys.readouterr().err.partition("too narrow for: ")[2]
+    assert " f1, " in capsys.readouterr().err.partition("too narrow for: ")[2]

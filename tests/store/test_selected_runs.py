@@ -230,6 +230,10 @@ def test_runs_in_the_trash_are_in_no_selection(location: StoreLocation) -> None:
     raw.execute("INSERT INTO trash VALUES (?, '2026')", (thrown,))
     raw.commit()
     raw.close()
+    assert reader.table(["run", "trashed"], trash=True, where="trashed is not null") == [
+        {"run": thrown, "trashed": "2026"}
+    ]
+    assert [row["trashed"] for row in reader.table(["trashed"], where="trashed is null")] == [None] * 3
     for found in (reader.runs(), reader.runs(where="seed >= 0"), reader.runs(sort="-f1")):
         assert kept in {run.id for run in found}
         assert thrown not in {run.id for run in found}
