@@ -229,8 +229,9 @@ class Run:
         return [Run(self._reader, self._reader.run(one)) for one in self._reader.children(self.id)]
 
     @explained
-    def tag(self, *tags: str, remove: Sequence[str] = ()) -> None:
-        """Give it tags, and take others away. Raises UsageError for what is no tag."""
+    def tag(self, *tags: str, remove: str | Sequence[str] = ()) -> None:
+        """Give it tags, and take one or several away. Raises UsageError for what is no tag."""
+        remove = [remove] if isinstance(remove, str) else remove
         with Writer(self._reader.location) as writer:
             writer.tag([self.id], tags, remove)
         self.record = self._reader.run(self.id)

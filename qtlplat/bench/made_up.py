@@ -217,7 +217,7 @@ def _trained(
         for epoch in range(1, EPOCHS + 1):
             loss = 0.1 + 0.6 * math.exp(-decay * epoch) + 0.004 * max(0, epoch - turn)
             epochs.append((run.id, position, epoch, 0.05, loss, f1 - loss / 9, loss * 1.1, f1 - loss / 8, "{}"))
-        values = (f1, f1 - 0.004, 1 - f1, f1 + 0.002, f1 - 0.002)
+        values = (f1, f1 - 0.004, 1 - f1, min(1.0, f1 + 0.002), f1 - 0.002)
         metrics += [(run.id, position, name, value) for name, value in zip(_METRICS, values, strict=True)]
     named = (
         "position fold seed n_train n_test train_hash test_hash status seconds variant leak group_leak selection_leak"

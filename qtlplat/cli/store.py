@@ -10,6 +10,7 @@ import click
 
 from qtlplat.cli.output import Column, clean, emit, note, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.conventions import counted
 from qtlplat.errors import StoreError
 
 if TYPE_CHECKING:
@@ -139,13 +140,13 @@ def recover_command(settings: Settings, new: str, as_json: bool) -> None:
         )
         return
     _print_path(place.path)
-    note(f"{len(found.whole)} runs are whole")
+    note(f"whole runs: {len(found.whole)}")
     _name("runs in part", [f"{run} without rows of {', '.join(parts)}" for run, parts in found.in_part.items()])
-    _name("runs are lost", found.gone)
-    _name("outcomes of reproductions are lost", found.outcomes_lost)
-    _name("tables are lost", found.tables_lost)
-    _name("tables had rows that contradict others", [f"{table}: {n}" for table, n in found.refused.items()])
-    _name("files are lost", [f"{path}: {why}" for path, why in found.files_lost.items()])
+    _name("runs lost", found.gone)
+    _name("outcomes of reproductions lost", found.outcomes_lost)
+    _name("tables lost", found.tables_lost)
+    _name("tables with rows that contradict others", [f"{table}: {n}" for table, n in found.refused.items()])
+    _name("files lost", [f"{path}: {why}" for path, why in found.files_lost.items()])
 
 
 @click.command("merge")
@@ -180,12 +181,13 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
         )
         return
     _print_path(location.name)
-    note(f"merged {len(done.runs)} runs with {done.files} files, and {len(done.outcomes)} outcomes of reproductions")
+    note(f"merged: {counted(len(done.runs), 'run')} with {counted(done.files, 'file')}")
+    note(f"merged outcomes of reproductions: {len(done.outcomes)}")
     if done.same:
-        note(f"{len(done.same)} were here already, with the same content")
-    _name("runs have not ended, and were not merged", done.running)
-    _name("runs lie in the other store's trash, and were not merged", done.trashed)
-    _name("were left out", [f"{record}: {why}" for record, why in done.left_out.items()])
+        note(f"here already, with the same content: {len(done.same)}")
+    _name("runs not merged, which have not ended", done.running)
+    _name("runs not merged, which lie in the other store's trash", done.trashed)
+    _name("left out", [f"{record}: {why}" for record, why in done.left_out.items()])
 
 
 @click.command("gc")
@@ -223,8 +225,8 @@ def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_j
         + [{"what": kind, "number": n, "bytes": size} for kind, (n, size) in done.files.items()],
         [Column("what", was), Column("number", "number", right=True), Column("bytes", "bytes", right=True)],
     )
-    _name(f"runs {was}", done.runs)
-    _name("runs stay in the trash", [f"{run}: {why}" for run, why in done.kept.items()])
+    _name("runs that would be deleted" if dry_run else "runs deleted", done.runs)
+    _name("runs that stay in the trash", [f"{run}: {why}" for run, why in done.kept.items()])
     if done.outcomes:
         note(f"{done.outcomes} stored outcomes of reproductions name runs that are gone; their numbers stay")
 
@@ -251,10 +253,10 @@ def sync_command(settings: Settings, as_json: bool) -> int:
     else:
         for one in found:
             if not one.why:
-                note(f"run {one.run}: {one.writes} writes were sent")
+                note(f"run {one.run}: sent {counted(one.writes, 'write')}")
             if one.torn:
                 note(f"run {one.run}: a last write, cut off by a crash, was dropped; the run has not counted on it")
-        _name("spools were not sent, and stay", [f"run {one.run}: {one.why}: {one.file}" for one in left])
+        _name("spools not sent, which stay", [f"run {one.run}: {one.why}: {one.file}" for one in left])
         if not found:
             note("nothing waits to be sent")
     return StoreError.exit_code if left else 0
@@ -286,7 +288,7 @@ def _name(what: str, items: list[str]) -> None:
     """A heading and what it is about, on stderr; nothing where there is nothing."""
     if not items:
         return
-    note(f"{len(items)} {what}:")
+    note(f"{what}: {len(items)}")
     for item in items[:MOST_NAMED]:
         note(f"  {item}")
     if len(items) > MOST_NAMED:

@@ -162,6 +162,8 @@ def test_a_table_of_runs_names_tags_and_notes(place: Path) -> None:
     run.note("the one")
     rows = {row["run"]: (row["tags"], row["note"]) for row in store.runs().rows()}
     assert rows.pop(run.id) == ("draft, paper", "the one")
+    run.tag(remove="draft")
+    assert store.run(run.id).record.tags == ("paper",)
     assert set(rows.values()) == {(None, None)}
 
 

@@ -170,7 +170,7 @@ def test_recover_says_what_is_whole_and_what_is_not(store: Path) -> None:
     target = store.with_name("saved.db")
     called = qtlplat(store, "store", "recover", "--to", str(target))
     assert (called.code, called.out) == (0, f"{target}\n")
-    assert "0 runs are whole" in called.err
+    assert "whole runs: 0" in called.err
     assert "without rows of environment" in called.err
     assert store.read_bytes() == before
     (run,) = json.loads(qtlplat(target, "runs", "--json").out)
@@ -185,7 +185,7 @@ def test_merge_takes_over_skips_and_refuses(store: Path) -> None:
     mine = store.with_name("mine.db")
     called = qtlplat(mine, "store", "merge", str(store))
     assert (called.code, called.out) == (0, f"{mine}\n")
-    assert "merged 1 runs with 1 files" in called.err
+    assert "merged: 1 run with 1 file\n" in called.err
     (run,) = json.loads(qtlplat(mine, "runs", "--json").out)
     answer = json.loads(qtlplat(mine, "store", "merge", str(store), "--json").out)
     assert (answer["runs"], answer["same"]) == ([], [run["run"]])
@@ -197,7 +197,7 @@ def test_merge_takes_over_skips_and_refuses(store: Path) -> None:
     assert "\x1b" not in called.err
     called = qtlplat(mine, "store", "merge", str(store), "--partly")
     assert called.code == 0
-    assert "1 were left out" in called.err
+    assert "left out: 1" in called.err
 
 
 @pytest.mark.parametrize("command", ["check", "backup", "upgrade", "recover --to x.db"])
