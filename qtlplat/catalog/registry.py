@@ -129,7 +129,10 @@ def registry_files(cwd: Path) -> list[Path]:
     """The registry files that hold in a directory: shipped, user's, project's; only those that exist."""
     import platformdirs
 
-    own = platformdirs.user_config_path("qtlplat") / FILE
+    try:
+        own = platformdirs.user_config_path("qtlplat") / FILE
+    except RuntimeError:  # a user without a home directory, as in a container, has no file there
+        own = None
     project = (directory / ".qtlplat" / FILE for directory in (cwd, *cwd.parents))
     nearest = next((path for path in project if _is_file(path)), None)
     return [shipped_registry(), *(path for path in (own, nearest) if path is not None and _is_file(path))]

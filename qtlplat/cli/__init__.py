@@ -13,6 +13,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, NoReturn
 
 import click
@@ -132,7 +133,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and leave with its exit code (see `qtlplat.errors`)."""
     signal.signal(signal.SIGTERM, _terminate)
     _open_streams()
-    sys.exit(_run(arguments))
+    try:
+        code = _run(arguments)
+    except KeyboardInterrupt:  # one more signal, while the end that the first one led to was being told
+        code = 130
+    except Terminated:
+        code = 143
+    sys.exit(code)
 
 
 def _open_streams() -> None:
@@ -176,10 +183,22 @@ def _run(arguments: Sequence[str] | None) -> int:
     except OSError as error:
         what = f"a file or the disk cannot be used: {error.strerror or type(error).__name__}"
         where = shown(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
-        code = _fail(StoreError(what, where=where, fix="check that path, its permissions and the disk"), settings)
+        fix = "check that path, its permissions and the disk"
+        if not where and _is_nowhere():
+            what, fix = "the current directory has been deleted", "cd to one that is there"
+        code = _fail(StoreError(what, where=where, fix=fix), settings)
     except BaseException as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
         code = _fail(_unforeseen(error, settings), settings)
     return code
+
+
+def _is_nowhere() -> bool:
+    """Whether the directory that the command was called in is gone."""
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
 
 
 def _unforeseen(error: BaseException, settings: Settings) -> QtlplatError:

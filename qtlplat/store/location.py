@@ -90,13 +90,31 @@ def find_store(explicit: str | None, cwd: Path | None = None) -> StoreLocation:
 def _data_directory() -> Path:
     import platformdirs
 
-    return Path(platformdirs.user_data_dir("qtlplat", appauthor=False))
+    try:
+        return Path(platformdirs.user_data_dir("qtlplat", appauthor=False))
+    except RuntimeError:  # a user without a name, as in a container, and no HOME
+        raise ConfigError(
+            "there is no home directory to keep the store in",
+            where="HOME is not set, and the system knows no user of this number",
+            fix="name a file: --store results.db",
+        ) from None
+
+
+def _expanded(text: str, asked: str) -> Path:
+    """The path, with `~` and `~NAME` at its beginning replaced by a home directory."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        user = shown(text.partition("/")[0])
+        raise ConfigError(
+            f"there is no home directory {user}", where=asked, fix=f"write the directory out, or ./{text} for the name"
+        ) from None
 
 
 def _behind(server: Server, why: str) -> StoreLocation:
     """What a store behind a server keeps on this machine lies below QTLPLAT_FILES, or the user's data directory."""
     asked = os.environ.get("QTLPLAT_FILES")
-    parent = Path(asked).expanduser().absolute() if asked else _data_directory() / "servers"
+    parent = _expanded(asked, "QTLPLAT_FILES").absolute() if asked else _data_directory() / "servers"
     path = parent / server.key / FILE_NAME
     return StoreLocation(path=path, files=path.with_name(f"{path.stem}.files"), why=why, server=server)
 
@@ -125,7 +143,7 @@ def _explicit_path(explicit: str, here: Path, asked: str) -> Path:
         text = re.sub(r"^[^:]*:/{0,3}", "", text)
     if not text or "\0" in text or text == ":memory:":
         raise ConfigError(f"{shown(explicit)} does not name a file", where=asked, fix="name a file: --store results.db")
-    path = here / Path(text).expanduser()
+    path = here / _expanded(text, asked)
     return path / FILE_NAME if _is_directory(path) or text.endswith(("/", os.sep)) else path
 
 
