@@ -5,6 +5,7 @@ Commands are imported when they are called, so that `--help` costs nothing. No S
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import io
 import os
@@ -139,7 +140,14 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = 130
     except Terminated:
         code = 143
+    atexit.register(_nothing_left_to_unwind)
     sys.exit(code)
+
+
+def _nothing_left_to_unwind() -> None:
+    """From here on a signal ends the process: unloading torch takes seconds, and would answer it with a traceback."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def _open_streams() -> None:

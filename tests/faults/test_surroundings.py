@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import NoReturn
 
@@ -78,3 +82,31 @@ def test_a_second_signal_while_the_first_one_is_told(
     with pytest.raises(SystemExit) as ended:
         qtlplat.cli.main(["runs"])
     assert ended.value.code == code
+
+
+UNLOADING = """
+import atexit, sys, time
+def unload():
+    print("unloading", flush=True)
+    time.sleep(20)
+atexit.register(unload)
+from qtlplat.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_process_is_unloaded_ends_it_at_once_and_silently(number: signal.Signals) -> None:
+    """Torch takes seconds for that, after everything has been said."""
+    line = [sys.executable, "-c", UNLOADING, "store", "path", "--store", "s.db"]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        assert process.stderr
+        while "unloading" not in process.stdout.readline():
+            assert process.poll() is None
+        sent = time.monotonic()
+        process.send_signal(number)
+        said = process.stderr.read()
+        assert process.wait(10) == -number
+    assert time.monotonic() - sent < 10
+    assert "Traceback" not in said
