@@ -138,6 +138,7 @@ class StoreError(QtlplatError):
     """The experiment store or the disk under it."""
 
     exit_code = 5
+    usual_fix = "look for damage: qtlplat store check"
 
 
 class TrainingError(QtlplatError):

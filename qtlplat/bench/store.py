@@ -90,5 +90,6 @@ def _lines(command: Sequence[str], store: Path) -> int:
         [sys.executable, "-c", _PROGRAM, *command], capture_output=True, text=True, check=False, env=surroundings
     )
     if done.returncode:
-        raise QtlplatError(f"{shown(' '.join(command))} ended with {done.returncode}: {shown(done.stderr, 300)}")
+        what = f"{shown(' '.join(command))} ended with {done.returncode}: {shown(done.stderr, 300)}"
+        raise QtlplatError(what, fix="run that command by itself, with --debug")
     return max(0, len(done.stdout.splitlines()) - (command[0] != "show"))

@@ -15,7 +15,7 @@ from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, parse_sets
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import ROLES, DatasetSpec, ImageSet, Options, Role
-from qtlplat.errors import ConfigError, DataError
+from qtlplat.errors import ConfigError, DataError, shown
 
 
 def stored_images(plan: Mapping[str, Any], digest: str, catalog: Catalog, sets: Sequence[str] = ()) -> ImageSet:
@@ -121,6 +121,7 @@ def _reopened(
             f"the {role} does not take the stored options",
             problems=problems,
             where=f"{role} {choice.component} of {choice.provider}",
+            fix=f"install the version of {choice.provider} that the run was made with ({shown(choice.version)})",
         )
     now = {
         "version": component.provider.version,

@@ -47,7 +47,8 @@ def to_tensorboard(reader: Reader, runs: Sequence[str], directory: Path) -> dict
         run = facts(reader, run_id)
         place = directory / run_id
         if place.is_symlink() or (place.exists() and not place.is_dir()):
-            raise StoreError("there is something else in the place of a directory", where=str(place))
+            what = "there is something else in the place of a directory"
+            raise StoreError(what, where=str(place), fix="move it away, or name another directory")
         _write(place, run, _events_of_run(run))
         for cell in run.cells:
             _write(place / _folder(cell), run, _events_of_cell(run, cell))

@@ -60,7 +60,8 @@ class RealCircuit(nn.Module):
             recording = record(circuit)
             measurement = Measurement(recording.measurements, circuit.qubits)
         except CannotCompileError as error:
-            raise ConfigError(f"the circuit has no form of its own: {error}", where=WHERE) from error
+            what = f"the circuit has no form of its own: {error}"
+            raise ConfigError(what, where=WHERE, fix="export it as OpenQASM, which needs none: --to qasm") from error
         self._values = Values(recording.values, circuit.n_inputs, circuit.weight_shapes)
         whole = [weights[name].detach().double().cpu() for name in self._values.names]
         self._weights = whole

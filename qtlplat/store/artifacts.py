@@ -84,11 +84,16 @@ def copy_file(source: Path, target: Path, sha256: str) -> None:
             written.flush()
             os.fsync(written.fileno())
         if found.hexdigest() != sha256:
-            raise StoreError("the file's content is not what was stored (sha256)", where=str(source))
+            what = "the file's content is not what was stored (sha256)"
+            raise StoreError(what, where=str(source), fix="see what else is: qtlplat store check")
         unfinished.replace(target)
         sync(target.parent)
     except OSError as error:
-        raise StoreError(f"a file cannot be copied: {error.strerror}", where=f"{source} -> {target}") from error
+        raise StoreError(
+            f"a file cannot be copied: {error.strerror}",
+            where=f"{source} -> {target}",
+            fix="free some space, or mend the permissions of both",
+        ) from error
     finally:
         unfinished.unlink(missing_ok=True)
 

@@ -99,7 +99,7 @@ def _is_same(location: StoreLocation, other: StoreLocation) -> bool:
 def _refuse_older(other: StoreLocation) -> None:
     """Read without rolling anything back: the other store is not ours to change."""
     if not database.check_header(other):
-        raise StoreError("the store to merge is empty", where=other.name)
+        raise StoreError("the store to merge is empty", where=other.name, fix="name a store that holds runs")
     with database.translated(other), database.engine(other, write=False).begin() as connection:
         found = database.revision(connection, other)
         if found != schema.REVISIONS[-1]:

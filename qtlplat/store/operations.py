@@ -67,7 +67,8 @@ def carry_out(connection: Connection, where: str, operation: Operation) -> Any:
     if row.status != "running":
         raise StoreError(f"run {operation.run} is {row.status} and does not change any more", where=where)
     if not operation.owner:
-        raise BusyError(f"run {operation.run} was not started by this writer", where=where)
+        what = f"run {operation.run} was not started by this writer"
+        raise BusyError(what, where=where, fix="take it up with Writer.resume_run")
     return _KINDS[operation.name](connection, where, operation)
 
 

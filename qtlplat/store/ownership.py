@@ -38,7 +38,8 @@ class RunLock:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             os.close(file)
-            raise BusyError(f"run {run_id} is owned by another process", where=str(self._path)) from error
+            what = f"run {run_id} is owned by another process"
+            raise BusyError(what, where=str(self._path), fix="wait until it has ended") from error
         except OSError as error:
             os.close(file)
             raise self._cannot_lock(error) from error

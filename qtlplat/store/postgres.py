@@ -243,7 +243,8 @@ def explained(error: BaseException, server: Server) -> StoreError | ConfigError:
     text = shown(" ".join(str(original).split()), 200)
     code = state(error)
     if "invalid connection option" in text or "invalid URI" in text:
-        return ConfigError(f"the URL holds an option that libpq does not know: {text}", where=server.url)
+        what = f"the URL holds an option that libpq does not know: {text}"
+        return ConfigError(what, where=server.url, fix="leave it out, or see PostgreSQL's list of connection options")
     if isinstance(original, ValueError | TypeError | UnicodeError) or (isinstance(error, exc.DataError) and not code):
         return StoreError(f"a value cannot be stored: {text}", where=server.url)
     found = next(((what, fix) for prefix, what, fix in _MEANINGS if code.startswith(prefix)), None) if code else None

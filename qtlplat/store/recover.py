@@ -73,7 +73,11 @@ def recover(location: StoreLocation, new: StoreLocation) -> Recovered:
         with tempfile.TemporaryDirectory(prefix=".recover-", dir=new.path.parent) as folder:
             return _recover(location, new, Path(folder))
     except OSError as error:
-        raise StoreError(f"cannot recover: {error.strerror}", where=str(error.filename or new.path)) from error
+        raise StoreError(
+            f"cannot recover: {error.strerror}",
+            where=str(error.filename or new.path),
+            fix="mend that, or name another place with --to; the store has not been touched",
+        ) from error
 
 
 def _recover(location: StoreLocation, new: StoreLocation, folder: Path) -> Recovered:

@@ -74,7 +74,10 @@ class Spool:
         try:
             *lines, rest = self.path.read_bytes().split(b"\n")
         except OSError as error:
-            raise StoreError(f"what waits to be sent cannot be read: {error.strerror}", where=str(self.path)) from error
+            what = f"what waits to be sent cannot be read: {error.strerror}"
+            raise StoreError(
+                what, where=str(self.path), fix="mend its permissions, then: qtlplat store sync"
+            ) from error
         found, torn = [], bool(rest)
         for number, line in enumerate(lines, start=1):
             operation = from_line(line)
@@ -82,7 +85,8 @@ class Spool:
                 if number == len(lines) and not rest:
                     torn = True
                     break
-                raise StoreError("a write that waits to be sent is damaged", where=f"{self.path}:{number}")
+                what = "a write that waits to be sent is damaged"
+                raise StoreError(what, where=f"{self.path}:{number}", fix="restore the file from a copy")
             found.append(operation)
         return found, torn
 

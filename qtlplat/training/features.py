@@ -122,7 +122,11 @@ def _refuse_infinite(features: Tensor, images: ImageSet, first: int) -> None:
     bad = (~torch.isfinite(features).all(1)).nonzero()
     if len(bad):
         sample = images.sample_ids[first + int(bad[0])]
-        raise TrainingError("the backbone's features are not finite", where=f"sample {sample!r}")
+        raise TrainingError(
+            "the backbone's features are not finite",
+            where=f"sample {sample!r}",
+            fix="pretrain it with a smaller learning rate: -S pretraining.learning_rate=0.0001",
+        )
 
 
 def _piece(pieces: Path, start: int) -> Path:

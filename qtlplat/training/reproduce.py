@@ -117,7 +117,8 @@ def carry_out(
         pretraining = planned.resolved.plan.bind(images.digest).pretraining_fingerprint
         try:
             if pretraining in lost and _starts_from_the_plans_backbone(planned, images):
-                raise TrainingError(f"its backbone could not be pretrained, see {lost[pretraining]}")
+                what = f"its backbone could not be pretrained, see {lost[pretraining]}"
+                raise TrainingError(what, fix="mend that first")
             prepared = prepare(planned.resolved, location.files, images)
             if of_its_own:
                 pretrain_only(prepared, location, progress)

@@ -74,7 +74,11 @@ def onnx_model(trained: Trained, images: npt.NDArray[np.uint8]) -> OnnxModel:
     for package in PACKAGES:
         _require(package)
     if trained.draws_shots:
-        raise ConfigError("the circuit draws shots, which ONNX cannot", where=f"run {trained.run}")
+        raise ConfigError(
+            "the circuit draws shots, which ONNX cannot",
+            where=f"run {trained.run}",
+            fix="export a run of a head without shots",
+        )
     with torch.no_grad():
         whole = _Whole(trained).eval()
     data = _written(whole, trained)

@@ -17,6 +17,7 @@ from qtlplat.store.files import write_atomically
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.records import ArtifactRow
 
+_FROM_A_COPY = "take the file from a copy, or train again: qtlplat replay RUN"
 METADATA_KEY = "qtlplat"  # one key only, or the file's bytes would vary from save to save
 
 
@@ -55,11 +56,13 @@ def load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
             raise StoreError("weights are not a plain file", where=str(path), fix="train again, in another store")
         data = path.read_bytes()
     except OSError as error:
-        raise StoreError(f"cannot read weights: {error.strerror}", where=str(path)) from error
+        raise StoreError(f"cannot read weights: {error.strerror}", where=str(path), fix=_FROM_A_COPY) from error
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise StoreError(
-            f"weights are damaged: sha256 is {shown(found[:16])}, stored was {shown(sha256[:16])}", where=str(path)
+            f"weights are damaged: sha256 is {shown(found[:16])}, stored was {shown(sha256[:16])}",
+            where=str(path),
+            fix=_FROM_A_COPY,
         )
     try:
         tensors: dict[str, Tensor] = load(data)

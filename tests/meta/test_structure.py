@@ -1,5 +1,6 @@
 """The rooms are where the architecture says, no larger than one reader can hold, and know only whom they may."""
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+
+from qtlplat import errors
 
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -33,6 +36,22 @@ def test_every_plugin_directory_is_part_of_the_wheel_and_of_every_check() -> Non
 
 def test_the_directory_of_plugins_is_no_package() -> None:
     assert not (ROOT / "plugins" / "__init__.py").exists()
+
+
+def test_every_error_says_how_to_mend_it() -> None:
+    """Where it is raised, or by its class; those of Python and of click are none of ours."""
+    missing = []
+    for path in MODULES:
+        for call in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+                continue
+            kind = getattr(errors, call.func.id, None)
+            if not isinstance(kind, type) or not issubclass(kind, errors.QtlplatError) or kind.usual_fix:
+                continue
+            empty = call.args and isinstance(call.args[0], ast.Constant) and not call.args[0].value  # told to nobody
+            if not empty and not {"fix", None} & {keyword.arg for keyword in call.keywords}:
+                missing.append(f"{path.relative_to(ROOT)}:{call.lineno}")
+    assert missing == []
 
 
 def test_no_module_is_too_long_to_be_read_at_once() -> None:

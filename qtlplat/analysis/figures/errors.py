@@ -92,7 +92,11 @@ def draw(errors: Errors, images: ImageSet, notes: Sequence[str] = ()) -> Figure:
     index = {sample_id: i for i, sample_id in enumerate(images.sample_ids)}
     absent = [wrong.sample_id for wrong in shown if wrong.sample_id not in index]
     if absent:
-        raise DataError(f"the dataset has no sample {shown_text(absent[0])}", where=f"run {errors.stored.id}")
+        raise DataError(
+            f"the dataset has no sample {shown_text(absent[0])}",
+            where=f"run {errors.stored.id}",
+            fix="use the dataset that the run was tested on",
+        )
     lines = max(1, -(-len(shown) // COLUMNS))
     height = LINE * lines if shown else 0.4
     figure = new_figure(PAGE, height, [*_caption(errors, len(shown)), *notes])
