@@ -121,7 +121,9 @@ def _reopened(
             f"the {role} does not take the stored options",
             problems=problems,
             where=f"{role} {choice.component} of {choice.provider}",
-            fix=f"install the version of {choice.provider} that the run was made with ({shown(choice.version)})",
+            fix="mend or leave out -S"
+            if role == "dataset" and sets
+            else f"install the version of {choice.provider} that the run was made with: {shown(choice.version)}",
         )
     now = {
         "version": component.provider.version,

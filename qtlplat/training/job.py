@@ -182,13 +182,15 @@ def recorded(
 
 def _end(job: Job, run: str, status: Status, clock: Clock, made_for: str, error: str = "") -> None:
     """Say how a run ended, where the store still takes it; otherwise it is found to be interrupted."""
+    text = f"run {run} is stored as {status}, with its epochs so far"
     try:
         job.writer.finish_run(run, status, clock.seconds(), error=error)
-    except (StoreError, BusyError):
+    except BusyError:
         return
+    except StoreError:  # a full disk: nobody holds its lock any more, which says the same
+        text, status = f"the end of run {run} could not be stored, its epochs so far are", "interrupted"
     if made_for:
         return  # what needs it ends as well, and says how to go on
-    text = f"run {run} is stored as {status}, with its epochs so far"
     if status == "interrupted":
         text += f"; go on with: qtlplat resume {run[:8]}{job.location.flag}"
     job.progress.note(text)

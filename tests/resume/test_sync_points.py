@@ -14,8 +14,10 @@ import pytest
 from quick_runs import RUN, leftovers, numbers_of
 
 from qtlplat.cli import _run
+from qtlplat.errors import StoreError
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
+from qtlplat.store.writer import Writer
 
 SHORT = "--head 'dressed[qubits=2,layers=1]' --inits 1 --pretrain-epochs 2 --epochs 2"
 POINTS = 60  # more than there are
@@ -108,6 +110,23 @@ def test_a_disk_that_refuses_is_named_and_the_run_goes_on_later(
     point: int, error: int, store: Path, plugins: Path, expected: Any, capsys: Any
 ) -> None:
     assert refused_at(point, error, store, expected, capsys)
+
+
+def test_a_database_that_takes_nothing_more_leaves_the_command_to_go_on_with(
+    store: Path, plugins: Path, expected: Any, capsys: Any
+) -> None:
+    """Not even that the run was interrupted can be stored; and still one is told of which run that holds."""
+    with pytest.MonkeyPatch.context() as patch:
+
+        def full(*_: object, **__: object) -> None:
+            raise StoreError("the disk is full", where=str(store), fix="free some space")
+
+        patch.setattr(Writer, "add_epochs", full)
+        patch.setattr(Writer, "finish_run", full)
+        assert _run([*shlex.split(f"{RUN} {SHORT}"), "--store", str(store)]) == 5
+    run = Reader(find_store(str(store))).runs(kind="run")[0].id
+    assert f"qtlplat resume {run[:8]} --store {store}" in capsys.readouterr().err
+    resumed(store, acknowledged(store), expected)
 
 
 @pytest.mark.slow
