@@ -57,10 +57,15 @@ def check_command(settings: Settings, as_json: bool) -> int:
     for locks and half-written files that were left. Nothing is changed. Files that belong to no run are told on
     stderr; they are no damage.
     """
-    from qtlplat.store.check import check
+    from qtlplat.store.check import Finding, Health, check
 
-    location = _existing(settings, "check")
-    health = check(location)
+    location = _find(settings)
+    try:
+        health = check(_existing(settings, "check"))
+    except StoreError as error:  # nothing could be looked at: a script gets the same form as ever
+        if not as_json:
+            raise
+        health = Health((Finding(error.what, error.where, error.fix),), ())
     rows = [{"what": p.what, "where": p.where, "fix": p.fix} for p in health.problems]
     if as_json:
         write_json({"ok": not rows, "problems": rows})

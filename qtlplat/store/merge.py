@@ -67,7 +67,7 @@ def merge(
     if not database.is_there(other):
         raise UsageError("there is no store to merge", where=other.name)
     if _is_same(location, other):
-        raise UsageError("a store cannot be merged into itself", where=other.name)
+        raise UsageError("a store cannot be merged into itself", where=other.name, fix="name another one")
     _refuse_older(other)
     if not dry_run:
         preparing.prepare(location)

@@ -1,8 +1,10 @@
 import hashlib
 import json
+import os
 import shutil
 import sqlite3
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -150,6 +152,21 @@ def test_check_of_what_is_no_store_says_so_in_the_same_shape(store: Path) -> Non
     assert "not an SQLite database" in problem["what"]
 
 
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: path.symlink_to(path.name)])
+def test_check_of_what_cannot_be_opened_has_the_same_shape_too(make: Callable[[Path], None], tmp_path: Path) -> None:
+    """Without --json it is a message, as of every command."""
+    make(tmp_path / "s.db")
+    called = qtlplat(tmp_path / "s.db", "store", "check", "--json")
+    assert called.code == 5
+    answer = json.loads(called.out)
+    assert answer["ok"] is False
+    (problem,) = answer["problems"]
+    assert all(problem[key] for key in ("what", "where", "fix"))
+    called = qtlplat(tmp_path / "s.db", "store", "check")
+    assert (called.code, called.out) == (5, "")
+    assert problem["what"] in called.err
+
+
 def test_backup_prints_the_path_of_a_store(store: Path) -> None:
     target = store.with_name("copy.db")
     called = qtlplat(store, "store", "backup", "-o", str(target))
@@ -205,6 +222,7 @@ def test_without_a_store_there_is_nothing_to_look_after(tmp_path: Path, command:
     called = qtlplat(tmp_path / "s.db", "store", *command.split())
     assert called.code == 2
     assert "there is no store to" in called.err
+    assert "fix: name another one with --store" in called.err
     assert list(tmp_path.iterdir()) == []
 
 
