@@ -48,10 +48,12 @@ def training_errors() -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, QtlplatError) or calls.asks_to_stop(error):
             raise
-        fault = None if _out_of_memory(error) else calls.blame(error)
+        no_memory = _out_of_memory(error)
+        fault = None if no_memory else calls.blame(error)
         if fault is None and not isinstance(error, RuntimeError | MemoryError) and not _of_torch(error):
             raise
-        fix = "run again with --debug to see where"
+        fix = "free some memory, or train in smaller batches: -S pretraining.batch_size=8 -S training.batch_size=8"
+        fix = fix if no_memory else "run again with --debug to see where"
         raise fault or TrainingError(f"training failed: {told(error)}", fix=fix) from error
 
 

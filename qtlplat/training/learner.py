@@ -99,8 +99,10 @@ class Network:
             labels = self.labels[rows]
             loss, logits = self.learner.step(self.pixels[rows], labels)
             if not math.isfinite(loss):
+                state = self.learner.model.state_dict()
+                broken = next((name for name, tensor in state.items() if not tensor.isfinite().all()), "the logits")
                 raise TrainingError(
-                    f"the loss became {loss}",
+                    f"the loss became {loss} in {broken}",
                     where=f"pretraining, seed {self.seed}, epoch {epoch}, step {step}",
                     fix="lower the learning rate, e.g. -S pretraining.learning_rate=1e-4",
                 )

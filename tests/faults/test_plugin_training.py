@@ -114,6 +114,13 @@ def test_what_torch_refuses_without_a_plugin_is_a_failed_training_and_our_bugs_a
         raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("error", [MemoryError(), RuntimeError("DefaultCPUAllocator: not enough memory")])
+def test_memory_that_ran_out_is_mended_by_smaller_batches(error: Exception) -> None:
+    with pytest.raises(TrainingError) as caught, training_errors():
+        raise error
+    assert "batch_size" in caught.value.fix
+
+
 def test_what_is_printed_in_training_stays_off_stdout(capsys: pytest.CaptureFixture[str]) -> None:
     with training_errors():
         print("loud")  # noqa: T201

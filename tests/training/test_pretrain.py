@@ -222,6 +222,33 @@ def test_a_loss_that_is_not_finite_stops_with_the_step_named(images):
     assert "seed 0, epoch 1, step" in caught.value.where
 
 
+@pytest.mark.parametrize("broken", [None, "weight", "bias"])
+def test_the_first_tensor_that_is_not_finite_is_named(images, broken):
+    """Where all weights are, it is what the network makes of them."""
+
+    def build() -> Backbone:
+        backbone = tiny()
+        if broken:
+            getattr(backbone.dense[-1], broken).data.fill_(float("nan"))
+        else:
+            backbone.features.append(Infinite())
+        return backbone
+
+    split = make_split(images.labels, images.groups, options(), 0)
+    ignore = {"progress": Silent(), "on_epoch": lambda _row, _take: None, "on_initialisation": lambda _: None}
+    with pytest.raises(TrainingError, match="the loss became nan in ") as caught:
+        pretrain(build, images, split, options(), 0, **ignore)
+    named = caught.value.what.rpartition(" in ")[2]
+    assert named.endswith(f".{broken}") if broken else named == "the logits"
+
+
+class Infinite(nn.Module):
+    """Makes no number of anything."""
+
+    def forward(self, x):
+        return x * float("nan")
+
+
 def test_a_loss_that_is_not_finite_changes_no_weight():
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     before = {name: t.clone() for name, t in model.state_dict().items()}
