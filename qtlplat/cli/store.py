@@ -125,10 +125,9 @@ def recover_command(settings: Settings, new: str, as_json: bool) -> None:
     Rows are read one by one, past broken pages; rows that contradict others are left out. A run that is not whole is
     failed in the new store, and says so. The damaged store is not changed.
     """
-    from qtlplat.store.location import find_store
     from qtlplat.store.recover import recover
 
-    location, place = _existing(settings, "recover"), find_store(new)
+    location, place = _existing(settings, "recover"), _named(new, "--to")
     found = recover(location, place)
     if as_json:
         write_json(
@@ -166,11 +165,10 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
     tags and a note that are missing here; the same run with other content is a clash, and then nothing is merged. What
     lies in its trash stays there.
     """
-    from qtlplat.store.location import find_store
     from qtlplat.store.merge import merge
 
     location = _find(settings)
-    done = merge(location, find_store(other), partly=partly)
+    done = merge(location, _named(other, "OTHER"), partly=partly)
     if as_json:
         write_json(
             {
@@ -271,6 +269,15 @@ def _find(settings: Settings) -> StoreLocation:
     from qtlplat.store.location import find_store
 
     return find_store(settings.store)
+
+
+def _named(text: str, asked: str) -> StoreLocation:
+    """Another store; nothing (a variable of the shell that is not set) does not stand for the user's own one."""
+    from qtlplat.store.location import find_store
+
+    if not text:
+        raise UsageError("'' names no store", where=asked, fix="name a file, for example: results.db")
+    return find_store(text)
 
 
 def _existing(settings: Settings, what_for: str) -> StoreLocation:

@@ -167,6 +167,22 @@ def test_check_of_what_cannot_be_opened_has_the_same_shape_too(make: Callable[[P
     assert problem["what"] in called.err
 
 
+@pytest.mark.parametrize(("command", "where"), [(["merge", ""], "OTHER"), (["recover", "--to", ""], "--to")])
+def test_no_name_is_not_the_store_of_the_user(
+    command: list[str], where: str, store: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """As where a variable of the shell is not set: nothing is merged, nothing made."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".qtlplat").mkdir()
+    if command[0] == "merge":
+        shutil.copyfile(store, tmp_path / ".qtlplat" / "store.db")
+    called = qtlplat(store, "store", *command)
+    assert called.code == 2
+    assert f"where: {where}" in called.err
+    assert "fix: " in called.err
+    assert (tmp_path / ".qtlplat" / "store.db").exists() == (command[0] == "merge")
+
+
 def test_backup_prints_the_path_of_a_store(store: Path) -> None:
     target = store.with_name("copy.db")
     called = qtlplat(store, "store", "backup", "-o", str(target))
