@@ -166,11 +166,11 @@ def test_a_bug_of_ours_says_so_without_a_traceback(failing, capsys: pytest.Captu
 
 
 def test_debug_shows_the_traceback_before_the_message_and_keeps_the_code(failing, capsys) -> None:  # type: ignore[no-untyped-def]
-    failing(StoreError("the disk is full"))
+    failing(StoreError("the disk is full", fix="free some space"))
     assert leave("--debug", "fail") == 5
     lines = capsys.readouterr().err.splitlines()
     assert lines[0].startswith("Traceback")
-    assert lines[-1] == "error: the disk is full"
+    assert lines[-2:] == ["error: the disk is full", "  fix: free some space"]
 
 
 @pytest.mark.parametrize(("error", "code"), [(KeyboardInterrupt(), 130), (door.Terminated(), 143)])
