@@ -48,6 +48,8 @@ def resume_command(
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
     from qtlplat.store.sync import sync
+    from qtlplat.training.interrupted import all_interrupted, what_to_resume
+    from qtlplat.training.leftovers import remove_leftovers
 
     location = find_store(settings.store)
     reader = Reader(location)
@@ -57,18 +59,18 @@ def resume_command(
     if run is not None and everything:
         raise UsageError("a run and --all are both given", fix="leave one of them out")
     reader.runs(limit=1)  # a store that cannot be used is refused before any work
-    with progress.stage("loading torch", 1) as stage:
-        from qtlplat.training.leftovers import remove_leftovers
-        from qtlplat.training.resume import Permission, all_interrupted, resume, what_to_resume
-
-        stage.advance()
     records = [what_to_resume(reader, one) for one in chosen] if chosen else all_interrupted(reader)
     if not chosen and not everything:
         records = _the_only(records)
     remove_leftovers(location)
-    _, catalog = open_components(settings)
-    allowed = Permission(allow_drift, take_over, sets)
     ended, first = [], None
+    if records:
+        with progress.stage("loading torch", 1) as stage:
+            from qtlplat.training.resume import Permission, resume
+
+            stage.advance()
+        _, catalog = open_components(settings)
+        allowed = Permission(allow_drift, take_over, sets)
     for record in records:
         try:
             ended.append(resume(record, catalog, location, progress, allowed))

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.output import Column, clean, emit, note, write_json
+from qtlplat.cli.output import Column, emit, note, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import asked_store, existing_store, other_store, print_path, tell
 from qtlplat.conventions import counted
 from qtlplat.errors import StoreError
 
-if TYPE_CHECKING:
-    from qtlplat.store.location import StoreLocation
-
 _json = click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
-MOST_NAMED = 20
 
 
 @click.group("store")
@@ -30,7 +26,7 @@ def store_command() -> None:
 @pass_settings
 def path_command(settings: Settings, as_json: bool) -> None:
     """Print the store's path, or its URL without the password; why it is that one goes to stderr."""
-    location = _find(settings)
+    location = asked_store(settings)
     if as_json:
         write_json(
             {
@@ -41,7 +37,7 @@ def path_command(settings: Settings, as_json: bool) -> None:
             }
         )
         return
-    _print_path(location.name)
+    print_path(location.name)
     if location.server:
         note(f"files of runs on this machine: {location.files}")
     note(location.why if location.exists else f"{location.why}; nothing is stored there yet")
@@ -59,9 +55,9 @@ def check_command(settings: Settings, as_json: bool) -> int:
     """
     from qtlplat.store.check import Finding, Health, check
 
-    location = _find(settings)
+    location = asked_store(settings)
     try:
-        health = check(_existing(settings, "check"))
+        health = check(existing_store(settings, "check"))
     except StoreError as error:  # nothing could be looked at: a script gets the same form as ever
         if not as_json:
             raise
@@ -97,8 +93,8 @@ def backup_command(settings: Settings, output: Path | None) -> None:
     """
     from qtlplat.store.copies import backup
 
-    location = _existing(settings, "back up")
-    _print_path(backup(location, output))
+    location = existing_store(settings, "back up")
+    print_path(backup(location, output))
     if location.files.is_dir():
         note(f"the files of runs are not in it: {location.files}")
 
@@ -109,7 +105,7 @@ def upgrade_command(settings: Settings) -> None:
     """Bring an older store to the schema of this version, after a backup beside it."""
     from qtlplat.store.preparing import prepare
 
-    backup = prepare(_existing(settings, "upgrade"))
+    backup = prepare(existing_store(settings, "upgrade"))
     note(f"upgraded; the store as it was: {backup}" if backup else "the store is up to date")
 
 
@@ -127,7 +123,7 @@ def recover_command(settings: Settings, new: str, as_json: bool) -> None:
     """
     from qtlplat.store.recover import recover
 
-    location, place = _existing(settings, "recover"), _named(new, "--to")
+    location, place = existing_store(settings, "recover"), other_store(new, "--to")
     found = recover(location, place)
     if as_json:
         write_json(
@@ -143,14 +139,14 @@ def recover_command(settings: Settings, new: str, as_json: bool) -> None:
             }
         )
         return
-    _print_path(place.path)
+    print_path(place.path)
     note(f"whole runs: {len(found.whole)}")
-    _name("runs in part", [f"{run} without rows of {', '.join(parts)}" for run, parts in found.in_part.items()])
-    _name("runs lost", found.gone)
-    _name("outcomes of reproductions lost", found.outcomes_lost)
-    _name("tables lost", found.tables_lost)
-    _name("tables with rows that contradict others", [f"{table}: {n}" for table, n in found.refused.items()])
-    _name("files lost", [f"{path}: {why}" for path, why in found.files_lost.items()])
+    tell("runs in part", [f"{run} without rows of {', '.join(parts)}" for run, parts in found.in_part.items()])
+    tell("runs lost", found.gone)
+    tell("outcomes of reproductions lost", found.outcomes_lost)
+    tell("tables lost", found.tables_lost)
+    tell("tables with rows that contradict others", [f"{table}: {n}" for table, n in found.refused.items()])
+    tell("files lost", [f"{path}: {why}" for path, why in found.files_lost.items()])
 
 
 @click.command("merge")
@@ -167,8 +163,8 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
     """
     from qtlplat.store.merge import merge
 
-    location = _find(settings)
-    done = merge(location, _named(other, "OTHER"), partly=partly)
+    location = asked_store(settings)
+    done = merge(location, other_store(other, "OTHER"), partly=partly)
     if as_json:
         write_json(
             {
@@ -183,14 +179,14 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
             }
         )
         return
-    _print_path(location.name)
+    print_path(location.name)
     note(f"merged: {counted(len(done.runs), 'run')} with {counted(done.files, 'file')}")
     note(f"merged outcomes of reproductions: {len(done.outcomes)}")
     if done.same:
         note(f"here already, with the same content: {len(done.same)}")
-    _name("runs not merged, which have not ended", done.running)
-    _name("runs not merged, which lie in the other store's trash", done.trashed)
-    _name("left out", [f"{record}: {why}" for record, why in done.left_out.items()])
+    tell("runs not merged, which have not ended", done.running)
+    tell("runs not merged, which lie in the other store's trash", done.trashed)
+    tell("left out", [f"{record}: {why}" for record, why in done.left_out.items()])
 
 
 @click.command("gc")
@@ -207,7 +203,7 @@ def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_j
     """
     from qtlplat.store.trash import empty
 
-    location = _existing(settings, "empty the trash of")
+    location = existing_store(settings, "empty the trash of")
     done = empty(location, older_than=timedelta(days=older_than or 0), dry_run=dry_run)
     if as_json:
         write_json(
@@ -228,8 +224,8 @@ def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_j
         + [{"what": kind, "number": n, "bytes": size} for kind, (n, size) in done.files.items()],
         [Column("what", was), Column("number", "number", right=True), Column("bytes", "bytes", right=True)],
     )
-    _name("runs that would be deleted" if dry_run else "runs deleted", done.runs)
-    _name("runs that stay in the trash", [f"{run}: {why}" for run, why in done.kept.items()])
+    tell("runs that would be deleted" if dry_run else "runs deleted", done.runs)
+    tell("runs that stay in the trash", [f"{run}: {why}" for run, why in done.kept.items()])
     if done.outcomes:
         note(f"{done.outcomes} stored outcomes of reproductions name runs that are gone; their numbers stay")
 
@@ -245,7 +241,7 @@ def sync_command(settings: Settings, as_json: bool) -> int:
     """
     from qtlplat.store.sync import sync
 
-    location = _find(settings)
+    location = asked_store(settings)
     found = sync(location) if location.server else []
     rows = [{**vars(one), "sent": not one.why} for one in found]
     left = [one for one in found if one.why]
@@ -259,52 +255,10 @@ def sync_command(settings: Settings, as_json: bool) -> int:
                 note(f"run {one.run}: sent {counted(one.writes, 'write')}")
             if one.torn:
                 note(f"run {one.run}: a last write, cut off by a crash, was dropped; the run has not counted on it")
-        _name("spools not sent, which stay", [f"run {one.run}: {one.why}: {one.file}" for one in left])
+        tell("spools not sent, which stay", [f"run {one.run}: {one.why}: {one.file}" for one in left])
         if not found:
             note("nothing waits to be sent")
     return StoreError.exit_code if left else 0
-
-
-def _find(settings: Settings) -> StoreLocation:
-    from qtlplat.store.location import find_store
-
-    return find_store(settings.store)
-
-
-def _named(text: str, asked: str) -> StoreLocation:
-    """Another store; nothing (a variable of the shell that is not set) does not stand for the user's own one."""
-    from qtlplat.store.location import find_store
-
-    if not text:
-        raise UsageError("'' names no store", where=asked, fix="name a file, for example: results.db")
-    return find_store(text)
-
-
-def _existing(settings: Settings, what_for: str) -> StoreLocation:
-    from qtlplat.store.database import is_there
-    from qtlplat.store.location import no_store
-
-    location = _find(settings)
-    if not is_there(location):
-        raise no_store(what_for, location)
-    return location
-
-
-def _print_path(path: Any) -> None:
-    """A path as it is, for scripts; one that is no text, with escapes."""
-    text = str(path)
-    click.echo(text if text.isprintable() else clean(text))
-
-
-def _name(what: str, items: list[str]) -> None:
-    """A heading and what it is about, on stderr; nothing where there is nothing."""
-    if not items:
-        return
-    note(f"{what}: {len(items)}")
-    for item in items[:MOST_NAMED]:
-        note(f"  {item}")
-    if len(items) > MOST_NAMED:
-        note(f"  and {len(items) - MOST_NAMED} more")
 
 
 _LOOKING = (path_command, check_command, backup_command)

@@ -61,7 +61,7 @@ class StoreLocation:
         return self.path.with_name(f"{self.path.stem}.spool")
 
 
-def find_store(explicit: str | None, cwd: Path | None = None) -> StoreLocation:
+def find_store(explicit: str | None, cwd: Path | None = None, asked: str = "--store") -> StoreLocation:
     """Find the store: what was asked for, else a `.qtlplat` directory here or above, else the user's data directory.
 
     Parameters
@@ -69,6 +69,7 @@ def find_store(explicit: str | None, cwd: Path | None = None) -> StoreLocation:
     explicit: a file, a directory (`store.db` in it), ``sqlite:///PATH`` or ``postgresql://USER@HOST/DATABASE``; None or
         '' where nothing was asked for.
     cwd: where "here" is; the current directory if None.
+    asked: what the user named it by, for messages; QTLPLAT_STORE where its value is what was asked for.
 
     Raises
     ------
@@ -76,7 +77,8 @@ def find_store(explicit: str | None, cwd: Path | None = None) -> StoreLocation:
     """
     here = (cwd or Path.cwd()).absolute()
     if explicit:
-        asked = "QTLPLAT_STORE" if os.environ.get("QTLPLAT_STORE") == explicit else "--store"
+        if asked == "--store" and os.environ.get("QTLPLAT_STORE") == explicit:
+            asked = "QTLPLAT_STORE"
         if re.match(r"(?i)postgres(ql)?(\+\w+)?:", explicit):
             return _behind(parse(explicit, asked), f"named by {asked}")
         return _at(_explicit_path(explicit, here, asked), f"named by {asked}")
@@ -141,6 +143,12 @@ def _explicit_path(explicit: str, here: Path, asked: str) -> Path:
                 fix="--store results.db, or --store postgresql://USER@HOST/DATABASE",
             )
         text = re.sub(r"^[^:]*:/{0,3}", "", text)
+    elif re.match(r"[^/\s]*:[^/\s]*@", text):  # the rest may hold a password
+        raise ConfigError(
+            "this looks like the address of a server, without its scheme",
+            where=asked,
+            fix="--store postgresql://USER@HOST/DATABASE, or ./ before the name of a file",
+        )
     if not text or "\0" in text or text == ":memory:":
         raise ConfigError(f"{shown(explicit)} does not name a file", where=asked, fix="name a file: --store results.db")
     path = here / _expanded(text, asked)

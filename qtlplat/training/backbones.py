@@ -19,13 +19,14 @@ from qtlplat.store.sharing import taking_up
 from qtlplat.training.cells import Pretraining
 from qtlplat.training.drift import drift
 from qtlplat.training.features import features_key, frozen_features
+from qtlplat.training.interrupted import MADE_FOR
 from qtlplat.training.job import Again, Job, recorded
 from qtlplat.training.leak import leaks
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.prepare import Material, Prepared
 from qtlplat.training.pretrain import Initialisation, pretrain, pretraining_cells
 from qtlplat.training.rounds import CellEpoch
-from qtlplat.training.rows import MADE_FOR, epoch_rows, ids_hash, new_cells, new_pretraining, prediction_rows
+from qtlplat.training.rows import epoch_rows, ids_hash, new_cells, new_pretraining, prediction_rows
 from qtlplat.training.snapshots import Snapshot, Take
 from qtlplat.training.weights import load_weights
 

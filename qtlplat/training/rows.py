@@ -14,12 +14,11 @@ from qtlplat.contracts import ROLES, Cell, EvaluatorSpec, ImageSet
 from qtlplat.conventions import HEAD, class_facts, shape_facts
 from qtlplat.store.records import ComponentRow, EpochRow, NewCell, NewRun, PredictionRow, Remarks
 from qtlplat.training.environment import environment
+from qtlplat.training.interrupted import MADE_FOR
 from qtlplat.training.preflight import own_metrics
 from qtlplat.training.prepare import Prepared
 from qtlplat.training.rounds import CellEpoch
 from qtlplat.training.stack import step_milliseconds
-
-MADE_FOR = "pretrained for run"  # in the environment of a pretraining that a run of heads needs
 
 
 def new_run(prepared: Prepared, remarks: Remarks | None = None) -> NewRun:

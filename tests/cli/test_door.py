@@ -92,6 +92,17 @@ def test_listings_import_neither_torch_nor_pennylane(tmp_path: Path) -> None:
     assert imported_by(*commands, cwd=tmp_path) <= {"numpy", "pydantic", "pluggy", "rich"}
 
 
+def test_resume_without_anything_to_do_does_not_import_torch(tmp_path: Path) -> None:
+    assert not {"torch", "pennylane"} & imported_by(["resume", "--json"], cwd=tmp_path)
+
+
+def test_the_package_can_be_called_by_its_name(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "qtlplat", "--version"], cwd=tmp_path, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("qtlplat")
+
+
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert leave("--help") == 0
     out = capsys.readouterr().out

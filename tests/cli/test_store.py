@@ -238,8 +238,15 @@ def test_without_a_store_there_is_nothing_to_look_after(tmp_path: Path, command:
     called = qtlplat(tmp_path / "s.db", "store", *command.split())
     assert called.code == 2
     assert "there is no store to" in called.err
-    assert "fix: name another one with --store" in called.err
+    assert "fix: name the one that is meant, --store PATH" in called.err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("command", "named"), [("merge", "OTHER"), ("recover --to", "--to")])
+def test_another_store_is_told_by_what_named_it(store: Path, command: str, named: str) -> None:
+    called = qtlplat(store, "store", *command.split(), "oracle://db/x")
+    assert called.code == 3
+    assert f"where: {named}\n" in called.err
 
 
 SPOILED = {

@@ -68,6 +68,14 @@ def test_other_databases_are_refused_without_showing_the_password(url: str) -> N
     assert "s3cret" not in "\n".join(caught.value.lines())
 
 
+@pytest.mark.parametrize("text", ["me:s3cret@host/db", ":s3cret@host", "me:s3cret@host:5432/db?sslmode=require"])
+def test_an_address_without_its_scheme_is_no_file_and_not_shown(text: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="without its scheme") as caught:
+        find_store(text, tmp_path)
+    assert "s3cret" not in "\n".join(caught.value.lines())
+    assert find_store(f"./{text}", tmp_path).path == tmp_path / text
+
+
 @pytest.mark.parametrize("nothing", ["sqlite://", "sqlite:///", ":memory:", "sqlite:///:memory:", "a\0b"])
 def test_what_names_no_file_is_refused(nothing: str) -> None:
     with pytest.raises(ConfigError, match="does not name a file"):

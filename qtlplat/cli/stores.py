@@ -1,0 +1,60 @@
+"""Which stores a command is about, and what is said of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qtlplat.cli.output import clean, note
+from qtlplat.cli.settings import Settings
+from qtlplat.errors import UsageError
+
+if TYPE_CHECKING:
+    from qtlplat.store.location import StoreLocation
+
+MOST_NAMED = 20
+
+
+def asked_store(settings: Settings) -> StoreLocation:
+    """The store of this call, which need not be there yet."""
+    from qtlplat.store.location import find_store
+
+    return find_store(settings.store)
+
+
+def other_store(text: str, asked: str) -> StoreLocation:
+    """Another store; nothing (a variable of the shell that is not set) does not stand for the user's own one."""
+    from qtlplat.store.location import find_store
+
+    if not text:
+        raise UsageError("'' names no store", where=asked, fix="name a file, for example: results.db")
+    return find_store(text, asked=asked)
+
+
+def existing_store(settings: Settings, what_for: str) -> StoreLocation:
+    """The store of this call; UsageError where there is none. what_for: as in `check`."""
+    from qtlplat.store.database import is_there
+    from qtlplat.store.location import no_store
+
+    location = asked_store(settings)
+    if not is_there(location):
+        raise no_store(what_for, location)
+    return location
+
+
+def print_path(path: Any) -> None:
+    """A path as it is, for scripts; one that is no text, with escapes."""
+    text = str(path)
+    click.echo(text if text.isprintable() else clean(text))
+
+
+def tell(what: str, items: list[str]) -> None:
+    """A heading with their number and what it is about, on stderr; nothing where there is nothing."""
+    if not items:
+        return
+    note(f"{what}: {len(items)}")
+    for item in items[:MOST_NAMED]:
+        note(f"  {item}")
+    if len(items) > MOST_NAMED:
+        note(f"  and {len(items) - MOST_NAMED} more")
