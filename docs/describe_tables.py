@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qtlplat.store.example_queries import EXAMPLES
-from qtlplat.store.meanings import TableMeaning, tables, views
+from qtlplat.store.sql.example_queries import EXAMPLES
+from qtlplat.store.sql.meanings import TableMeaning, tables, views
 
 OPENING = """# Tables and views
 

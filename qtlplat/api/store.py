@@ -98,7 +98,7 @@ class Store:
 
         Raises UsageError for what cannot be understood, does not only read, or takes too long.
         """
-        from qtlplat.store.sql import ask
+        from qtlplat.store.sql.read_only import ask
 
         return Records(
             ask(self._reader, query, lambda names, rows: [dict(zip(names, row, strict=True)) for row in rows], seconds),

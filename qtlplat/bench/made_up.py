@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from qtlplat.store.filling import Rows
+from qtlplat.store.upkeep.filling import Rows
 
 CELLS, EPOCHS = 6, 40
 SAMPLES = 2208  # of the data; each is tested in one cell

@@ -14,9 +14,9 @@ from typing import Any
 
 from qtlplat.bench.made_up import made_up
 from qtlplat.errors import QtlplatError, shown
-from qtlplat.store.filling import fill
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
+from qtlplat.store.upkeep.filling import fill
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("runs", "-n", "20"),

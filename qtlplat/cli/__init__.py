@@ -225,8 +225,8 @@ def _spoiled(error: BaseException, settings: Settings) -> StoreError | None:
 
     Looking at them takes a while, and is only done here, for some seconds.
     """
-    from qtlplat.store.check import first_changed_rows
     from qtlplat.store.location import find_store
+    from qtlplat.store.upkeep.check import first_changed_rows
 
     try:
         location = find_store(settings.store)

@@ -97,9 +97,9 @@ def export_command(
     import takes it. Trackers get parameters, metrics by cell and by epoch, tags and notes; what they have of a run
     already is brought up to date. A model is checked against torch before it is handed over.
     """
+    from qtlplat.store.filters.references import chosen
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
-    from qtlplat.store.references import chosen
 
     if output is None:
         example = f"--to {to} {f'-o model.{to}' if to in MODELS else 'DIR'}" if to else "-o bundle.zip"

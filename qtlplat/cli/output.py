@@ -140,7 +140,7 @@ def emit(
     columns = _chosen(columns, listing.cols)
     order = list(range(len(rows)))
     if listing.where:
-        from qtlplat.store.matching import matching
+        from qtlplat.store.filters.matching import matching
 
         order = matching(rows, known, listing.where)
     asked = [key.strip() for key in (listing.sort or "").split(",") if key.strip()]

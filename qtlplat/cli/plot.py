@@ -89,9 +89,9 @@ add_common_options(plot_command)
 def _read(settings: Settings, references: Sequence[str], where: str | None, kind: str) -> list[StoredRun]:
     """The runs that are meant, each once: in the order in which they were named, or those that a filter selects."""
     from qtlplat.analysis.figures.stored import read
+    from qtlplat.store.filters.references import chosen
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
-    from qtlplat.store.references import chosen
 
     reader = Reader(find_store(settings.store))
     ids = chosen(reader, references, where)

@@ -47,7 +47,7 @@ def resume_command(
     from qtlplat.cli.progress import make_progress
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
-    from qtlplat.store.sync import sync
+    from qtlplat.store.server.sync import sync
     from qtlplat.training.interrupted import all_interrupted, what_to_resume
     from qtlplat.training.leftovers import remove_leftovers
 

@@ -161,7 +161,7 @@ def _print_result(run: Mapping[str, Any], settings: Settings, request: Mapping[s
 
 def _with_other_head(run: Mapping[str, Any], settings: Settings, request: Mapping[str, Any], catalog: Catalog) -> str:
     """The same command with a head of the other sort, classical or quantum: it trains on the same features."""
-    from qtlplat.store.server import printable
+    from qtlplat.store.server.address import printable
 
     quantum = run["parameters"]["head"]["vqc"] > 0
     heads = [c.spec for c in catalog.components("head") if isinstance(c.spec, HeadSpec)]

@@ -176,8 +176,8 @@ def runs_command(
     """
     from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
+    from qtlplat.store.server.sync import waiting_runs
     from qtlplat.store.summary import short_form
-    from qtlplat.store.sync import waiting_runs
 
     reader = Reader(find_store(settings.store))
     asked: dict[str, str] = {"where": listing.where or "", "sort": listing.sort or ""}

@@ -48,7 +48,7 @@ def sql_command(
     else:
         from qtlplat.store.location import find_store
         from qtlplat.store.queries import Reader
-        from qtlplat.store.sql import SECONDS, ask
+        from qtlplat.store.sql.read_only import SECONDS, ask
 
         asked = _from_stdin() if query == "-" else str(query)
         reader = Reader(find_store(settings.store))
@@ -123,7 +123,7 @@ def _aligned(columns: Sequence[Column], rows: Sequence[Mapping[str, Any]], *, ex
 
 
 def _schema(listing: Listing) -> None:
-    from qtlplat.store.meanings import tables, views
+    from qtlplat.store.sql.meanings import tables, views
 
     rows: list[dict[str, Any]] = []
     for table in [*views(), *tables()]:
@@ -136,7 +136,7 @@ def _schema(listing: Listing) -> None:
 
 
 def _examples(listing: Listing) -> None:
-    from qtlplat.store.example_queries import EXAMPLES
+    from qtlplat.store.sql.example_queries import EXAMPLES
 
     rows = [{"question": question, "query": query.strip()} for question, query in EXAMPLES.items()]
     if listing.fmt or listing.cols or listing.sort or listing.where:

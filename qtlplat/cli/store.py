@@ -53,7 +53,7 @@ def check_command(settings: Settings, as_json: bool) -> int:
     for locks and half-written files that were left. Nothing is changed. Files that belong to no run are told on
     stderr; they are no damage.
     """
-    from qtlplat.store.check import Finding, Health, check
+    from qtlplat.store.upkeep.check import Finding, Health, check
 
     location = asked_store(settings)
     try:
@@ -91,7 +91,7 @@ def backup_command(settings: Settings, output: Path | None) -> None:
     It holds every row of every run. The files of runs (weights, cached features) are not in it; they never change, so
     any tool that copies a directory can keep them.
     """
-    from qtlplat.store.copies import backup
+    from qtlplat.store.upkeep.copies import backup
 
     location = existing_store(settings, "back up")
     print_path(backup(location, output))
@@ -121,7 +121,7 @@ def recover_command(settings: Settings, new: str, as_json: bool) -> None:
     Rows are read one by one, past broken pages; rows that contradict others are left out. A run that is not whole is
     failed in the new store, and says so. The damaged store is not changed.
     """
-    from qtlplat.store.recover import recover
+    from qtlplat.store.upkeep.recover import recover
 
     location, place = existing_store(settings, "recover"), other_store(new, "--to")
     found = recover(location, place)
@@ -161,7 +161,7 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
     tags and a note that are missing here; the same run with other content is a clash, and then nothing is merged. What
     lies in its trash stays there.
     """
-    from qtlplat.store.merge import merge
+    from qtlplat.store.upkeep.merge import merge
 
     location = asked_store(settings)
     done = merge(location, other_store(other, "OTHER"), partly=partly)
@@ -201,7 +201,7 @@ def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_j
     a run was going on, until that has ended. Files are weights, cached features, checkpoints and locks of runs that are
     gone, and what was left half written. A second call finishes what was cut off.
     """
-    from qtlplat.store.trash import empty
+    from qtlplat.store.upkeep.trash import empty
 
     location = existing_store(settings, "empty the trash of")
     done = empty(location, older_than=timedelta(days=older_than or 0), dry_run=dry_run)
@@ -239,7 +239,7 @@ def sync_command(settings: Settings, as_json: bool) -> int:
     Every write is sent once, however often this is called. What the server refuses, as the writes of a process from
     which the run was taken over, stays where it is.
     """
-    from qtlplat.store.sync import sync
+    from qtlplat.store.server.sync import sync
 
     location = asked_store(settings)
     found = sync(location) if location.server else []

@@ -28,11 +28,11 @@ from qtlplat.exchange.manifest import (
 )
 from qtlplat.exchange.splits import splits
 from qtlplat.store import artifacts
-from qtlplat.store.extract import extract, with_parents
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.schema import REVISIONS
 from qtlplat.store.summary import full_form
+from qtlplat.store.upkeep.extract import extract, with_parents
 
 if TYPE_CHECKING:
     from qtlplat.store.records import RunRecord

@@ -19,10 +19,11 @@ from pydantic import ValidationError
 from qtlplat.errors import ConfigError, Problem, QtlplatError, StoreError, UntrustedError, shown, told
 from qtlplat.exchange import archive
 from qtlplat.exchange.manifest import DATABASE, FILES, VERSION, Manifest
-from qtlplat.store import foreign, merge, preparing
+from qtlplat.store import preparing
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.schema import REVISIONS
+from qtlplat.store.upkeep import foreign, merge
 
 _SPARE = 2**24  # bytes to be left on the disk
 

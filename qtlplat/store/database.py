@@ -21,11 +21,12 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
 from qtlplat.errors import StoreError, Terminated, shown
-from qtlplat.store import postgres, schema
+from qtlplat.store import schema
 from qtlplat.store.columns import ForeignValueError
 from qtlplat.store.dialect import add_functions
 from qtlplat.store.location import StoreLocation
-from qtlplat.store.waiting import nobody_waits, patiently
+from qtlplat.store.server import postgres
+from qtlplat.store.server.waiting import nobody_waits, patiently
 
 T = TypeVar("T")
 BUSY_SECONDS = 30.0

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qtlplat.errors import ConfigError, UsageError, shown
-from qtlplat.store.server import Server, parse
+from qtlplat.store.server.address import Server, parse
 
 FILE_NAME = "store.db"
 DIRECTORY_NAME = ".qtlplat"

@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from qtlplat.errors import BusyError, StoreError, shown
 from qtlplat.store import hashes, remarks, rows, schema
-from qtlplat.store.postgres import received
+from qtlplat.store.server.postgres import received
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from qtlplat.store import postgres, schema
+from qtlplat.store import schema
+from qtlplat.store.server import postgres
 
 OWNERS = {"runs": "run_id", "reproductions": "reproduction_id"}  # table of records -> how others refer to it
 _ORDER = {table.name: place for place, table in enumerate(schema.metadata.sorted_tables)}

@@ -10,10 +10,13 @@ from pathlib import Path
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import StoreError, shown
-from qtlplat.store import copies, database, hashes, postgres, schema, views
+from qtlplat.store import database, hashes, schema
 from qtlplat.store.location import StoreLocation
-from qtlplat.store.server import Server
-from qtlplat.store.waiting import nobody_waits, patiently
+from qtlplat.store.server import postgres
+from qtlplat.store.server.address import Server
+from qtlplat.store.server.waiting import nobody_waits, patiently
+from qtlplat.store.sql import views
+from qtlplat.store.upkeep import copies
 
 
 def prepare(location: StoreLocation, on_wait: Callable[[], None] = nobody_waits) -> Path | None:

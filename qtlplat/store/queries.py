@@ -18,6 +18,8 @@ from qtlplat.conventions import SHORT, short
 from qtlplat.errors import StoreError, UsageError, shown
 from qtlplat.store import database, remarks, schema
 from qtlplat.store.dialect import among
+from qtlplat.store.filters.references import description
+from qtlplat.store.filters.selection import NEWEST_FIRST, Selection, check
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned
 from qtlplat.store.records import (
@@ -33,10 +35,8 @@ from qtlplat.store.records import (
     RunKind,
     RunRecord,
 )
-from qtlplat.store.references import description
 from qtlplat.store.run_rows import assembled, plain, rows_of
-from qtlplat.store.selection import NEWEST_FIRST, Selection, check
-from qtlplat.store.waiting import nobody_waits
+from qtlplat.store.server.waiting import nobody_waits
 
 T = TypeVar("T")
 MIN_PREFIX = 3

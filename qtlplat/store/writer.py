@@ -24,9 +24,9 @@ from qtlplat.store.operations import Operation, busy, row_of
 from qtlplat.store.ownership import RunLock, is_abandoned, this_host
 from qtlplat.store.preparing import choose_journal, prepare
 from qtlplat.store.records import ArtifactRow, EpochRow, NewCell, NewReproduction, NewRun, PredictionRow, Status
-from qtlplat.store.senders import Sender, ToFile, ToServer
-from qtlplat.store.sync import send_leftovers, send_leftovers_of, unsent
-from qtlplat.store.waiting import LOG, longest_wait, nobody_waits
+from qtlplat.store.server.senders import Sender, ToFile, ToServer
+from qtlplat.store.server.sync import send_leftovers, send_leftovers_of, unsent
+from qtlplat.store.server.waiting import LOG, longest_wait, nobody_waits
 
 BRIEFLY_SECONDS = 2.5  # for what is on its way, where something else has ended the work
 ENDED = ("finished", "failed", "interrupted")

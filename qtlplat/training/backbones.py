@@ -15,7 +15,7 @@ from qtlplat.contracts import Split
 from qtlplat.errors import BusyError, StoreError
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import RunRecord
-from qtlplat.store.sharing import taking_up
+from qtlplat.store.upkeep.sharing import taking_up
 from qtlplat.training.cells import Pretraining
 from qtlplat.training.drift import drift
 from qtlplat.training.features import features_key, frozen_features

@@ -16,7 +16,7 @@ from qtlplat.errors import BusyError, QtlplatError, StoreError
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, EpochRow, NewCell, NewRun, Status
-from qtlplat.store.sharing import taking_up
+from qtlplat.store.upkeep.sharing import taking_up
 from qtlplat.store.writer import Writer
 from qtlplat.training.checkpoints import Checkpoints
 from qtlplat.training.guard import training_errors

@@ -15,9 +15,9 @@ from qtlplat.bench.made_up import CELLS, EPOCHS, made_up
 from qtlplat.bench.store import COMMANDS
 from qtlplat.cli import COMMANDS as KNOWN
 from qtlplat.store import database
-from qtlplat.store.filling import fill
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
+from qtlplat.store.upkeep.filling import fill
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
 

@@ -24,10 +24,10 @@ from exchanged import (
     with_database,
 )
 
-from qtlplat.store.check import check
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.upkeep.check import check
 from qtlplat.store.writer import Writer
 
 

@@ -22,9 +22,9 @@ import strace
 from quick_runs import RUN, leftovers, numbers_of
 
 from qtlplat.cli import _run, main
-from qtlplat.store.check import check
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
+from qtlplat.store.upkeep.check import check
 from qtlplat.store.writer import Writer
 
 QUICK = f"{RUN} --head linear --evaluator 'kfold[folds=2]' --inits 1 --pretrain-epochs 2 --epochs 2"

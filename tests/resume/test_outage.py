@@ -18,10 +18,10 @@ from a_server import PostgresServer
 from quick_runs import RUN, call, numbers_of
 
 from qtlplat.cli import _run
-from qtlplat.store.check import check
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
-from qtlplat.store.spool import spools
+from qtlplat.store.server.spool import spools
+from qtlplat.store.upkeep.check import check
 from qtlplat.training.job import Job
 
 HEAD = "--head linear"

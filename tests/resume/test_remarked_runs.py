@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from quick_runs import RUN, leftovers, numbers_of
 
-from qtlplat.store.check import check
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
+from qtlplat.store.upkeep.check import check
 from qtlplat.training.stop import Stop
 
 Call = Callable[[str], int]

@@ -15,10 +15,10 @@ from sample_runs import whole_run
 
 import qtlplat.store.migrations  # noqa: F401 -- another user may not be able to read our modules later
 from qtlplat.errors import QtlplatError
-from qtlplat.store.check import check
-from qtlplat.store.copies import backup
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
+from qtlplat.store.upkeep.check import check
+from qtlplat.store.upkeep.copies import backup
 from qtlplat.store.writer import Writer
 
 Say = Callable[[str], object]

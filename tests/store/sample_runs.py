@@ -12,8 +12,8 @@ from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.preparing import prepare
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
-from qtlplat.store.sharing import taking_up
-from qtlplat.store.trash import empty
+from qtlplat.store.upkeep.sharing import taking_up
+from qtlplat.store.upkeep.trash import empty
 from qtlplat.store.writer import Writer
 
 NAME = "a ü?#%.db"  # of a store: a careless URI would cut or decode it

@@ -15,10 +15,11 @@ from sample_runs import new_cells, new_run, weights
 from test_crash import HALF_WRITTEN
 from test_reproductions import OUTCOME
 
-from qtlplat.store import database, hashes, parts, preparing, schema, views
-from qtlplat.store.check import check
+from qtlplat.store import database, hashes, parts, preparing, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.records import ArtifactRow
+from qtlplat.store.sql import views
+from qtlplat.store.upkeep.check import check
 from qtlplat.store.writer import Writer
 
 

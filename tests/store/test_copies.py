@@ -11,10 +11,10 @@ from damage import fill
 from sample_runs import epoch, new_cells, new_run
 
 from qtlplat.errors import StoreError, UsageError
-from qtlplat.store import copies
-from qtlplat.store.check import check
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
+from qtlplat.store.upkeep import copies
+from qtlplat.store.upkeep.check import check
 from qtlplat.store.writer import Writer
 
 

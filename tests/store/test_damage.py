@@ -13,13 +13,14 @@ from damage import KINDS, PAGE, _change, _root_page, fill, snapshot
 from sample_runs import new_run
 
 from qtlplat.errors import QtlplatError, StoreError
-from qtlplat.store import copies, database
-from qtlplat.store.check import check
+from qtlplat.store import database
 from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.merge import merge
 from qtlplat.store.preparing import prepare
 from qtlplat.store.queries import Reader
-from qtlplat.store.recover import recover
+from qtlplat.store.upkeep import copies
+from qtlplat.store.upkeep.check import check
+from qtlplat.store.upkeep.merge import merge
+from qtlplat.store.upkeep.recover import recover
 from qtlplat.store.writer import Writer
 
 

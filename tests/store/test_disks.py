@@ -16,9 +16,9 @@ import strace
 from damage import snapshot
 from sample_runs import NAME, whole_run
 
-from qtlplat.store.check import check
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
+from qtlplat.store.upkeep.check import check
 from qtlplat.store.writer import Writer
 
 NOBODY = 65534

@@ -13,7 +13,9 @@ from hypothesis import strategies as st
 from sample_runs import component, finished_run
 
 from qtlplat.errors import UsageError
-from qtlplat.store.filter_tree import (
+from qtlplat.store.filters.language import parse
+from qtlplat.store.filters.moments import Moment, moment
+from qtlplat.store.filters.tree import (
     FUNCTIONS,
     Both,
     Comparison,
@@ -26,9 +28,7 @@ from qtlplat.store.filter_tree import (
     field_name,
     sort_keys,
 )
-from qtlplat.store.filters import parse
 from qtlplat.store.location import find_store
-from qtlplat.store.moments import Moment, moment
 from qtlplat.store.queries import Reader
 from qtlplat.store.writer import Writer
 

@@ -8,10 +8,10 @@ from golden_stores import REVISIONS, golden
 
 from qtlplat.errors import UntrustedError
 from qtlplat.store import schema
-from qtlplat.store.extract import canonical, extract, with_parents
-from qtlplat.store.foreign import _SCHEMA, _normal, _own_tables, adopt
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
+from qtlplat.store.upkeep.extract import canonical, extract, with_parents
+from qtlplat.store.upkeep.foreign import _SCHEMA, _normal, _own_tables, adopt
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

@@ -11,11 +11,11 @@ from sample_runs import upgrade_at_once
 
 from qtlplat.errors import StoreError
 from qtlplat.store import schema
-from qtlplat.store.check import check
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.preparing import prepare
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import EpochRow, PredictionRow
+from qtlplat.store.upkeep.check import check
 
 
 @pytest.fixture(params=REVISIONS)

@@ -6,13 +6,13 @@ import pytest
 from sample_runs import new_run, whole_run
 
 from qtlplat.errors import BusyError, ConfigError, StoreError
-from qtlplat.store.check import check
-from qtlplat.store.copies import backup
 from qtlplat.store.location import find_store
-from qtlplat.store.merge import merge
 from qtlplat.store.queries import Reader
-from qtlplat.store.recover import recover
-from qtlplat.store.server import printable
+from qtlplat.store.server.address import printable
+from qtlplat.store.upkeep.check import check
+from qtlplat.store.upkeep.copies import backup
+from qtlplat.store.upkeep.merge import merge
+from qtlplat.store.upkeep.recover import recover
 from qtlplat.store.writer import Writer
 
 

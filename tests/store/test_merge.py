@@ -10,11 +10,11 @@ from sample_runs import finished_run, new_run, weights, whole_run
 from test_reproductions import OUTCOME
 
 from qtlplat.errors import StoreError, UsageError
-from qtlplat.store.check import check
 from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.merge import merge
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow
+from qtlplat.store.upkeep.check import check
+from qtlplat.store.upkeep.merge import merge
 from qtlplat.store.writer import Writer
 
 

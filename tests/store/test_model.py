@@ -18,10 +18,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from sample_runs import new_cells, new_run
 
 from qtlplat.errors import BusyError, StoreError
-from qtlplat.store.check import check
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import EpochRow, PredictionRow
+from qtlplat.store.upkeep.check import check
 from qtlplat.store.writer import Writer
 
 FLOATS = st.sampled_from([0.0, 0.5, 1.0, 0.1, 1e-300, 1e300, math.nan, math.inf, -math.inf])

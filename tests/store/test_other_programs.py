@@ -14,7 +14,7 @@ from asked_runs import HOSTILE, stored
 
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
-from qtlplat.store.views import LEAKS, METRICS, VIEWS
+from qtlplat.store.sql.views import LEAKS, METRICS, VIEWS
 
 
 @pytest.fixture(scope="module")

@@ -21,16 +21,16 @@ from sqlalchemy import exc
 from test_reproductions import OUTCOME
 
 from qtlplat.errors import BusyError, QtlplatError, StoreError
-from qtlplat.store import waiting
-from qtlplat.store.check import check
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.ownership import RunLock, lock_path
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow
-from qtlplat.store.senders import Line
-from qtlplat.store.spool import spool_of, spools
-from qtlplat.store.sync import sync
-from qtlplat.store.trash import empty
+from qtlplat.store.server import waiting
+from qtlplat.store.server.senders import Line
+from qtlplat.store.server.spool import spool_of, spools
+from qtlplat.store.server.sync import sync
+from qtlplat.store.upkeep.check import check
+from qtlplat.store.upkeep.trash import empty
 from qtlplat.store.writer import Writer
 
 
@@ -39,7 +39,7 @@ def location(
     behind_a_server: StoreLocation, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[StoreLocation]:
     """Asked again more often than usual; whatever a test does, the server is there for the next one."""
-    for name in ("qtlplat.store.waiting", "qtlplat.store.senders"):
+    for name in ("qtlplat.store.server.waiting", "qtlplat.store.server.senders"):
         monkeypatch.setattr(f"{name}.PAUSE_SECONDS", 0.1)
     monkeypatch.setattr("qtlplat.store.writer.BRIEFLY_SECONDS", 0.3)
     yield behind_a_server
@@ -376,7 +376,7 @@ def test_sync_refuses_the_writes_of_an_owner_who_was_overtaken_and_keeps_them(
 def test_an_owner_who_was_overtaken_while_away_is_told_when_the_server_is_back(
     location: StoreLocation, postgres: PostgresServer, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qtlplat.store.senders.PAUSE_SECONDS", 1.5)  # time enough for the other one
+    monkeypatch.setattr("qtlplat.store.server.senders.PAUSE_SECONDS", 1.5)  # time enough for the other one
     writer = Writer(location)
     run_id = writer.start_run(new_run())
     writer.add_cells(run_id, new_cells(1))

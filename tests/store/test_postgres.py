@@ -24,12 +24,13 @@ from test_database import next_revision as next_revision  # noqa: PLC0414 -- a f
 from test_reproductions import OUTCOME
 
 from qtlplat.errors import ConfigError, QtlplatError, StoreError
-from qtlplat.store import database, hashes, postgres
-from qtlplat.store.check import check
+from qtlplat.store import database, hashes
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.ownership import is_abandoned, this_host
 from qtlplat.store.preparing import prepare
 from qtlplat.store.queries import Reader
+from qtlplat.store.server import postgres
+from qtlplat.store.upkeep.check import check
 from qtlplat.store.writer import Writer
 
 
@@ -315,7 +316,7 @@ def test_a_full_disk_of_the_server_stops_no_run_that_is_going_on(
     location: StoreLocation, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert location.server
-    monkeypatch.setattr("qtlplat.store.senders.PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("qtlplat.store.server.senders.PAUSE_SECONDS", 0.1)
     with Writer(location) as writer:
         run_id = writer.start_run(new_run())
         writer.add_cells(run_id, new_cells(1))

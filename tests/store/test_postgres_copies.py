@@ -18,14 +18,15 @@ from test_database import next_revision as next_revision  # noqa: PLC0414 -- a f
 from test_merge import everything
 
 from qtlplat.errors import StoreError, UsageError
-from qtlplat.store import copies, database, hashes, schema
-from qtlplat.store.check import check
+from qtlplat.store import database, hashes, schema
 from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.merge import merge
 from qtlplat.store.preparing import prepare
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import EpochRow
-from qtlplat.store.recover import recover
+from qtlplat.store.upkeep import copies
+from qtlplat.store.upkeep.check import check
+from qtlplat.store.upkeep.merge import merge
+from qtlplat.store.upkeep.recover import recover
 from qtlplat.store.writer import Writer
 
 
@@ -131,7 +132,7 @@ def test_files_of_other_machines_are_no_damage(location: StoreLocation, monkeypa
     assert [problem.what for problem in check(location).problems] == [
         f"the file is missing; it belongs to run {run_id}"
     ]
-    monkeypatch.setattr("qtlplat.store.check.this_host", lambda: "another machine")
+    monkeypatch.setattr("qtlplat.store.upkeep.check.this_host", lambda: "another machine")
     health = check(location)
     assert health.problems == ()
     assert health.notes == (f"1 files of runs are on the machines that made them, not below {location.files}",)

@@ -18,10 +18,10 @@ from test_reproductions import OUTCOME
 
 from qtlplat.errors import BusyError, StoreError, UsageError
 from qtlplat.store import schema
-from qtlplat.store.check import check
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
-from qtlplat.store.recover import Recovered, recover
+from qtlplat.store.upkeep.check import check
+from qtlplat.store.upkeep.recover import Recovered, recover
 from qtlplat.store.writer import Writer
 
 

@@ -10,14 +10,14 @@ from sample_runs import finished_run, new_cells, new_run, whole_run
 
 from qtlplat.errors import BusyError, StoreError, UsageError
 from qtlplat.store import database, hashes, remarks
-from qtlplat.store.check import check
-from qtlplat.store.copies import backup
 from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.merge import merge
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import Remarks
-from qtlplat.store.recover import recover
 from qtlplat.store.summary import short_form
+from qtlplat.store.upkeep.check import check
+from qtlplat.store.upkeep.copies import backup
+from qtlplat.store.upkeep.merge import merge
+from qtlplat.store.upkeep.recover import recover
 from qtlplat.store.writer import Writer
 
 pytestmark = pytest.mark.every_store(slow=True)

@@ -17,8 +17,8 @@ from sqlalchemy import event
 
 from qtlplat.errors import UsageError
 from qtlplat.store import schema
-from qtlplat.store.filter_tree import FIELD
-from qtlplat.store.filters import parse
+from qtlplat.store.filters.language import parse
+from qtlplat.store.filters.tree import FIELD
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
 

@@ -22,10 +22,10 @@ from damage import snapshot
 from sample_runs import finished_run
 
 from qtlplat.errors import StoreError, UsageError
-from qtlplat.store.example_queries import EXAMPLES
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
-from qtlplat.store.sql import ask
+from qtlplat.store.sql.example_queries import EXAMPLES
+from qtlplat.store.sql.read_only import ask
 from qtlplat.store.writer import Writer
 
 ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c"
@@ -214,7 +214,7 @@ READ_ONLY = """
 import os, sys
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
-from qtlplat.store.sql import ask
+from qtlplat.store.sql.read_only import ask
 def count(store):
     return ask(Reader(find_store(store)), "SELECT count(*) FROM v_runs", lambda names, rows: next(rows)[0])
 count(sys.argv[1])  # what is imported now need not be readable later

@@ -13,7 +13,7 @@ from sample_runs import finished_run, new_run
 from qtlplat.errors import UsageError
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
-from qtlplat.store.sql import ask
+from qtlplat.store.sql.read_only import ask
 from qtlplat.store.writer import Writer
 
 

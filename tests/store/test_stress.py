@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from sample_runs import open_and_store_one, read_until_told, store_many
 
-from qtlplat.store.check import check
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
+from qtlplat.store.upkeep.check import check
 from qtlplat.store.writer import Writer
 
 

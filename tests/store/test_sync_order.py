@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from qtlplat.store.artifacts import copy_file
-from qtlplat.store.copies import backup
 from qtlplat.store.files import write_atomically
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.upkeep.copies import backup
 from qtlplat.store.writer import Writer
 
 CONTENT = b"what must be there after a power cut"

@@ -30,14 +30,15 @@ from sqlalchemy.engine import Connection
 from test_reproductions import MEASURED, OUTCOME
 
 from qtlplat.errors import BusyError, StoreError
-from qtlplat.store import parts, sharing
-from qtlplat.store.check import check
+from qtlplat.store import parts
 from qtlplat.store.files import write_atomically
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow
-from qtlplat.store.sharing import taking_up, undisturbed
-from qtlplat.store.trash import empty
+from qtlplat.store.upkeep import sharing
+from qtlplat.store.upkeep.check import check
+from qtlplat.store.upkeep.sharing import taking_up, undisturbed
+from qtlplat.store.upkeep.trash import empty
 from qtlplat.store.writer import Writer
 
 pytestmark = pytest.mark.every_store(slow=True)

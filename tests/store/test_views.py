@@ -10,11 +10,12 @@ from by_hand import named as rows
 from sample_runs import finished_run, new_cells, new_run
 
 from qtlplat.conventions import LEAKS, ROLES, mean_std
-from qtlplat.store import meanings, schema
+from qtlplat.store import schema
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import HEAD
-from qtlplat.store.views import METRICS, SPREAD, VIEWS
+from qtlplat.store.sql import meanings
+from qtlplat.store.sql.views import METRICS, SPREAD, VIEWS
 from qtlplat.store.writer import Writer
 
 pytestmark = pytest.mark.every_store(slow=True)

@@ -14,8 +14,8 @@ from sqlalchemy.engine import Connection
 from qtlplat.conventions import HEAD, LEAKS, LEDGER, ROLES
 from qtlplat.store import dialect, schema
 from qtlplat.store.dialect import Expression
-from qtlplat.store.filter_tree import OVER_CELLS, OVER_EPOCHS, FieldName
-from qtlplat.store.known_names import Asked, KnownNames
+from qtlplat.store.filters.known_names import Asked, KnownNames
+from qtlplat.store.filters.tree import OVER_CELLS, OVER_EPOCHS, FieldName
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from qtlplat.store import schema
 from qtlplat.store.columns import Facts, Number, Whole
-from qtlplat.store.table_meanings import TABLES
+from qtlplat.store.sql.table_meanings import TABLES
 
 _WHICH = """
         run text the run's id

@@ -16,11 +16,12 @@ from sqlalchemy import exc
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import QtlplatError
-from qtlplat.store import database, postgres
+from qtlplat.store import database
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.operations import Operation, carry_out, receive
-from qtlplat.store.spool import spool_of
-from qtlplat.store.waiting import LOG, PAUSE_SECONDS, longest_wait, patiently, pause
+from qtlplat.store.server import postgres
+from qtlplat.store.server.spool import spool_of
+from qtlplat.store.server.waiting import LOG, PAUSE_SECONDS, longest_wait, patiently, pause
 
 T = TypeVar("T")
 HURRY_SECONDS = 1.0

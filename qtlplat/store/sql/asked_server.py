@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import QtlplatError
-from qtlplat.store import postgres
-from qtlplat.store.asking import Take, no_columns, not_understood, only_reads, several, stopped
-from qtlplat.store.server import Server
+from qtlplat.store.server import postgres
+from qtlplat.store.server.address import Server
+from qtlplat.store.sql.asking import Take, no_columns, not_understood, only_reads, several, stopped
 
 if TYPE_CHECKING:
     import psycopg

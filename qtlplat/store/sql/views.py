@@ -2,7 +2,7 @@
 
 They are no part of a revision: whoever upgrades a store drops them first and makes them anew. Runs in the trash are
 in none of them, and what is not a number is NULL, so that every column has one type. `store/schema.py` has the tables
-that they are made of, `store/meanings.py` says what their columns mean.
+that they are made of, `store/sql/meanings.py` says what their columns mean.
 """
 
 # ruff: noqa: S608 -- all of it is constant text

@@ -21,13 +21,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import StoreError, shown
-from qtlplat.store import artifacts, database, postgres, preparing, schema
-from qtlplat.store.check import STALE_SECONDS
+from qtlplat.store import artifacts, database, preparing, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned, remove_free_lock, this_host
 from qtlplat.store.queries import Reader
-from qtlplat.store.sharing import undisturbed
-from qtlplat.store.spool import spools
+from qtlplat.store.server import postgres
+from qtlplat.store.server.spool import spools
+from qtlplat.store.upkeep.check import STALE_SECONDS
+from qtlplat.store.upkeep.sharing import undisturbed
 
 SHARED = ("weights", "features")  # directories of files that are found by content; no row: nobody needs them
 CLOCKS = timedelta(hours=1)  # how far those of two machines may be apart

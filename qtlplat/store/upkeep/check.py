@@ -16,7 +16,7 @@ from qtlplat.errors import StoreError, shown
 from qtlplat.store import artifacts, database, hashes, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned, lock_path, this_host
-from qtlplat.store.spool import spools
+from qtlplat.store.server.spool import spools
 
 MOST = 100  # findings of one sort; a store so damaged is past counting
 STALE_SECONDS = 3600.0  # what is being written is younger

@@ -9,9 +9,9 @@ from datetime import UTC, datetime
 from typing import Any
 
 from qtlplat.errors import unknown_name
-from qtlplat.store.filter_tree import Both, Comparison, Filter, Negated, Value, comparisons
-from qtlplat.store.filters import misplaced, parse
-from qtlplat.store.moments import Moment, moment
+from qtlplat.store.filters.language import misplaced, parse
+from qtlplat.store.filters.moments import Moment, moment
+from qtlplat.store.filters.tree import Both, Comparison, Filter, Negated, Value, comparisons
 
 Row = Mapping[str, Any]
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}\+00:00")  # as the store writes it

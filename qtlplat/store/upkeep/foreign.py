@@ -17,10 +17,11 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import QtlplatError, UntrustedError, inert, shown, told
-from qtlplat.store import database, hashes, parts, preparing, schema, views
+from qtlplat.store import database, hashes, parts, preparing, schema
 from qtlplat.store.columns import Facts, Number, Numbers, Whole
-from qtlplat.store.extract import canonical
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.sql import views
+from qtlplat.store.upkeep.extract import canonical
 
 FILE = re.compile(r"(?!locks/)[A-Za-z0-9_][\w.+-]*(/[A-Za-z0-9_][\w.+-]*)*", re.ASCII)  # below a store's files
 _ID = re.compile(r"[0-9a-f]{16}")

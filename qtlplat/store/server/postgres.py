@@ -13,9 +13,10 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool, QueuePool
 
 from qtlplat.errors import ConfigError, StoreError, shown
-from qtlplat.store import schema, views
+from qtlplat.store import schema
 from qtlplat.store.columns import Text
-from qtlplat.store.server import DRIVER, Server
+from qtlplat.store.server.address import DRIVER, Server
+from qtlplat.store.sql import views
 
 LOCK_SECONDS = 30
 IDLE_SECONDS = 60  # in a transaction of a writer

@@ -14,8 +14,8 @@ from sqlalchemy.engine import Connection
 from qtlplat.errors import StoreError, UsageError
 from qtlplat.store import database, schema
 from qtlplat.store.location import StoreLocation
-from qtlplat.store.merge import MOST_SHOWN, merge
 from qtlplat.store.queries import Reader
+from qtlplat.store.upkeep.merge import MOST_SHOWN, merge
 
 
 def with_parents(reader: Reader, runs: Sequence[str]) -> list[str]:

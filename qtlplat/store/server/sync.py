@@ -9,13 +9,13 @@ from functools import partial
 from sqlalchemy import exc
 
 from qtlplat.errors import BusyError, QtlplatError, StoreError
-from qtlplat.store import postgres
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.operations import Operation
 from qtlplat.store.ownership import RunLock
-from qtlplat.store.senders import Line
-from qtlplat.store.spool import Spool, spools
-from qtlplat.store.waiting import LOG, nobody_waits, patiently
+from qtlplat.store.server import postgres
+from qtlplat.store.server.senders import Line
+from qtlplat.store.server.spool import Spool, spools
+from qtlplat.store.server.waiting import LOG, nobody_waits, patiently
 
 
 @dataclass(frozen=True)

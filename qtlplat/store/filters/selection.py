@@ -11,12 +11,12 @@ from sqlalchemy.engine import Connection
 
 from qtlplat.store import dialect, remarks, schema
 from qtlplat.store.dialect import Expression
-from qtlplat.store.fields import Field, Fields
-from qtlplat.store.filter_tree import Both, Comparison, Filter, Negated, Value, field_name, sort_keys
-from qtlplat.store.filters import parse
-from qtlplat.store.known_names import Asked
+from qtlplat.store.filters.fields import Field, Fields
+from qtlplat.store.filters.known_names import Asked
+from qtlplat.store.filters.language import parse
+from qtlplat.store.filters.moments import FORMS, moment
+from qtlplat.store.filters.tree import Both, Comparison, Filter, Negated, Value, field_name, sort_keys
 from qtlplat.store.location import StoreLocation
-from qtlplat.store.moments import FORMS, moment
 
 NEWEST_FIRST = (schema.runs.c.created.desc(), schema.runs.c.id)
 _SORTS = {"text": "a text", "number": "a number", "truth": "true or false"}

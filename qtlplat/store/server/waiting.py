@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from qtlplat.errors import ConfigError, shown
-from qtlplat.store import postgres
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.server import postgres
 
 T = TypeVar("T")
 LOG = logging.getLogger("qtlplat.store")

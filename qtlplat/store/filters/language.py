@@ -11,7 +11,7 @@ from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.errors import UsageError, inert
-from qtlplat.store.filter_tree import (
+from qtlplat.store.filters.tree import (
     FIELD,
     FUNCTIONS,
     Both,

@@ -18,9 +18,10 @@ from sqlalchemy import delete, exc, select, update
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import BusyError, StoreError, UsageError, shown
-from qtlplat.store import artifacts, copies, database, hashes, parts, preparing, salvage, schema
-from qtlplat.store.check import held_locks
+from qtlplat.store import artifacts, database, hashes, parts, preparing, schema
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.upkeep import copies, salvage
+from qtlplat.store.upkeep.check import held_locks
 
 
 @dataclass

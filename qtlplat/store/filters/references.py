@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from qtlplat.errors import UsageError, shown
-from qtlplat.store.filter_tree import Value, field_name
+from qtlplat.store.filters.tree import Value, field_name
 
 if TYPE_CHECKING:
     from qtlplat.store.queries import Reader

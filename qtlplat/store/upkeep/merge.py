@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection, Engine
 from qtlplat.errors import StoreError, UsageError, shown
 from qtlplat.store import artifacts, database, hashes, parts, preparing, remarks, schema
 from qtlplat.store.location import StoreLocation
-from qtlplat.store.sharing import taking_up
+from qtlplat.store.upkeep.sharing import taking_up
 
 MOST_SHOWN = 6
 

@@ -8,7 +8,7 @@ from difflib import get_close_matches
 from typing import Any, TypeVar
 
 from qtlplat.errors import UsageError, shown
-from qtlplat.store import meanings
+from qtlplat.store.sql import meanings
 
 T = TypeVar("T")
 Row = tuple[Any, ...]

@@ -17,10 +17,10 @@ from typing import TypeVar
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import UsageError
-from qtlplat.store import asked_server
-from qtlplat.store.asking import Take, no_columns, not_understood, only_reads, several, stopped
 from qtlplat.store.location import no_store
 from qtlplat.store.queries import Reader
+from qtlplat.store.sql import asked_server
+from qtlplat.store.sql.asking import Take, no_columns, not_understood, only_reads, several, stopped
 
 T = TypeVar("T")
 SECONDS = 60.0  # that a query may take

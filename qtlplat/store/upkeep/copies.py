@@ -12,9 +12,10 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from qtlplat.errors import StoreError, UsageError, shown
-from qtlplat.store import database, hashes, parts, schema, views
+from qtlplat.store import database, hashes, parts, schema
 from qtlplat.store.files import sync
 from qtlplat.store.location import StoreLocation, no_store
+from qtlplat.store.sql import views
 
 _ROWS = 2000  # at once in memory
 

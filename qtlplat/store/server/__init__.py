@@ -1,0 +1,1 @@
+"""A store behind a PostgreSQL server that may be away for a while."""

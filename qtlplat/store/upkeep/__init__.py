@@ -1,0 +1,1 @@
+"""What is done to whole stores: check, copy, recover, merge, delete."""
