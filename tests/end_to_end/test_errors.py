@@ -77,7 +77,9 @@ def start(line, *more):
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_leaves_interrupted_runs_and_the_epochs_so_far(tmp_path, number, code):
     store = tmp_path / "s.db"
     process = start(f"run {SMALL} --head linear --pretrain-epochs 500 -S pretraining.patience=0 --store", store)

@@ -133,6 +133,7 @@ def test_20_contended_resumes_have_one_winner(_again: int, runs: Runs) -> None:
     contended(runs, 3)
 
 
+@pytest.mark.slow
 def test_a_reproduction_that_is_killed_goes_on_with_the_same_command(runs: Runs) -> None:
     reader = Reader(find_store(str(runs.store)))
     process = runs.start("reproduce quick2026")
@@ -154,7 +155,7 @@ def test_a_reproduction_that_is_killed_goes_on_with_the_same_command(runs: Runs)
     assert {run.id for run in reader.runs()} == set(after)
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
+@pytest.mark.parametrize(("name", "code"), [pytest.param("SIGINT", 130, marks=pytest.mark.slow), ("SIGTERM", 143)])
 def test_a_signal_ends_a_run_within_seconds_and_names_the_command(
     name: str, code: int, runs: Runs, undisturbed: Any
 ) -> None:

@@ -32,7 +32,7 @@ def url(postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """A database of its own; the server runs when a test begins and when it ends."""
     monkeypatch.setenv("QTLPLAT_FILES", str(tmp_path / "files"))
     for name in ("waiting", "senders"):
-        monkeypatch.setattr(f"qtlplat.store.{name}.PAUSE_SECONDS", 0.2)
+        monkeypatch.setattr(f"qtlplat.store.server.{name}.PAUSE_SECONDS", 0.2)
     yield postgres.store()
     if not postgres.is_running():
         postgres.start()

@@ -72,7 +72,7 @@ def test_a_run_stopped_again_and_again_ends_bitwise_equal(
     assert qtlplat(f"{RUN} {QUANTUM} -q") == 130
     stops = 0
     while True:
-        stop_at(9, Terminated)
+        stop_at(13, Terminated)
         code = qtlplat("resume --all -q")
         if code == 0:
             break
