@@ -167,6 +167,8 @@ def recorded(
         with clock.stage("total"), training_errors():
             yield run, clock
     except Exception as error:
+        if isinstance(error, QtlplatError) and not error.where:
+            error.where = f"run {run}"
         text = error.what if isinstance(error, QtlplatError) else f"{type(error).__name__}: {error}"
         outside = isinstance(error, StoreError | BusyError | OSError)
         _end(job, run, "interrupted" if outside else "failed", clock, made_for, text)

@@ -118,7 +118,7 @@ def carry_out(
         try:
             if pretraining in lost and _starts_from_the_plans_backbone(planned, images):
                 what = f"its backbone could not be pretrained, see {lost[pretraining]}"
-                raise TrainingError(what, fix="mend that first")
+                raise TrainingError(what, where=name, fix="mend that first")
             prepared = prepare(planned.resolved, location.files, images)
             if of_its_own:
                 pretrain_only(prepared, location, progress)

@@ -63,16 +63,14 @@ def test_what_torch_refuses_fails_the_run_with_a_training_error(qtlplat, tmp_pat
     assert (code, out) == (6, "")
     assert "training failed: RuntimeError: " in err
     assert "not enough memory" in err
-    assert Reader(find_store(str(store))).runs(kind="run")[0].status == "failed"
-
-
-# A shell starts what it puts into the background with SIGINT ignored, and so would these be.
-AS_IN_FOREGROUND = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    (run,) = Reader(find_store(str(store))).runs(kind="run")
+    assert run.status == "failed"
+    assert f"  where: run {run.id}\n" in err
 
 
 def start(line, *more):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    program = f"{AS_IN_FOREGROUND}; from qtlplat.cli import main; main()"
+    program = "from qtlplat.cli import main; main()"
     command = [sys.executable, "-c", program, *shlex.split(line), *map(str, more)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 
