@@ -24,9 +24,11 @@ KILL = -9
 
 @pytest.fixture(scope="session")
 def processes() -> Any:
-    """Starts processes from one that has imported torch already."""
+    """Starts processes from one that has imported already what a run takes long to import."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["qtlplat.training.resume", "pennylane"])
+    context.set_forkserver_preload(
+        ["qtlplat.training.execute", "qtlplat.training.resume", "qtlplat.store.migrations", "torch._dynamo"]
+    )
     return context
 
 
