@@ -28,7 +28,6 @@ from qtlplat.store.upkeep.check import check
 from qtlplat.store.writer import Writer
 
 QUICK = f"{RUN} --head linear --evaluator 'kfold[folds=2]' --inits 1 --pretrain-epochs 2 --epochs 2"
-SYNC = ("fdatasync", "fsync", "rename")  # of which strace counts each for itself
 
 
 def fact(*values: object) -> str:

@@ -169,8 +169,9 @@ def test_a_run_killed_at_a_sync_point_goes_on_later(
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+@pytest.mark.parametrize("first", [1, 2])
 def test_a_run_killed_at_every_sync_point_loses_nothing(
-    tmp_path: Path, plugins: Path, expected: Any, single_threaded: None
+    first: int, tmp_path: Path, plugins: Path, expected: Any, single_threaded: None
 ) -> None:
-    there = [killed_at(n, tmp_path / str(n) / "runs.db", expected) for n in range(1, POINTS)]
-    assert 20 < there.count(True) < POINTS - 1
+    there = [killed_at(n, tmp_path / str(n) / "runs.db", expected) for n in range(first, POINTS, 2)]
+    assert 10 < there.count(True) < len(there)
