@@ -137,7 +137,7 @@ def test_check_lists_problems_and_ends_with_5(store: Path) -> None:
     (problem,) = answer["problems"]
     assert set(problem) == {"what", "where", "fix"}
     assert problem["what"] == "not as stored: rows of environment"
-    assert "belong to no run" in called.err
+    assert "of no run" in called.err
     called = qtlplat(store, "store", "check")
     assert called.code == 5
     assert called.out.splitlines()[0] == "what\twhere\tfix"

@@ -163,9 +163,7 @@ def test_files_of_nobody_are_told_and_are_no_problem(location: StoreLocation, st
         (location.files / "features" / name).write_bytes(bytes(500_000))
     health = check(location)
     assert health.problems == ()
-    assert health.notes == (
-        f"2 files (1.0 MB) in {location.files / 'features'} belong to no run: caches, or left behind",
-    )
+    assert health.notes == (f"of no run, caches or left behind: 2 files, 1.0 MB in {location.files / 'features'}",)
 
 
 def test_half_written_files_and_locks_that_were_left_are_problems_with_a_command(

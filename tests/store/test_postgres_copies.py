@@ -135,7 +135,7 @@ def test_files_of_other_machines_are_no_damage(location: StoreLocation, monkeypa
     monkeypatch.setattr("qtlplat.store.upkeep.check.this_host", lambda: "another machine")
     health = check(location)
     assert health.problems == ()
-    assert health.notes == (f"1 files of runs are on the machines that made them, not below {location.files}",)
+    assert health.notes == (f"on the machines that made them, not below {location.files}: 1 file of runs",)
 
 
 def test_recovery_is_refused_with_what_to_do_instead(location: StoreLocation, file: StoreLocation) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine
 
+from qtlplat.conventions import counted
 from qtlplat.errors import StoreError, shown
 from qtlplat.store import artifacts, database, hashes, schema
 from qtlplat.store.location import StoreLocation
@@ -170,7 +171,7 @@ def _lost_files(location: StoreLocation, files: _Files, elsewhere: set[str]) -> 
 def _files_elsewhere(location: StoreLocation, files: _Files, elsewhere: set[str]) -> Iterator[str]:
     lost = [path for (path, _, _), runs in files.items() if elsewhere.issuperset(runs)]
     if count := sum(not (location.files / path).exists() for path in lost):
-        yield f"{count} files of runs are on the machines that made them, not below {location.files}"
+        yield f"on the machines that made them, not below {location.files}: {counted(count, 'file')} of runs"
 
 
 def _unsent(location: StoreLocation) -> Iterator[str]:
@@ -198,7 +199,8 @@ def _files_of_nobody(location: StoreLocation, files: _Files) -> Iterator[str]:
             with suppress(OSError):
                 counts[str(path.parent)].append(path.lstat().st_size)
     for folder, sizes in sorted(counts.items()):
-        yield f"{len(sizes)} files ({sum(sizes) / 1e6:.1f} MB) in {folder} belong to no run: caches, or left behind"
+        size = f"{counted(len(sizes), 'file')}, {sum(sizes) / 1e6:.1f} MB"
+        yield f"of no run, caches or left behind: {size} in {folder}"
 
 
 def _runs(connection: Connection) -> dict[str, tuple[str, str]]:
