@@ -15,6 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from qtlplat.conventions import ROLES as ROLES  # noqa: PLC0414 -- of the contracts, too
+from qtlplat.conventions import Role as Role  # noqa: PLC0414
 from qtlplat.errors import PluginError, Problem, shown
 from qtlplat.images import ImageSet as ImageSet  # noqa: PLC0414 -- a contract, too: found here by everybody
 from qtlplat.images import array_text
@@ -24,9 +26,7 @@ if TYPE_CHECKING:
 
 API_VERSION = 1  # a plugin declares `qtlplat_api_version = 1`; raised when a spec changes incompatibly
 
-# The components that a run is made of, and everything that a plugin may offer.
-Role = Literal["dataset", "backbone", "head", "evaluator"]
-ROLES: tuple[Role, ...] = ("dataset", "backbone", "head", "evaluator")
+# Everything that a plugin may offer: the components that a run is made of, and recipes.
 Kind = Literal["dataset", "backbone", "head", "evaluator", "recipe"]
 KINDS: tuple[Kind, ...] = (*ROLES, "recipe")
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 HEAD = "head"  # the variant of a cell that is no control
-ROLES = ("dataset", "backbone", "head", "evaluator")  # of the components of a run
+Role = Literal["dataset", "backbone", "head", "evaluator"]  # of a component of a run
+ROLES: tuple[Role, ...] = ("dataset", "backbone", "head", "evaluator")
 LEAKS = ("leak", "group_leak", "selection_leak")
 LEDGER = {  # figures of the parameter ledger, and where they stand in it
     "trainable": ("head", "total"),

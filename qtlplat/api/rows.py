@@ -29,8 +29,8 @@ def run_row(run: RunRecord) -> dict[str, Any]:
     row |= ledger(run.parameters)
     row |= {name: getattr(run, name) for name in LEAKS}
     row |= {"seconds": run.seconds.get("total"), "tags": ", ".join(run.tags) or None, "note": run.note}
-    for role, component in run.components.items():
-        row |= {f"{role}.{option}": value for option, value in component.options.items()}
+    for part, component in run.components.items():
+        row |= {f"{part}.{option}": value for option, value in component.options.items()}
     return row
 
 

@@ -145,9 +145,13 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
 
 
 def _nothing_left_to_unwind() -> None:
-    """From here on a signal ends the process: unloading torch takes seconds, and would answer it with a traceback."""
+    """From here on a signal ends the process: unloading torch takes seconds, and would answer it with a traceback.
+
+    One that is ignored, as Ctrl-C in the background of a script, stays so.
+    """
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_DFL)
+        if signal.getsignal(number) is not signal.SIG_IGN:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def _open_streams() -> None:

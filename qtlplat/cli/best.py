@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note, text
-from qtlplat.cli.runs import fitting, short_on_terminals
+from qtlplat.cli.runs import short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.widths import fitting
 from qtlplat.conventions import lower_is_better, mean_std, percent
 from qtlplat.errors import UsageError
 

@@ -14,8 +14,9 @@ from qtlplat.analysis.causes import differing
 from qtlplat.cli.differences import forms as difference_forms
 from qtlplat.cli.differences import list_differences, print_differences
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
-from qtlplat.cli.runs import fitting, short_on_terminals
+from qtlplat.cli.runs import short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.widths import fitting
 from qtlplat.conventions import percent, said_once, short
 
 if TYPE_CHECKING:

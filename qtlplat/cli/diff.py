@@ -13,8 +13,8 @@ from qtlplat.analysis.agreement import Agreement, agreement, in_words
 from qtlplat.analysis.causes import BY_NAME, Difference, differing, moved_cells
 from qtlplat.cli.differences import value_text
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
-from qtlplat.cli.runs import fitting
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.widths import fitting
 from qtlplat.conventions import short
 
 if TYPE_CHECKING:

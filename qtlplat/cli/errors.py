@@ -14,8 +14,8 @@ import click
 
 from qtlplat.cli.files import tell_written, write_output
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
-from qtlplat.cli.runs import fitting
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.widths import fitting
 from qtlplat.conventions import counted
 from qtlplat.errors import DataError, QtlplatError, UsageError
 

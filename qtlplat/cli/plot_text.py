@@ -15,8 +15,8 @@ import click
 
 from qtlplat.analysis.figures.stored import notes
 from qtlplat.cli.output import Column, clean, emit, note, text
-from qtlplat.cli.runs import fitting
 from qtlplat.cli.show_tables import sparkline
+from qtlplat.cli.widths import fitting
 from qtlplat.conventions import short
 
 if TYPE_CHECKING:

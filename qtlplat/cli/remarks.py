@@ -10,7 +10,7 @@ import click
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note, write_json
 from qtlplat.cli.runs import age, short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
-from qtlplat.conventions import short
+from qtlplat.conventions import counted, short
 from qtlplat.errors import UsageError, shown, unknown_name
 
 if TYPE_CHECKING:
@@ -141,8 +141,8 @@ def rm_command(settings: Settings, references: tuple[str, ...], restore: bool, a
         done = "was taken out of the trash" if restore else "was put into the trash"
         note(f"run {run} {done if run in changed else where}")
         if not restore and (children := _listed(reader, reader.children(run))):
-            builders = "1 run builds" if len(children) == 1 else f"{len(children)} runs build"
-            note(f"  {builders} on it ({', '.join(map(short, children[:3]))}): store gc will keep it")
+            builders = f"{counted(len(children), 'run')} ({', '.join(map(short, children[:3]))})"
+            note(f"  built on by {builders}: store gc will keep it")
     if changed and not restore:
         note(f"back again: qtlplat rm --restore {' '.join(map(short, changed[:6]))}{' ...' if changed[6:] else ''}")
 

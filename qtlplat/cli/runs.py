@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import click
 
-from qtlplat.cli.output import Column, Listing, emit, listing_options, note, on_terminal, text
+from qtlplat.cli.output import Column, Listing, emit, listing_options, note, on_terminal
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.widths import fitting, name_hidden
 from qtlplat.conventions import LEAKS, ROLES, ledger, percent, short
 from qtlplat.errors import UsageError
 from qtlplat.store.records import RunKind
@@ -108,28 +109,10 @@ LEAST_NEEDED = (
 )
 
 
-def fitting(
-    rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int, least_needed: Sequence[str]
-) -> list[Column]:
-    """The columns that fit beside each other into `width` characters; the least needed go first, in that order."""
-
-    def taken(column: Column) -> int:
-        values = [row.get(column.key) for row in rows]
-        shown = [(column.show or text)(value) for value in values if value is not None]
-        return max(map(len, [column.title, *shown])) + 3
-
-    kept = list(columns)
-    for name in least_needed:
-        if sum(map(taken, kept)) <= width:
-            break
-        kept = [column for column in kept if column.key != name]
-    return kept
-
-
 def row(run: dict[str, Any]) -> dict[str, Any]:
     """A run's short form as values by column."""
     f1, accuracy = (mean_sd(run["metrics"].get(name)) for name in ("f1", "accuracy"))
-    names = {role: run[role] and run[role]["name"] for role in ROLES}
+    names: dict[str, Any] = {role: run[role] and run[role]["name"] for role in ROLES}
     return {
         **{key: run[key] for key in ("run", "kind", "status", "created", "seed", "fingerprint", "pretraining")},
         **names,
@@ -200,9 +183,7 @@ def runs_command(
     columns = (*columns, *(Column(name, name) for name in further))
     if on_terminal() and not listing.cols:
         columns = fitting(rows, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
-        if len(columns) < len(COLUMNS):
-            hidden = ", ".join(c.title for c in COLUMNS if c not in columns)
-            note(f"the terminal is too narrow for: {hidden} (choose with --cols)")
+        name_hidden(COLUMNS, columns)
     none = (
         "the trash is empty"
         if trash

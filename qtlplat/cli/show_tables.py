@@ -11,7 +11,8 @@ from typing import Any
 import click
 
 from qtlplat.cli.output import Column, emit, text, write_json
-from qtlplat.cli.runs import fitting, mean_sd, show_mean_sd
+from qtlplat.cli.runs import mean_sd, show_mean_sd
+from qtlplat.cli.widths import fitting
 from qtlplat.conventions import HEAD, leak_line
 
 BLOCKS = "▁▂▃▄▅▆▇█"

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.output import Column, clean, note, print_tsv, stdout_console, table
-from qtlplat.cli.runs import age, fitting, row, short_on_terminals, show_mean_sd
+from qtlplat.cli.runs import age, row, short_on_terminals, show_mean_sd
+from qtlplat.cli.widths import fitting
 from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:

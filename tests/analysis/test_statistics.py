@@ -270,7 +270,7 @@ def test_mcnemar_counts_the_samples_on_which_two_disagree() -> None:
 probabilities = st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=12)  # statsmodels takes its time
+@settings(deadline=None, max_examples=50)
 @given(probabilities)
 def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
     assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]), abs=1e-12)

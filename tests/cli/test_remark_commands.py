@@ -144,7 +144,7 @@ def test_what_is_put_away_is_listed_in_the_trash_and_comes_back(store: Path) -> 
     called = qtlplat(store, "rm", failed, pretraining)
     assert (called.code, called.out) == (0, "")
     assert f"run {failed} was put into the trash" in called.err
-    assert f"1 run builds on it ({run[:8]}): store gc will keep it" in called.err
+    assert f"built on by 1 run ({run[:8]}): store gc will keep it" in called.err
     assert [form["run"] for form in json.loads(qtlplat(store, "runs", "--json").out)] == [run]
     trash = json.loads(qtlplat(store, "runs", "--trash", "--json").out)
     assert [form["run"] for form in trash] == [failed, pretraining]

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from stored_runs import FORMULA, HOSTILE, MARKUP, is_inert, qtlplat, store_runs
 
-from qtlplat.cli.runs import COLUMNS, LEAST_NEEDED, age, fitting
+from qtlplat.cli.runs import COLUMNS, LEAST_NEEDED, age
+from qtlplat.cli.widths import fitting
 
 
 def refuse_constants(name: str) -> float:

@@ -84,6 +84,17 @@ def test_a_second_signal_while_the_first_one_is_told(
     assert ended.value.code == code
 
 
+def test_a_signal_that_is_ignored_stays_ignored_to_the_end(tmp_path: Path) -> None:
+    code = f"import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)\n{UNLOADING}".replace("sleep(20)", "sleep(1)")
+    line = [sys.executable, "-c", code, "store", "path", "--store", str(tmp_path / "s.db")]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        while "unloading" not in process.stdout.readline():
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 0
+
+
 UNLOADING = """
 import atexit, sys, time
 def unload():

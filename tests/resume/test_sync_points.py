@@ -131,14 +131,11 @@ def test_a_database_that_takes_nothing_more_leaves_the_command_to_go_on_with(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [1, 2])
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
 def test_a_disk_that_refuses_at_every_sync_point(
-    first: int, tmp_path: Path, plugins: Path, expected: Any, capsys: Any
+    error: int, first: int, tmp_path: Path, plugins: Path, expected: Any, capsys: Any
 ) -> None:
-    errors = (errno.ENOSPC, errno.EIO)
-    there = [
-        refused_at(n, errors[n // 2 % 2], tmp_path / str(n) / "runs.db", expected, capsys)
-        for n in range(first, POINTS, 2)
-    ]
+    there = [refused_at(n, error, tmp_path / str(n) / "runs.db", expected, capsys) for n in range(first, POINTS, 2)]
     assert 10 < there.count(True) < len(there)
 
 
