@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         Split,
     )
     from qtlplat.crops import Box
+    from qtlplat.decoding import DecodedImage, UnfitImageError, decode_image
     from qtlplat.errors import (
         ConfigError,
         DataError,
@@ -57,6 +58,7 @@ __all__ = [
     "ConfigError",
     "DataError",
     "DatasetSpec",
+    "DecodedImage",
     "EvaluatorSpec",
     "HeadSpec",
     "ImageSet",
@@ -74,8 +76,10 @@ __all__ = [
     "Split",
     "Store",
     "TrainingError",
+    "UnfitImageError",
     "UntrustedError",
     "__version__",
+    "decode_image",
     "hookimpl",
     "open_store",
     "prepare",
@@ -93,6 +97,7 @@ _ROOM = {
         "ImageSet", "NoOptions", "Options", "Samples", "Split",
     ),
     "crops": ("Box",),
+    "decoding": ("DecodedImage", "UnfitImageError", "decode_image"),
     "errors": (
         "ConfigError", "DataError", "PluginError", "Problem", "QtlplatError", "TrainingError", "UntrustedError",
         "refused_data", "shown",

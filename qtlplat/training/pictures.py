@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import stat
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
+from qtlplat.decoding import UnfitImageError, decode_image
 from qtlplat.errors import ConfigError, Problem, refused_data, shown, told
 
-MAX_PIXELS = 2**24  # of one image
-FORMATS = ("JPEG", "PNG", "BMP", "TIFF")
-MODES = ("L", "RGB")  # gray, or three colours, with 8 bits each
 Resample = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
@@ -40,15 +37,13 @@ def read_pictures(
     problems: list[Problem] = []
     notes: list[str] = []
     images = np.zeros((len(files), *shape), np.uint8)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for number, file in enumerate(files):
-            try:
-                pixels = _decoded(file, shape, resize, notes)
-            except _UnfitError as error:
-                problems.append(error.problem)
-            else:
-                images[number] = pixels
+    for number, file in enumerate(files):
+        try:
+            pixels = _decoded(file, shape, resize, notes)
+        except _UnfitError as error:
+            problems.append(error.problem)
+        else:
+            images[number] = pixels
     if problems:
         n = len(problems)
         channels, height, width = shape
@@ -75,33 +70,20 @@ def _decoded(
     try:
         if not stat.S_ISREG(file.stat().st_mode):
             raise _UnfitError(file, "", "is not a plain file")
-        with Image.open(file, formats=FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
-                what = f"has too many pixels: {image.width} x {image.height}, at most {MAX_PIXELS} are decoded"
-                raise _UnfitError(file, "pixels", what, hostile=True)
-            if image.mode not in MODES:
-                what = f"is {shown(image.mode)}, must be gray or red, green and blue with 8 bits each"
-                raise _UnfitError(file, "mode", what)
-            size = image.size
-            if size != (width, height) and resize is None:
-                raise _UnfitError(file, "size", f"has {image.width} x {image.height} pixels")
-            mode = "L" if channels == 1 else "RGB"
-            if size == (width, height):
-                image.draft(mode, size)  # decodes the brightness alone, as datasets of gray images do
-            picture = image.convert(mode)
-    except UnidentifiedImageError:
-        raise _UnfitError(file, "format", f"is none of {', '.join(FORMATS)}") from None
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        what = f"has too many pixels, at most {MAX_PIXELS} are decoded"
-        raise _UnfitError(file, "pixels", what, hostile=True) from None
-    except _UnfitError:
-        raise
+        with file.open("rb") as stream:
+            decoded = decode_image(stream, "L" if channels == 1 else "RGB")
+    except UnfitImageError as error:
+        raise _UnfitError(file, error.field, error.what, hostile=error.hostile) from None
     except OSError as error:
         raise _UnfitError(file, "", f"cannot be read: {error.strerror or told(error, 80)}") from None
-    except Exception as error:  # noqa: BLE001 -- Pillow's decoders raise what they stumble over
-        raise _UnfitError(file, "pixels", f"cannot be decoded: {told(error, 80)}") from None
-    if resize is not None and size != (width, height):
-        picture = picture.resize((width, height), Image.Resampling[resize.upper()])
+    pixels = decoded.pixels
+    if decoded.orientation != 1:
+        notes.append(f"{shown(str(file))} was turned upright as its EXIF orientation {decoded.orientation} says")
+    size = pixels.shape[1], pixels.shape[0]
+    if size != (width, height):
+        if resize is None:
+            raise _UnfitError(file, "size", f"has {size[0]} x {size[1]} pixels")
+        picture = Image.fromarray(pixels).resize((width, height), Image.Resampling[resize.upper()])
+        pixels = np.asarray(picture)
         notes.append(f"{shown(str(file))} was resized from {size[0]} x {size[1]} to {width} x {height} ({resize})")
-    pixels: npt.NDArray[np.uint8] = np.asarray(picture)
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))

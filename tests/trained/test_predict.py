@@ -16,7 +16,7 @@ from quick_runs import RUN
 
 from qtlplat.cli.export_model import MODELS, ModelOptions
 from qtlplat.cli.settings import Settings
-from qtlplat.errors import ConfigError
+from qtlplat.errors import ConfigError, DataError
 from qtlplat.training.pictures import read_pictures
 from qtlplat.training.trained import open_trained
 
@@ -122,6 +122,21 @@ def test_channels_are_those_of_the_model(tmp_path: Path, channels: int, mode: st
     assert found.shape == (1, channels, 12, 10)
     assert np.array_equal(found[0].transpose(1, 2, 0).squeeze(), expected)
     assert notes == []
+
+
+def test_an_orientation_is_applied_and_told_and_further_pages_are_refused(tmp_path: Path) -> None:
+    pixels = np.arange(12 * 10, dtype=np.uint8).reshape(12, 10)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(pixels)).save(tmp_path / "turned.png", exif=exif)
+    found, notes = read_pictures([tmp_path / "turned.png"], (1, 12, 10))
+    assert np.array_equal(found[0, 0], pixels)
+    (note,) = notes
+    assert note.endswith("turned.png' was turned upright as its EXIF orientation 6 says")
+    page = Image.fromarray(pixels)
+    page.save(tmp_path / "pages.tiff", save_all=True, append_images=[page, page])
+    with pytest.raises(DataError, match=r"pages\.tiff: pages: holds 3 pages or frames, must hold one"):
+        read_pictures([tmp_path / "pages.tiff"], (1, 12, 10))
 
 
 def test_other_numbers_of_channels_are_no_images() -> None:
