@@ -122,10 +122,10 @@ def _decoded(image: Image.Image, mode: Literal["L", "RGB"], *, deep: bool) -> De
         raise UnfitImageError("mode", "has 16 bits per channel or more, must have 8: convert it to 8 bits first")
     orientation = _orientation(image)
     turned = image.format == "TIFF"  # Pillow itself turns these
-    if image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info:
-        if np.asarray(image.convert("RGBA").getchannel("A")).min() < 255:
-            what = "has transparent pixels: save it without transparency, on the background that is meant"
-            raise UnfitImageError("mode", what)
+    clear = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
+    if clear and np.asarray(image.convert("RGBA").getchannel("A")).min() < 255:
+        what = "has transparent pixels: save it without transparency, on the background that is meant"
+        raise UnfitImageError("mode", what)
     image.draft(mode, image.size)  # a JPEG then decodes its brightness alone
     picture = image.convert(mode)
     if orientation in _TURNS and not turned:
