@@ -16,7 +16,7 @@ The codes are published and frozen; 9 (a contradicted claim), 130 and 143 (signa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -95,9 +95,13 @@ class QtlplatError(Exception):
         super().__init__(what)
         self.what, self.problems, self.where, self.fix = what, tuple(problems), where, fix
 
-    def lines(self) -> list[str]:
-        """The message as at most 12 lines, without colour, control characters and passwords."""
-        return [cut(inert(without_passwords(line))) for line in self._lines()]
+    def lines(self, complete: Callable[[str], str] = str) -> list[str]:
+        """The message as at most 12 lines, without colour, control characters and passwords.
+
+        Args:
+            complete: what becomes of each line first; it completes commands in it (see `qtlplat.command_hints`).
+        """
+        return [cut(inert(without_passwords(complete(line)))) for line in self._lines()]
 
     def _lines(self) -> list[str]:
         body = [line for line in self.what.splitlines() if line.strip()] or [type(self).__name__]

@@ -9,6 +9,7 @@ from typing import Any
 
 from qtlplat.api.explained import explained
 from qtlplat.api.store import Run, Store, open_store
+from qtlplat.errors import UsageError
 from qtlplat.training.progress import Progress, Silent, Stage
 
 
@@ -65,7 +66,8 @@ def run(
     options: any option of the plan by name, as of ``-S``: ``{"head.layers": 2}``.
     needed: return the finished run with the same fingerprint instead, if there is one.
     tags, note: to be said of the run, also of one that was found.
-    store: a `Store`, or what `open_store` takes; registry: a registry.toml.
+    store: a `Store`, or what `open_store` takes; registry: a registry.toml; None: QTLPLAT_REGISTRY, or the
+        shipped one and your own.
     tell: called with one line of progress at a time, e.g. `print`.
 
     Raises
@@ -81,9 +83,11 @@ def run(
     from qtlplat.training.prepare import prepare
 
     remarks = Remarks(tuple(checked_tags(tags)), None if note is None else checked_note(note))
+    if registry is not None and not os.fspath(registry):
+        raise UsageError("'' names no registry", where="registry", fix="name a file, or None for the default one")
     opened = store if isinstance(store, Store) else open_store(store)
     progress: Progress = Silent() if tell is None else _Told(tell)
-    known, catalog = open_catalog(None if registry is None else os.fspath(registry))
+    known, catalog = open_catalog(os.environ.get("QTLPLAT_REGISTRY") if registry is None else os.fspath(registry))
     request = Request(
         dataset=dataset,
         backbone=backbone,

@@ -29,10 +29,13 @@ def open_store(place: str | os.PathLike[str] | None = None) -> Store:
 
     place: a file, a directory or a URL, as for ``--store``; None: QTLPLAT_STORE, a ``.qtlplat`` directory here or
     above, or the user's data directory. A store that does not exist yet reads as an empty one.
-    Raises ConfigError for what names no store.
+    Raises UsageError for an empty place, ConfigError for another one that names no store.
     """
-    asked = os.environ.get("QTLPLAT_STORE") if place is None else os.fspath(place)
-    return Store(find_store(asked))
+    if place is None:
+        return Store(find_store(os.environ.get("QTLPLAT_STORE"), asked="QTLPLAT_STORE"))
+    if not os.fspath(place):
+        raise UsageError("'' names no store", where="place", fix="name a file, or None for the default store")
+    return Store(find_store(os.fspath(place)))
 
 
 def _check_limit(limit: int | None) -> None:

@@ -229,11 +229,11 @@ def _spoiled(error: BaseException, settings: Settings) -> StoreError | None:
 
     Looking at them takes a while, and is only done here, for some seconds.
     """
-    from qtlplat.store.location import find_store
+    from qtlplat.cli.stores import asked_store
     from qtlplat.store.upkeep.check import first_changed_rows
 
     try:
-        location = find_store(settings.store)
+        location = asked_store(settings)
         found = first_changed_rows(location, LOOK_SECONDS) if location.exists else None
     except Exception:  # noqa: BLE001 -- of two errors the first one is told
         return None
@@ -247,7 +247,7 @@ def _fail(error: QtlplatError, settings: Settings) -> int:
     """Print an error, behind the traceback of what is being handled if asked for; returns its exit code."""
     if settings.debug:
         _say([inert(without_passwords(line)) for line in traceback.format_exc().splitlines()])
-    _say(error.lines())
+    _say(error.lines(settings.complete))
     return error.exit_code
 
 

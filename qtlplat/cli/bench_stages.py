@@ -16,6 +16,7 @@ from qtlplat.cli.bench_options import MEASURED, SETTING, SIZE, batch, json_flag,
 from qtlplat.cli.components import open_components
 from qtlplat.cli.output import Column, emit, write_json
 from qtlplat.cli.settings import Settings, pass_settings
+from qtlplat.cli.stores import asked_store
 from qtlplat.contracts import BackboneSpec, HeadSpec
 from qtlplat.errors import UsageError, shown
 
@@ -116,8 +117,6 @@ def checkpoint(
     tensors, and waiting where the disk is slower than an epoch. Images and features are random; the disk is that of the
     store, which is left as it is.
     """
-    from qtlplat.store.location import find_store
-
     threads, say = given.pop("threads"), notes(settings)
     network, (spec, options, choice) = _network_and_head(settings, backbone, head_name)
     say("loading torch and PennyLane")
@@ -127,7 +126,7 @@ def checkpoint(
 
     build, n_in = _built(network, "all")
     stage = Stage(n_in=n_in, **given)
-    directory = find_store(settings.store).path.parent
+    directory = asked_store(settings).path.parent
     directory = directory if directory.is_dir() else Path.cwd()
     say(f"{network[2].name}: {pretrain_epochs} epochs; {choice.name}: {stage.epochs} epochs; in {directory}")
     with torch_threads(threads):

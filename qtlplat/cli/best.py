@@ -13,6 +13,7 @@ import click
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note, text
 from qtlplat.cli.runs import short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
 from qtlplat.cli.widths import fitting
 from qtlplat.conventions import lower_is_better, mean_std, percent
 from qtlplat.errors import UsageError
@@ -39,13 +40,11 @@ def best_command(settings: Settings, metric: str, by: str, listing: Listing) -> 
     the group stands beside it.
     """
     from qtlplat.analysis.best import best_of
-    from qtlplat.store.location import find_store
-    from qtlplat.store.queries import Reader
 
     groups = list(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
     if not groups:
         raise UsageError("no field makes a group", where="--by", fix="--by backbone,head")
-    reader = Reader(find_store(settings.store))
+    reader = opened(settings)
     asked = list(dict.fromkeys([*groups, metric, "run", "status"]))
     rows = reader.table(asked, "run", where=listing.where or "", place="--metric and --by")
     finished = [row for row in rows if row["status"] == "finished"]

@@ -16,6 +16,7 @@ from qtlplat.cli.differences import list_differences, print_differences
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
 from qtlplat.cli.runs import short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
 from qtlplat.cli.widths import fitting
 from qtlplat.conventions import percent, said_once, short
 
@@ -131,10 +132,7 @@ def compare_command(
     others minus the first RUN. Cells of the same fold, seed and test samples are paired; a single RUN has its controls
     compared with its head. Several comparisons are one family: Holm's p decides.
     """
-    from qtlplat.store.location import find_store
-    from qtlplat.store.queries import Reader
-
-    runs = asked_for(Reader(find_store(settings.store)), references, baseline)
+    runs = asked_for(opened(settings), references, baseline)
     ids = [gathered.run.id for gathered in runs]
     differences = [one for one in differing(runs) if one.kind != "place"]
     if only_differences:

@@ -14,6 +14,7 @@ from qtlplat.analysis.causes import BY_NAME, Difference, differing, moved_cells
 from qtlplat.cli.differences import value_text
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
 from qtlplat.cli.widths import fitting
 from qtlplat.conventions import short
 
@@ -65,10 +66,8 @@ def diff_command(settings: Settings, first: str, second: str, listing: Listing) 
     @tag:paper.
     """
     from qtlplat.store.gathered import gather
-    from qtlplat.store.location import find_store
-    from qtlplat.store.queries import Reader
 
-    reader = Reader(find_store(settings.store))
+    reader = opened(settings)
     ids = [reader.resolve(reference) for reference in (first, second)]
     before, after = gather(reader, ids, probabilities=True)
     rows = [_row(one, before, after) for one in differing([before, after])]

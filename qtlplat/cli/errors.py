@@ -15,6 +15,7 @@ import click
 from qtlplat.cli.files import tell_written, write_output
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
 from qtlplat.cli.widths import fitting
 from qtlplat.conventions import counted
 from qtlplat.errors import DataError, QtlplatError, UsageError
@@ -80,12 +81,10 @@ def errors_command(
     @last, @-2 (the one before the last), @best:f1 or @tag:paper; --where chooses runs. Nothing but the contact sheet
     needs the dataset.
     """
-    from qtlplat.store.location import find_store
     from qtlplat.store.mistakes import mistakes
-    from qtlplat.store.queries import Reader
 
     sheet = listing.output if listing.fmt == "png" else None
-    reader = Reader(find_store(settings.store))
+    reader = opened(settings)
     ids, mine = _chosen(reader, references, listing.where, only_by)
     on_terminal = sys.stdout.isatty() and not listing.fmt
     most = listing.limit or (ON_SHEET if sheet is not None else ON_TERMINAL if on_terminal else None)

@@ -12,6 +12,7 @@ from qtlplat.cli.export_model import MODELS, ModelOptions
 from qtlplat.cli.files import refuse
 from qtlplat.cli.output import Column, emit, print_tsv, where_option, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
 from qtlplat.errors import UsageError, shown
 
 if TYPE_CHECKING:
@@ -98,8 +99,6 @@ def export_command(
     already is brought up to date. A model is checked against torch before it is handed over.
     """
     from qtlplat.store.filters.references import chosen
-    from qtlplat.store.location import find_store
-    from qtlplat.store.queries import Reader
 
     if output is None:
         example = f"--to {to} {f'-o model.{to}' if to in MODELS else 'DIR'}" if to else "-o bundle.zip"
@@ -112,7 +111,7 @@ def export_command(
     if to not in MODELS and options != ModelOptions(force=force):
         what = "--cell, --input, --image and -S are for models"
         raise UsageError(what, fix="leave them out, or add --to onnx or --to qasm")
-    reader = Reader(find_store(settings.store))
+    reader = opened(settings)
     if to is not None and to in MODELS:
         _model(to, settings, reader, chosen(reader, references, where), output, options, as_json=as_json)
     elif to is None:

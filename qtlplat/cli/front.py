@@ -14,6 +14,7 @@ import click
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note, text
 from qtlplat.cli.runs import short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
 from qtlplat.cli.widths import fitting
 from qtlplat.conventions import lower_is_better
 from qtlplat.errors import UsageError
@@ -39,11 +40,9 @@ def front_command(settings: Settings, fields: Sequence[str], every: bool, listin
     in all fields do not beat each other.
     """
     from qtlplat.analysis.dominance import unbeaten
-    from qtlplat.store.location import find_store
-    from qtlplat.store.queries import Reader
 
     lower = _directions(fields)
-    reader = Reader(find_store(settings.store))
+    reader = opened(settings)
     # names of all runs take longer than those of the few that are unbeaten
     asked = dict.fromkeys([*lower, "run", "status", *(NAMED if every else ())])
     rows = reader.table(list(asked), "run", where=listing.where or "", place="FIELD")

@@ -9,6 +9,7 @@ import click
 
 from qtlplat.cli.output import Column, emit, json_text, note, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.conventions import counted
 from qtlplat.errors import UsageError, shown
 
@@ -30,11 +31,12 @@ def import_command(settings: Settings, bundle: Path, dry_run: bool, partly: bool
     content is a clash, and then nothing is imported.
     """
     from qtlplat.exchange.importing import import_bundle
-    from qtlplat.store.location import find_store
 
     if not bundle.is_file():
         raise UsageError(f"{shown(str(bundle))} is no file", where="BUNDLE", fix="qtlplat export RUN -o bundle.zip")
-    location = find_store(settings.store)
+    location = asked_store(settings)
+    if not dry_run:
+        name_store(location)
     imported = import_bundle(location, bundle, _look, partly=partly, dry_run=dry_run)
     done, manifest = imported.done, imported.manifest
     if as_json:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from qtlplat.cli.settings import suggest
 from qtlplat.conventions import strict
 from qtlplat.errors import UsageError, cut, inert, unknown_name, without_passwords
 
@@ -288,4 +289,4 @@ def stderr_console() -> Console:
 
 def note(message: str) -> None:
     """One line for people on stderr, cut where it would fill the screen."""
-    click.echo(cut(clean(message)), err=True)
+    click.echo(cut(clean(suggest(message))), err=True)

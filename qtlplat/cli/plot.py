@@ -12,6 +12,7 @@ from qtlplat.analysis.figures import KINDS, NEEDS_PREDICTIONS
 from qtlplat.cli.files import output_options, refuse, tell_written, write_output
 from qtlplat.cli.output import note, where_option, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
 from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,10 +91,8 @@ def _read(settings: Settings, references: Sequence[str], where: str | None, kind
     """The runs that are meant, each once: in the order in which they were named, or those that a filter selects."""
     from qtlplat.analysis.figures.stored import read
     from qtlplat.store.filters.references import chosen
-    from qtlplat.store.location import find_store
-    from qtlplat.store.queries import Reader
 
-    reader = Reader(find_store(settings.store))
+    reader = opened(settings)
     ids = chosen(reader, references, where)
     if kind == "errors" and len(ids) > 1:
         raise UsageError(f"a figure of errors shows one run, not {len(ids)}", fix="name one run")

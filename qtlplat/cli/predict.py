@@ -10,6 +10,7 @@ import click
 
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
 from qtlplat.errors import UsageError
 
 COLUMNS = (
@@ -48,12 +49,10 @@ def predict_command(
     on. RUN is the beginning of its id, @last, @-2 (the one before the last), @best:f1 or @tag:paper.
     """
     from qtlplat.cli.components import open_components
-    from qtlplat.store.location import find_store
-    from qtlplat.store.queries import Reader
 
     if ensemble and cell is not None:
         raise UsageError("--cell and --ensemble are both given", where="qtlplat predict", fix="leave one of them out")
-    reader = Reader(find_store(settings.store))
+    reader = opened(settings)
     record = reader.run(reader.resolve(reference))
     from qtlplat.training.pictures import read_pictures
     from qtlplat.training.trained import open_trained

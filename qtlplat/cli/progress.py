@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from qtlplat.cli.output import clean, note, stderr_console
+from qtlplat.cli.settings import suggest
 from qtlplat.training.progress import Progress, Silent, Stage
 
 QUIET_SECONDS = 10.0  # between two lines where there is no terminal
@@ -27,7 +28,7 @@ class _Bars:
 
     def note(self, text: str) -> None:
         """Print one line above the bar."""
-        self.console.print(clean(text), soft_wrap=True)  # a command in it can be copied
+        self.console.print(clean(suggest(text)), soft_wrap=True)  # a command in it can be copied
 
     @contextmanager
     def stage(self, title: str, total: int) -> Iterator[Stage]:

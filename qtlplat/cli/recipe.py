@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from qtlplat.catalog.provider import Component
-from qtlplat.cli.output import Column, clean, emit, text
+from qtlplat.cli.output import Column, clean, emit, note, text
 from qtlplat.recipes import RecipeSpec
 
 
@@ -41,7 +41,7 @@ def print_recipe(name: str, recipe: Mapping[str, Any]) -> None:
     emit(recipe["budgets"], [Column("name", "name"), Column("summary", "summary")])
     for line in recipe["notes"]:
         click.echo(f"\n{clean(line)}")
-    click.echo(f"\nnext: qtlplat reproduce {name} --dry-run", err=True)
+    note(f"next: qtlplat reproduce {name} --dry-run")
 
 
 def _number(value: Any) -> str:

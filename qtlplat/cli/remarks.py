@@ -10,11 +10,13 @@ import click
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note, write_json
 from qtlplat.cli.runs import age, short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import name_store, opened
 from qtlplat.conventions import counted, short
 from qtlplat.errors import UsageError, shown, unknown_name
 
 if TYPE_CHECKING:
     from qtlplat.store.queries import Reader
+    from qtlplat.store.writer import Writer
 
 _json = click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 _TAGS = (Column("tag", "tag"), Column("runs", "runs", right=True), Column("since", "last given"))
@@ -40,7 +42,7 @@ def tag_command(
     """
     from qtlplat.store.remarks import all_tags, checked_tags
 
-    reader = _reader(settings)
+    reader = opened(settings)
     add, remove = tuple(checked_tags(add)), tuple(checked_tags(remove))
     if not references:
         if add or remove:
@@ -53,13 +55,11 @@ def tag_command(
         raise UsageError(f"tag {shown(both[0])} is to be given and taken away", fix="leave one of them out")
     runs = _resolved(reader, references)
     if add or remove:
-        from qtlplat.store.writer import Writer
-
         before = reader.remarks(runs)
         there = {tag for said in before.values() for tag in said.tags}
         for unknown in [tag for tag in remove if tag not in there]:
             raise UsageError(unknown_name("tag of these runs", unknown, there), fix=f"qtlplat tag {short(runs[0])}")
-        with Writer(reader.location) as writer:
+        with _writer(reader) as writer:
             writer.tag(runs, add, remove)
     after = reader.remarks(runs)
     emit(
@@ -84,7 +84,7 @@ def note_command(
 
     A run has one note of at most 10,000 characters: TEXT replaces it, with --append it goes below.
     """
-    reader = _reader(settings)
+    reader = opened(settings)
     if edit + clear + (text is not None) > 1:
         raise UsageError("TEXT, --edit and --clear exclude each other", where="qtlplat note", fix="leave one out")
     if append and text is None:
@@ -99,10 +99,9 @@ def note_command(
             text, clear = edited, not edited.strip()
     if clear or text is not None:
         from qtlplat.store.remarks import checked_note
-        from qtlplat.store.writer import Writer
 
         new = None if clear or text is None else checked_note(text)
-        with Writer(reader.location) as writer:
+        with _writer(reader) as writer:
             writer.note(run, new, append=append)
     found = reader.remarks([run])[run].note
     if as_json:
@@ -126,11 +125,9 @@ def rm_command(settings: Settings, references: tuple[str, ...], restore: bool, a
     stay as they are. `qtlplat runs --trash` lists it, `qtlplat store gc` empties it. A run whose process lives is
     refused.
     """
-    from qtlplat.store.writer import Writer
-
-    reader = _reader(settings)
+    reader = opened(settings)
     runs = _resolved(reader, references)
-    with Writer(reader.location) as writer:
+    with _writer(reader) as writer:
         changed = writer.restore(runs) if restore else writer.trash(runs)
     said = reader.remarks(runs)
     if as_json:
@@ -152,11 +149,12 @@ def _listed(reader: Reader, runs: list[str]) -> list[str]:
     return [run for run in runs if said[run].trashed is None]
 
 
-def _reader(settings: Settings) -> Reader:
-    from qtlplat.store.location import find_store
-    from qtlplat.store.queries import Reader
+def _writer(reader: Reader) -> Writer:
+    """Who writes to the store that was asked for, which is named."""
+    from qtlplat.store.writer import Writer
 
-    return Reader(find_store(settings.store))
+    name_store(reader.location)
+    return Writer(reader.location)
 
 
 def _resolved(reader: Reader, references: tuple[str, ...]) -> list[str]:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from qtlplat.cli.output import Column, clean, emit, note, write_json
-from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
+from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.conventions import short
 
 if TYPE_CHECKING:
@@ -54,10 +55,9 @@ def replay_command(
     """
     from qtlplat.cli.components import open_components
     from qtlplat.cli.progress import make_progress
-    from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
 
-    location = find_store(settings.store)
+    location = asked_store(settings)
     reader = Reader(location)
     record = reader.run(reader.resolve(reference))
     progress = make_progress(settings.verbosity)
@@ -67,6 +67,7 @@ def replay_command(
 
         stage.advance()
     _, catalog = open_components(settings)
+    name_store(location)
     again = replay(record, catalog, location, progress, sets=sets, heads_only=heads_only)
     if not verify:
         _print_run(reader, again, as_json)
@@ -93,7 +94,7 @@ def _print_run(reader: Reader, run: str, as_json: bool) -> None:
     found = read_run(reader, run)
     click.echo(f"run {run}  {found['kind']}  {found['status']}")
     cells(found)
-    click.echo(f"next:\n  qtlplat show {short(run)}")
+    click.echo(suggest(f"next:\n  qtlplat show {short(run)}"))
 
 
 def _print_outcome(outcome: Outcome) -> None:

@@ -15,6 +15,7 @@ import click
 from qtlplat.cli.files import output_options, refuse, tell_written, write_output
 from qtlplat.cli.output import note, where_option
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
 from qtlplat.errors import QtlplatError, UsageError, shown
 
 if TYPE_CHECKING:
@@ -53,8 +54,6 @@ def report_command(
     """
     from qtlplat.analysis.report import format_of, rendered
     from qtlplat.analysis.report.contents import document
-    from qtlplat.store.location import find_store
-    from qtlplat.store.queries import Reader
 
     if budget and not recipe:
         raise UsageError("--budget needs --recipe", fix="add --recipe NAME, or leave --budget out")
@@ -63,7 +62,7 @@ def report_command(
     fmt = ".md" if output is None else format_of(output)
     if output is not None:
         refuse(output, force)
-    material = _material(Reader(find_store(settings.store)), references, where, recipe, budget)
+    material = _material(opened(settings), references, where, recipe, budget)
     if recipe:
         material = replace(material, publication=_publication(settings, recipe))
     if audit:

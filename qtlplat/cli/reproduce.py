@@ -10,6 +10,7 @@ import click
 from qtlplat.cli.claims import bounded, note_of, print_claims
 from qtlplat.cli.output import note, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.errors import QtlplatError, TrainingError
 
 if TYPE_CHECKING:
@@ -49,10 +50,9 @@ def reproduce_command(
     from qtlplat.cli.components import open_components
     from qtlplat.cli.progress import make_progress
     from qtlplat.recipes import RecipeSpec
-    from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
 
-    location = find_store(settings.store)
+    location = asked_store(settings)
     registry, catalog = open_components(settings)
     component, _, choice = resolve_component("recipe", recipe, registry, catalog)
     assert isinstance(component.spec, RecipeSpec)
@@ -69,6 +69,8 @@ def reproduce_command(
     states = reproduce.survey(work, images, reader)
     if settings.verbosity >= 0:
         _announce(work, states, at_hand=images is not None)
+    if not dry_run:
+        name_store(location)
     failed: dict[str, QtlplatError] = {}
     if images is not None and not dry_run and any(state.run is None for state in states):
         failed = reproduce.carry_out(states, images, location, progress)

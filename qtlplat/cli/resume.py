@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from qtlplat.cli.output import note, write_json
-from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
+from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.errors import QtlplatError, UsageError
 
 if TYPE_CHECKING:
@@ -45,13 +46,12 @@ def resume_command(
     """
     from qtlplat.cli.components import open_components
     from qtlplat.cli.progress import make_progress
-    from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
     from qtlplat.store.server.sync import sync
     from qtlplat.training.interrupted import all_interrupted, what_to_resume
     from qtlplat.training.leftovers import remove_leftovers
 
-    location = find_store(settings.store)
+    location = asked_store(settings)
     reader = Reader(location)
     progress = make_progress(settings.verbosity)
     sync(location)
@@ -65,6 +65,7 @@ def resume_command(
     remove_leftovers(location)
     ended, first = [], None
     if records:
+        name_store(location)
         with progress.stage("loading torch", 1) as stage:
             from qtlplat.training.resume import Permission, resume
 
@@ -110,4 +111,4 @@ def _print(reader: Reader, runs: list[str], as_json: bool) -> None:
         found = read_run(reader, run)
         click.echo(f"run {run}  {found['kind']}  {found['status']}")
         cells(found)
-        click.echo(f"next:\n  qtlplat show {run[:8]}")
+        click.echo(suggest(f"next:\n  qtlplat show {run[:8]}"))

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import shlex
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from qtlplat.cli.output import Column, clean, emit, note, text, write_json
-from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
+from qtlplat.cli.stores import asked_store, name_store
+from qtlplat.command_hints import shell_word
 from qtlplat.contracts import ROLES, HeadSpec
 from qtlplat.conventions import short
 
@@ -64,18 +64,18 @@ def run_command(
     part of the plan; a run that --needed finds gets them too.
     """
     from qtlplat.cli.progress import make_progress
-    from qtlplat.store.location import find_store
     from qtlplat.store.queries import Reader
     from qtlplat.store.records import Remarks
     from qtlplat.store.remarks import checked_note, checked_tags
     from qtlplat.store.summary import short_form
 
     remarks = Remarks(tuple(checked_tags(tags)), None if remark is None else checked_note(remark))
-    location = find_store(settings.store)
+    location = asked_store(settings)
     resolved, catalog = _resolve(settings, request)
     reader = Reader(location)
     if not dry_run:
         reader.runs(limit=1)  # a store that cannot be used is refused before any work
+        name_store(location)
     progress = make_progress(settings.verbosity)
     with progress.stage("loading torch and PennyLane, reading data", 2) as stage:
         from qtlplat.training.execute import execute, found_or_executed
@@ -93,7 +93,7 @@ def run_command(
     else:
         from qtlplat.cli.show import read_run
 
-        _print_result(read_run(reader, run), settings, request, catalog)
+        _print_result(read_run(reader, run), request, catalog)
 
 
 add_common_options(run_command)
@@ -136,7 +136,7 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
     params(facts)
 
 
-def _print_result(run: Mapping[str, Any], settings: Settings, request: Mapping[str, Any], catalog: Catalog) -> None:
+def _print_result(run: Mapping[str, Any], request: Mapping[str, Any], catalog: Catalog) -> None:
     """Folds with mean ± sd, the ledger, the id and what to do next; everything as read back from the store."""
     from qtlplat.cli.runs import mean_sd, show_mean_sd
     from qtlplat.cli.show_tables import cells, params
@@ -153,16 +153,14 @@ def _print_result(run: Mapping[str, Any], settings: Settings, request: Mapping[s
     click.echo(f"\nrun {run['run']}: {', '.join(scores)} (mean ± sd of {n} cells); {took}")
     known = short(run["run"])
     click.echo("next:")
-    click.echo(f"  qtlplat show {known}")
+    click.echo(suggest(f"  qtlplat show {known}"))
     if run["parameters"]["controls"]:
-        click.echo(f"  qtlplat compare {known}")
-    click.echo(f"  {_with_other_head(run, settings, request, catalog)}")
+        click.echo(suggest(f"  qtlplat compare {known}"))
+    click.echo(f"  {_with_other_head(run, request, catalog)}")
 
 
-def _with_other_head(run: Mapping[str, Any], settings: Settings, request: Mapping[str, Any], catalog: Catalog) -> str:
+def _with_other_head(run: Mapping[str, Any], request: Mapping[str, Any], catalog: Catalog) -> str:
     """The same command with a head of the other sort, classical or quantum: it trains on the same features."""
-    from qtlplat.store.server.address import printable
-
     quantum = run["parameters"]["head"]["vqc"] > 0
     heads = [c.spec for c in catalog.components("head") if isinstance(c.spec, HeadSpec)]
     other = next((spec.name for spec in heads if (spec.circuit is None) == quantum), run["head"]["name"])
@@ -173,8 +171,5 @@ def _with_other_head(run: Mapping[str, Any], settings: Settings, request: Mappin
         for value in values if isinstance(values, tuple) else [values]:
             # options of the head that was may not fit the head that is
             if value is not None and not str(value).startswith("head."):
-                words += [option.opts[0], shlex.quote(str(value))]
-    store = settings.store and printable(settings.store)
-    for flag, value in (("--store", store), ("--registry", settings.registry)):
-        words += [flag, shlex.quote(value)] if value and f"QTLPLAT_{flag[2:].upper()}" not in os.environ else []
-    return " ".join(words)
+                words += [option.opts[0], shell_word(str(value))]
+    return suggest(" ".join(words))

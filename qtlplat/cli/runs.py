@@ -12,6 +12,7 @@ import click
 
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note, on_terminal
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
 from qtlplat.cli.widths import fitting, name_hidden
 from qtlplat.conventions import LEAKS, ROLES, ledger, percent, short
 from qtlplat.errors import UsageError
@@ -157,12 +158,10 @@ def runs_command(
     --where, --sort and --cols take any field of the filter language: head.layers, min(f1), last(test_loss), tag, note,
     training.epochs, env.torch, seconds.heads, f1@linear, ... (docs/reference/filters.md).
     """
-    from qtlplat.store.location import find_store
-    from qtlplat.store.queries import Reader
     from qtlplat.store.server.sync import waiting_runs
     from qtlplat.store.summary import short_form
 
-    reader = Reader(find_store(settings.store))
+    reader = opened(settings)
     asked: dict[str, str] = {"where": listing.where or "", "sort": listing.sort or ""}
     listed = reader.trash if trash else reader.runs
     if watched is not None:

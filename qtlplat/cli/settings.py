@@ -2,39 +2,77 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
+
+from qtlplat.command_hints import completed
+from qtlplat.errors import UsageError
 
 C = TypeVar("C", bound=click.Command)
 
 
 @dataclass
 class Settings:
-    """Options common to all commands. store, registry: as typed, or None; verbosity: -1 quiet, 0, 1, ..."""
+    """Options common to all commands. store, registry: as named, or None; verbosity: -1 quiet, 0, 1, ...
+
+    sources: by name of those, what it was named by: the option's own name, or that of the environment variable.
+    """
 
     store: str | None = None
     registry: str | None = None
     verbosity: int = 0
     debug: bool = False
+    sources: dict[str, str] = field(default_factory=dict)
+
+    def complete(self, text: str) -> str:
+        """The text, in which every command of qtlplat names the store and the registry that options have named.
+
+        What an environment variable named, the command that is typed next finds again.
+        """
+        if "qtlplat " not in text:
+            return text
+        from qtlplat.store.server.address import printable
+
+        typed = {name for name, source in self.sources.items() if source.startswith("-")}
+        return completed(
+            text,
+            store=printable(self.store) if self.store and "store" in typed else "",
+            registry=self.registry if self.registry and "registry" in typed else "",
+        )
 
 
 pass_settings = click.make_pass_decorator(Settings, ensure=True)
 
 
-def _keep(name: str) -> Any:
-    def callback(ctx: click.Context, _param: click.Parameter, value: Any) -> Any:
-        if value is not None and value is not False and value != 0:
-            setattr(ctx.ensure_object(Settings), name, value)
+def suggest(text: str) -> str:
+    """The text, in which every command names the store and the registry of the command that is running."""
+    ctx = click.get_current_context(silent=True)
+    settings = ctx.find_object(Settings) if ctx else None
+    return settings.complete(text) if settings else text
+
+
+def _keep(name: str, value_of: Any = None) -> Any:
+    """A callback that keeps an option's value in `Settings`, unless a more explicit source has given one.
+
+    The groups before a command are parsed first, so a later option beats an earlier one. click takes the environment
+    variable anew for every group and command: it counts only as long as no option was given.
+    """
+
+    def callback(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
+        settings, source = ctx.ensure_object(Settings), ctx.get_parameter_source(param.name or "")
+        typed = settings.sources.get(name, "").startswith("-")
+        if source is ParameterSource.COMMANDLINE or (source is ParameterSource.ENVIRONMENT and not typed):
+            if value == "":
+                what = f"'' names no {name}"
+                raise UsageError(what, where=param.opts[0], fix=f"name one, or leave {param.opts[0]} out")
+            setattr(settings, name, value_of(value) if value_of else value)
+            settings.sources[name] = param.opts[0] if source is ParameterSource.COMMANDLINE else str(param.envvar)
         return value
 
     return callback
-
-
-def _quieter(ctx: click.Context, _param: click.Parameter, value: bool) -> None:
-    if value:
-        ctx.ensure_object(Settings).verbosity = -1
 
 
 def add_common_options(command: C) -> C:
@@ -55,9 +93,15 @@ def add_common_options(command: C) -> C:
             envvar="QTLPLAT_REGISTRY",
             expose_value=False,
             callback=_keep("registry"),
-            help="Use this registry.toml instead of the shipped one and your own.",
+            help="Use this registry.toml instead of the shipped one and your own. Default: QTLPLAT_REGISTRY.",
         ),
-        click.Option(["-q", "--quiet"], is_flag=True, expose_value=False, callback=_quieter, help="No progress."),
+        click.Option(
+            ["-q", "--quiet"],
+            is_flag=True,
+            expose_value=False,
+            callback=_keep("verbosity", lambda _value: -1),
+            help="No progress.",
+        ),
         click.Option(
             ["-v", "--verbose"],
             count=True,

@@ -11,6 +11,7 @@ from qtlplat.cli.output import write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.show_page import page
 from qtlplat.cli.show_tables import cells, curve, env, params, plan
+from qtlplat.cli.stores import opened
 
 if TYPE_CHECKING:
     from qtlplat.store.queries import Reader
@@ -58,10 +59,7 @@ def show_command(settings: Settings, reference: str, sections: tuple[str, ...], 
 
     RUN is the beginning of its id, @last, @-2 (the one before the last), @best:f1 or @tag:paper.
     """
-    from qtlplat.store.location import find_store
-    from qtlplat.store.queries import Reader
-
-    reader = Reader(find_store(settings.store))
+    reader = opened(settings)
     run = read_run(reader, reader.resolve(reference))
     if as_json:
         write_json({key: run[key] for key in _json_keys(sections)} if sections else run)

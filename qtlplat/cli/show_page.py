@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from qtlplat.cli.output import clean, stdout_console, text
+from qtlplat.cli.output import clean, note, stdout_console, text
 from qtlplat.cli.runs import age, mean_sd, show_mean_sd
 from qtlplat.cli.show_tables import cells, component_line, curve, params, section
 from qtlplat.cli.watch import progress_words
@@ -193,7 +193,7 @@ def next_commands(run: Mapping[str, Any]) -> None:
         lines.insert(0, f"qtlplat resume {known}")
     if run["status"] == "running":
         lines.insert(0, "qtlplat runs --watch")
-    click.echo("next: " + "   ".join(lines), err=True)
+    note("next: " + "   ".join(lines))
 
 
 def _lines(pairs: Iterator[tuple[str, str]] | Sequence[tuple[str, str]]) -> None:

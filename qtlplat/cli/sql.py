@@ -13,6 +13,7 @@ import click
 
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note, print_tsv, text
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
 from qtlplat.errors import UsageError
 
 MOST_SHOWN = 1000  # rows on a terminal where no number was asked for
@@ -46,12 +47,10 @@ def sql_command(
     elif examples:
         _examples(listing)
     else:
-        from qtlplat.store.location import find_store
-        from qtlplat.store.queries import Reader
         from qtlplat.store.sql.read_only import SECONDS, ask
 
         asked = _from_stdin() if query == "-" else str(query)
-        reader = Reader(find_store(settings.store))
+        reader = opened(settings)
         ask(reader, asked, lambda names, rows: _show(names, rows, listing), timeout or SECONDS)
 
 

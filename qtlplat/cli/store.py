@@ -9,7 +9,7 @@ import click
 
 from qtlplat.cli.output import Column, emit, note, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
-from qtlplat.cli.stores import asked_store, existing_store, other_store, print_path, tell
+from qtlplat.cli.stores import asked_store, existing_store, name_store, other_store, print_path, tell
 from qtlplat.conventions import counted
 from qtlplat.errors import StoreError
 
@@ -62,7 +62,7 @@ def check_command(settings: Settings, as_json: bool) -> int:
         if not as_json:
             raise
         health = Health((Finding(error.what, error.where, error.fix),), ())
-    rows = [{"what": p.what, "where": p.where, "fix": p.fix} for p in health.problems]
+    rows = [{"what": p.what, "where": p.where, "fix": settings.complete(p.fix)} for p in health.problems]
     if as_json:
         write_json({"ok": not rows, "problems": rows})
     else:
@@ -105,7 +105,9 @@ def upgrade_command(settings: Settings) -> None:
     """Bring an older store to the schema of this version, after a backup beside it."""
     from qtlplat.store.preparing import prepare
 
-    backup = prepare(existing_store(settings, "upgrade"))
+    location = existing_store(settings, "upgrade")
+    name_store(location)
+    backup = prepare(location)
     note(f"upgraded; the store as it was: {backup}" if backup else "the store is up to date")
 
 
@@ -163,8 +165,9 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
     """
     from qtlplat.store.upkeep.merge import merge
 
-    location = asked_store(settings)
-    done = merge(location, other_store(other, "OTHER"), partly=partly)
+    location, source = asked_store(settings), other_store(other, "OTHER")
+    name_store(location)
+    done = merge(location, source, partly=partly)
     if as_json:
         write_json(
             {
@@ -204,6 +207,8 @@ def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_j
     from qtlplat.store.upkeep.trash import empty
 
     location = existing_store(settings, "empty the trash of")
+    if not dry_run:
+        name_store(location)
     done = empty(location, older_than=timedelta(days=older_than or 0), dry_run=dry_run)
     if as_json:
         write_json(
@@ -242,6 +247,7 @@ def sync_command(settings: Settings, as_json: bool) -> int:
     from qtlplat.store.server.sync import sync
 
     location = asked_store(settings)
+    name_store(location)
     found = sync(location) if location.server else []
     rows = [{**vars(one), "sent": not one.why} for one in found]
     left = [one for one in found if one.why]

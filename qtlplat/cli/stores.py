@@ -12,6 +12,7 @@ from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:
     from qtlplat.store.location import StoreLocation
+    from qtlplat.store.queries import Reader
 
 MOST_NAMED = 20
 
@@ -20,7 +21,20 @@ def asked_store(settings: Settings) -> StoreLocation:
     """The store of this call, which need not be there yet."""
     from qtlplat.store.location import find_store
 
-    return find_store(settings.store)
+    return find_store(settings.store, asked=settings.sources.get("store", "--store"))
+
+
+def opened(settings: Settings) -> Reader:
+    """A reader of the store of this call."""
+    from qtlplat.store.queries import Reader
+
+    return Reader(asked_store(settings))
+
+
+def name_store(location: StoreLocation) -> None:
+    """Say on stderr which store a command writes to, unless it is the default one."""
+    if location.asked:
+        note(f"store: {location.name} (named by {location.asked})")
 
 
 def other_store(text: str, asked: str) -> StoreLocation:

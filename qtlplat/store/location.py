@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from qtlplat.errors import ConfigError, UsageError, shown
@@ -20,13 +20,15 @@ class StoreLocation:
     """A place for a store: an SQLite file, or a schema behind a PostgreSQL server.
 
     path: the SQLite file; of a store behind a server nothing is there, but copies are called after it. files: directory
-    of weights, caches and locks beside it, on this machine; why: what led there; server: None for a file.
+    of weights, caches and locks beside it, on this machine; why: what led there; server: None for a file; asked: what
+    named it, '--store' or 'QTLPLAT_STORE', or '' for the default one.
     """
 
     path: Path
     files: Path
     why: str
     server: Server | None = None
+    asked: str = ""
 
     @property
     def name(self) -> str:
@@ -43,7 +45,7 @@ class StoreLocation:
     @property
     def flag(self) -> str:
         """What a command needs to find it again: ' --store PATH' where that was asked for, else ''. No password."""
-        return f" --store {shlex.quote(self.name)}" if self.why == "named by --store" else ""
+        return f" --store {shlex.quote(self.name)}" if self.asked not in ("", "QTLPLAT_STORE") else ""
 
     @property
     def other_place(self) -> str:
@@ -69,7 +71,7 @@ def find_store(explicit: str | None, cwd: Path | None = None, asked: str = "--st
     explicit: a file, a directory (`store.db` in it), ``sqlite:///PATH`` or ``postgresql://USER@HOST/DATABASE``; None or
         '' where nothing was asked for.
     cwd: where "here" is; the current directory if None.
-    asked: what the user named it by, for messages; QTLPLAT_STORE where its value is what was asked for.
+    asked: what the user named it by, for messages.
 
     Raises
     ------
@@ -77,11 +79,9 @@ def find_store(explicit: str | None, cwd: Path | None = None, asked: str = "--st
     """
     here = (cwd or Path.cwd()).absolute()
     if explicit:
-        if asked == "--store" and os.environ.get("QTLPLAT_STORE") == explicit:
-            asked = "QTLPLAT_STORE"
         if re.match(r"(?i)postgres(ql)?(\+\w+)?:", explicit):
-            return _behind(parse(explicit, asked), f"named by {asked}")
-        return _at(_explicit_path(explicit, here, asked), f"named by {asked}")
+            return replace(_behind(parse(explicit, asked), f"named by {asked}"), asked=asked)
+        return replace(_at(_explicit_path(explicit, here, asked), f"named by {asked}"), asked=asked)
     for directory in (here, *here.parents):
         if _is_directory(directory / DIRECTORY_NAME):
             return _at(directory / DIRECTORY_NAME / FILE_NAME, f"a {DIRECTORY_NAME} directory in {directory}")

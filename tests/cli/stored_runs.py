@@ -33,12 +33,17 @@ class Called:
 
 def qtlplat(store: Path | str, *arguments: str) -> Called:
     """Run a command on a store."""
+    return called_with(*arguments, "--store", str(store))
+
+
+def called_with(*arguments: str) -> Called:
+    """Run a command line as it stands."""
     out, err = io.StringIO(), io.StringIO()
     before = signal.getsignal(signal.SIGTERM)
     code: object = None
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            main([*arguments, "--store", str(store)])
+            main(arguments)
     except SystemExit as ended:
         code = ended.code
     finally:

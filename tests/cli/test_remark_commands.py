@@ -85,7 +85,7 @@ def test_a_note_is_written_appended_to_printed_and_taken_away(store: Path) -> No
     assert json.loads(qtlplat(store, "note", run, "--json").out) == {"run": run, "note": "the best one\nseen again"}
     assert json.loads(qtlplat(store, "runs", "--json", "-n", "2").out)[1]["note"] == "the best one\nseen again"
     called = qtlplat(store, "note", run, "--clear")
-    assert (called.out, called.err) == ("", f"nothing is noted on run {run}\n")
+    assert (called.out, called.err) == ("", f"store: {store} (named by --store)\nnothing is noted on run {run}\n")
 
 
 def test_a_note_and_a_tag_are_inert_wherever_they_are_printed(store: Path) -> None:

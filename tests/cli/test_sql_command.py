@@ -208,4 +208,7 @@ def test_examples_are_a_listing_like_others(store: Path, tmp_path: Path) -> None
 def test_what_is_not_understood_is_sent_to_schema_and_examples(store: Path, query: str) -> None:
     called = qtlplat(store, "sql", query)
     assert called.code == 2
-    assert "qtlplat sql --schema; queries to start from: qtlplat sql --examples" in called.err
+    assert (
+        f"qtlplat sql --schema --store {store}; queries to start from: qtlplat sql --examples --store {store}"
+        in called.err
+    )

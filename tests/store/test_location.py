@@ -54,10 +54,18 @@ def test_else_it_is_in_the_users_data_directory(tmp_path: Path, monkeypatch: pyt
     assert "user's data directory" in found.why
 
 
-def test_why_names_the_variable_where_it_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_why_names_the_variable_if_it_decided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTLPLAT_STORE", "x.db")
-    assert "QTLPLAT_STORE" in find_store("x.db", tmp_path).why
-    assert "--store" in find_store("y.db", tmp_path).why
+    assert "QTLPLAT_STORE" in find_store("x.db", tmp_path, asked="QTLPLAT_STORE").why
+    assert "--store" in find_store("x.db", tmp_path).why
+
+
+def test_a_command_needs_the_store_that_an_option_named(tmp_path: Path) -> None:
+    (tmp_path / "link.db").symlink_to("x.db")
+    for name in ("x.db", "link.db"):
+        assert find_store(name, tmp_path).flag == f" --store {shlex.quote(str(tmp_path / 'x.db'))}"
+        assert find_store(name, tmp_path, asked="QTLPLAT_STORE").flag == ""
+    assert find_store(None, tmp_path).flag == ""
 
 
 @pytest.mark.parametrize("url", ["oracle://me:s3cret@host/db", "mysql+pymysql://me:s3cret@host/db"])
