@@ -64,7 +64,8 @@ def run(
     replace: how many trailing dense layers the head replaces, or 'all'.
     seed, seeds, epochs, pretrain_epochs, inits: numbers, as on the command line.
     options: any option of the plan by name, as of ``-S``: ``{"head.layers": 2}``.
-    needed: return the finished run with the same fingerprint instead, if there is one.
+    needed: return the finished run with the same fingerprint instead, if there is one; one that another process trains
+        now is waited for.
     tags, note: to be said of the run, also of one that was found.
     store: a `Store`, or what `open_store` takes; registry: a registry.toml; None: QTLPLAT_REGISTRY, or the
         shipped one and your own.
@@ -79,7 +80,8 @@ def run(
     from qtlplat.catalog.resolve import Request, resolve
     from qtlplat.store.records import Remarks
     from qtlplat.store.remarks import checked_note, checked_tags
-    from qtlplat.training.execute import execute, found_or_executed
+    from qtlplat.training.execute import execute
+    from qtlplat.training.needed import found_or_executed
     from qtlplat.training.prepare import prepare
 
     remarks = Remarks(tuple(checked_tags(tags)), None if note is None else checked_note(note))

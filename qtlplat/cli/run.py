@@ -42,7 +42,11 @@ if TYPE_CHECKING:
 )
 @click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="Any option of the plan, e.g. head.layers=2.")
 @click.option("--dry-run", is_flag=True, help="Show plan, cells and parameter counts; train and store nothing.")
-@click.option("--needed", is_flag=True, help="Print the finished run with this fingerprint instead, if there is one.")
+@click.option(
+    "--needed",
+    is_flag=True,
+    help="Print the finished run with this fingerprint instead, if there is one; wait for one that is running.",
+)
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Give the run this tag (repeat for more).")
 @click.option("--note", "remark", metavar="TEXT", help="Note this on the run.")
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
@@ -62,6 +66,8 @@ def run_command(
     The backbone is pretrained once (a run of its own, found again by content), its features are computed once, and
     one head per cell is trained on them. What is left out comes from the registry's defaults. Tags and the note are no
     part of the plan; a run that --needed finds gets them too.
+
+    Several runs may start at once: a backbone that two of them need is pretrained by one, and the other waits for it.
     """
     from qtlplat.cli.progress import make_progress
     from qtlplat.store.queries import Reader
@@ -78,7 +84,8 @@ def run_command(
         name_store(location)
     progress = make_progress(settings.verbosity)
     with progress.stage("loading torch and PennyLane, reading data", 2) as stage:
-        from qtlplat.training.execute import execute, found_or_executed
+        from qtlplat.training.execute import execute
+        from qtlplat.training.needed import found_or_executed
         from qtlplat.training.prepare import prepare
 
         stage.advance()

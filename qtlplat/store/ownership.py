@@ -9,6 +9,7 @@ import socket
 from pathlib import Path
 
 from qtlplat.errors import BusyError, StoreError
+from qtlplat.store.file_lock import try_lock
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.mounts import on_local_disk
 
@@ -23,40 +24,19 @@ class RunLock:
     """
 
     def __init__(self, location: StoreLocation, run_id: str) -> None:
-        self._path, self._other_place = lock_path(location, run_id), location.other_place
-        self._file = self._locked(run_id)
-        while not self._is_there():  # its owner removed it between our opening and our locking it
-            os.close(self._file)
-            self._file = self._locked(run_id)
-
-    def _locked(self, run_id: str) -> int:
+        self._path = lock_path(location, run_id)
         try:
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o644)
+            file = try_lock(self._path, fcntl.LOCK_EX)
         except OSError as error:
-            raise self._cannot_lock(error) from error
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            os.close(file)
+            raise StoreError(
+                f"cannot lock a run: {error.strerror}",
+                where=str(self._path),
+                fix=f"keep locks on a disk that supports them: {location.other_place}",
+            ) from error
+        if file is None:
             what = f"run {run_id} is owned by another process"
-            raise BusyError(what, where=str(self._path), fix="wait until it has ended") from error
-        except OSError as error:
-            os.close(file)
-            raise self._cannot_lock(error) from error
-        return file
-
-    def _cannot_lock(self, error: OSError) -> StoreError:
-        return StoreError(
-            f"cannot lock a run: {error.strerror}",
-            where=str(self._path),
-            fix=f"keep locks on a disk that supports them: {self._other_place}",
-        )
-
-    def _is_there(self) -> bool:
-        try:
-            return os.path.samestat(os.fstat(self._file), self._path.stat())
-        except FileNotFoundError:
-            return False
+            raise BusyError(what, where=str(self._path), fix="wait until it has ended")
+        self._file = file
 
     def release(self, *, remove: bool) -> None:
         """Give the lock back; `remove` its file too, for a run that has ended."""

@@ -34,6 +34,7 @@ from qtlplat.store.records import (
     ReproductionRecord,
     RunKind,
     RunRecord,
+    Status,
 )
 from qtlplat.store.run_rows import assembled, plain, rows_of
 from qtlplat.store.server.waiting import nobody_waits
@@ -136,6 +137,13 @@ class Reader:
 
     def interrupted(self, fingerprint: str | None = None, kind: RunKind | None = None) -> list[RunRecord]:
         """Runs outside of the trash that were interrupted, or whose owner died on this machine, newest first."""
+        return self._begun("interrupted", fingerprint, kind)
+
+    def running(self, fingerprint: str, kind: RunKind) -> list[RunRecord]:
+        """Runs with a fingerprint that have an owner now, newest first."""
+        return self._begun("running", fingerprint, kind)
+
+    def _begun(self, status: Status, fingerprint: str | None, kind: RunKind | None) -> list[RunRecord]:
         runs = schema.runs.c
         query = select(runs.id).where(runs.status.in_(("running", "interrupted")), remarks.LISTED)
         query = query.order_by(*NEWEST_FIRST)
@@ -143,7 +151,7 @@ class Reader:
             query = query.where(runs.fingerprint == fingerprint)
         if kind is not None:
             query = query.where(runs.kind == kind)
-        return [run for run in self._records(query) if run.status == "interrupted"]
+        return [run for run in self._records(query) if run.status == status]
 
     def owners(self, run_id: str) -> list[OwnerRow]:
         """Who owned a run, one after another."""

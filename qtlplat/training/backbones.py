@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,12 +16,13 @@ from qtlplat.contracts import Split
 from qtlplat.errors import BusyError, StoreError
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import RunRecord
+from qtlplat.store.shared_work import Work, claimed
 from qtlplat.store.upkeep.sharing import taking_up
 from qtlplat.training.cells import Pretraining
 from qtlplat.training.drift import drift
 from qtlplat.training.features import features_key, frozen_features
 from qtlplat.training.interrupted import MADE_FOR
-from qtlplat.training.job import Again, Job, recorded
+from qtlplat.training.job import REPLAY_OF, Again, Job, recorded
 from qtlplat.training.leak import leaks
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.prepare import Material, Prepared
@@ -50,19 +52,37 @@ def backbone_for(job: Job, prepared: Prepared, wanted: Pretraining, made_for: st
     plan = prepared.plan.pretraining_plan(wanted.seed, part)
     if job.replay and job.replay.heads_only:
         return stored_backbone(job.reader, job.replay.of, wanted.positions[0])
-    found = _find(job, plan, wanted.whose, made_for)
-    if found:
-        return found
     rest = (job, plan, prepared.material, wanted.split, wanted.whose, made_for)
-    again = _interrupted(job, plan, made_for)
     if job.replay:
-        return pretrained(*rest, again, pretraining_of(job.reader, job.replay.of, wanted.positions[0]))
-    try:
-        return pretrained(*rest, again)
-    except BusyError:
-        if again is None:
-            raise
-        return pretrained(*rest)  # somebody else was first to go on with it
+        again = _interrupted(job, plan, made_for)
+        source = pretraining_of(job.reader, job.replay.of, wanted.positions[0])
+        return _find(job, plan, wanted.whose, made_for) or pretrained(*rest, again, source)
+
+    def tell(who: str) -> None:
+        job.progress.note(f"backbone{wanted.whose}: {who}")
+
+    with claimed(job.location, one_pretraining(plan), lambda: _doing(job, plan), tell, job.stop.check):
+        found = _find(job, plan, wanted.whose, made_for)
+        if found:
+            return found
+        again = _interrupted(job, plan, made_for)
+        try:
+            return pretrained(*rest, again)
+        except BusyError:
+            if again is None:
+                raise
+            return pretrained(*rest)  # somebody else was first to go on with it
+
+
+def one_pretraining(plan: PretrainingPlan) -> Work:
+    """A pretraining as work that runs share; behind a server, only those of one machine share its weights."""
+    return Work(f"pretraining {plan.fingerprint}", "files")
+
+
+def _doing(job: Job, plan: PretrainingPlan) -> RunRecord | None:
+    """The pretraining with this plan that is running, no replay."""
+    running = job.reader.running(plan.fingerprint, "pretraining")
+    return next((run for run in running if REPLAY_OF not in job.reader.environment(run.id)), None)
 
 
 def _find(job: Job, plan: PretrainingPlan, whose: str, made_for: str) -> Pretrained | None:
@@ -208,13 +228,14 @@ def features_of(job: Job, prepared: Prepared, run: str, backbone: Pretrained) ->
     """Frozen features float32 (N, F) of all samples, found or computed; the file is one of the run's."""
     model = WholeBackbone(prepared.build_backbone(), prepared.images.shape[0])
     model.load_state_dict(backbone.state)
-    with taking_up(job.location):
+    key = features_key(backbone.sha256, prepared.replaced, prepared.plan.dataset_digest)
+    with _alone_at_features(job, key, run, backbone.run), taking_up(job.location):
         features, path, found = frozen_features(
             model,
             prepared.replaced,
             prepared.images,
             job.location.files / "features",
-            features_key(backbone.sha256, prepared.replaced, prepared.plan.dataset_digest),
+            key,
             job.progress,
             accelerator=prepared.plan.accelerator,
             on_step=job.stop.check,
@@ -225,6 +246,23 @@ def features_of(job: Job, prepared: Prepared, run: str, backbone: Pretrained) ->
         shape = {"samples": features.shape[0], "features": features.shape[1]}
         job.add_artifact(run, "features", path, path.with_suffix(".sha256").read_text(), shape)
     return features
+
+
+def _alone_at_features(job: Job, key: str, run: str, backbone: str) -> AbstractContextManager[object]:
+    """Around looking for features and computing them; a replay, which uses no others, waits for nobody."""
+    if job.replay:
+        return nullcontext()
+
+    def doing() -> RunRecord | None:
+        # who computes features knows its backbone and has no cells yet; who came first, most likely
+        runs = job.reader.several([one for one in job.reader.children(backbone) if one != run])
+        waiting = [one for one in runs if one.status == "running" and not job.reader.cells(one.id)]
+        return waiting[-1] if waiting else None
+
+    def tell(who: str) -> None:
+        job.progress.note(f"frozen features: {who}")
+
+    return claimed(job.location, Work(f"features {key}", "files"), doing, tell, job.stop.check)
 
 
 def all_features(job: Job, prepared: Prepared, run: str, backbones: list[Pretrained]) -> Tensor:

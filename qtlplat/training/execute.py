@@ -13,11 +13,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from qtlplat.catalog.plan import RunPlan
 from qtlplat.contracts import Cell
 from qtlplat.errors import StoreError
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import HEAD, NewCell, Remarks
+from qtlplat.store.shared_work import Work, announced
 from qtlplat.store.writer import Writer
 from qtlplat.training.backbones import Pretrained, all_features, backbone_for
 from qtlplat.training.cells import Pretraining
@@ -54,41 +56,35 @@ def execute(
     The backbones' weights and the frozen features are found by content where an earlier run left them, and an
     interrupted pretraining goes on; in a `replay` nothing is. Raises what stopped the run, after it has been recorded.
     """
-    for line in prepared.notes:
-        progress.note(line)
     with working(location, progress, allow_drift=bool(again and again.drift), replay=replay) as job:
-        _check_disk(job, prepared)
-        with recorded(job, ("pretrain", "features", "heads"), lambda: new_run(prepared, remarks), again) as (
-            run,
-            clock,
-        ):
-            if replay:  # at once: from now on nobody deletes what it is held against
-                job.writer.link(run, "replay", replay.of)
-            with clock.stage("pretrain"):
-                backbones = [backbone_for(job, prepared, wanted, run) for wanted in prepared.pretrainings]
-            for backbone in backbones:
-                job.writer.link(run, "pretraining", backbone.run)
-            with clock.stage("features"):
-                features = all_features(job, prepared, run, backbones)
-            with clock.stage("heads"):
-                _heads(job, prepared, run, features, backbones, clock, resumed=again is not None)
+        if replay:
+            return carried_out(job, prepared, again)
+        with announced(location, whole_run(prepared.plan), job.stop.check):
+            return carried_out(job, prepared, again, remarks)
+
+
+def whole_run(plan: RunPlan) -> Work:
+    """All that a plan asks for, as work that is found in the store's rows."""
+    return Work(f"run {plan.fingerprint}", "rows")
+
+
+def carried_out(job: Job, prepared: Prepared, again: Again | None, remarks: Remarks | None = None) -> str:
+    """Train and store a run, within a job; otherwise as `execute`."""
+    for line in prepared.notes:
+        job.progress.note(line)
+    _check_disk(job, prepared)
+    with recorded(job, ("pretrain", "features", "heads"), lambda: new_run(prepared, remarks), again) as (run, clock):
+        if job.replay:  # at once: from now on nobody deletes what it is held against
+            job.writer.link(run, "replay", job.replay.of)
+        with clock.stage("pretrain"):
+            backbones = [backbone_for(job, prepared, wanted, run) for wanted in prepared.pretrainings]
+        for backbone in backbones:
+            job.writer.link(run, "pretraining", backbone.run)
+        with clock.stage("features"):
+            features = all_features(job, prepared, run, backbones)
+        with clock.stage("heads"):
+            _heads(job, prepared, run, features, backbones, clock, resumed=again is not None)
     return run
-
-
-def found_or_executed(prepared: Prepared, location: StoreLocation, progress: Progress, remarks: Remarks) -> str:
-    """The finished run with this plan, which gets the remarks too, or else a new one; returns its id."""
-    earlier = Reader(location).find_finished(prepared.plan.fingerprint, "run")
-    if earlier is None:
-        return execute(prepared, location, progress, remarks=remarks)
-    tags = [tag for tag in remarks.tags if tag not in earlier.tags]
-    text = remarks.note if remarks.note and remarks.note not in (earlier.note or "") else None
-    if tags or text:
-        with Writer(location) as writer:
-            writer.tag([earlier.id], tags)
-            if text:  # what is noted on it stays above
-                writer.note(earlier.id, text, append=True)
-    progress.note(f"found: run {earlier.id} has this fingerprint, nothing was trained")
-    return earlier.id
 
 
 def pretrain_only(prepared: Prepared, location: StoreLocation, progress: Progress) -> str:

@@ -101,9 +101,9 @@ def carry_out(
     backbone that failed is not tried. Raises what the store raises, and the error itself where all models have failed
     with the same one: that is not the models' fault.
     """
-    from qtlplat.training.execute import execute, pretrain_only
+    from qtlplat.training.execute import pretrain_only
+    from qtlplat.training.needed import found_or_executed
     from qtlplat.training.prepare import prepare
-    from qtlplat.training.resume import begun
 
     missing = [state.planned for state in states if state.run is None]
     reader = Reader(location)
@@ -123,7 +123,7 @@ def carry_out(
             if of_its_own:
                 pretrain_only(prepared, location, progress)
             else:
-                execute(prepared, location, progress, begun(prepared, reader))
+                found_or_executed(prepared, location, progress, go_on=True)
         except (StoreError, BusyError):
             raise
         except QtlplatError as error:

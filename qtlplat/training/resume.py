@@ -11,11 +11,12 @@ from qtlplat.errors import ConfigError
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import RunRecord
-from qtlplat.training.backbones import pretrained
+from qtlplat.store.shared_work import announced
+from qtlplat.training.backbones import one_pretraining, pretrained
 from qtlplat.training.drift import check_cells_agree, drift, refuse
 from qtlplat.training.execute import execute, planned_rows, working
 from qtlplat.training.job import Again, replay_in
-from qtlplat.training.prepare import Prepared, prepare, prepare_pretraining
+from qtlplat.training.prepare import prepare, prepare_pretraining
 from qtlplat.training.pretrain import make_split
 from qtlplat.training.progress import Progress
 
@@ -52,14 +53,6 @@ def resume(
     return execute(prepared, location, progress, Again(record.id, changes, allowed.take_over), replay=replay)
 
 
-def begun(prepared: Prepared, reader: Reader) -> Again | None:
-    """The newest interrupted run with this plan that can go on as it began, None where there is none."""
-    for record in reader.interrupted(prepared.plan.fingerprint, "run"):
-        if not drift(record, prepared.plan, reader) and not replay_in(reader.environment(record.id)):
-            return Again(record.id)
-    return None
-
-
 def _resume_pretraining(
     record: RunRecord, catalog: Catalog, reader: Reader, progress: Progress, allowed: Permission
 ) -> str:
@@ -76,5 +69,8 @@ def _resume_pretraining(
         refuse(record, changes)
     split = make_split(material.images.labels, material.groups, plan.pretraining, plan.seed)
     again = Again(record.id, changes, allowed.take_over)
-    with working(reader.location, progress) as job:
+    with (
+        working(reader.location, progress) as job,
+        announced(reader.location, one_pretraining(plan), job.stop.check),
+    ):
         return pretrained(job, plan, material, split, again=again).run

@@ -12,6 +12,7 @@ from qtlplat.errors import BusyError, ConfigError, StoreError, TrainingError
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
 from qtlplat.training import execute as execute_module
+from qtlplat.training import needed as needed_module
 
 PLUGIN = """
 from qtlplat import Budget, Claim, RecipeModel, RecipeSpec, hookimpl
@@ -115,7 +116,7 @@ def test_claims_are_held_against_runs_and_a_second_call_only_prints(reproduced, 
     assert [c.ours for c in kept.content.claims] == [c["ours"] for c in facts["claims"]]
 
     before = store.read_bytes()
-    for name in ("prepare.prepare", "prepare.count_parameters", "execute.execute", "execute.pretrain_only"):
+    for name in ("prepare.prepare", "prepare.count_parameters", "needed.found_or_executed", "execute.pretrain_only"):
         monkeypatch.setattr(f"qtlplat.training.{name}", None)  # calling it would be an error
     assert json_of("reproduce small2024 --store", store) == facts
     assert store.read_bytes() == before
@@ -137,22 +138,22 @@ def test_the_table_names_runs_cuts_notes_and_what_leaks(reproduced, qtlplat):
 
 def test_an_interrupted_reproduction_goes_on_where_it_stopped(json_of, qtlplat, tmp_path, monkeypatch):
     store = tmp_path / "s.db"
-    execute = execute_module.execute
+    found_or_executed = needed_module.found_or_executed
     calls = []
 
-    def killed(*arguments):
+    def killed(*arguments, **options):
         calls.append(arguments)
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return execute(*arguments)
+        return found_or_executed(*arguments, **options)
 
-    monkeypatch.setattr(execute_module, "execute", killed)
+    monkeypatch.setattr(needed_module, "found_or_executed", killed)
     assert qtlplat("reproduce small2024 --store", store)[0] == 130
     reader = Reader(find_store(str(store)))
     first = {run.id for run in reader.runs()}
     assert len(first) == 2
     assert reader.reproductions() == []
-    monkeypatch.setattr(execute_module, "execute", execute)
+    monkeypatch.setattr(needed_module, "found_or_executed", found_or_executed)
     facts = json_of("reproduce small2024 --store", store)
     runs = {run.id for run in reader.runs()}
     assert first < runs
@@ -162,16 +163,16 @@ def test_an_interrupted_reproduction_goes_on_where_it_stopped(json_of, qtlplat, 
 
 def test_a_model_that_fails_does_not_stop_the_others(json_of, qtlplat, tmp_path, monkeypatch):
     store = tmp_path / "s.db"
-    execute = execute_module.execute
+    found_or_executed = needed_module.found_or_executed
     calls = []
 
-    def failing(*arguments):
+    def failing(*arguments, **options):
         calls.append(arguments)
         if len(calls) == 1:
             raise TrainingError("the loss is not a number", fix="lower the rate")
-        return execute(*arguments)
+        return found_or_executed(*arguments, **options)
 
-    monkeypatch.setattr(execute_module, "execute", failing)
+    monkeypatch.setattr(needed_module, "found_or_executed", failing)
     code, out, err = qtlplat("reproduce small2024 --strict --json --store", store)
     assert code == 6
     assert "hybrid could not be run" in err
@@ -194,7 +195,7 @@ def test_what_starts_from_a_backbone_that_failed_is_not_tried(qtlplat, tmp_path,
 
     tried = []
     monkeypatch.setattr(execute_module, "pretrain_only", failing)
-    monkeypatch.setattr(execute_module, "execute", lambda *arguments: tried.append(arguments))
+    monkeypatch.setattr(needed_module, "found_or_executed", lambda *arguments, **_: tried.append(arguments))
     code, out, _ = qtlplat("reproduce small2024 --figure 4 --backbone lenet2 --json --store", tmp_path / "s.db")
     assert code == 6
     claims = {claim["name"]: claim for claim in json.loads(out)["claims"]}

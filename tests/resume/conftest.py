@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import shlex
 import sys
 from collections.abc import Callable, Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from quick_runs import RUN, numbers_of, write_plugin
+from quick_runs import RUN, Runs, numbers_of, write_plugin
 
 from qtlplat.cli import _run
 from qtlplat.store.location import find_store
@@ -69,3 +70,18 @@ def undisturbed(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
         return known[more]
 
     return numbers
+
+
+@pytest.fixture(scope="session")
+def processes() -> Any:
+    """Starts processes from one that has imported already what a run takes long to import."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(
+        ["qtlplat.training.execute", "qtlplat.training.resume", "qtlplat.store.migrations", "torch._dynamo"]
+    )
+    return context
+
+
+@pytest.fixture
+def runs(processes: Any, store: Path, plugins: Path) -> Runs:
+    return Runs(processes, store, plugins)

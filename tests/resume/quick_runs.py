@@ -7,6 +7,8 @@ import json
 import os
 import shlex
 import sys
+import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,44 @@ def call(line: str, store: Path | str, plugins: Path, log: Path | None = None) -
     from qtlplat.cli import main
 
     main(shlex.split(line))
+
+
+class Runs:
+    """Command lines in processes of their own, on one store."""
+
+    def __init__(self, processes: Any, store: Path, plugins: Path) -> None:
+        self.processes, self.store, self.plugins = processes, store, plugins
+        self.log = store.with_name("log.txt")
+
+    def start(self, line: str, log: Path | None = None) -> BaseProcess:
+        arguments = (line, self.store, self.plugins, log or self.log)
+        process: BaseProcess = self.processes.Process(target=call, args=arguments)
+        process.start()
+        return process
+
+    def to_the_end(self, line: str) -> int | None:
+        process = self.start(line)
+        process.join(300)
+        return process.exitcode
+
+    def killed(self, line: str, seconds: float) -> bool:
+        """Kill it so many seconds after it has begun to train; returns whether it was still alive."""
+        before = owners(self.store)
+        process = self.start(line)
+        while process.is_alive() and owners(self.store) == before:
+            time.sleep(0.02)
+        process.join(seconds)
+        process.kill()
+        process.join(60)
+        return process.exitcode == -9
+
+
+def owners(store: Path) -> int:
+    """How often a run of heads has been started or taken up."""
+    from qtlplat.store.location import find_store
+    from qtlplat.store.queries import Reader
+
+    return sum(run.owner for run in Reader(find_store(str(store))).runs(kind="run"))
 
 
 def numbers_of(store: Path | str) -> dict[str, Any]:

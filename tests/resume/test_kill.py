@@ -2,73 +2,22 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
 import random
 import re
 import signal
 import time
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from quick_runs import RUN, call, leftovers, numbers_of
+from quick_runs import RUN, Runs, leftovers, numbers_of
 
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
 
 ARGUMENTS = "--head 'dressed[qubits=2,layers=1]' --controls linear --inits 1"
 KILL = -9
-
-
-@pytest.fixture(scope="session")
-def processes() -> Any:
-    """Starts processes from one that has imported already what a run takes long to import."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["qtlplat.training.execute", "qtlplat.training.resume", "qtlplat.store.migrations", "torch._dynamo"]
-    )
-    return context
-
-
-class Runs:
-    """Command lines in processes of their own, on one store."""
-
-    def __init__(self, processes: Any, store: Path, plugins: Path) -> None:
-        self.processes, self.store, self.plugins = processes, store, plugins
-        self.log = store.with_name("log.txt")
-
-    def start(self, line: str) -> BaseProcess:
-        process: BaseProcess = self.processes.Process(target=call, args=(line, self.store, self.plugins, self.log))
-        process.start()
-        return process
-
-    def to_the_end(self, line: str) -> int | None:
-        process = self.start(line)
-        process.join(300)
-        return process.exitcode
-
-    def killed(self, line: str, seconds: float) -> bool:
-        """Kill it so many seconds after it has begun to train; returns whether it was still alive."""
-        before = owners(self.store)
-        process = self.start(line)
-        while process.is_alive() and owners(self.store) == before:
-            time.sleep(0.02)
-        process.join(seconds)
-        process.kill()
-        process.join(60)
-        return process.exitcode == KILL
-
-
-def owners(store: Path) -> int:
-    """How often a run of heads has been started or taken up."""
-    return sum(run.owner for run in Reader(find_store(str(store))).runs(kind="run"))
-
-
-@pytest.fixture
-def runs(processes: Any, store: Path, plugins: Path) -> Runs:
-    return Runs(processes, store, plugins)
 
 
 def epochs_stored(store: Path) -> dict[str, int]:

@@ -5,6 +5,7 @@ SQL that both databases understand stands elsewhere; psycopg is imported when a 
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 
 import sqlalchemy as sa
@@ -119,6 +120,23 @@ def hold_schema(connection: Connection, server: Server) -> None:
     query = "SELECT pg_advisory_xact_lock(%s, hashtext(current_database() || '.' || %s))"
     connection.exec_driver_sql(query, (schema.APPLICATION_ID, server.schema))
     connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout TO 0")  # a backup may take its time
+
+
+def try_to_claim(connection: Connection, server: Server, digest: str, *, alone: bool) -> bool:
+    """Claim work that several runs share, until the transaction ends; returns whether nobody else holds it.
+
+    The transaction may stay open for hours: it sees no snapshot and holds nothing but this lock. A pooler between us
+    and the server leaves it one connection. digest: 32 hexadecimal characters; alone: or together with others.
+    """
+    # the server notices within a minute that a machine is gone, and not after the two hours of most systems
+    connection.exec_driver_sql("SET LOCAL tcp_keepalives_idle TO 30; SET LOCAL tcp_keepalives_interval TO 10")
+    connection.exec_driver_sql(
+        "SET LOCAL tcp_keepalives_count TO 3; SET LOCAL idle_in_transaction_session_timeout TO 0"
+    )
+    name = hashlib.sha256(f"{server.schema}\0{digest}".encode()).digest()
+    number = int.from_bytes(name[:8], "big", signed=True)
+    function = "pg_try_advisory_xact_lock" if alone else "pg_try_advisory_xact_lock_shared"
+    return bool(connection.exec_driver_sql(f"SELECT {function}(%s)", (number,)).scalar())
 
 
 def hold_runs(connection: Connection) -> None:

@@ -6,13 +6,12 @@ The kernel frees it however its process ends. It is per machine's view of the st
 from __future__ import annotations
 
 import fcntl
-import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 
 from qtlplat.errors import BusyError, StoreError
+from qtlplat.store.file_lock import try_lock, unlock
 from qtlplat.store.location import StoreLocation
 
 PATIENCE = 60.0  # seconds that either waits for the other
@@ -42,7 +41,7 @@ def _held(location: StoreLocation, how: int, otherwise: str) -> Iterator[None]:
     until = time.monotonic() + PATIENCE
     try:
         location.locks.mkdir(parents=True, exist_ok=True)
-        while (file := _locked(path, how)) is None:
+        while (file := try_lock(path, how)) is None:
             if time.monotonic() > until:
                 raise BusyError(otherwise, where=str(path), fix="try again in a while")
             time.sleep(_PAUSE)
@@ -55,25 +54,4 @@ def _held(location: StoreLocation, how: int, otherwise: str) -> Iterator[None]:
     try:
         yield
     finally:
-        try:
-            with suppress(OSError):  # others hold it, and the last of them removes the file
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink(missing_ok=True)
-        finally:
-            os.close(file)
-
-
-def _locked(path: Path, how: int) -> int | None:
-    """The lock's file, held; None where that is not to be had now."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(file, how | fcntl.LOCK_NB)
-        if os.path.samestat(os.fstat(file), path.stat()):
-            return file
-    except (BlockingIOError, FileNotFoundError):
-        pass  # or its last holder has removed it between our opening and our locking it
-    except OSError:
-        os.close(file)
-        raise
-    os.close(file)
-    return None
+        unlock(path, file)
