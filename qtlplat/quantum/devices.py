@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import copy
 import functools
 import inspect
 import math
@@ -20,6 +22,7 @@ from torch import Tensor
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, shown, unknown_name
 from qtlplat.quantum.derivatives import (
+    LEAST_PRECISION,
     FiniteDifferences,
     ParameterShift,
     batched_parameters,
@@ -27,6 +30,17 @@ from qtlplat.quantum.derivatives import (
     in_gates,
     prepares_a_trained_state,
     shift_rules,
+    stencil_for,
+)
+from qtlplat.quantum.device_traits import (
+    EXACT,
+    REFERENCE,
+    DeviceTraits,
+    GlobalGenerators,
+    Run,
+    doubles,
+    flat,
+    looked_at,
 )
 
 CHANNELS = {
@@ -38,6 +52,7 @@ CHANNELS = {
 }
 OF_THE_DEVICE = ("backprop", "adjoint", "device")  # asked for in this order
 NUMBERS_AT_ONCE = 2**20  # amplitudes or samples in one shifted evaluation: some 16 MB; more is not quicker
+HARMLESS = {"c_dtype", "seed", "batch_obs"}  # options of devices that leave values what they are
 GPU_PACKAGE = "pip install 'qtlplat[gpu]'"
 
 
@@ -48,12 +63,16 @@ class DeviceRunner:
     seeded from the state of torch's global generator, which the caller has seeded; the generator is not advanced.
 
     circuit: what to run; name: of the device; options: `shots`, `noise` with `strength`, and keywords of the device.
+    traits: what the device was seen to do with this circuit; what draws shots, asked for or not, has none but
+        parameter-shift.
     gradient_method: backprop, adjoint or device where the device differentiates this circuit itself and exactly, else
         parameter-shift, and finite-diff where a gate has no shift rule.
-    Raises ConfigError where there is no such device, it cannot be made, or it cannot run or differentiate the circuit.
+    Raises ConfigError where there is no such device, it cannot be made, it cannot run or differentiate the circuit, or
+    computes other values than the circuit has.
     """
 
     gradient_method: str
+    traits: DeviceTraits
 
     def __init__(self, circuit: Circuit, name: str, options: Mapping[str, Any]) -> None:
         self.circuit, self.name = circuit, name
@@ -67,8 +86,11 @@ class DeviceRunner:
         # Measurements within the circuit are deferred: each takes a wire of its own, and any device can do it.
         self._deferred = "deferred" if measured else None
         self._density = name == "default.mixed" and "readout_prob" not in keywords
-        self.device = make_device(name, circuit.qubits + measured, keywords)
+        self._make_device = functools.partial(make_device, name, circuit.qubits + measured, keywords)
+        self.device = self._make_device()
+        self._generators = GlobalGenerators(_seed())
         try:
+            self.traits = self._look(noisy=self._noise is not None or not keywords.keys() <= HARMLESS)
             self.gradient_method, self._node = self._choose(tape, example)
             self(*example)
         except ConfigError:
@@ -87,6 +109,13 @@ class DeviceRunner:
             # A device that differentiates would do so although nobody asks for it.
             outputs = self._evaluate(inputs.detach(), {name: w.detach() for name, w in weights.items()})
         return outputs.to(device=inputs.device, dtype=inputs.dtype)
+
+    def reseeded(self) -> DeviceRunner:
+        """The same on a device of its own, seeded from torch's global generator as it is now."""
+        fresh = copy.copy(self)
+        fresh.device, fresh._generators = self._make_device(), GlobalGenerators(_seed())
+        fresh._node = fresh._make_node(self.gradient_method if self.gradient_method in OF_THE_DEVICE else None)
+        return fresh
 
     @functools.cached_property
     def why_not_stackable(self) -> str:
@@ -111,14 +140,36 @@ class DeviceRunner:
         tape.trainable_params = qml.math.get_trainable_indices(tape.get_parameters(trainable_only=False))
         return tape
 
-    def _make_node(self, method: str | None) -> Any:
+    def _look(self, *, noisy: bool) -> DeviceTraits:
+        if self.name == REFERENCE and not self._shots:
+            return EXACT
+
+        def make(shots: int | None) -> Run:
+            device, generators = self._make_device(), GlobalGenerators(_seed())
+            node = self._make_node(None, device, shots)
+
+            def run(sample: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
+                with generators.in_place(), doubles():
+                    return flat(node(sample, **weights))
+
+            return run
+
+        single = getattr(self.device, "c_dtype", None) == np.complex64
+        return looked_at(self.circuit, self.name, make, self._shots, noisy=noisy, single=single)
+
+    def _drawing(self) -> contextlib.AbstractContextManager[None]:
+        """Shots that are drawn inside, from numpy's global generator for example, follow from the device's seed."""
+        return self._generators.in_place() if self.traits.draws else contextlib.nullcontext()
+
+    def _make_node(self, method: str | None, device: Any = None, shots: int | None = None) -> Any:
+        """The circuit on a device, its own unless another is given, with so many shots."""
         # Caching compares parameter values between calls; training never repeats them.
         node = qml.QNode(
             self._function,
-            self.device,
+            device or self.device,
             interface="torch",
             diff_method=method,
-            shots=self._shots,
+            shots=shots if device else self._shots,
             cache=False,
             mcm_method=self._deferred,
         )
@@ -132,7 +183,8 @@ class DeviceRunner:
     def _choose(self, tape: Any, example: tuple[Tensor, Mapping[str, Tensor]]) -> tuple[str, Any]:
         """How to differentiate, and the node to evaluate; the device looks at the circuit, nothing is computed."""
         inputs, weights = example
-        for method in OF_THE_DEVICE:
+        own_shots = self.traits.draws and not self._shots  # the device itself takes its values for exact ones
+        for method in () if own_shots else OF_THE_DEVICE:
             if self.device.supports_derivatives(ExecutionConfig(gradient_method=method), tape):
                 node = self._make_node(method)
                 try:
@@ -144,11 +196,19 @@ class DeviceRunner:
         qml.workflow.construct_batch(node, level="device")(inputs, **weights)
         if not prepares_a_trained_state(tape) and shift_rules(in_gates(tape)) is not None:
             return "parameter-shift", node
-        if self._shots:
+        if self.traits.draws:
+            told = f" (it draws shots: {self.traits.told_shots})" if self.traits.own else ""
             raise ConfigError(
-                "a gate of the circuit has no parameter-shift rule, and differences drown in the noise of shots",
+                "a gate of the circuit has no parameter-shift rule, and differences drown in the noise of shots" + told,
                 where=f"--device {self.name}",
-                fix="leave out shots",
+                fix=f"choose a device with exact values, for example {REFERENCE}" if told else "leave out shots",
+            )
+        if self.traits.precision > LEAST_PRECISION:
+            raise ConfigError(
+                "a gate of the circuit has no parameter-shift rule, and differences of values that are rounded by "
+                f"{self.traits.precision:.0e} are no gradients",
+                where=f"--device {self.name}",
+                fix=f"choose a more precise device, for example {REFERENCE}",
             )
         return "finite-diff", node
 
@@ -159,12 +219,15 @@ class DeviceRunner:
         return ConfigError(f"device {self.name} cannot run this circuit: {_line(error)}", where="--device", fix=fix)
 
     def _evaluate(self, inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
-        return _columns(self._node(inputs, **weights), inputs.shape[0])
+        # Derivatives of torch's own keep the precision of what they are given.
+        with self._drawing(), contextlib.nullcontext() if self.gradient_method == "backprop" else doubles():
+            return _columns(self._node(inputs, **weights), inputs.shape[0])
 
     def _shifted(self, inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Outputs whose derivatives come from shifted evaluations."""
         if self.gradient_method == "finite-diff":
-            return _apply(FiniteDifferences, self._evaluate, list(weights), inputs, *weights.values())
+            stencil = stencil_for(self.traits.precision)
+            return _apply(FiniteDifferences, self._evaluate, stencil, list(weights), inputs, *weights.values())
         # Templates are taken apart where they are trained only; whatever depends on a sample has to be in gates.
         traced = inputs if inputs.requires_grad else inputs.detach().requires_grad_()
         tape = in_gates(self._tape(traced, weights))
@@ -177,7 +240,8 @@ class DeviceRunner:
         def evaluate(values: Sequence[npt.NDArray[Any]], rows: int) -> npt.NDArray[np.float64]:
             # As tensors: some simulators are several times faster with torch than with numpy.
             bound = tape.bind_new_parameters([torch.as_tensor(v) for v in values], list(rules))
-            results = qml.execute([bound], self.device, diff_method=None, cache=False, mcm_method=self._deferred)[0]
+            with self._drawing():
+                results = qml.execute([bound], self.device, diff_method=None, cache=False, mcm_method=self._deferred)[0]
             results = results if isinstance(results, list | tuple) else [results]
             return _columns([torch.as_tensor(np.asarray(r)) for r in results], rows).double().numpy()
 
@@ -188,7 +252,7 @@ class DeviceRunner:
         """Rows of shifted evaluations at once."""
         wires = len(self.device.wires)
         amplitudes: int = 4**wires if "mixed" in self.name else 2**wires
-        return NUMBERS_AT_ONCE // max(amplitudes, (self._shots or 0) * wires)
+        return NUMBERS_AT_ONCE // max(amplitudes, (self.traits.shots or 0) * wires)
 
 
 def available_devices() -> list[str]:
@@ -281,5 +345,6 @@ def _apply(function: type[torch.autograd.Function], *arguments: Any) -> Tensor:
 
 def _columns(results: Any, batch: int) -> Tensor:
     """Results of one measurement or of a list of them, side by side: (batch, n_outputs)."""
-    columns = results if isinstance(results, list | tuple) else [results]
+    # Some devices return numbers or arrays where tensors are asked for.
+    columns = map(torch.as_tensor, results if isinstance(results, list | tuple) else [results])
     return torch.cat([r.reshape(batch, -1) if r.dim() else r.expand(batch, 1) for r in columns], dim=1)

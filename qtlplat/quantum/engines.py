@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import math
 import time
 from collections.abc import Callable, Mapping
@@ -16,6 +15,7 @@ from torch import Tensor
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, PluginError
 from qtlplat.quantum.compile import compile_circuit
+from qtlplat.quantum.device_traits import EXACT, DeviceTraits
 from qtlplat.quantum.devices import DeviceRunner
 from qtlplat.quantum.layer import RETURN, CircuitLayer, Runner
 from qtlplat.quantum.memory import (
@@ -47,6 +47,7 @@ class Engine:
     name: `compiled`, or that of a PennyLane device; why: one line for users; gradient: how it is differentiated.
     why_not_stackable: why cells cannot be trained in one stack, '' where they can.
     reseeded: makes another runner, seeded from torch's global generator; None where nothing about it is random.
+    traits: whether its values are exact.
     """
 
     circuit: Circuit
@@ -56,6 +57,20 @@ class Engine:
     gradient: str
     why_not_stackable: str
     reseeded: Callable[[], Runner] | None = None
+    traits: DeviceTraits = EXACT
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about the shots, a line each."""
+        notes = []
+        if self.traits.own:
+            notes.append(f"{self.name} gives no exact values: it draws shots ({self.traits.told_shots})")
+        if not self.traits.repeats:
+            notes.append(
+                f"the shots of {self.name} cannot be repeated, it follows no seed: "
+                "a replay or a resumed run gives other numbers"
+            )
+        return tuple(notes)
 
     def layer(self) -> CircuitLayer:
         """A module with fresh weights (and shots, where there are any) that follow from torch's global generator."""
@@ -152,8 +167,8 @@ def _refuse_large(circuit: Circuit) -> None:
 
 def _device(circuit: Circuit, name: str, options: Mapping[str, Any], why: str) -> Engine:
     runner = DeviceRunner(circuit, name, options)
-    again = functools.partial(DeviceRunner, circuit, name, options) if "shots" in options else None
-    return Engine(circuit, name, runner, why, runner.gradient_method, runner.why_not_stackable, again)
+    again = runner.reseeded if runner.traits.draws else None
+    return Engine(circuit, name, runner, why, runner.gradient_method, runner.why_not_stackable, again, runner.traits)
 
 
 def _quickest(compiled: Engine) -> Engine:
