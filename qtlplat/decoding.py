@@ -15,7 +15,8 @@ from qtlplat.errors import shown, told
 
 MAX_PIXELS = 2**24  # of one image
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
-MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")  # what has 8 bits per channel, or fewer, and no inks
+# colour channels of what has 8 bits for each, or fewer, and no inks
+MODES = {"1": 1, "L": 1, "LA": 1, "P": 3, "PA": 3, "RGB": 3, "RGBA": 3}
 MANY_PAGES = 100  # counted so far
 ORIENTATION, BITS = 0x0112, 258  # tags of EXIF and TIFF
 
@@ -52,10 +53,12 @@ class DecodedImage:
     Attributes:
         pixels: uint8 (H, W) in mode L, (H, W, 3) in mode RGB; upright, with the EXIF orientation applied.
         orientation: The EXIF orientation, 1 to 8; 1 if the file does not give a valid one.
+        channels: Number of colour channels that the file stores, 1 or 3; a palette counts as 3.
     """
 
     pixels: npt.NDArray[np.uint8]
     orientation: int
+    channels: int
 
     def as_stored(self) -> npt.NDArray[np.uint8]:
         """The pixels as the file stores them, without the EXIF orientation."""
@@ -120,7 +123,7 @@ def _decoded(image: Image.Image, mode: Literal["L", "RGB"], *, deep: bool) -> De
         raise UnfitImageError("mode", what)
     if deep or max(_tiff_depths(image)) > 8:
         raise UnfitImageError("mode", "has 16 bits per channel or more, must have 8: convert it to 8 bits first")
-    orientation = _orientation(image)
+    orientation, channels = _orientation(image), MODES[image.mode]
     turned = image.format == "TIFF"  # Pillow itself turns these
     clear = image.mode in ("LA", "PA", "RGBA") or "transparency" in image.info
     if clear and np.asarray(image.convert("RGBA").getchannel("A")).min() < 255:
@@ -130,7 +133,7 @@ def _decoded(image: Image.Image, mode: Literal["L", "RGB"], *, deep: bool) -> De
     picture = image.convert(mode)
     if orientation in _TURNS and not turned:
         picture = picture.transpose(_TURNS[orientation][0])
-    return DecodedImage(np.asarray(picture), orientation)
+    return DecodedImage(np.asarray(picture), orientation, channels)
 
 
 def _pages(image: Image.Image) -> int:

@@ -30,13 +30,16 @@ class AnnotatedImage:
     """A source image with its defects.
 
     id: unique among the sources; pixels: uint8 (H, W), gray; label: class of the image; boxes: all its defects,
-    of whatever class.
+    of whatever class; ignored: regions that are neither taken as a defect nor as free of one; source: the picture that
+    it was made from, where several images share one.
     """
 
     id: str
     pixels: npt.NDArray[np.uint8]
     label: str
     boxes: tuple[Box, ...]
+    ignored: tuple[Box, ...] = ()
+    source: str = ""
 
 
 class PreparationOptions(CropOptions):
@@ -70,8 +73,8 @@ def prepare(sources: Iterable[AnnotatedImage], options: PreparationOptions) -> I
     Returns
     -------
     uint8 (2 * per_class, 1, size, size); anomalies first, each part by source id. Labels: 0 normal, 1 anomalous;
-    groups: the source image's id. Fact `resize_factor`: side of the sample over the side of what it was made of
-    (geometric mean over both axes), 1 for an image that was not resized.
+    groups: the source image's id, or the picture that it was made from. Fact `resize_factor`: side of the sample over
+    the side of what it was made of (geometric mean over both axes), 1 for an image that was not resized.
 
     Raises
     ------
@@ -83,13 +86,16 @@ def prepare(sources: Iterable[AnnotatedImage], options: PreparationOptions) -> I
     kept = [source for source in everything if source.label not in options.drop_classes]
     first = _first_of_same_pixels(kept)
     boxes: dict[str, list[Box]] = defaultdict(list)
+    ignored: dict[str, list[Box]] = defaultdict(list)
     for source in kept:
         boxes[first[source.id]] += source.boxes
+        ignored[first[source.id]] += source.ignored
+    pictures_of = {source.id: source.source or source.id for source in kept}
     crops = [
         (source, number, crop)
         for source in kept
-        if first[source.id] == source.id
-        for number, crop in enumerate(defect_free(source.pixels.shape, boxes[source.id], options))
+        if first[source.id] == source.id and boxes[source.id]
+        for number, crop in enumerate(defect_free(source.pixels.shape, boxes[source.id] + ignored[source.id], options))
     ]
     # of an image without boxes nobody has said where its defect is
     matched = options.normals == "matched"
@@ -117,7 +123,7 @@ def prepare(sources: Iterable[AnnotatedImage], options: PreparationOptions) -> I
         images=images,
         labels=np.repeat(np.array([1, 0], np.int64), options.per_class),
         sample_ids=(*(s.id + suffix for s in anomalies), *(f"{s.id}#normal-{number}" for s, number, _ in normals)),
-        groups=tuple(first[source.id] for source, _ in pictures),
+        groups=tuple(pictures_of[first[source.id]] for source, _ in pictures),
         class_names=CLASS_NAMES,
         notes=_notes(everything, kept, crops, first, options) | _matched_notes(shares),
         facts={"resize_factor": np.array([options.size / np.sqrt(area(region)) for _, region in pictures])},
@@ -179,7 +185,7 @@ def _check(sources: Sequence[AnnotatedImage]) -> None:
             problems.append(Problem(source.id, "pixels", "must be a filled uint8 array (H, W)"))
             continue
         height, width = pixels.shape
-        for i, box in enumerate(source.boxes):
+        for i, box in enumerate((*source.boxes, *source.ignored)):
             ends = (box.xmin, box.xmax, box.ymin, box.ymax)
             if not all(isinstance(end, int | np.integer) for end in ends):
                 problems.append(Problem(source.id, f"boxes[{i}]", f"{shown(box)} must have whole numbers for its ends"))

@@ -34,6 +34,11 @@ class NeuDetOptions(PreparationOptions):
     drop_classes: tuple[DefectClass, ...] = Field(
         ("crazing", "pitted_surface"), description="classes left out: the paper saw defects outside their boxes"
     )
+    difficult: Literal["keep", "drop"] = Field(
+        "keep",
+        description="boxes marked difficult: keep takes them as any other, drop counts none of them as a defect "
+        "(normals are cropped outside of them all the same)",
+    )
 
     @field_validator("root", mode="before")
     @classmethod
@@ -60,7 +65,7 @@ def _check(options: NeuDetOptions) -> Sequence[Problem]:
 
 
 def _files(options: NeuDetOptions, sources: Sequence[str]) -> Mapping[str, str]:
-    from qtlplat_neu_det.files import located
+    from qtlplat_neu_det.reader import located
 
     return located(options.root, sources) if options.root is not None and _at_hand(options) else {}
 

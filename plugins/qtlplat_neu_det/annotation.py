@@ -1,43 +1,66 @@
-"""One Pascal-VOC annotation, from untrusted bytes to checked boxes; knows no files and no images."""
+"""One Pascal VOC annotation, from untrusted bytes to what it says; knows no files and no images."""
 
 from __future__ import annotations
 
 import io
+import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError  # the exception only; parsing goes through defusedxml
 
-from qtlplat import Box, Problem, shown
-from qtlplat_neu_det import DefectClass
+from qtlplat import Problem, shown
+from qtlplat_neu_det.naming import CLASSES, class_of
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element
 
-CLASSES: tuple[str, ...] = get_args(DefectClass)
 MAX_DEPTH = 16  # the real files have 4 levels
 MAX_BOXES = 100  # of one image; the real ones have up to 9
-INTEGER = re.compile(r"[+-]?[0-9]{1,9}")
+NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,20})?", re.ASCII)
+TRUE, FALSE = ("1", "true", "yes"), ("", "0", "false", "no", "unspecified")
+
+
+@dataclass(frozen=True)
+class Marked:
+    """A box as the annotation gives it: label, (xmin, xmax, ymin, ymax), and its flags that are set."""
+
+    at: str
+    label: str
+    ends: tuple[float, float, float, float]
+    flags: frozenset[str]
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """What an annotation says: (width, height) in pixels, boxes, and whether `<filename>` lacks its extension."""
+    """What an annotation says. size: (width, height) in pixels, None where it gives none; depth: channels, as text."""
 
-    size: tuple[int, int]
-    boxes: tuple[Box, ...]
-    bare_filename: bool
+    filename: str
+    size: tuple[int, int] | None
+    depth: str
+    objects: tuple[Marked, ...]
 
 
-def parse(data: bytes, where: str, image_file: str) -> tuple[Annotation | None, list[Problem]]:
-    """Read an annotation and check all of it.
+def parse(data: bytes, where: str) -> tuple[Annotation | None, list[Problem]]:
+    """Read an annotation.
 
-    data: the file; where: its name, for messages; image_file: the name of its image, without folders.
+    data: the file; where: its name, for messages.
 
     Returns
     -------
     the annotation (None where anything in it is wrong) and every problem found.
     """
+    root, problems = _root(data, where)
+    return (None, problems) if root is None else _read(root, where)
+
+
+def named_image(data: bytes) -> str:
+    """The image that an annotation names, '' where it names none or cannot be read."""
+    root, _ = _root(data, "")
+    return "" if root is None else (root.findtext("filename") or "").strip()
+
+
+def _root(data: bytes, where: str) -> tuple[Element | None, list[Problem]]:
     from defusedxml import DefusedXmlException
     from defusedxml.ElementTree import iterparse
 
@@ -55,52 +78,58 @@ def parse(data: bytes, where: str, image_file: str) -> tuple[Annotation | None, 
         return None, [Problem(where, "", f"is not well-formed XML: {error}")]
     if root is None or root.tag != "annotation":
         return None, [Problem(where, "", f"must be an <annotation>, is {shown(None if root is None else root.tag)}")]
-    return _read(root, where, image_file)
+    return root, []
 
 
-def _read(root: Element, where: str, image_file: str) -> tuple[Annotation | None, list[Problem]]:
+def _read(root: Element, where: str) -> tuple[Annotation | None, list[Problem]]:
     problems: list[Problem] = []
-
-    def integer(element: Element, path: str, shown_path: str) -> int | None:
-        text = (element.findtext(path) or "").strip()
-        if INTEGER.fullmatch(text):
-            return int(text)
-        problems.append(Problem(where, shown_path, f"must be a whole number, is {shown(text)}"))
-        return None
-
     filename = (root.findtext("filename") or "").strip()
-    stem = image_file.rpartition(".")[0]
-    if filename not in (image_file, stem):
-        problems.append(Problem(where, "filename", f"must be {shown(image_file)}, is {shown(filename)}"))
-    width, height = (integer(root, f"size/{side}", f"size/{side}") for side in ("width", "height"))
-    boxes: list[Box] = []
     objects = root.findall("object")
     if len(objects) > MAX_BOXES:  # looking for the space between them takes the cube of their number
         return None, [Problem(where, "object", f"{len(objects)} boxes, at most {MAX_BOXES} are read", hostile=True)]
-    if not objects:
+    if not objects and not filename and root.find("size") is None:
         problems.append(Problem(where, "object", "is missing: no box says where the defect is"))
-    for number, item in enumerate(objects, start=1):
-        at = f"object[{number}]"
-        label = (item.findtext("name") or "").strip()
-        if label not in CLASSES:
-            what = f"unknown class {shown(label)}, known: {', '.join(CLASSES)}"
-            problems.append(Problem(where, f"{at}/name", what))
-        ends: list[tuple[int, int]] = []
-        for axis, extent in (("x", width), ("y", height)):
-            low, high = (integer(item, f"bndbox/{axis}{e}", f"{at}/bndbox/{axis}{e}") for e in ("min", "max"))
-            if low is None or high is None:
-                continue
-            ends.append((low, high))
-            for end, value in (("min", low), ("max", high)):
-                if extent is not None and not 1 <= value <= extent:
-                    what = f"is out of range: {value} not in [1, {extent}]"
-                    problems.append(Problem(where, f"{at}/bndbox/{axis}{end}", what))
-            if high <= low:
-                what = f"is empty or inverted: {axis}min {low}, {axis}max {high}"
-                problems.append(Problem(where, f"{at}/bndbox", what))
-        if len(ends) == 2:
-            (xmin, xmax), (ymin, ymax) = ends
-            boxes.append(Box(label, xmin - 1, ymin - 1, xmax, ymax))
-    if problems or width is None or height is None:
-        return None, problems
-    return Annotation((width, height), tuple(boxes), bare_filename=filename == stem), []
+    sides = [_number(root, f"size/{side}", f"size/{side}", where, problems, "0") for side in ("width", "height")]
+    size = None
+    if all(sides):
+        size = int(sides[0] or 0), int(sides[1] or 0)
+        if any(side != int(side) or side < 0 for side in sides if side is not None):
+            problems.append(Problem(where, "size", f"must be whole numbers, is {sides[0]:g} x {sides[1]:g}"))
+    marked = tuple(_object(item, f"object[{i}]", where, problems) for i, item in enumerate(objects, start=1))
+    depth = (root.findtext("size/depth") or "").strip()
+    return (None if problems else Annotation(filename, size, depth, marked)), problems
+
+
+def _object(item: Element, at: str, where: str, problems: list[Problem]) -> Marked:
+    name = (item.findtext("name") or "").strip()
+    if not class_of(name):
+        what = f"unknown class {shown(name)}, known: {', '.join(CLASSES)}"
+        problems.append(Problem(where, f"{at}/name", what))
+    ends = [
+        _number(item, f"bndbox/{axis}{end}", f"{at}/bndbox/{axis}{end}", where, problems)
+        for axis in "xy"
+        for end in ("min", "max")
+    ]
+    flags = {flag for flag in ("difficult", "truncated", "occluded") if _flag(item, flag, at, where, problems)}
+    pose = (item.findtext("pose") or "").strip()
+    if pose.casefold() not in FALSE:
+        flags.add("pose")
+    xmin, xmax, ymin, ymax = (math.nan if end is None else end for end in ends)
+    return Marked(at, class_of(name), (xmin, xmax, ymin, ymax), frozenset(flags))
+
+
+def _flag(item: Element, flag: str, at: str, where: str, problems: list[Problem]) -> bool:
+    text = (item.findtext(flag) or "").strip().casefold()
+    if text not in (*TRUE, *FALSE):
+        problems.append(Problem(where, f"{at}/{flag}", f"must be 0 or 1, is {shown(text)}"))
+    return text in TRUE
+
+
+def _number(
+    element: Element, path: str, shown_path: str, where: str, problems: list[Problem], missing: str = ""
+) -> float | None:
+    text = (element.findtext(path) or missing).strip()
+    if NUMBER.fullmatch(text):
+        return float(text)
+    problems.append(Problem(where, shown_path, f"must be a number, is {shown(text)}"))
+    return None

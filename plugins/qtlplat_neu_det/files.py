@@ -10,16 +10,20 @@ import os
 import stat
 import zipfile
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
 from qtlplat import DataError, Problem, UntrustedError, refused_data, shown
 
-BASES = ("", "NEU-DET/")  # the root is the folder itself or its parent
-SPLITS = ("train", "validation")
+IMAGES = frozenset(".jpg .jpeg .jpe .jfif .png .bmp .dib .tif .tiff .webp .gif".split())
+ANNOTATIONS = frozenset([".xml"])
+# what systems and programs leave behind
+JUNK_FOLDERS = frozenset(["__macosx", "$recycle.bin"])
+JUNK_FILES = frozenset(["thumbs.db", "desktop.ini"])
 MAX_FILES = 100_000
 MAX_TOTAL = 2**30  # bytes of all files together, unpacked; the real set has 28 million
 MAX_IMAGE = 2**23  # bytes of one image file; the real ones have up to 24,000
@@ -38,18 +42,32 @@ class _Source(Protocol):
 
 @dataclass(frozen=True)
 class Files:
-    """Where images and annotations lie.
+    """What lies anywhere below the root.
 
-    base: '' or 'NEU-DET/'; images: class folder by file name ('' where the layout has none); annotations: file
-    names; ignored: number of other files beside them. File names are relative to the root, with '/'.
+    names: of all files, relative to the root, with '/', sorted; ignored: number of further files that systems and
+    programs leave behind. before: what stands before a name to say where a file lies.
     """
 
     root: Path
-    base: str
-    images: Mapping[str, str]
-    annotations: tuple[str, ...]
+    names: tuple[str, ...]
     ignored: int
+    before: str
     _source: _Source
+
+    @cached_property
+    def images(self) -> tuple[str, ...]:
+        """Names of image files."""
+        return tuple(name for name in self.names if _suffix(name) in IMAGES)
+
+    @cached_property
+    def annotations(self) -> tuple[str, ...]:
+        """Names of XML files."""
+        return tuple(name for name in self.names if _suffix(name) in ANNOTATIONS)
+
+    @cached_property
+    def others(self) -> tuple[str, ...]:
+        """Names of all other files."""
+        return tuple(name for name in self.names if _suffix(name) not in IMAGES | ANNOTATIONS)
 
     def read(self, name: str) -> bytes:
         """The bytes of a file.
@@ -63,98 +81,49 @@ class Files:
 
 @contextmanager
 def open_files(root: Path) -> Iterator[Files]:
-    """List NEU-DET at `root` (a directory or a zip archive, which stays open meanwhile).
+    """List the files at `root` (a directory or a zip archive, which stays open meanwhile).
 
     Raises
     ------
-    DataError: with `problems`: nothing of a known layout, or two of them, an archive that is damaged or encrypted.
+    DataError: with `problems`: an archive that is damaged or encrypted, a directory that cannot be listed.
     UntrustedError: what is absurdly large, or leads out of the archive.
     """
     if os.path.isdir(root):  # noqa: PTH112 -- Path's own raises for names that are too long
-        yield _listed(root, _Folder(root))
+        yield _listed(root, _Folder(root), f"{root}/")
         return
     if not os.path.isfile(root):  # noqa: PTH113
-        raise _refused(root, [Problem(str(root), "", "is neither a directory nor a zip archive")])
+        raise refused(root, [Problem(str(root), "", "is neither a directory nor a zip archive")])
     try:
         archive = zipfile.ZipFile(root)
     except Exception as error:  # zipfile raises what it stumbles over
-        raise _refused(root, [Problem(str(root), "", f"is not a readable zip archive: {error}")]) from error
+        raise refused(root, [Problem(str(root), "", f"is not a readable zip archive: {error}")]) from error
     with archive:
-        yield _listed(root, _Archive(root, archive))
+        yield _listed(root, _Archive(root, archive), f"{root}!")
 
 
-def located(root: Path, sources: Iterable[str]) -> dict[str, str]:
-    """Paths of the images that are called so, by their names without extension; `ARCHIVE.zip!NAME` in an archive.
-
-    Raises as `open_files`.
-    """
-    with open_files(root) as files:
-        known = {PurePosixPath(name).stem: name for name in files.images}
-        between = "/" if isinstance(files._source, _Folder) else "!"
-        return {source: f"{files.root}{between}{known[source]}" for source in sources if source in known}
-
-
-def _listed(root: Path, source: _Source) -> Files:
+def _listed(root: Path, source: _Source, before: str) -> Files:
     sizes = source.sizes()
-    found = [_files(root, base, sorted(name for name in sizes if name.startswith(base)), source) for base in BASES]
-    filled = [files for files in found if files.images or files.annotations]
-    if filled:
-        files = filled[0]
-        names = (*files.images, *files.annotations)
-        _check_layout(root, [one.base for one in filled], [name.removeprefix(files.base) for name in names])
-        _check_sizes(root, {name: sizes[name] for name in names})
-        return files
-    what = "holds no .jpg and .xml files in IMAGES/ and ANNOTATIONS/ or {train,validation}/{images,annotations}/"
-    raise _refused(root, [Problem(str(root), "", what)])
+    names = [name for name in sorted(sizes) if not _is_junk(name)]
+    files = Files(root, tuple(names), len(sizes) - len(names), before, source)
+    _check_sizes(root, {name: sizes[name] for name in (*files.images, *files.annotations)})
+    return files
 
 
-def _files(root: Path, base: str, names: list[str], source: _Source) -> Files:
-    images: dict[str, str] = {}
-    annotations: list[str] = []
-    ignored = 0
-    for name in names:
-        kind, folder = _place(name.removeprefix(base))
-        if kind == "image":
-            images[name] = folder
-        elif kind == "annotation":
-            annotations.append(name)
-        elif kind == "other":
-            ignored += 1
-    return Files(root, base, images, tuple(annotations), ignored, source)
+def _suffix(name: str) -> str:
+    return PurePosixPath(name).suffix.lower()
 
 
-def _check_layout(root: Path, bases: list[str], names: list[str]) -> None:
-    """Two layouts at once are two datasets, or one that was unpacked over another: nobody can tell which is meant."""
-    problems = []
-    if len(bases) > 1:
-        problems.append(Problem(str(root), "", f"holds NEU-DET twice: here and in {bases[1]}"))
-    divided = sum(name.split("/")[0].lower() in SPLITS for name in names)
-    if 0 < divided < len(names):
-        rest = f"{len(names) - divided} in IMAGES/ and ANNOTATIONS/, {divided} in {{train,validation}}/"
-        problems.append(Problem(str(root), "", f"mixes both layouts: {rest}"))
-    if problems:
-        raise _refused(root, problems)
-
-
-def _place(name: str) -> tuple[str, str]:
-    """(image | annotation | other | '' for outside the layout, class folder) of a path below the base."""
+def _is_junk(name: str) -> bool:
     *folders, file = name.split("/")
-    if folders and folders[0].lower() in SPLITS:
-        folders = folders[1:]
-    if not folders or folders[0].lower() not in ("images", "annotations"):
-        return "", ""
-    suffix = Path(file).suffix.lower()
-    if file.startswith(".") or len(folders) > 2:
-        return "other", ""
-    if folders[0].lower() == "images" and suffix in (".jpg", ".jpeg"):
-        return "image", folders[1] if len(folders) == 2 else ""
-    if folders[0].lower() == "annotations" and suffix == ".xml" and len(folders) == 1:
-        return "annotation", ""
-    return "other", ""
+    return file.startswith(".") or file.lower() in JUNK_FILES or any(map(_is_junk_folder, folders))
+
+
+def _is_junk_folder(name: str) -> bool:
+    return name.startswith(".") or name.lower() in JUNK_FOLDERS
 
 
 def _limit(name: str) -> int:
-    return MAX_XML if name.lower().endswith(".xml") else MAX_IMAGE
+    return MAX_XML if _suffix(name) in ANNOTATIONS else MAX_IMAGE
 
 
 def _check_sizes(root: Path, sizes: Mapping[str, int]) -> None:
@@ -166,10 +135,11 @@ def _check_sizes(root: Path, sizes: Mapping[str, int]) -> None:
     if sum(sizes.values()) > MAX_TOTAL:
         problems.append(Problem(str(root), "", f"is too large: more than {MAX_TOTAL} bytes in all", hostile=True))
     if problems:
-        raise _refused(root, problems)
+        raise refused(root, problems)
 
 
-def _refused(root: Path, problems: list[Problem]) -> DataError | UntrustedError:
+def refused(root: Path, problems: list[Problem]) -> DataError | UntrustedError:
+    """The error for a root that cannot be read as a whole."""
     return refused_data(
         "this is not a NEU-DET that can be read",
         problems=problems,
@@ -185,23 +155,21 @@ class _Folder:
     def sizes(self) -> dict[str, int]:
         found: dict[str, int] = {}
         unreadable: list[Problem] = []
+        seen: set[tuple[int, int]] = set()  # folders, so that links in a circle end
+        _is_new(self._root, seen)
 
         def failed(error: OSError) -> None:
             unreadable.append(Problem(str(error.filename), "", f"cannot be listed: {error.strerror}"))
 
-        for base in (b for b in BASES if os.path.isdir(self._root / b)):  # noqa: PTH112
-            # the root may hold much else: only the folders of the layout are walked
-            for parent, folders, files in os.walk(self._root / base, onerror=failed):
-                if Path(parent) == self._root / base:
-                    folders[:] = [f for f in folders if f.lower() in ("images", "annotations", *SPLITS)]
-                    continue
-                for file in files:
-                    path = Path(parent, file)
-                    found[path.relative_to(self._root).as_posix()] = _size(path)
-                if len(found) > MAX_FILES:
-                    raise _refused(self._root, [_too_many(self._root)])
+        for parent, folders, files in os.walk(self._root, onerror=failed, followlinks=True):
+            folders[:] = [f for f in sorted(folders) if not _is_junk_folder(f) and _is_new(Path(parent, f), seen)]
+            for file in files:
+                path = Path(parent, file)
+                found[path.relative_to(self._root).as_posix()] = _size(path)
+            if len(found) > MAX_FILES:
+                raise refused(self._root, [_too_many(self._root)])
         if unreadable:
-            raise _refused(self._root, unreadable)
+            raise refused(self._root, unreadable)
         return found
 
     def read(self, name: str) -> bytes:
@@ -218,6 +186,17 @@ class _Folder:
         return data
 
 
+def _is_new(folder: Path, seen: set[tuple[int, int]]) -> bool:
+    try:
+        found = folder.stat()
+    except OSError:
+        return True  # listing it will say what is wrong
+    identity = found.st_dev, found.st_ino
+    new = identity not in seen
+    seen.add(identity)
+    return new
+
+
 def _size(path: Path) -> int:
     try:
         return path.stat().st_size
@@ -232,8 +211,8 @@ def _too_many(root: Path) -> Problem:
 def _faults(member: zipfile.ZipInfo) -> Iterator[tuple[str, bool]]:
     """What is wrong with a member of an archive before it is opened, and whether it is hostile."""
     name = member.orig_filename  # `filename` is cut at a zero byte
-    parts = PurePosixPath(name.replace("\\", "/")).parts
-    if "\0" in name or ".." in parts or PurePosixPath(name).is_absolute() or PureWindowsPath(name).drive:
+    path = PurePosixPath(name.replace("\\", "/"))
+    if "\0" in name or ".." in path.parts or path.is_absolute() or PureWindowsPath(name).drive:
         yield "leads out of the archive", True
     mode = member.external_attr >> 16
     if mode and stat.S_IFMT(mode) not in (0, stat.S_IFREG):
@@ -247,21 +226,25 @@ def _faults(member: zipfile.ZipInfo) -> Iterator[tuple[str, bool]]:
 class _Archive:
     def __init__(self, root: Path, archive: zipfile.ZipFile) -> None:
         self._root, self._archive = root, archive
+        self._members: dict[str, zipfile.ZipInfo] = {}
 
     def sizes(self) -> dict[str, int]:
-        members = [info for info in self._archive.infolist() if not info.is_dir()]
+        # some Windows programs separate folders by backslashes
+        named = [(info.filename.replace("\\", "/"), info) for info in self._archive.infolist()]
+        members = [(name, info) for name, info in named if not name.endswith("/")]
         if len(members) > MAX_FILES:
-            raise _refused(self._root, [_too_many(self._root)])
-        problems = [Problem(i.filename, "", what, hostile) for i in members for what, hostile in _faults(i)]
-        twice = (name for name, count in Counter(i.filename for i in members).items() if count > 1)
+            raise refused(self._root, [_too_many(self._root)])
+        problems = [Problem(name, "", what, hostile) for name, info in members for what, hostile in _faults(info)]
+        twice = (name for name, count in Counter(name for name, _ in members).items() if count > 1)
         problems += [Problem(name, "", "stands more than once in the archive") for name in twice]
         if problems:
-            raise _refused(self._root, problems)
-        return {info.filename: info.file_size for info in members}
+            raise refused(self._root, problems)
+        self._members = dict(members)
+        return {name: info.file_size for name, info in members}
 
     def read(self, name: str) -> bytes:
         try:
-            with self._archive.open(name) as stream:
+            with self._archive.open(self._members[name]) as stream:
                 # the size in the archive's directory was checked, and zipfile yields no byte more than that
                 return stream.read()
         except Exception as error:  # zipfile and its decompressors raise what they stumble over

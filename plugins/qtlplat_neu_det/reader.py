@@ -5,35 +5,39 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import re
-import warnings
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, UnidentifiedImageError
 
 from qtlplat import (
     AnnotatedImage,
+    Box,
     ConfigError,
     DataError,
+    DecodedImage,
     ImageSet,
     Problem,
+    UnfitImageError,
     UntrustedError,
+    decode_image,
     prepare,
     refused_data,
     shown,
 )
 from qtlplat_neu_det import ENVIRONMENT, NeuDetOptions
-from qtlplat_neu_det.annotation import CLASSES, Annotation, parse
+from qtlplat_neu_det.annotation import Annotation, parse
+from qtlplat_neu_det.boxes import Counting, counting, fitted
 from qtlplat_neu_det.files import Files, UnreadableError, open_files
+from qtlplat_neu_det.naming import CLASSES
+from qtlplat_neu_det.oddities import Oddities, expected_name, naming
+from qtlplat_neu_det.pairing import Entry, pair
+from qtlplat_neu_det.summary import gathered
 
-MAX_PIXELS = 2**24  # of one image; the real ones have 40,000
-MODES = ("L", "RGB")  # gray, or three colours of which the brightness is taken
-NAME = re.compile(rf"({'|'.join(map(re.escape, CLASSES))})_[0-9]+")
+Pixels = npt.NDArray[np.uint8]
 LOOK_AT_ALL = "mend these files or fetch the dataset again; `qtlplat data check neu-det` looks at all files"
 
 
@@ -46,13 +50,6 @@ class Reading:
     notes: dict[str, str]
 
 
-@dataclass(frozen=True)
-class _Entry:
-    label: str
-    image: str
-    annotation: str
-
-
 def load(options: NeuDetOptions) -> ImageSet:
     """Read the classes that are kept, check them and prepare them.
 
@@ -63,12 +60,12 @@ def load(options: NeuDetOptions) -> ImageSet:
     UntrustedError: the same, where to read one of them on would do harm.
     """
     root = _root(options)
-    reading = read(root, [c for c in CLASSES if c not in options.drop_classes])
+    reading = read(root, [c for c in CLASSES if c not in options.drop_classes], difficult=options.difficult)
     if reading.problems:
         n = len(reading.problems)
         what = f"NEU-DET is damaged: {n} problem{'s' if n > 1 else ''}"
         where = f"dataset neu-det, root {shown(str(root))}"
-        raise refused_data(what, problems=reading.problems, where=where, fix=LOOK_AT_ALL)
+        raise refused_data(what, problems=gathered(reading.problems), where=where, fix=LOOK_AT_ALL)
     images = prepare(reading.images, options)
     drawn = f"a seeded draw of {options.per_class} anomalies stands for the paper's clean-up, whose rule is not given"
     return replace(images, notes={**images.notes, **reading.notes, "clean-up": drawn})
@@ -87,7 +84,7 @@ def check(options: NeuDetOptions) -> Sequence[Problem]:
     """
     kept = [c for c in CLASSES if c not in options.drop_classes]
     try:
-        reading = read(_root(options), CLASSES, needed=kept)
+        reading = read(_root(options), CLASSES, needed=kept, difficult=options.difficult)
         if not reading.problems:
             prepare(reading.images, options)
     except (DataError, UntrustedError) as error:
@@ -95,56 +92,77 @@ def check(options: NeuDetOptions) -> Sequence[Problem]:
     return reading.problems
 
 
-def read(root: Path, classes: Iterable[str], needed: Iterable[str] | None = None) -> Reading:
+def located(root: Path, sources: Iterable[str]) -> dict[str, str]:
+    """Paths of the images that sources were made from, by source; `ARCHIVE.zip!NAME` in an archive. Decodes nothing.
+
+    Raises as `pair` and `open_files`.
+    """
+    with open_files(root) as files:
+        known = {source: entry.image for entry in pair(files).entries for source in (entry.source, entry.id)}
+        return {source: f"{files.before}{known[source]}" for source in sources if source in known}
+
+
+def read(root: Path, classes: Iterable[str], needed: Iterable[str] | None = None, difficult: str = "keep") -> Reading:
     """Read the images of some classes with their annotations.
 
     root: directory or zip archive; classes: what is read; needed: classes of which there must be an image, by
-    default all that are read.
+    default all that are read; difficult: keep or drop, see `NeuDetOptions`.
 
     Raises
     ------
     DataError, UntrustedError: `root` as a whole cannot be read as NEU-DET.
     """
     classes = list(classes)
-    problems: list[Problem] = []
-    with open_files(root) as files, warnings.catch_warnings():
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        entries = _paired(files, classes, problems)
-        labels = Counter(e.label for e in entries.values())
-        for label in classes if needed is None else needed:
-            if not labels[label]:
-                problems.append(Problem(str(root), label, "no image of this class"))
-        images: list[AnnotatedImage] = []
-        bare = 0
-        same: dict[bytes, list[_Entry]] = defaultdict(list)
-        for stem, entry in entries.items():
-            if entry.label not in classes:
-                continue
-            digest, pixels = _image(files, entry, problems)
-            annotation = _annotation(files, entry, problems)
-            if digest:
-                same[digest].append(entry)
-            if annotation is not None and pixels is not None:
-                height, width = pixels.shape
-                if annotation.size != (width, height):
-                    what = f"says {annotation.size[0]} x {annotation.size[1]}, the image has {width} x {height} pixels"
-                    problems.append(Problem(entry.annotation, "size", what))
-                bare += annotation.bare_filename
-                images.append(AnnotatedImage(stem, pixels, entry.label, annotation.boxes))
-    for first, *others in same.values():
-        for other in others:
-            if other.label != first.label:
-                what = f"has the same pixels as {first.image}, which has another class"
-                problems.append(Problem(other.image, "", what))
-    left = {label: n for label, n in sorted(labels.items()) if label not in classes}
+    with open_files(root) as files:
+        pairing = pair(files)
+        problems = pairing.of(classes)
+        found: list[Problem] = []
+        seen = [_annotated(files, entry) for entry in pairing.entries]
+        chosen = [one for one in seen if one.entry.label in classes or (not one.entry.label and one.problems)]
+        decoded = {one.entry.id: _image(files, one.entry.image, found) for one in chosen}
+    labels = Counter(one.entry.label for one in seen)
+    for label in classes if needed is None else needed:
+        if not labels[label]:
+            problems.append(Problem(str(root), label, "no image of this class"))
+    odd = Oddities()
+    how = counting(_measured(seen, decoded))
+    images: list[AnnotatedImage] = []
+    for one in seen:
+        if one.annotation is not None:
+            odd.see_any(one.annotation)
+    for one in chosen:
+        found += one.problems
+        image = _fitted(one, decoded[one.entry.id], how, odd, found)
+        if image is not None:
+            images += _without(image, one, difficult, odd)
+    found += _contradictions(chosen, decoded)
+    left = {label: n for label, n in sorted(labels.items()) if label and label not in classes}
     parts = ", ".join(f"{label} {n}" for label, n in left.items())
     notes = {
         "boxes": str(sum(len(i.boxes) for i in images)),
         "sources dropped": f"{sum(left.values())}, not read: {parts}" if left else "0",
-        "<filename> without extension": f"in {bare} annotations, harmless",
-        "files ignored": str(files.ignored),
+        "<filename> without extension": f"in {odd.names['bare']} annotations, harmless",
+        "files ignored": str(pairing.ignored),
+        **odd.notes(how, difficult),
     }
-    return Reading(tuple(images), tuple(problems), notes)
+    return Reading(tuple(images), tuple(problems + found), notes)
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """An entry whose class is known, as far as anything says it; its annotation, None if that is wrong."""
+
+    entry: Entry
+    annotation: Annotation | None
+    problems: tuple[Problem, ...]
+    from_boxes: bool
+
+
+@dataclass(frozen=True, eq=False)
+class _Decoded:
+    image: DecodedImage
+    equal_channels: bool
+    digest: bytes
 
 
 def _root(options: NeuDetOptions) -> Path:
@@ -157,81 +175,124 @@ def _root(options: NeuDetOptions) -> Path:
     return options.root
 
 
-def _paired(files: Files, classes: Sequence[str], problems: list[Problem]) -> dict[str, _Entry]:
-    """Entries by id (file name without extension), for all classes; problems are told for `classes` only."""
-    found: list[Problem] = []
-    annotations: dict[str, str] = {}
-    for name in files.annotations:
-        stem = PurePosixPath(name).stem
-        if stem in annotations:
-            found.append(Problem(name, "", f"stands twice, also as {annotations[stem]}"))
-        elif not _class_of(stem) or _class_of(stem) in classes:
-            annotations[stem] = name
-    entries: dict[str, _Entry] = {}
-    for name, folder in files.images.items():
-        stem = PurePosixPath(name).stem
-        label = _class_of(stem)
-        annotation = annotations.pop(stem, "")
-        if not label:
-            what = f"{shown(stem)} must be CLASS_NUMBER, with one of the classes {', '.join(CLASSES)}"
-            found.append(Problem(name, "file name", what))
-        elif stem in entries:
-            found.append(Problem(name, "", f"stands twice, also as {entries[stem].image}"))
-        else:
-            entries[stem] = _Entry(label, name, annotation)
-            if folder and folder != label:
-                found.append(Problem(name, "folder", f"{shown(folder)} contradicts the file name's class"))
-            if not annotation and label in classes:
-                found.append(Problem(name, "annotation", f"is missing: no {stem}.xml"))
-    found += [Problem(name, "image", f"is missing: no {stem}.jpg") for stem, name in annotations.items()]
-    problems += found
-    return entries
-
-
-def _class_of(stem: str) -> str:
-    match = NAME.fullmatch(stem)
-    return match[1] if match else ""
-
-
-def _image(files: Files, entry: _Entry, problems: list[Problem]) -> tuple[bytes | None, npt.NDArray[np.uint8] | None]:
-    """sha256 of its gray pixels and the pixels (H, W), both None where they could not be had."""
+def _annotated(files: Files, entry: Entry) -> _Seen:
+    """The annotation of an entry; where no name says the class, it is that of most boxes."""
     try:
-        data = files.read(entry.image)
+        annotation, found = parse(files.read(entry.annotation), entry.annotation)
     except UnreadableError as error:
-        problems.append(Problem(entry.image, "", str(error)))
-        return None, None
-    try:
-        with Image.open(io.BytesIO(data), formats=("JPEG",)) as image:
-            width, height = image.size
-            if width * height > MAX_PIXELS:
-                what = f"has too many pixels: {width} x {height}, at most {MAX_PIXELS} are decoded"
-                problems.append(Problem(entry.image, "pixels", what, hostile=True))
-                return None, None
-            if image.mode not in MODES:
-                what = f"is {shown(image.mode)}, must be gray or red, green and blue with 8 bits each"
-                problems.append(Problem(entry.image, "mode", what))
-                return None, None
-            image.draft("L", image.size)  # decodes the brightness alone
-            pixels = np.asarray(image.convert("L"))
-            return hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest(), pixels
-    except UnidentifiedImageError:
-        problems.append(Problem(entry.image, "format", f"is not a JPEG image: starts with {shown(data[:8])}"))
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
-        what = f"has too many pixels, at most {MAX_PIXELS} are decoded"
-        problems.append(Problem(entry.image, "pixels", what, hostile=True))
-    except Exception as error:  # noqa: BLE001 -- Pillow's decoders raise what they stumble over
-        problems.append(Problem(entry.image, "pixels", f"cannot be decoded: {error}"))
-    return None, None
+        annotation, found = None, [Problem(entry.annotation, "", str(error))]
+    labels = Counter(marked.label for marked in annotation.objects) if annotation and not entry.label else Counter()
+    if labels:
+        entry = replace(entry, label=labels.most_common(1)[0][0])
+    return _Seen(entry, annotation, tuple(found), bool(labels))
 
 
-def _annotation(files: Files, entry: _Entry, problems: list[Problem]) -> Annotation | None:
-    if not entry.annotation:
-        return None
+def _image(files: Files, name: str, found: list[Problem]) -> _Decoded | None:
+    """An image file in gray, None if it cannot be read."""
     try:
-        data = files.read(entry.annotation)
+        data = files.read(name)
+        image = decode_image(io.BytesIO(data))
+        equal = True
+        if image.channels > 1:
+            colours = decode_image(io.BytesIO(data), "RGB").pixels
+            equal = bool((colours == colours[..., :1]).all())
     except UnreadableError as error:
-        problems.append(Problem(entry.annotation, "", str(error)))
+        found.append(Problem(name, "", str(error)))
+    except UnfitImageError as error:
+        found.append(Problem(name, error.field, error.what, error.hostile))
+    else:
+        pixels = image.pixels
+        return _Decoded(image, equal, hashlib.sha256(repr(pixels.shape).encode() + pixels.tobytes()).digest())
+    return None
+
+
+def _measured(
+    seen: Iterable[_Seen], decoded: Mapping[str, _Decoded | None]
+) -> Iterator[tuple[Annotation, tuple[int, int]]]:
+    """Annotations with the size that their boxes refer to, as far as it is known."""
+    for one in seen:
+        image = decoded.get(one.entry.id)
+        if one.annotation is not None and (one.annotation.size or image):
+            yield one.annotation, one.annotation.size or _size(image.image.pixels if image else None)
+
+
+def _size(pixels: Pixels | None) -> tuple[int, int]:
+    return (0, 0) if pixels is None else (pixels.shape[1], pixels.shape[0])
+
+
+def _fitted(
+    one: _Seen, decoded: _Decoded | None, how: Counting, odd: Oddities, found: list[Problem]
+) -> AnnotatedImage | None:
+    """An image with its boxes, turned as its annotation means it; None if either is wrong."""
+    annotation, entry = one.annotation, one.entry
+    if annotation is None:
         return None
-    annotation, found = parse(data, entry.annotation, PurePosixPath(entry.image).name)
-    problems += found
-    return annotation
+    if naming(annotation.filename, entry.image) == "wrong":
+        found.append(Problem(entry.annotation, "filename", expected_name(entry.image, annotation.filename)))
+    pixels = None if decoded is None else _turned(decoded.image, annotation, how, odd)
+    size = annotation.size or _size(pixels)
+    if pixels is not None and size != _size(pixels):
+        width, height = _size(pixels)
+        what = f"says {size[0]} x {size[1]}, the image has {width} x {height} pixels"
+        found.append(Problem(entry.annotation, "size", what))
+    boxes: list[Box] = []
+    if size != (0, 0):
+        for marked in annotation.objects:
+            box, wrong = fitted(marked, size, how, entry.annotation)
+            found += wrong
+            boxes += [] if box is None else [box]
+    if pixels is None or decoded is None or len(boxes) < len(annotation.objects):
+        return None
+    odd.see(annotation, entry.image)
+    odd.images += 1
+    odd.coloured += decoded.image.channels > 1
+    odd.equal += decoded.image.channels > 1 and decoded.equal_channels
+    odd.from_boxes += one.from_boxes
+    return AnnotatedImage(entry.id, pixels, entry.label, tuple(boxes), source=entry.source)
+
+
+def _turned(image: DecodedImage, annotation: Annotation, how: Counting, odd: Oddities) -> Pixels:
+    """The pixels upright, as the EXIF orientation says, unless only the stored ones fit the annotation."""
+    if image.orientation == 1:
+        return image.pixels
+
+    def fits(pixels: Pixels) -> bool:
+        size = _size(pixels)
+        if annotation.size not in (None, size):
+            return False
+        return not any(fitted(marked, size, how, "")[1] for marked in annotation.objects)
+
+    stored = image.as_stored()
+    if not fits(image.pixels) and fits(stored):
+        odd.unturned += 1
+        return stored
+    odd.turned += 1
+    return image.pixels
+
+
+def _without(image: AnnotatedImage, one: _Seen, difficult: str, odd: Oddities) -> list[AnnotatedImage]:
+    """The image without the boxes that do not count as defects; none if no other is left."""
+    assert one.annotation is not None
+    if difficult == "drop":
+        marks = [marked.flags for marked in one.annotation.objects]
+        kept, dropped = (
+            tuple(box for box, flags in zip(image.boxes, marks, strict=True) if ("difficult" in flags) == wanted)
+            for wanted in (False, True)
+        )
+        image = replace(image, boxes=kept, ignored=dropped)
+    if image.boxes:
+        return [image]
+    odd.empty.append(image.id)
+    return []
+
+
+def _contradictions(chosen: Sequence[_Seen], decoded: Mapping[str, _Decoded | None]) -> Iterator[Problem]:
+    """Images of equal pixels whose names give them different classes."""
+    same: dict[bytes, list[Entry]] = defaultdict(list)
+    for one in chosen:
+        if image := decoded[one.entry.id]:
+            same[image.digest].append(one.entry)
+    for first, *others in same.values():
+        for other in others:
+            if other.label != first.label:
+                yield Problem(other.image, "", f"has the same pixels as {first.image}, which has another class")

@@ -77,10 +77,11 @@ def tree(folder):
 
 
 def test_both_layouts_as_directory_and_zip_give_the_same_set(root, tmp_path):
-    divided = split(root, tmp_path / "other" / "NEU-DET")
+    whole, divided = tmp_path / "whole" / "NEU-DET", split(root, tmp_path / "divided" / "NEU-DET")
+    shutil.copytree(root, whole)
     roots = [
-        root,
-        root.parent,
+        whole,
+        whole.parent,
         zipped(root, tmp_path / "a.zip"),
         zipped(root, tmp_path / "b.zip", "NEU-DET/"),
         divided,
@@ -122,7 +123,7 @@ def test_every_kind_of_damage_is_found_with_file_and_field_all_at_once(root):
     (images / "inclusion_2.jpg").unlink()
     whole = (images / "inclusion_3.jpg").read_bytes()
     (images / "inclusion_3.jpg").write_bytes(whole[: len(whole) // 2])
-    Image.new("RGB", (200, 200)).save(images / "patches_1.jpg", format="PNG")
+    Image.new("CMYK", (200, 200)).save(images / "patches_1.jpg")
     edit(annotations / "patches_2.xml", "<width>200<", "<width>300<")
     edit(annotations / "patches_3.xml", "<filename>patches_3.jpg", "<filename>patches_9.jpg")
     edit(annotations / "scratches_1.xml", "<name>scratches<", "<name>scratch<")
@@ -134,20 +135,18 @@ def test_every_kind_of_damage_is_found_with_file_and_field_all_at_once(root):
     (annotations / "scratches_3.xml").write_text(
         _with_first((annotations / "scratches_3.xml").read_text(), "xmin", "left")
     )
-    (images / "rolled-in_scale_1.jpg").rename(images / "rolled_1.jpg")
-    (annotations / "rolled-in_scale_1.xml").rename(annotations / "rolled_1.xml")
+    edit(annotations / "rolled-in_scale_1.xml", "<name>rolled", "<difficult>perhaps</difficult><name>rolled")
     (annotations / "rolled-in_scale_2.xml").write_text("<annotation>")
     shutil.copy(images / "crazing_1.jpg", images / "pitted_surface_1.jpg")
-    edit(annotations / "crazing_2.xml", "<object>", "<thing>", 9)
-    edit(annotations / "crazing_2.xml", "</object>", "</thing>", 9)
+    (annotations / "crazing_2.xml").write_text("<annotation/>")
     (images / "crazing_3.jpg").write_bytes(b"")
 
     told = found(root)
     expected = {
         ("inclusion_1.jpg", "annotation", "is missing: no inclusion_1.xml"),
         ("inclusion_2.xml", "image", "is missing: no inclusion_2.jpg"),
-        ("inclusion_3.jpg", "pixels", "cannot be decoded: image file is truncated"),
-        ("patches_1.jpg", "format", "is not a JPEG image"),
+        ("inclusion_3.jpg", "pixels", "cannot be decoded: OSError: 'image file is truncated"),
+        ("patches_1.jpg", "mode", "is 'CMYK', must be gray"),
         ("patches_2.xml", "size", "says 300 x 200, the image has 200 x 200 pixels"),
         ("patches_3.xml", "filename", "must be 'patches_3.jpg', is 'patches_9.jpg'"),
         ("scratches_1.xml", "object[1]/name", "unknown class 'scratch'"),
@@ -155,12 +154,12 @@ def test_every_kind_of_damage_is_found_with_file_and_field_all_at_once(root):
         ("scratches_2.xml", "object[1]/bndbox/ymin", "is out of range: 0 not in [1, 200]"),
         ("scratches_2.xml", "object[1]/bndbox/ymax", "is out of range: 201 not in [1, 200]"),
         ("scratches_2.xml", "object[1]/bndbox", "is empty or inverted: xmin 5, xmax 0"),
-        ("scratches_3.xml", "object[1]/bndbox/xmin", "must be a whole number, is 'left'"),
-        ("rolled_1.jpg", "file name", "'rolled_1' must be CLASS_NUMBER"),
+        ("scratches_3.xml", "object[1]/bndbox/xmin", "must be a number, is 'left'"),
+        ("rolled-in_scale_1.xml", "object[1]/difficult", "must be 0 or 1, is 'perhaps'"),
         ("rolled-in_scale_2.xml", "", "is not well-formed XML"),
         ("pitted_surface_1.jpg", "", "has the same pixels as IMAGES/crazing_1.jpg, which has another class"),
         ("crazing_2.xml", "object", "is missing"),
-        ("crazing_3.jpg", "format", "is not a JPEG image"),
+        ("crazing_3.jpg", "format", "is none of JPEG"),
     }
     for where, field, what in expected:
         assert any((w, f) == (where, field) and t.startswith(what) for w, f, t in told), (where, field, told)
@@ -343,6 +342,7 @@ def test_a_directory_without_the_layout_says_what_was_looked_for(tmp_path):
     (tmp_path / "pictures").mkdir()
     (tmp_path / "pictures" / "patches_1.jpg").write_bytes(b"")
     ((_, _, told),) = found(tmp_path)
+    assert told.startswith("found 1 image in 'pictures' (.jpg 1), no annotations, no other files; expected images and")
     assert "IMAGES/ and ANNOTATIONS/" in told
 
 
@@ -396,12 +396,17 @@ def test_the_real_data_is_sound_and_has_the_known_counts(real):
     reading = reader.read(real.root, CLASSES)
     assert len(reading.images) == 1800
     assert sum(len(i.boxes) for i in reading.images) == 4189
+    assert reading.notes["difficult boxes"] == "81 of 4189, kept"
+    assert reading.notes["truncated boxes"] == "1507 of 4189"
+    channels = "3 in 1800 of 1800 image files, equal in all of them; <depth> says 1 in 1800 of 1800 annotations"
+    assert reading.notes["colour channels"] == channels
     assert reading.notes["<filename> without extension"] == "in 174 annotations, harmless"
 
 
 @pytest.mark.slow
 def test_the_real_data_is_prepared_as_in_the_paper(real):
     data = SPEC.load(real)
+    assert data.digest == "5fa19ae1d37c29a87730188e36bc4215a13da051c774f10bde82de934bbf99b7"
     assert data.images.shape == (2206, 1, 200, 200)
     assert np.bincount(data.labels).tolist() == [1103, 1103]
     assert data.notes["boxes of another class"] == "in 79 of 1200 images"
