@@ -44,7 +44,7 @@ def shown(value: object, limit: int = 80) -> str:
     try:
         text = repr(value[:LONGEST] if isinstance(value, str | bytes) else value)
         text = inert(without_passwords(text[:LONGEST])[: 2 * limit])
-    except Exception:  # noqa: BLE001 -- a stranger's __repr__, or a number with too many digits
+    except BaseException:  # noqa: BLE001 -- a stranger's __repr__, or a number with too many digits
         text = f"<a value of {type(value).__name__}>"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -53,7 +53,7 @@ def told(error: BaseException, limit: int = 160) -> str:
     """An exception that is not ours in a few words: its type, and its text where it has one."""
     try:
         text = str(error).strip()
-    except Exception:  # noqa: BLE001 -- a stranger's __str__
+    except BaseException:  # noqa: BLE001 -- a stranger's __str__
         text = ""
     return f"{type(error).__name__}: {shown(text, limit)}" if text else type(error).__name__
 

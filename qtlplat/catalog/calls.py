@@ -1,54 +1,57 @@
-"""Calling into a plugin: what it raises becomes an error that names it, what it changes around it is put back."""
+"""Calling into a plugin: what it raises becomes an error that names it, and what it returns is checked."""
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from qtlplat.catalog.contained import contained
 from qtlplat.contracts import Circuit, DatasetSpec, HeadSpec, ImageSet, check_circuit
-from qtlplat.errors import DataError, PluginError, Problem, QtlplatError, Terminated, UntrustedError, shown, told
+from qtlplat.errors import DataError, PluginError, Problem, QtlplatError, UntrustedError, shown, told
 
 T = TypeVar("T")
 PUBLISHED = range(2, 9)  # exit codes that an error of ours may have; a plugin's own subclass may say anything
 FIX = "run again with --debug to see where, and tell its author"
 
 
-def guarded(work: Callable[[], T], provider: str, doing: str) -> T:
-    """Run a plugin's code; an exception that is not one of ours becomes a PluginError naming `provider`."""
+def guarded(work: Callable[[], T], provider: str, doing: str, *, random: bool = True) -> T:
+    """Run a plugin's code; whatever it raises, KeyboardInterrupt included, becomes an error that names `provider`.
+
+    Args:
+        work: what calls the plugin. A lazy answer must be used up inside.
+        provider: whom the error names.
+        doing: for the message, as "loading dataset x".
+        random: whether generators of random numbers are put back afterwards.
+
+    Raises:
+        QtlplatError: what the plugin raised on purpose; PluginError for everything else.
+        KeyboardInterrupt, Terminated: somebody stopped the command meanwhile.
+    """
     try:
-        with contained():
-            return work()
-    except BaseException as error:
-        if isinstance(error, QtlplatError) and error.exit_code in PUBLISHED:
-            error.where = error.where or provider
-            raise
-        if asks_to_stop(error):
-            raise
-        raise PluginError(f"{doing} failed: {told(error)}", where=provider, fix=FIX) from error
+        with contained(random=random):
+            try:
+                return work()
+            except BaseException as error:
+                raise _published(error) or PluginError(f"{doing} failed: {told(error)}", fix=FIX) from error
+    except QtlplatError as error:
+        error.where = error.where or provider
+        raise
 
 
-@contextlib.contextmanager
-def contained() -> Iterator[None]:
-    """What a plugin prints inside goes to stderr; the filters of warnings and the working directory are put back."""
-    try:
-        directory = os.getcwd()  # noqa: PTH109 -- it need not exist any more
-    except OSError:
-        directory = ""
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(sys.stderr):
-            yield
-    finally:
-        with contextlib.suppress(OSError):
-            os.chdir(directory)
-
-
-def asks_to_stop(error: BaseException) -> bool:
-    """Whether an exception is a request from outside (Ctrl-C, SIGTERM), and none of the code that it came out of."""
-    return isinstance(error, KeyboardInterrupt | Terminated | GeneratorExit)
+def _published(error: BaseException) -> QtlplatError | None:
+    """The error of ours that a plugin raised on purpose; it may be one of its own subclass, whose code is not used."""
+    if not isinstance(error, QtlplatError):
+        return None
+    bases = (base for base in type(error).__mro__ if issubclass(base, QtlplatError))
+    kind = next(base for base in bases if base.__module__ == QtlplatError.__module__)
+    texts = [error.what, error.where, error.fix]
+    if error.exit_code not in PUBLISHED or kind.exit_code not in PUBLISHED or any(type(t) is not str for t in texts):
+        return None
+    if kind is type(error):
+        return error
+    made = kind(texts[0], where=texts[1], fix=texts[2])
+    made.problems = error.problems
+    return made
 
 
 def blame(error: BaseException) -> PluginError | None:

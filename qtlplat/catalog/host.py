@@ -17,7 +17,7 @@ from typing import Literal
 import pluggy
 
 from qtlplat import hookspecs
-from qtlplat.catalog.calls import asks_to_stop, contained
+from qtlplat.catalog.contained import contained
 from qtlplat.catalog.provider import Component, Provider, canonical_name
 from qtlplat.catalog.verify import spec_problem
 from qtlplat.contracts import API_VERSION, KINDS, Kind
@@ -113,7 +113,8 @@ def offered_specs(plugin: object, name: str) -> list[Spec]:
     Raises PluginError saying what is wrong with it.
     """
     try:
-        return _admit(_new_manager(), plugin, name)
+        with _contained():
+            return _admit(_new_manager(), plugin, name)
     except _RefusedError as refused:
         where = f"{name}.{refused.hook}" if refused.hook else name
         raise PluginError(refused.reason, where=where, fix=refused.fix) from refused
@@ -144,8 +145,9 @@ def _load(
         return PluginStatus(point.name, provider, "disabled", reason), []
     heard: list[str] = []
     try:
-        module = _import(point, heard)
-        specs = _admit(manager, module, name)
+        with _contained():
+            module = _import(point, heard)
+            specs = _admit(manager, module, name)
         _refuse_repeats(specs, provider, others)
     except _RefusedError as refused:
         if manager.has_plugin(name):
@@ -160,13 +162,22 @@ def _load(
 
 
 @contextlib.contextmanager
-def _refusing(doing: str, hook: str = "") -> Iterator[None]:
-    """Whatever a plugin's code raises inside costs the plugin, and nobody else; what it prints is not our output."""
+def _contained() -> Iterator[None]:
+    """A plugin's code runs inside; what it changes for good costs the plugin."""
     try:
         with contained():
             yield
+    except PluginError as error:
+        raise _RefusedError(error.what, fix=error.fix) from error
+
+
+@contextlib.contextmanager
+def _refusing(doing: str, hook: str = "") -> Iterator[None]:
+    """Whatever a plugin's code raises inside costs the plugin, and nobody else; for use inside of `contained`."""
+    try:
+        yield
     except BaseException as error:
-        if asks_to_stop(error) or isinstance(error, _RefusedError):
+        if isinstance(error, _RefusedError):
             raise
         raise _RefusedError(f"{doing} {told(error, 80)}", hook=hook) from error
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from qtlplat.catalog.calls import guarded
 from qtlplat.catalog.plan import RunPlan
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import Cell, EvaluatorSpec, ImageSet, Samples, Split, check_cells
-from qtlplat.training.guard import guarded
 from qtlplat.training.pretrain import make_split
 
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from qtlplat.contracts import Cell
 from qtlplat.quantum.threads import torch_threads
+from qtlplat.training.guard import called
 from qtlplat.training.rounds import EVALUATION_ROWS, CellEpoch, Data, FittedCell, Round, Task
 from qtlplat.training.seeding import isolated_rng
 from qtlplat.training.snapshots import (
@@ -204,6 +205,6 @@ def _mixes_samples(head: nn.Module, batch: Tensor) -> bool:
     other = torch.stack([batch[0], batch[1] + 1])
     with torch.no_grad():
         torch.manual_seed(0)
-        answer = head(batch)[0]
+        answer = called(head, batch)[0]
         torch.manual_seed(0)
-        return not torch.allclose(answer, head(other)[0], atol=1e-6)
+        return not torch.allclose(answer, called(head, other)[0], atol=1e-6)

@@ -1,60 +1,69 @@
-"""Plugins while training: calls into them, torch's process-wide switches put back behind them, whose an error is."""
+"""Plugins while training: calls into them, and whose an error is."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 
 from qtlplat.catalog import calls
+from qtlplat.catalog.contained import contained
+from qtlplat.catalog.process_state import FIXED, OFTEN, put_back, take
 from qtlplat.errors import QtlplatError, TrainingError, told
 
 T = TypeVar("T")
+_READ = tuple(state.get for state in OFTEN)
 
 
 def guarded(work: Callable[[], T], provider: str, doing: str) -> T:
-    """Run a plugin's code; an exception that is not one of ours becomes a PluginError naming `provider`."""
-    with switches_kept():
-        return calls.guarded(work, provider, doing)
+    """As `qtlplat.catalog.calls.guarded`, for code that builds or runs a model: it may draw random numbers."""
+    return calls.guarded(work, provider, doing, random=False)
 
 
-@contextmanager
-def switches_kept() -> Iterator[None]:
-    """Torch's process-wide switches (default dtype and device, threads, gradients) end as they began."""
-    dtype, device = torch.get_default_dtype(), torch.get_default_device()
-    threads, gradients = torch.get_num_threads(), torch.is_grad_enabled()
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(gradients)
-        if torch.get_default_device() != device:
-            torch.set_default_device(device if device.type != "cpu" else None)
-        if torch.get_num_threads() != threads:
-            torch.set_num_threads(threads)
+def called(function: Callable[..., T], *arguments: Any) -> T:
+    """Call a module in training, and put back what it changed about the process that the next step depends on.
+
+    Costs some microseconds; all the rest is put back after the epoch.
+    """
+    before = [get() for get in _READ]
+    result = function(*arguments)
+    if [get() for get in _READ] != before:
+        put_back(dict(zip(OFTEN, before, strict=True)))
+    return result
+
+
+class Surroundings:
+    """All that a process has one of, but for random numbers, as it is when an object of this class is made."""
+
+    def __init__(self) -> None:
+        self._before = take(FIXED)
+
+    def put_back(self) -> None:
+        """Put back what is no longer so; what cannot be put back is told after the training."""
+        put_back(self._before)
 
 
 @contextmanager
 def training_errors() -> Iterator[None]:
-    """What is raised inside becomes a PluginError where a plugin's code did it, a TrainingError where torch did.
+    """What is raised inside becomes a PluginError if a plugin's code did it, a TrainingError if torch did.
 
-    Memory that runs out is a TrainingError wherever it does. What a plugin prints goes to stderr.
+    Memory that runs out is a TrainingError in any case. What a plugin prints goes to stderr.
     """
-    try:
-        with calls.contained():
+    with contained():
+        try:
             yield
-    except BaseException as error:
-        if isinstance(error, QtlplatError) or calls.asks_to_stop(error):
+        except QtlplatError:
             raise
-        no_memory = _out_of_memory(error)
-        fault = None if no_memory else calls.blame(error)
-        if fault is None and not isinstance(error, RuntimeError | MemoryError) and not _of_torch(error):
-            raise
-        fix = "free some memory, or train in smaller batches: -S pretraining.batch_size=8 -S training.batch_size=8"
-        fix = fix if no_memory else "run again with --debug to see where"
-        raise fault or TrainingError(f"training failed: {told(error)}", fix=fix) from error
+        except BaseException as error:
+            no_memory = _out_of_memory(error)
+            fault = None if no_memory else calls.blame(error)
+            if fault is None and not isinstance(error, RuntimeError | MemoryError) and not _of_torch(error):
+                raise
+            fix = "free some memory, or train in smaller batches: -S pretraining.batch_size=8 -S training.batch_size=8"
+            fix = fix if no_memory else "run again with --debug to see where"
+            raise fault or TrainingError(f"training failed: {told(error)}", fix=fix) from error
 
 
 def _out_of_memory(error: BaseException) -> bool:

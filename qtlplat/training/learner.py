@@ -15,6 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, Split
 from qtlplat.errors import TrainingError
+from qtlplat.training.guard import Surroundings, called
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
 from qtlplat.training.seeding import derive_seed, generator
@@ -42,12 +43,12 @@ class Learner:
 
         A loss that is not finite changes no weight.
         """
-        logits: Tensor = self.model(images)
+        logits: Tensor = called(self.model, images)
         loss = cross_entropy(logits, labels)
         value = loss.item()
         if math.isfinite(value):
             self.optimizer.zero_grad()
-            loss.backward()
+            called(loss.backward)
             self.optimizer.step()
             if self.average:
                 self.average.update_parameters(self.model)
@@ -80,6 +81,7 @@ class Network:
         seed: int,
     ) -> None:
         self.pixels, self.labels, self.split, self.seed = pixels, labels, split, seed
+        self.surroundings = Surroundings()
         self.batch_size = options.batch_size
         self.steps = -(-len(split.train) // options.batch_size)
         torch.manual_seed(derive_seed("backbone", seed))
@@ -109,6 +111,7 @@ class Network:
             loss_sum += loss * len(rows)
             hits += int((logits.argmax(1) == labels).sum())
             on_step()
+        self.surroundings.put_back()
         values = {"train_loss": loss_sum / len(order), "train_accuracy": hits / len(order)}
         for name, part in (("validation", self.split.validation), ("test", self.split.test)):
             if len(part):
@@ -122,4 +125,4 @@ class Network:
         self.learner.judged.eval()
         with torch.no_grad():
             batches = torch.from_numpy(indices).split(EVALUATION_BATCH)
-            return torch.cat([self.learner.judged(self.pixels[rows]).cpu() for rows in batches])
+            return torch.cat([called(self.learner.judged, self.pixels[rows]).cpu() for rows in batches])

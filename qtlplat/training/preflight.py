@@ -15,6 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from qtlplat.analysis.metrics import classification_metrics
+from qtlplat.catalog import calls
+from qtlplat.catalog.contained import contained
 from qtlplat.contracts import Backbone, EvaluatorSpec
 from qtlplat.errors import PluginError, shown
 from qtlplat.quantum.layer import CircuitLayer
@@ -84,7 +86,7 @@ def own_metrics(
     compute = evaluator.metrics
     if compute is None:
         return {}
-    found = guarded(
+    found = calls.guarded(
         lambda: _items(compute(labels.copy(), probabilities.copy())),
         provider,
         f"computing the metrics of {evaluator.name}",
@@ -117,7 +119,7 @@ def _fault(what: str, provider: str, fix: str) -> PluginError:
 @contextmanager
 def _trial(what: str, provider: str) -> Iterator[None]:
     """Gradients on, random numbers of our own; whoever seeds them is told apart."""
-    with isolated_rng(), torch.enable_grad():
+    with contained(), isolated_rng(), torch.enable_grad():
         torch.manual_seed(SEED)
         yield
         if torch.initial_seed() != SEED:

@@ -33,7 +33,7 @@ from qtlplat.training.cells import Pretraining, planned_cells
 from qtlplat.training.controls import Variant, make_variants
 from qtlplat.training.fit import Limits
 from qtlplat.training.groups import source_groups
-from qtlplat.training.guard import guarded, switches_kept
+from qtlplat.training.guard import guarded
 from qtlplat.training.memory import limits
 from qtlplat.training.model import (
     BackboneFactory,
@@ -208,8 +208,7 @@ def prepare_pretraining(
 def _read(component: Component, options: Options) -> ImageSet:
     """A dataset's images."""
     assert isinstance(component.spec, DatasetSpec)
-    with switches_kept():
-        return load_images(component.spec, options, component.provider.distribution)
+    return load_images(component.spec, options, component.provider.distribution)
 
 
 def _check_unchanged(resolved: Resolved) -> None:

@@ -21,6 +21,7 @@ from torch.nn.functional import one_hot
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
 from qtlplat.training import snapshots
+from qtlplat.training.guard import Surroundings
 from qtlplat.training.seeding import derive_seed, generator
 from qtlplat.training.snapshots import Snapshot
 from qtlplat.training.stack import Alone, Stacked, Trainee
@@ -111,6 +112,7 @@ class Round:
         on_note: Callable[[str], None],
     ) -> None:
         self.data, self.cells, self.stack = data, cells, stack
+        self.surroundings = Surroundings()
         self.variants: list[_Variant] = []
         for first, task in tasks:
             heads = []
@@ -153,6 +155,7 @@ class Round:
                 variant.sums += measured
                 own[number] += time.perf_counter() - begun
             on_step()
+        self.surroundings.put_back()
         shared = (time.perf_counter() - started - sum(own)) / len(self.variants)
         return [
             row

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from qtlplat.quantum.layer import CircuitLayer
+from qtlplat.training.guard import called
 from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
 from qtlplat.training.seeding import isolated_rng
 from qtlplat.training.snapshots import Snapshot, below
@@ -58,9 +59,9 @@ class Alone:
     def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
         """One step; C = 1."""
         self.head.train()
-        loss, sums = _loss(self.head(features[0]), targets[0], weight[0])
+        loss, sums = _loss(called(self.head, features[0]), targets[0], weight[0])
         self.optimizer.zero_grad()
-        loss.backward()
+        called(loss.backward)
         self.optimizer.step()
         return sums[:, None]
 
@@ -68,7 +69,7 @@ class Alone:
         """Logits (1, n, K)."""
         self.head.eval()
         with torch.no_grad():
-            logits: Tensor = self.head(features[0])
+            logits: Tensor = called(self.head, features[0])
         return logits[None]
 
     def states(self) -> list[Tensors]:
@@ -183,7 +184,7 @@ class _Repeated:
     def __call__(self, *batch: Tensor) -> tuple[Tensor, ...]:
         if self.program is None:
             self.module.train(self.training)
-            return self.function(*self.tensors, *batch)
+            return called(self.function, *self.tensors, *batch)
         for place, given in zip(self.batch, batch, strict=True):
             if place is not given:
                 place.copy_(given)
@@ -280,10 +281,11 @@ def why_not_vectorisable(heads: Sequence[nn.Module], samples: Tensor) -> str:
     names = list(tensors)
     try:
         with torch.no_grad():
-            (logits,) = evaluation_step(heads[0].eval(), names, trained)(*tensors.values(), samples)
+            (logits,) = called(evaluation_step(heads[0].eval(), names, trained), *tensors.values(), samples)
             weight = torch.ones(samples.shape[:2])
             heads[0].train()
-            training_step(heads[0], names, trained)(*tensors.values(), samples, torch.zeros_like(logits), weight)
+            step = training_step(heads[0], names, trained)
+            called(step, *tensors.values(), samples, torch.zeros_like(logits), weight)
     except Exception as error:  # noqa: BLE001 -- whatever a stranger's module raises, cell by cell still works
         return f"{type(error).__name__}: {(str(error).strip() or 'no message').splitlines()[0][:160]}"
     return ""

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from qtlplat.catalog.catalog import Catalog
+from qtlplat.catalog.contained import contained
 from qtlplat.catalog.plan import RunPlan
 from qtlplat.catalog.reopen import stored_images, stored_run
 from qtlplat.catalog.resolve import Resolved
@@ -23,7 +24,6 @@ from qtlplat.store.queries import Reader
 from qtlplat.store.records import CellRecord, RunRecord
 from qtlplat.training.backbones import pretraining_of
 from qtlplat.training.features import BATCH
-from qtlplat.training.guard import switches_kept
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.pictures import Resample
 from qtlplat.training.prepare import built_backbone, built_head, choose_for
@@ -79,7 +79,7 @@ class Trained:
         n = len(images)
         filled = np.zeros((-(-n // BATCH) * BATCH, *self.shape), np.uint8)
         filled[:n] = images
-        with torch.no_grad(), switches_kept():
+        with contained(random=False), torch.no_grad():
             parts = [self.logits(batch) for batch in torch.from_numpy(filled).split(BATCH)]
         result: npt.NDArray[np.float64] = torch.cat(parts, dim=1)[:, :n].double().softmax(-1).numpy()
         return result

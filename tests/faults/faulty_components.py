@@ -8,6 +8,17 @@ from __future__ import annotations
 RAISES = {
     "raises": ("raise KeyError('nobody')", "KeyError"),
     "leaves the program": ("raise SystemExit(0)", "SystemExit"),
+    "raises Ctrl-C": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "raises the end of a generator": ("raise GeneratorExit", "GeneratorExit"),
+    "raises SIGTERM": ("import qtlplat.errors as e; raise e.Terminated", "Terminated"),
+    "raises what leaves when it is told": (
+        "raise type('E', (Exception,), {'__str__': lambda s: exit()})",
+        "E",
+    ),
+    "raises an error of ours that holds no text": (
+        "import qtlplat.errors as e; raise e.ConfigError('mine', fix=3)",
+        "ConfigError",
+    ),
     "raises past Exception": ("raise type('Own', (BaseException,), {})('deep')", "Own: 'deep'"),
     "runs out of stack": ("f = lambda: f(); f()", "RecursionError"),
     "raises what steers a terminal": ("raise ValueError('[red]\\x1b[31m\\n\\u202e' * 99)", r"\x1b[31m"),

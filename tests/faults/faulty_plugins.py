@@ -149,6 +149,9 @@ MODULES = {
     "imports what nobody has": ("import a_module_that_nobody_has", "No module named"),
     "has a syntax error": ("def (:", "SyntaxError"),
     "leaves the program": ("raise SystemExit('no licence')", "SystemExit: 'no licence'"),
+    "raises Ctrl-C": ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+    "raises the end of a generator": ("raise GeneratorExit", "GeneratorExit"),
+    "raises SIGTERM": ("from qtlplat.errors import Terminated\nraise Terminated", "Terminated"),
     "raises past Exception": ("class Own(BaseException): pass\nraise Own('deep')", "Own: 'deep'"),
     "recurses for ever": ("def f(): f()\nf()", "RecursionError"),
     "raises what steers a terminal": ("raise ValueError('[red]\\x1b[31m\\n\\u202e')", r"\x1b"),
@@ -175,6 +178,7 @@ MODULES = {
 HOOK = {
     "raises": ("raise RuntimeError('not today')", "raised RuntimeError: 'not today'"),
     "leaves the program": ("raise SystemExit(3)", "raised SystemExit"),
+    "raises Ctrl-C": ("raise KeyboardInterrupt", "raised KeyboardInterrupt"),
     "raises past Exception": ("raise type('Own', (BaseException,), {{}})('deep')", "raised Own: 'deep'"),
     "returns nothing": ("pass", "must return a list of specs, returned None"),
     "returns text": ("return 'linear'", "must return a list of specs, returned 'linear'"),

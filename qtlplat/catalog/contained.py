@@ -1,0 +1,153 @@
+"""Code of others, run so that the process is afterwards what it was before, and output and signals stay ours."""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import ctypes
+import io
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, TextIO, cast
+
+from qtlplat.catalog.process_state import FIXED, STATES, Watch, put_back, take
+from qtlplat.errors import PluginError, told
+
+OUT, ERR = 1, 2  # file descriptors
+
+
+class contained:  # noqa: N801 -- used as a context manager
+    """What a plugin changes inside is put back, what it prints goes to stderr, and a signal is told from a raise.
+
+    Args:
+        random: whether generators of random numbers are put back, too; a model that is built may draw from them.
+
+    Raises:
+        KeyboardInterrupt, Terminated: a signal arrived and its handler raised this, whatever was made of it inside.
+        PluginError: something was changed that cannot be put back.
+    """
+
+    def __init__(self, *, random: bool = True) -> None:
+        self.states = STATES if random else FIXED
+        self.stop: BaseException | None = None  # what the handler of a signal raised
+
+    def __enter__(self) -> contained:
+        self.before = take(self.states)
+        self.watch = Watch(self.before, self.states)
+        self.streams = _Streams()
+        self.register = atexit.register
+        atexit.register = _register  # type: ignore[assignment]
+        sys.meta_path.insert(0, self.watch)
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                handler = signal.getsignal(number)
+                if callable(handler):
+                    signal.signal(number, self._hearing(handler))
+        return self
+
+    def _hearing(self, handler: Callable[[int, Any], Any]) -> Callable[[int, Any], Any]:
+        def hear(number: int, frame: Any) -> None:
+            try:
+                handler(number, frame)
+            except BaseException as error:
+                self.stop = error
+                raise
+
+        return hear
+
+    def __exit__(
+        self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        if self.watch in sys.meta_path:
+            sys.meta_path.remove(self.watch)
+        atexit.register = self.register
+        left = put_back(self.before)
+        self.streams.put_back()
+        if self.stop is not None:
+            if error is not self.stop:
+                raise self.stop
+        elif left and error is None:
+            raise PluginError(
+                f"it changes what cannot be put back: {', '.join(left)}",
+                fix="tell its author: what a whole process has one of is not a plugin's to set",
+            )
+
+
+class _Streams:
+    """While it lives, what is written to stdout, on any level, goes to stderr."""
+
+    def __init__(self) -> None:
+        self.own = sys.stdout, sys.stderr
+        self._flush()
+        self.kept: dict[int, int] = {}
+        for number in (OUT, ERR):
+            with contextlib.suppress(OSError):  # closed before we began
+                self.kept[number] = os.dup(number)
+        if len(self.kept) == 2:
+            os.dup2(ERR, OUT)
+        sys.stdout = sys.stderr = cast("TextIO", _Open(sys.stderr or io.StringIO()))
+
+    def put_back(self) -> None:
+        """Let both be what they were; what is still to be written goes to stderr before."""
+        self._flush()
+        for number, copy in self.kept.items():
+            os.dup2(copy, number)
+            os.close(copy)
+        sys.stdout, sys.stderr = self.own
+
+    def _flush(self) -> None:
+        for stream in (sys.stdout, sys.__stdout__, *self.own):
+            with contextlib.suppress(Exception):  # no stream, or closed
+                stream.flush()  # type: ignore[union-attr]
+        with contextlib.suppress(Exception):  # the C library's streams have a buffer of their own
+            _C.fflush(None)
+
+
+class _Open:
+    """A stream that somebody else cannot close."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def close(self) -> None:
+        """Nothing."""
+
+    def detach(self) -> None:
+        """Nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    def __iter__(self) -> Any:
+        return iter(self._stream)
+
+
+class _AtExit:
+    """A plugin's function for the end of the process: whatever it raises, the exit code is ours."""
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *arguments: Any, **named: Any) -> None:
+        try:
+            self.function(*arguments, **named)
+        except BaseException as error:  # noqa: BLE001
+            sys.stderr.write(f"warning: a plugin's function for the end of the process failed: {told(error)}\n")
+
+    def __eq__(self, other: object) -> bool:
+        return other is self or bool(other == self.function)  # so that it can be unregistered
+
+    __hash__ = object.__hash__
+
+
+def _register(function: Callable[..., Any], *arguments: Any, **named: Any) -> Callable[..., Any]:
+    _register_atexit(_AtExit(function), *arguments, **named)
+    return function
+
+
+_register_atexit = atexit.register
+_C = ctypes.CDLL(None)

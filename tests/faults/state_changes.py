@@ -1,0 +1,130 @@
+"""How each entry of the list of process state is changed by code that knows nothing of us."""
+
+from __future__ import annotations
+
+TORCH = {
+    "torch's function modes and default device": "torch.set_default_device('meta')",
+    "torch's dispatch modes": (
+        "from torch.utils._python_dispatch import TorchDispatchMode\n"
+        "class Mode(TorchDispatchMode):\n"
+        "    def __torch_dispatch__(self, func, types, args=(), kwargs=None): return func(*args, **(kwargs or {}))\n"
+        "kept_mode = Mode(); kept_mode.__enter__()"
+    ),
+    "torch's inference mode": "kept_guard = torch.inference_mode(); kept_guard.__enter__()",
+    "torch's gradients": "torch.set_grad_enabled(False)",
+    "torch's default dtype": "torch.set_default_dtype(torch.float64)",
+    "torch's detection of anomalies": "torch.autograd.set_detect_anomaly(True)",
+    "torch's deterministic algorithms": "torch.use_deterministic_algorithms(True)",
+    "torch's autocast": "torch.autocast('cpu').__enter__()",
+    "torch's number of threads": "torch.set_num_threads(7)",
+    "torch's saved-tensor hooks": "torch.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: x).__enter__()",
+    "torch's forward-mode levels": "torch.autograd.forward_ad.enter_dual_level()",
+    "torch's global hooks": (
+        "import torch.optim.optimizer as O\n"
+        "for register in (M.register_module_buffer_registration_hook, M.register_module_module_registration_hook,\n"
+        "                 M.register_module_parameter_registration_hook, M.register_module_full_backward_pre_hook,\n"
+        "                 M.register_module_full_backward_hook, M.register_module_forward_pre_hook,\n"
+        "                 O.register_optimizer_step_pre_hook, O.register_optimizer_step_post_hook):\n"
+        "    register(lambda *a: None)\n"
+        "M.register_module_forward_hook(lambda m, x, y: y * 2)\n"
+        "M.register_module_forward_hook(lambda *a, **b: None, with_kwargs=True, always_call=True)"
+    ),
+    "torch's float32 precision": "torch.set_float32_matmul_precision('medium')",
+    "torch's random numbers": "torch.manual_seed(3)",
+    "torch.backends.cudnn.enabled": "torch.backends.cudnn.enabled = False",
+    "torch.backends.cudnn.benchmark": "torch.backends.cudnn.benchmark = True",
+    "torch.backends.cudnn.deterministic": "torch.backends.cudnn.deterministic = True",
+    "torch.backends.mkldnn.enabled": "torch.backends.mkldnn.enabled = False",
+    "torch.backends.mkldnn.deterministic": "torch.backends.mkldnn.deterministic = True",
+    "torch's NNPACK": "torch.backends.nnpack.set_flags(False)",
+    "torch.backends.quantized.engine": "torch.backends.quantized.engine = 'qnnpack'",
+    "torch.backends.opt_einsum.enabled": "torch.backends.opt_einsum.enabled = not torch.backends.opt_einsum.enabled",
+    "torch.backends.opt_einsum.strategy": "torch.backends.opt_einsum.strategy = 'greedy'",
+    "torch.backends.cuda.matmul.allow_fp16_accumulation": ("torch.backends.cuda.matmul.allow_fp16_accumulation = True"),
+    "torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction": (
+        "torch.backends.cuda.matmul.allow_fp16_reduced_precision_reduction = False"
+    ),
+    "torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction": (
+        "torch.backends.cuda.matmul.allow_bf16_reduced_precision_reduction = False"
+    ),
+    **{
+        f"torch's {name} attention": f"torch.backends.cuda.enable_{name}_sdp(False)"
+        for name in ("flash", "mem_efficient", "math", "cudnn")
+    },
+    "torch's filling of fresh memory": "torch.utils.deterministic.fill_uninitialized_memory = False",
+    "torch's repeated warnings": "torch.set_warn_always(True)",
+    "torch's checks of sparse tensors": "torch.sparse.check_sparse_tensor_invariants.enable()",
+    "torch's overwrite module params on conversion": "torch.__future__.set_overwrite_module_params_on_conversion(True)",
+    "torch's swap module params on conversion": "torch.__future__.set_swap_module_params_on_conversion(True)",
+    "torch's print options": "torch.set_printoptions(precision=2)",
+}
+
+PENNYLANE = {
+    "PennyLane's graph of decompositions": "qml.decomposition.enable_graph()",
+    "PennyLane's queues": "qml.queuing.AnnotatedQueue().__enter__()",
+}
+
+PYTHON = {
+    "sys.stdin": "import io; sys.stdin = io.StringIO()",
+    "sys.excepthook": "sys.excepthook = lambda *a: None",
+    "sys.unraisablehook": "sys.unraisablehook = lambda *a: None",
+    "sys.displayhook": "sys.displayhook = lambda *a: None",
+    "threading.excepthook": "threading.excepthook = lambda *a: None",
+    "the recursion limit": "sys.setrecursionlimit(sys.getrecursionlimit() + 77)",
+    "the switch interval": "sys.setswitchinterval(0.5)",
+    "the longest text of an integer": "sys.set_int_max_str_digits(0)",
+    "the trace function": "sys.settrace(lambda *a: None)",
+    "the profile function": "sys.setprofile(lambda *a: None)",
+    "the trace function of threads": "threading.settrace(lambda *a: None)",
+    "the profile function of threads": "threading.setprofile(lambda *a: None)",
+    "sys.path": "sys.path.insert(0, '/nowhere')",
+    "sys.meta_path": "sys.meta_path.insert(0, type('F', (), {'find_spec': lambda *a: None})())",
+    "sys.path_hooks": "sys.path_hooks.clear()",
+    "the filters of warnings": "import warnings; warnings.simplefilter('ignore')",
+    "warnings.showwarning": "import warnings; warnings.showwarning = print",
+    "garbage collection": "import gc; gc.disable()",
+    "the thresholds of garbage collection": "import gc; gc.set_threshold(5, 5, 5)",
+    "the debugging of garbage collection": "import gc; gc.set_debug(gc.DEBUG_UNCOLLECTABLE)",
+    "the callbacks of garbage collection": "import gc; gc.callbacks.append(lambda *a: None)",
+    "faulthandler": "import faulthandler as f; f.disable() if f.is_enabled() else f.enable(open(os.devnull, 'w'))",
+    "signal handlers": "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)",
+    "blocked signals": "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])",
+    "timers": "import signal; signal.alarm(1000)",
+    "the working directory": "os.chdir('/')",
+    "the umask": "os.umask(0o123)",
+    "environment variables": "os.environ['OMP_NUM_THREADS'] = '3'; os.environ.pop('HOME', 0)",
+    "the locale": "import locale; locale.setlocale(locale.LC_ALL, 'C')",
+    "whether subnormal numbers are kept": "torch.set_flush_denormal(True)",
+    "the decimal context": "import decimal; decimal.getcontext().prec = 3",
+    "the random numbers of random": "import random; random.seed(3)",
+    "the level of logging": "import logging; logging.getLogger().setLevel(3)",
+    "the handlers of logging": "import logging; logging.getLogger().addHandler(logging.NullHandler())",
+    "the filters of logging": "import logging; logging.getLogger().addFilter(lambda record: True)",
+    "what logging leaves out": "import logging; logging.disable(logging.CRITICAL)",
+    "the class of loggers": "import logging; logging.setLoggerClass(type('L', (logging.Logger,), {}))",
+    "the errors of logging": "import logging; logging.raiseExceptions = not logging.raiseExceptions",
+    "asyncio's policy": (
+        "import asyncio; asyncio.set_event_loop_policy(type('P', (asyncio.DefaultEventLoopPolicy,), {})())"
+    ),
+    "how processes are started": "import multiprocessing; multiprocessing.set_start_method('spawn', force=True)",
+    "numpy's handling of errors": "np.seterr(all='raise')",
+    "numpy's error function": "np.seterrcall(lambda *a: None)",
+    "numpy's buffer size": "np.setbufsize(16384)",
+    "numpy's print options": "np.set_printoptions(precision=1)",
+    "the random numbers of numpy": "np.random.seed(3)",
+}
+
+CHANGES = {**TORCH, **PENNYLANE, **PYTHON}
+ELSEWHERE = {"torch's linear algebra", "torch's CUDA products", "PennyLane's program capture"}  # need CUDA or JAX
+FOR_GOOD = "torch's number of inter-op threads"  # torch takes it once for a process
+IMPORTS = (
+    "import os, sys, threading, torch\nimport numpy as np, pennylane as qml\nimport torch.nn.modules.module as M\n"
+)
+
+
+def all_changes(but: str = "") -> str:
+    """One function that makes every change, those that disturb the others last; but: the one that it does not make."""
+    last = [*TORCH][:3]
+    ordered = [code for name, code in CHANGES.items() if name not in (*last, but)] + [CHANGES[name] for name in last]
+    lines = "\n".join(ordered).replace("\n", "\n    ")
+    return f"\n\ndef change_all():\n    {IMPORTS.strip().replace(chr(10), chr(10) + '    ')}\n    {lines}\n"

@@ -1,0 +1,212 @@
+"""What a plugin changes about the process is put back behind its import and behind each call into it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import multiprocessing
+import os
+import signal
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pennylane as qml
+import pytest
+import sklearn
+import torch
+from faulty_components import instead
+from outcome import apart, assert_fine, assert_refused, here
+from sampling import sampled
+from state_changes import CHANGES, ELSEWHERE, FOR_GOOD, IMPORTS, all_changes
+
+from qtlplat.catalog.contained import contained
+from qtlplat.catalog.process_state import OFTEN, STATES, Snapshot, _same, put_back, take
+from qtlplat.errors import PluginError
+from qtlplat.training.guard import called
+
+Faulty = Callable[..., None]
+BUILT_IN = "run --dataset steel-synth[per_class=12] --backbone lenet2 --head linear --evaluator kfold[folds=2]".split()
+BUILT_IN += "--epochs 2 --pretrain-epochs 1 --json".split()
+OWN = "run --dataset squares --backbone net --head dense --evaluator half --epochs 2 --pretrain-epochs 1 --json".split()
+
+
+ENVIRONMENT = next(state for state in STATES if state.name == "environment variables")
+PYTEST = b"PYTEST_CURRENT_TEST"
+
+
+@pytest.fixture(autouse=True)
+def before(install: object, elsewhere: Path) -> Any:
+    """Whatever a test leaves behind is a failure here, and not in another test."""
+    assert all((torch, qml, sklearn, asyncio, multiprocessing))  # imported: their states are looked at
+    state = take()
+    yield state
+    changed = changes(state)
+    put_back(state)
+    assert changed == []
+
+
+def changes(before: Snapshot) -> list[str]:
+    """What differs from a snapshot, but for what pytest itself says in the environment."""
+    found = [state.name for state, value in before.items() if not _same(value, state.value())]
+    now = {name: value for name, value in os.environb.items() if name != PYTEST}
+    then = {name: value for name, value in before[ENVIRONMENT].items() if name != PYTEST}
+    return [name for name in found if name != ENVIRONMENT.name or now != then]
+
+
+def test_every_entry_has_a_change_that_is_tried() -> None:
+    assert CHANGES.keys() | ELSEWHERE | {FOR_GOOD} == {state.name for state in STATES}
+    assert len({state.name for state in STATES}) == len(STATES)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_an_entry_is_noticed_and_put_back(name: str, before: Snapshot) -> None:
+    kept: dict[str, object] = {}
+    with contained():
+        exec(IMPORTS + CHANGES[name], kept)
+        assert name in changes(before)
+    assert changes(before) == []
+
+
+@pytest.fixture
+def interop(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Torch takes this number once for a process: here a stand-in that can be set again and again."""
+    before = torch.get_num_interop_threads()
+    threads = [before]
+    monkeypatch.setattr(torch, "get_num_interop_threads", lambda: threads[0])
+    monkeypatch.setattr(torch, "set_num_interop_threads", lambda n: threads.__setitem__(0, n))
+    yield
+    threads[0] = before
+
+
+SETS_IT = "import torch; torch.set_num_interop_threads(9)"
+
+
+def test_what_cannot_be_put_back_costs_the_plugin(faulty: Faulty, interop: None) -> None:
+    faulty(f"\n{SETS_IT}\n")
+    assert_fine(here("info", "kfold"), f"faulty-lab is left out: it changes what cannot be put back: {FOR_GOOD}")
+
+
+def test_what_cannot_be_put_back_is_an_error_where_the_plugin_is_named(faulty: Faulty, interop: None) -> None:
+    faulty(f"\n{SETS_IT}\n")
+    assert_refused(here("info", "faulty-lab:dense"), 4, FOR_GOOD, "faulty-lab")
+
+
+def test_what_cannot_be_put_back_behind_a_call_names_the_plugin(faulty: Faulty, interop: None) -> None:
+    faulty(instead("check", "options", f"{SETS_IT}; return []"))
+    assert_refused(here("data", "check", "squares"), 4, FOR_GOOD, "faulty-lab")
+
+
+def numbers(text: str) -> Any:
+    """What a run's JSON says, without what differs from run to run."""
+    found = json.loads(text)
+    return {key: found[key] for key in ("metrics", "parameters")}
+
+
+def test_an_unused_plugin_that_changes_everything_changes_no_run(faulty: Faulty, before: Snapshot) -> None:
+    plain = here(*BUILT_IN, "--store", "a.db")
+    assert_fine(plain)
+    faulty(all_changes() + "\nchange_all(); print('loud')\n")
+    changed = here(*BUILT_IN, "--store", "b.db")
+    assert_fine(changed)
+    assert numbers(changed.out) == numbers(plain.out)
+
+
+CALLS = ["load", "build_backbone", "build_head", "forward", "cells", "metrics"]
+
+
+@pytest.mark.parametrize("function", sampled(CALLS, 3))
+def test_a_call_that_changes_everything_changes_no_number(function: str, faulty: Faulty, elsewhere: Path) -> None:
+    # a head that looks at values is called in every step
+    looks = "\n\ndef forward(self, x, torch):\n    float(x.sum()); return self.layer(x)\n"
+    flag = elsewhere / "now"
+    faulty(
+        looks + all_changes(but="torch's random numbers") + f"\n\nsound = {function}\n\ndef {function}(*arguments):\n"
+        f"    made = sound(*arguments)\n    if __import__('os').path.exists({str(flag)!r}):\n"
+        "        change_all(); print('loud')\n    return made\n"
+    )
+    plain = here(*OWN, "--store", "a.db")
+    assert_fine(plain)
+    flag.touch()
+    changed = here(*OWN, "--store", "b.db")
+    assert_fine(changed)
+    assert numbers(changed.out) == numbers(plain.out)
+    assert "loud" in changed.err
+
+
+def test_a_module_in_training_is_checked_for_what_the_next_step_depends_on(before: Snapshot) -> None:
+    for state in OFTEN:
+        kept: dict[str, object] = {}
+        called(exec, IMPORTS + CHANGES[state.name], kept)
+        assert changes(before) == [], state.name
+
+
+def test_a_library_that_is_imported_by_a_plugin_is_left_as_it_was_imported(
+    install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "asyncio"]:
+        monkeypatch.delitem(sys.modules, name)
+    with contained():
+        import asyncio as fresh
+
+        fresh.set_event_loop_policy(fresh.DefaultEventLoopPolicy())
+    assert fresh is not asyncio
+    assert fresh.events._event_loop_policy is None  # type: ignore[attr-defined]
+
+
+LOUD = """
+import atexit, ctypes, logging, os, sys
+print("print"); sys.stdout.write("write"); sys.__stdout__.write("underlying"); os.write(1, b"descriptor")
+os.system("echo child"); ctypes.CDLL(None).printf(b"from C"); sys.stderr.close(); os.close(1)
+sys.stdout = sys.stderr = sys.__stdout__ = None
+atexit.register(sys.exit, 5)
+"""
+
+
+def test_what_is_written_to_any_stdout_leaves_json_valid_and_the_exit_code_as_it_is(
+    faulty: Faulty, tmp_path: Path
+) -> None:
+    faulty(LOUD)
+    done = apart("ls", "heads", "--json", environment={"PYTHONPATH": str(tmp_path / "site")})
+    assert done.code == 0, done.err
+    assert {"dense", "linear"} <= {row["name"] for row in json.loads(done.out)}
+    for words in ("print", "write", "underlying", "descriptor", "child", "from C"):
+        assert words in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize("answer", ["pass", "raise ValueError('mine')", "import os; os._exit"])
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130)])
+def test_a_signal_in_a_plugin_is_obeyed_whatever_the_plugin_makes_of_it(
+    name: str, code: int, answer: str, faulty: Faulty
+) -> None:
+    body = f"""
+        import os, signal
+        try:
+            os.kill(os.getpid(), signal.{name})
+            for _ in range(1000): pass
+        except BaseException:
+            {answer}
+        return []
+    """
+    faulty(instead("check", "options", textwrap.dedent(body).strip()))
+    assert here("data", "check", "squares").code == code
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "GeneratorExit", "__import__('qtlplat').errors.Terminated"])
+def test_a_raise_is_no_signal(error: str, faulty: Faulty) -> None:
+    faulty(instead("check", "options", f"raise {error}"))
+    assert_refused(here("data", "check", "squares"), 4, error.rpartition(".")[2], "faulty-lab")
+
+
+def test_signal_handlers_are_ours_again_behind_a_signal(before: Snapshot) -> None:
+    with pytest.raises(KeyboardInterrupt), contained():
+        signal.raise_signal(signal.SIGINT)
+    assert changes(before) == []
+
+
+def test_an_error_of_ours_passes() -> None:
+    with pytest.raises(PluginError, match="mine"), contained():
+        raise PluginError("mine")
