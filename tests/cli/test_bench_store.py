@@ -130,9 +130,8 @@ def test_runs_of_which_the_ledger_holds_totals_alone_are_reported(store: Path) -
     assert cells[-1] == f"{run.parameters['model_total']:,}"
 
 
-@pytest.mark.parametrize(
-    ("runs", "compared"), [(1, "compare @-1 @-1"), pytest.param(3, "compare @-1 @-2 @-3", marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("runs", "compared"), [(1, "compare @-1 @-1"), (3, "compare @-1 @-2 @-3")])
 def test_a_small_store_is_timed_with_the_runs_that_it_has(tmp_path: Path, runs: int, compared: str) -> None:
     called = qtlplat(tmp_path / "none.db", "bench", "store", "--runs", str(runs), "--repeats", "1", "--json")
     assert called.code == 0

@@ -74,6 +74,7 @@ def contended(runs: Runs, several: int) -> None:
     assert f"run {run.id} is owned by process" in runs.log.read_text() or codes.count(7) == 0
 
 
+@pytest.mark.slow
 def test_of_two_who_resume_a_run_one_wins(runs: Runs) -> None:
     contended(runs, 2)
 
@@ -106,7 +107,8 @@ def test_a_reproduction_that_is_killed_goes_on_with_the_same_command(runs: Runs)
     assert {run.id for run in reader.runs()} == set(after)
 
 
-@pytest.mark.parametrize(("name", "code"), [pytest.param("SIGINT", 130, marks=pytest.mark.slow), ("SIGTERM", 143)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "code"), [("SIGINT", 130), ("SIGTERM", 143)])
 def test_a_signal_ends_a_run_within_seconds_and_names_the_command(
     name: str, code: int, runs: Runs, undisturbed: Any
 ) -> None:

@@ -63,7 +63,7 @@ def refused_at(name: str, call: int, error: int, store: Path, expected: dict[str
     return True
 
 
-@pytest.mark.parametrize(("name", "call"), [("fdatasync", 4), ("fdatasync", 70), ("rename", 3)])
+@pytest.mark.parametrize(("name", "call"), [("fdatasync", 70), ("rename", 3)])
 def test_a_run_killed_at_a_system_call_loses_nothing(name: str, call: int, store: Path, expected: Any) -> None:
     assert killed_at(name, call, store, expected)
 

@@ -239,7 +239,7 @@ COMMON: dict[str, Any] = {
 
 
 class TestStore(Store.TestCase):  # type: ignore[name-defined, misc]
-    settings = settings(max_examples=8, stateful_step_count=30, **COMMON)
+    settings = settings(max_examples=4, stateful_step_count=30, **COMMON)
 
 
 @pytest.mark.slow
