@@ -20,6 +20,7 @@ from qtlplat.conventions import Role as Role  # noqa: PLC0414
 from qtlplat.errors import PluginError, Problem, shown
 from qtlplat.images import ImageSet as ImageSet  # noqa: PLC0414 -- a contract, too: found here by everybody
 from qtlplat.images import array_text
+from qtlplat.metrics import Metric as Metric  # noqa: PLC0414 -- a contract, too
 
 if TYPE_CHECKING:
     from torch import nn
@@ -197,6 +198,8 @@ class EvaluatorSpec:
     cells: (options, Samples) -> the cells of a run, fold by fold for each seed; deterministic in its arguments.
     metrics: (labels int64 (n,), probabilities float64 (n, K)) -> values by name, computed per cell beside the
         accuracy, F1, precision and recall that every run has.
+    metric_info: for each of these metrics, whether more or less of it is better, and its bounds; stored with the run.
+        One that is left out cannot be judged: `best`, `front` and `compare` ask for its direction.
     """
 
     name: str
@@ -204,6 +207,7 @@ class EvaluatorSpec:
     cells: Callable[[Any, Samples], Sequence[Cell]]
     options: type[Options] = NoOptions
     metrics: Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], Mapping[str, float]] | None = None
+    metric_info: Sequence[Metric] = ()
     kind: Literal["evaluator"] = field(default="evaluator", init=False)
 
 

@@ -19,8 +19,6 @@ LEDGER = {  # figures of the parameter ledger, and where they stand in it
     "reduction_model": ("reduction_percent_model",),
     "reduction_replaced": ("reduction_percent_replaced",),
 }
-# fields of runs of which less is better; losses of any name besides
-_LESS = ("loss", "parameters", "trainable", "frozen", "seconds", *LEAKS)
 SHORT = 8  # characters of a run's id that people see
 
 
@@ -66,17 +64,6 @@ def class_names(environment: Mapping[str, str]) -> tuple[str, ...]:
     except ValueError:
         return ()
     return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
-
-
-def lower_is_better(name: str) -> bool:
-    """Whether less of a metric or field is better, by its name: losses, counts of parameters, times, leaks, spreads.
-
-    name: as people type it, also ``last(loss)``, ``loss@linear``; everything else is better when it is higher.
-    """
-    function, _, inside = name.rpartition("(")
-    word = inside.rstrip(")").partition("@")[0].lower()
-    spread = function == "sd" or word.endswith("_sd")
-    return spread or word in _LESS or word.endswith("_loss") or word.partition(".")[0] == "seconds"
 
 
 def mean_std(values: Sequence[float]) -> tuple[float | None, float | None]:

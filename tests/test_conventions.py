@@ -11,7 +11,6 @@ from qtlplat.conventions import (
     class_names,
     counted,
     leak_line,
-    lower_is_better,
     mean_std,
     percent,
     said_once,
@@ -82,15 +81,3 @@ def test_a_note_is_told_once_with_those_that_it_belongs_to() -> None:
 
 def test_one_thing_has_no_plural() -> None:
     assert [counted(n, "set") for n in (0, 1, 2)] == ["0 sets", "1 set", "2 sets"]
-
-
-@pytest.mark.parametrize("name", ["loss", "test_loss", "last(loss)", "loss@linear", "sd(f1)", "f1_sd"])
-@pytest.mark.parametrize("other", ["parameters", "trainable", "seconds", "seconds.heads", "leak"])
-def test_less_is_better_for_losses_costs_leaks_and_spreads(name: str, other: str) -> None:
-    assert lower_is_better(name)
-    assert lower_is_better(other)
-
-
-@pytest.mark.parametrize("name", ["f1", "max(accuracy)", "f1@linear", "my_metric", "lossless", "last(test_accuracy)"])
-def test_more_is_better_for_everything_else(name: str) -> None:
-    assert not lower_is_better(name)

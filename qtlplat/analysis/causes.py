@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.conventions import HEAD, class_names, ledger
+from qtlplat.metrics import SHIPPED, declared_metrics
 
 if TYPE_CHECKING:
     from qtlplat.store.gathered import Gathered
@@ -78,6 +79,7 @@ _ENVIRONMENT = {
 _COUNTS = ("parameters", "trainable", "frozen", "replaced")
 _ONLY_OF_CIRCUITS = ("engine", "gradient method", "cells are stacked")
 _ABSENT = object()
+DIRECTION = "direction of "
 
 
 @dataclass(frozen=True)
@@ -145,8 +147,7 @@ def _all(gathered: Gathered) -> Iterator[tuple[str, str, Any]]:
     yield "what", "kind", run.kind
     yield "what", "status", run.status
     yield "data", "data digest", run.dataset_digest
-    if classes := class_names(environment):
-        yield "data", "classes", list(classes)
+    yield from _declared(environment)
     yield from _of_cells(gathered.cells)
     yield from _of_components(run)
     if gathered.backbones:
@@ -167,6 +168,15 @@ def _all(gathered: Gathered) -> Iterator[tuple[str, str, Any]]:
     for name in _COUNTS:
         if counts[name] is not None:
             yield "parameters", name, counts[name]
+
+
+def _declared(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+    """What the dataset calls its classes, and which way the evaluator's own metrics are better."""
+    if classes := class_names(environment):
+        yield "data", "classes", list(classes)
+    for name, metric in declared_metrics(environment).items():
+        if name not in SHIPPED:
+            yield "what", f"{DIRECTION}{name}", f"{'more' if metric.greater_is_better else 'less'} is better"
 
 
 def _of_cells(cells: Sequence[CellRecord]) -> Iterator[tuple[str, str, Any]]:
@@ -199,7 +209,8 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _differ(what: str, values: Sequence[Any], facts: Sequence[_Facts]) -> bool:
-    if what in _ONLY_OF_CIRCUITS:
+    # only some runs have a circuit, or an evaluator with that metric
+    if what in _ONLY_OF_CIRCUITS or what.startswith(DIRECTION):
         return _several(value for value in values if value is not _ABSENT)
     role = what.removesuffix(" code") if what.endswith(" code") else what.partition(".")[0]
     if role not in _ROLES or what == role:

@@ -19,7 +19,7 @@ Measured on other data than the publication's, metrics and comparisons are `inco
 Intervals: the cells of a cross-validation share training data, so their variance is not divided by n alone but
 multiplied by 1/n + n_test/n_train (Nadeau & Bengio, Machine Learning 52, 239-281, 2003), and Student's t has n - 1
 degrees of freedom. A model with a single test part (a backbone, a holdout with however many seeds) gets the percentile
-bootstrap over the samples that it was tested on, of the mean over its cells; the spread over seeds says nothing about
+bootstrap over the sources that it was tested on, of the mean over its cells; the spread over seeds says nothing about
 other samples, and this interval says nothing about another training. A backbone is tested on other samples than the
 folds are, so a comparison with it is unpaired: the variances add up.
 
@@ -39,6 +39,7 @@ import numpy.typing as npt
 
 from qtlplat.recipes import Claim
 
+Interval = tuple[float, float]
 Verdict = Literal["confirmed", "contradicted", "inconclusive", "misprint", "not run"]
 LEVEL = 0.95
 RESAMPLES = 10_000
@@ -85,37 +86,45 @@ class Judged:
     note: str = ""
 
 
-def of_cells(values: Sequence[float], n_train: float, n_test: float) -> Estimate | None:
+def of_cells(values: Sequence[float], test_train_ratio: float, possible: Interval = (0.0, 1.0)) -> Estimate | None:
     """The mean over cells, with the corrected interval; None for values that are not finite.
 
-    n_train, n_test: samples per cell, on average. A single cell and cells without spread allow no interval: it is NaN,
-    and so is the standard error; the ends stay within 0 and 1.
+    values: one for each set of test samples (`analysis.designs`); test_train_ratio: n_test / n_train. A single value
+    and values without spread allow no interval: it is NaN, and so is the standard error. possible: the least and the
+    greatest value that the mean can have; the ends stay within.
     """
     from qtlplat.analysis.statistics import corrected_t
 
     if not values or not all(map(math.isfinite, values)):
         return None
-    test = corrected_t(values, n_test / n_train, LEVEL)
+    test = corrected_t(values, test_train_ratio, LEVEL, possible=possible)
     if not test.sd > 0:  # zeros throughout have an interval as differences do; as scores they are as blind as any other
         return Estimate(test.mean, math.nan, math.nan, math.nan, test.n, test.df)
-    low, high = (end if math.isnan(end) else min(1.0, max(0.0, end)) for end in test.interval)
-    return Estimate(test.mean, test.standard_error, low, high, test.n, test.df)
+    return Estimate(test.mean, test.standard_error, *test.interval, test.n, test.df)
 
 
 def of_predictions(
-    labels: npt.NDArray[np.int64], predicted: npt.NDArray[np.int64], n_classes: int
+    labels: npt.NDArray[np.int64],
+    predicted: npt.NDArray[np.int64],
+    n_classes: int,
+    groups: Sequence[str] | None = None,
 ) -> dict[str, Estimate]:
-    """Accuracy, F1, precision and recall of one test part, with percentile-bootstrap intervals over its samples.
+    """Accuracy, F1, precision and recall of one test part, with percentile-bootstrap intervals over its sources.
 
-    labels: int64 (n,); predicted: int64 (n,), or (m, n) of m cells with this test part, whose mean is estimated. A
-    metric that is the same in all resamples (no errors, no hits) has no interval: it is NaN, and so is the standard
-    error.
+    labels: int64 (n,); predicted: int64 (n,), or (m, n) of m cells with this test part, whose mean is estimated;
+    groups: the source of each sample, whose samples are drawn together, for they are not independent (None: every
+    sample is its own). A metric that is the same in all resamples (no errors, no hits) has no interval: it is NaN, and
+    so is the standard error.
     """
     cells = np.atleast_2d(predicted)
-    # Drawing samples with replacement is drawing how often each combination of label and predictions occurs.
-    patterns, counts = np.unique(np.vstack([labels, cells]), axis=1, return_counts=True)
-    drawn = np.random.default_rng(SEED).multinomial(len(labels), counts / len(labels), size=RESAMPLES)
-    ours, resampled = (_mean_scores(patterns, times, n_classes) for times in (counts[None], drawn))
+    patterns, which = np.unique(np.vstack([labels, cells]), axis=1, return_inverse=True)
+    _, source = np.unique(np.arange(len(labels)) if groups is None else np.asarray(groups), return_inverse=True)
+    # Drawing sources with replacement is drawing how often each combination of label and predictions occurs.
+    held = np.zeros((source.max() + 1, patterns.shape[1]), dtype=np.int64)
+    np.add.at(held, (source, which.ravel()), 1)
+    kinds, counts = np.unique(held, axis=0, return_counts=True)
+    drawn = np.random.default_rng(SEED).multinomial(len(held), counts / len(held), size=RESAMPLES) @ kinds
+    ours, resampled = (_mean_scores(patterns, times, n_classes) for times in (held.sum(axis=0)[None], drawn))
     found = {}
     for name, values in resampled.items():
         low, high = (float(end) for end in np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
@@ -173,7 +182,10 @@ def boost(model: Estimate, baseline: Estimate) -> Estimate | None:
     freedom = min(model.freedom, baseline.freedom)
     t = float(stdtrit(freedom, (1 + LEVEL) / 2)) if math.isfinite(freedom) else float(ndtri((1 + LEVEL) / 2))
     value = 100 * (ratio - 1)
-    return Estimate(value, 100 * se, value - 100 * t * se, value + 100 * t * se, model.n, freedom)
+    low = value - 100 * t * se
+    if low < -100:  # no value is below 0, and none can lose more than all of it
+        low = -100.0
+    return Estimate(value, 100 * se, low, value + 100 * t * se, model.n, freedom)
 
 
 def judge(

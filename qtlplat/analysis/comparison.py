@@ -7,25 +7,28 @@ from `verdicts.py`.
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis import statistics, verdicts
+from qtlplat.analysis.designs import design
 from qtlplat.analysis.power import repetition
-from qtlplat.analysis.sides import Side, against_chance, leaks, parameters, what_differs
+from qtlplat.analysis.sides import Side, leaks, parameters, what_differs
+from qtlplat.analysis.single_samples import against_chance, mcnemar
 from qtlplat.analysis.statistics import TTest
 from qtlplat.analysis.verdicts import Wording
-from qtlplat.conventions import HEAD, leak_line, lower_is_better, mean_std
+from qtlplat.conventions import HEAD, leak_line, mean_std, short
 from qtlplat.errors import UsageError, unknown_name
+from qtlplat.metrics import Metric, agreed
 
 if TYPE_CHECKING:
-    from qtlplat.store.records import CellRecord, PredictionRow
+    from qtlplat.store.records import CellRecord
 
 CORRECTED = "paired t, Nadeau-Bengio corrected"
 ONE_SPLIT = "paired t over the seeds of one split"
-WELCH = "Welch's t, unpaired"
+WELCH = "Welch's t, unpaired, Nadeau-Bengio corrected"
 POWER = 0.8
 SHUFFLED = "shuffled"
 
@@ -35,18 +38,24 @@ class Asked:
     """What a comparison is about.
 
     metric: by name; level: of tests and intervals; rope: half width of the region of practical equivalence, and
-    detect: the difference that one would like to see, both in the metric's units.
+    detect: the difference that one would like to see, both in the metric's units; greater_is_better: of the metric,
+    None: as the runs' evaluators declared it.
     """
 
     metric: str = "f1"
     level: float = 0.95
     rope: float = 0.01
     detect: float = 0.01
+    greater_is_better: bool | None = None
 
-    @property
-    def lower_is_better(self) -> bool:
-        """True for losses; every other metric is better when it is higher."""
-        return lower_is_better(self.metric)
+    def metric_of(self, sides: Sequence[Side]) -> Metric:
+        """What is known of the metric. Raises UsageError where its direction is not declared, or not the same."""
+        declared = [(short(side.run.id), side.declared.get(self.metric)) for side in sides]
+        if self.greater_is_better is None:
+            return agreed(self.metric, declared, "--minimize or --maximize says it")
+        bounds = {(one.lower, one.upper) if one else (None, None) for _, one in declared}
+        lower, upper = bounds.pop() if len(bounds) == 1 else (None, None)
+        return Metric(self.metric, self.greater_is_better, lower, upper)
 
 
 @dataclass(frozen=True)
@@ -128,15 +137,17 @@ def compare(baseline: Side, others: Sequence[Side], asked: Asked = Asked()) -> l
 
     The tests of all others are one family: where there are several, Holm's p decides their verdicts. Shuffled labels
     stay outside: they check the experiment, and compare no models.
-    Raises UsageError for a metric that no cell has, and for a side without finished cells.
+    Raises UsageError for a metric that no cell has or whose direction is not known, and for a side without finished
+    cells.
     """
     for side in (baseline, *others):
         _refuse_unusable(side, asked.metric)
-    rows = [_compared(side, baseline, asked) for side in others]
+    metric = asked.metric_of((baseline, *others))
+    rows = [_compared(side, baseline, asked, metric) for side in others]
     family = [row.test is not None and row.variant != SHUFFLED for row in rows]
     p_values = [row.test.p if row.test and inside else math.nan for row, inside in zip(rows, family, strict=True)]
     adjusted, size = statistics.holm(p_values), sum(not math.isnan(p) for p in p_values)
-    return [_alone(baseline, asked), *(_judged(r, p, size, asked) for r, p in zip(rows, adjusted, strict=True))]
+    return [_alone(baseline, asked), *(_judged(r, p, size, metric) for r, p in zip(rows, adjusted, strict=True))]
 
 
 def _refuse_unusable(side: Side, metric: str) -> None:
@@ -170,7 +181,7 @@ def _alone(side: Side, asked: Asked) -> Row:
     )  # fmt: skip
 
 
-def _compared(side: Side, baseline: Side, asked: Asked) -> Row:
+def _compared(side: Side, baseline: Side, asked: Asked, metric: Metric) -> Row:
     """A side against the baseline; its verdict is left to `_judged`, which knows the family."""
     wording, notes = what_differs(side, baseline)
     row = _alone(side, asked)
@@ -180,12 +191,13 @@ def _compared(side: Side, baseline: Side, asked: Asked) -> Row:
     if lost:
         words = f"cannot be compared: {lost} of the cells have no finite {asked.metric}"
         return replace(row, verdict=words, notes=(*row.notes, *notes), wording=wording)
-    measured = _over_pairs(pairs, asked) if pairs else _unpaired(side.cells, baseline.cells, asked)
+    measured = _over_pairs(pairs, asked, metric) if pairs else _unpaired(side.cells, baseline.cells, asked, metric)
     left = len(side.cells) + len(baseline.cells) - 2 * len(pairs)
     if pairs and left:
         notes.append(f"{len(pairs)} pairs of cells are compared; {left} cells have no partner on the same samples")
     if pairs:
-        measured["mcnemar"] = _mcnemar(pairs, side, baseline)
+        measured["mcnemar"], of_samples = mcnemar(pairs, side, baseline)
+        measured["notes"] += of_samples
     if side.variant == SHUFFLED:  # nobody looks for a small difference there
         measured.update(needed=None, rope=None, notes=[])
     notes += measured["notes"]
@@ -200,94 +212,94 @@ def _paired(cells: Sequence[CellRecord], others: Sequence[CellRecord]) -> list[t
     return [(mine[key], partners[key]) for key in sorted(mine.keys() & partners.keys())]
 
 
-def _over_pairs(pairs: Sequence[tuple[CellRecord, CellRecord]], asked: Asked) -> dict[str, Any]:
-    """The paired tests. Cells of one split, by several seeds, are one observation of the data: their mean counts."""
-    metric = asked.metric
-    found = statistics.differences([c.metrics[metric] for c, _ in pairs], [b.metrics[metric] for _, b in pairs])
-    splits: dict[tuple[int, str], list[float]] = defaultdict(list)
-    for (cell, _), value in zip(pairs, found, strict=True):
-        splits[cell.fold, cell.test_hash].append(float(value))
-    one_split = len(splits) == 1 and len(pairs) > 1
-    values = found.tolist() if one_split else [math.fsum(group) / len(group) for group in splits.values()]
-    both = [cell for pair in pairs for cell in pair]
-    # seeds of one split share all of their data: nothing there that the correction could speak of
-    ratio = 0.0 if one_split else sum(c.n_test for c in both) / max(1, sum(c.n_train for c in both))
-    test = statistics.corrected_t(values, ratio, asked.level)
-    gains = [-value for value in values] if asked.lower_is_better else values
-    notes, needed = [], None
-    if one_split:
-        notes.append("all cells test the same samples: seeds vary, the data do not; nothing is said about other images")
-    if one_split or len(values) == len(pairs):
-        seeds = len(values) if one_split else len({c.seed for c, _ in pairs})
-        folds = max(1, len(values) // seeds)
-        needed = repetition(asked.detect, test.sd, ratio, folds=folds, seeds=seeds, level=asked.level, power=POWER)
-        notes.insert(0, verdicts.needed_line(needed, metric))
+def _over_pairs(pairs: Sequence[tuple[CellRecord, CellRecord]], asked: Asked, metric: Metric) -> dict[str, Any]:
+    """The paired tests."""
+    name, possible = metric.name, metric.possible_differences
+    found = statistics.differences([c.metrics[name] for c, _ in pairs], [b.metrics[name] for _, b in pairs])
+    tested = design([cell for cell, _ in pairs], found.tolist())
+    values, ratio = tested.values, tested.ratio
+    if tested.one_training:
+        words = "all cells train on the same samples: their differences are parts of one test, and say nothing about "
+        return {
+            "test": _untested(len(values), fmean(values), asked),
+            "why": "every cell trains on the same samples",
+            "n": len(values),
+            "notes": [f"{words}another training"],
+        }
+    test = statistics.corrected_t(values, ratio, asked.level, possible=possible)
+    gains = [-value for value in values] if metric.lower_is_better else values
+    notes, needed, why = [], None, ""
+    if tested.one_split:
+        notes.append("all cells share one split: seeds vary, the data do not; nothing is said about other images")
+        why = "one seed of one split" if tested.seeds == 1 else ""
+    if len(values) < tested.cells:
+        by = "seeds, and the mean over the cells of a seed" if tested.one_split else "splits: the mean over a split"
+        notes.append(f"{tested.cells} cells test {len(values)} {by} is one value")
     else:
-        notes.append(f"{len(pairs)} cells test {len(values)} splits: the mean over the seeds of a split is one value")
+        folds = max(1, len(values) // tested.seeds)
+        needed = repetition(
+            asked.detect, test.sd, ratio, folds=folds, seeds=tested.seeds, level=asked.level, power=POWER
+        )
+        notes.insert(0, verdicts.needed_line(needed, name))
     return {
         "test": test,
-        "test_name": ONE_SPLIT if one_split else CORRECTED,
+        "test_name": ONE_SPLIT if tested.one_split else CORRECTED,
         "n": test.n,
-        "bootstrap": statistics.bootstrap_mean(values, asked.level),
-        "rope": statistics.practical_equivalence(gains, ratio, asked.rope),
+        # cells that share training data are no values to be drawn independently
+        "bootstrap": statistics.bootstrap_mean(values, asked.level) if tested.one_split else statistics.NOTHING,
+        "rope": statistics.practical_equivalence(gains, ratio, asked.rope, possible=possible),
         "needed": needed and vars(needed),
-        "notes": notes,
+        "notes": [*notes, *_too_few(test)],
+        "why": why,
     }
 
 
-def _unpaired(cells: Sequence[CellRecord], others: Sequence[CellRecord], asked: Asked) -> dict[str, Any]:
+def _unpaired(
+    cells: Sequence[CellRecord], others: Sequence[CellRecord], asked: Asked, metric: Metric
+) -> dict[str, Any]:
     """Welch's test; only the difference where a side tests one split: its seeds are no sample of other data."""
-    values, baseline = ([c.metrics[asked.metric] for c in side] for side in (cells, others))
-    if any(len({cell.test_hash for cell in side}) == 1 for side in (cells, others)):
-        n, mean = len(values) + len(baseline), sum(values) / len(values) - sum(baseline) / len(baseline)
-        no = math.nan
-        words = "a side that tests one split says nothing about other samples, however many seeds it has"
+    mine, theirs = (design(side, [c.metrics[metric.name] for c in side]) for side in (cells, others))
+    if any(one.one_split or one.one_training or one.cells == 1 for one in (mine, theirs)):
+        n, mean = mine.cells + theirs.cells, fmean(mine.values) - fmean(theirs.values)
+        words = "a side that tests or trains on one set says nothing about other samples, however many seeds it has"
         return {
-            "test": TTest(n, mean, no, no, no, no, no, statistics.NOTHING, asked.level),
+            "test": _untested(n, mean, asked),
             "why": "not paired, and one side tests a single split",
             "notes": [f"the runs share no fold, seed and test samples, so their cells are not paired; {words}"],
         }
+    ratios, possible = (mine.ratio, theirs.ratio), metric.possible_differences
+    test = statistics.welch_t(mine.values, theirs.values, asked.level, ratios=ratios, possible=possible)
     return {
-        "test": statistics.welch_t(values, baseline, asked.level),
+        "test": test,
         "test_name": WELCH,
-        "bootstrap": statistics.bootstrap_difference(values, baseline, asked.level),
         "notes": [
-            "the runs share no fold, seed and test samples, so their cells are not paired; the cells of a run share "
-            "training data, which this test does not know: p is too small, the interval too narrow"
+            "the runs share no fold, seed and test samples, so their cells are not paired: the variance of either mean "
+            "is corrected for the training data that its cells share, and what the runs have in common is not used",
+            *_too_few(test),
         ],
     }
 
 
-def _mcnemar(pairs: Sequence[tuple[CellRecord, CellRecord]], side: Side, baseline: Side) -> dict[str, Any] | None:
-    """McNemar on the out-of-fold predictions of the first seed, in which every sample stands once.
-
-    None where predictions are missing, or belong to other labels (shuffled ones).
-    """
-    seed = min(cell.seed for cell, _ in pairs)
-    first = [(cell, partner) for cell, partner in pairs if cell.seed == seed]
-    mine = _by_sample(side.predictions, {cell.position: (cell.fold, cell.test_hash) for cell, _ in first})
-    theirs = _by_sample(baseline.predictions, {b.position: (b.fold, b.test_hash) for _, b in first})
-    shared = sorted(mine.keys() & theirs.keys())
-    if not shared or any(mine[key].label != theirs[key].label for key in shared):
-        return None
-    right = ([rows[key].predicted == rows[key].label for key in shared] for rows in (mine, theirs))
-    found = statistics.mcnemar(*right)
-    counts = {"run_only": found.first_only, "baseline_only": found.second_only}
-    return {**counts, "p": found.p, "form": found.form, "samples": len(shared), "seed": seed}
+def _untested(n: int, mean: float, asked: Asked) -> TTest:
+    """A difference of which nothing can be said."""
+    no = math.nan
+    return TTest(n, mean, no, no, no, no, no, statistics.NOTHING, asked.level)
 
 
-def _by_sample(
-    predictions: Sequence[PredictionRow], cells: dict[int, tuple[int, str]]
-) -> dict[tuple[tuple[int, str], str], PredictionRow]:
-    return {(cells[row.cell], row.sample_id): row for row in predictions if row.cell in cells}
+def _too_few(test: TTest) -> list[str]:
+    """A note where the interval would leave the values that there can be."""
+    if not test.cut_off:
+        return []
+    what = "every difference that is possible" if test.cut_off == 2 else "all that is possible on one side"
+    return [f"the interval holds {what}: n = {test.n} is too few, or the spread too large, for it to mean much"]
 
 
-def _judged(row: Row, p_adjusted: float, family: int, asked: Asked) -> Row:
+def _judged(row: Row, p_adjusted: float, family: int, metric: Metric) -> Row:
     if row.test is None:
         return row
     remark = {WELCH: "unpaired", ONE_SPLIT: "on this one split"}.get(row.test_name or "", "")
     words = verdicts.verdict(
-        row.test, asked.metric, row.wording, lower_is_better=asked.lower_is_better, p_adjusted=p_adjusted,
+        row.test, metric.name, row.wording, lower_is_better=metric.lower_is_better, p_adjusted=p_adjusted,
         family=family, rope=row.rope, remark=remark, why=row.why,
     )  # fmt: skip
     return replace(row, p_adjusted=p_adjusted, verdict=words)

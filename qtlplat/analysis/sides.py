@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis.verdicts import CIRCUIT_ADDED, CIRCUIT_REMOVED, CONTROLS, Wording
 from qtlplat.conventions import HEAD
 from qtlplat.errors import UsageError
+from qtlplat.metrics import Metric, declared_metrics
 
 if TYPE_CHECKING:
     from qtlplat.store.gathered import Gathered
@@ -25,13 +24,15 @@ SETTINGS = ("replace", "training", "pretraining", "seed")  # not the number of s
 class Side:
     """One side of a comparison: the finished cells of one variant of a run.
 
-    cells, predictions: those of the run; of the predictions only the ones of these cells are looked at.
+    cells, predictions: those of the run; of the predictions only the ones of these cells are looked at. declared: what
+    the run's evaluator declares of its metrics, by name.
     """
 
     run: RunRecord
     cells: Sequence[CellRecord]
     predictions: Sequence[PredictionRow] = ()
     variant: str = HEAD
+    declared: Mapping[str, Metric] = field(default_factory=dict)
 
     @property
     def label(self) -> str:
@@ -43,11 +44,16 @@ class Side:
         )
 
 
-def variants(run: RunRecord, cells: Sequence[CellRecord], predictions: Sequence[PredictionRow] = ()) -> list[Side]:
+def variants(
+    run: RunRecord,
+    cells: Sequence[CellRecord],
+    predictions: Sequence[PredictionRow] = (),
+    declared: Mapping[str, Metric] | None = None,
+) -> list[Side]:
     """The head of a run and its controls as sides, the head first, the others in the order of their cells."""
     finished = [cell for cell in cells if cell.status == "finished"]
     names = dict.fromkeys([HEAD, *(cell.variant for cell in cells)])
-    return [Side(run, [c for c in finished if c.variant == name], predictions, name) for name in names]
+    return [Side(run, [c for c in finished if c.variant == name], predictions, name, declared or {}) for name in names]
 
 
 def opposed(runs: Sequence[Gathered], *, twice: bool) -> tuple[Side, list[Side]]:
@@ -56,7 +62,7 @@ def opposed(runs: Sequence[Gathered], *, twice: bool) -> tuple[Side, list[Side]]
     A single run is compared with its controls, or with itself where it was named twice: no mistake that could do harm,
     and the answer is known. Raises UsageError where there is nothing to compare with.
     """
-    first, *others = [variants(run.run, run.cells, run.predictions) for run in runs]
+    first, *others = [variants(run.run, run.cells, run.predictions, declared_metrics(run.environment)) for run in runs]
     if others:
         return first[0], [other[0] for other in others]
     head, *controls = first
@@ -92,29 +98,6 @@ def parameters(side: Side) -> tuple[int | None, int | None]:
     if side.variant in (HEAD, "frozen", "shuffled") or trainable is None or "kept" not in ledger:
         return trainable, ledger.get("model_total") if side.variant in (HEAD, "frozen", "shuffled") else None
     return trainable, ledger["kept"] + trainable
-
-
-def against_chance(side: Side) -> str:
-    """How far the accuracy on shuffled labels lies from chance, '' without predictions.
-
-    Chance is the accuracy of answers that are given as often, but know nothing of the labels: the sum over the classes
-    of their share among the labels times their share among the answers. The standard error is that of a share over all
-    predictions of the side, taken as independent.
-    """
-    positions = {cell.position for cell in side.cells}
-    pooled = [row for row in side.predictions if row.cell in positions]
-    if not pooled:
-        return ""
-    n = len(pooled)
-    labels, answers = (Counter(getattr(row, name) for row in pooled) for name in ("label", "predicted"))
-    chance = sum(labels[name] * answers[name] for name in labels) / n**2
-    accuracy = sum(row.label == row.predicted for row in pooled) / n
-    error = math.sqrt(chance * (1 - chance) / n)
-    away = f", {abs(accuracy - chance) / error:.1f} standard errors away" if error else ""
-    return (
-        f"accuracy on shuffled labels {accuracy:.3f}, chance {chance:.3f}{away} (standard error of a share over {n} "
-        "pooled predictions)"
-    )
 
 
 def what_differs(side: Side, baseline: Side) -> tuple[Wording, list[str]]:

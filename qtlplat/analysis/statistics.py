@@ -8,7 +8,6 @@ Machine Learning 52 (2003), unless its docstring says otherwise.
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +22,7 @@ Floats = npt.NDArray[np.float64]
 Interval = tuple[float, float]
 
 NOTHING: Interval = (math.nan, math.nan)
+ANYTHING: Interval = (-math.inf, math.inf)
 # A spread below this share of the largest value is what rounding leaves of none at all.
 NO_SPREAD = 1e-12
 RESAMPLES = 9999
@@ -34,7 +34,8 @@ class TTest:
 
     n: values tested (of both samples together where there are two); mean: what is tested; sd: sample standard
     deviation of the values, NaN for two samples; standard_error: of the mean; df: degrees of freedom; interval: of the
-    mean, at the confidence level. A test that the values do not allow has NaN in what cannot be said.
+    mean, at the confidence level, cut to the values that the mean can have (cut_off says how many of its ends were).
+    A test that the values do not allow has NaN in what cannot be said.
     """
 
     n: int
@@ -46,6 +47,7 @@ class TTest:
     p: float
     interval: Interval
     level: float
+    cut_off: int = 0
 
 
 @dataclass(frozen=True)
@@ -85,12 +87,15 @@ def differences(values: Sequence[float], baseline: Sequence[float]) -> Floats:
     return result
 
 
-def corrected_t(values: Sequence[float] | Floats, test_train_ratio: float, level: float = 0.95) -> TTest:
+def corrected_t(
+    values: Sequence[float] | Floats, test_train_ratio: float, level: float = 0.95, *, possible: Interval = ANYTHING
+) -> TTest:
     """The corrected resampled t-test of a mean against zero (Nadeau & Bengio 2003, section 5.1).
 
     values: one per cell, (n,): paired differences for a comparison, scores for the interval of a mean.
     test_train_ratio: n_test / n_train of a cell; the variance of the mean is (1/n + n_test/n_train) times that of the
-    values. 0 gives the ordinary t-test. level: of the interval, 0..1.
+    values. 0 gives the ordinary t-test. level: of the interval, 0..1. possible: the least and the greatest value that
+    the mean can have; the interval is cut there, which leaves its coverage: what is cut off can never be the true mean.
 
     With one value there is a mean and nothing else. Values without spread allow no test either (all else is NaN), but
     where all are exactly 0 nothing differs: p is 1, the interval (0, 0).
@@ -107,33 +112,41 @@ def corrected_t(values: Sequence[float] | Floats, test_train_ratio: float, level
     t = mean / error
     reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
     p = 2 * float(stats.t.sf(abs(t), n - 1))
-    return TTest(n, mean, sd, error, t, float(n - 1), p, (mean - reach, mean + reach), level)
+    return TTest(n, mean, sd, error, t, float(n - 1), p, *_cut(mean, reach, level, possible))
 
 
-def welch_t(values: Sequence[float], baseline: Sequence[float], level: float = 0.95) -> TTest:
-    """Welch's t-test of two means, for values that cannot be paired; values minus baseline. By scipy.
+def welch_t(
+    values: Sequence[float],
+    baseline: Sequence[float],
+    level: float = 0.95,
+    *,
+    ratios: tuple[float, float] = (0.0, 0.0),
+    possible: Interval = ANYTHING,
+) -> TTest:
+    """Welch's t-test of two means, for values that cannot be paired; values minus baseline.
 
-    It takes the values of a sample as independent, which the cells of one run are not: p is too small. Fewer than two
-    values on a side, or no spread on both, allow no test (NaN), but equal values throughout have p 1.
+    ratios: n_test / n_train of either side, which correct the variance of its mean as in `corrected_t`; zeros give the
+    ordinary test, which takes the values of a side as independent. The sides are taken as independent of each other;
+    where they share samples the variance of the difference is smaller than that, and p rather too large. possible: as
+    of `corrected_t`.
+
+    Fewer than two values on a side, or no spread on both, allow no test (NaN), but equal values throughout have p 1.
     Raises UsageError as `corrected_t`.
     """
     x, y = _finite(values), _finite(baseline)
     _check(level, 0, 1, "the confidence level")
     n, mean = len(x) + len(y), float(x.mean() - y.mean())
-    spread = (_sd(x), _sd(y))
-    if min(len(x), len(y)) < 2 or max(spread) == 0:
+    if min(len(x), len(y)) < 2 or max(_sd(x), _sd(y)) == 0:
         alike = min(len(x), len(y)) > 1 and abs(mean) <= NO_SPREAD * float(np.abs(x).max())
         return _without_spread(n, 0.0 if alike else mean, 0.0 if alike else math.nan, math.nan, level)
-    with warnings.catch_warnings():
-        # one side alone may be without spread
-        warnings.filterwarnings("ignore", message="Precision loss", category=RuntimeWarning)
-        found = stats.ttest_ind(x, y, equal_var=False)
-    low, high = found.confidence_interval(level)
-    error = math.sqrt(spread[0] ** 2 / len(x) + spread[1] ** 2 / len(y))
+    parts = [(1 / len(one) + ratio) * _sd(one) ** 2 for one, ratio in zip((x, y), ratios, strict=True)]
+    error = math.sqrt(sum(parts))
+    df = sum(parts) ** 2 / sum(part**2 / (len(one) - 1) for part, one in zip(parts, (x, y), strict=True))
+    t = mean / error
+    reach = float(stats.t.ppf((1 + level) / 2, df)) * error
     return TTest(
-        n, mean, math.nan, error, float(found.statistic), float(found.df), float(found.pvalue),
-        (float(low), float(high)), level,
-    )  # fmt: skip
+        n, mean, math.nan, error, t, df, 2 * float(stats.t.sf(abs(t), df)), *_cut(mean, reach, level, possible)
+    )
 
 
 def bootstrap_mean(
@@ -141,22 +154,25 @@ def bootstrap_mean(
 ) -> Interval:
     """Bootstrap interval of a mean (bias-corrected and accelerated; Efron 1987), by scipy, from a seed.
 
-    Values are taken as independent. NaN for one value, the mean itself where there is no spread.
-    Raises UsageError as `corrected_t`.
+    Values are taken as independent, which the cells of a cross-validation are not. NaN for one value, the mean itself
+    where there is no spread. Raises UsageError as `corrected_t`.
     """
-    return _bootstrap((_finite(values),), _mean, level, seed, resamples)
-
-
-def bootstrap_difference(
-    values: Sequence[float],
-    baseline: Sequence[float],
-    level: float = 0.95,
-    *,
-    seed: int = 0,
-    resamples: int = RESAMPLES,
-) -> Interval:
-    """The same for the difference of the means of two unpaired samples, values minus baseline."""
-    return _bootstrap((_finite(values), _finite(baseline)), _difference_of_means, level, seed, resamples)
+    x = _finite(values)
+    _check(level, 0, 1, "the confidence level")
+    if len(x) < 2:
+        return NOTHING
+    if not _sd(x) > 0:
+        return float(x.mean()), float(x.mean())
+    found = stats.bootstrap(
+        (x,),
+        np.mean,
+        n_resamples=resamples,
+        confidence_level=level,
+        method="BCa",
+        vectorized=True,
+        random_state=np.random.default_rng(seed),
+    )
+    return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
 def mcnemar(first_right: Sequence[bool] | npt.NDArray[np.bool_], second_right: Any) -> McNemar:
@@ -181,12 +197,15 @@ def mcnemar_counts(first_only: int, second_only: int) -> McNemar:
     return McNemar(first_only, second_only, p)
 
 
-def practical_equivalence(values: Sequence[float] | Floats, test_train_ratio: float, width: float = 0.01) -> Rope:
+def practical_equivalence(
+    values: Sequence[float] | Floats, test_train_ratio: float, width: float = 0.01, *, possible: Interval = ANYTHING
+) -> Rope:
     """The Bayesian correlated t-test with a region of practical equivalence of ±width.
 
     From Benavoli, Corani, Demšar & Zaffalon, "Time for a Change", JMLR 18 (2017), section 3: with their prior, and
     the correlation n_test / (n_test + n_train) between cells, the mean difference follows a t-distribution around the
-    observed one, with n - 1 degrees of freedom and the corrected standard error. Values as for `corrected_t`.
+    observed one, with n - 1 degrees of freedom and the corrected standard error. Values as for `corrected_t`, and so is
+    `possible`: a prior that excludes what cannot be.
     One value, or values without spread, say nothing: NaN. Raises UsageError as `corrected_t`, and for a negative width.
     """
     if not width >= 0 or math.isinf(width):
@@ -195,7 +214,10 @@ def practical_equivalence(values: Sequence[float] | Floats, test_train_ratio: fl
     if not test.sd > 0:
         return Rope(width, math.nan, math.nan, math.nan)
     posterior = stats.t(test.df, loc=test.mean, scale=test.standard_error)
-    worse, better = float(posterior.cdf(-width)), float(posterior.sf(width))
+    below, above = float(posterior.cdf(possible[0])), float(posterior.sf(possible[1]))
+    within = 1 - below - above
+    worse = max(0.0, float(posterior.cdf(-width)) - below) / within
+    better = max(0.0, float(posterior.sf(width)) - above) / within
     return Rope(width, worse, max(0.0, 1 - worse - better), better)
 
 
@@ -229,6 +251,14 @@ def _finite(values: Any) -> Floats:
     return x
 
 
+def _cut(mean: float, reach: float, level: float, possible: Interval) -> tuple[Interval, float, int]:
+    """The interval around a mean within what is possible, its level, and how many of its ends were cut off."""
+    low, high = mean - reach, mean + reach
+    # a mean beyond what is declared to be possible is nothing that a cut could help
+    least, most = min(possible[0], mean), max(possible[1], mean)
+    return (max(low, least), min(high, most)), level, (low < least) + (high > most)
+
+
 def _check(value: float, low: float, high: float, what: str, *, closed: bool = False) -> None:
     if not (low <= value <= high if closed else low < value < high):
         raise UsageError(f"{what} is {shown(value)}, not between {low} and {high}")
@@ -247,31 +277,3 @@ def _without_spread(n: int, mean: float, sd: float, df: float, level: float) -> 
     if sd == 0 and mean == 0:
         return TTest(n, mean, sd, 0.0, 0.0, df, 1.0, (0.0, 0.0), level)
     return TTest(n, mean, sd, math.nan, math.nan, df, math.nan, NOTHING, level)
-
-
-def _mean(x: Floats, axis: int = -1) -> Any:
-    return x.mean(axis=axis)
-
-
-def _difference_of_means(x: Floats, y: Floats, axis: int = -1) -> Any:
-    return x.mean(axis=axis) - y.mean(axis=axis)
-
-
-def _bootstrap(samples: tuple[Floats, ...], statistic: Any, level: float, seed: int, resamples: int) -> Interval:
-    _check(level, 0, 1, "the confidence level")
-    if min(map(len, samples)) < 2:
-        return NOTHING
-    if not any(_sd(x) > 0 for x in samples):
-        value = float(statistic(*samples))
-        return value, value
-    rng = np.random.default_rng(seed)
-    found = stats.bootstrap(
-        samples,
-        statistic,
-        n_resamples=resamples,
-        confidence_level=level,
-        method="BCa",
-        vectorized=True,
-        random_state=rng,
-    )
-    return float(found.confidence_interval.low), float(found.confidence_interval.high)

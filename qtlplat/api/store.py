@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from html import escape
@@ -20,6 +21,7 @@ from qtlplat.store.summary import short_form
 from qtlplat.store.writer import Writer
 
 if TYPE_CHECKING:
+    from qtlplat.analysis.best import Best
     from qtlplat.analysis.comparison import Row
 
 
@@ -116,6 +118,7 @@ class Store:
         level: float = 0.95,
         rope: float = 0.01,
         detect: float = 0.01,
+        greater_is_better: bool | None = None,
     ) -> Records[Row]:
         """The runs against the first one, or the controls of a single run against its head, as `qtlplat compare`.
 
@@ -124,8 +127,9 @@ class Store:
         runs: as `run` takes them, or runs themselves.
         metric: of every cell; level: confidence level of tests and intervals; rope: differences up to ± it are
             practically none; detect: the difference to see, in the metric's units.
+        greater_is_better: of the metric; None: as the runs' evaluators declared it.
 
-        Raises UsageError where there is nothing to compare with.
+        Raises UsageError where there is nothing to compare with, and where nobody declared the direction.
         """
         from qtlplat.analysis.comparison import Asked, compare
         from qtlplat.analysis.sides import opposed
@@ -135,7 +139,48 @@ class Store:
             raise UsageError("no run is named", where="compare", fix='for example: compare("@-2", "@last")')
         ids = [run.id if isinstance(run, Run) else self._reader.resolve(run) for run in runs]
         first, others = opposed(gather(self._reader, list(dict.fromkeys(ids))), twice=len(ids) > 1)
-        return Records(compare(first, others, Asked(metric, level, rope, detect)), lambda row: row.form())
+        asked = Asked(metric, level, rope, detect, greater_is_better)
+        return Records(compare(first, others, asked), lambda row: row.form())
+
+    @explained
+    def best(
+        self,
+        metric: str = "f1",
+        by: Sequence[str] | None = None,
+        where: str = "",
+        *,
+        greater_is_better: bool | None = None,
+    ) -> Records[Best]:
+        """The best finished run of every group, the best group first, as `qtlplat best`.
+
+        Parameters
+        ----------
+        metric: a metric or field that is a number; by: the fields that make a group. None: backbone and head, of runs
+            with the same data and the same evaluator: other scores are not comparable.
+        where: a filter, as of `runs`.
+        greater_is_better: of the metric; None: as the runs' evaluators declared it.
+
+        Raises UsageError for what cannot be understood, and where nobody declared the direction. Where groups of `by`
+        mix data or evaluators, a UserWarning says so.
+        """
+        from qtlplat.api.ranking import best_runs
+
+        ranking = best_runs(self._reader, metric, by, where, greater_is_better=greater_is_better)
+        if ranking.mixed:
+            warnings.warn(ranking.remark, stacklevel=3)
+        return Records(ranking.found, lambda one: {**one.row, "runs": one.runs, "median": one.median})
+
+    @explained
+    def front(self, *fields: str, where: str = "") -> Records[Mapping[str, Any]]:
+        """The finished runs that no other beats which has the same data and evaluator, as `qtlplat front`.
+
+        fields: two or more, ``name:+`` and ``name:-`` say that more, or less, is better; where: a filter, as of `runs`.
+        Raises as `best`, and UsageError for fewer than two fields.
+        """
+        from qtlplat.api.ranking import front_runs
+
+        kept = [row for row, best in front_runs(self._reader, fields, where, ("dataset", "evaluator")).listed if best]
+        return Records(kept, dict)
 
 
 class Run:

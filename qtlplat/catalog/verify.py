@@ -10,6 +10,7 @@ from typing import Any
 from qtlplat.catalog.verify_recipe import recipe_problems
 from qtlplat.contracts import BackboneSpec, DatasetSpec, EvaluatorSpec, HeadSpec, Kind, Options
 from qtlplat.errors import shown
+from qtlplat.metrics import SHIPPED, Metric
 from qtlplat.recipes import RecipeSpec
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -62,5 +63,21 @@ def _problems(spec: Any, kind: Kind) -> Iterator[str]:
         value = getattr(spec, field)
         if value is not None and not callable(value):
             yield f"{field} of {name} must be a function or None, is {shown(value)}"
+    if isinstance(spec, EvaluatorSpec) and (problem := _metric_problem(spec.metric_info)):
+        yield f"metric_info of {name} {problem}"
     if isinstance(spec, RecipeSpec):
         yield from recipe_problems(spec)
+
+
+def _metric_problem(info: Any) -> str:
+    """The first thing wrong with what an evaluator declares of its metrics, '' if nothing is."""
+    if not isinstance(info, list | tuple) or not all(isinstance(metric, Metric) for metric in info):
+        return f"must be a list of qtlplat.Metric, is {shown(info)}"
+    names: set[str] = set()
+    for metric in info:
+        if metric.name in SHIPPED:
+            return f"declares {shown(metric.name)}, which is a metric of every run"
+        if metric.name in names:
+            return f"declares {shown(metric.name)} more than once"
+        names.add(metric.name)
+    return ""

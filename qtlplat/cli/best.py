@@ -10,16 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qtlplat.cli.directions import direction_options
 from qtlplat.cli.output import Column, Listing, emit, listing_options, note, text
 from qtlplat.cli.runs import short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
 from qtlplat.cli.widths import fitting
-from qtlplat.conventions import lower_is_better, mean_std, percent
+from qtlplat.conventions import mean_std, percent
 from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:
     from qtlplat.analysis.best import Best
+    from qtlplat.api.ranking import Ranking
     from qtlplat.store.records import RunRecord
 
 LEAST_NEEDED = ("parameters", "cells", "median")
@@ -29,34 +31,45 @@ LEAST_NEEDED = ("parameters", "cells", "median")
 @click.option(
     "--metric", default="f1", metavar="NAME", show_default=True, help="What is to be best: a mean over cells."
 )
-@click.option("--by", default="backbone,head", metavar="A,B", show_default=True, help="The fields that make a group.")
+@click.option(
+    "--by",
+    metavar="A,B",
+    help="The fields that make a group. Default: backbone,head, of runs with the same data and evaluator.",
+)
+@direction_options
 @listing_options
 @pass_settings
-def best_command(settings: Settings, metric: str, by: str, listing: Listing) -> None:
+def best_command(
+    settings: Settings, metric: str, by: str | None, greater_is_better: bool | None, listing: Listing
+) -> None:
     """Show the best finished run of every group, and how many runs it is the best of.
 
-    A metric is a mean over the cells of the head, ± their sample standard deviation; of losses the least is the best.
-    Fields are those of --where. The best of many runs is lucky in part, the more so the more there are: the median of
-    the group stands beside it.
+    A metric is a mean over the cells of the head, ± their sample standard deviation. Whether more or less of it is
+    better is what the run's evaluator declared; --minimize and --maximize say it for others. Fields are those of
+    --where. Scores of other data, or of another evaluator, are not comparable: such runs stand in groups of their own
+    unless --by is given. The best of many runs is lucky in part, the more so the more there are: the median of the
+    group stands beside it.
     """
-    from qtlplat.analysis.best import best_of
+    from qtlplat.api.ranking import best_runs
 
-    groups = list(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
-    if not groups:
+    groups = None if by is None else list(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
+    if groups == []:
         raise UsageError("no field makes a group", where="--by", fix="--by backbone,head")
     reader = opened(settings)
-    asked = list(dict.fromkeys([*groups, metric, "run", "status"]))
-    rows = reader.table(asked, "run", where=listing.where or "", place="--metric and --by")
-    finished = [row for row in rows if row["status"] == "finished"]
-    lower = lower_is_better(metric)
-    found, left_out = best_of(finished, metric, groups, lower_is_better=lower)
-    records = reader.several([one.row["run"] for one in found])
-    forms = [_form(one, record, metric) for one, record in zip(found, records, strict=True)]
+    ranking = best_runs(reader, metric, groups, listing.where or "", greater_is_better=greater_is_better)
+    records = reader.several([one.row["run"] for one in ranking.found])
+    forms = [_form(one, record, metric) for one, record in zip(ranking.found, records, strict=True)]
     shown = [{**form, **{f"by {name}": value for name, value in form["group"].items()}} for form in forms]
-    columns = _columns(groups, metric)
+    columns = _columns(ranking.by, metric)
     if sys.stdout.isatty() and not listing.fmt and not listing.cols:
         columns = fitting(shown, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
-    frame = {"metric": metric, "by": groups, "lower_is_better": lower, "left_out": left_out}
+    frame = {
+        "metric": metric,
+        "by": list(ranking.by),
+        "lower_is_better": ranking.lower_is_better,
+        "left_out": ranking.left_out,
+        **ranking.facts,
+    }
     emit(
         shown,
         columns,
@@ -66,7 +79,7 @@ def best_command(settings: Settings, metric: str, by: str, listing: Listing) -> 
         empty=f"no finished run has {metric}",
     )
     if listing.fmt != "json":
-        _remarks(found, metric, left_out)
+        _remarks(ranking, metric)
 
 
 add_common_options(best_command)
@@ -101,12 +114,14 @@ def _columns(groups: Sequence[str], metric: str) -> list[Column]:
     ]
 
 
-def _remarks(found: Sequence[Best], metric: str, left_out: int) -> None:
-    most = max((one.runs for one in found), default=0)
+def _remarks(ranking: Ranking, metric: str) -> None:
+    if ranking.remark:
+        note(ranking.remark)
+    most = max((one.runs for one in ranking.found), default=0)
     if most > 1:
         note(
             f"the best of up to {most} runs is lucky in part: on new data expect less, and look at the median; "
             "qtlplat compare tells what is more than chance"
         )
-    if left_out:
-        note(f"{text(left_out)} finished runs have no {metric}")
+    if ranking.left_out:
+        note(f"{text(ranking.left_out)} finished runs have no {metric}")

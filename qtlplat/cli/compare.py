@@ -13,6 +13,7 @@ import click
 from qtlplat.analysis.causes import differing
 from qtlplat.cli.differences import forms as difference_forms
 from qtlplat.cli.differences import list_differences, print_differences
+from qtlplat.cli.directions import direction_options
 from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
 from qtlplat.cli.runs import short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
@@ -111,6 +112,7 @@ def asked_for(reader: Reader, references: Sequence[str], baseline: str | None) -
 @click.option(
     "--differences", "only_differences", is_flag=True, help="List what differs between the runs, nothing else."
 )
+@direction_options
 @listing_options
 @pass_settings
 def compare_command(
@@ -122,6 +124,7 @@ def compare_command(
     level: float,
     detect: float,
     only_differences: bool,
+    greater_is_better: bool | None,
     listing: Listing,
 ) -> None:
     """Compare runs, or a run's controls with its head: difference, interval, p, verdict.
@@ -142,11 +145,13 @@ def compare_command(
     from qtlplat.analysis.sides import opposed
 
     first, others = opposed(runs, twice=len(references) > 1 or baseline is not None)
-    forms = [row.form() for row in compare(first, others, Asked(metric, level, rope, detect))]
+    asked = Asked(metric, level, rope, detect, greater_is_better)
+    forms = [row.form() for row in compare(first, others, asked)]
     frame = {
         "metric": metric,
         "baseline": first.run.id,
         "level": level,
+        "lower_is_better": asked.metric_of([first, *others]).lower_is_better,
         "differences": difference_forms(differences, ids),
     }
     names = _told_apart(forms)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,13 +15,10 @@ from qtlplat.cli.runs import short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
 from qtlplat.cli.widths import fitting
-from qtlplat.conventions import lower_is_better
-from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:
     from qtlplat.store.queries import Reader
 
-SIGNS = {":+": False, ":-": True}
 NAMED = ("dataset", "backbone", "head", "evaluator")
 LEAST_NEEDED = ("evaluator", "dataset", "backbone")
 
@@ -35,24 +31,20 @@ LEAST_NEEDED = ("evaluator", "dataset", "backbone")
 def front_command(settings: Settings, fields: Sequence[str], every: bool, listing: Listing) -> None:
     """List the finished runs that no other beats: as good in every field and better in one.
 
-    FIELD is a metric (mean over the cells of the head) or any field of --where that is a number. More is better but for
-    losses, counts of parameters, times, leaks and spreads; FIELD:+ and FIELD:- say it for others. Runs that are equal
-    in all fields do not beat each other.
+    FIELD is a metric (mean over the cells of the head) or any field of --where that is a number. Whether more or less
+    of a metric is better is what the runs' evaluators declared. Less is better of counts of parameters, times, leaks
+    and spreads. FIELD:+ and FIELD:- say it for others. Scores of other data, or of another evaluator, are not
+    comparable: a run is beaten only by one that was tested alike. Runs that are equal in all fields do not beat each
+    other.
     """
-    from qtlplat.analysis.dominance import unbeaten
+    from qtlplat.api.ranking import front_runs
 
-    lower = _directions(fields)
     reader = opened(settings)
     # names of all runs take longer than those of the few that are unbeaten
-    asked = dict.fromkeys([*lower, "run", "status", *(NAMED if every else ())])
-    rows = reader.table(list(asked), "run", where=listing.where or "", place="FIELD")
-    finished = [row for row in rows if row["status"] == "finished"]
-    known = [row for row in finished if all(_is_number(row[name]) for name in lower)]
-    kept = unbeaten([[row[name] for name in lower] for row in known], list(lower.values()))
-    listed = [(row, best) for row, best in zip(known, kept, strict=True) if best or every]
-    first = next(iter(lower))
-    listed.sort(key=lambda pair: pair[0][first] * (1 if lower[first] else -1))
-    names = {row["run"]: row for row in rows} if every else _names(reader, [row["run"] for row, _ in listed])
+    front = front_runs(reader, fields, listing.where or "", NAMED if every else ())
+    lower, known = front.lower, len(front.listed)
+    listed = [(row, best) for row, best in front.listed if best or every]
+    names = {row["run"]: row for row, _ in listed} if every else _names(reader, [row["run"] for row, _ in listed])
     forms = [_form(row, names[row["run"]], lower, best) for row, best in listed]
     shown = [{**form, **form["values"]} for form in forms]
     columns = _columns(lower, every)
@@ -60,8 +52,9 @@ def front_command(settings: Settings, fields: Sequence[str], every: bool, listin
         columns = fitting(shown, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
     frame = {
         "directions": {name: "-" if less else "+" for name, less in lower.items()},
-        "runs": len(known),
-        "left_out": len(finished) - len(known),
+        "runs": known,
+        "left_out": front.left_out,
+        **front.facts,
     }
     emit(
         shown,
@@ -71,27 +64,15 @@ def front_command(settings: Settings, fields: Sequence[str], every: bool, listin
         json_frame=frame,
         empty="no finished run has all of these",
     )
-    if listing.fmt != "json" and finished:
-        lost = f"; {len(finished) - len(known)} others lack a number" if len(known) < len(finished) else ""
-        note(f"{sum(kept)} of {len(known)} finished runs are unbeaten in {_told(lower)}{lost}")
+    if listing.fmt != "json" and known + front.left_out:
+        lost = f"; {front.left_out} others lack a number" if front.left_out else ""
+        kept = sum(best for _, best in front.listed)
+        note(f"{kept} of {known} finished runs are unbeaten in {_told(lower)}{lost}")
+        if front.remark:
+            note(front.remark)
 
 
 add_common_options(front_command)
-
-
-def _directions(fields: Sequence[str]) -> dict[str, bool]:
-    """Whether less is better, by field. Raises UsageError for fewer than two of them."""
-    found = {}
-    for given in fields:
-        name, sign = (given[:-2], given[-2:]) if given[-2:] in SIGNS else (given, "")
-        found[name] = SIGNS[sign] if sign else lower_is_better(name)
-    if len(found) < 2:
-        raise UsageError("a front needs two fields or more", where="qtlplat front", fix="qtlplat front f1 parameters")
-    return found
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _names(reader: Reader, ids: Sequence[str]) -> dict[str, dict[str, str | None]]:

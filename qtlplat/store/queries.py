@@ -18,6 +18,7 @@ from qtlplat.conventions import SHORT, short
 from qtlplat.errors import StoreError, UsageError, shown
 from qtlplat.store import database, remarks, schema
 from qtlplat.store.dialect import among
+from qtlplat.store.filters.directions import lower_is_better
 from qtlplat.store.filters.references import description
 from qtlplat.store.filters.selection import NEWEST_FIRST, Selection, check
 from qtlplat.store.location import StoreLocation
@@ -162,9 +163,9 @@ class Reader:
     def resolve(self, reference: str) -> str:
         """The full id that is meant by an id's first characters (3 or more), `@last` or `@-N` (`@-1` is the last).
 
-        Also by `@best:f1` (the finished run with the highest value), `@best:-loss` (the lowest) and `@tag:x` (the
-        newest with that tag). `@` references count runs of heads, not pretrainings, but for tags, and nothing that lies
-        in the trash. Raises UsageError where nothing or too much is meant.
+        Also by `@best:f1` (the finished run with the best value), `@best:-loss` (the lowest), `@best:+loss` (the
+        highest) and `@tag:x` (the newest with that tag). `@` references count runs of heads, not pretrainings, but for
+        tags, and nothing that lies in the trash. Raises UsageError where nothing or too much is meant.
         """
         if reference.startswith(("@best:", "@tag:")):
             return self._described(reference)
@@ -251,10 +252,16 @@ class Reader:
         return found
 
     def _described(self, reference: str) -> str:
-        where, sort = description(reference)
+        meant = description(reference)
 
         def read(connection: Connection) -> str | None:
-            found = Selection(connection, self.location, where, sort, place=reference).ids(limit=1)
+            sort = meant.sort
+            if meant.best:
+                runs = Selection(connection, self.location, meant.where, meant.best, reference).ids().order_by(None)
+                fix = f"@best:-{meant.best} for the run with the least, @best:+{meant.best} for that with the most"
+                less = lower_is_better(connection, [meant.best], runs, lambda _: fix, reference)
+                sort = meant.best if less[meant.best] else f"-{meant.best}"
+            found = Selection(connection, self.location, meant.where, sort, place=reference).ids(limit=1)
             return connection.execute(found).scalar()
 
         return self.read(read) or self._unknown(reference)

@@ -5,6 +5,7 @@ Whatever is wrong is a PluginError that names the plugin, says what it returned 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -98,12 +99,28 @@ def own_metrics(
             raise _fault(f"{evaluator.name} has a metric that cannot be called {shown(name)}", provider, fix)
         if isinstance(value, bool) or not isinstance(value, int | float | np.number) or np.iscomplexobj(value):
             raise _fault(f"metric {name} must be a number, is {shown(value)}", provider, "return numbers by name")
-    return {name: float(value) for name, value in found}
+    values = {name: float(value) for name, value in found}
+    for metric in evaluator.metric_info:
+        if not metric.allows(value := values.get(metric.name, math.nan)):
+            low, high = metric.possible
+            fix = "mend the bounds in metric_info, or what metrics returns"
+            raise _fault(f"metric {metric.name} is {value:g}, declared to lie in {low:g} to {high:g}", provider, fix)
+    return values
 
 
-def try_metrics(evaluator: EvaluatorSpec, labels: npt.NDArray[np.int64], n_classes: int, provider: str) -> None:
-    """Compute an evaluator's metrics once, for labels int64 (n,) and even probabilities; raises as `own_metrics`."""
-    own_metrics(evaluator, labels, np.full((len(labels), n_classes), 1 / n_classes), provider)
+def try_metrics(evaluator: EvaluatorSpec, labels: npt.NDArray[np.int64], n_classes: int, provider: str) -> list[str]:
+    """Compute an evaluator's metrics once, for labels int64 (n,) and even probabilities; raises as `own_metrics`.
+
+    Returns what to tell the user: the metrics whose direction is not declared.
+    """
+    found = own_metrics(evaluator, labels, np.full((len(labels), n_classes), 1 / n_classes), provider)
+    unknown = [name for name in found if name not in {metric.name for metric in evaluator.metric_info}]
+    if not unknown:
+        return []
+    return [
+        f"evaluator {evaluator.name} does not declare whether more or less of {', '.join(map(shown, unknown))} is "
+        "better: best, front and compare will ask for it"
+    ]
 
 
 def _items(metrics: object) -> list[tuple[Any, Any]]:

@@ -160,7 +160,7 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
     )
     groups = source_groups(images, files / "groups" if files else None)
     cells, pretrainings = planned_cells(resolved, images, groups)
-    try_metrics(evaluator, images.labels[cells[0].test], n_classes, plan.evaluator.provider)
+    undeclared = try_metrics(evaluator, images.labels[cells[0].test], n_classes, plan.evaluator.provider)
     _check_unchanged(resolved)
     return Prepared(
         plan=plan,
@@ -187,7 +187,7 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
             n_variants=len(variants),
             device=accelerator,
         ),
-        notes=tuple(notes),
+        notes=(*notes, *undeclared),
     )
 
 

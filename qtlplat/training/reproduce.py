@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from qtlplat.analysis.claims import Estimate, Measured, of_cells, of_predictions
+from qtlplat.analysis.designs import design
 from qtlplat.catalog.calls import guarded, load_images
 from qtlplat.catalog.recipes import PlannedModel, Work
 from qtlplat.contracts import DatasetSpec, ImageSet
 from qtlplat.errors import BusyError, QtlplatError, StoreError, TrainingError
+from qtlplat.metrics import SHIPPED
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import HEAD, CellRecord, PredictionRow, RunRecord
@@ -177,8 +179,11 @@ def _head_metrics(run: RunRecord, reader: Reader) -> dict[str, Estimate]:
     cells = _head_cells(run, reader)
     if _one_test_part(cells):
         return _of_cells(run, [cell.position for cell in cells], reader)
-    n_train, n_test = (float(np.mean([getattr(c, name) for c in cells])) for name in ("n_train", "n_test"))
-    estimates = {name: of_cells(values, n_train, n_test) for name, values in run.metrics.items()}
+    estimates = {}
+    for name, values in run.metrics.items():
+        if name in SHIPPED and len(values) == len(cells):  # what else evaluators compute is in no claim
+            tested = design(cells, values)
+            estimates[name] = of_cells(tested.values, tested.ratio, SHIPPED[name].possible)
     return {name: estimate for name, estimate in estimates.items() if estimate is not None}
 
 
@@ -188,7 +193,7 @@ def _one_test_part(cells: Sequence[CellRecord]) -> bool:
 
 
 def _head_cells(run: RunRecord, reader: Reader) -> list[CellRecord]:
-    return [cell for cell in reader.cells(run.id) if cell.variant == HEAD]
+    return [cell for cell in reader.cells(run.id) if cell.variant == HEAD and cell.status == "finished"]
 
 
 def _backbone_metrics(run: RunRecord, reader: Reader) -> dict[str, Estimate]:
@@ -208,7 +213,8 @@ def _of_cells(run: RunRecord, positions: Sequence[int], reader: Reader) -> dict[
         return {}
     labels = np.array([row.label for row in mine[0]], dtype=np.int64)
     predicted = np.array([[row.predicted for row in of_cell] for of_cell in mine], dtype=np.int64)
-    return of_predictions(labels, predicted, len(mine[0][0].probabilities))
+    groups = [row.group for row in mine[0]]
+    return of_predictions(labels, predicted, len(mine[0][0].probabilities), groups)
 
 
 def checks(states: Sequence[ModelState], measured: Mapping[str, Measured]) -> list[Check]:

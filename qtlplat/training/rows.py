@@ -12,6 +12,7 @@ from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan
 from qtlplat.contracts import ROLES, Cell, EvaluatorSpec, ImageSet
 from qtlplat.conventions import HEAD, class_facts, shape_facts
+from qtlplat.metrics import metric_facts
 from qtlplat.store.records import ComponentRow, EpochRow, NewCell, NewRun, PredictionRow, Remarks
 from qtlplat.training.environment import environment
 from qtlplat.training.interrupted import MADE_FOR
@@ -31,7 +32,11 @@ def new_run(prepared: Prepared, remarks: Remarks | None = None) -> NewRun:
         plan=plan.model_dump(mode="json"),
         components=[_component_row(role, getattr(plan, role)) for role in ROLES],
         dataset_digest=plan.dataset_digest,
-        environment={**_environment(prepared.images, plan.device, plan.accelerator), **_engine(prepared)},
+        environment={
+            **_environment(prepared.images, plan.device, plan.accelerator),
+            **_engine(prepared),
+            **metric_facts(prepared.evaluator.metric_info),
+        },
         parameters=prepared.parameters,
         tags=remarks.tags if remarks else (),
         note=remarks.note if remarks else None,

@@ -45,7 +45,7 @@ def cell(position: int, f1: float | None, fold: int | None = None, variant: str 
         "seed": 0,
         "n_train": 250,
         "n_test": 50,
-        "train_hash": "1" * 64,
+        "train_hash": f"{position if fold is None else fold}" * 64,
         "test_hash": f"{position if fold is None else fold}" * 64,
         "status": "finished" if f1 is not None else "running",
         "seconds": 1.0,

@@ -15,7 +15,6 @@ from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from qtlplat.analysis.statistics import (
-    bootstrap_difference,
     bootstrap_mean,
     corrected_t,
     differences,
@@ -192,6 +191,59 @@ def test_welch_without_enough_to_go_by() -> None:
     assert welch_t([0.5, 0.5], [0.25, 0.5]).df == pytest.approx(1)  # one side alone has spread
 
 
+def test_welch_of_folds_corrects_the_variance_of_each_mean() -> None:
+    """Each mean has the standard error of the corrected test of its own values; the degrees are Satterthwaite's."""
+    x, y = SCORES, [*OTHERS, 0.95, 0.999]
+    test = welch_t(x, y, ratios=(0.2, 0.1))
+    errors = [corrected_t(values, ratio).standard_error for values, ratio in ((x, 0.2), (y, 0.1))]
+    assert test.standard_error == pytest.approx(math.hypot(*errors), rel=1e-12)
+    df = sum(e**2 for e in errors) ** 2 / (errors[0] ** 4 / 5 + errors[1] ** 4 / 7)
+    assert (test.df, test.p) == pytest.approx((df, 2 * stats.t.sf(abs(test.mean) / math.hypot(*errors), df)))
+    assert test.p > welch_t(x, y).p
+
+
+# --- bounds
+
+
+@pytest.mark.parametrize(("values", "cut"), [([0.9, -0.84], 2), ([0.4, 0.9, 0.6, 0.7], 1), (SCORES, 0)])
+def test_an_interval_is_that_of_scipy_within_what_is_possible(values: list[float], cut: int) -> None:
+    n, mean = len(values), float(np.mean(values))
+    low, high = stats.t.interval(0.95, n - 1, loc=mean, scale=np.std(values, ddof=1) * math.sqrt(1 / n + 0.2))
+    test = corrected_t(values, 0.2, possible=(-1.0, 1.0))
+    assert test.interval == pytest.approx((max(low, -1), min(high, 1)), abs=1e-9)
+    assert test.cut_off == cut
+    whole = corrected_t(values, 0.2)
+    assert (test.p, test.t, test.mean, whole.cut_off) == (whole.p, whole.t, whole.mean, 0)
+
+
+def test_cutting_an_interval_leaves_its_coverage() -> None:
+    """Differences of two bounded scores with a known mean: the same intervals hold it before and after the cut."""
+    random, true = np.random.default_rng(11), 0.9 - 2 / 3
+    held, held_cut = 0, 0
+    for _ in range(400):
+        values = random.beta(9, 1, 3) - random.beta(2, 1, 3)
+        for possible in ((-math.inf, math.inf), (-1.0, 1.0)):
+            low, high = corrected_t(values, 0.0, possible=possible).interval
+            if math.isinf(possible[0]):
+                held += low <= true <= high
+            else:
+                held_cut += low <= true <= high
+                assert -1 <= low <= high <= 1
+    assert held == held_cut
+    assert held / 400 == pytest.approx(0.95, abs=0.04)  # four standard errors
+
+
+def test_equivalence_knows_what_cannot_be() -> None:
+    values, width = [0.9, 0.5, 0.7], 0.1
+    scale = np.std(values, ddof=1) * math.sqrt(1 / 3)
+    posterior = stats.t(2, loc=np.mean(values), scale=scale)
+    within = posterior.cdf(1) - posterior.cdf(-1)
+    rope = practical_equivalence(values, 0.0, width, possible=(-1.0, 1.0))
+    assert rope.better == pytest.approx((posterior.cdf(1) - posterior.cdf(width)) / within)
+    assert rope.worse == pytest.approx((posterior.cdf(-width) - posterior.cdf(-1)) / within)
+    assert rope.worse + rope.equal + rope.better == pytest.approx(1)
+
+
 # --- practical equivalence
 
 
@@ -308,21 +360,12 @@ def test_the_bootstrap_agrees_with_the_textbook_formula() -> None:
 
 def test_the_bootstrap_is_repeated_by_its_seed() -> None:
     assert bootstrap_mean(SCORES, seed=3) == bootstrap_mean(SCORES, seed=3)
-    assert bootstrap_difference(SCORES, OTHERS, seed=3) == bootstrap_difference(SCORES, OTHERS, seed=3)
     assert bootstrap_mean(SCORES, seed=3, resamples=99) != bootstrap_mean(SCORES, seed=4, resamples=99)
-
-
-def test_the_bootstrap_of_unpaired_means_is_wider_than_that_of_pairs() -> None:
-    low, high = bootstrap_difference(SCORES, OTHERS)
-    paired = bootstrap_mean(differences(SCORES, OTHERS))
-    assert low < paired[0] < np.mean(SCORES) - np.mean(OTHERS) < paired[1] < high
 
 
 def test_the_bootstrap_without_spread() -> None:
     assert bootstrap_mean([0.5, 0.5, 0.5]) == (0.5, 0.5)
-    assert bootstrap_difference([0.5, 0.5], [0.25, 0.25]) == (0.25, 0.25)
     assert math.isnan(bootstrap_mean([0.5])[0])
-    assert math.isnan(bootstrap_difference([0.5], SCORES)[1])
     with pytest.raises(UsageError, match="not finite"):
         bootstrap_mean([0.5, math.nan])
 

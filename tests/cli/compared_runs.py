@@ -22,11 +22,11 @@ def cell(position: int, fold: int, seed: int = 0, **changes: Any) -> NewCell:
     return NewCell(position, fold, seed, **{**values, **changes})
 
 
-def predictions(position: int, right: Sequence[bool], label: int = 1) -> list[PredictionRow]:
-    """Predictions for samples s0, s1, ... of a cell."""
+def predictions(position: int, right: Sequence[bool], label: int = 1, first: int = 0) -> list[PredictionRow]:
+    """Predictions for samples s0, s1, ... of a cell; first: the number of the first one."""
     return [
         PredictionRow(position, f"s{i}", "image", label, label if ok else 1 - label, (0.5, 0.5))
-        for i, ok in enumerate(right)
+        for i, ok in enumerate(right, first)
     ]
 
 
@@ -42,9 +42,13 @@ def store_run(
     status: str = "finished",
     digest: str = "a" * 64,
     environment: Mapping[str, str] | None = None,
+    further: Mapping[str, Sequence[float]] | None = None,
     **components: str,
 ) -> str:
-    """A run with a cell for every value of `f1`; `loss` is 1 - f1. Components are named by keyword."""
+    """A run with a cell for every value of `f1`; `loss` is 1 - f1. Components are named by keyword.
+
+    further: values of other metrics, one for each cell.
+    """
     names = {"dataset": "steel", "backbone": "lenet2", "head": head, "evaluator": "kfold6", **components}
     rows = [ComponentRow(role, name, name, "qtlplat", "0.1", "d" * 64, {}) for role, name in names.items()]
     with Writer(find_store(str(path))) as writer:
@@ -55,7 +59,8 @@ def store_run(
         writer.add_cells(run, list(cells or [cell(i, i) for i in range(len(f1))]))
         for position, value in enumerate(f1):
             writer.add_predictions(run, list((predicted or {}).get(position, [])))
-            writer.finish_cell(run, position, {"f1": value, "loss": 1 - value}, 1.0)
+            others = {name: values[position] for name, values in (further or {}).items()}
+            writer.finish_cell(run, position, {"f1": value, "loss": 1 - value, **others}, 1.0)
         writer.finish_run(run, status, {"total": 1.0})  # type: ignore[arg-type]
     return run
 

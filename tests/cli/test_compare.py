@@ -85,13 +85,16 @@ def test_runs_without_common_cells_are_compared_unpaired_and_a_warning_says_why(
     one = store_run(store, LINEAR)
     other = store_run(store, QUANTUM[:5], cells=[cell(i, i, seed=1) for i in range(5)], plan={"seed": 1})
     row = compared(store, one, other)["rows"][1]
-    expected = stats.ttest_ind(QUANTUM[:5], LINEAR, equal_var=False)
-    assert row["test"] == "Welch's t, unpaired"
-    assert row["p"] == pytest.approx(expected.pvalue)
+    parts = [np.var(values, ddof=1) * (1 / len(values) + 0.2) for values in (QUANTUM[:5], LINEAR)]
+    t = (np.mean(QUANTUM[:5]) - np.mean(LINEAR)) / math.sqrt(sum(parts))
+    df = sum(parts) ** 2 / (parts[0] ** 2 / 4 + parts[1] ** 2 / 5)
+    assert row["test"] == "Welch's t, unpaired, Nadeau-Bengio corrected"
+    assert row["p"] == pytest.approx(2 * stats.t.sf(abs(t), df))
+    assert row["p"] > stats.ttest_ind(QUANTUM[:5], LINEAR, equal_var=False).pvalue  # as if cells were independent
     assert (row["mcnemar"], row["rope"], row["needed"], row["n"]) == (None, None, None, 5)
     assert row["verdict"].endswith("(unpaired)")
-    assert any("share training data" in words for words in row["notes"])
-    assert "share training data" in qtlplat(store, "compare", one, other).err
+    assert any("training data that its cells share" in words for words in row["notes"])
+    assert "training data that its cells share" in qtlplat(store, "compare", one, other).err
 
 
 def test_equal_folds_with_other_samples_are_no_pairs(store: Path) -> None:
@@ -99,7 +102,7 @@ def test_equal_folds_with_other_samples_are_no_pairs(store: Path) -> None:
         store_run(store, LINEAR),
         store_run(store, QUANTUM, cells=[cell(i, i, test_hash=f"x {i}") for i in range(6)]),
     )
-    assert compared(store, one, other)["rows"][1]["test"] == "Welch's t, unpaired"
+    assert compared(store, one, other)["rows"][1]["test"] == "Welch's t, unpaired, Nadeau-Bengio corrected"
 
 
 def test_seeds_of_one_split_are_no_sample_to_hold_against_folds(store: Path) -> None:
@@ -147,8 +150,9 @@ def test_shuffled_labels_are_held_against_chance(store: Path) -> None:
     store_run(store, (0.9, 0.91, 0.5, 0.51), cells=cells, predicted=predicted)
     head, shuffled = compared(store, "@last")["rows"]
     # 60 of 100 labels and 80 of 100 answers are class 1: 0.6 * 0.8 + 0.4 * 0.2 by chance, and 60 of 100 are right
-    words = "accuracy on shuffled labels 0.600, chance 0.560, 1.1 standard errors away"
-    assert any(note.startswith(words) and "over 200 pooled predictions" in note for note in shuffled["notes"])
+    # both cells test the same 100 samples, which count once
+    words = "accuracy on shuffled labels 0.600, chance 0.560, 0.8 standard errors away"
+    assert any(note.startswith(words) and "over 100 samples, each counted once" in note for note in shuffled["notes"])
     assert not any("shuffled" in note for note in head["notes"])
 
 

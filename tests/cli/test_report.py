@@ -92,7 +92,10 @@ def test_controls_are_held_against_their_head_sample_by_sample(tmp_path: Path) -
     path = tmp_path / "s.db"
     cells = [cell(2 * i + fold, fold, variant=v) for i, v in enumerate(("head", "linear", "mlp")) for fold in range(2)]
     right = {0: [True] * 10, 1: [True] * 9 + [False], 2: [False] * 6 + [True] * 4, 3: [False] * 2 + [True] * 8}
-    predicted = {position: predictions(position, samples) for position, samples in right.items()}
+    # each fold tests samples of its own
+    predicted = {
+        position: predictions(position, samples, first=position % 2 * 10) for position, samples in right.items()
+    }
     store_run(path, (0.9, 0.8, 0.7, 0.75, 0.7, 0.7), cells=cells, parameters=LEDGER, predicted=predicted)
     shown = page(path)
     head, linear, mlp = shown.table(next(c for c in shown.tables if c.endswith("kfold6")))

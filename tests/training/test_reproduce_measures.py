@@ -33,7 +33,7 @@ class Stored:
 
     def predictions(self, run: str) -> list[PredictionRow]:
         rows = [
-            PredictionRow(i, f"s{sample:03}", "g", int(self.labels[sample]), int(found), [0.5, 0.5])
+            PredictionRow(i, f"s{sample:03}", f"g{sample:03}", int(self.labels[sample]), int(found), [0.5, 0.5])
             for i, of_cell in enumerate(self.predicted)
             for sample, found in enumerate(of_cell)
         ]

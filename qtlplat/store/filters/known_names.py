@@ -13,11 +13,12 @@ from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import ROLES
 from qtlplat.errors import UsageError, shown
+from qtlplat.metrics import SHIPPED
 from qtlplat.store import dialect, schema
 from qtlplat.store.filters.language import MANUAL, misplaced
 from qtlplat.store.filters.tree import FUNCTIONS, WORD, FieldName
 
-METRICS = ("f1", "accuracy", "precision", "recall", "loss")  # every run has them; evaluators add their own
+METRICS = tuple(SHIPPED)  # every run has them; evaluators add their own
 
 
 class Asked:

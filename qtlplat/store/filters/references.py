@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qtlplat.errors import UsageError, shown
@@ -12,26 +13,42 @@ if TYPE_CHECKING:
     from qtlplat.store.queries import Reader
 
 
-def description(reference: str) -> tuple[str, str]:
+@dataclass(frozen=True)
+class Description:
     """A filter and what to sort by; the first run is the one that is meant.
 
-    `@best:f1` is the finished run of a head with the highest value of a field of the filter language, `@best:-loss`
-    that with the lowest one, the newest of equals; `@tag:x` is the newest run with that tag.
+    best: a field whose own direction decides the order, '' where `sort` says it.
+    """
+
+    where: str
+    sort: str = ""
+    best: str = ""
+
+
+def description(reference: str) -> Description:
+    """What a reference means.
+
+    `@best:f1` is the finished run of a head with the best value of a field of the filter language, `@best:-loss` that
+    with the lowest one, `@best:+loss` that with the highest one, the newest of equals; `@tag:x` is the newest run with
+    that tag.
 
     Raises
     ------
     UsageError: where a field or a tag is missing, or the field is none.
     """
     kind, _, name = reference.partition(":")
-    if not name.removeprefix("-").strip():
+    sign = name[:1] if kind == "@best" and name[:1] in "+-" else ""
+    if not name.removeprefix(sign).strip():
         raise UsageError(
             f"run reference {shown(reference)} names nothing", fix="@best:f1, @best:-loss for the lowest, @tag:NAME"
         )
     if kind == "@tag":
-        return f"tag = {Value(name)}", ""
-    field = field_name(name.removeprefix("-"), where=reference)
-    order = f"{field}" if name.startswith("-") else f"-{field}"
-    return f"kind = 'run' and status = 'finished' and {field} is not null", order
+        return Description(f"tag = {Value(name)}")
+    field = field_name(name.removeprefix(sign), where=reference)
+    where = f"kind = 'run' and status = 'finished' and {field} is not null"
+    if not sign:
+        return Description(where, best=str(field))
+    return Description(where, f"{field}" if sign == "-" else f"-{field}")
 
 
 def chosen(reader: Reader, references: Sequence[str], where: str | None) -> list[str]:

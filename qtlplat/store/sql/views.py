@@ -11,9 +11,10 @@ from __future__ import annotations
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import LEAKS, LEDGER, ROLES
+from qtlplat.metrics import SHIPPED
 from qtlplat.store.schema import EPOCH_COLUMNS
 
-METRICS = ("f1", "accuracy", "precision", "recall", "loss")
+METRICS = tuple(SHIPPED)
 SPREAD = ("f1", "accuracy")  # of which least, greatest and variance are shown too
 
 _LIVE = "NOT EXISTS (SELECT 1 FROM trash t WHERE t.run_id = r.id)"

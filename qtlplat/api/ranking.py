@@ -1,0 +1,169 @@
+"""The best run of every group, and the runs that no other beats; compared only with runs that were tested alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from qtlplat.analysis.best import Best, best_of
+from qtlplat.analysis.dominance import unbeaten
+from qtlplat.errors import UsageError
+from qtlplat.store.conditions import Condition, conditions, mixed_facts, mixture
+from qtlplat.store.filters.directions import directions
+from qtlplat.store.queries import Reader
+
+BY = ("backbone", "head")
+SIGNS = {":+": False, ":-": True}
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """The best run of every group.
+
+    found: the best group first; by: the fields that make a group;
+    left_out: finished runs without a finite value; tested: how the others were tested; mixed: whether a group holds
+    runs that were not tested alike, whose scores are not comparable.
+    """
+
+    found: tuple[Best, ...]
+    by: tuple[str, ...]
+    lower_is_better: bool
+    left_out: int
+    tested: tuple[Condition, ...]
+    mixed: bool
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was mixed, for programs: `datasets`, `evaluators`, `mixed`."""
+        return {**mixed_facts(self.tested), "mixed": self.mixed}
+
+    @property
+    def remark(self) -> str:
+        """What a reader must know of the mixture, in one line; '' where all runs were tested alike."""
+        words = mixture(self.tested)
+        if not words:
+            return ""
+        if self.mixed:
+            fields = ",".join(dict.fromkeys(["dataset", "evaluator", *self.by]))
+            return f"these runs use {words}: their scores are not comparable; try --by {fields}, or --where"
+        return f"these runs use {words}: each is compared only with runs that were tested alike"
+
+
+def best_runs(
+    reader: Reader,
+    metric: str = "f1",
+    by: Sequence[str] | None = None,
+    where: str = "",
+    *,
+    greater_is_better: bool | None = None,
+) -> Ranking:
+    """The best finished run of every group.
+
+    Args:
+        reader: of the store.
+        metric: a metric or field that is a number.
+        by: the fields that make a group; None: backbone and head, of runs with the same data and the same evaluator.
+        where: a filter.
+        greater_is_better: what to go by instead of what the evaluators declared.
+
+    Raises:
+        UsageError: For a field or filter that cannot be understood, and for a metric whose direction nobody declared.
+    """
+    fields = list(by if by is not None else BY)
+    asked = list(dict.fromkeys([*fields, metric, "run", "status"]))
+    rows = reader.table(asked, "run", where=where, place="--metric and --by")
+    finished = [row for row in rows if row["status"] == "finished"]
+    judged = [row["run"] for row in finished if is_number(row[metric])]
+    if greater_is_better is None:
+        lower = directions(reader, [metric], judged, lambda _: "--minimize or --maximize says it", "--metric")
+    else:
+        lower = {metric: not greater_is_better}
+    tested = conditions(reader, judged)
+    kinds = set(tested.values())
+    # runs that lack the metric are in no group
+    keyed = [{**row, "": tested.get(row["run"])} for row in finished]
+    split = ["", *fields] if by is None else fields
+    found, left_out = best_of(keyed, metric, split, lower_is_better=lower.get(metric, False))
+    if by is None:
+        names = [role for role in ("dataset", "evaluator") if len({getattr(one, role) for one in kinds}) > 1]
+        found = [
+            replace(
+                best, group={**{n: getattr(best.group[""], n) for n in names}, **{n: best.group[n] for n in fields}}
+            )
+            for best in found
+        ]
+        return Ranking(tuple(found), (*names, *fields), lower.get(metric, False), left_out, tuple(kinds), mixed=False)
+    groups: dict[str, set[Condition]] = {}
+    for run in (row for row in keyed if row["run"] in tested):
+        groups.setdefault(repr([run[name] for name in fields]), set()).add(tested[run["run"]])
+    mixed = any(len(group) > 1 for group in groups.values())
+    return Ranking(tuple(found), tuple(fields), lower.get(metric, False), left_out, tuple(kinds), mixed)
+
+
+@dataclass(frozen=True)
+class Front:
+    """The finished runs that have a number in every field.
+
+    listed: each with whether no other beats it, the best of the first field first; lower: whether less is better, by
+    field; left_out: finished runs that lack a number; tested: how the others were tested.
+    """
+
+    listed: tuple[tuple[Mapping[str, Any], bool], ...]
+    lower: Mapping[str, bool]
+    left_out: int
+    tested: tuple[Condition, ...]
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """How the runs were tested, for programs: `datasets`, `evaluators`."""
+        return mixed_facts(self.tested)
+
+    @property
+    def remark(self) -> str:
+        """What a reader must know of the mixture, in one line; '' where all runs were tested alike."""
+        words = mixture(self.tested)
+        return f"these runs use {words}: a run is beaten only by one that was tested alike" if words else ""
+
+
+def front_runs(reader: Reader, fields: Sequence[str], where: str = "", also: Collection[str] = ()) -> Front:
+    """The finished runs, and which of them no other beats that has the same data and evaluator.
+
+    Args:
+        reader: of the store.
+        fields: two or more; ``name:+`` and ``name:-`` say that more, or less, is better.
+        where: a filter.
+        also: further fields to read of each run.
+
+    Raises:
+        UsageError: As `best_runs`, and for fewer than two fields.
+    """
+    signs = {}
+    for given in fields:
+        name, sign = (given[:-2], given[-2:]) if given[-2:] in SIGNS else (given, "")
+        signs[name] = sign
+    if len(signs) < 2:
+        raise UsageError("a front needs two fields or more", where="qtlplat front", fix="qtlplat front f1 parameters")
+    rows = reader.table(list(dict.fromkeys([*signs, "run", "status", *also])), "run", where=where, place="FIELD")
+    finished = [row for row in rows if row["status"] == "finished"]
+    known = [row for row in finished if all(is_number(row[name]) for name in signs)]
+    open_ = [name for name, sign in signs.items() if not sign]
+    ids = [row["run"] for row in known]
+    declared = directions(reader, open_, ids, lambda name: f"{name}:- where less is better, or {name}:+", "FIELD")
+    lower = {name: SIGNS[sign] if sign else declared.get(name, False) for name, sign in signs.items()}
+    tested = conditions(reader, ids)
+    kept: dict[str, bool] = {}
+    for condition in set(tested.values()):
+        mine = [row for row in known if tested[row["run"]] == condition]
+        best = unbeaten([[row[name] for name in lower] for row in mine], list(lower.values()))
+        kept |= {row["run"]: one for row, one in zip(mine, best, strict=True)}
+    first = next(iter(lower))
+    ordered = sorted(known, key=lambda row: row[first] * (1 if lower[first] else -1))
+    listed = tuple((row, kept[row["run"]]) for row in ordered)
+    return Front(listed, lower, len(finished) - len(known), tuple(set(tested.values())))
+
+
+def is_number(value: Any) -> bool:
+    """Whether a stored value is a finite number."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)

@@ -1,0 +1,24 @@
+"""`--minimize` and `--maximize`: which way a metric is better, where its evaluator does not declare it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import click
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def direction_options(command: C) -> C:
+    """Both options of a command, as the argument ``greater_is_better``: True, False, or None where none is given."""
+    maximize = click.option("--maximize", "greater_is_better", flag_value=True, type=bool, help="More is better.")
+    minimize = click.option(
+        "--minimize",
+        "greater_is_better",
+        flag_value=False,
+        type=bool,
+        default=None,
+        help="Less of the metric is better, whatever its evaluator declares.",
+    )
+    return minimize(maximize(command))
