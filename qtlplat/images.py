@@ -20,7 +20,8 @@ class ImageSet:
 
     Parameters
     ----------
-    images: uint8 (N, C, H, W), C-contiguous; standardization happens later, with training statistics only.
+    images: uint8 (N, C, H, W), values 0 to 255; standardization happens later, with training statistics only. An array
+        that is not C-contiguous is copied.
     labels: int64 (N,), each in [0, K); for two classes, 1 is the positive one (F1 is computed for it).
     sample_ids: N unique non-empty strings, stable between machines.
     groups: N strings, the source (image, patient, part) that a sample comes from.
@@ -50,6 +51,8 @@ class ImageSet:
                 problems=problems,
                 fix="mend what made it: the docstring of qtlplat.ImageSet says what it takes",
             )
+        for name in ("images", "labels"):  # torch takes no negative strides
+            object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name)))
         self.images.setflags(write=False)
         self.labels.setflags(write=False)
         for values in self.facts.values():
@@ -60,8 +63,8 @@ class ImageSet:
             return Problem("ImageSet", name, what)
 
         images = self.images
-        if not isinstance(images, np.ndarray) or images.dtype != np.uint8 or images.ndim != 4:
-            yield bad("images", f"must be uint8 (N, C, H, W), is {array_text(images)}")
+        if wrong := _wrong_images(images):
+            yield bad("images", wrong)
             return
         kinds = {"sample_ids": tuple, "groups": tuple, "class_names": tuple, "notes": Mapping, "facts": Mapping}
         others = {name: kind for name, kind in kinds.items() if not isinstance(getattr(self, name), kind)}
@@ -109,6 +112,20 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def remarks(self) -> list[str]:
+        """What is allowed but mostly a mistake, in whole sentences."""
+        channels, height, width = self.shape
+        low, high = int(self.images.min()), int(self.images.max())
+        found = []
+        if channels not in (1, 3):
+            size = f"{height} x {width} pixels (height x width)"
+            found.append(f"images have {channels} channels of {size}; arrays are read as (N, C, H, W)")
+        if low == high:
+            found.append(f"all pixels of all images have the value {low}")
+        elif high == 1:
+            found.append("pixels have no values but 0 and 1; uint8 images mostly use 0 to 255")
+        return found
+
     @property
     def shape(self) -> tuple[int, int, int]:
         """(C, H, W) of one image."""
@@ -125,6 +142,55 @@ class ImageSet:
         for names in (self.sample_ids, self.groups, self.class_names):
             total.update("\0".join(names).encode() + b"\0\0")
         return total.hexdigest()
+
+
+def _wrong_images(images: object) -> str:
+    """Why an array cannot be the images of a dataset, and what to do; '' if it can."""
+    must = f"must be uint8 (N, C, H, W), is {array_text(images)}"
+    if not isinstance(images, np.ndarray):
+        return must
+    if isinstance(images, np.ma.MaskedArray):
+        return f"{must} with a mask: fill what is masked"
+    if images.ndim != 4:
+        return f"{must}: gray images need an axis for their channel, as images[:, None]" if images.ndim == 3 else must
+    last = channels_last(images.shape)
+    if images.dtype == np.uint8 and not last:
+        return ""
+    if images.dtype != np.uint8:
+        must += _range_text(images)
+    if last:
+        n, height, width, channels = images.shape
+        must += f"; these look like {n} images (N, H, W, C) of {height} x {width} pixels with {channels} channel(s)"
+        must += ": pass images.transpose(0, 3, 1, 2)"
+    return must
+
+
+def channels_last(shape: tuple[int, ...]) -> bool:
+    """Whether a shape of four axes is more plausible as (N, H, W, C) than as (N, C, H, W).
+
+    It ends with a number of channels that image files have, does not hold one where it should, and gives pictures of
+    less extreme proportions that way. Small feature maps of many channels, as (N, 64, 3, 3), are none of these.
+    """
+    _, a, b, c = shape
+    if c not in (1, 3, 4) or a <= 4 or b <= 4:
+        return False
+    proportion = max(a, b) / min(a, b)
+    return proportion < 8 and proportion < max(b, c) / min(b, c)
+
+
+def _range_text(images: npt.NDArray[np.generic]) -> str:
+    """The values of images of another type, and how they become uint8."""
+    if images.size == 0 or images.dtype.kind not in "biuf":
+        return ""
+    low, high = images.min(), images.max()
+    text = f" with values from {low} to {high}"
+    if not np.isfinite([low, high]).all():
+        return f"{text}: replace those that are not finite"
+    if low < 0 or high > 255:
+        return f"{text}: map them to 0 to 255 first"
+    if images.dtype.kind == "b" or (images.dtype.kind == "f" and high <= 1):
+        return f"{text}: pass (255 * images).round().astype(numpy.uint8)"
+    return f"{text}: pass images.round().astype(numpy.uint8)"
 
 
 def _unfit(name: object) -> str:
@@ -151,4 +217,10 @@ def array_text(value: object) -> str:
     """Dtype and shape of an array, the type of anything else."""
     if isinstance(value, np.ndarray):
         return f"{value.dtype} {value.shape}"
+    try:
+        shape, dtype = getattr(value, "shape", None), getattr(value, "dtype", None)
+    except Exception:  # noqa: BLE001 -- a stranger's property
+        shape = dtype = None
+    if isinstance(shape, tuple) and dtype is not None:  # a tensor of some other library
+        return f"{type(value).__name__} of {shown(dtype, 40)} {shown(tuple(shape), 80)}"
     return type(value).__name__

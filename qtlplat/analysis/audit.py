@@ -72,7 +72,9 @@ def audit(
             for s in scores
         ],
     }
+    facts["notes"] = dict(images.notes)
     facts["findings"] = [
+        *images.remarks(),
         *_on_duplicates(images, duplicates, facts),
         *([f"{evaluator} cannot divide this dataset: {refused}"] if refused else _on_folds(folds)),
         *_on_balance(facts["class_counts"]),

@@ -100,21 +100,22 @@ def load_images(spec: DatasetSpec, options: Any, provider: str) -> ImageSet:
     return images
 
 
-def dataset_problems(spec: DatasetSpec, options: Any, provider: str) -> Sequence[Problem]:
-    """All that is wrong with a dataset, by its own check or, where it has none, by loading it.
+def checked_dataset(spec: DatasetSpec, options: Any, provider: str) -> tuple[Sequence[Problem], ImageSet | None]:
+    """All that is wrong with a dataset, and its images if nothing is: by its own check, if it has one, and by loading.
 
     Raises as `load_images`, and PluginError where its check returns anything but problems.
     """
     check = spec.check
-    if check is None:
-        try:
-            load_images(spec, options, provider)
-        except (DataError, UntrustedError) as error:
-            hostile = isinstance(error, UntrustedError)
-            return _checked(error.problems, provider) or (Problem(error.where or spec.name, "", error.what, hostile),)
-        return ()
-    found = guarded(lambda: list(check(options)), provider, f"checking dataset {spec.name}")
-    return _checked(found, provider)
+    if check is not None:
+        found = guarded(lambda: list(check(options)), provider, f"checking dataset {spec.name}")
+        if found:
+            return _checked(found, provider), None
+    try:
+        return (), load_images(spec, options, provider)
+    except (DataError, UntrustedError) as error:
+        hostile = isinstance(error, UntrustedError)
+        problems = _checked(error.problems, provider)
+        return problems or (Problem(error.where or spec.name, "", error.what, hostile),), None
 
 
 def source_files(spec: DatasetSpec, options: Any, provider: str, sources: Sequence[str]) -> Mapping[str, str]:

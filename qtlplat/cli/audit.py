@@ -64,6 +64,7 @@ def print_audit(facts: Mapping[str, Any], limit: int) -> None:
     for name, classes in facts["facts"].items():
         for class_name, spread in classes.items():
             rows.append({"what": f"{name.replace('_', ' ')} of {class_name}", "value": spread})
+    rows += [{"what": name, "value": text} for name, text in facts["notes"].items()]
     emit(rows, [Column("what", "what"), Column("value", "value")])
     _print_duplicates(facts, limit)
     click.echo("\nshortcuts: F1 of trivial features under grouped folds")

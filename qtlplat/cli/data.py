@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from qtlplat.catalog.calls import dataset_problems, load_images
+from qtlplat.catalog.calls import checked_dataset, load_images
 from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.components import open_components
@@ -69,16 +69,22 @@ def info(settings: Settings, dataset: str | None, sets: Sequence[str], as_json: 
 @listing_options
 @pass_settings
 def check(settings: Settings, dataset: str | None, sets: Sequence[str], listing: Listing) -> int:
-    """Read everything and list all that is wrong; exit code 3, or 8 for what is hostile. Nothing is modified."""
+    """Read everything and list all that is wrong; exit code 3, or 8 for what is hostile. Nothing is modified.
+
+    If nothing is wrong, the dataset's notes say what is unusual, and how it was prepared.
+    """
     spec, options, choice = _find(settings, dataset, sets)
     with make_progress(settings.verbosity).stage(f"checking {choice.name}", 1) as stage:
-        problems = dataset_problems(spec, options, choice.provider)
+        problems, images = checked_dataset(spec, options, choice.provider)
         stage.advance()
     rows = [{"where": p.where, "field": p.field, "problem": p.what} for p in problems]
     columns = [Column("where", "where"), Column("field", "field"), Column("problem", "problem")]
     emit(rows, columns, listing, empty=f"{choice.name}: no problems found")
     if rows:
         note(f"{choice.name}: {len(rows)} problem{'s' if len(rows) > 1 else ''} found")
+    if images is not None and settings.verbosity >= 0:
+        for line in (*images.remarks(), *(f"{name}: {text}" for name, text in images.notes.items())):
+            note(line)
     return refused_data("", problems=problems).exit_code if problems else 0
 
 

@@ -187,7 +187,7 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
             n_variants=len(variants),
             device=accelerator,
         ),
-        notes=(*notes, *undeclared),
+        notes=(*images.remarks(), *notes, *undeclared),
     )
 
 

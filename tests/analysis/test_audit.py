@@ -54,6 +54,17 @@ def test_everything_is_counted_and_listed():
     assert findings(facts, "under halves 40 % of the test samples")
 
 
+def test_notes_and_remarks_of_the_dataset_are_told():
+    data = made(10)
+    images = np.repeat(data.images, 5, axis=1) // 200
+    notes = {"difficult boxes": "1 of 10, kept"}
+    odd = ImageSet(images, data.labels, data.sample_ids, data.groups, data.class_names, notes)
+    facts = audit(odd, "halves", halves)
+    assert facts["notes"] == notes
+    assert findings(facts, "images have 5 channels of 40 x 40 pixels")
+    assert findings(facts, "pixels have no values but 0 and 1")
+
+
 def test_near_duplicates_are_listed_with_what_is_known_about_them():
     data = made(8)
     images = data.images.copy()
