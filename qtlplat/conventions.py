@@ -19,6 +19,8 @@ LEDGER = {  # figures of the parameter ledger, and where they stand in it
     "reduction_model": ("reduction_percent_model",),
     "reduction_replaced": ("reduction_percent_replaced",),
 }
+# facts of a run's environment: how many shots a value is made of, and whether a seed repeats them ("yes" or "no")
+SHOTS, SHOTS_REPEAT = "shots", "shots repeat"
 SHORT = 8  # characters of a run's id that people see
 
 

@@ -67,6 +67,8 @@ _ENVIRONMENT = {
     "git commit": "code",
     "engine": "device",
     "gradient method": "device",
+    "shots": "device",
+    "shots repeat": "device",
     "cells are stacked": "device",
     "python": "packages",
     "processor": "hardware",
@@ -77,7 +79,7 @@ _ENVIRONMENT = {
     "command": "place",
 }
 _COUNTS = ("parameters", "trainable", "frozen", "replaced")
-_ONLY_OF_CIRCUITS = ("engine", "gradient method", "cells are stacked")
+_ONLY_OF_CIRCUITS = ("engine", "gradient method", "shots", "shots repeat", "cells are stacked")
 _ABSENT = object()
 DIRECTION = "direction of "
 

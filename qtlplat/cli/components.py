@@ -272,11 +272,20 @@ def _print_circuit(circuit: Mapping[str, Any]) -> None:
     else:
         gradient = clean(engine["gradient"])
         click.echo(f"  engine      {clean(engine['name'])}: {clean(engine['why'])}; gradients by {gradient}")
+        if engine["shots"]:
+            click.echo(f"  shots       {_shots(engine['shots'])}")
         if engine["steps"]:
             click.echo(f"  compiled    {_steps(engine['steps'])}")
     click.echo()
     for line in str(circuit["drawing"]).splitlines():
         click.echo(clean(line).rstrip())
+
+
+def _shots(shots: Mapping[str, Any]) -> str:
+    """The shots of a device in words."""
+    number = "an unknown number" if shots["number"] is None else str(shots["number"])
+    own = ", chosen by the device" if shots["chosen_by_device"] else ""
+    return f"{number}{own}, which {'follow' if shots['repeatable'] else 'do not follow'} the seed"
 
 
 def _steps(steps: Mapping[str, Any]) -> str:

@@ -16,7 +16,7 @@ from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, no
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
 from qtlplat.cli.widths import fitting
-from qtlplat.conventions import short
+from qtlplat.conventions import SHOTS_REPEAT, short
 
 if TYPE_CHECKING:
     from qtlplat.store.gathered import Gathered
@@ -89,6 +89,8 @@ def diff_command(settings: Settings, first: str, second: str, listing: Listing) 
     if on_terminal:
         _reasons(rows)
         _numbers(numbers)
+        if any(side.environment.get(SHOTS_REPEAT) == "no" for side in (before, after)):
+            click.echo("shots that cannot be repeated: two runs of one plan have other numbers")
     elif listing.fmt != "json":
         note(in_words(numbers))
 

@@ -19,6 +19,7 @@ CONTRADICTED = 9  # the exit code where what is stored does not come out again
 SAID = {
     "bitwise": "bitwise the same",
     "tolerance": "the same within the tolerance",
+    "not repeatable": "other numbers, as expected: its shots cannot be repeated",
     "different": "different",
 }
 

@@ -92,6 +92,8 @@ def run_command(
         prepared = prepare(resolved, None if dry_run else location.files)
         stage.advance()
     if dry_run:
+        for line in prepared.notes:
+            progress.note(line)
         _print_dry_run(prepared.dry_run(), as_json)
         return
     run = (found_or_executed if needed else execute)(prepared, location, progress, remarks=remarks)

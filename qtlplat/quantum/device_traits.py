@@ -20,6 +20,7 @@ from pennylane.measurements import ProbabilityMP
 from torch import Tensor
 
 from qtlplat.contracts import Circuit
+from qtlplat.conventions import SHOTS, SHOTS_REPEAT
 from qtlplat.errors import ConfigError
 
 REFERENCE = "default.qubit"  # what exact values are
@@ -32,6 +33,7 @@ POINTS, STEP = 8, 0.02  # of the line on which rounding errors and jumps are loo
 ORDER = 6  # of the differences between them; those of a function of angles up to 3 x are 1e-9 there
 MOST_SHOTS_TOLD = 10**6
 ROUNDED = 1e-12  # means of shots are that near a fraction
+
 
 Values = Mapping[str, Tensor]
 Run = Callable[[Tensor, Values], Tensor]  # (inputs (n_inputs,), weights by name) -> (n_outputs,), float64
@@ -51,6 +53,16 @@ class DeviceTraits:
     own: bool = False
     repeats: bool = True
     precision: float = DOUBLE
+
+    def facts(self) -> dict[str, str]:
+        """What the store keeps of it, by name; nothing where values are exact."""
+        return {SHOTS: self.told_shots, SHOTS_REPEAT: "yes" if self.repeats else "no"} if self.draws else {}
+
+    def form(self) -> dict[str, Any] | None:
+        """The shots as JSON, None where values are exact."""
+        if not self.draws:
+            return None
+        return {"number": self.shots, "chosen_by_device": self.own, "repeatable": self.repeats}
 
     @property
     def told_shots(self) -> str:

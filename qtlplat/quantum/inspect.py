@@ -40,9 +40,13 @@ def describe(circuit: Circuit) -> dict[str, Any]:
 
 
 def describe_engine(engine: Engine) -> dict[str, Any]:
-    """What runs a circuit, JSON-able: ``name``, ``why``, ``gradient``, ``steps`` (None but for a compiled circuit)."""
+    """What runs a circuit, JSON-able: ``name``, ``why``, ``gradient``, ``shots`` and ``steps``.
+
+    ``shots`` is None where values are exact, ``steps`` for all but a compiled circuit.
+    """
     steps = count_steps(engine.run) if isinstance(engine.run, Program) else None
-    return {"name": engine.name, "why": engine.why, "gradient": engine.gradient, "steps": steps}
+    shots = engine.traits.form()
+    return {"name": engine.name, "why": engine.why, "gradient": engine.gradient, "shots": shots, "steps": steps}
 
 
 def count_steps(program: Program) -> dict[str, Any]:

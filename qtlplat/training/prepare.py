@@ -96,7 +96,8 @@ class Prepared:
         engine = self.make_head.engine
         if engine is None:
             return None
-        return {"name": engine.name, "why": engine.why, "gradient": engine.gradient}
+        shots = engine.traits.form()
+        return {"name": engine.name, "why": engine.why, "gradient": engine.gradient, "shots": shots}
 
     def dry_run(self) -> dict[str, Any]:
         """The fixed shape of ``run --dry-run --json``."""
@@ -187,7 +188,7 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
             n_variants=len(variants),
             device=accelerator,
         ),
-        notes=(*images.remarks(), *notes, *undeclared),
+        notes=(*images.remarks(), *(engine.notes if engine else ()), *notes, *undeclared),
     )
 
 

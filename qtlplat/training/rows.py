@@ -81,6 +81,7 @@ def _engine(prepared: Prepared) -> dict[str, str]:
         "engine": engine.name,
         "engine chosen because": engine.why,
         "gradient method": engine.gradient,
+        **engine.traits.facts(),
         "cells are stacked": f"no: {engine.why_not_stackable}" if engine.why_not_stackable else "yes",
         f"ms per step of one cell, batch {batch}": f"{milliseconds:.3f}",
     }

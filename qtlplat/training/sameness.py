@@ -8,9 +8,10 @@ from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from qtlplat.conventions import SHOTS_REPEAT
 from qtlplat.store.queries import Reader
 
-Verdict = Literal["bitwise", "tolerance", "different"]
+Verdict = Literal["bitwise", "tolerance", "not repeatable", "different"]
 # Losses, scores and probabilities are of the order of 1, where single precision rounds by 6e-8; every step of Adam
 # takes that further. Heads trained for 40 epochs with other vector instructions differ by 0.006 (how-to/replay.md).
 TOLERANCE = 1e-2
@@ -24,7 +25,8 @@ class Part:
 
     compared: numbers (of weights: files) that both have; unequal: those that are not the same bit for bit, or that one
     of them lacks; largest: difference, infinite where one lacks it or is not finite, None where numbers are not
-    compared; place: of it, in words, '' where nothing is unequal.
+    compared; place: of it, in words, '' where nothing is unequal; chance: whether it follows from shots that cannot be
+    repeated.
     """
 
     name: str
@@ -32,24 +34,32 @@ class Part:
     unequal: int
     largest: float | None
     place: str
+    chance: bool = False
 
 
 def verdict(parts: Sequence[Part], tolerance: float) -> Verdict:
-    """What parts come to. Weights count where all is bitwise; what they lead to counts otherwise."""
+    """What parts come to. Weights count where all is bitwise; what they lead to counts otherwise.
+
+    Numbers that follow from shots that cannot be repeated may be others, but none may be missing or not finite.
+    """
     if not any(part.unequal for part in parts):
         return "bitwise"
-    return "tolerance" if all((part.largest or 0.0) <= tolerance for part in parts) else "different"
+    beyond = [part for part in parts if (part.largest or 0.0) > tolerance]
+    if not beyond:
+        return "tolerance"
+    return "not repeatable" if all(p.chance and math.isfinite(p.largest or 0.0) for p in beyond) else "different"
 
 
 def compare_runs(reader: Reader, first: str, second: str, of: str = "") -> list[Part]:
     """Two stored runs, number by number. of: what is said before the names of the parts."""
+    chance = any(reader.environment(run).get(SHOTS_REPEAT) == "no" for run in (first, second))
     measured = [_numbers(reader, run) for run in (first, second)]
-    parts = [_part(f"{of}{name}", *(numbers[name] for numbers in measured)) for name in measured[0]]
+    parts = [_part(f"{of}{name}", *(numbers[name] for numbers in measured), chance=chance) for name in measured[0]]
     weights = [sorted(a.sha256 for a in reader.artifacts(run) if a.kind == "weights") for run in (first, second)]
     same = weights[0] == weights[1]
     unequal = 0 if same else max(map(len, weights))
     place = "" if same else "sha256 of the files"
-    return [*parts, Part(f"{of}weights", min(map(len, weights)), unequal, None, place)]
+    return [*parts, Part(f"{of}weights", min(map(len, weights)), unequal, None, place, chance)]
 
 
 def _numbers(reader: Reader, run: str) -> dict[str, Values]:
@@ -66,7 +76,7 @@ def _numbers(reader: Reader, run: str) -> dict[str, Values]:
     return {"epochs": epochs, "metrics": metrics, "predictions": predictions}
 
 
-def _part(name: str, first: Values, second: Values) -> Part:
+def _part(name: str, first: Values, second: Values, *, chance: bool) -> Part:
     compared, unequal, largest, place = 0, 0, 0.0, ""
     for key, differences in _differences(first, second):
         compared += key in first and key in second and len(differences)
@@ -74,7 +84,7 @@ def _part(name: str, first: Values, second: Values) -> Part:
         worst = max((d for d in differences if d is not None), default=None)
         if worst is not None and (not place or worst > largest):
             largest, place = worst, _in_words(key)
-    return Part(name, compared, unequal, largest, place)
+    return Part(name, compared, unequal, largest, place, chance)
 
 
 def _differences(first: Values, second: Values) -> Iterator[tuple[Hashable, list[float | None]]]:
@@ -113,6 +123,8 @@ def why(parts: Sequence[Part], changes: Mapping[str, Sequence[str]]) -> str:
         return f"although something has changed: {changed}" if changed else "nothing that is stored has changed"
     worst = max(unequal, key=lambda part: part.largest or 0.0)
     where = f"largest in {worst.name}: {worst.place}"
+    if any(part.chance for part in unequal):
+        changed = "; ".join(["shots that cannot be repeated were drawn anew", *told])
     if changed:
         return f"{changed}; {where}"
     hidden = "nothing that is stored has changed: a component that draws other numbers, or another processor"

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import warnings
 from typing import Any
 
 import numpy as np
 import pennylane as qml
+import pytest
 from pennylane.devices import DefaultQubit, Device, ExecutionConfig
 
 OWN_SHOTS = 1000
@@ -93,13 +96,12 @@ class Wrong(Made):
         return changed(super().values(circuit), lambda v: 0.5 * v)
 
 
-class Warning_(Made):
+class Warns(Made):
     """Warns whenever it runs."""
 
     def values(self, circuit: Any) -> Any:
-        import warnings
-
         warnings.warn("no calibration \x1b[31mdata", UserWarning, stacklevel=1)
+        logging.getLogger("made").warning("the \x1b[31mchip is warm")
         return super().values(circuit)
 
 
@@ -112,7 +114,7 @@ DEVICES = {
     "made.rounded": Rounded,
     "made.coarse": Coarse,
     "made.wrong": Wrong,
-    "made.warning": Warning_,
+    "made.warns": Warns,
 }
 
 
@@ -124,3 +126,9 @@ class Entry:
 
     def load(self) -> type[Device]:
         return self._device
+
+
+def install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let PennyLane offer them."""
+    for name, device in DEVICES.items():
+        monkeypatch.setitem(qml.plugin_devices, name, Entry(device))

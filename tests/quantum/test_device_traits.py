@@ -6,7 +6,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 import torch
-from quantum.made_devices import DEVICES, OWN_SHOTS, Entry
+from quantum.made_devices import OWN_SHOTS, install
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
@@ -17,8 +17,7 @@ from qtlplat.quantum.engines import Engine, choose_engine, example
 
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, device in DEVICES.items():
-        monkeypatch.setitem(qml.plugin_devices, name, Entry(device))
+    install(monkeypatch)
 
 
 def angles(inputs, weights, wires):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import shutil
 import sys
@@ -11,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from quantum.made_devices import install
 from quick_runs import PLUGIN, RUN, leftovers
 
 from qtlplat.cli import _run
 from qtlplat.store.lineage import family, replayed
 from qtlplat.store.location import find_store
 from qtlplat.store.queries import Reader
+from qtlplat.training.sameness import Part, verdict
 from qtlplat.training.stop import Stop
 
 Call = Callable[[str], int]
@@ -246,3 +249,33 @@ def test_a_run_that_has_not_finished_is_not_replayed(
         assert qtlplat(f"{SHORT} --head linear -q") == 130
     assert qtlplat("replay @last --verify") == 2
     assert "qtlplat resume" in capsys.readouterr().err
+
+
+def test_shots_that_cannot_be_repeated_are_expected(
+    qtlplat: Call, store: Path, replay: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install(monkeypatch)
+    short = f"{RUN} --epochs 1 --pretrain-epochs 1"
+    assert qtlplat(f"{short} --head 'dressed[qubits=2,layers=1]' --device made.own_shots") == 0
+    assert capsys.readouterr().err.count("the shots of made.own_shots cannot be repeated") == 1
+    (first,) = reader_of(store).runs(kind="run")
+    known = reader_of(store).environment(first.id)
+    assert (known["shots"], known["shots repeat"]) == ("1000, chosen by the device", "no")
+    code, outcome = replay(first.id, "--tolerance", "1e-9")
+    assert (code, outcome["verdict"]) == (0, "not repeatable")
+    assert outcome["why"].startswith("shots that cannot be repeated were drawn anew; largest in ")
+    assert not any(part["unequal"] for part in outcome["parts"] if part["name"].startswith("backbone"))
+
+
+@pytest.mark.parametrize(
+    ("parts", "expected"),
+    [
+        ([Part("epochs", 9, 0, 0.0, "", True)], "bitwise"),
+        ([Part("epochs", 9, 1, 0.001, "x", True)], "tolerance"),
+        ([Part("epochs", 9, 1, 0.5, "x", True), Part("weights", 1, 1, None, "x", True)], "not repeatable"),
+        ([Part("epochs", 9, 1, 0.5, "x", True), Part("backbone: epochs", 9, 1, 0.5, "x")], "different"),
+        ([Part("epochs", 9, 1, math.inf, "x", True)], "different"),
+    ],
+)
+def test_only_what_follows_from_shots_may_differ(parts: list[Part], expected: str) -> None:
+    assert verdict(parts, 0.01) == expected

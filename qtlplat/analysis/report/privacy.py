@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 # facts of an environment that say how numbers came about; the others say where and by whom
 PUBLIC = (
     "python", "platform", "processor", "cpus", "vector instructions", "threads", "accelerator", "device", "git commit",
-    "engine", "engine chosen because", "gradient method", "cells are stacked",
+    "engine", "engine chosen because", "gradient method", "shots", "shots repeat",
+    "cells are stacked",
 )  # fmt: skip
 PUBLIC_PREFIXES = ("version of ", "ms per step")
 _EDGE = r"[^\s\[\],=:;'\"<>()]"
