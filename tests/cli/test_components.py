@@ -124,7 +124,7 @@ def test_info_of_a_quantum_head_draws_and_counts_its_circuit(qtlplat: Run) -> No
 
 def test_info_says_what_would_run_the_circuit_and_why(qtlplat: Run) -> None:
     engine = facts(qtlplat("info", "dressed[qubits=2,layers=2]", "--json"))["circuit"]["engine"]
-    assert set(engine) == {"name", "why", "gradient", "steps"}
+    assert set(engine) == {"name", "why", "gradient", "shots", "steps"}
     assert (engine["name"], engine["gradient"]) == ("compiled", "backprop")
     assert engine["steps"]["layers"] == 2
     _, out, _ = qtlplat("info", "dressed[qubits=2,layers=2]")
@@ -135,6 +135,7 @@ def test_info_says_what_would_run_the_circuit_and_why(qtlplat: Run) -> None:
 def test_info_may_be_asked_about_another_device(qtlplat: Run) -> None:
     _, out, _ = qtlplat("info", "dressed[qubits=2]", "--device", "default.qubit[shots=10]")
     assert "engine      default.qubit: asked for; gradients by parameter-shift" in out
+    assert "shots       10, which follow the seed" in out
 
 
 def test_info_draws_the_circuit_into_a_file_but_never_over_one(qtlplat: Run, tmp_path: Path) -> None:

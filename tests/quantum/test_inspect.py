@@ -58,7 +58,7 @@ def test_phases_and_matrices_are_counted() -> None:
 
 def test_a_device_has_no_steps() -> None:
     facts = describe_engine(choose_engine(dressed(DressedOptions(qubits=2)), "lightning.qubit"))
-    assert facts == {"name": "lightning.qubit", "why": "asked for", "gradient": "adjoint", "steps": None}
+    assert facts == {"name": "lightning.qubit", "why": "asked for", "gradient": "adjoint", "shots": None, "steps": None}
 
 
 def test_the_picture_has_every_gate_wire_and_measurement() -> None:
