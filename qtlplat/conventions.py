@@ -21,6 +21,13 @@ LEDGER = {  # figures of the parameter ledger, and where they stand in it
 }
 # facts of a run's environment: how many shots a value is made of, and whether a seed repeats them ("yes" or "no")
 SHOTS, SHOTS_REPEAT = "shots", "shots repeat"
+VARIABLE = "variable "  # before the name of an environment variable, in what is stored of a run's environment
+# of the environment: in which order numbers are added up; runs from before they were stored lack all of them
+NUMERICS = (
+    "processor model", "BLAS of torch", "BLAS of numpy", "oneDNN", "oneDNN enabled", "oneDNN deterministic",
+    "parallel backend", "interop threads", "deterministic algorithms", "float32 matmul precision", "subnormal numbers",
+    "GPU", "CUDA", "cuDNN", "cuDNN deterministic", "cuDNN benchmark",
+)  # fmt: skip
 SHORT = 8  # characters of a run's id that people see
 
 
@@ -38,6 +45,14 @@ def ledger(parameters: Mapping[str, Any]) -> dict[str, Any]:
             value = None if value is None else value.get(part)
         found[name] = value
     return found
+
+
+def numeric_facts(*environments: Mapping[str, str]) -> list[str]:
+    """Names of numeric settings and variables that any of these environments has; none where one has stored none."""
+    if not all(environment.keys() & set(NUMERICS) for environment in environments):
+        return []
+    names = {name for environment in environments for name in environment}
+    return [name for name in sorted(names) if name in NUMERICS or name.startswith(VARIABLE)]
 
 
 def class_facts(names: Sequence[str]) -> dict[str, str]:

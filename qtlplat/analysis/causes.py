@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.conventions import HEAD, class_names, ledger
+from qtlplat.conventions import HEAD, NUMERICS, VARIABLE, class_names, ledger
 from qtlplat.metrics import SHIPPED, declared_metrics
 
 if TYPE_CHECKING:
@@ -73,11 +73,14 @@ _ENVIRONMENT = {
     "python": "packages",
     "processor": "hardware",
     "threads": "hardware",
+    "vector instructions": "hardware",
+    **dict.fromkeys(NUMERICS, "hardware"),
     "platform": "hardware",
     "host": "place",
     "cpus": "place",
     "command": "place",
 }
+_STARTS = {"version of ": "packages", VARIABLE: "hardware"}  # of a name in the environment -> kind
 _COUNTS = ("parameters", "trainable", "frozen", "replaced")
 _ONLY_OF_CIRCUITS = ("engine", "gradient method", "shots", "shots repeat", "cells are stacked")
 _ABSENT = object()
@@ -160,7 +163,7 @@ def _all(gathered: Gathered) -> Iterator[tuple[str, str, Any]]:
                 yield _PLAN.get(name, "training"), path, part
     yield "seed", "seed", run.seed
     for name, value in environment.items():
-        if kind := _ENVIRONMENT.get(name) or ("packages" if name.startswith("version of ") else ""):
+        if kind := _ENVIRONMENT.get(name) or next((k for start, k in _STARTS.items() if name.startswith(start)), ""):
             yield kind, name, value
     yield "interruption", "times taken up again", max(0, len(gathered.owners) - 1)
     for owner in gathered.owners[1:]:
@@ -212,6 +215,12 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 def _differ(what: str, values: Sequence[Any], facts: Sequence[_Facts]) -> bool:
     # only some runs have a circuit, or an evaluator with that metric
+    if what in NUMERICS or what.startswith(VARIABLE):  # of a run that has stored none nothing is known
+        return _several(
+            value
+            for value, one in zip(values, facts, strict=True)
+            if any(("hardware", name) in one.values for name in NUMERICS)
+        )
     if what in _ONLY_OF_CIRCUITS or what.startswith(DIRECTION):
         return _several(value for value in values if value is not _ABSENT)
     role = what.removesuffix(" code") if what.endswith(" code") else what.partition(".")[0]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan
+from qtlplat.conventions import VARIABLE, numeric_facts
 from qtlplat.errors import ConfigError, shown
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ComponentRow, NewCell, RunRecord
@@ -39,8 +40,9 @@ def drift(record: RunRecord, plan: RunPlan | PretrainingPlan, reader: Reader) ->
 
 def drift_between(before: RunRecord, after: RunRecord, reader: Reader) -> Drift:
     """What differs between a stored run and one that did it again, the machines included."""
-    names = (*DECISIVE, *SURROUNDINGS)
-    return _changes(before, reader, after, after.components, reader.environment(after.id), names)
+    then, now = (reader.environment(run.id) for run in (before, after))
+    names = (*DECISIVE, *SURROUNDINGS, *numeric_facts(then, now))
+    return _changes(before, reader, after, after.components, now, names)
 
 
 def _changes(
@@ -67,7 +69,7 @@ def _changes(
         compare("plan (fingerprint)", record.fingerprint, now.fingerprint)
     then = reader.environment(record.id)
     for name in names:
-        if name in then or name in DECISIVE:  # older runs do not know all of the others
+        if name in then or name in DECISIVE or name.startswith(VARIABLE):  # older runs do not know all of the others
             compare(name, then.get(name, ""), surroundings.get(name, ""))
     return found
 

@@ -1,4 +1,4 @@
-"""What a run ran on: versions, host, threads, git commit; text by name, for the store."""
+"""What a run ran on: versions, host, threads, numeric settings, git commit; text by name, for the store."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 
 from qtlplat.errors import without_passwords
+from qtlplat.training.numerics import numerics
 
 PACKAGES = ("qtlplat", "torch", "pennylane", "pennylane-lightning", "numpy", "scikit-learn", "pillow", "sqlalchemy")
 
@@ -27,6 +28,7 @@ def environment(device: str, accelerator: str = "cpu") -> dict[str, str]:
         "threads": str(torch.get_num_threads()),
         "vector instructions": torch.backends.cpu.get_cpu_capability(),
         "accelerator": accelerator,
+        **numerics(accelerator),
         **({"device": device} if device else {}),
         "command": without_passwords(" ".join(sys.argv[1:]))[:500],
     }

@@ -6,6 +6,7 @@ from figure_runs import cell, component, record
 
 from qtlplat.analysis.agreement import agreement, in_words
 from qtlplat.analysis.causes import KINDS, differing, moved_cells
+from qtlplat.conventions import numeric_facts
 from qtlplat.store.gathered import Gathered
 from qtlplat.store.records import ComponentRow, OwnerRow
 
@@ -41,6 +42,25 @@ def test_a_dataset_by_another_name_with_the_same_data_reaches_no_number() -> Non
 def test_a_preset_and_its_component_with_the_same_options_are_the_same_head() -> None:
     found = told(gathered(), gathered(components=with_head(name="dressed[qubits=5]")))
     assert found == {("place", "head"): ("dressed5x3", "dressed[qubits=5]")}
+
+
+def test_vector_units_and_numeric_settings_are_named() -> None:
+    known = {"oneDNN": "v3.12.0", "vector instructions": "AVX512", "BLAS of torch": "MKL"}
+    other = {
+        **known, "vector instructions": "AVX2", "oneDNN enabled": "no", "variable ONEDNN_MAX_CPU_ISA": "AVX2",
+        "variable MKL_CBWR": "AVX2",
+    }  # fmt: skip
+    assert told(gathered(known), gathered(other)) == {
+        ("hardware", "vector instructions"): ("AVX512", "AVX2"),
+        ("hardware", "oneDNN enabled"): (None, "no"),
+        ("hardware", "variable ONEDNN_MAX_CPU_ISA"): (None, "AVX2"),
+        ("hardware", "variable MKL_CBWR"): (None, "AVX2"),
+    }
+    # a run from before they were stored says nothing of them
+    assert told(gathered({"vector instructions": "AVX512"}), gathered(other)) == {
+        ("hardware", "vector instructions"): ("AVX512", "AVX2")
+    }
+    assert numeric_facts(known, {}) == []
 
 
 def test_options_are_told_by_path_and_places_are_none() -> None:

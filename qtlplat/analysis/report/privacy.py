@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from qtlplat.conventions import NUMERICS, VARIABLE
+
 if TYPE_CHECKING:
     from qtlplat.store.records import ComponentRow, RunRecord
 
@@ -14,9 +16,9 @@ if TYPE_CHECKING:
 PUBLIC = (
     "python", "platform", "processor", "cpus", "vector instructions", "threads", "accelerator", "device", "git commit",
     "engine", "engine chosen because", "gradient method", "shots", "shots repeat",
-    "cells are stacked",
+    "cells are stacked", *NUMERICS,
 )  # fmt: skip
-PUBLIC_PREFIXES = ("version of ", "ms per step")
+PUBLIC_PREFIXES = ("version of ", "ms per step", VARIABLE)
 _EDGE = r"[^\s\[\],=:;'\"<>()]"
 _PATH = re.compile(rf"(?:\b[A-Za-z]:)?{_EDGE}*[/\\]{_EDGE}*")
 _WHOLE_PATH = re.compile(rf"(?:\b[A-Za-z]:[/\\]|(?<!\w)~?/|\\\\){_EDGE}+")
