@@ -36,6 +36,7 @@ COLUMNS = (
     Column("given", "given"),
     Column("wrong", "wrong", right=True),
     Column("tested", "of cells", right=True),
+    Column("share", "share", right=True, show="{:.3f}".format),
     Column("wrong_runs", "wrong", right=True),
     Column("runs", "of runs", right=True),
     Column("probability", "probability", right=True, show="{:.3f}".format),
@@ -106,7 +107,10 @@ def errors_command(
         columns = fitting(shown, _narrow(rows), shutil.get_terminal_size().columns, LEAST_NEEDED)
     frame = {
         "runs": ids,
-        **{name: getattr(found, name) for name in ("samples", "wrong_samples", "predictions", "wrong_predictions")},
+        **{
+            name: getattr(found, name)
+            for name in ("samples", "wrong_samples", "mean_wrong", "predictions", "wrong_predictions")
+        },
     }
     asked = replace(listing, where=None, limit=most)
     emit(shown, columns, asked, json_rows=rows, json_frame=frame, empty="no sample is wrong")
@@ -139,6 +143,7 @@ def _row(one: Mistake, file: str | None) -> dict[str, Any]:
         "given": one.taken_for[0].name,
         "wrong": one.wrong,
         "tested": one.tested,
+        "share": one.wrong / one.tested,
         "wrong_runs": one.wrong_runs,
         "runs": one.runs,
         "wrong_heads": one.wrong_heads,
@@ -176,9 +181,12 @@ def _summary(found: Mistakes, shown: int, only_by: str | None) -> None:
     rest = f"; the worst {shown} are shown, more with -n" if shown < found.wrong_samples else ""
     digests = len({one.dataset_digest for one in found.worst})
     data = f"; they are of {digests} datasets, told apart by dataset_digest" if digests > 1 else ""
+    # a sample that several cells test is still one sample
+    several = found.predictions > found.samples
+    mean = f"; each counted by the share of its cells, {found.mean_wrong:.1f}" if several else ""
     note(
         f"{found.wrong_samples} of {counted(found.samples, 'sample')} wrong{by}, in {found.wrong_predictions} of "
-        f"{counted(found.predictions, 'prediction')}{rest}{data}"
+        f"{counted(found.predictions, 'prediction')}{rest}{mean}{data}"
     )
 
 

@@ -180,7 +180,7 @@ def _box(runs: Sequence[StoredRun]) -> None:
 
 
 def _confusion(runs: Sequence[StoredRun]) -> None:
-    from qtlplat.analysis.figures.confusion import pooled
+    from qtlplat.analysis.figures.confusion import pooled, samples_text
 
     for stored in runs:
         run = pooled(stored)
@@ -189,9 +189,9 @@ def _confusion(runs: Sequence[StoredRun]) -> None:
         rows = [
             {
                 "true": run.classes[label],
-                "n": int(run.counts[label].sum()),
+                "n": samples_text(run.counts[label].sum()),
                 **{
-                    f"{found}": f"{run.counts[label, found]} ({100 * shares[label, found]:.1f} %)"
+                    f"{found}": f"{samples_text(run.counts[label, found])} ({100 * shares[label, found]:.1f} %)"
                     if math.isfinite(shares[label, found])
                     else "0"
                     for found in labels

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -67,13 +68,15 @@ class Mistake:
 class Mistakes:
     """The worst samples first.
 
-    samples, predictions: all that were tested; of them wrong_samples, wrong_predictions. seen_by: a run that saw the
-    data, by their digest.
+    samples, predictions: all that were tested; of them wrong_samples (by one cell or more), wrong_predictions.
+    mean_wrong: samples, each counted by the share of its cells that are wrong. seen_by: a run that saw the data, by
+    their digest.
     """
 
     worst: tuple[Mistake, ...]
     samples: int
     wrong_samples: int
+    mean_wrong: float
     predictions: int
     wrong_predictions: int
     seen_by: Mapping[str, str]
@@ -85,7 +88,7 @@ def mistakes(reader: Reader, ids: Sequence[str], *, limit: int | None = None, on
     Worst first: wrong in the largest share of the predictions, then in most, then with most certainty, then by id.
     only_by: a run of them: only what it gets wrong and none of the others that tested it.
     """
-    return reader.read(lambda connection: _read(connection, ids, limit, only_by)) or Mistakes((), 0, 0, 0, 0, {})
+    return reader.read(lambda connection: _read(connection, ids, limit, only_by)) or Mistakes((), 0, 0, 0.0, 0, 0, {})
 
 
 def _read(connection: Connection, ids: Sequence[str], limit: int | None, only_by: str | None) -> Mistakes:
@@ -100,6 +103,7 @@ def _read(connection: Connection, ids: Sequence[str], limit: int | None, only_by
         tuple(_mistake(row, details[row.digest, row.sample_id], names.get(row.digest, ())) for row in shown),
         len(samples),
         len(wrong),
+        math.fsum(row.wrong / row.tested for row in wrong),
         sum(row.tested for row in samples),
         sum(row.wrong for row in wrong),
         _seen_by(connection, ids),

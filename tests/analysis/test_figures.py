@@ -167,6 +167,18 @@ def test_confusion_agrees_with_scikit_learn() -> None:
     np.testing.assert_allclose(axes.images[0].get_array(), run.shares, atol=1e-15)
 
 
+def test_a_sample_that_several_cells_test_counts_once() -> None:
+    """Wrong in 3 of 5 cells is 0.6 of a sample, however often others are tested."""
+    rows = [prediction(i, "often", 1, 0.1 if i < 3 else 0.9) for i in range(5)]
+    rows += [prediction(i, "twice", 1, 0.9) for i in range(2)] + [prediction(0, "once", 0, 0.2)]
+    run = confusion.pooled(StoredRun(record("c" * 16), [cell(i, 0.5, fold=0) for i in range(5)], (), rows))
+    np.testing.assert_allclose(run.counts, [[1, 0], [0.6, 1.4]])
+    np.testing.assert_allclose(run.shares, [[1, 0], [0.3, 0.7]])
+    assert (run.samples, run.predictions, run.counts.sum()) == (3, 8, 3)
+    texts = [text.get_text().split("\n")[0] for text in confusion.draw([run]).axes[0].texts]
+    assert texts == ["1", "0", "0.6", "1.4"]
+
+
 def test_a_label_that_never_occurs_has_no_shares() -> None:
     run = confusion.pooled(StoredRun(record("c" * 16), (cell(0, 0.5),), (), (prediction(0, "s", 1, 0.9),)))
     np.testing.assert_array_equal(run.shares, [[math.nan, math.nan], [0, 1]])

@@ -44,6 +44,8 @@ def listed(store: Path, *arguments: str) -> dict[str, Any]:
 def test_the_worst_samples_come_first_with_their_heads(store: Path, runs: tuple[str, str]) -> None:
     found = listed(store, *runs)
     assert found["runs"] == list(runs)
+    assert [row["share"] for row in found["rows"]] == [row["wrong"] / row["tested"] for row in found["rows"]]
+    assert found["mean_wrong"] == pytest.approx(sum(row["share"] for row in found["rows"]))
     counts = [found[name] for name in ("samples", "wrong_samples", "predictions", "wrong_predictions")]
     assert counts == [4, 3, 8, 4]
     both, quantum, linear = found["rows"]

@@ -246,7 +246,7 @@ def test_mistakes_are_counted_by_class_for_the_head_alone(tmp_path: Path) -> Non
     path = tmp_path / "s.db"
     cells = [cell(0, 0), cell(1, 1), cell(2, 0, variant="linear")]
     predicted = {
-        0: predictions(0, [True, True, False]), 1: predictions(1, [True, False], label=0),
+        0: predictions(0, [True, True, False]), 1: predictions(1, [True, False], label=0, first=3),
         2: predictions(2, [False] * 3),
     }  # fmt: skip
     run = store_run(path, (0.9, 0.8, 0.1), cells=cells, predicted=predicted)

@@ -1,7 +1,9 @@
-"""Confusion matrices: predictions out of fold, pooled over the cells of a run, as counts and as shares of a row."""
+"""Confusion matrices: samples by true and predicted class out of fold, as counts and as shares of a row."""
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -24,12 +26,18 @@ MOST_BESIDE = 26  # characters of all names that fit below one panel side by sid
 
 @dataclass(frozen=True)
 class Confusion:
-    """counts: int64 (K, K), row: the true label, column: the predicted one; cells, samples: how many they pool."""
+    """What a run's head took its samples for.
+
+    counts: samples, float64 (K, K), row: the true label, column: the predicted one. A sample that several cells test
+    counts once, by its shares: wrong in 3 of 5 cells, it is 0.6 in the wrong column. cells, samples, predictions: how
+    many they pool.
+    """
 
     stored: StoredRun
-    counts: npt.NDArray[np.int64]
+    counts: npt.NDArray[np.float64]
     cells: int
     samples: int
+    predictions: int
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -52,9 +60,18 @@ def pooled(stored: StoredRun) -> Confusion:
     if not rows:
         raise missing(stored, "predictions")
     k = max(len(row.probabilities) for row in rows)
-    counts = np.zeros((k, k), dtype=np.int64)
-    np.add.at(counts, ([row.label for row in rows], [row.predicted for row in rows]), 1)
-    return Confusion(stored, counts, len({row.cell for row in rows}), len({row.sample_id for row in rows}))
+    tested = Counter(row.sample_id for row in rows)
+    given = Counter((row.label, row.predicted, tested[row.sample_id]) for row in rows)
+    counts = np.zeros((k, k))
+    for (label, predicted, times), n in given.items():
+        counts[label, predicted] += n / times
+    counts = counts.round(9)  # thirds add up to whole samples
+    return Confusion(stored, counts, len({row.cell for row in rows}), len(tested), len(rows))
+
+
+def samples_text(n: float) -> str:
+    """A number of samples: whole where it is, else with one decimal, as of samples that count by shares."""
+    return f"{n:,.0f}" if math.isclose(n, round(n), abs_tol=1e-9) else f"{n:,.1f}"
 
 
 @styled
@@ -74,7 +91,7 @@ def draw(runs: Sequence[Confusion], notes: Sequence[str] = ()) -> Figure:
         for true in range(k):
             for found in range(k):
                 share = shares[true, found]
-                words = f"{run.counts[true, found]}"
+                words = samples_text(run.counts[true, found])
                 if k < COUNTS_ONLY_FROM and not np.isnan(share):
                     words += f"\n{100 * share:.1f} %"
                 axes.text(found, true, words, ha="center", va="center", color="white" if share > DARK else "black")
@@ -82,7 +99,9 @@ def draw(runs: Sequence[Confusion], notes: Sequence[str] = ()) -> Figure:
         names = [shortened(name, NAME) for name in run.classes]
         turned = 90 if k * max(map(len, names)) > MOST_BESIDE else 0
         axes.set_xticks(range(k), names, rotation=turned)
-        axes.set_yticks(range(k), [f"{name}\nn = {total}" for name, total in zip(names, totals, strict=True)])
+        axes.set_yticks(
+            range(k), [f"{name}\nn = {samples_text(total)}" for name, total in zip(names, totals, strict=True)]
+        )
         axes.grid(visible=False)
         axes.set_xlabel("predicted class")
         axes.set_ylabel("true class")
@@ -93,7 +112,9 @@ def draw(runs: Sequence[Confusion], notes: Sequence[str] = ()) -> Figure:
 
 def _caption(runs: Sequence[Confusion]) -> list[str]:
     facts = [
-        f"Run {run.stored.run.id}: {int(run.counts.sum())} predictions of {run.samples} samples in {run.cells} cells."
+        f"Run {run.stored.run.id}: {run.predictions} predictions of {run.samples} samples in {run.cells} cells."
         for run in runs
     ]
-    return ["Predictions out of fold, pooled over the head's cells.", *facts]
+    shares = any(run.predictions > run.samples for run in runs)
+    once = " A sample that several cells test counts once, by its shares." if shares else ""
+    return [f"Samples by their predictions out of fold, over the head's cells.{once}", *facts]

@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import numpy as np
-
 from qtlplat.analysis.figures import one
 from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.sides import leaks
@@ -111,11 +109,11 @@ def _confusion(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
         {
             "run": run.stored.run.id,
             "classes": list(run.classes),
-            "counts": run.counts.tolist(),
+            "counts": [[int(n) if n == int(n) else n for n in row] for row in run.counts.tolist()],
             "shares": run.shares.tolist(),
             "cells": run.cells,
             "samples": run.samples,
-            "predictions": int(np.sum(run.counts)),
+            "predictions": run.predictions,
         }
         for run in map(pooled, runs)
     ]
