@@ -5,8 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
+from qtlplat.catalog import returned
 from qtlplat.catalog.contained import contained
-from qtlplat.contracts import Circuit, DatasetSpec, HeadSpec, ImageSet, check_circuit
+from qtlplat.contracts import (
+    Cell,
+    Circuit,
+    DatasetSpec,
+    EvaluatorSpec,
+    HeadSpec,
+    ImageSet,
+    Samples,
+    check_cells,
+    check_circuit,
+)
 from qtlplat.errors import DataError, PluginError, Problem, QtlplatError, UntrustedError, shown, told
 
 T = TypeVar("T")
@@ -77,27 +88,34 @@ def declared_circuit(spec: HeadSpec, options: Any, provider: str) -> Circuit | N
     declare = spec.circuit
     if declare is None:
         return None
-    circuit = guarded(lambda: declare(options), provider, "declaring the circuit")
-    if not isinstance(circuit, Circuit):
-        raise PluginError(
-            f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}",
-            where=provider,
-            fix="return Circuit(function, qubits, ...) from circuit",
-        )
-    check_circuit(circuit, provider)
-    return circuit
+
+    def declared() -> Circuit:
+        circuit = declare(options)
+        if not isinstance(circuit, Circuit):
+            raise PluginError(
+                f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}",
+                fix="return Circuit(function, qubits, ...) from circuit",
+            )
+        plain = returned.circuit(circuit)
+        check_circuit(plain, provider)
+        return plain
+
+    return guarded(declared, provider, "declaring the circuit")
 
 
 def load_images(spec: DatasetSpec, options: Any, provider: str) -> ImageSet:
     """Load a dataset through its plugin; raises PluginError where what comes back is not an ImageSet."""
-    images = guarded(lambda: spec.load(options), provider, f"loading dataset {spec.name}")
-    if not isinstance(images, ImageSet):
-        raise PluginError(
-            f"the dataset's load must return qtlplat.ImageSet, not {type(images).__name__}",
-            where=provider,
-            fix="return an ImageSet from load",
-        )
-    return images
+
+    def loaded() -> ImageSet:
+        images = spec.load(options)
+        if not isinstance(images, ImageSet):
+            raise PluginError(
+                f"the dataset's load must return qtlplat.ImageSet, not {type(images).__name__}",
+                fix="return an ImageSet from load",
+            )
+        return returned.images(images)
+
+    return guarded(loaded, provider, f"loading dataset {spec.name}")
 
 
 def checked_dataset(spec: DatasetSpec, options: Any, provider: str) -> tuple[Sequence[Problem], ImageSet | None]:
@@ -107,14 +125,19 @@ def checked_dataset(spec: DatasetSpec, options: Any, provider: str) -> tuple[Seq
     """
     check = spec.check
     if check is not None:
-        found = guarded(lambda: list(check(options)), provider, f"checking dataset {spec.name}")
+        found = guarded(
+            lambda: [returned.problem(one) for one in returned.series(check(options), "problems")],
+            provider,
+            f"checking dataset {spec.name}",
+        )
         if found:
-            return _checked(found, provider), None
+            return found, None
     try:
         return (), load_images(spec, options, provider)
     except (DataError, UntrustedError) as error:
         hostile = isinstance(error, UntrustedError)
-        problems = _checked(error.problems, provider)
+        given: Sequence[Any] = error.problems
+        problems = guarded(lambda: list(map(returned.problem, given)), provider, "reading the problems")
         return problems or (Problem(error.where or spec.name, "", error.what, hostile),), None
 
 
@@ -123,23 +146,24 @@ def source_files(spec: DatasetSpec, options: Any, provider: str, sources: Sequen
     find = spec.files
     if find is None:
         return {}
-    found = guarded(lambda: dict(find(options, sources)), provider, f"finding files of dataset {spec.name}")
-    if not all(isinstance(part, str) for pair in found.items() for part in pair):
-        raise PluginError(
-            "the dataset's files must return text by source",
-            where=provider,
-            fix="return a mapping of sources to paths, both of them text",
-        )
-    return found
+    return guarded(
+        lambda: returned.texts(find(options, sources), "the dataset's files must return text by source"),
+        provider,
+        f"finding files of dataset {spec.name}",
+    )
 
 
-def _checked(problems: Sequence[Any], provider: str) -> Sequence[Problem]:
-    for problem in problems:
-        if not isinstance(problem, Problem):
-            what = f"the dataset's check must return qtlplat.Problem, not {type(problem).__name__}"
-        elif not all(isinstance(part, str) for part in (problem.where, problem.field, problem.what)):
-            what = f"where, field and what of a Problem must be text: {shown(problem)}"
-        else:
-            continue
-        raise PluginError(what, where=provider, fix="return a list of Problem(where, field, what)")
-    return problems
+def evaluator_cells(spec: EvaluatorSpec, options: Any, samples: Samples, provider: str) -> tuple[Cell, ...]:
+    """An evaluator's cells; raises PluginError for cells that no honest training can use."""
+    cells = guarded(
+        lambda: tuple(map(returned.cell, returned.series(spec.cells(options, samples), "cells"))),
+        provider,
+        "making the cells",
+    )
+    check_cells(cells, len(samples), provider)
+    return cells
+
+
+def written_options(options: Any, provider: str) -> dict[str, Any]:
+    """A component's options as a plan keeps them; raises PluginError if they cannot be written down."""
+    return guarded(lambda: returned.options(options), provider, "writing down the options")

@@ -17,9 +17,10 @@ from typing import Literal
 import pluggy
 
 from qtlplat import hookspecs
+from qtlplat.catalog import returned
 from qtlplat.catalog.contained import contained
 from qtlplat.catalog.provider import Component, Provider, canonical_name
-from qtlplat.catalog.verify import spec_problem
+from qtlplat.catalog.verify import SPECS, spec_problem
 from qtlplat.contracts import API_VERSION, KINDS, Kind
 from qtlplat.errors import PluginError, shown, told
 from qtlplat.hookspecs import Spec
@@ -240,13 +241,16 @@ def _call(manager: pluggy.PluginManager, plugin: object, kind: Kind) -> list[Spe
         answer = answers[0] if answers else None
         if not isinstance(answer, list | tuple):
             raise _RefusedError(f"{hook} must return a list of specs, returned {shown(answer)}", hook=hook)
-        specs = list(answer)
+        specs = returned.series(answer, "specs")
+    plain = []
     for spec in specs:
         with _refusing(f"a spec that {hook} returned cannot be read:", hook):
-            problem = spec_problem(spec, kind)
+            one = returned.spec(spec, SPECS[kind]) if isinstance(spec, SPECS[kind]) else spec
+            problem = spec_problem(one, kind)
+            plain.append(one)
         if problem:
             raise _RefusedError(f"{hook} returned a bad spec: {problem}", hook=hook)
-    return specs
+    return plain
 
 
 def _refuse_repeats(specs: Sequence[Spec], provider: Provider, others: Sequence[Component]) -> None:

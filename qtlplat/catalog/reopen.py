@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from qtlplat.catalog.calls import load_images, source_files
+from qtlplat.catalog.calls import guarded, load_images, source_files, written_options
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.options import validate
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan
@@ -115,7 +115,10 @@ def _reopened(
     given = {name: Given(value, source="the stored plan") for name, value in choice.options.items()}
     if role == "dataset":
         given |= parse_sets(sets, ("dataset",))["dataset"]
-    options, problems = validate(component.spec.options, given, role)
+    provider = component.provider.distribution
+    options, problems = guarded(
+        lambda: validate(component.spec.options, given, role), provider, f"validating the options of {choice.component}"
+    )
     if options is None or problems:
         raise ConfigError(
             f"the {role} does not take the stored options",
@@ -128,6 +131,6 @@ def _reopened(
     now = {
         "version": component.provider.version,
         "digest": component.provider.digest,
-        "options": options.model_dump(mode="json"),
+        "options": written_options(options, provider),
     }
     return component, options, choice.model_copy(update=now)

@@ -13,7 +13,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from qtlplat.catalog.calls import guarded
+from qtlplat.catalog.calls import guarded, written_options
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.device import read_device
 from qtlplat.catalog.options import locations, validate
@@ -76,9 +76,6 @@ class _Choice:
     problems: Sequence[Problem]
 
     def public(self) -> ComponentChoice:
-        return guarded(self._public, self.component.provider.distribution, "writing down the options")
-
-    def _public(self) -> ComponentChoice:
         assert self.options is not None
         provider = self.component.provider
         return ComponentChoice(
@@ -87,7 +84,7 @@ class _Choice:
             provider=provider.distribution,
             version=provider.version,
             digest=provider.digest,
-            options=self.options.model_dump(mode="json"),
+            options=written_options(self.options, provider.distribution),
             locations=locations(type(self.options)),
         )
 

@@ -16,7 +16,7 @@ from qtlplat.recipes import RecipeSpec
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 NAME_RULE = "must be lower-case letters, digits, '-' and '_', beginning with a letter or digit, at most 64"
 LONGEST_SUMMARY = 200  # characters
-_SPECS: dict[Kind, type[Any]] = {
+SPECS: dict[Kind, type[Any]] = {
     "dataset": DatasetSpec,
     "backbone": BackboneSpec,
     "head": HeadSpec,
@@ -43,8 +43,8 @@ def spec_problem(spec: Any, kind: Kind) -> str:
 
 
 def _problems(spec: Any, kind: Kind) -> Iterator[str]:
-    if not isinstance(spec, _SPECS[kind]):
-        yield f"must be a {_SPECS[kind].__name__}, is {shown(spec)}"
+    if not isinstance(spec, SPECS[kind]):
+        yield f"must be a {SPECS[kind].__name__}, is {shown(spec)}"
         return
     name, summary = spec.name, spec.summary
     if not isinstance(name, str) or not NAME.fullmatch(name):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from functools import cache
+from typing import Any, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from qtlplat.errors import shown
 from qtlplat.recipes import QUANTITIES, Budget, Claim, RecipeModel, RecipeSpec
@@ -23,6 +26,10 @@ def recipe_problems(spec: RecipeSpec) -> Iterator[str]:
     for field, kind in (("models", RecipeModel), ("claims", Claim), ("budgets", Budget), ("notes", str)):
         if not _are(getattr(spec, field), kind):
             yield f"{field} of {spec.name} must be a tuple of {kind.__name__}, is {shown(getattr(spec, field))}"
+            return
+        wrong = [what for one in getattr(spec, field) if kind is not str for what in _wrong_types(one, kind)]
+        if wrong:
+            yield f"{field} of {spec.name}: {wrong[0]}"
             return
         names = [] if kind is str else [one.name for one in getattr(spec, field)]
         if kind is not str and not names:
@@ -60,6 +67,22 @@ def _claim_problems(spec: RecipeSpec, claim: Claim) -> Iterator[str]:
     heads = {model.name: model.head for model in spec.models}
     if claim.quantity == "reduction" and heads.get(claim.model, "") is None:
         yield f"{where}: {claim.model} has no head, and so reduces nothing"
+
+
+def _wrong_types(one: Any, kind: type[Any]) -> Iterator[str]:
+    """Fields whose value is not of the declared type."""
+    for field, adapter in _adapters(kind).items():  # type: ignore[arg-type]
+        value = getattr(one, field)
+        try:
+            adapter.validate_python(value, strict=True)
+        except ValidationError as error:
+            message = error.errors(include_url=False, include_context=False)[0]["msg"]
+            yield f"{field} of {shown(one.name)}: {message[:1].lower()}{message[1:]}, is {shown(value)}"
+
+
+@cache
+def _adapters(kind: Any) -> dict[str, TypeAdapter[Any]]:
+    return {field: TypeAdapter(hint) for field, hint in get_type_hints(kind).items()}
 
 
 def _are(value: Any, kind: type[Any]) -> bool:

@@ -9,12 +9,12 @@ import click
 import numpy as np
 import numpy.typing as npt
 
-from qtlplat.catalog.calls import guarded
+from qtlplat.catalog.calls import evaluator_cells
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.components import open_components
 from qtlplat.cli.output import Column, clean, emit, note
 from qtlplat.cli.settings import Settings
-from qtlplat.contracts import Cell, EvaluatorSpec, Samples, Split, check_cells
+from qtlplat.contracts import Cell, EvaluatorSpec, Samples, Split
 
 SCORES = (("f1", "f1"), ("f1_sd", "± sd"), ("balanced_accuracy", "balanced accuracy"))
 
@@ -35,9 +35,7 @@ def default_folds(settings: Settings) -> tuple[str, Divide]:
         fifth = max(1, len(labels) // 5)
         split = Split(np.sort(order[fifth:]), np.zeros(0, np.int64), np.sort(order[:fifth]))
         samples = Samples(labels, groups, (0,), split)
-        cells = guarded(lambda: tuple(spec.cells(options, samples)), choice.provider, "making the cells")
-        check_cells(cells, len(labels), choice.provider)
-        return cells
+        return evaluator_cells(spec, options, samples, choice.provider)
 
     return choice.name, divide
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from qtlplat.catalog.calls import guarded
+from qtlplat.catalog.calls import evaluator_cells
 from qtlplat.catalog.plan import RunPlan
 from qtlplat.catalog.resolve import Resolved
-from qtlplat.contracts import Cell, EvaluatorSpec, ImageSet, Samples, Split, check_cells
+from qtlplat.contracts import Cell, EvaluatorSpec, ImageSet, Samples, Split
 from qtlplat.training.pretrain import make_split
 
 
@@ -44,12 +44,7 @@ def planned_cells(
     assert isinstance(evaluator, EvaluatorSpec)
     split = make_split(images.labels, groups, plan.pretraining, plan.seed)
     samples = Samples(images.labels, groups, tuple(range(plan.seed, plan.seed + plan.seeds)), split)
-    cells = guarded(
-        lambda: tuple(evaluator.cells(resolved.options["evaluator"], samples)),
-        plan.evaluator.provider,
-        "making the cells",
-    )
-    check_cells(cells, len(images), plan.evaluator.provider)
+    cells = evaluator_cells(evaluator, resolved.options["evaluator"], samples, plan.evaluator.provider)
     return cells, tuple(_pretrainings(cells, plan, samples))
 
 

@@ -16,7 +16,7 @@ from qtlplat.catalog.plan import canonical_json
 from qtlplat.contracts import ImageSet
 from qtlplat.errors import TrainingError
 from qtlplat.store.files import write_atomically
-from qtlplat.training.guard import called
+from qtlplat.training.guard import called, check_logits
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.progress import Progress
 
@@ -100,7 +100,9 @@ def _compute(
                 batches = []
                 for start in range(first, min(first + PIECE, len(images)), BATCH):
                     batch = torch.tensor(images.images[start : start + BATCH]).to(accelerator)
-                    batches.append(called(model.kept, batch, replaced).float().cpu().contiguous())
+                    kept = called(model.kept, batch, replaced)
+                    check_logits(model, kept, len(batch))
+                    batches.append(kept.cpu().contiguous())
                     stage.advance(len(batch))
                     on_step()
                 parts.append(torch.cat(batches))

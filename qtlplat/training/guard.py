@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
+from torch import Tensor, nn
 
 from qtlplat.catalog import calls
 from qtlplat.catalog.contained import contained
+from qtlplat.catalog.host import found_plugins
 from qtlplat.catalog.process_state import FIXED, OFTEN, put_back, take
-from qtlplat.errors import QtlplatError, TrainingError, told
+from qtlplat.errors import PluginError, QtlplatError, TrainingError, told
 
 T = TypeVar("T")
 _READ = tuple(state.get for state in OFTEN)
@@ -32,6 +34,31 @@ def called(function: Callable[..., T], *arguments: Any) -> T:
     if [get() for get in _READ] != before:
         put_back(dict(zip(OFTEN, before, strict=True)))
     return result
+
+
+def logits_of(module: nn.Module, x: Tensor, classes: int | None = None) -> Tensor:
+    """What a module makes of samples (B, ...), by `called`; raises PluginError unless that is float32 (B, classes)."""
+    y: Tensor = called(module, x)
+    check_logits(module, y, len(x), classes)
+    return y
+
+
+def check_logits(module: nn.Module, y: object, rows: int, classes: int | None = None) -> None:
+    """Raises PluginError unless a module returned float32 (rows, classes): it was tried on other samples before.
+
+    classes: any number if None.
+    """
+    sound = isinstance(y, Tensor) and y.dim() == 2 and y.dtype == torch.float32 and len(y) == rows
+    if sound and classes in (None, cast("Tensor", y).shape[1]):
+        return
+    found = f"{str(y.dtype).removeprefix('torch.')} {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
+    packages = {provider.module.partition(".")[0]: provider.distribution for _, provider in found_plugins()}
+    owners = (packages.get(type(part).__module__.partition(".")[0]) for part in module.modules())
+    raise PluginError(
+        f"a module returned {found} for {rows} samples, it must be float32 ({rows}, {classes or 'F'})",
+        where=next((owner for owner in owners if owner), type(module).__name__),
+        fix="return one row for each sample, whatever the samples are",
+    )
 
 
 class Surroundings:

@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, Split
 from qtlplat.errors import TrainingError
-from qtlplat.training.guard import Surroundings, called
+from qtlplat.training.guard import Surroundings, called, logits_of
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
 from qtlplat.training.seeding import derive_seed, generator
@@ -43,7 +43,7 @@ class Learner:
 
         A loss that is not finite changes no weight.
         """
-        logits: Tensor = called(self.model, images)
+        logits = logits_of(self.model, images)
         loss = cross_entropy(logits, labels)
         value = loss.item()
         if math.isfinite(value):
@@ -125,4 +125,4 @@ class Network:
         self.learner.judged.eval()
         with torch.no_grad():
             batches = torch.from_numpy(indices).split(EVALUATION_BATCH)
-            return torch.cat([called(self.learner.judged, self.pixels[rows]).cpu() for rows in batches])
+            return torch.cat([logits_of(self.learner.judged, self.pixels[rows]).cpu() for rows in batches])

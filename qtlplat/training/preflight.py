@@ -6,7 +6,7 @@ Whatever is wrong is a PluginError that names the plugin, says what it returned 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from qtlplat.analysis.metrics import classification_metrics
-from qtlplat.catalog import calls
+from qtlplat.catalog import calls, returned
 from qtlplat.catalog.contained import contained
 from qtlplat.contracts import Backbone, EvaluatorSpec
 from qtlplat.errors import PluginError, shown
@@ -87,19 +87,21 @@ def own_metrics(
     compute = evaluator.metrics
     if compute is None:
         return {}
-    found = calls.guarded(
-        lambda: _items(compute(labels.copy(), probabilities.copy())),
-        provider,
-        f"computing the metrics of {evaluator.name}",
-    )
     taken = classification_metrics(labels, probabilities)
-    for name, value in found:
-        if not isinstance(name, str) or not name.isprintable() or not 0 < len(name) <= LONGEST_NAME or name in taken:
-            fix = f"choose printable names of at most {LONGEST_NAME} characters, but none of {', '.join(taken)}"
-            raise _fault(f"{evaluator.name} has a metric that cannot be called {shown(name)}", provider, fix)
-        if isinstance(value, bool) or not isinstance(value, int | float | np.number) or np.iscomplexobj(value):
-            raise _fault(f"metric {name} must be a number, is {shown(value)}", provider, "return numbers by name")
-    values = {name: float(value) for name, value in found}
+
+    def computed() -> dict[str, float]:
+        found: dict[str, float] = {}
+        for given, value in returned.pairs(
+            compute(labels.copy(), probabilities.copy()), "metrics must return numbers by name"
+        ):
+            name = str.__str__(given) if isinstance(given, str) else ""
+            if not name.isprintable() or not 0 < len(name) <= LONGEST_NAME or name in taken or name in found:
+                fix = f"choose printable names of at most {LONGEST_NAME} characters, but none of {', '.join(taken)}"
+                raise _fault(f"{evaluator.name} has a metric that cannot be called {shown(given)}", provider, fix)
+            found[name] = returned.number(value, f"{evaluator.name}: metric {name}")
+        return found
+
+    values = calls.guarded(computed, provider, f"computing the metrics of {evaluator.name}")
     for metric in evaluator.metric_info:
         if not metric.allows(value := values.get(metric.name, math.nan)):
             low, high = metric.possible
@@ -121,12 +123,6 @@ def try_metrics(evaluator: EvaluatorSpec, labels: npt.NDArray[np.int64], n_class
         f"evaluator {evaluator.name} does not declare whether more or less of {', '.join(map(shown, unknown))} is "
         "better: best, front and compare will ask for it"
     ]
-
-
-def _items(metrics: object) -> list[tuple[Any, Any]]:
-    if not isinstance(metrics, Mapping):
-        raise TypeError(f"metrics must return numbers by name, returned {shown(metrics)}")
-    return list(metrics.items())
 
 
 def _fault(what: str, provider: str, fix: str) -> PluginError:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from qtlplat.catalog.calls import declared_circuit, load_images
+from qtlplat.catalog.calls import declared_circuit, load_images, written_options
 from qtlplat.catalog.device import AUTO, parse_device
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan, canonical_json
 from qtlplat.catalog.provider import Component
@@ -216,7 +216,7 @@ def _check_unchanged(resolved: Resolved) -> None:
     """A plan is frozen: what a component was asked for is what it still is after it was built and tried."""
     for role in ROLES:
         choice: ComponentChoice = getattr(resolved.plan, role)
-        if resolved.options[role].model_dump(mode="json") != choice.options:
+        if written_options(resolved.options[role], choice.provider) != choice.options:
             raise PluginError(
                 f"{role} {choice.component} changes its own options",
                 where=choice.provider,

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.func import functional_call, grad_and_value, vmap
 
 from qtlplat.quantum.layer import CircuitLayer
-from qtlplat.training.guard import called
+from qtlplat.training.guard import called, check_logits, logits_of
 from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
 from qtlplat.training.seeding import isolated_rng
 from qtlplat.training.snapshots import Snapshot, below
@@ -59,7 +59,7 @@ class Alone:
     def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
         """One step; C = 1."""
         self.head.train()
-        loss, sums = _loss(called(self.head, features[0]), targets[0], weight[0])
+        loss, sums = _loss(logits_of(self.head, features[0], targets.shape[-1]), targets[0], weight[0])
         self.optimizer.zero_grad()
         called(loss.backward)
         self.optimizer.step()
@@ -69,7 +69,7 @@ class Alone:
         """Logits (1, n, K)."""
         self.head.eval()
         with torch.no_grad():
-            logits: Tensor = called(self.head, features[0])
+            logits = logits_of(self.head, features[0])
         return logits[None]
 
     def states(self) -> list[Tensors]:
@@ -203,7 +203,9 @@ def training_step(module: nn.Module, names: Sequence[str], trained: Sequence[str
     chosen = set(trained)
 
     def loss(trained_tensors: Tensors, others: Tensors, x: Tensor, y: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
-        return _loss(functional_call(module, {**others, **trained_tensors}, (x,)), y, w)
+        logits = functional_call(module, {**others, **trained_tensors}, (x,))
+        check_logits(module, logits, *y.shape)
+        return _loss(logits, y, w)
 
     per_cell = vmap(grad_and_value(loss, has_aux=True), randomness="different")
 
