@@ -90,7 +90,7 @@ def prepare(sources: Iterable[AnnotatedImage], options: PreparationOptions) -> I
     for source in kept:
         boxes[first[source.id]] += source.boxes
         ignored[first[source.id]] += source.ignored
-    pictures_of = {source.id: source.source or source.id for source in kept}
+    groups = _groups(kept, first)
     crops = [
         (source, number, crop)
         for source in kept
@@ -105,8 +105,7 @@ def prepare(sources: Iterable[AnnotatedImage], options: PreparationOptions) -> I
             raise DataError(
                 f"{count} {what} found, {options.per_class} per class asked for",
                 where=f"{WHERE}, {len(kept)} images kept, crops of at least {options.min_side} pixels",
-                fix=f"pass -S dataset.per_class=N with N at most {min(len(candidates), len(crops))}"
-                + (f", or -S dataset.min_side=N with N below {options.min_side}" if len(crops) < len(kept) else ""),
+                fix=_smaller(options, len(kept), min(len(candidates), len(crops)), few_crops=len(crops) < len(kept)),
             )
     anomalies = [candidates[i] for i in _draw(len(candidates), options, stream=0)]
     normals = [crops[i] for i in _draw(len(crops), options, stream=1)]
@@ -123,11 +122,20 @@ def prepare(sources: Iterable[AnnotatedImage], options: PreparationOptions) -> I
         images=images,
         labels=np.repeat(np.array([1, 0], np.int64), options.per_class),
         sample_ids=(*(s.id + suffix for s in anomalies), *(f"{s.id}#normal-{number}" for s, number, _ in normals)),
-        groups=tuple(pictures_of[first[source.id]] for source, _ in pictures),
+        groups=tuple(groups[source.id] for source, _ in pictures),
         class_names=CLASS_NAMES,
         notes=_notes(everything, kept, crops, first, options) | _matched_notes(shares),
         facts={"resize_factor": np.array([options.size / np.sqrt(area(region)) for _, region in pictures])},
     )
+
+
+def _smaller(options: PreparationOptions, kept: int, possible: int, *, few_crops: bool) -> str:
+    """How to get by with the images that there are."""
+    if not kept:
+        return "keep more classes: -S dataset.drop_classes=[]"
+    ways = [f"-S dataset.per_class=N with N at most {possible}"] if possible else []
+    ways += [f"-S dataset.min_side=N with N below {options.min_side}"] if few_crops else []
+    return f"pass {', or '.join(ways)}" if ways else "mark the defects of these images with boxes"
 
 
 def _matched(
@@ -166,6 +174,22 @@ def _first_of_same_pixels(sources: Sequence[AnnotatedImage]) -> dict[str, str]:
     seen: dict[tuple[tuple[int, ...], bytes], str] = {}
     digests = ((s, hashlib.sha256(np.ascontiguousarray(s.pixels).data).digest()) for s in sources)
     return {s.id: seen.setdefault((s.pixels.shape, digest), s.id) for s, digest in digests}
+
+
+def _groups(sources: Sequence[AnnotatedImage], first: Mapping[str, str]) -> dict[str, str]:
+    """For each image the first of all pictures that it is linked to, by its source and by identical pixels."""
+    picture = {source.id: source.source or source.id for source in sources}
+    leader = {name: name for name in picture.values()}
+
+    def lead(name: str) -> str:
+        while leader[name] != name:
+            name = leader[name]
+        return name
+
+    for source in sources:
+        one, other = sorted((lead(picture[source.id]), lead(picture[first[source.id]])))
+        leader[other] = one
+    return {id_: lead(name) for id_, name in picture.items()}
 
 
 def _check(sources: Sequence[AnnotatedImage]) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 16  # the real files have 4 levels
 MAX_BOXES = 100  # of one image; the real ones have up to 9
-NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,20})?", re.ASCII)
+NUMBER = re.compile(r"[+-]?[0-9]{1,9}(\.[0-9]{0,20})?([eE][+-]?[0-9]{1,2})?", re.ASCII)
 TRUE, FALSE = ("1", "true", "yes"), ("", "0", "false", "no", "unspecified")
 
 

@@ -32,10 +32,15 @@ class Entry:
 
 @dataclass
 class Pairing:
-    """Entries by image name, and what did not fit. Problems carry the class of their file, '' if unknown."""
+    """Entries by image name, and what did not fit.
+
+    problems: with the class of their file, '' if unknown; strays: images of no class, in folders without annotated
+    images; ignored: number of other files that were not used.
+    """
 
     entries: list[Entry] = field(default_factory=list)
     problems: list[tuple[str, Problem]] = field(default_factory=list)
+    strays: list[str] = field(default_factory=list)
     ignored: int = 0
 
     def of(self, classes: Iterable[str]) -> list[Problem]:
@@ -231,7 +236,7 @@ def _check_images(contents: _Contents, partner: Mapping[str, str], left: Sequenc
             why = f"{shown(partner[others[0]])} belongs to {shown(others[0])}" if others else f"no {_stem(name)}.xml"
             result.problems.append((label, Problem(name, "annotation", f"is missing: {why}")))
         else:
-            result.ignored += 1
+            result.strays.append(name)
 
 
 def _check_annotations(contents: _Contents, partner: Mapping[str, str], left: Sequence[str], result: Pairing) -> None:

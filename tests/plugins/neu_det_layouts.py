@@ -132,7 +132,7 @@ SAME = {
     "spaces and capitals": Layout(label=lambda name: name.replace("_", " ").title()),
     "abbreviated labels": Layout(label=SHORT.__getitem__),
     "sizes of zero": Layout(size=(0, 0)),
-    "numbers with a point": Layout(box=lambda i: (f"{10 + i}.0", "21.000", f"{40 + i}.", 50)),
+    "numbers with a point": Layout(box=lambda i: (f"{10 + i}.0", "21.000", f"{40 + i}.", "5.0e+01")),
     "fractions": Layout(box=lambda i: (10.5 + i, 21.999, 39.25 + i, 49.001)),
 }
 KAGGLE = SAME["Kaggle"]

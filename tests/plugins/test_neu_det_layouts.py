@@ -112,7 +112,8 @@ def test_what_systems_leave_behind_and_readmes_are_ignored(plain: str, tmp_path:
         (root / name).write_bytes(b"x")
     (root / "pom.xml").write_text("<project/>")
     assert digest(root) == plain
-    assert notes(root)["files ignored"] == "6"  # hidden folders are not looked into
+    assert notes(root)["files ignored"] == "5"  # hidden folders are not looked into
+    assert notes(root)["images ignored, without annotation and class"] == "1 image in 'docs' (.png 1)"
 
 
 def test_links_to_folders_are_followed_once(plain: str, tmp_path: Path) -> None:
@@ -186,7 +187,7 @@ def test_box_ends_are_pixels_from_1_and_fractions_are_rounded_outwards(
     assert ("boxes with fractions, rounded outwards" in notes(tmp_path)) == any(isinstance(end, float) for end in box)
 
 
-@pytest.mark.parametrize("end", [0.0, -0.5, 97, 97.5, "1e1", "0x10"])
+@pytest.mark.parametrize("end", [0.0, -0.5, 97, 97.5, "1e99", "0x10"])
 def test_box_ends_outside_or_in_another_notation_are_told(end: object, tmp_path: Path) -> None:
     root = write(tmp_path, PLAIN)
     path = root / "ANNOTATIONS" / "patches_1.xml"

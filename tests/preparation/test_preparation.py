@@ -99,16 +99,39 @@ def test_a_larger_draw_holds_the_smaller_one_and_anomalies_do_not_depend_on_crop
 @pytest.mark.parametrize(
     ("options", "found", "fix"),
     [
-        ({"per_class": 9}, "4 images with a defect found, 9 per class", "at most 4"),
-        ({"per_class": 3, "min_side": 60}, "0 defect-free crops found, 3 per class", "N below 60"),
+        ({"per_class": 9}, "4 images with a defect found, 9 per class", "pass -S dataset.per_class=N with N at most 4"),
+        (
+            {"per_class": 3, "min_side": 60},
+            "0 defect-free crops found, 3 per class",
+            "pass -S dataset.min_side=N with N below 60",
+        ),
     ],
 )
 def test_too_few_samples_say_how_many_there_are_and_what_to_change(options, found, fix):
     with pytest.raises(DataError, match=found) as caught:
         prepare(four(), small(**options))
-    assert "dataset.per_class" in caught.value.fix
-    assert fix in caught.value.fix
+    assert caught.value.fix == fix
     assert "4 images" in caught.value.where
+
+
+def test_regions_that_are_ignored_are_neither_defects_nor_free_of_one():
+    plain = source("patches_1", (0, 0, 10, 60))
+    region = Box("patches", 10, 0, 60, 30)
+    odd = replace(plain, ignored=(region,))
+    crops = {number: prepare([one], small(per_class=1)) for number, one in enumerate((plain, odd))}
+    assert crops[0].notes["crop sides"] != crops[1].notes["crop sides"]
+    with pytest.raises(DataError, match="0 defect-free crops found"):  # nobody has said where its defect is
+        prepare([replace(odd, boxes=())], small(per_class=1))
+    with pytest.raises(DataError, match="leaves the image"):
+        prepare([replace(plain, ignored=(Box("patches", 0, 0, 999, 9),))], small(per_class=1))
+
+
+def test_variants_of_one_picture_share_its_name_as_their_group():
+    variants = [replace(one, source="picture") for one in four()]
+    assert set(prepare(variants, small()).groups) == {"picture"}
+    twin = replace(variants[3], id="scratches_5", source="copy")  # the same pixels under another name
+    linked = prepare([*variants, twin, replace(source("scratches_6", (0, 0, 9, 9)), source="copy")], small(per_class=6))
+    assert set(linked.groups) == {"copy"}
 
 
 def test_an_image_without_boxes_is_an_anomaly_but_gives_no_normals():
