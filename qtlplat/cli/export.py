@@ -50,27 +50,29 @@ class _ExportCommand(click.Command):
     "--to",
     type=click.Choice((*TRACKERS, *MODELS)),
     help="Instead of a bundle: an MLflow store or TensorBoard event files in a directory, --to mlflow DIR; or one "
-    "run's model as ONNX, its circuit as OpenQASM, in a file.",
+    "run's model as ONNX, its circuit as OpenQASM 2.0 or 3.0, in a file.",
 )
 @click.option(
     "--cell",
     type=click.IntRange(0),
     metavar="N",
-    help="With --to onnx: this cell, not all. With --to qasm: not the first.",
+    help="With --to onnx: this cell, not all. With --to qasm, qasm3: not the first.",
 )
-@click.option("--input", "inputs", metavar="X,Y,..", help="With --to qasm: the circuit's inputs. Default: all zero.")
+@click.option(
+    "--input", "inputs", metavar="X,Y,..", help="With --to qasm, qasm3: the circuit's inputs. Default: all zero."
+)
 @click.option(
     "--image",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="With --to qasm: the circuit's inputs are what the model makes of this image.",
+    help="With --to qasm, qasm3: the circuit's inputs are what the model makes of this image.",
 )
 @click.option(
     "-S",
     "sets",
     multiple=True,
     metavar="KEY=VALUE",
-    help="With --to onnx, qasm: dataset.OPTION=VALUE, for data that was moved.",
+    help="With --to onnx, qasm, qasm3: dataset.OPTION=VALUE, for data that was moved.",
 )
 @click.option("--with-report", is_flag=True, help="Put a report on the runs (HTML) into the bundle.")
 @click.option("--with-weights", is_flag=True, help="With --to mlflow: the runs' files too. A bundle always holds them.")
@@ -96,12 +98,13 @@ def export_command(
     RUN is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or @tag:paper; --where chooses runs.
     A bundle holds rows, files, splits and environment of the runs, and the pretrainings that they build on; qtlplat
     import takes it. Trackers get parameters, metrics by cell and by epoch, tags and notes; what they have of a run
-    already is brought up to date. A model is checked against torch before it is handed over.
+    already is brought up to date. A model is checked against torch, a circuit read back, before it is handed over.
     """
     from qtlplat.store.filters.references import chosen
 
     if output is None:
-        example = f"--to {to} {f'-o model.{to}' if to in MODELS else 'DIR'}" if to else "-o bundle.zip"
+        place = f"-o model.{to}" if to in MODELS else "DIR"
+        example = f"--to {to} {place}" if to else "-o bundle.zip"
         raise UsageError("export where to?", where="--output", fix=f"for example: qtlplat export @last {example}")
     if with_report and to:
         raise UsageError("--with-report is for bundles", fix="qtlplat report RUN.. -o report.html writes one")
@@ -110,7 +113,7 @@ def export_command(
     options = ModelOptions(cell, inputs, image, sets, force)
     if to not in MODELS and options != ModelOptions(force=force):
         what = "--cell, --input, --image and -S are for models"
-        raise UsageError(what, fix="leave them out, or add --to onnx or --to qasm")
+        raise UsageError(what, fix="leave them out, or add --to onnx, qasm or qasm3")
     reader = opened(settings)
     if to is not None and to in MODELS:
         _model(to, settings, reader, chosen(reader, references, where), output, options, as_json=as_json)

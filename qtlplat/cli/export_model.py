@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from qtlplat.cli.settings import Settings
 from qtlplat.errors import UsageError, shown
 
 if TYPE_CHECKING:
+    from qtlplat.quantum.qasm_program import Version
     from qtlplat.store.queries import Reader
     from qtlplat.training.trained import Trained
 
@@ -61,8 +63,10 @@ def export_onnx(settings: Settings, reader: Reader, run: str, output: Path, opti
     }
 
 
-def export_qasm(settings: Settings, reader: Reader, run: str, output: Path, options: ModelOptions) -> dict[str, Any]:
-    """Write the circuit of a run's cell as OpenQASM 2.0, its trained weights and one sample's inputs bound.
+def export_qasm(
+    settings: Settings, reader: Reader, run: str, output: Path, options: ModelOptions, version: Version = 2
+) -> dict[str, Any]:
+    """Write the circuit of a run's cell as OpenQASM, its trained weights and one sample's inputs bound.
 
     Raises UsageError where the file exists, and as `qtlplat.training.to_qasm.head_qasm`.
     """
@@ -76,10 +80,10 @@ def export_qasm(settings: Settings, reader: Reader, run: str, output: Path, opti
     cell = 0 if options.cell is None else options.cell
     trained = _opened(settings, reader, run, ModelOptions(cell=cell, sets=options.sets))
     image = None if options.image is None else read_pictures([options.image], trained.shape)[0][0]
-    text, bound = head_qasm(trained, numbers, image)
+    text, bound = head_qasm(trained, numbers, image, version)
     write_output(output, text.encode())
     return {
-        "to": "qasm",
+        "to": "qasm" if version == 2 else "qasm3",
         "run": run,
         "file": str(output),
         "bytes": len(text.encode()),
@@ -90,7 +94,7 @@ def export_qasm(settings: Settings, reader: Reader, run: str, output: Path, opti
 
 # What `qtlplat export --to` writes of a single run's model.
 Export = Callable[[Settings, "Reader", str, Path, ModelOptions], dict[str, Any]]
-MODELS: Mapping[str, Export] = {"onnx": export_onnx, "qasm": export_qasm}
+MODELS: Mapping[str, Export] = {"onnx": export_onnx, "qasm": export_qasm, "qasm3": partial(export_qasm, version=3)}
 
 
 def _opened(settings: Settings, reader: Reader, run: str, options: ModelOptions) -> Trained:

@@ -6,9 +6,11 @@ import math
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pennylane as qml
+import torch
+from pennylane.operation import Channel
 from pennylane.tape import QuantumScript
+from torch import Tensor
 
 from qtlplat.contracts import Circuit
 from qtlplat.quantum.drawing import draw_svg
@@ -16,8 +18,6 @@ from qtlplat.quantum.engines import Engine
 from qtlplat.quantum.layout import Layer
 from qtlplat.quantum.program import Program
 from qtlplat.quantum.schedule import Diagonal, Permutation
-
-Arrays = dict[str, npt.NDArray[np.float64]]
 
 
 def describe(circuit: Circuit) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def picture(circuit: Circuit) -> str:
     of_inputs = _moving(tape, _tape(circuit, 1, 0))
     of_weights = _moving(tape, _tape(circuit, 0, 1))
     kinds = ["input" if i in of_inputs else "weight" if i in of_weights else "" for i in range(len(tape.operations))]
-    return draw_svg(tape, circuit.qubits, kinds)
+    return draw_svg(tape, max([circuit.qubits, *(wire + 1 for wire in tape.wires)]), kinds)
 
 
 def _tape(circuit: Circuit, which_inputs: int, which_weights: int) -> QuantumScript:
@@ -94,15 +94,24 @@ def _node(circuit: Circuit) -> Any:
     def quantum_function(inputs: Any, **weights: Any) -> Any:
         return circuit.function(inputs, wires=range(circuit.qubits), **weights)
 
-    return qml.QNode(quantum_function, qml.device("default.qubit", wires=circuit.qubits))
+    tape = qml.tape.make_qscript(quantum_function)(_inputs(circuit, 0), **_weights(circuit, 0))
+    noisy = any(isinstance(op, Channel) for op in tape.operations)
+    # A measurement within the circuit is deferred, onto a wire of its own.
+    measured = sum(isinstance(op, qml.ops.MidMeasure) for op in tape.operations)
+    device = qml.device("default.mixed" if noisy else "default.qubit", wires=circuit.qubits + measured)
+    return qml.QNode(quantum_function, device, mcm_method="deferred" if measured else None)
 
 
-def _inputs(circuit: Circuit, which: int) -> npt.NDArray[np.float64]:
+def _inputs(circuit: Circuit, which: int) -> Tensor:
     """One sample of norm 1, so that it also serves as amplitudes; which: one of two that differ everywhere."""
-    flat = np.ones(circuit.n_inputs) if which == 0 else -np.linspace(1.5, 2.5, circuit.n_inputs)
+    n = circuit.n_inputs
+    flat = torch.ones(n, dtype=torch.float64)
+    if which:
+        flat = -torch.linspace(1.5, 2.5, n, dtype=torch.float64)
     # A single input is no amplitude, and must not differ in its sign alone.
-    return flat / (np.linalg.norm(flat) if circuit.n_inputs > 1 else 3.0)
+    return flat / (torch.linalg.vector_norm(flat) if n > 1 else 3.0)
 
 
-def _weights(circuit: Circuit, which: int) -> Arrays:
-    return {name: np.full(shape, (0.1, 0.2)[which]) for name, shape in circuit.weight_shapes.items()}
+def _weights(circuit: Circuit, which: int) -> dict[str, Tensor]:
+    value = (0.1, 0.2)[which]
+    return {name: torch.full(shape, value, dtype=torch.float64) for name, shape in circuit.weight_shapes.items()}

@@ -13,17 +13,21 @@ from torch import Tensor, nn
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.layer import CircuitLayer
 from qtlplat.quantum.qasm import to_qasm
+from qtlplat.quantum.qasm_program import Version
 from qtlplat.training.trained import Trained
 
 
 def head_qasm(
-    trained: Trained, inputs: Sequence[float] | None = None, image: npt.NDArray[np.uint8] | None = None
+    trained: Trained,
+    inputs: Sequence[float] | None = None,
+    image: npt.NDArray[np.uint8] | None = None,
+    version: Version = 2,
 ) -> tuple[str, list[float]]:
-    """OpenQASM 2.0 of the circuit of a model's only cell; and the inputs that are bound in it.
+    """OpenQASM of the circuit of a model's only cell; and the inputs that are bound in it.
 
     inputs: (n_inputs,), all zero where neither they nor an image are given; image: uint8 (C, H, W), of which the layers
     in front of the circuit make its inputs.
-    Raises ConfigError where the head has no circuit, or several, or takes another number of inputs.
+    Raises ConfigError where the head has no circuit, or several, or takes another number of inputs, and as `to_qasm`.
     """
     (cell,) = trained.cells
     layers = [module for module in cell.head.modules() if isinstance(module, CircuitLayer)]
@@ -48,7 +52,8 @@ def head_qasm(
         f"circuit of {trained.plan.head.name}, run {trained.run}, cell {cell.position}",
         f"weights: as trained in that cell; inputs: {told}: {', '.join(f'{x:.17g}' for x in inputs)}",
     )
-    return to_qasm(circuit, weights, np.asarray(inputs, dtype=np.float64), comments), [float(x) for x in inputs]
+    text = to_qasm(circuit, weights, np.asarray(inputs, dtype=np.float64), comments, version)
+    return text, [float(x) for x in inputs]
 
 
 def _inputs_for(trained: Trained, head: nn.Module, layer: CircuitLayer, image: npt.NDArray[np.uint8]) -> list[float]:

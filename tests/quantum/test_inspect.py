@@ -8,6 +8,7 @@ from xml.etree.ElementTree import Element
 
 import pennylane as qml
 import pytest
+import torch
 from defusedxml.ElementTree import fromstring
 
 from qtlplat import Circuit
@@ -139,3 +140,39 @@ def test_amplitudes_are_described_too(n_inputs: int) -> None:
     circuit = of(function, qubits, n_inputs)
     assert describe(circuit)["qubits"] == qubits
     assert boxes(fromstring(picture(circuit)), "input") == 1
+
+
+def test_a_circuit_may_apply_torch_functions() -> None:
+    def function(inputs: Any, weights: Any, wires: Any) -> list[Any]:
+        qml.RX(torch.atan(inputs / torch.linalg.norm(inputs)).sum(), wires=0)
+        qml.RY(torch.sigmoid(weights)[0], wires=1)
+        return [qml.expval(qml.Z(0))]
+
+    circuit = of(function, 2, n_inputs=3)
+    assert describe(circuit)["gates"] == {"RX": 1, "RY": 1}
+    root = fromstring(picture(circuit))
+    assert (boxes(root, "input"), boxes(root, "weight")) == (1, 1)
+
+
+def test_measurements_in_the_middle_have_wires_of_their_own() -> None:
+    def function(inputs: Any, weights: Any, wires: Any) -> list[Any]:
+        qml.RX(inputs[..., 0], wires=0)
+        outcome = qml.measure(0, reset=True)
+        qml.cond(outcome, qml.RY)(weights[0], wires=1)
+        qml.Hadamard(0)
+        return [qml.expval(qml.Z(1)), qml.expval(outcome)]
+
+    circuit = of(function, 2)
+    assert describe(circuit)["gates"] == {"CNOT": 2, "CRY": 1, "Hadamard": 1, "RX": 1}
+    root = fromstring(picture(circuit))
+    assert labels(root)[:3] == ["0", "1", "2"]
+    assert boxes(root, "weight") == 1
+
+
+def test_noise_in_a_circuit_is_drawn() -> None:
+    def function(inputs: Any, weights: Any, wires: Any) -> list[Any]:
+        qml.BitFlip(0.1, wires=0)
+        return [qml.expval(qml.Z(0))]
+
+    assert describe(of(function, 1))["gates"] == {"BitFlip": 1}
+    assert "BitFlip" in labels(fromstring(picture(of(function, 1))))

@@ -226,6 +226,7 @@ def test_noise_is_no_gate() -> None:
     [
         ("qasm", {"inputs": "0.1"}, ConfigError, "takes 2 finite inputs, 1 are given"),
         ("qasm", {"inputs": "0.1,nan"}, ConfigError, "takes 2 finite inputs, nan is no such number"),
+        ("qasm3", {"inputs": "0.1"}, ConfigError, "takes 2 finite inputs, 1 are given"),
         ("qasm", {"inputs": "a,b"}, UsageError, "must be numbers"),
         ("qasm", {"inputs": "1,2", "image": Path("x.png")}, UsageError, "both given"),
         ("qasm", {"cell": 4}, UsageError, "belongs to the control"),
@@ -266,6 +267,14 @@ def test_the_command_writes_a_program(trained: Any, tmp_path: Path) -> None:
     again = trained.call("export", "@last", "--to", "qasm", "-o", file, "--force")
     assert again.code == 0
     assert again.out.splitlines()[0] == "to\trun\tfile\tbytes\tcells\tinputs"
+
+
+def test_the_command_writes_a_program_of_the_third_version(trained: Any, tmp_path: Path) -> None:
+    file = tmp_path / "c.qasm"
+    called = trained.call("export", "@last", "--to", "qasm3", "-o", file, "--input", "0.1,-0.2", "--json")
+    assert called.code == 0, called.err
+    assert (called.json["to"], called.json["inputs"]) == ("qasm3", [0.1, -0.2])
+    assert "OPENQASM 3.0;" in file.read_text().splitlines()
 
 
 @pytest.mark.slow
