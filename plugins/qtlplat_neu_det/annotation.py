@@ -23,7 +23,10 @@ TRUE, FALSE = ("1", "true", "yes"), ("", "0", "false", "no", "unspecified")
 
 @dataclass(frozen=True)
 class Marked:
-    """A box as the annotation gives it: label, (xmin, xmax, ymin, ymax), and its flags that are set."""
+    """A box as the annotation gives it: label, (xmin, xmax, ymin, ymax), and its flags that are set.
+
+    flags: difficult, truncated, occluded; pose: it has one; spelling: the label is another word for its class.
+    """
 
     at: str
     label: str
@@ -114,6 +117,8 @@ def _object(item: Element, at: str, where: str, problems: list[Problem]) -> Mark
     pose = (item.findtext("pose") or "").strip()
     if pose.casefold() not in FALSE:
         flags.add("pose")
+    if name != class_of(name):
+        flags.add("spelling")
     xmin, xmax, ymin, ymax = (math.nan if end is None else end for end in ends)
     return Marked(at, class_of(name), (xmin, xmax, ymin, ymax), frozenset(flags))
 

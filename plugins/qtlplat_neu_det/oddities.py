@@ -19,6 +19,7 @@ FLAGS = {
     "truncated": "truncated boxes",
     "occluded": "occluded boxes",
     "pose": "boxes with a pose",
+    "spelling": "boxes whose label is another spelling of its class",
 }
 
 
@@ -42,7 +43,8 @@ class Oddities:
     """Counts over the images and annotations that were used.
 
     boxes, every: by flag, '' for all boxes; of the classes that are kept, and of all; names: of `<filename>`, by
-    `naming`; depths: by `<depth>`; channels: image files by number of channels, and those with equal ones.
+    `naming`; depths: by `<depth>`; coloured, equal: image files with several channels, and those with equal ones.
+    turned, unturned: images to which their EXIF orientation was, and was not, applied; empty: ids of images without a box.
     """
 
     boxes: Counter[str] = field(default_factory=Counter)

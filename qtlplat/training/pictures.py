@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from qtlplat.conventions import counted
 from qtlplat.decoding import UnfitImageError, decode_image
 from qtlplat.errors import ConfigError, Problem, refused_data, shown, told
 
+NAMED = 3  # images in a note on many
 Resample = Literal["nearest", "bilinear", "bicubic", "lanczos"]
 
 
@@ -36,10 +38,11 @@ def read_pictures(
         raise ConfigError(what, fix="classify such images with the model in Python, or export it")
     problems: list[Problem] = []
     notes: list[str] = []
+    turned: list[str] = []
     images = np.zeros((len(files), *shape), np.uint8)
     for number, file in enumerate(files):
         try:
-            pixels = _decoded(file, shape, resize, notes)
+            pixels = _decoded(file, shape, resize, notes, turned)
         except _UnfitError as error:
             problems.append(error.problem)
         else:
@@ -53,6 +56,9 @@ def read_pictures(
             where=f"the model takes images of {width} x {height} pixels, {channels} channel(s)",
             fix="give other files; --resize resizes those of another size",
         )
+    if turned:
+        names = ", ".join(turned[:NAMED]) + (", ..." if len(turned) > NAMED else "")
+        notes.insert(0, f"turned upright, as their EXIF orientation says: {counted(len(turned), 'image')} ({names})")
     return images, notes
 
 
@@ -63,7 +69,7 @@ class _UnfitError(Exception):
 
 
 def _decoded(
-    file: Path, shape: tuple[int, int, int], resize: Resample | None, notes: list[str]
+    file: Path, shape: tuple[int, int, int], resize: Resample | None, notes: list[str], turned: list[str]
 ) -> npt.NDArray[np.uint8]:
     """Pixels uint8 (C, H, W) of a file."""
     channels, height, width = shape
@@ -78,7 +84,7 @@ def _decoded(
         raise _UnfitError(file, "", f"cannot be read: {error.strerror or told(error, 80)}") from None
     pixels = decoded.pixels
     if decoded.orientation != 1:
-        notes.append(f"{shown(str(file))} was turned upright as its EXIF orientation {decoded.orientation} says")
+        turned.append(shown(str(file)))
     size = pixels.shape[1], pixels.shape[0]
     if size != (width, height):
         if resize is None:

@@ -222,6 +222,12 @@ def test_size_tells_which_way_up_an_annotation_means_an_image(orientation: int, 
     assert {image.pixels.shape for image in reading.images} == {(96, 80) if applied and swapped else (80, 96)}
 
 
+def test_other_spellings_of_labels_are_counted(tmp_path: Path) -> None:
+    told = "boxes whose label is another spelling of its class"
+    assert notes(write(tmp_path / "hyphens", SAME["hyphens"]))[told] == "6 of 18"
+    assert told not in notes(write(tmp_path / "plain", PLAIN))
+
+
 def test_an_annotation_of_another_size_is_told(tmp_path: Path) -> None:
     root = write(tmp_path, replace(PLAIN, size=(48, 96), box=lambda _: (1, 2, 30, 40)))
     assert len(found(root)) == 12 + 6

@@ -132,7 +132,9 @@ def test_what_has_more_than_8_bits_is_refused() -> None:
 
 def test_transparent_pixels_are_refused() -> None:
     keyed = saved(Image.fromarray(COLOURS), "PNG", transparency=tuple(int(c) for c in COLOURS[0, 0]))
-    for stream in (saved(with_alpha(254), "PNG"), saved(with_alpha(0), "WEBP", lossless=True), keyed):
+    palette = Image.fromarray(GRAY).quantize(8)
+    indexed = saved(palette, "PNG", transparency=palette.getpixel((0, 0)))
+    for stream in (saved(with_alpha(254), "PNG"), saved(with_alpha(0), "WEBP", lossless=True), keyed, indexed):
         error = refusal(stream)
         assert (error.field, error.what[:22]) == ("mode", "has transparent pixels")
 

@@ -132,7 +132,9 @@ def test_an_orientation_is_applied_and_told_and_further_pages_are_refused(tmp_pa
     found, notes = read_pictures([tmp_path / "turned.png"], (1, 12, 10))
     assert np.array_equal(found[0, 0], pixels)
     (note,) = notes
-    assert note.endswith("turned.png' was turned upright as its EXIF orientation 6 says")
+    assert note.startswith("turned upright, as their EXIF orientation says: 1 image (")
+    assert note.endswith("turned.png')")
+    assert read_pictures([tmp_path / "turned.png"] * 9, (1, 12, 10))[1][0].endswith(", ...)")
     page = Image.fromarray(pixels)
     page.save(tmp_path / "pages.tiff", save_all=True, append_images=[page, page])
     with pytest.raises(DataError, match=r"pages\.tiff: pages: holds 3 pages or frames, must hold one"):
