@@ -56,8 +56,12 @@ def best_command(
     if groups == []:
         raise UsageError("no field makes a group", where="--by", fix="--by backbone,head")
     reader = opened(settings)
-    ranking = best_runs(reader, metric, groups, listing.where or "", greater_is_better=greater_is_better)
-    records = reader.several([one.row["run"] for one in ranking.found])
+
+    def read() -> tuple[Ranking, list[RunRecord]]:
+        ranking = best_runs(reader, metric, groups, listing.where or "", greater_is_better=greater_is_better)
+        return ranking, reader.several([one.row["run"] for one in ranking.found])
+
+    ranking, records = reader.past_damage(read)
     forms = [_form(one, record, metric) for one, record in zip(ranking.found, records, strict=True)]
     shown = [{**form, **{f"by {name}": value for name, value in form["group"].items()}} for form in forms]
     columns = _columns(ranking.by, metric)

@@ -86,11 +86,15 @@ def errors_command(
 
     sheet = listing.output if listing.fmt == "png" else None
     reader = opened(settings)
-    ids, mine = _chosen(reader, references, listing.where, only_by)
     on_terminal = sys.stdout.isatty() and not listing.fmt
     most = listing.limit or (ON_SHEET if sheet is not None else ON_TERMINAL if on_terminal else None)
-    # another order needs all of them
-    found = mistakes(reader, ids, limit=None if listing.sort else most, only_by=mine)
+
+    def read() -> tuple[list[str], str | None, Mistakes]:
+        ids, mine = _chosen(reader, references, listing.where, only_by)
+        # another order needs all of them
+        return ids, mine, mistakes(reader, ids, limit=None if listing.sort else most, only_by=mine)
+
+    ids, mine, found = reader.past_damage(read)
     if not found.predictions:
         raise DataError(
             "no predictions are stored of these runs", where="qtlplat errors", fix="list runs: qtlplat runs"

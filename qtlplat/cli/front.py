@@ -17,6 +17,7 @@ from qtlplat.cli.stores import opened
 from qtlplat.cli.widths import fitting
 
 if TYPE_CHECKING:
+    from qtlplat.api.ranking import Front
     from qtlplat.store.queries import Reader
 
 NAMED = ("dataset", "backbone", "head", "evaluator")
@@ -40,11 +41,17 @@ def front_command(settings: Settings, fields: Sequence[str], every: bool, listin
     from qtlplat.api.ranking import front_runs
 
     reader = opened(settings)
-    # names of all runs take longer than those of the few that are unbeaten
-    front = front_runs(reader, fields, listing.where or "", NAMED if every else ())
+
+    def read() -> tuple[Front, Mapping[str, Any]]:
+        # names of all runs take longer than those of the few that are unbeaten
+        front = front_runs(reader, fields, listing.where or "", NAMED if every else ())
+        if every:
+            return front, {row["run"]: row for row, _ in front.listed}
+        return front, _names(reader, [row["run"] for row, best in front.listed if best])
+
+    front, names = reader.past_damage(read)
     lower, known = front.lower, len(front.listed)
     listed = [(row, best) for row, best in front.listed if best or every]
-    names = {row["run"]: row for row, _ in listed} if every else _names(reader, [row["run"] for row, _ in listed])
     forms = [_form(row, names[row["run"]], lower, best) for row, best in listed]
     shown = [{**form, **form["values"]} for form in forms]
     columns = _columns(lower, every)

@@ -93,10 +93,14 @@ def _read(settings: Settings, references: Sequence[str], where: str | None, kind
     from qtlplat.store.filters.references import chosen
 
     reader = opened(settings)
-    ids = chosen(reader, references, where)
-    if kind == "errors" and len(ids) > 1:
-        raise UsageError(f"a figure of errors shows one run, not {len(ids)}", fix="name one run")
-    runs = [read(reader, run_id, predictions=kind in NEEDS_PREDICTIONS) for run_id in ids]
+
+    def read_all() -> list[StoredRun]:
+        ids = chosen(reader, references, where)
+        if kind == "errors" and len(ids) > 1:
+            raise UsageError(f"a figure of errors shows one run, not {len(ids)}", fix="name one run")
+        return [read(reader, run_id, predictions=kind in NEEDS_PREDICTIONS) for run_id in ids]
+
+    runs = reader.past_damage(read_all)
     for stored in runs:
         if stored.run.status != "finished":
             note(f"run {stored.id} is {stored.run.status}: what is drawn of it is not all")

@@ -62,7 +62,8 @@ def report_command(
     fmt = ".md" if output is None else format_of(output)
     if output is not None:
         refuse(output, force)
-    material = _material(opened(settings), references, where, recipe, budget)
+    reader = opened(settings)
+    material = reader.past_damage(lambda: _material(reader, references, where, recipe, budget))
     if recipe:
         material = replace(material, publication=_publication(settings, recipe))
     if audit:

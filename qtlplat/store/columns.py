@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping
+from datetime import datetime
 from operator import index
 from typing import Any
 
@@ -20,6 +21,22 @@ class ForeignValueError(ValueError):
 
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def _text(value: Any) -> str | None:
+    if value is not None and type(value) is not str:  # SQLite keeps what it was given
+        raise ForeignValueError(f"{shown(value, 40)} is not text")
+    return value
+
+
+def _time(value: Any) -> str | None:
+    text = _text(value)
+    try:
+        if text is None or datetime.fromisoformat(text).tzinfo is not None:
+            return text
+    except ValueError:
+        pass
+    raise ForeignValueError(f"{shown(value, 40)} is not a UTC time")
 
 
 class Text(TypeDecorator[str]):
@@ -40,6 +57,28 @@ class Text(TypeDecorator[str]):
         if value is not None and dialect.name == "postgresql" and "\0" in value:
             raise ValueError("a text with a NUL character, which PostgreSQL does not take")
         return value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        """Itself. Raises ForeignValueError for anything else than text."""
+        return _text(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """Only that: a listing reads very many of them."""
+        return _text
+
+
+class Time(Text):
+    """A moment as text, ISO 8601 with its offset from UTC."""
+
+    cache_ok = True
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        """Itself. Raises ForeignValueError for anything else than a time."""
+        return _time(value)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Any:
+        """As of any text."""
+        return _time
 
 
 class Number(TypeDecorator[float]):
@@ -97,10 +136,17 @@ class Whole(TypeDecorator[int]):
 
 
 class Facts(TypeDecorator[Any]):
-    """A value as strict JSON text, its keys in their order; a NaN in it is an error (ValueError)."""
+    """A value as strict JSON text, its keys in their order; a NaN in it is an error (ValueError).
+
+    kind: what the value is, an object (dict) or a list.
+    """
 
     impl = sa.Text
     cache_ok = True
+
+    def __init__(self, kind: type[Any] = dict) -> None:
+        super().__init__()
+        self.kind = kind
 
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """As of any text."""
@@ -111,8 +157,12 @@ class Facts(TypeDecorator[Any]):
         return None if value is None else to_json(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
-        """Text -> value. Raises ForeignValueError for what is no JSON."""
-        return None if value is None else _from_json(value)
+        """Text -> value. Raises ForeignValueError for what is no JSON, or JSON of another kind."""
+        if value is None:
+            return None
+        if type(found := _from_json(value)) is self.kind:
+            return found
+        raise ForeignValueError(f"{shown(value, 40)} is not a JSON {'list' if self.kind is list else 'object'}")
 
 
 class Numbers(Facts):
@@ -130,14 +180,10 @@ class Numbers(Facts):
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:
         """Text -> value. Raises ForeignValueError for what is no numbers."""
-        if value is None:
-            return None
-        numbers = _from_json(value)
-        if isinstance(numbers, dict):
-            return {name: _from_json_number(number) for name, number in numbers.items()}
-        if not isinstance(numbers, list):
-            raise ForeignValueError(f"{shown(value, 40)} are no numbers")
-        return [_from_json_number(number) for number in numbers]
+        found = super().process_result_value(value, dialect)
+        if isinstance(found, dict):
+            return {name: _from_json_number(number) for name, number in found.items()}
+        return None if found is None else [_from_json_number(number) for number in found]
 
 
 def to_json(value: Any) -> str:
@@ -160,9 +206,16 @@ def _json_number(value: float) -> float | str:
     return value
 
 
+def _no_constant(name: str) -> Any:
+    raise ValueError(name)  # NaN and infinities, which are no JSON
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+
+
 def _from_json(value: Any) -> Any:
     try:
-        return json.loads(value)
+        return _DECODER.decode(value)
     except (ValueError, TypeError, RecursionError) as error:
         raise ForeignValueError(f"{shown(value, 40)} is no JSON") from error
 
@@ -172,4 +225,7 @@ def _from_json_number(value: Any) -> float:
         return _NOT_FINITE[value]
     if not isinstance(value, int | float):
         raise ForeignValueError(f"{shown(value, 40)} is no number")
-    return float(value)
+    try:
+        return float(value)
+    except OverflowError as error:
+        raise ForeignValueError(f"{shown(value, 40)} is out of range") from error

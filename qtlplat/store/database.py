@@ -7,13 +7,14 @@ different behind a server is asked of `postgres.py`.
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 import stat
 import struct
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from sqlalchemy import create_engine, event, exc
@@ -24,6 +25,7 @@ from qtlplat.errors import StoreError, Terminated, shown
 from qtlplat.store import schema
 from qtlplat.store.columns import ForeignValueError
 from qtlplat.store.dialect import add_functions
+from qtlplat.store.hidden import hide
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.server import postgres
 from qtlplat.store.server.waiting import nobody_waits, patiently
@@ -57,15 +59,23 @@ def journal_mode(version: tuple[int, ...]) -> str:
 
 
 def engine(
-    location: StoreLocation, *, write: bool, foreign_keys: bool = True, at_rest: bool = False, keep: bool = False
+    location: StoreLocation,
+    *,
+    write: bool,
+    foreign_keys: bool = True,
+    at_rest: bool = False,
+    keep: bool = False,
+    lenient: bool = False,
+    hidden: Collection[Any] = (),
 ) -> Engine:
     """An engine for the store; every connection has the pragmas, every transaction of a writer is immediate.
 
     Nothing is opened yet, and a reader's engine never creates the file. at_rest: nobody writes meanwhile; keep: a
-    server's connection is used again, and the engine has to be disposed of.
+    server's connection is used again, and the engine has to be disposed of; lenient: text that is not UTF-8 can be
+    read; hidden: ids of records that queries do not see (as damaged ones).
     """
     if location.server:
-        return postgres.engine(location.server, write=write, keep=keep)
+        return postgres.engine(location.server, write=write, keep=keep, hidden=hidden)
 
     def connect() -> sqlite3.Connection:
         # a reader in WAL mode needs files beside the database, which read-only media do not let it make
@@ -78,6 +88,11 @@ def engine(
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         connection.execute("PRAGMA synchronous = FULL")
         add_functions(connection)
+        if lenient:
+            connection.text_factory = lenient_text
+        if hidden:
+            connection.execute("PRAGMA temp_store = MEMORY")
+            hide(connection.execute, "main", hidden)
         return connection
 
     result = create_engine("sqlite://", creator=connect, poolclass=NullPool)
@@ -87,6 +102,11 @@ def engine(
         connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
 
     return result
+
+
+def lenient_text(data: bytes) -> str:
+    """SQLite's text as Python's; bytes that are not UTF-8 become half surrogates, which nothing of ours can store."""
+    return data.decode(errors="surrogateescape")
 
 
 def wait_at_most(connection: Connection, seconds: float) -> None:
@@ -112,6 +132,12 @@ def check_header(location: StoreLocation) -> bool:
     if _is_open(location):
         return location.path.stat().st_size > 0
     head = header(location)
+    if not head and (file := _file_of_a_run(location)):
+        raise StoreError(
+            "the store's database is an empty file, beside files of its runs; it has not been touched",
+            where=f"{location.path}, {file}",
+            fix=f"restore a backup; or, to begin a new store there: rm {shlex.quote(str(location.path))}",
+        )
     if not head or (not any(head) and _was_empty(location)):
         return False
     if len(head) < HEADER_BYTES or not head.startswith(MAGIC):
@@ -123,6 +149,14 @@ def check_header(location: StoreLocation) -> bool:
         with translated(location), engine(location, write=False, at_rest=True).connect() as connection:
             revision(connection, location)
     return True
+
+
+def _file_of_a_run(location: StoreLocation) -> Path | None:
+    """One of the weights or checkpoints beside a database that is there, if there is any."""
+    if not location.exists:
+        return None
+    kept = (location.files / name for name in ("weights", "checkpoints"))
+    return next((path for folder in kept if folder.is_dir() for path in folder.iterdir()), None)
 
 
 def _was_empty(location: StoreLocation) -> bool:
@@ -201,16 +235,29 @@ def revision(connection: Connection, location: StoreLocation) -> str | None:
     if not connection.dialect.has_table(connection, schema.VERSION_TABLE):
         if location.server:
             postgres.refuse_strangers(connection, location.server)
+        elif others := connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar():
+            raise _no_revision(f"the table {schema.VERSION_TABLE} is missing beside {others} others", location)
         return None
-    found = connection.exec_driver_sql(f"SELECT version_num FROM {schema.VERSION_TABLE}").scalar()  # noqa: S608
-    if found is not None and found not in schema.REVISIONS:
-        raise StoreError(
-            f"the store has schema {shown(found)}, which this version of qtlplat does not know "
+    found = connection.exec_driver_sql(f"SELECT version_num FROM {schema.VERSION_TABLE}").scalars().all()  # noqa: S608
+    if len(found) != 1:
+        raise _no_revision(f"the table {schema.VERSION_TABLE} has {len(found)} rows instead of one", location)
+    if found[0] not in schema.REVISIONS:
+        raise NewerSchemaError(
+            f"the store has schema {shown(found[0])}, which this version of qtlplat does not know "
             f"(it knows up to {schema.REVISIONS[-1]!r}); it has not been touched",
             where=location.name,
             fix="pip install --upgrade qtlplat",
         )
-    return None if found is None else str(found)
+    return str(found[0])
+
+
+class NewerSchemaError(StoreError):
+    """A store of a schema that this version does not know."""
+
+
+def _no_revision(what: str, location: StoreLocation) -> StoreError:
+    fix = "restore a backup" if location.server else RECOVER
+    return StoreError(f"the store is damaged: {what}, so its schema is not known", where=location.name, fix=fix)
 
 
 def check_pages(location: StoreLocation) -> None:

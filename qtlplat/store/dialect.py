@@ -34,7 +34,9 @@ def _as(text: str) -> Callable[..., str]:
 
 
 class number(  # noqa: N801 -- these are used as SQL's functions are
-    _Construct, sqlite="CASE WHEN typeof({0}) <> 'text' THEN {0} END", postgresql="nullif({0}, 'NaN'::float8)"
+    _Construct,
+    sqlite="CASE WHEN typeof({0}) IN ('real', 'integer') THEN {0} END",
+    postgresql="nullif({0}, 'NaN'::float8)",
 ):
     """A value of a column of numbers, NULL where it is NaN (in SQLite a text)."""
 
@@ -49,7 +51,7 @@ class result(_Construct, sqlite="{0}", postgresql="nullif({0}, 'NaN'::float8)"):
 
 class all_numbers(  # noqa: N801
     _Construct,
-    sqlite="coalesce(max(typeof({0})), '') <> 'text'",
+    sqlite="total(typeof({0}) IN ('text', 'blob')) = 0",
     postgresql="coalesce(bool_and({0} <> 'NaN'), true)",
 ):
     """Whether none of a group's values is NaN."""

@@ -41,7 +41,7 @@ def gather(reader: Reader, ids: Sequence[str], *, probabilities: bool = False) -
     probabilities: read those of the predictions too, which takes longer than everything else.
     """
     runs = reader.several(ids)
-    found = reader.read(lambda connection: _rows(connection, ids, probabilities)) or {}
+    found = reader.read(lambda connection: _rows(connection, ids, probabilities), ids) or {}
     values: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
     for row in found.get("metrics", []):
         values[row.run_id, row.cell][row.name] = row.value

@@ -11,6 +11,7 @@ import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
 from sqlalchemy import delete, insert, select
 from sqlalchemy.engine import Connection
 
@@ -25,6 +26,8 @@ def digests_of(connection: Connection, owner: str, record: str) -> dict[str, str
 
     Remarks are left out: they may change at any time.
     """
+    if isinstance(record, str) and any("\ud800" <= char <= "\udfff" for char in record):
+        return {owner: "not text, so that no query can ask for it"}
     sealed = [part for part in parts.all_parts(connection, owner) if part.name not in schema.REMARKS]
     return {part.name: _digest(connection, part, record) for part in sealed}
 
@@ -57,7 +60,8 @@ def sealed(connection: Connection) -> dict[str, dict[str, str]]:
     if not connection.dialect.has_table(connection, schema.digests.name):
         return {}
     kept: dict[str, dict[str, str]] = {}
-    for record, part, sha256 in connection.execute(select(schema.digests)):
+    table = sa.table("digests", *map(sa.column, ("record", "part", "sha256")))  # without types, as in `parts`
+    for record, part, sha256 in connection.execute(select(table)):
         kept.setdefault(record, {})[part] = sha256
     return kept
 
@@ -70,8 +74,8 @@ def changed(connection: Connection, owner: str, record: str, kept: Mapping[str, 
 
 def ended(connection: Connection) -> list[tuple[str, str]]:
     """Sort and id of all records that do not change any more, oldest first."""
-    table = schema.runs.c
-    query = select(table.id).where(table.status != "running").order_by(table.created, table.id)
+    table = sa.table("runs", *map(sa.column, ("id", "status", "created")))
+    query = select(table.c.id).where(table.c.status != "running").order_by(table.c.created, table.c.id)
     found = [("runs", run) for run in connection.execute(query).scalars()]
     if connection.dialect.has_table(connection, schema.reproductions.name):
         found += [("reproductions", record) for record in parts.ids(connection, "reproductions")]

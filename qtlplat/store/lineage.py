@@ -60,7 +60,7 @@ def family(reader: Reader, run_id: str, most: int = MOST_TOLD) -> Family:
         wanted = above.where(lineage.run_id == run_id), below.where(lineage.parent_id == run_id)
         return tuple(list(connection.execute(query)) for query in wanted)
 
-    parents, children = reader.read(read) or ([], [])
+    parents, children = reader.read(read, [run_id]) or ([], [])
 
     def told(rows: list[Row[Any]]) -> tuple[Relative, ...]:
         return tuple(Relative(row.role, reader.run(row.id)) for row in rows[:most])

@@ -45,7 +45,7 @@ class Progress:
 
 def progress(reader: Reader, runs: Sequence[RunRecord]) -> dict[str, Progress]:
     """How far runs are, by id; only their own epochs are read."""
-    found = reader.read(lambda connection: [_of_run(connection, run) for run in runs])
+    found = reader.read(lambda connection: [_of_run(connection, run) for run in runs], [run.id for run in runs])
     return {} if found is None else {run.id: one for run, one in zip(runs, found, strict=True)}
 
 

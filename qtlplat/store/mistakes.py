@@ -88,7 +88,8 @@ def mistakes(reader: Reader, ids: Sequence[str], *, limit: int | None = None, on
     Worst first: wrong in the largest share of the predictions, then in most, then with most certainty, then by id.
     only_by: a run of them: only what it gets wrong and none of the others that tested it.
     """
-    return reader.read(lambda connection: _read(connection, ids, limit, only_by)) or Mistakes((), 0, 0, 0.0, 0, 0, {})
+    found = reader.read(lambda connection: _read(connection, ids, limit, only_by), ids)
+    return found or Mistakes((), 0, 0, 0.0, 0, 0, {})
 
 
 def _read(connection: Connection, ids: Sequence[str], limit: int | None, only_by: str | None) -> Mistakes:

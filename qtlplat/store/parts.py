@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 from qtlplat.store import schema
 from qtlplat.store.server import postgres
 
-OWNERS = {"runs": "run_id", "reproductions": "reproduction_id"}  # table of records -> how others refer to it
+OWNERS = schema.OWNERS
 _ORDER = {table.name: place for place, table in enumerate(schema.metadata.sorted_tables)}
 
 

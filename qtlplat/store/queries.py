@@ -1,27 +1,26 @@
-"""The only place that selects from the store; it opens the file read-only and hands out records."""
+"""The only place that selects from the store; it hands out records."""
 
 from __future__ import annotations
 
 import json
 import re
-import weakref
 from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
 from sqlalchemy import Row, Select, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import SHORT, short
-from qtlplat.errors import StoreError, UsageError, shown
-from qtlplat.store import database, remarks, schema
+from qtlplat.errors import UsageError, shown
+from qtlplat.store import remarks, schema
+from qtlplat.store.access import Access
 from qtlplat.store.dialect import among
 from qtlplat.store.filters.directions import lower_is_better
 from qtlplat.store.filters.references import description
 from qtlplat.store.filters.selection import NEWEST_FIRST, Selection, check
-from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned
 from qtlplat.store.records import (
     ArtifactRow,
@@ -38,13 +37,11 @@ from qtlplat.store.records import (
     Status,
 )
 from qtlplat.store.run_rows import assembled, plain, rows_of
-from qtlplat.store.server.waiting import nobody_waits
 
-T = TypeVar("T")
 MIN_PREFIX = 3
 
 
-class Reader:
+class Reader(Access):
     """Reads a store; one that does not exist reads as an empty one. It holds no file open between calls.
 
     on_wait: called while a server is waited for, may raise.
@@ -53,12 +50,6 @@ class Reader:
     ------
     StoreError: from every method, where the store is not ours, of another schema, damaged, locked or away for too long.
     """
-
-    def __init__(self, location: StoreLocation, on_wait: Callable[[], None] = nobody_waits) -> None:
-        self.location, self._on_wait = location, on_wait
-        # keeps compiled queries, and the connection to a server
-        self._engine = database.engine(location, write=False, keep=True)
-        weakref.finalize(self, self._engine.dispose)
 
     def runs(
         self, limit: int | None = None, kind: RunKind | None = None, *, where: str = "", sort: str = ""
@@ -88,7 +79,7 @@ class Reader:
 
     def remarks(self, run_ids: Collection[str]) -> dict[str, Remarks]:
         """Tags, note and whether it lies in the trash, of each of these runs."""
-        found = self.read(lambda connection: remarks.of_runs(connection, run_ids)) or {}
+        found = self.read(lambda connection: remarks.of_runs(connection, run_ids), run_ids) or {}
         return {run: found.get(run, Remarks()) for run in run_ids}
 
     def table(
@@ -117,13 +108,13 @@ class Reader:
 
     def run(self, run_id: str) -> RunRecord:
         """One run by its full id, in the trash or not. Raises UsageError where there is none."""
-        found = self._records(select(schema.runs.c.id).where(schema.runs.c.id == run_id))
+        found = self._records(select(schema.runs.c.id).where(schema.runs.c.id == run_id), [run_id])
         return found[0] if found else self._unknown(run_id)
 
     def several(self, ids: Sequence[str]) -> list[RunRecord]:
         """Runs by their full ids, in that order, in a fixed number of queries; raises UsageError for an unknown one."""
         wanted = select(schema.runs.c.id).where(schema.runs.c.id.in_(among(json.dumps(list(ids)))))
-        found = {run.id: run for run in self._records(wanted)}
+        found = {run.id: run for run in self._records(wanted, ids)}
         return [found[run_id] if run_id in found else self._unknown(run_id) for run_id in ids]
 
     def find_finished(self, fingerprint: str, kind: RunKind) -> RunRecord | None:
@@ -157,7 +148,8 @@ class Reader:
     def owners(self, run_id: str) -> list[OwnerRow]:
         """Who owned a run, one after another."""
         return [
-            OwnerRow(**plain(row)) for row in self._rows(_of(run_id, schema.owners).order_by(schema.owners.c.number))
+            OwnerRow(**plain(row))
+            for row in self._rows(_of(run_id, schema.owners).order_by(schema.owners.c.number), run_id)
         ]
 
     def resolve(self, reference: str) -> str:
@@ -167,6 +159,11 @@ class Reader:
         highest) and `@tag:x` (the newest with that tag). `@` references count runs of heads, not pretrainings, but for
         tags, and nothing that lies in the trash. Raises UsageError where nothing or too much is meant.
         """
+        run = self._resolved(reference)
+        self.named.add(run)
+        return run
+
+    def _resolved(self, reference: str) -> str:
         if reference.startswith(("@best:", "@tag:")):
             return self._described(reference)
         if reference.startswith("@"):
@@ -204,7 +201,7 @@ class Reader:
                 for row in connection.execute(_of(run_id, cells).order_by(cells.c.position))
             ]
 
-        found = self.read(read) or []
+        found = self.read(read, [run_id]) or []
         if any(cell.status == "running" for cell in found) and self.run(run_id).status == "interrupted":
             found = [_interrupted_cell(cell) for cell in found]
         return found
@@ -212,25 +209,25 @@ class Reader:
     def epochs(self, run_id: str) -> list[EpochRow]:
         """The epochs of a run, by cell and number."""
         query = _of(run_id, schema.epochs).order_by(schema.epochs.c.cell, schema.epochs.c.epoch)
-        return [_epoch(row) for row in self._rows(query)]
+        return [_epoch(row) for row in self._rows(query, run_id)]
 
     def predictions(self, run_id: str) -> list[PredictionRow]:
         """The predictions of a run, by cell and sample id."""
         query = _of(run_id, schema.predictions)
         return [
             PredictionRow(row.cell, row.sample_id, row.source, row.label, row.predicted, tuple(row.probabilities))
-            for row in self._rows(query.order_by(schema.predictions.c.cell, schema.predictions.c.sample_id))
+            for row in self._rows(query.order_by(schema.predictions.c.cell, schema.predictions.c.sample_id), run_id)
         ]
 
     def artifacts(self, run_id: str) -> list[ArtifactRow]:
         """The files that belong to a run, by path."""
         query = _of(run_id, schema.artifacts).order_by(schema.artifacts.c.path)
-        return [ArtifactRow(**plain(row)) for row in self._rows(query)]
+        return [ArtifactRow(**plain(row)) for row in self._rows(query, run_id)]
 
     def environment(self, run_id: str) -> dict[str, str]:
         """What surrounded a run, as text by name."""
         query = _of(run_id, schema.environment).order_by(schema.environment.c.name)
-        return {row.name: row.value for row in self._rows(query)}
+        return {row.name: row.value for row in self._rows(query, run_id)}
 
     def children(self, run_id: str) -> list[str]:
         """Ids of the runs that build on this one, newest first."""
@@ -279,6 +276,7 @@ class Reader:
         return str(found[0].id) if found else self._unknown(reference)
 
     def _unknown(self, reference: str) -> NoReturn:
+        self.refuse_damaged([one for one in self.damaged if str(one).startswith(reference.lower())])
         known = [r.id for r in self._rows(select(schema.runs.c.id).where(remarks.LISTED).order_by(*NEWEST_FIRST))]
         lines = [f"there is no run {shown(reference)}"]
         beginnings = [k[: max(len(reference), SHORT)] for k in known]
@@ -291,12 +289,14 @@ class Reader:
         where = f"{self.location.name} ({self.location.why})"
         raise UsageError("\n".join(lines), where=where, fix="list them: qtlplat runs")
 
-    def _rows(self, query: Select[Any]) -> list[Row[Any]]:
-        return self.read(lambda connection: list(connection.execute(query))) or []
+    def _rows(self, query: Select[Any], *of: str) -> list[Row[Any]]:
+        return self.read(lambda connection: list(connection.execute(query)), of) or []
 
-    def _records(self, ids: Select[Any] | Callable[[Connection], Select[Any]]) -> list[RunRecord]:
+    def _records(
+        self, ids: Select[Any] | Callable[[Connection], Select[Any]], of: Collection[str] = ()
+    ) -> list[RunRecord]:
         """The runs whose ids a query gives, in its order, in a fixed number of queries."""
-        rows = self.read(lambda connection: rows_of(connection, ids(connection) if callable(ids) else ids))
+        rows = self.read(lambda connection: rows_of(connection, ids(connection) if callable(ids) else ids), of)
         if rows is None:
             return []
         abandoned = {r.id for r in rows.runs if r.status == "running" and is_abandoned(self.location, r.id, r.host)}
@@ -304,28 +304,8 @@ class Reader:
             # Its owner may have ended it between our reading the row and our looking at the lock: read again.
             still = select(schema.runs.c.id).where(schema.runs.c.id.in_(abandoned), schema.runs.c.status == "running")
             if {row.id for row in self._rows(still)} != abandoned:
-                return self._records(ids)
+                return self._records(ids, of)
         return assembled(rows, abandoned)
-
-    def read(self, read: Callable[[Connection], T]) -> T | None:
-        """Call `read` in one read-only transaction; None where the store has no tables. For this room's modules."""
-        if not database.check_header(self.location):
-            return None
-        with database.translated(self.location):
-            return database.reading(self.location, lambda: self._read_once(read), self._on_wait)
-
-    def _read_once(self, read: Callable[[Connection], T]) -> T | None:
-        with self._engine.begin() as connection:
-            found = database.revision(connection, self.location)
-            if found is None:
-                return None
-            if found != schema.REVISIONS[-1]:
-                raise StoreError(
-                    f"the store has the older schema {shown(found)}",
-                    where=self.location.name,
-                    fix="qtlplat store upgrade (it makes a backup first)",
-                )
-            return read(connection)
 
 
 def _of_kind(kind: RunKind | None) -> list[Any]:

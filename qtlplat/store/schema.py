@@ -14,7 +14,7 @@ from sqlalchemy import (
     Table,
 )
 
-from qtlplat.store.columns import Facts, Number, Numbers, Text, Whole
+from qtlplat.store.columns import Facts, Number, Numbers, Text, Time, Whole
 from qtlplat.store.records import HEAD
 
 APPLICATION_ID = 0x51544C50  # "QTLP", in the header of the file: no other database is ever written to
@@ -51,8 +51,8 @@ runs = Table(
     Column("status", Text, nullable=False),
     Column("fingerprint", Text, nullable=False),
     Column("seed", Whole, nullable=False),
-    Column("created", Text, nullable=False),
-    Column("finished", Text),
+    Column("created", Time, nullable=False),
+    Column("finished", Time),
     Column("host", Text, nullable=False),
     Column("pid", Whole, nullable=False),
     Column("dataset_digest", Text, nullable=False),
@@ -72,7 +72,7 @@ owners = Table(
     metadata,
     _part_of_a_run(),
     Column("number", Whole, primary_key=True),
-    Column("since", Text, nullable=False),
+    Column("since", Time, nullable=False),
     Column("host", Text, nullable=False),
     Column("pid", Whole, nullable=False),
     Column("drift", Facts, nullable=False),
@@ -154,7 +154,7 @@ predictions = Table(
     Column("source", Text, nullable=False),
     Column("label", Whole, nullable=False),
     Column("predicted", Whole, nullable=False),
-    Column("probabilities", Numbers, nullable=False),
+    Column("probabilities", Numbers(list), nullable=False),
     _to_the_cell(),
     sqlite_with_rowid=False,
 )
@@ -202,7 +202,7 @@ reproductions = Table(
     Column("budget", Text, nullable=False),
     Column("dataset_digest", Text, nullable=False),
     Column("cuts", Facts, nullable=False),
-    Column("created", Text, nullable=False),
+    Column("created", Time, nullable=False),
     Index(None, "recipe", "created"),
 )
 
@@ -224,7 +224,7 @@ claims = Table(
     Column("high", Number),
     Column("verdict", Text, nullable=False),
     Column("note", Text, nullable=False),
-    Column("runs", Facts, nullable=False),
+    Column("runs", Facts(list), nullable=False),
     CheckConstraint("kind IN ('arithmetic', 'metric', 'comparison')", name="kind"),
     CheckConstraint("verdict IN ('confirmed', 'contradicted', 'inconclusive', 'misprint', 'not run')", name="verdict"),
     sqlite_with_rowid=False,
@@ -235,7 +235,7 @@ tags = Table(
     metadata,
     _part_of_a_run(),
     Column("tag", Text, primary_key=True),
-    Column("since", Text, nullable=False),
+    Column("since", Time, nullable=False),
     Index(None, "tag"),
     sqlite_with_rowid=False,
 )
@@ -245,7 +245,7 @@ notes = Table(
     metadata,
     _part_of_a_run(),
     Column("text", Text, nullable=False),
-    Column("since", Text, nullable=False),
+    Column("since", Time, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -253,7 +253,7 @@ trash = Table(
     "trash",
     metadata,
     _part_of_a_run(),
-    Column("since", Text, nullable=False),
+    Column("since", Time, nullable=False),
     sqlite_with_rowid=False,
 )
 
@@ -268,3 +268,12 @@ digests = Table(
     Column("sha256", Text, nullable=False),
     sqlite_with_rowid=False,
 )
+
+OWNERS = {"runs": "run_id", "reproductions": "reproduction_id"}  # table of records -> how others refer to it
+
+
+def key_of(table: Table) -> str | None:
+    """The column with the id of a record, None for a table of something else."""
+    if table.name in OWNERS:
+        return "id"
+    return next((reference for reference in OWNERS.values() if reference in table.c), None)

@@ -18,6 +18,8 @@ def remove_leftovers(location: StoreLocation) -> None:
     reader = Reader(location)
     open_ones = (reader.table(["run"], where="status != 'finished'", trash=trash) for trash in (False, True))
     unfinished = {row["run"] for rows in open_ones for row in rows}
+    if reader.damaged:  # they may be of a run that can be recovered
+        return
     for directory in checkpoints:
         if directory.name not in unfinished:
             shutil.rmtree(directory, ignore_errors=True)

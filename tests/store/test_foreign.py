@@ -10,16 +10,17 @@ from qtlplat.errors import UntrustedError
 from qtlplat.store import schema
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep.extract import canonical, extract, with_parents
-from qtlplat.store.upkeep.foreign import _SCHEMA, _normal, _own_tables, adopt
+from qtlplat.store.upkeep.extract import extract, with_parents
+from qtlplat.store.upkeep.foreign import adopt
+from qtlplat.store.upkeep.own_schema import OBJECTS, canonical, normal, own_tables
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_tables_of_every_released_schema_are_known(revision: str, location: StoreLocation) -> None:
     raw = sqlite3.connect(golden(revision, location.path).path)
-    found = {row for row in raw.execute(_SCHEMA).fetchall() if row[0] != "view"}
+    found = {row for row in raw.execute(OBJECTS).fetchall() if row[0] != "view"}
     raw.close()
-    assert _normal(found) == _own_tables(revision)
+    assert normal(found) == own_tables(revision)
 
 
 def test_a_store_that_was_written_anew_is_ours_and_the_same(location: StoreLocation) -> None:
@@ -38,7 +39,7 @@ def test_a_store_that_was_written_anew_is_ours_and_the_same(location: StoreLocat
 
 
 def test_the_order_of_constraints_does_not_count_and_nothing_else_is_left_out() -> None:
-    tables = [sql for kind, _, _, sql in _own_tables(schema.REVISIONS[-1]) if kind == "table"]
+    tables = [sql for kind, _, _, sql in own_tables(schema.REVISIONS[-1]) if kind == "table"]
     one = next(sql for sql in tables if sql.startswith('CREATE TABLE "runs"'))
     body, *constraints = one.removesuffix(")").split(", CONSTRAINT ")
     other = ", CONSTRAINT ".join([body, *reversed(constraints)]) + ")"

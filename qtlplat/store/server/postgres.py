@@ -6,6 +6,7 @@ SQL that both databases understand stands elsewhere; psycopg is imported when a 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from typing import Any
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from sqlalchemy.pool import NullPool, QueuePool
 from qtlplat.errors import ConfigError, StoreError, shown
 from qtlplat.store import schema
 from qtlplat.store.columns import Text
+from qtlplat.store.hidden import hide
 from qtlplat.store.server.address import DRIVER, Server
 from qtlplat.store.sql import views
 
@@ -46,12 +48,17 @@ received = sa.Table(
     sa.Column("number", sa.BigInteger, nullable=False),
 )
 
+_version = sa.Table(
+    schema.VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String(32), nullable=False, primary_key=True)
+)
 
-def engine(server: Server, *, write: bool, keep: bool = False) -> Engine:
+
+def engine(server: Server, *, write: bool, keep: bool = False, hidden: Collection[Any] = ()) -> Engine:
     """An engine for the store; nothing is connected yet.
 
     A reader's transactions see one moment and cannot write; a writer's wait for others at the rows that both want.
-    keep: whether a connection is used again; then the engine has to be disposed of.
+    keep: whether a connection is used again; then the engine has to be disposed of; hidden: ids of records that queries
+    do not see.
     Raises ConfigError where the driver is not installed.
     """
     try:
@@ -68,7 +75,11 @@ def engine(server: Server, *, write: bool, keep: bool = False) -> Engine:
         given = {name: value for name, value in known.items() if value} | dict(server.secrets)
         # no prepared statements: a pooler between us and the server may give every transaction another connection
         asked: dict[str, Any] = {**_CONNECTING, "port": str(server.port), **given, **dict(server.options)}
-        return psycopg.connect(prepare_threshold=None, **asked)
+        connection = psycopg.connect(prepare_threshold=None, **asked)
+        if hidden:
+            hide(connection.execute, f'"{server.schema}"', hidden)
+            connection.commit()
+        return connection
 
     made = create_engine(
         f"{DRIVER}://",
@@ -156,12 +167,14 @@ def create(connection: Connection, server: Server) -> None:
     there = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s"
     if connection.exec_driver_sql(there, (server.schema,)).first() is None:  # may be forbidden where it is there
         connection.exec_driver_sql(f'CREATE SCHEMA "{server.schema}"')
+    create_objects(connection)
+    connection.execute(_version.insert().values(version_num=schema.REVISIONS[-1]))
+
+
+def create_objects(connection: Connection) -> None:
+    """Make the newest tables and views where names are looked for first."""
     schema.metadata.create_all(connection, checkfirst=False)
-    version = sa.Table(
-        schema.VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String(32), nullable=False, primary_key=True)
-    )
-    version.create(connection)
-    connection.execute(version.insert().values(version_num=schema.REVISIONS[-1]))
+    _version.create(connection)
     views.create_views(connection)
     complete(connection)
 

@@ -5,23 +5,31 @@ from __future__ import annotations
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from typing import Any
 
-from sqlalchemy import select
+import sqlalchemy as sa
+from sqlalchemy import Row, select
 from sqlalchemy.engine import Connection, Engine
 
 from qtlplat.conventions import counted
 from qtlplat.errors import StoreError, shown
-from qtlplat.store import artifacts, database, hashes, schema
+from qtlplat.store import artifacts, damage, database, hashes, schema
+from qtlplat.store.access import shown_id
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned, lock_path, this_host
 from qtlplat.store.server.spool import spools
+from qtlplat.store.upkeep import own_schema
 
 MOST = 100  # findings of one sort; a store so damaged is past counting
 STALE_SECONDS = 3600.0  # what is being written is younger
-_Files = dict[tuple[str, str, int], list[str]]
+_Files = defaultdict[tuple[str, str, int], list[str]]
+_SORT = {"runs": "run", "reproductions": "reproduction"}
+_ROWS_FIX = (
+    "do not use its numbers: run it again, or merge it from a backup into a new store: qtlplat store merge BACKUP"
+)
 _FROM_A_COPY = "take it from a copy of the files, or run again what made it"
 
 
@@ -43,28 +51,54 @@ class Health:
 
 
 def check(location: StoreLocation) -> Health:
-    """Look at a store: its pages and references, the digests of its runs, their files, and what lies about.
+    """Look at a store: its pages, schema, references, values, digests, the files of its runs, and what lies about.
 
-    Other processes may go on: no transaction is open longer than it takes to read the pages, or one run.
+    Other processes may go on: no transaction is open longer than it takes to read the pages, or one run. What cannot
+    be looked at is a problem too, and does not keep the rest from being looked at.
     """
     problems: list[Finding] = []
     notes: list[str] = []
-    try:
-        store = _Open(location, database.engine(location, write=False))
-        revision = _check_database(store, problems)
-        if revision is not None:
-            problems += _changed_rows(store)
-            files = _owned_files(store)
-            problems += _lost_files(location, files, elsewhere := _made_elsewhere(store))
-            problems += _stale_locks(store)
-            notes += _files_elsewhere(location, files, elsewhere)
-            notes += _unsent(location)
-            notes += _unfinished_runs(store)
-            notes += _files_of_nobody(location, files)
-    except StoreError as error:
-        problems.append(Finding(error.what, error.where, error.fix))
+    store = _Open(location, database.engine(location, write=False, lenient=True))
+    with _noted(problems):
+        if database.check_header(location) and not _is_older(store, problems):
+            _look(store, problems, notes)
     problems += _left_overs(location)
-    return Health(tuple(problems), tuple(notes))
+    return Health(tuple(dict.fromkeys(problems)), tuple(notes))
+
+
+def _look(store: _Open, problems: list[Finding], notes: list[str]) -> None:
+    """Everything about a store of the newest schema, step by step."""
+    location, files, elsewhere = store.location, _Files(list), set[str]()
+    with _noted(problems):
+        elsewhere = _made_elsewhere(store)
+    with _noted(problems):
+        files = _owned_files(store)
+    steps: Sequence[Callable[[], Iterable[Finding]]] = (
+        lambda: [] if location.server else _damaged_pages(store),  # it looks after its pages and references itself
+        lambda: _strange_schema(store, notes),
+        lambda: _bad_values(store),
+        lambda: _changed_rows(store),
+        lambda: _lost_files(location, files, elsewhere),
+        lambda: _stale_locks(store),
+    )
+    for step in steps:
+        with _noted(problems):
+            for problem in step():
+                problems.append(problem)
+    with _noted(problems):
+        notes += _files_elsewhere(location, files, elsewhere)
+        notes += _unsent(location)
+        notes += _unfinished_runs(store)
+        notes += _files_of_nobody(location, files)
+
+
+@contextmanager
+def _noted(problems: list[Finding]) -> Iterator[None]:
+    """An error inside is one of the problems."""
+    try:
+        yield
+    except StoreError as error:
+        problems.append(Finding(error.what, error.where, error.fix or error.usual_fix))
 
 
 def held_locks(location: StoreLocation) -> list[str]:
@@ -86,20 +120,60 @@ class _Open:
             yield connection
 
 
-def _check_database(store: _Open, problems: list[Finding]) -> str | None:
-    """The schema's revision, if there are tables and they are those of this version; pages and references."""
-    location, where = store.location, store.location.name
-    if not database.check_header(location):
-        return None
+def _is_older(store: _Open, problems: list[Finding]) -> bool:
+    """Whether it has an older schema, of which only the pages are looked at, or a newer one; that is a problem then."""
+    location = store.location
+    try:
+        with store.read() as connection:
+            revision = database.revision(connection, location)
+    except database.NewerSchemaError as error:
+        problems.append(Finding(error.what, error.where, error.fix))
+        return True
+    except StoreError as error:  # what is there is judged as if it were of the newest
+        problems.append(Finding(error.what, error.where, error.fix))
+        return False
+    if revision in (None, schema.REVISIONS[-1]):
+        return revision is None
+    problems.extend(_damaged_pages(store))
+    what = f"the store has the older schema {shown(revision)}, of which only the pages are checked"
+    problems.append(Finding(what, location.name, f"qtlplat store upgrade{location.flag} (it makes a backup first)"))
+    return True
+
+
+def _damaged_pages(store: _Open) -> Iterator[Finding]:
     with store.read() as connection:
-        revision = database.revision(connection, location)
-        if not location.server:  # which looks after its pages and references itself
-            problems += _damage(connection, where)
-    if revision not in (None, schema.REVISIONS[-1]):
-        what = f"the store has the older schema {shown(revision)}, of which only the pages are checked"
-        problems.append(Finding(what, where, "qtlplat store upgrade (it makes a backup first)"))
-        return None
-    return revision
+        yield from _damage(connection, store.location.name)
+
+
+def _strange_schema(store: _Open, notes: list[str]) -> Iterator[Finding]:
+    location = store.location
+    try:
+        engine = database.engine(location, write=bool(location.server), lenient=True)
+        with database.translated(location), engine.connect() as connection, connection.begin() as transaction:
+            found = list(own_schema.differences(connection, location))
+            transaction.rollback()
+    except StoreError as error:
+        if not location.server:
+            raise
+        notes.append(f"the schema was not compared with that of a new store: {error.what}")
+        return
+    fix = "save what it holds into a new store: qtlplat store recover --to NEW.db"
+    if location.server:
+        fix = "undo the change; or save its rows: qtlplat store backup"
+    for what in found:
+        yield Finding(what, location.name, fix)
+
+
+def _bad_values(store: _Open) -> Iterator[Finding]:
+    """One finding for each column of a record."""
+    found: dict[tuple[str, Any, str], list[str]] = defaultdict(list)
+    with store.read() as connection:
+        for bad in damage.bad_values(connection):
+            found[bad.owner, bad.record, bad.place].append(bad.why)
+    for (owner, record, place), whys in list(found.items())[:MOST]:
+        more = f", and {counted(len(whys) - 1, 'more value')}" if len(whys) > 1 else ""
+        what = f"cannot be read: {place}: {whys[0]}{more}"
+        yield Finding(what, f"{_SORT[owner]} {shown_id(record)}", _ROWS_FIX)
 
 
 def _damage(connection: Connection, where: str) -> Iterator[Finding]:
@@ -116,7 +190,7 @@ def first_changed_rows(location: StoreLocation, seconds: float) -> Finding | Non
 
     Raises StoreError as every reading.
     """
-    store = _Open(location, database.engine(location, write=False))
+    store = _Open(location, database.engine(location, write=False, lenient=True))
     if not database.check_header(location):
         return None
     with store.read() as connection:
@@ -126,37 +200,46 @@ def first_changed_rows(location: StoreLocation, seconds: float) -> Finding | Non
 
 
 def _changed_rows(store: _Open, until: float = math.inf) -> Iterator[Finding]:
-    fix = "do not use its numbers: run it again, or merge it from a backup into a new store: qtlplat store merge BACKUP"
     with store.read() as connection:
         kept, ended = hashes.sealed(connection), hashes.ended(connection)
-    words = {"runs": "run", "reproductions": "reproduction"}
     for owner, record in ended:
         if time.monotonic() > until:
             return
         with store.read() as connection:
-            changed = hashes.changed(connection, owner, record, kept.get(record, {}))
-        if changed and record not in kept:
-            yield Finding("its digests are gone, so nothing is known of its rows", f"{words[owner]} {record}", fix)
-        elif changed:
-            yield Finding(f"not as stored: rows of {', '.join(changed)}", f"{words[owner]} {record}", fix)
-    for record in sorted(set(kept) - {record for _, record in ended}):
-        if not _is_known(store, record):
-            yield Finding("it was stored and is not there any more", f"run {record}", database.RECOVER)
+            now = hashes.digests_of(connection, owner, record)
+        where, digests = f"{_SORT[owner]} {shown_id(record)}", kept.get(record, {})
+        if changed := [part for part in {**now, **digests} if now.get(part) != digests.get(part)]:
+            gone = "its digests are gone, so nothing is known of its rows"
+            yield Finding(f"not as stored: rows of {', '.join(changed)}" if digests else gone, where, _ROWS_FIX)
+    runs = _runs_of(store)
+    for record in sorted(set(kept) - {record for _, record in ended}, key=str):
+        if record not in runs:
+            yield Finding("it was stored and is not there any more", f"run {shown_id(record)}", database.RECOVER)
+    for run, finished in ((run, row.finished) for run, row in runs.items() if row.status == "running"):
+        if finished is not None:
+            what = f"not as stored: it ended {shown(finished)}, and its status is 'running'"
+            yield Finding(what, f"run {shown_id(run)}", _ROWS_FIX)
 
 
-def _is_known(store: _Open, record: str) -> bool:
+def _rows(store: _Open, table: str, *columns: str, order: Sequence[str] = ()) -> list[Row[Any]]:
+    """Values of columns as the database holds them, whatever they are."""
     with store.read() as connection:
-        return connection.execute(select(schema.runs.c.id).where(schema.runs.c.id == record)).first() is not None
+        wanted: list[sa.ColumnClause[Any]] = list(map(sa.column, columns))
+        query = select(*wanted).select_from(sa.table(table)).order_by(*map(sa.column, order))
+        return list(connection.execute(query))
+
+
+def _runs_of(store: _Open) -> dict[Any, Row[Any]]:
+    """id, status, host and finished of every run, by id."""
+    return {row.id: row for row in _rows(store, "runs", "id", "status", "host", "finished")}
 
 
 def _made_elsewhere(store: _Open) -> set[str]:
     """Ids of runs whose files may well be on other machines: behind a server, those that were never owned here."""
     if not store.location.server:
         return set()
-    owners = schema.owners.c
-    with store.read() as connection:
-        here = set(connection.execute(select(owners.run_id).where(owners.host == this_host())).scalars())
-        return set(_runs(connection)) - here
+    here = {row.run_id for row in _rows(store, "owners", "run_id", "host") if row.host == this_host()}
+    return set(_runs_of(store)) - here
 
 
 def _lost_files(location: StoreLocation, files: _Files, elsewhere: set[str]) -> Iterator[Finding]:
@@ -164,7 +247,7 @@ def _lost_files(location: StoreLocation, files: _Files, elsewhere: set[str]) -> 
         if elsewhere.issuperset(runs) and not (location.files / path).exists():
             continue
         if wrong := artifacts.what_is_wrong(location, path, sha256, size):
-            of = f"run {runs[0]}" + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
+            of = f"run {shown_id(runs[0])}" + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
             yield Finding(f"{wrong}; it belongs to {of}", str(location.files / path), _FROM_A_COPY)
 
 
@@ -180,12 +263,11 @@ def _unsent(location: StoreLocation) -> Iterator[str]:
 
 
 def _owned_files(store: _Open) -> _Files:
-    """Path, sha256 and size of every file that belongs to runs, with these."""
-    table = schema.artifacts.c
-    query = select(table.path, table.sha256, table.bytes, table.run_id).order_by(table.path, table.run_id)
-    found: _Files = defaultdict(list)
-    with store.read() as connection:
-        for path, sha256, size, run in connection.execute(query):
+    """Path, sha256 and size of every file that belongs to runs, with these; without values that are none."""
+    found = _Files(list)
+    columns = ("path", "sha256", "bytes", "run_id")
+    for path, sha256, size, run in map(tuple, _rows(store, "artifacts", *columns, order=("path", "run_id"))):
+        if isinstance(path, str) and isinstance(sha256, str) and isinstance(size, int):
             found[path, sha256, size].append(run)
     return found
 
@@ -203,20 +285,12 @@ def _files_of_nobody(location: StoreLocation, files: _Files) -> Iterator[str]:
         yield f"of no run, caches or left behind: {size} in {folder}"
 
 
-def _runs(connection: Connection) -> dict[str, tuple[str, str]]:
-    """Status and host of every run."""
-    runs = schema.runs.c
-    return {run: (status, host) for run, status, host in connection.execute(select(runs.id, runs.status, runs.host))}
-
-
 def _unfinished_runs(store: _Open) -> Iterator[str]:
-    with store.read() as connection:
-        running = {run: host for run, (status, host) in _runs(connection).items() if status == "running"}
-    for run, host in running.items():
-        if is_abandoned(store.location, run, host):
-            yield f"run {run} was left by its process and counts as interrupted"
-        else:
-            yield f"run {run} is running on {shown(host)}"
+    for run, row in _runs_of(store).items():
+        if row.status == "running" and is_abandoned(store.location, run, row.host):
+            yield f"run {shown_id(run)} was left by its process and counts as interrupted"
+        elif row.status == "running":
+            yield f"run {shown_id(run)} is running on {shown(row.host)}"
 
 
 def _locks(location: StoreLocation) -> list[str]:
@@ -230,8 +304,7 @@ def _locks(location: StoreLocation) -> list[str]:
 def _stale_locks(store: _Open) -> Iterator[Finding]:
     """Locks of runs that have ended: nobody will take them away any more."""
     free = set(_locks(store.location)) - set(held_locks(store.location))
-    with store.read() as connection:
-        running = {run for run, (status, _) in _runs(connection).items() if status == "running"}
+    running = {run for run, row in _runs_of(store).items() if row.status == "running"}
     for run in sorted(free - running):
         path = lock_path(store.location, run)
         yield Finding("a lock was left by a run that has ended, or is not in this store", str(path), f"rm {path}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from collections.abc import Collection, Sequence
 from contextlib import closing
@@ -16,6 +15,7 @@ from qtlplat.store import database, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.upkeep.merge import MOST_SHOWN, merge
+from qtlplat.store.upkeep.own_schema import canonical
 
 
 def with_parents(reader: Reader, runs: Sequence[str]) -> list[str]:
@@ -31,7 +31,7 @@ def with_parents(reader: Reader, runs: Sequence[str]) -> list[str]:
             found |= dict.fromkeys(new)
         return list(found)
 
-    return reader.read(read) or []
+    return reader.read(read, runs) or []
 
 
 def extract(location: StoreLocation, runs: Collection[str], new: StoreLocation) -> None:
@@ -54,16 +54,6 @@ def extract(location: StoreLocation, runs: Collection[str], new: StoreLocation) 
         connection.execute(delete(schema.trash))
     with database.translated(new):
         _write_anew(new.path)
-
-
-def canonical(sql: str) -> str:
-    """A table's definition on one line, its constraints in order; upgrading leaves them in one that chance made."""
-    line = " ".join(sql.split())
-    whole = re.fullmatch(r"(CREATE TABLE .*)(\)(?: WITHOUT ROWID)?)", line)
-    if whole is None:
-        return line
-    first, *constraints = (part.strip() for part in re.split(r", (?=CONSTRAINT )", whole[1]))
-    return ", ".join([first, *sorted(constraints)]) + whole[2]
 
 
 def _write_anew(path: Path) -> None:

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Callable, Iterator
 from datetime import datetime
-from functools import cache
 from typing import Any, NoReturn
 
 import sqlalchemy as sa
@@ -21,12 +20,11 @@ from qtlplat.store import database, hashes, parts, preparing, schema
 from qtlplat.store.columns import Facts, Number, Numbers, Whole
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.sql import views
-from qtlplat.store.upkeep.extract import canonical
+from qtlplat.store.upkeep.own_schema import OBJECTS, normal, own_tables
 
 FILE = re.compile(r"(?!locks/)[A-Za-z0-9_][\w.+-]*(/[A-Za-z0-9_][\w.+-]*)*", re.ASCII)  # below a store's files
 _ID = re.compile(r"[0-9a-f]{16}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_schema"
 
 
 def adopt(location: StoreLocation, name: str) -> None:
@@ -68,12 +66,12 @@ def _adopt(location: StoreLocation) -> None:
     with database.engine(location, write=True, foreign_keys=False).begin() as connection:
         connection.exec_driver_sql("PRAGMA trusted_schema = OFF")
         connection.exec_driver_sql("PRAGMA cell_size_check = ON")
-        found = {tuple(row) for row in connection.exec_driver_sql(_SCHEMA).all()}
-        tables = _normal({row for row in found if row[0] != "view"})
-        if not {row for row in _own_tables(schema.REVISIONS[-1]) if row[2] == schema.VERSION_TABLE} <= tables:
+        found = {tuple(row) for row in connection.exec_driver_sql(OBJECTS).all()}
+        tables = normal({row for row in found if row[0] != "view"})
+        if not {row for row in own_tables(schema.REVISIONS[-1]) if row[2] == schema.VERSION_TABLE} <= tables:
             raise _NotOursError("its schema has no name")
         revision = database.revision(connection, location)  # of a plain table, as is known now
-        if different := tables ^ _own_tables(revision):
+        if different := tables ^ own_tables(revision):
             raise _NotOursError(f"its schema {shown(revision)} is not ours at {shown(min(different)[1])}")
         if {name for kind, name, _, _ in found if kind == "view"} - set(views.VIEWS):
             raise _NotOursError("it has views of its own")
@@ -86,21 +84,6 @@ def _adopt(location: StoreLocation) -> None:
             record = min(changed)
             raise _NotOursError(f"{record} is not as it was stored: {', '.join(changed[record])}")
         preparing.upgrade_within(connection, location)
-
-
-def _normal(rows: set[tuple[Any, ...]]) -> set[tuple[str, ...]]:
-    """However their text is laid out."""
-    return {(kind, name, table, canonical(str(sql))) for kind, name, table, sql in rows}
-
-
-@cache
-def _own_tables(revision: str | None) -> set[tuple[str, ...]]:
-    """Tables and indices as this version makes them for a revision."""
-    from qtlplat.store.migrations import upgrade
-
-    with sa.create_engine("sqlite://").begin() as connection:
-        upgrade(connection, to=revision or "base")
-        return _normal({tuple(row) for row in connection.exec_driver_sql(_SCHEMA).all()})
 
 
 def _strange(connection: Connection) -> Iterator[str]:

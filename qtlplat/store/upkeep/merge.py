@@ -73,9 +73,9 @@ def merge(
         preparing.prepare(location)
     done = Merged()
     name = name or other.name
-    read, write = (database.engine(place, write=ours) for place, ours in ((other, False), (location, True)))
+    read, write = database.engine(other, write=False, lenient=True), database.engine(location, write=True)
     with database.translated(other), read.begin() as theirs:
-        with database.translated(location), database.engine(location, write=False).begin() as ours:
+        with database.translated(location), database.engine(location, write=False, lenient=True).begin() as ours:
             _refuse_other_schema(ours, location)
             wanted = _plan(ours, theirs, location, other, done, only, name)
         if done.left_out and not partly:

@@ -18,7 +18,7 @@ from sqlalchemy import delete, exc, select, update
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import BusyError, StoreError, UsageError, shown
-from qtlplat.store import artifacts, database, hashes, parts, preparing, schema
+from qtlplat.store import artifacts, damage, database, hashes, parts, preparing, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.upkeep import copies, salvage
 from qtlplat.store.upkeep.check import held_locks
@@ -200,9 +200,13 @@ def _cells(connection: Connection, record: str) -> list[int]:
 
 
 def _insert(connection: Connection, part: parts.Part, read: list[salvage.Row], found: Recovered) -> None:
-    """Insert rows one by one, without those that contradict what the tables demand."""
+    """Insert rows one by one, without those that nothing can read, or that contradict what the tables demand."""
+    judge = damage.judge_of(part, connection)
     for row in read:
         try:
+            if any(judge(row)):
+                found.refused[part.name] += 1
+                continue
             parts.insert(connection, part, [row])
         except (exc.IntegrityError, exc.InterfaceError, UnicodeEncodeError, OverflowError):
             found.refused[part.name] += 1

@@ -60,7 +60,7 @@ def open_copy(location: StoreLocation, folder: Path) -> sqlite3.Connection | Non
                 if (journal := database.beside(location, suffix)).is_file():
                     copy_readable(journal, folder / f"{copy.name}{suffix}")
         connection = sqlite3.connect(copy, isolation_level=None)
-        connection.text_factory = _text
+        connection.text_factory = database.lenient_text
         if {"runs", schema.VERSION_TABLE} <= _tables(connection):
             return connection
         connection.close()
@@ -75,11 +75,6 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
         with suppress(sqlite3.Error, UnicodeDecodeError):  # the error quotes what is broken
             return {name for (name,) in connection.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")}
     return set()
-
-
-def _text(data: bytes) -> str:
-    """Text that is none is refused where it is to be stored, not already here, where it would end the reading."""
-    return data.decode(errors="surrogateescape")
 
 
 def _mend_header(copy: Path) -> int:
@@ -168,7 +163,7 @@ def record_ids(connection: sqlite3.Connection, owner: str, others: Iterable[tupl
         for table, column in ((owner, "id"), *others):
             for direction in ("ASC", "DESC"):
                 found += _values(connection, table, column, direction)
-    return list(dict.fromkeys(record for record in found if isinstance(record, str)))
+    return list(dict.fromkeys(record for record in found if isinstance(record, str) and record.isprintable()))
 
 
 def _values(connection: sqlite3.Connection, table: str, column: str, direction: str) -> Iterator[str]:

@@ -82,7 +82,7 @@ def empty(location: StoreLocation, *, older_than: timedelta = timedelta(), dry_r
     _refuse_shared_files(location)
     before = (datetime.now(UTC) - older_than).isoformat(timespec="microseconds")
     if dry_run:
-        found = Reader(location).read(lambda connection: _look(connection, location, before))
+        found = Reader(location).read(lambda connection: _look(connection, location, before), whole=True)
         done, unneeded = found if found is not None else (Collected(), [])
         for one in unneeded:
             done.count(one)
