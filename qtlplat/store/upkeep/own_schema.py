@@ -65,6 +65,7 @@ def _of_file(connection: Connection) -> Definitions:
     return {(str(kind), str(name)): sql for kind, name, _, sql in normal(rows) if not of_sqlite.match(str(name))}
 
 
+@cache
 def _own_of_file() -> Definitions:
     from qtlplat.store.migrations import upgrade
 

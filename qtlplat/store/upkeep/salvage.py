@@ -61,7 +61,8 @@ def open_copy(location: StoreLocation, folder: Path) -> sqlite3.Connection | Non
                     copy_readable(journal, folder / f"{copy.name}{suffix}")
         connection = sqlite3.connect(copy, isolation_level=None)
         connection.text_factory = database.lenient_text
-        if {"runs", schema.VERSION_TABLE} <= _tables(connection):
+        needed = {"runs", schema.VERSION_TABLE} if attempt < 2 else {"runs"}  # the other one may be dropped
+        if needed <= _tables(connection):
             return connection
         connection.close()
     return None
