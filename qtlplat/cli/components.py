@@ -94,7 +94,7 @@ def info_command(
     registry, catalog = open_components(settings)
     facts = component_facts(name, kind, registry, catalog, device)
     if output is not None:
-        _write_picture(output, name, facts["kind"], registry, catalog)
+        _write_picture(output, force, name, facts["kind"], registry, catalog)
     if as_json:
         write_json(facts)
     else:
@@ -226,7 +226,7 @@ def _check_output(output: Path, force: bool) -> None:
     refuse(output, force)
 
 
-def _write_picture(output: Path, name: str, kind: Kind, registry: Registry, catalog: Catalog) -> None:
+def _write_picture(output: Path, force: bool, name: str, kind: Kind, registry: Registry, catalog: Catalog) -> None:
     component, options, _ = resolve_component(kind, name, registry, catalog)
     circuit = _circuit(component, options)
     if circuit is None:
@@ -234,7 +234,7 @@ def _write_picture(output: Path, name: str, kind: Kind, registry: Registry, cata
     from qtlplat.quantum.inspect import picture
 
     drawn = guarded(lambda: picture(circuit), _where(component), "drawing the circuit")
-    write_output(output, drawn.encode("utf-8"))
+    write_output(output, drawn.encode("utf-8"), force)
 
 
 def _print_facts(facts: Mapping[str, Any]) -> None:

@@ -138,7 +138,7 @@ def preview(
     images, _ = _load(settings, dataset, sets)
     sheet = contact_sheet(images, per_class, seed)
     data = png(sheet)
-    write_output(output, data)
+    write_output(output, data, force)
     tell_written(output, data, size=f"{sheet.width}x{sheet.height}")
 
 

@@ -100,7 +100,7 @@ def errors_command(
             "no predictions are stored of these runs", where="qtlplat errors", fix="list runs: qtlplat runs"
         )
     if sheet is not None:
-        _write_sheet(settings, reader, found, sheet, sets)
+        _write_sheet(settings, reader, found, sheet, listing.force, sets)
         return
     files = _files(settings, reader, found, sets)
     rows = [_row(one, files.get((one.dataset_digest, one.source))) for one in found.worst]
@@ -211,7 +211,9 @@ def _files(settings: Settings, reader: Reader, found: Mistakes, sets: Sequence[s
     return files
 
 
-def _write_sheet(settings: Settings, reader: Reader, found: Mistakes, output: Path, sets: Sequence[str]) -> None:
+def _write_sheet(
+    settings: Settings, reader: Reader, found: Mistakes, output: Path, force: bool, sets: Sequence[str]
+) -> None:
     from qtlplat.analysis.contact_sheet import png
     from qtlplat.catalog.reopen import stored_images
     from qtlplat.cli.components import open_components
@@ -228,7 +230,7 @@ def _write_sheet(settings: Settings, reader: Reader, found: Mistakes, output: Pa
         stage.advance()
     picture = _sheet(found.worst, images)
     data = png(picture)
-    write_output(output, data)
+    write_output(output, data, force)
     tell_written(output, data, size=f"{picture.width}x{picture.height}", samples=str(len(found.worst)))
 
 

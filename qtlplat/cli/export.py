@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.export_model import MODELS, ModelOptions
-from qtlplat.cli.files import refuse
+from qtlplat.cli.files import exists, refuse
 from qtlplat.cli.output import Column, emit, print_tsv, where_option, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
@@ -119,7 +119,9 @@ def export_command(
         _model(to, settings, reader, chosen(reader, references, where), output, options, as_json=as_json)
     elif to is None:
         _refuse_bundle(output, force)
-        _bundle(reader, chosen(reader, references, where), output, with_report=with_report, as_json=as_json)
+        _bundle(
+            reader, chosen(reader, references, where), output, force=force, with_report=with_report, as_json=as_json
+        )
     else:
         _require(to)
         ids = chosen(reader, references, where)
@@ -151,10 +153,14 @@ def _refuse_bundle(output: Path, force: bool) -> None:
     refuse(output, force)
 
 
-def _bundle(reader: Reader, ids: Sequence[str], output: Path, *, with_report: bool, as_json: bool) -> None:
+def _bundle(reader: Reader, ids: Sequence[str], output: Path, *, force: bool, with_report: bool, as_json: bool) -> None:
     from qtlplat.exchange.bundle import export
 
-    done = export(reader.location, ids, output, _report(reader, ids) if with_report else None)
+    report = _report(reader, ids) if with_report else None
+    try:
+        done = export(reader.location, ids, output, report, overwrite=force)
+    except FileExistsError as error:
+        raise exists(output) from error
     facts = {"file": str(output), "bytes": done.bytes, "runs": list(done.runs), "built_upon": list(done.built_upon)}
     if as_json:
         write_json({**facts, "files": done.files})

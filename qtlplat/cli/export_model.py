@@ -50,7 +50,7 @@ def export_onnx(settings: Settings, reader: Reader, run: str, output: Path, opti
     _, catalog = open_components(settings)
     images = stored_images(record.plan, record.dataset_digest, catalog, options.sets)
     model = onnx_model(trained, images.images)
-    write_output(output, model.data)
+    write_output(output, model.data, options.force)
     return {
         "to": "onnx",
         "run": run,
@@ -81,7 +81,7 @@ def export_qasm(
     trained = _opened(settings, reader, run, ModelOptions(cell=cell, sets=options.sets))
     image = None if options.image is None else read_pictures([options.image], trained.shape)[0][0]
     text, bound = head_qasm(trained, numbers, image, version)
-    write_output(output, text.encode())
+    write_output(output, text.encode(), options.force)
     return {
         "to": "qasm" if version == 2 else "qasm3",
         "run": run,

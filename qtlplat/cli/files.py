@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from collections.abc import Callable
 from pathlib import Path
@@ -31,8 +32,8 @@ def refuse(output: Path, force: bool) -> None:
 
     Raises UsageError where the file exists and `--force` was not given, StoreError where its directory is missing.
     """
-    if output.exists() and not force:
-        raise UsageError(f"{shown(str(output))} exists", where="--output", fix="choose another name, or add --force")
+    if os.path.lexists(output) and not force:
+        raise exists(output)
     if not output.parent.is_dir():
         where = str(output.parent)
         raise StoreError(
@@ -42,11 +43,23 @@ def refuse(output: Path, force: bool) -> None:
         )
 
 
-def write_output(output: Path, data: bytes) -> None:
-    """Write the file whole or not at all; raises StoreError where that cannot be done."""
+def exists(output: Path) -> UsageError:
+    """The error for a file that is there and must not be overwritten."""
+    return UsageError(f"{shown(str(output))} exists", where="--output", fix="choose another name, or add --force")
+
+
+def write_output(output: Path, data: bytes, force: bool) -> None:
+    """Write the file whole or not at all.
+
+    Raises StoreError if that cannot be done, UsageError if somebody else has made the file meanwhile and it must not be
+    overwritten (no `force`).
+    """
     from qtlplat.store.files import write_atomically
 
-    write_atomically(output, data)
+    try:
+        write_atomically(output, data, new=not force)
+    except FileExistsError as error:
+        raise exists(output) from error
 
 
 def tell_written(output: Path, data: bytes, **facts: str) -> None:

@@ -186,7 +186,7 @@ def _deliver(data: bytes, listing: Listing) -> None:
         return
     from qtlplat.cli.files import tell_written, write_output
 
-    write_output(listing.output, data)
+    write_output(listing.output, data, listing.force)
     tell_written(listing.output, data)
 
 

@@ -80,7 +80,7 @@ def plot_command(
     from qtlplat.analysis.figures.files import encoded
 
     data = encoded(draw(kind, runs, _images(settings, runs[0], sets) if kind == "errors" else None), fmt)
-    write_output(output, data)
+    write_output(output, data, force)
     tell_written(output, data)
 
 

@@ -73,7 +73,7 @@ def report_command(
         click.echo(text, nl=False)
         return
     data = text.encode("utf-8")
-    write_output(output, data)
+    write_output(output, data, force)
     tell_written(output, data)
 
 

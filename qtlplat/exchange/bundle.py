@@ -73,10 +73,12 @@ class Bundled:
     bytes: int
 
 
-def export(location: StoreLocation, runs: Sequence[str], output: Path, report: bytes | None = None) -> Bundled:
-    """Write runs, by their full ids, and all that they build on to a new file, whole or not at all.
+def export(
+    location: StoreLocation, runs: Sequence[str], output: Path, report: bytes | None = None, *, overwrite: bool = True
+) -> Bundled:
+    """Write runs, by their full ids, and all that they build on to a file, whole or not at all.
 
-    report: an HTML page to put in.
+    report: an HTML page to put in. overwrite: whether a file that is there is replaced; FileExistsError if not.
 
     Raises
     ------
@@ -115,7 +117,7 @@ def export(location: StoreLocation, runs: Sequence[str], output: Path, report: b
         Path(folder, MANIFEST).write_bytes(_json(manifest.model_dump()))
         made = Path(folder, "bundle.zip")
         archive.write(made, {**members, MANIFEST: Path(folder, MANIFEST)})
-        artifacts.copy_file(made, output, artifacts.sha256_of(made))
+        artifacts.copy_file(made, output, artifacts.sha256_of(made), new=not overwrite)
         return Bundled(tuple(runs), built_upon, len(files), made.stat().st_size)
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from qtlplat.errors import StoreError, shown
-from qtlplat.store.files import sync
+from qtlplat.store.files import rename_new, sync
 from qtlplat.store.location import StoreLocation
 
 _CHUNK = 1 << 20
@@ -66,12 +66,13 @@ def paths_by_content(files: Mapping[str, str]) -> dict[str, str]:
     return moved
 
 
-def copy_file(source: Path, target: Path, sha256: str) -> None:
+def copy_file(source: Path, target: Path, sha256: str, *, new: bool = False) -> None:
     """Copy a file so that a crash leaves it whole or not at all; what is there with the same content stays.
 
-    Raises StoreError where it cannot be read or written, or is not what was stored.
+    new: never overwrite a file. Raises StoreError where it cannot be read or written, or is not what was stored;
+    FileExistsError, with `new`, where the file is there.
     """
-    if target.is_file() and sha256_of(target) == sha256:
+    if not new and target.is_file() and sha256_of(target) == sha256:
         return
     unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}")
     try:
@@ -86,9 +87,14 @@ def copy_file(source: Path, target: Path, sha256: str) -> None:
         if found.hexdigest() != sha256:
             what = "the file's content is not what was stored (sha256)"
             raise StoreError(what, where=str(source), fix="see what else is: qtlplat store check")
-        unfinished.replace(target)
+        if new:
+            rename_new(unfinished, target)
+        else:
+            unfinished.replace(target)
         sync(target.parent)
     except OSError as error:
+        if new and isinstance(error, FileExistsError):
+            raise
         raise StoreError(
             f"a file cannot be copied: {error.strerror}",
             where=f"{source} -> {target}",

@@ -242,7 +242,7 @@ def revision(connection: Connection, location: StoreLocation) -> str | None:
     if len(found) != 1:
         raise _no_revision(f"the table {schema.VERSION_TABLE} has {len(found)} rows instead of one", location)
     if found[0] not in schema.REVISIONS:
-        raise NewerSchemaError(
+        raise StoreError(
             f"the store has schema {shown(found[0])}, which this version of qtlplat does not know "
             f"(it knows up to {schema.REVISIONS[-1]!r}); it has not been touched",
             where=location.name,
@@ -251,13 +251,13 @@ def revision(connection: Connection, location: StoreLocation) -> str | None:
     return str(found[0])
 
 
-class NewerSchemaError(StoreError):
-    """A store of a schema that this version does not know."""
+class NoRevisionError(StoreError):
+    """A store's tables without what says of which schema they are."""
 
 
-def _no_revision(what: str, location: StoreLocation) -> StoreError:
+def _no_revision(what: str, location: StoreLocation) -> NoRevisionError:
     fix = "restore a backup" if location.server else RECOVER
-    return StoreError(f"the store is damaged: {what}, so its schema is not known", where=location.name, fix=fix)
+    return NoRevisionError(f"the store is damaged: {what}, so its schema is not known", where=location.name, fix=fix)
 
 
 def check_pages(location: StoreLocation) -> None:

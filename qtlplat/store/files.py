@@ -14,11 +14,15 @@ from typing import BinaryIO
 from qtlplat.errors import StoreError
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes, *, new: bool = False) -> None:
     """Write a file whole or not at all: temporary file, fsync, rename, fsync of the directory.
 
-    What processes that were killed at this have left of the same file is deleted. Raises StoreError naming the file
-    where the disk is full, read-only or broken.
+    What processes that were killed at this have left of the same file is deleted. new: never overwrite a file, not even
+    one that another process makes meanwhile.
+
+    Raises
+    ------
+    StoreError: naming the file, if the disk is full, read-only or broken. FileExistsError: with `new`, if it is there.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -29,14 +33,39 @@ def write_atomically(path: Path, data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-                unfinished.replace(path)
+                if new:
+                    rename_new(unfinished, path)
+                else:
+                    unfinished.replace(path)
         except BaseException:
             unfinished.unlink(missing_ok=True)
             raise
         sync(path.parent)
     except OSError as error:
+        if new and isinstance(error, FileExistsError):
+            raise
         fix = "free some space" if error.errno == errno.ENOSPC else "check the disk and the directory's permissions"
         raise StoreError(f"cannot write: {error.strerror}", where=str(path), fix=fix) from error
+
+
+_AT_FDCWD, _RENAME_NOREPLACE = -100, 1
+_NOT_SUPPORTED = (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP)
+
+
+def rename_new(old: Path, new: Path) -> None:
+    """Give a file a name that nothing has yet, in one step. Raises FileExistsError if something has it, OSError."""
+    import ctypes  # which few commands need
+
+    rename = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)  # Linux
+    code = errno.ENOSYS
+    if rename is not None:
+        if rename(_AT_FDCWD, os.fsencode(old), _AT_FDCWD, os.fsencode(new), _RENAME_NOREPLACE) == 0:
+            return
+        code = ctypes.get_errno()
+    if code not in _NOT_SUPPORTED:
+        raise OSError(code, os.strerror(code), str(new))
+    new.hardlink_to(old)  # on other systems, and on file systems that cannot do that
+    old.unlink()
 
 
 def sync(path: Path) -> None:

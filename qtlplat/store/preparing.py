@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sqlite3
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import StoreError, shown
+from qtlplat.errors import StoreError, UsageError, shown
 from qtlplat.store import database, hashes, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.server import postgres
@@ -34,6 +37,8 @@ def prepare(location: StoreLocation, on_wait: Callable[[], None] = nobody_waits)
     _make_directories(location)
     if location.server:
         return _prepare_server(location, location.server, on_wait)
+    if not os.path.lexists(location.path):
+        _create(location)
     # foreign keys are off while the schema changes, for rebuilding a table would otherwise cascade into its children
     upgrading = database.engine(location, write=True, foreign_keys=False)
     with database.translated(location), upgrading.connect() as connection, connection.begin() as transaction:
@@ -45,6 +50,14 @@ def prepare(location: StoreLocation, on_wait: Callable[[], None] = nobody_waits)
         copy = copies.backup_beside(location, f"before-{schema.REVISIONS[-1]}") if old is not None else None
         upgrade_within(connection, location)
     return copy
+
+
+def _create(location: StoreLocation) -> None:
+    """Make a new store under another name: a process that is killed meanwhile leaves no empty file in its place."""
+    with suppress(UsageError), copies.new_file(location.path) as unfinished:  # another process was quicker
+        growing = replace(location, path=unfinished)
+        with database.translated(location), database.engine(growing, write=True, foreign_keys=False).begin() as one:
+            upgrade_within(one, growing)
 
 
 def _prepare_server(location: StoreLocation, server: Server, on_wait: Callable[[], None]) -> Path | None:

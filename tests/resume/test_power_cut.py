@@ -20,7 +20,7 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning"),
 ]
 CALL = re.compile(r"(\w+)\((?:AT_FDCWD(?:<.*?>)?, )?(?:\d+<(?P<file>.*?)>)?(?:\"(?P<path>.*?)\")?(?P<rest>.*)\) += \d")
-TRACED = "openat,write,pwrite64,ftruncate,fsync,fdatasync,rename,unlink"
+TRACED = "openat,write,pwrite64,ftruncate,fsync,fdatasync,rename,renameat2,unlink"
 
 
 class Disk:
@@ -62,6 +62,8 @@ class Disk:
         self.names = (self.names - {path}) | {target}
         self.there = (self.there - {path}) | {target}
         self.renamed += 1
+
+    renameat2 = rename
 
     def unlink(self, path: str, _rest: str) -> None:
         if path == self.journal:

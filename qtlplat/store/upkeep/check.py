@@ -60,7 +60,7 @@ def check(location: StoreLocation) -> Health:
     notes: list[str] = []
     store = _Open(location, database.engine(location, write=False, lenient=True))
     with _noted(problems):
-        if database.check_header(location) and not _is_older(store, problems):
+        if database.check_header(location) and not _is_of_another_schema(store, problems):
             _look(store, problems, notes)
     problems += _left_overs(location)
     return Health(tuple(dict.fromkeys(problems)), tuple(notes))
@@ -120,23 +120,24 @@ class _Open:
             yield connection
 
 
-def _is_older(store: _Open, problems: list[Finding]) -> bool:
-    """Whether it has an older schema, of which only the pages are looked at, or a newer one; that is a problem then."""
+def _is_of_another_schema(store: _Open, problems: list[Finding]) -> bool:
+    """Whether its schema is not the newest: an older one, of which the pages are checked, or an unknown one.
+
+    That is a problem then.
+    """
     location = store.location
     try:
         with store.read() as connection:
             revision = database.revision(connection, location)
-    except database.NewerSchemaError as error:
+    except StoreError as error:
         problems.append(Finding(error.what, error.where, error.fix))
-        return True
-    except StoreError as error:  # what is there is judged as if it were of the newest
-        problems.append(Finding(error.what, error.where, error.fix))
-        return False
+        # where its name alone is gone, the rest is judged as one of the newest
+        return not isinstance(error, database.NoRevisionError)
     if revision in (None, schema.REVISIONS[-1]):
         return revision is None
     problems.extend(_damaged_pages(store))
     what = f"the store has the older schema {shown(revision)}, of which only the pages are checked"
-    problems.append(Finding(what, location.name, f"qtlplat store upgrade{location.flag} (it makes a backup first)"))
+    problems.append(Finding(what, location.name, "qtlplat store upgrade (it makes a backup first)"))
     return True
 
 

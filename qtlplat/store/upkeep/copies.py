@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import secrets
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ import sqlalchemy as sa
 
 from qtlplat.errors import StoreError, UsageError, shown
 from qtlplat.store import database, hashes, parts, schema
-from qtlplat.store.files import sync
+from qtlplat.store.files import rename_new, sync
 from qtlplat.store.location import StoreLocation, no_store
 from qtlplat.store.sql import views
 
@@ -63,28 +64,29 @@ def _copy(location: StoreLocation, target: Path, *, thorough: bool) -> None:
 def new_file(target: Path) -> Iterator[Path]:
     """A name beside a file that is not there yet; what was written under it is the file when the block ends well.
 
-    Raises UsageError where the file exists, StoreError where it cannot be written; nothing is left of it then.
+    Until then nothing has the file's name. Raises UsageError if the file exists, then at the latest; StoreError if it
+    cannot be written. Nothing is left of it then.
     """
+    if os.path.lexists(target):
+        raise _exists(target)
+    unfinished = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
     try:
-        os.close(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))  # the name is ours from here on
-    except FileExistsError as error:
-        raise UsageError(f"{shown(str(target))} exists", fix="choose another name") from error
-    except OSError as error:
-        raise _cannot_write(target, error) from error
-    unfinished = target.with_name(f".{target.name}.part")
-    try:
+        os.close(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644))
         yield unfinished
         sync(unfinished)
-        unfinished.replace(target)
+        rename_new(unfinished, target)
         sync(target.parent)
-    except BaseException as error:
-        target.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise _cannot_write(target, error) from error
-        raise
+    except FileExistsError as error:
+        raise _exists(target) from error
+    except OSError as error:
+        raise _cannot_write(target, error) from error
     finally:
         for suffix in ("", *database.JOURNALS):
             unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
+
+
+def _exists(target: Path) -> UsageError:
+    return UsageError(f"{shown(str(target))} exists", fix="choose another name")
 
 
 def _copy_pages(location: StoreLocation, unfinished: Path) -> None:

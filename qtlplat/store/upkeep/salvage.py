@@ -48,7 +48,11 @@ def open_copy(location: StoreLocation, folder: Path) -> sqlite3.Connection | Non
     First as it is, so that the journal of a killed writer is rolled back; then without journal and by the pages that
     are there, whatever its header says; then with a new first page, which leads to the list of tables on others.
     """
+    head = database.header(location)
+    is_ours = head[68:72] == struct.pack(">I", schema.APPLICATION_ID)
     for attempt in range(3):
+        # the last time, a store may be one from which the table of its revision was dropped
+        needed = {"runs"} if attempt == 2 and is_ours else {"runs", schema.VERSION_TABLE}
         copy = folder / f"copy{attempt}.db"
         copy_readable(location.path, copy)
         if attempt:
@@ -61,7 +65,6 @@ def open_copy(location: StoreLocation, folder: Path) -> sqlite3.Connection | Non
                     copy_readable(journal, folder / f"{copy.name}{suffix}")
         connection = sqlite3.connect(copy, isolation_level=None)
         connection.text_factory = database.lenient_text
-        needed = {"runs", schema.VERSION_TABLE} if attempt < 2 else {"runs"}  # the other one may be dropped
         if needed <= _tables(connection):
             return connection
         connection.close()
