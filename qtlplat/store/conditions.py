@@ -31,7 +31,7 @@ def conditions(reader: Reader, ids: Collection[str]) -> dict[str, Condition]:
     A dataset is told by its content: one name for different data is followed by the beginning of the digest. An
     evaluator is told by its component and options: one name for different options is followed by these.
     """
-    rows = reader.read(lambda connection: _rows(connection, ids)) or []
+    rows = reader.read(lambda connection: _rows(connection, ids), ids) or []
     datasets = _told_apart([(row.digest, row.dataset, short(row.digest)) for row in rows])
     evaluators = _told_apart([(_key(row), row.evaluator, _options(row.options)) for row in rows])
     return {row.id: Condition(datasets[row.digest], evaluators[_key(row)]) for row in rows}
