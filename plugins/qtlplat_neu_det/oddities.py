@@ -44,7 +44,7 @@ class Oddities:
 
     boxes, every: by flag, '' for all boxes; of the classes that are kept, and of all; names: of `<filename>`, by
     `naming`; depths: by `<depth>`; coloured, equal: image files with several channels, and those with equal ones.
-    turned, unturned: images to which their EXIF orientation was, and was not, applied; empty: ids of images without a box.
+    turned, unturned: images to which their EXIF orientation was, and was not, applied; empty: images without a box.
     """
 
     boxes: Counter[str] = field(default_factory=Counter)
