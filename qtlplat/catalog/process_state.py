@@ -88,7 +88,8 @@ def _put_decimal_context(before: Any) -> None:
 
 
 def _numpy_random() -> tuple[Any, ...]:
-    name, key, *rest = np.random.get_state()
+    # numpy does not know its submodule yet when the watch asks, while it is being imported
+    name, key, *rest = sys.modules["numpy.random"].get_state()
     return name, np.asarray(key).tobytes(), *rest
 
 
