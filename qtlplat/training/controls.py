@@ -29,6 +29,7 @@ class Variant:
     """One way to train all cells. name: `head`, or that of a control; shuffled: whether labels are permuted.
 
     why_not_stackable: why its cells cannot be trained in one stack, as far as its circuit is concerned; '' if they can.
+    smallest: batch that it can be trained on.
     """
 
     name: str
@@ -36,6 +37,7 @@ class Variant:
     trainable: int
     why_not_stackable: str = ""
     shuffled: bool = False
+    smallest: int = 1
 
 
 def make_variants(

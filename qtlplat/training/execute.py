@@ -227,7 +227,7 @@ def _fit(
             title = "heads are" if variant.name == HEAD else f"control {variant.name} is"
             job.progress.note(f"{title} trained cell by cell: {reason}")
         labels = torch.tensor(np.tile(_labels(prepared, variant), copies), device=where.device)
-        tasks.append(Task(variant.make_head, labels, stack=not reason))
+        tasks.append(Task(variant.make_head, labels, stack=not reason, smallest=variant.smallest))
     names = [variant.name for variant in prepared.variants]
     title = "training heads" + (f" and {len(names) - 1} controls" if len(names) > 1 else "")
     with job.progress.stage(title, len(tasks) * len(cells) * training.epochs) as stage:

@@ -119,7 +119,10 @@ def fit_heads(
 def _rounds(tasks: Sequence[Task], cells: Sequence[Cell], batch_size: int, most: int) -> Iterator[_Plan]:
     """What is trained together, one after another: stacks of cells, then the cells of tasks that cannot be stacked."""
     stackable = tuple(t for t, task in enumerate(tasks) if task.stack)
-    alone = tuple(t for t, task in enumerate(tasks) if not task.stack)
+    alone: dict[int, list[int]] = {}  # those with the same batches
+    for t, task in enumerate(tasks):
+        if not task.stack:
+            alone.setdefault(task.smallest, []).append(t)
     groups: dict[int, list[int]] = {}
     for position, cell in enumerate(cells):
         groups.setdefault(-(-len(cell.train) // batch_size), []).append(position)
@@ -127,9 +130,9 @@ def _rounds(tasks: Sequence[Task], cells: Sequence[Cell], batch_size: int, most:
         for group in groups.values():
             for i in range(0, len(group), most):
                 yield _Plan(tuple(group[i : i + most]), stackable, stack=True)
-    if alone:
+    for together in alone.values():
         for position in range(len(cells)):
-            yield _Plan((position,), alone, stack=False)
+            yield _Plan((position,), tuple(together), stack=False)
 
 
 def _snapshot(fitted: Sequence[FittedCell], trainer: Round, where: Mapping[str, int]) -> Snapshot:

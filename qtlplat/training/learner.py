@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +16,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, Split
 from qtlplat.errors import TrainingError
+from qtlplat.training.batches import recompute_statistics, split_order, why_not_trainable
 from qtlplat.training.guard import Surroundings, called, logits_of
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
@@ -54,6 +56,14 @@ class Learner:
                 self.average.update_parameters(self.model)
         return value, logits.detach()
 
+    def settle(self, batches: Iterable[Tensor]) -> None:
+        """Before an evaluation: an average of weights gets the running statistics that belong to it.
+
+        batches: images (B, C, H, W) of the training part; they are used only if a layer keeps such statistics.
+        """
+        if self.average:
+            recompute_statistics(self.judged, batches)
+
     def save(self) -> dict[str, Tensor]:
         """All that training changes, by name, copied to the CPU."""
         average = below("average", self.average.state_dict()) if self.average else {}
@@ -83,12 +93,16 @@ class Network:
         self.pixels, self.labels, self.split, self.seed = pixels, labels, split, seed
         self.surroundings = Surroundings()
         self.batch_size = options.batch_size
-        self.steps = -(-len(split.train) // options.batch_size)
         torch.manual_seed(derive_seed("backbone", seed))
         model = WholeBackbone(build(), pixels.shape[1])
         model.standardize.fit(pixels[torch.from_numpy(split.train)])
+        model.to(pixels.device)
+        self.smallest = 1
+        if len(split.train) % options.batch_size == 1:  # a last batch of one sample
+            self.smallest = 2 if why_not_trainable(copy.deepcopy(model), pixels[split.train[:1]]) else 1
+        self.steps = len(split_order(torch.empty(len(split.train)), options.batch_size, self.smallest))
         decay = math.exp(-1 / (options.averaging * self.steps)) if options.averaging else None
-        self.learner = Learner(model.to(pixels.device), options.learning_rate, decay)
+        self.learner = Learner(model, options.learning_rate, decay)
 
     def epoch(self, epoch: int, on_step: Callable[[], None]) -> dict[str, float]:
         """Train one epoch and evaluate; batch order and dropout depend on (seed, epoch) alone."""
@@ -97,7 +111,7 @@ class Network:
         order = torch.from_numpy(self.split.train)[shuffled]
         self.learner.model.train()
         loss_sum, hits = 0.0, 0
-        for step, rows in enumerate(order.split(self.batch_size), start=1):
+        for step, rows in enumerate(split_order(order, self.batch_size, self.smallest), start=1):
             labels = self.labels[rows]
             loss, logits = self.learner.step(self.pixels[rows], labels)
             if not math.isfinite(loss):
@@ -112,6 +126,8 @@ class Network:
             hits += int((logits.argmax(1) == labels).sum())
             on_step()
         self.surroundings.put_back()
+        parts = split_order(torch.from_numpy(self.split.train), EVALUATION_BATCH, 2)
+        self.learner.settle(self.pixels[rows] for rows in parts)
         values = {"train_loss": loss_sum / len(order), "train_accuracy": hits / len(order)}
         for name, part in (("validation", self.split.validation), ("test", self.split.test)):
             if len(part):

@@ -19,13 +19,15 @@ from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog import calls, returned
 from qtlplat.catalog.contained import contained
 from qtlplat.contracts import Backbone, EvaluatorSpec
-from qtlplat.errors import PluginError, shown
+from qtlplat.errors import ConfigError, PluginError, shown
 from qtlplat.quantum.layer import CircuitLayer
+from qtlplat.training.batches import Batches, why_not_trainable
 from qtlplat.training.guard import guarded
 from qtlplat.training.seeding import isolated_rng
 
 SEED = 715_160_931_407  # of the trial; a plugin that seeds torch's generator itself shows by another one
 LONGEST_NAME = 64  # of a metric, characters
+ANY_SIZE = "let forward take batches of any size"
 DRAWS = "draw from torch's global generator, which is seeded before every build"
 
 
@@ -41,6 +43,11 @@ def try_backbone(build: Callable[[], Backbone], shape: tuple[int, int, int], n_c
             width = n_classes if number == len(backbone.dense) else None
             x = _run(part, x, width, what, provider, doing=f"running {what if number else 'the features'}")
         _differentiate(whole, x, "backbone", provider)
+        whole.eval()
+        x = torch.rand(1, *shape).contiguous(memory_format=torch.channels_last)
+        for number, part in enumerate(whole):
+            x = _run(part, x, None, f"dense block {number}" if number else "features", provider, "evaluating one image")
+        whole.train()
     return backbone
 
 
@@ -73,8 +80,46 @@ def try_head(
                     provider,
                     "draw nothing in eval()",
                 )
+        _run(head, features[:1], n_classes, "logits in evaluation", provider, "evaluating one sample")
         head.train()
     return head
+
+
+def try_batches(
+    make: Callable[[], nn.Module],
+    samples: Callable[[int], Tensor],
+    batches: Batches,
+    what: str,
+    provider: str,
+    *,
+    full: bool,
+) -> int:
+    """Try a model on batches as its training will have them; returns how small the smallest one may be, 1 or 2.
+
+    make: builds a fresh one; samples: so many inputs; full: whether the largest batch, and the smallest one of more
+    than two samples, are tried; two were tried before.
+
+    Raises ConfigError if it must be trained on a single sample and cannot be, PluginError for another batch.
+    """
+    with _trial(what, provider):
+
+        def why_not(n: int) -> str:
+            torch.manual_seed(SEED)
+            return why_not_trainable(make(), samples(n))
+
+        smallest, sizes = 1, batches.sizes()
+        if 1 in sizes and (why := why_not(1)):
+            smallest, sizes = 2, batches.sizes(2)
+            if 1 in sizes:
+                raise ConfigError(
+                    f"the {what} cannot be trained on a batch of a single sample: {why}",
+                    where=f"{batches.option}={batches.size}, {min(batches.lengths)} samples in training",
+                    fix=f"-S {batches.option}={max(2, min(batches.size, 64))}, and at least two samples in training",
+                )
+        for n in sorted({min(sizes), max(sizes)} - {1, 2}) if full else ():
+            if why := why_not(n):
+                raise _fault(f"the {what} fails in training on a batch of {n} samples: {why}", provider, ANY_SIZE)
+    return smallest
 
 
 def own_metrics(
@@ -189,14 +234,15 @@ def _equal(one: Tensor, other: Tensor) -> bool:
 def _run(
     module: nn.Module, x: Tensor, width: int | None, what: str, provider: str, doing: str = "running the head"
 ) -> Tensor:
-    """What a module makes of two samples, checked: (2, width), any width if None."""
+    """What a module makes of n samples, checked: (n, width), any width if None."""
     y = guarded(lambda: module(x), provider, doing)
     if not isinstance(y, Tensor):
         raise _fault(f"{what} must be a tensor, is {type(y).__name__}", provider, "return one tensor from forward")
-    expected = f"(2, {width if width is not None else 'F'})"
-    if y.dim() != 2 or y.shape[0] != 2 or (width is not None and y.shape[1] != width) or 0 in y.shape:
+    n, of = len(x), "one sample" if len(x) == 1 else "two samples"
+    expected = f"({n}, {width if width is not None else 'F'})"
+    if y.dim() != 2 or y.shape[0] != n or (width is not None and y.shape[1] != width) or 0 in y.shape:
         found = tuple(y.shape)
-        raise _fault(f"{what} of two samples must have shape {expected}, has {found}", provider, f"return {expected}")
+        raise _fault(f"{what} of {of} must have shape {expected}, has {found}", provider, f"return {expected}")
     if y.dtype != torch.float32:
         found_dtype = str(y.dtype).removeprefix("torch.")
         raise _fault(f"{what} must be float32, is {found_dtype}", provider, "compute in the dtype of the input")
@@ -207,7 +253,7 @@ def _run(
             "make tensors and parameters on the device of the input",
         )
     if not torch.isfinite(y).all():
-        raise _fault(f"{what} of two samples are not finite", provider, "check the initial weights")
+        raise _fault(f"{what} of {of} are not finite", provider, "check the initial weights")
     return y
 
 

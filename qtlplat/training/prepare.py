@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,9 @@ from qtlplat.contracts import (
 )
 from qtlplat.errors import ConfigError, PluginError
 from qtlplat.quantum.engines import CLEARLY_COMPILED, Engine, choose_engine, idle_engine
+from qtlplat.store.records import HEAD
 from qtlplat.training.accelerator import check_accelerator
+from qtlplat.training.batches import Batches, keeps_statistics
 from qtlplat.training.cells import Pretraining, planned_cells
 from qtlplat.training.controls import Variant, make_variants
 from qtlplat.training.fit import Limits
@@ -44,7 +46,8 @@ from qtlplat.training.model import (
     parameter_ledger,
     replaced_layers,
 )
-from qtlplat.training.preflight import try_backbone, try_head, try_metrics
+from qtlplat.training.preflight import try_backbone, try_batches, try_head, try_metrics
+from qtlplat.training.seeding import isolated_rng
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,9 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
     )
     groups = source_groups(images, files / "groups" if files else None)
     cells, pretrainings = planned_cells(resolved, images, groups)
+    _try_backbone_batches(build_backbone, pretrainings, plan)
+    batches = Batches(tuple(len(cell.train) for cell in cells), plan.training.batch_size, "training.batch_size")
+    variants = [_with_batches(variant, built.make, batches) for variant in variants]
     undeclared = try_metrics(evaluator, images.labels[cells[0].test], n_classes, plan.evaluator.provider)
     _check_unchanged(resolved)
     return Prepared(
@@ -190,6 +196,30 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
         ),
         notes=(*images.remarks(), *(engine.notes if engine else ()), *notes, *undeclared),
     )
+
+
+def _with_batches(variant: Variant, head: HeadFactory, batches: Batches) -> Variant:
+    """A variant that was tried on batches as its training will have them."""
+    what = HEAD if variant.name == HEAD else f"control {variant.name}"
+    make, n_in = variant.make_head, head.n_in
+    smallest = try_batches(make, lambda n: torch.rand(n, n_in), batches, what, head.provider, full=head.engine is None)
+    return replace(variant, smallest=smallest)
+
+
+def _try_backbone_batches(build: BackboneFactory, pretrainings: Sequence[Pretraining], plan: RunPlan) -> None:
+    """Try the backbone on such batches; large ones only if a layer computes with the whole batch: they take a while."""
+    lengths = tuple(len(wanted.split.train) for wanted in pretrainings)
+    batches = Batches(lengths, plan.pretraining.batch_size, "pretraining.batch_size")
+
+    def make() -> WholeBackbone:
+        return WholeBackbone(build(), build.shape[0])
+
+    def samples(n: int) -> torch.Tensor:
+        return torch.randint(256, (n, *build.shape), dtype=torch.uint8)
+
+    with isolated_rng():
+        full = bool(keeps_statistics(make()))
+    try_batches(make, samples, batches, "backbone", build.provider, full=full)
 
 
 def prepare_pretraining(

@@ -21,6 +21,7 @@ from torch.nn.functional import one_hot
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
 from qtlplat.training import snapshots
+from qtlplat.training.batches import split_order
 from qtlplat.training.guard import Surroundings
 from qtlplat.training.seeding import derive_seed, generator
 from qtlplat.training.snapshots import Snapshot
@@ -35,12 +36,14 @@ class Task:
     """One variant of the head, to be trained on all cells.
 
     make_head: returns a head (B, F) -> logits (B, K), torch's global generator being seeded from (cell.seed,
-    cell.fold); labels: int64 (N,), on the features' device; stack: whether its cells can share a step.
+    cell.fold); labels: int64 (N,), on the features' device; stack: whether its cells can share a step; smallest: batch
+    that it can be trained on.
     """
 
     make_head: Callable[[], nn.Module]
     labels: Tensor
     stack: bool = True
+    smallest: int = 1
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ class Round:
     ) -> None:
         self.data, self.cells, self.stack = data, cells, stack
         self.surroundings = Surroundings()
+        self.smallest = max(task.smallest for _, task in tasks)
         self.variants: list[_Variant] = []
         for first, task in tasks:
             heads = []
@@ -139,7 +143,8 @@ class Round:
             variant.sums = torch.zeros(2, len(self.cells), dtype=torch.float64)
         own = [0.0] * len(self.variants)
         order, mask, size = self._order(epoch)
-        for step, (rows, weight) in enumerate(zip(order.split(size, dim=1), mask.split(size, dim=1), strict=True)):
+        batches = (split_order(whole, size, self.smallest, dim=1) for whole in (order, mask))
+        for step, (rows, weight) in enumerate(zip(*batches, strict=True)):
             # Every batch of one shape in the same memory: a traced step reads it there.
             if rows.shape not in self.places:
                 self.places[rows.shape] = self.data.place(*rows.shape)
