@@ -6,6 +6,7 @@ QtlplatError (1)
 │   └── DataError (3)     a dataset is wrong: all problems at once
 ├── PluginError (4)       a plugin is broken, or two of them clash, where it was named
 ├── StoreError (5)        the experiment store or the disk
+│   └── LockedError (7)   the store's database is locked by another process
 ├── TrainingError (6)     training could not go on (NaN, out of memory)
 ├── BusyError (7)         owned by another process
 └── UntrustedError (8)    a file from outside is refused
@@ -143,6 +144,12 @@ class StoreError(QtlplatError):
 
     exit_code = 5
     usual_fix = "look for damage: qtlplat store check"
+
+
+class LockedError(StoreError):
+    """Another process has held the store's database for longer than is waited for."""
+
+    exit_code = 7
 
 
 class TrainingError(QtlplatError):

@@ -11,7 +11,7 @@ from qtlplat.cli.output import Column, emit, note, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import asked_store, existing_store, name_store, other_store, print_path, tell
 from qtlplat.conventions import counted
-from qtlplat.errors import StoreError
+from qtlplat.errors import LockedError, StoreError
 
 _json = click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 
@@ -59,7 +59,7 @@ def check_command(settings: Settings, as_json: bool) -> int:
     try:
         health = check(existing_store(settings, "check"))
     except StoreError as error:  # nothing could be looked at: a script gets the same form as ever
-        if not as_json:
+        if not as_json or isinstance(error, LockedError):
             raise
         health = Health((Finding(error.what, error.where, error.fix),), ())
     rows = [{"what": p.what, "where": p.where, "fix": settings.complete(p.fix)} for p in health.problems]

@@ -21,8 +21,8 @@ from sqlalchemy import create_engine, event, exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
-from qtlplat.errors import StoreError, Terminated, shown
-from qtlplat.store import schema
+from qtlplat.errors import LockedError, StoreError, Terminated, shown
+from qtlplat.store import holders, schema
 from qtlplat.store.columns import ForeignValueError
 from qtlplat.store.dialect import add_functions
 from qtlplat.store.hidden import hide
@@ -324,8 +324,6 @@ def error_name(error: BaseException) -> str:
 
 # what SQLite says -> what is wrong, how to mend it; the first prefix that fits
 _MEANINGS = (
-    ("SQLITE_BUSY", f"the store was locked by another process for {BUSY_SECONDS:.0f} seconds", "try again later"),
-    ("SQLITE_LOCKED", "the store is locked", "try again later"),
     ("SQLITE_FULL", "the disk is full", "free some space; what was stored before is safe"),
     (
         "SQLITE_READONLY_ROLLBACK",
@@ -367,6 +365,13 @@ def translated(location: StoreLocation) -> Iterator[None]:
             raise postgres.explained(error, location.server) from error
         original = getattr(error, "orig", None) or error
         name = error_name(error)
+        if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+            who = holders.of_file(location.path)
+            raise LockedError(
+                f"the store is locked by another process, and stayed so while it was waited for ({name}): {who}",
+                where=str(location.path),
+                fix="wait until it has ended, or end it; then try again",
+            ) from error
         for prefix, what, fix in _MEANINGS:
             if name.startswith(prefix):
                 raise StoreError(f"{what} ({name}: {original})", where=str(location.path), fix=fix) from error

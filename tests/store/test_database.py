@@ -218,7 +218,7 @@ def test_a_locked_store_says_so(location: StoreLocation, monkeypatch: pytest.Mon
     with Writer(location) as writer:
         other = sqlite3.connect(location.path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
-        with pytest.raises(StoreError, match="locked by another process"):
+        with pytest.raises(StoreError, match="the store is locked by another process"):
             writer.start_run(new_run())
         assert list(location.locks.iterdir()) == []
         other.close()

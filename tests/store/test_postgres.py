@@ -289,11 +289,11 @@ CREATE TRIGGER fail BEFORE INSERT ON {schema}.runs EXECUTE FUNCTION {schema}.fai
         *(
             pytest.param(*one, marks=pytest.mark.slow)
             for one in (
-                ("55P03", "was locked by another process"),
+                ("55P03", "locked by another process"),
                 ("25006", "the server only reads"),
                 ("58030", "the server's disk reported an error"),
                 ("XX001", "the server's data is damaged"),
-                ("40P01", "the store is locked"),
+                ("40P01", "locked by another process"),
                 ("0A000", "the store cannot do that"),
             )
         ),

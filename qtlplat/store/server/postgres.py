@@ -14,8 +14,8 @@ from sqlalchemy import create_engine, event, exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool, QueuePool
 
-from qtlplat.errors import ConfigError, StoreError, shown
-from qtlplat.store import schema
+from qtlplat.errors import ConfigError, LockedError, StoreError, shown
+from qtlplat.store import holders, schema
 from qtlplat.store.columns import Text
 from qtlplat.store.hidden import hide
 from qtlplat.store.server.address import DRIVER, Server
@@ -247,8 +247,6 @@ _MEANINGS = (
     ("3D", "there is no such database", "createdb -h {host} -U {role} {database}"),
     ("42501", *_FORBIDDEN),
     ("57014", "the server stopped a statement after its time limit", "ask who runs it for a longer statement_timeout"),
-    ("55P03", f"the store was locked by another process for {LOCK_SECONDS} seconds", "try again later"),
-    ("40", "the store is locked", "try again later"),
     ("53100", "the server's disk is full", "free some space there; what was stored before is safe"),
     ("53", "the server lacks memory or connections", "try again later"),
     ("25006", "the server only reads: it is a copy of another one", "name the one that it follows"),
@@ -279,6 +277,13 @@ def explained(error: BaseException, server: Server) -> StoreError | ConfigError:
         return ConfigError(what, where=server.url, fix="leave it out, or see PostgreSQL's list of connection options")
     if isinstance(original, ValueError | TypeError | UnicodeError) or (isinstance(error, exc.DataError) and not code):
         return StoreError(f"a value cannot be stored: {text}", where=server.url)
+    if code == "55P03" or code.startswith("40"):
+        who = holders.of_server(engine(server, write=False), server.schema)
+        return LockedError(
+            f"the store is locked by another process, and stayed so while it was waited for ({code}): {who}",
+            where=server.url,
+            fix="wait until it has ended, or end it; then try again",
+        )
     found = next(((what, fix) for prefix, what, fix in _MEANINGS if code.startswith(prefix)), None) if code else None
     found = found or (None if code else _refusal(error))
     if found is None and is_away(error):

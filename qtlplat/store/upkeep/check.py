@@ -15,7 +15,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.engine import Connection, Engine
 
 from qtlplat.conventions import counted
-from qtlplat.errors import StoreError, shown
+from qtlplat.errors import LockedError, StoreError, shown
 from qtlplat.store import artifacts, damage, database, hashes, schema
 from qtlplat.store.access import shown_id
 from qtlplat.store.location import StoreLocation
@@ -97,6 +97,8 @@ def _noted(problems: list[Finding]) -> Iterator[None]:
     """An error inside is one of the problems."""
     try:
         yield
+    except LockedError:  # which says nothing of its health
+        raise
     except StoreError as error:
         problems.append(Finding(error.what, error.where, error.fix or error.usual_fix))
 
@@ -129,6 +131,8 @@ def _is_of_another_schema(store: _Open, problems: list[Finding]) -> bool:
     try:
         with store.read() as connection:
             revision = database.revision(connection, location)
+    except LockedError:
+        raise
     except StoreError as error:
         problems.append(Finding(error.what, error.where, error.fix))
         # where its name alone is gone, the rest is judged as one of the newest
