@@ -118,7 +118,7 @@ def read(root: Path, classes: Iterable[str], needed: Iterable[str] | None = None
         problems, strays = pairing.of(classes), pairing.strays
         found: list[Problem] = []
         seen = [_annotated(files, entry) for entry in pairing.entries]
-        chosen = [one for one in seen if one.entry.label in classes or (not one.entry.label and one.problems)]
+        chosen = [one for one in seen if one.entry.label in classes or not one.entry.label]
         decoded = {one.entry.id: _image(files, one.entry.image, found) for one in chosen}
     labels = Counter(one.entry.label for one in seen)
     for label in classes if needed is None else needed:

@@ -242,6 +242,10 @@ def test_images_without_a_defect_are_left_out_and_named(tmp_path: Path) -> None:
     assert found(root) == []
     assert notes(root)["images left out, without a defect box"] == "1: patches_2"
     assert "patches_2" not in SPEC.load(options(root)).groups
+    numbered = write(tmp_path / "numbered", NUMBERED)
+    path = next((numbered / "Annotations").iterdir())
+    path.write_text(f"<annotation><filename>{path.stem}.jpg</filename></annotation>")
+    assert notes(numbered)["images left out, without a defect box"] == f"1: {path.stem}"
 
 
 def test_difficult_boxes_are_kept_or_count_as_neither_defect_nor_sound(tmp_path: Path) -> None:
