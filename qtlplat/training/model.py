@@ -16,6 +16,7 @@ from qtlplat.errors import ConfigError, UntrustedError, told
 from qtlplat.quantum.engines import Engine
 from qtlplat.quantum.layer import CircuitLayer
 from qtlplat.training.guard import guarded
+from qtlplat.training.portable_random import PortableRandom
 from qtlplat.training.quicken import features_of
 
 
@@ -106,6 +107,7 @@ def kept_width(model: WholeBackbone, replaced: int, shape: tuple[int, int, int])
 class BackboneFactory:
     """Builds fresh backbones for images `shape` = (C, H, W), initialised from torch's global generator.
 
+    Their initial weights have the same bits on every processor.
     provider: whom errors name.
     """
 
@@ -118,13 +120,15 @@ class BackboneFactory:
     def __call__(self) -> Backbone:
         """A new backbone; raises PluginError where it cannot be built."""
         work = functools.partial(self.spec.build, self.options, self.shape, self.n_classes)
-        return guarded(work, self.provider, "building the backbone")
+        with PortableRandom():
+            return guarded(work, self.provider, "building the backbone")
 
 
 @dataclass(frozen=True)
 class HeadFactory:
     """Builds fresh heads of one kind: (B, n_in) -> logits (B, n_out), initialised from torch's global generator.
 
+    Their initial weights have the same bits on every processor.
     engine: what runs a quantum head's circuit, None for a classical head; provider: whom errors name.
     """
 
@@ -137,9 +141,10 @@ class HeadFactory:
 
     def __call__(self) -> nn.Module:
         """A new head; raises PluginError where it cannot be built."""
-        layer = self.engine.layer() if self.engine else None
-        work = functools.partial(self.spec.build, self.options, self.n_in, self.n_out, layer)
-        return guarded(work, self.provider, "building the head")
+        with PortableRandom():
+            layer = self.engine.layer() if self.engine else None
+            work = functools.partial(self.spec.build, self.options, self.n_in, self.n_out, layer)
+            return guarded(work, self.provider, "building the head")
 
 
 def count(module: nn.Module) -> int:
