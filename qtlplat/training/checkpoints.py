@@ -23,7 +23,7 @@ from qtlplat.catalog.plan import canonical_json
 from qtlplat.errors import StoreError, UntrustedError, shown
 from qtlplat.store.files import write_atomically
 from qtlplat.training.snapshots import Snapshot, UnfitError
-from qtlplat.training.weights import encode
+from qtlplat.training.weights import decode, encode
 
 T = TypeVar("T")
 FORMAT = 2
@@ -128,8 +128,6 @@ class Checkpoints:
                 self._tensors(old).unlink(missing_ok=True)
 
     def _read(self, number: int) -> Snapshot:
-        from safetensors.torch import load
-
         raw = _plain_bytes(self._manifest(number), MANIFEST_BYTES)
         content = json.loads(raw)
         seal = content.pop("sha256")
@@ -140,7 +138,7 @@ class Checkpoints:
         data = _plain_bytes(self._tensors(number), content["bytes"])
         if hashlib.sha256(data).hexdigest() != content["tensors"]:
             raise ValueError(f"the tensors do not have the manifest's sha256, {content['tensors'][:16]}")
-        return Snapshot(load(data), dict(content["facts"]))
+        return Snapshot(decode(data), dict(content["facts"]))
 
     def _numbers(self) -> list[int]:
         return [int(path.stem) for path in self._directory.glob("*.json") if _NAME.fullmatch(path.name)]

@@ -21,6 +21,7 @@ from qtlplat.quantum.layer import CircuitLayer
 from qtlplat.quantum.unentangled import has_entangling_gates, unentangled
 from qtlplat.store.records import HEAD
 from qtlplat.training.model import HeadFactory, trainable_count
+from qtlplat.training.portable_random import PortableRandom
 from qtlplat.training.preflight import try_head
 
 
@@ -79,7 +80,11 @@ def _control(
 ) -> Variant:
     if name == "shuffled":
         return replace(head, name=name, shuffled=True)
-    make, why_not_stackable = _unentangled(make_head, choose) if name == "unentangled" else _MAKERS[name](make_head)
+    if name == "unentangled":
+        make, why_not_stackable = _unentangled(make_head, choose)
+    else:
+        own, why_not_stackable = _MAKERS[name](make_head)
+        make = _portable(own)
     try:
         built = try_head(make, make_head.n_in, make_head.n_out, f"{provider}, control {name}")
     except PluginError as error:
@@ -88,6 +93,16 @@ def _control(
 
 
 Made = tuple[Callable[[], nn.Module], str]
+
+
+def _portable(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+    """The same head, whose initial weights have the same bits on every processor, as those of the head itself."""
+
+    def portable() -> nn.Module:
+        with PortableRandom():
+            return make()
+
+    return portable
 
 
 def _linear(head: HeadFactory) -> Made:

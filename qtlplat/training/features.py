@@ -19,6 +19,7 @@ from qtlplat.store.files import write_atomically
 from qtlplat.training.guard import called, check_logits
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.progress import Progress
+from qtlplat.training.weights import plain
 
 BATCH = 64  # fixed: another batch size may round differently
 PIECE = 4 * BATCH  # samples that are lost at most where the computation is cut off; some seconds of work
@@ -102,7 +103,7 @@ def _compute(
                     batch = torch.tensor(images.images[start : start + BATCH]).to(accelerator)
                     kept = called(model.kept, batch, replaced)
                     check_logits(model, kept, len(batch))
-                    batches.append(kept.cpu().contiguous())
+                    batches.append(plain(kept))
                     stage.advance(len(batch))
                     on_step()
                 parts.append(torch.cat(batches))

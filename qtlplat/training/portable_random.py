@@ -32,14 +32,15 @@ class PortableRandom(TorchDispatchMode):
         self, func: Any, types: Sequence[Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
     ) -> Any:
         """Replace what one operation of torch draws."""
-        given = dict(kwargs or {})
-        redraw = _REDRAWN.get(func.overloadpacket)
-        out = func(*args, **given)
-        if redraw is None or not isinstance(out, Tensor) or not _is_drawn_here(out):
-            return _in_double(func, args, given, out) if func.overloadpacket is _aten.linalg_qr else out
-        redraw(
-            out, *(_named(func, args, given, name) for name in ("mean", "std", "from", "to")), given.get("generator")
-        )
+        given, name = dict(kwargs or {}), func.overloadpacket
+        if name is _aten.linalg_qr:
+            return _in_double(func, args, given)
+        in_place = name in (_aten.normal_, _aten.uniform_) and _is_drawn_here(args[0])
+        out = args[0] if in_place else func(*args, **given)
+        if in_place or (name in _DRAWN_ANEW and _is_drawn_here(out)):
+            draw, names = (_uniform, ("from", "to")) if name is _aten.uniform_ else (_normal, ("mean", "std"))
+            first, second = (_named(func, args, given, one) for one in names)
+            draw(out, first, second, given.get("generator"))
         return out
 
 
@@ -55,11 +56,10 @@ def _named(func: Any, args: Sequence[Any], given: Mapping[str, Any], name: str) 
     return None
 
 
-def _normal(out: Tensor, mean: Any, std: Any, _low: Any, _high: Any, generator: torch.Generator | None) -> None:
+def _normal(out: Tensor, mean: Any, std: Any, generator: torch.Generator | None) -> None:
     mean, std = 0.0 if mean is None else mean, 1.0 if std is None else std
     if out.is_complex():  # the variance is that of both parts together
-        parts = torch.view_as_real(out)
-        _normal(parts, 0.0, std * math.sqrt(0.5), None, None, generator)
+        _normal(torch.view_as_real(out), 0.0, std * math.sqrt(0.5), generator)
         out.add_(mean)
         return
     seed = int(torch.randint(2**62, (), generator=generator))
@@ -68,8 +68,8 @@ def _normal(out: Tensor, mean: Any, std: Any, _low: Any, _high: Any, generator: 
     out.copy_(values.mul_(_double(std)).add_(_double(mean)))
 
 
-def _uniform(out: Tensor, _mean: Any, _std: Any, low: Any, high: Any, generator: torch.Generator | None) -> None:
-    drawn = torch.rand(out.shape, generator=generator, dtype=torch.float64)
+def _uniform(out: Tensor, low: float, high: float, generator: torch.Generator | None) -> None:
+    drawn = torch.rand(out.shape, generator=generator, dtype=out.dtype).double()
     out.copy_(drawn.mul_(high - low).add_(low))  # two operations: they are not fused
 
 
@@ -77,16 +77,12 @@ def _double(value: Any) -> Any:
     return value.double() if isinstance(value, Tensor) else float(value)
 
 
-def _in_double(func: Callable[..., Any], args: Sequence[Any], given: Mapping[str, Any], out: Any) -> Any:
+def _in_double(func: Callable[..., Any], args: Sequence[Any], given: Mapping[str, Any]) -> Any:
     """What an operation on single precision makes of the same values in double precision, rounded."""
     matrix = args[0]
     if matrix.dtype != torch.float32 or matrix.device.type != "cpu":
-        return out
+        return func(*args, **given)
     return tuple(part.float() for part in func(matrix.double(), *args[1:], **given))
 
 
-_REDRAWN: dict[Any, Callable[..., None]] = {
-    **dict.fromkeys((_aten.normal_, _aten.normal, _aten.randn, _aten.randn_like, _aten.normal_functional), _normal),
-    _aten.uniform_: _uniform,
-    _aten.uniform: _uniform,
-}
+_DRAWN_ANEW = (_aten.normal, _aten.randn, _aten.randn_like, _aten.normal_functional)

@@ -24,6 +24,7 @@ from qtlplat.quantum.layer import CircuitLayer
 from qtlplat.training.batches import Batches, why_not_trainable
 from qtlplat.training.guard import guarded
 from qtlplat.training.seeding import isolated_rng
+from qtlplat.training.weights import why_not_storable
 
 SEED = 715_160_931_407  # of the trial; a plugin that seeds torch's generator itself shows by another one
 LONGEST_NAME = 64  # of a metric, characters
@@ -219,6 +220,9 @@ def _check_twin(one: nn.Module, other: nn.Module, what: str, provider: str) -> N
             provider,
             "make new layers in every call",
         )
+    here = {name: t for name, t in states[0].items() if not isinstance(t, Tensor) or t.device.type != "meta"}
+    if why := why_not_storable(here):
+        raise _fault(f"the {what} cannot be stored: {why}", provider, "keep dense tensors of numbers in its state")
     same = states[0].keys() == states[1].keys() and all(
         isinstance(tensor, Tensor) and tensor.shape == states[1][name].shape and _equal(tensor, states[1][name])
         for name, tensor in states[0].items()

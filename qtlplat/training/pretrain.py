@@ -35,6 +35,7 @@ from qtlplat.training.snapshots import (
     require_same,
     seconds,
 )
+from qtlplat.training.weights import plain
 
 
 @dataclass(frozen=True)
@@ -179,7 +180,7 @@ class _Search:
             self.clear_epoch, self.clear_score = epoch, score
         if score > self.best_score:
             self.best_epoch, self.best_score = epoch, score
-            self.best_state = {n: t.to("cpu", copy=True) for n, t in judged.state_dict().items()}
+            self.best_state = {n: plain(t) for n, t in judged.state_dict().items()}
 
     def saved(self, learner: Learner) -> Snapshot:
         """All of it, and the network in training."""

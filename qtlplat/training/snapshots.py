@@ -13,6 +13,7 @@ from torch import Tensor
 
 from qtlplat.catalog.plan import canonical_json
 from qtlplat.errors import shown, told
+from qtlplat.training.weights import plain
 
 TIME = "clock"  # the one fact that says nothing about training
 
@@ -34,7 +35,7 @@ Take = Callable[[], Snapshot]  # takes a snapshot of training as it is now
 
 def below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Copies of tensors on the CPU, as ``name.KEY``."""
-    return {f"{name}.{key}": tensor.detach().to("cpu", copy=True) for key, tensor in tensors.items()}
+    return {f"{name}.{key}": plain(tensor) for key, tensor in tensors.items()}
 
 
 class UnfitError(Exception):
@@ -95,4 +96,4 @@ def require_same(taken: Snapshot, again: Snapshot) -> None:
 
 
 def _bytes(tensor: Tensor) -> Tensor:
-    return tensor.contiguous().reshape(-1).view(torch.uint8)
+    return plain(tensor).reshape(-1).view(torch.uint8)

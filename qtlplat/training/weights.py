@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from qtlplat.errors import StoreError, UntrustedError, shown, told
@@ -18,16 +19,56 @@ from qtlplat.store.location import StoreLocation
 from qtlplat.store.records import ArtifactRow
 
 _FROM_A_COPY = "take the file from a copy, or train again: qtlplat replay RUN"
+_AS_REAL = {torch.complex128: "@complex128", torch.complex32: "@complex32"}  # ends of names
 METADATA_KEY = "qtlplat"  # one key only, or the file's bytes would vary from save to save
 
 
+def plain(tensor: Tensor) -> Tensor:
+    """A copy of a tensor as it is written and hashed: on the CPU, contiguous, conjugation and negation carried out.
+
+    torch only marks a conjugated or negated tensor, and safetensors writes the memory as it is. Copies share no memory.
+    """
+    return tensor.detach().cpu().resolve_conj().resolve_neg().clone(memory_format=torch.contiguous_format)
+
+
 def encode(tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> bytes:
-    """A safetensors file with `facts` (JSON-able) in its header; equal contents give equal bytes."""
+    """A safetensors file with `facts` (JSON-able) in its header; equal contents give equal bytes.
+
+    Complex types that safetensors does not know are written as real
+    numbers, under a name that says so. Raises KeyError, RuntimeError or ValueError for tensors that cannot be written.
+    """
     from safetensors.torch import save
 
-    plain = {name: t.detach().cpu().contiguous() for name, t in sorted(tensors.items())}
-    data: bytes = save(plain, metadata={METADATA_KEY: json.dumps(facts, sort_keys=True, allow_nan=False)})
+    written: dict[str, Tensor] = {}
+    for name, tensor in sorted(tensors.items()):
+        values = plain(tensor)
+        suffix = _AS_REAL.get(values.dtype, "")
+        written[name + suffix] = torch.view_as_real(values) if suffix else values
+    data: bytes = save(written, metadata={METADATA_KEY: json.dumps(facts, sort_keys=True, allow_nan=False)})
     return data
+
+
+def decode(data: bytes) -> dict[str, Tensor]:
+    """The tensors that `encode` wrote. Raises what safetensors raises for other data, and RuntimeError."""
+    from safetensors.torch import load
+
+    found: dict[str, Tensor] = {}
+    for name, tensor in load(data).items():
+        suffix = next((one for one in _AS_REAL.values() if name.endswith(one)), "")
+        found[name.removesuffix(suffix)] = torch.view_as_complex(tensor) if suffix else tensor
+    return found
+
+
+def why_not_storable(tensors: Mapping[str, Any]) -> str:
+    """Which of a module's tensors cannot be stored, and why; '' if all can."""
+    for name, tensor in tensors.items():
+        if not isinstance(tensor, Tensor):
+            return f"{shown(name)} is of type {type(tensor).__name__}, not a tensor"
+        try:
+            encode({name: tensor}, {})
+        except (KeyError, RuntimeError, ValueError, TypeError, NotImplementedError):
+            return f"{shown(name)} has layout {tensor.layout} and type {tensor.dtype} on device {tensor.device}"
+    return ""
 
 
 def save_weights(directory: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> tuple[Path, str]:
@@ -49,7 +90,6 @@ def load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
     UntrustedError: it is, but it holds something else than tensors: whoever wrote the store means no good.
     """
     from safetensors import SafetensorError
-    from safetensors.torch import load
 
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -65,7 +105,7 @@ def load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
             fix=_FROM_A_COPY,
         )
     try:
-        tensors: dict[str, Tensor] = load(data)
+        tensors = decode(data)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise UntrustedError(
             f"weights are no safetensors file, which starts with {shown(data[:8])}: {told(error, 60)}",
