@@ -5,7 +5,7 @@ No device is run here; how a circuit is evaluated is handed in.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,11 +14,13 @@ import numpy.typing as npt
 import pennylane as qml
 import torch
 from pennylane.exceptions import OperatorPropertyUndefined
-from pennylane.measurements import ExpectationMP, ProbabilityMP
 from pennylane.operation import StatePrepBase
 from torch import Tensor
 
+from qtlplat.quantum.samples import ranks
+
 Array = npt.NDArray[np.float64]
+OF_A_STATE: Array = np.full((1, 3), np.nan)  # stands for the rule of prepared amplitudes
 LEAST_PRECISION = 1e-5  # values that are rounded by more are not differentiated by differences
 
 
@@ -42,87 +44,79 @@ def stencil_for(precision: float) -> Stencil:
     return NARROW if precision < 1e-9 else WIDE
 
 
-def shift_rules(tape: Any) -> list[Array] | None:
-    """For each trainable parameter of a tape the rule of its gate, None where a gate has no rule.
+class NoShiftRuleError(Exception):
+    """A trained gate that has no shift rule and cannot be taken apart into gates that have one."""
+
+
+def shift_rules(tape: Any) -> list[Array]:
+    """For each trainable parameter of a tape the rule of its gate.
 
     A rule is (terms, 3): f'(x) = sum over terms of c f(a x + s), with rows c, a, s
-    (Wierichs et al., Quantum 6, 677, 2022).
+    (Wierichs et al., Quantum 6, 677, 2022). That of a prepared state is `OF_A_STATE`.
+    Raises NoShiftRuleError.
     """
     rules = []
     for index in range(len(tape.trainable_params)):
         operation, _, position = tape.get_operation(index)
-        if not isinstance(operation, qml.operation.Operation) or operation.ndim_params[position] != 0:
-            return None
-        recipe = operation.grad_recipe[position]
-        if recipe is None:
-            try:
-                frequencies = operation.parameter_frequencies[position]
-            except OperatorPropertyUndefined:
-                return None
-            coefficients, shifts = qml.gradients.generate_shift_rule(frequencies).T
-            recipe = np.stack([coefficients, np.ones_like(coefficients), shifts], axis=1)
-        rules.append(np.asarray(recipe, dtype=np.float64))
+        rule = OF_A_STATE if isinstance(operation, StatePrepBase) else _shift_rule(operation, position)
+        if rule is None:
+            raise NoShiftRuleError(f"{operation.name} has no parameter-shift rule")
+        rules.append(rule)
     return rules
 
 
+def _shift_rule(operation: Any, position: int) -> Array | None:
+    if not isinstance(operation, qml.operation.Operation) or operation.ndim_params[position] != 0:
+        return None
+    recipe = operation.grad_recipe[position]
+    if recipe is None:
+        try:
+            frequencies = operation.parameter_frequencies[position]
+        except OperatorPropertyUndefined:
+            return None
+        coefficients, shifts = qml.gradients.generate_shift_rule(frequencies).T
+        recipe = np.stack([coefficients, np.ones_like(coefficients), shifts], axis=1)
+    return np.asarray(recipe, dtype=np.float64)
+
+
 def in_gates(tape: Any) -> Any:
-    """The tape with everything trainable taken apart into gates that have a shift rule, as far as that goes."""
-    (tape,), _ = qml.defer_measurements(tape)
-    batch, _ = qml.gradients.param_shift.expand_transform(tape)
-    return batch[0] if len(batch) == 1 else tape
+    """The tape with everything trained taken apart into gates that have a shift rule.
 
-
-def batched_parameters(tape: Any) -> list[int]:
-    """Positions of the parameters that have a value per sample."""
-    found, position = [], 0
-    for operation in tape.operations:
-        for parameter, ndim in zip(operation.data, operation.ndim_params, strict=True):
-            if qml.math.ndim(parameter) > ndim:
-                found.append(position)
-            position += 1
-    return found
-
-
-def prepares_a_trained_state(tape: Any) -> bool:
-    """Whether a state is prepared from trainable amplitudes, whose gates have angles without derivatives at 0."""
-    return any(isinstance(op, StatePrepBase) and any(map(qml.math.requires_grad, op.data)) for op in tape.operations)
-
-
-def _from_density_matrix(tape: Any) -> tuple[tuple[Any], Callable[[Any], Any]]:
-    """Expectation values and probabilities computed from the whole density matrix; other measurements are left alone.
-
-    default.mixed squares the roots of probabilities, and the derivative of a root is not finite where one is 0.
+    States prepared on wires that nothing has touched stay as they are; values are quadratic in their amplitudes.
+    Raises NoShiftRuleError.
     """
-    measurements = tape.measurements
-    plain = all(
-        (isinstance(m, ExpectationMP) and m.obs is not None) or (isinstance(m, ProbabilityMP) and m.obs is None)
-        for m in measurements
-    )
-    wires = tape.wires
-    if tape.shots or not plain or any(m.mv is not None for m in measurements):
-        return (tape,), lambda results: results[0]
+    touched: set[Any] = set()
+    prepared = set()
+    for op in tape.operations:
+        if isinstance(op, StatePrepBase) and touched.isdisjoint(op.wires):
+            prepared.add(id(op))
+        touched |= set(op.wires)
 
-    def measure(results: Any) -> Any:
-        matrix = results[0]
-        found = []
-        for m in measurements:
-            if isinstance(m, ExpectationMP):
-                observable = torch.as_tensor(qml.matrix(m.obs, wire_order=wires), dtype=matrix.dtype)
-                found.append(torch.einsum("...ij,ji->...", matrix, observable.to(matrix.device)).real)
-            else:
-                diagonal = matrix.diagonal(dim1=-2, dim2=-1).real
-                shape = (*diagonal.shape[:-1], *(2,) * len(wires))
-                first = diagonal.dim() - 1
-                kept = [first + wires.index(w) for w in m.wires or wires]
-                others = [first + i for i in range(len(wires)) if first + i not in kept]
-                ordered = diagonal.reshape(shape).permute(*range(first), *kept, *others)
-                found.append(ordered.reshape(*diagonal.shape[:-1], 2 ** len(kept), -1).sum(-1))
-        return found[0] if len(found) == 1 else tuple(found)
+    def stays(op: Any) -> bool:
+        trained = [i for i, datum in enumerate(op.data) if qml.math.requires_grad(datum)]
+        return id(op) in prepared or not trained or all(_shift_rule(op, i) is not None for i in trained)
 
-    return (tape.copy(measurements=[qml.density_matrix(wires=wires)]),), measure
+    if not all(map(stays, tape.operations)):
+        operations = [gate for op in tape.operations for gate in ([op] if stays(op) else _gates(op, stays))]
+        tape = tape.copy(operations=operations)
+        tape.trainable_params = qml.math.get_trainable_indices(tape.get_parameters(trainable_only=False))
+    return tape
 
 
-from_density_matrix: Any = qml.transform(_from_density_matrix)
+def _gates(op: Any, stays: Callable[[Any], bool]) -> list[Any]:
+    """A gate taken apart into gates that may stay; raises NoShiftRuleError."""
+    try:
+        (tape,), _ = qml.devices.preprocess.decompose(
+            qml.tape.QuantumScript([op]), stopping_condition=stays, skip_initial_state_prep=False, name="shift rules"
+        )
+    except Exception as error:
+        raise NoShiftRuleError(f"{op.name} takes trained numbers and has no shift rule") from error
+    return list(tape.operations)
+
+
+def ranks_of(tape: Any) -> dict[int, int]:
+    """Axes that each parameter of a tape's operations has without a batch, by its position."""
+    return dict(enumerate(rank for op in tape.operations for rank in ranks(op)))
 
 
 class ParameterShift(torch.autograd.Function):
@@ -132,7 +126,7 @@ class ParameterShift(torch.autograd.Function):
     as one batch.
 
     evaluate: (parameters as arrays, each with one value or with one per row; rows) -> float64 (rows, n_outputs).
-    rules: one for each parameter, empty for what is not trained.
+    rules: one for each parameter as `shift_rules` gives them, empty for what is not trained.
     batch: B; rows: how many rows to evaluate at once.
     """
 
@@ -148,25 +142,26 @@ class ParameterShift(torch.autograd.Function):
         """Evaluate the circuit as it is."""
         ctx.evaluate, ctx.rules, ctx.batch, ctx.rows = evaluate, rules, batch, rows
         ctx.save_for_backward(*parameters)
-        return torch.from_numpy(evaluate([_array(p) for p in parameters], batch))
+        return torch.from_numpy(evaluate([as_array(p) for p in parameters], batch))
 
     @staticmethod
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor | None, ...]:
         """Evaluate it with every parameter shifted, and add up what reaches each of them."""
-        values = [_array(p) for p in ctx.saved_tensors]
+        values = [as_array(p) for p in ctx.saved_tensors]
         batch, above = ctx.batch, upstream.numpy()
-        gradients = [np.zeros(batch) for _ in values]
-        variants = [(k, *term) for k, rule in enumerate(ctx.rules) for term in rule]
+        shapes = [(batch, *_of_one(v, r).shape[1:]) for v, r in zip(values, ctx.rules, strict=True)]
+        gradients = [np.zeros(shape, v.dtype) for v, shape in zip(values, shapes, strict=True)]
+        variants = [v for k, rule in enumerate(ctx.rules) for v in _variants(k, values[k], rule)]
         together = max(1, ctx.rows // batch)
         for start in range(0, len(variants), together):
             some = variants[start : start + together]
-            shifted = [_repeated(v, batch, len(some)) for v in values]
-            for i, (k, _, factor, shift) in enumerate(some):
-                shifted[k][i] = factor * values[k] + shift
+            shifted = [_repeated(v, r, batch, len(some)) for v, r in zip(values, ctx.rules, strict=True)]
+            for i, variant in enumerate(some):
+                shifted[variant.parameter][i] = variant.value
             flat = [v.reshape(-1, *v.shape[2:]) for v in shifted]
             outputs = ctx.evaluate(flat, len(some) * batch).reshape(len(some), *above.shape)
-            for (k, coefficient, *_), reached in zip(some, (outputs * above).sum(2), strict=True):
-                gradients[k] += coefficient * reached
+            for variant, reached in zip(some, (outputs * above).sum(2), strict=True):
+                gradients[variant.parameter][variant.slot] += variant.coefficient * reached
         return (None, None, None, None, *map(_gradient, gradients, ctx.saved_tensors, ctx.rules))
 
 
@@ -224,19 +219,56 @@ class FiniteDifferences(torch.autograd.Function):
         return (None, None, None, *found)
 
 
-def _array(parameter: Tensor) -> npt.NDArray[Any]:
+def as_array(parameter: Tensor) -> npt.NDArray[Any]:
+    """A tensor for numpy, real numbers in double precision."""
     values: npt.NDArray[Any] = parameter.detach().cpu().numpy()
     return values.astype(np.float64) if values.dtype.kind == "f" else values
 
 
-def _repeated(values: npt.NDArray[Any], batch: int, times: int) -> npt.NDArray[Any]:
+@dataclass(frozen=True)
+class _Variant:
+    """One shifted evaluation: a parameter's changed value, and the part of its gradient that the outcome adds to."""
+
+    parameter: int
+    value: npt.NDArray[Any]  # (...) for all samples or (B, ...)
+    slot: Any
+    coefficient: Any  # for all samples, or (B,)
+
+
+def _variants(parameter: int, values: npt.NDArray[Any], rule: Array) -> Iterator[_Variant]:
+    if rule is not OF_A_STATE:
+        for coefficient, factor, shift in rule:
+            yield _Variant(parameter, factor * values + shift, slice(None), coefficient)
+        return
+    # With Q(s) = |s|^2 f(s / |s|), quadratic in the amplitudes s: dQ/ds_j = (Q(s + e_j) - Q(s - e_j)) / 2, exactly.
+    units = (1.0, 1j) if np.iscomplexobj(values) else (1.0,)
+    for unit in units:
+        for position in range(values.shape[-1]):
+            for sign in (1, -1):
+                state = values.copy()
+                state[..., position] += sign * unit
+                squared = (np.abs(state) ** 2).sum(-1)
+                norm = np.sqrt(squared)[..., None]
+                state = np.where(norm > 0, state / np.where(norm > 0, norm, 1), values)
+                yield _Variant(parameter, state, (slice(None), position), unit * sign * squared / 2)
+
+
+def _of_one(values: npt.NDArray[Any], rule: Array) -> npt.NDArray[Any]:
+    """A parameter with an axis for samples in front, of length 1 where all have the same."""
+    rank = 1 if rule is OF_A_STATE else None
+    alone = values.ndim == (rank or 0)
+    return values[None] if alone else values
+
+
+def _repeated(values: npt.NDArray[Any], rule: Array, batch: int, times: int) -> npt.NDArray[Any]:
     """A copy for each variant: (times, batch, ...)."""
-    each = values if values.ndim else np.broadcast_to(values, batch)
+    one = _of_one(values, rule)
+    each = np.broadcast_to(one, (batch, *one.shape[1:]))
     return np.repeat(each[None], times, axis=0)
 
 
-def _gradient(gradient: Array, parameter: Tensor, rule: Array) -> Tensor | None:
+def _gradient(gradient: npt.NDArray[Any], parameter: Tensor, rule: Array) -> Tensor | None:
     if not len(rule):
         return None
-    total = gradient if parameter.dim() else gradient.sum()
+    total = gradient if parameter.dim() == gradient.ndim else gradient.sum(0)
     return torch.as_tensor(total, dtype=parameter.dtype, device=parameter.device)

@@ -14,14 +14,14 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import pennylane as qml
 import torch
 from pennylane.measurements import ProbabilityMP
 from torch import Tensor
 
-from qtlplat.contracts import Circuit
 from qtlplat.conventions import SHOTS, SHOTS_REPEAT
 from qtlplat.errors import ConfigError
+from qtlplat.quantum.samples import SampleFunction, takes, trial_numbers
+from qtlplat.quantum.verification import plain_node
 
 REFERENCE = "default.qubit"  # what exact values are
 MOST_QUBITS_COMPARED = 14
@@ -100,7 +100,13 @@ class GlobalGenerators:
 
 
 def looked_at(
-    circuit: Circuit, name: str, make: Callable[[int | None], Run], shots: int | None, *, noisy: bool, single: bool
+    function: SampleFunction,
+    name: str,
+    make: Callable[[int | None], Run],
+    shots: int | None,
+    *,
+    noisy: bool,
+    single: bool,
 ) -> DeviceTraits:
     """Run a circuit on a device a few times, and see.
 
@@ -109,44 +115,41 @@ def looked_at(
     whether the device says that it computes in single precision, believed where that would take long to find out.
     Raises ConfigError where its values are not those of the circuit; what running it raises passes through.
     """
-    samples, weights = trial_values(circuit)
+    circuit = function.circuit
+    samples, weights = trial_values(function)
     large = circuit.qubits > MOST_QUBITS_COMPARED
     exact = None
     if large:
         samples = samples[:1]
     else:
-        exact = _exact(circuit, samples, weights)
+        exact = _exact(function, samples, weights)
     asked = None if shots is None else max(shots, LEAST_SHOTS)
     run = make(asked)
     first, second = (torch.stack([run(sample, weights) for sample in samples]) for _ in range(2))
     error = math.inf if exact is None or exact.shape != first.shape else float((first - exact).abs().max())
     if shots is not None:
-        _refuse_others(name, first, exact, noisy=noisy, slack=SIGMAS * _largest(circuit) / math.sqrt(asked or 1))
+        _refuse_others(name, first, exact, noisy=noisy, slack=SIGMAS * _largest(function) / math.sqrt(asked or 1))
         return DeviceTraits(draws=True, shots=shots, repeats=_repeats(make, asked, samples, weights))
     if float((first - second).abs().max()) > CLOSE:
-        seen = DeviceTraits(draws=True, shots=_count(circuit, torch.stack([first, second])), own=True)
+        seen = DeviceTraits(draws=True, shots=_count(function, torch.stack([first, second])), own=True)
         return replace(seen, repeats=_repeats(make, None, samples, weights))
     if error <= CLOSE or large:
         guess = SINGLE if single else DOUBLE
         return DeviceTraits(precision=guess if large else max(error, DOUBLE))
     jumps = _roughness(run, samples[0], weights)
     if jumps > CLOSE:  # it draws the same shots again and again
-        return DeviceTraits(draws=True, shots=_count(circuit, first), own=True)
+        return DeviceTraits(draws=True, shots=_count(function, first), own=True)
     _refuse_others(name, first, exact, noisy=noisy, slack=CLOSE)
     return DeviceTraits(precision=max(jumps, DOUBLE))
 
 
-def trial_values(circuit: Circuit) -> tuple[Tensor, dict[str, Tensor]]:
-    """Three positive samples (3, n_inputs) of norm 1, so that they serve as amplitudes, and weights as at the start."""
-    generator = torch.Generator().manual_seed(3)
-    low, high = circuit.initial_range
-
-    def uniform(*shape: int) -> Tensor:
-        return torch.rand(shape, generator=generator, dtype=torch.float64)
-
-    samples = 0.1 + uniform(3, circuit.n_inputs)
-    weights = {name: low + (high - low) * uniform(*shape) for name, shape in circuit.weight_shapes.items()}
-    return samples / samples.norm(dim=1, keepdim=True), weights
+def trial_values(function: SampleFunction) -> tuple[Tensor, dict[str, Tensor]]:
+    """Three samples (3, n_inputs) and weights as at the start; samples of norm 1 where the function takes them."""
+    circuit = function.circuit
+    samples, trained = trial_numbers(circuit, 3, seed=3)
+    weights = {name: weight.detach() for name, weight in trained.items()}
+    normal = torch.nn.functional.normalize(samples.detach().abs() + 0.1)
+    return normal if takes(circuit, function.given(normal[0]), weights) else samples.detach(), weights
 
 
 @contextmanager
@@ -166,15 +169,11 @@ def flat(results: Any) -> Tensor:
     return torch.cat([torch.as_tensor(np.asarray(part), dtype=torch.float64).reshape(-1) for part in parts])
 
 
-def _exact(circuit: Circuit, samples: Tensor, weights: Values) -> Tensor | None:
+def _exact(function: SampleFunction, samples: Tensor, weights: Values) -> Tensor | None:
     """Values (samples, n_outputs) of `REFERENCE`, None where that cannot run the circuit."""
-
-    def function(sample: Tensor) -> Any:
-        return circuit.function(sample, wires=range(circuit.qubits), **weights)
-
-    node = qml.QNode(function, qml.device(REFERENCE), interface="torch", diff_method=None, cache=False)
     try:
-        return torch.stack([flat(node(sample)) for sample in samples])
+        node = plain_node(function, REFERENCE, differentiated=False)
+        return torch.stack([flat(node(sample, weights)) for sample in samples])
     except Exception:  # noqa: BLE001 -- channels, for example: other devices can do what this one cannot
         return None
 
@@ -223,14 +222,14 @@ def _roughness(run: Run, sample: Tensor, weights: Values) -> float:
     return float(differences.abs().max()) / math.sqrt(math.comb(2 * ORDER, ORDER))
 
 
-def _count(circuit: Circuit, values: Tensor) -> int | None:
+def _count(function: SampleFunction, values: Tensor) -> int | None:
     """How many shots values (.., n_outputs) are means of, None where that does not show: outcomes other than 1 and -1.
 
     An expectation value is 1 - 2 k/N, a probability k/N.
     """
     chances = []
-    for measurement in _measurements(circuit):
-        width = math.prod(measurement.shape(None, circuit.qubits))
+    for measurement in _measurements(function):
+        width = math.prod(measurement.shape(None, function.circuit.qubits))
         chances += [isinstance(measurement, ProbabilityMP)] * width
     found = 1
     for column, is_chance in enumerate(chances):
@@ -243,13 +242,12 @@ def _count(circuit: Circuit, values: Tensor) -> int | None:
     return found if 1 < found <= MOST_SHOTS_TOLD else None
 
 
-def _largest(circuit: Circuit) -> float:
+def _largest(function: SampleFunction) -> float:
     """The largest value that a single shot can have."""
-    words = [m.obs.pauli_rep for m in _measurements(circuit) if m.obs is not None and m.obs.pauli_rep is not None]
+    words = [m.obs.pauli_rep for m in _measurements(function) if m.obs is not None and m.obs.pauli_rep is not None]
     return max([1.0, *(sum(abs(complex(c)) for c in one.values()) for one in words)])
 
 
-def _measurements(circuit: Circuit) -> list[Any]:
-    samples, weights = trial_values(circuit)
-    tape = qml.tape.make_qscript(circuit.function)(samples[0], wires=range(circuit.qubits), **weights)
-    return list(tape.measurements)
+def _measurements(function: SampleFunction) -> list[Any]:
+    samples, weights = trial_values(function)
+    return list(function.tape(samples[0], weights).measurements)

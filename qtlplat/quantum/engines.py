@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pennylane as qml
 import torch
 from torch import Tensor
 
 from qtlplat.contracts import Circuit
-from qtlplat.errors import ConfigError, PluginError
+from qtlplat.errors import ConfigError
 from qtlplat.quantum.compile import compile_circuit
-from qtlplat.quantum.device_traits import EXACT, DeviceTraits
+from qtlplat.quantum.device_traits import EXACT as EXACT_VALUES
+from qtlplat.quantum.device_traits import DeviceTraits
 from qtlplat.quantum.devices import DeviceRunner
-from qtlplat.quantum.layer import RETURN, CircuitLayer, Runner
+from qtlplat.quantum.execution import CannotRunError
+from qtlplat.quantum.layer import CircuitLayer, Runner
 from qtlplat.quantum.memory import (
     USABLE_SHARE,
     compiling_bytes,
@@ -28,16 +28,16 @@ from qtlplat.quantum.memory import (
 )
 from qtlplat.quantum.program import Program
 from qtlplat.quantum.record import CannotCompileError
+from qtlplat.quantum.samples import SampleFunction
 from qtlplat.quantum.threads import torch_threads
+from qtlplat.quantum.verification import EXACT, MOST_QUBITS, WITH_CHANNELS, Reference
 
 AUTO, COMPILED = "auto", "compiled"
-FALLBACK = "default.qubit"  # runs what cannot be compiled
+FALLBACK = EXACT  # runs what cannot be compiled
+MOST_QUBITS_MIXED = 8  # of a circuit that is left to a density matrix
 CLEARLY_COMPILED = 14  # qubits up to which no device comes near the compiler, see docs/explanation/compilation.md
 RIVALS = ("lightning.qubit",)  # devices that might overtake it on more qubits
-MOST_QUBITS_CHECKED = 14
-MOST_QUBITS_CHECKED_TWICE = 10
 MEASURED_SECONDS = 1.0
-AGREEMENT = 1e-6  # between a program in double precision and default.qubit; angles given in float32 differ by 1e-8
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,7 @@ class Engine:
     gradient: str
     why_not_stackable: str
     reseeded: Callable[[], Runner] | None = None
-    traits: DeviceTraits = EXACT
+    traits: DeviceTraits = EXACT_VALUES
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -100,27 +100,28 @@ def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any]
     compiled; PluginError where the circuit does not return what it declares; what its own function raises passes
     through.
     """
-    _check_outputs(circuit)
+    function = SampleFunction(circuit)
     options = dict(options or {})
     if name not in (AUTO, COMPILED):
-        return _device(circuit, name, options, "asked for")
+        return _named(circuit, name, options)
     double = options.get("precision") == "double"
     try:
         _refuse_large(circuit)
         program = compile_circuit(circuit, double=double)
         with torch_threads(1):
-            disagreement = _disagreement(circuit, program)
+            disagreement = _disagreement(function, program)
     except CannotCompileError as error:
         if name == COMPILED:
             raise ConfigError(
-                f"the circuit cannot be compiled: {error}", where="--device compiled", fix=f"use --device {FALLBACK}"
+                f"the circuit cannot be compiled: {error}",
+                where="--device compiled",
+                fix=_alternative(circuit, COMPILED, {}),
             ) from error
-        large = circuit.qubits > CLEARLY_COMPILED
-        return _device(circuit, RIVALS[0] if large else FALLBACK, {}, f"cannot be compiled: {error}")
+        return _any_device(function, f"cannot be compiled: {error}")
     if disagreement:
         if name == COMPILED:
-            raise ConfigError(disagreement, where="--device compiled", fix=f"use --device {FALLBACK}")
-        return _device(circuit, FALLBACK, {}, disagreement)
+            raise ConfigError(disagreement, where="--device compiled", fix=_alternative(circuit, COMPILED, {}))
+        return _any_device(function, disagreement)
     kind = "real" if program.real else "complex"
     compiled = Engine(
         circuit, COMPILED, program, f"{kind} amplitudes in {'double' if double else 'single'} precision", "backprop", ""
@@ -128,22 +129,6 @@ def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any]
     if name == COMPILED or circuit.qubits <= CLEARLY_COMPILED:
         return compiled
     return _quickest(compiled)
-
-
-def _check_outputs(circuit: Circuit) -> None:
-    """Raises PluginError where a circuit measures nothing, or another number of values than it declares.
-
-    Each device would say so in words of its own, or not at all.
-    """
-    inputs, weights = example(circuit, 1, 0, torch.float64)
-    tape = qml.tape.make_qscript(circuit.function)(inputs[0], wires=range(circuit.qubits), **weights)
-    if not tape.measurements:
-        raise PluginError("the circuit measures nothing", fix=RETURN)
-    if all(type(m) in (qml.measurements.ExpectationMP, qml.measurements.ProbabilityMP) for m in tape.measurements):
-        found = sum(math.prod(m.shape(None, circuit.qubits)) for m in tape.measurements)
-        if found != circuit.n_outputs:
-            what = f"the circuit returned {found} values per sample, it declared {circuit.n_outputs}"
-            raise PluginError(what, fix=RETURN)
 
 
 def idle_engine(circuit: Circuit) -> Engine:
@@ -169,6 +154,54 @@ def _device(circuit: Circuit, name: str, options: Mapping[str, Any], why: str) -
     runner = DeviceRunner(circuit, name, options)
     again = runner.reseeded if runner.traits.draws else None
     return Engine(circuit, name, runner, why, runner.gradient_method, runner.why_not_stackable, again, runner.traits)
+
+
+def _any_device(function: SampleFunction, why: str) -> Engine:
+    """The first of the usual devices that can run a circuit; raises what the first of them raises if none can."""
+    circuit, refusals = function.circuit, []
+    for name in _usual(circuit):
+        try:
+            return _device(circuit, name, {}, why)
+        except (CannotRunError, ImportError) as error:
+            refusals.append(error)
+    raise refusals[0]
+
+
+def _usual(circuit: Circuit) -> tuple[str, ...]:
+    if circuit.qubits > CLEARLY_COMPILED:
+        return *RIVALS, FALLBACK
+    return (FALLBACK, WITH_CHANNELS) if circuit.qubits <= MOST_QUBITS_MIXED else (FALLBACK,)
+
+
+def _named(circuit: Circuit, name: str, options: Mapping[str, Any]) -> Engine:
+    """The engine on a device that was asked for; where it cannot run the circuit, the error names one that can."""
+    try:
+        return _device(circuit, name, options, "asked for")
+    except CannotRunError as error:
+        error.fix = _alternative(circuit, name, options)
+        raise
+
+
+def _alternative(circuit: Circuit, name: str, options: Mapping[str, Any]) -> str:
+    """What to do where a device cannot run a circuit; it has been tried."""
+    own = {key: value for key, value in options.items() if key in ("shots", "noise", "strength")}
+    exact = {key: value for key, value in own.items() if key != "shots"}
+    text = ",".join(f"{key}={value}" for key, value in own.items())
+    for device in _usual(circuit):
+        if device != name and _runs(circuit, device, own):
+            return f"use --device {device}" if not own else f"use --device '{device}[{text}]'"
+    for device in (name, *_usual(circuit)) if own != exact else ():
+        if _runs(circuit, device, exact):
+            return "leave out shots" if device == name else f"leave out shots, and use --device {device}"
+    return "choose another device, or auto"
+
+
+def _runs(circuit: Circuit, name: str, options: Mapping[str, Any]) -> bool:
+    try:
+        DeviceRunner(circuit, name, options)
+    except (ConfigError, ImportError):
+        return False
+    return True
 
 
 def _quickest(compiled: Engine) -> Engine:
@@ -205,45 +238,13 @@ def _step_seconds(run: Runner, circuit: Circuit, batch: int) -> float:
     return time.perf_counter() - started
 
 
-def _disagreement(circuit: Circuit, program: Program) -> str:
+def _disagreement(function: SampleFunction, program: Program) -> str:
     """Where the program differs from default.qubit, in values or gradients of samples; '' where it does not.
 
     Tracing sees one way through the quantum function and only torch's view of its numbers. A function that looks at
     values behind torch's back would be compiled wrongly: this finds out.
     """
-    if circuit.qubits > MOST_QUBITS_CHECKED:
+    if function.circuit.qubits > MOST_QUBITS[EXACT]:
         return ""
-    samples = 2 if circuit.qubits <= MOST_QUBITS_CHECKED_TWICE else 1
-    inputs, weights = example(circuit, samples, 1, torch.float64)
-    ours = program.with_precision(double=True)(inputs, weights)
-    node = qml.QNode(
-        lambda sample: circuit.function(sample, wires=range(circuit.qubits), **weights),
-        qml.device(FALLBACK, wires=circuit.qubits),
-        interface="torch",
-        diff_method="backprop",
-        cache=False,
-    )
-
-    def reference(sample: Tensor) -> Tensor:
-        results = node(sample)
-        parts = results if isinstance(results, list | tuple) else [results]
-        return torch.cat([part.to(torch.float64).reshape(-1) for part in parts])
-
-    theirs = torch.stack([reference(sample) for sample in inputs])
-    if ours.shape != theirs.shape:
-        return f"compiled it returns {ours.shape[1]} values, on {FALLBACK} {theirs.shape[1]}"
-    generator = torch.Generator().manual_seed(2)
-    directions = torch.rand(ours.shape, generator=generator, dtype=torch.float64) / math.sqrt(ours.numel())
-    differences = {"values": float((ours - theirs).detach().abs().max())}
-    wanted = [inputs, *weights.values()]
-    gradients = [
-        torch.autograd.grad((directions * out).sum(), wanted, allow_unused=True, materialize_grads=True)
-        if out.requires_grad
-        else [torch.zeros_like(t) for t in wanted]
-        for out in (ours, theirs)
-    ]
-    differences["gradients"] = max(float((a - b).abs().max()) for a, b in zip(*gradients, strict=True))
-    for what, difference in differences.items():
-        if not difference <= AGREEMENT:
-            return f"compiled, its {what} differ from {FALLBACK}'s by {difference:.1e}"
-    return ""
+    problem = Reference(function).disagreement(program.with_precision(double=True))
+    return f"compiled, {problem}" if problem else ""

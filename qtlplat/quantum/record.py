@@ -16,6 +16,7 @@ from torch import Tensor, fx
 from qtlplat.contracts import Circuit
 from qtlplat.quantum.gates import TOLERANCE, Group, Matrix, as_monomial, one_parameter_group
 from qtlplat.quantum.operations import DependsOnValuesError, record_operations
+from qtlplat.quantum.samples import SampleFunction, trial_numbers
 
 MOST_WIRES_DENSE = 6  # a fixed gate on more wires than this is decomposed where it can be
 MOST_WIRES_ROTATION = 4
@@ -61,20 +62,17 @@ def record(circuit: Circuit) -> Recording:
     Raises CannotCompileError, with the reason, for what is no fixed sequence of unitary gates followed by expectation
     values or probabilities. What the function itself raises passes through.
     """
+    function = SampleFunction(circuit)
     notes: list[_Notes] = []
     groups = _Groups()
 
     def values(inputs: Tensor, *weights: Tensor) -> tuple[Tensor, ...]:
-        notes.append(_Notes(circuit, inputs, dict(zip(circuit.weight_shapes, weights, strict=True)), groups))
+        notes.append(_Notes(function, inputs, dict(zip(circuit.weight_shapes, weights, strict=True)), groups))
         return tuple(notes[-1].values)
 
-    generator = torch.Generator().manual_seed(0)
-
-    def some(shape: Sequence[int]) -> Tensor:
-        return torch.rand(tuple(shape), generator=generator, dtype=torch.float64) + 0.1
-
     first, second = (
-        [some([circuit.n_inputs]), *(some(shape) for shape in circuit.weight_shapes.values())] for _ in range(2)
+        [numbers[0][0].detach(), *(w.detach() for w in numbers[1].values())]
+        for numbers in (trial_numbers(circuit, 1, seed) for seed in (1, 2))
     )
     values(*first)  # whatever is wrong with the function itself is said without tracing
     try:
@@ -97,17 +95,17 @@ def record(circuit: Circuit) -> Recording:
 class _Notes:
     """One execution of a circuit's function, gate by gate."""
 
-    def __init__(self, circuit: Circuit, inputs: Tensor, weights: dict[str, Tensor], groups: _Groups) -> None:
+    def __init__(self, function: SampleFunction, inputs: Tensor, weights: dict[str, Tensor], groups: _Groups) -> None:
         self.values: list[Tensor] = []
         self.gates: list[Gate] = []
-        self.start: Matrix | int = np.eye(1, 2**circuit.qubits, dtype=np.complex128)[0]
-        operations, self.measurements = _run(circuit, inputs, weights, groups)
+        self.start: Matrix | int = np.eye(1, 2**function.circuit.qubits, dtype=np.complex128)[0]
+        operations, self.measurements = _run(function, inputs, weights, groups)
         for position, op in enumerate(operations):
             wires = tuple(int(w) for w in op.wires)
             if isinstance(op, StatePrepBase):
                 if position:
                     raise CannotCompileError(f"{op.name} stands behind other gates")
-                state = op.state_vector(wire_order=range(circuit.qubits))
+                state = op.state_vector(wire_order=range(function.circuit.qubits))
                 traced = isinstance(state, Tensor)
                 self.start = self._new(state.reshape(-1)) if traced else np.asarray(state, np.complex128).reshape(-1)
             elif _is_fixed(op):
@@ -202,13 +200,10 @@ def _close(one: Any, other: Any) -> bool:
 
 
 def _run(
-    circuit: Circuit, inputs: Tensor, weights: dict[str, Tensor], groups: _Groups
+    function: SampleFunction, inputs: Tensor, weights: dict[str, Tensor], groups: _Groups
 ) -> tuple[list[Operator], tuple[Any, ...]]:
     """Elementary operations and measurements of the circuit's function."""
-    with qml.queuing.AnnotatedQueue() as queue:
-        returned = circuit.function(inputs, wires=range(circuit.qubits), **weights)
-    tape = QuantumScript.from_queue(queue)
-    measurements = tuple(returned) if isinstance(returned, list | tuple) else (returned,)
+    tape = function.tape(inputs, weights)
     for op in tape.operations:
         _refuse(op)
 
@@ -223,7 +218,7 @@ def _run(
     )
     for op in decomposed.operations:
         _refuse(op)
-    return list(decomposed.operations), measurements
+    return list(decomposed.operations), tuple(tape.measurements)
 
 
 def _refuse(op: Any) -> None:

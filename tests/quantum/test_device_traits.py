@@ -26,15 +26,16 @@ def angles(inputs, weights, wires):
     return [qml.expval(qml.Z(0)), qml.expval(qml.Z(1))]
 
 
-def amplitudes(inputs, weights, wires):
-    qml.AmplitudeEmbedding(inputs, wires=wires, normalize=True)
+def matrices(inputs, weights, wires):
+    qml.AngleEmbedding(inputs, wires=wires)
+    square = weights[0, :, :2]
+    qml.QubitUnitary(torch.linalg.matrix_exp(square - square.T), wires=wires[:1])
     qml.StronglyEntanglingLayers(weights, wires=wires)
     return [qml.expval(qml.Z(0)), qml.probs([1])]
 
 
 def declared(function) -> Circuit:
-    n_inputs, n_outputs = (4, 3) if function is amplitudes else (2, 2)
-    return Circuit(function, 2, {"weights": (2, 2, 3)}, n_inputs, n_outputs)
+    return Circuit(function, 2, {"weights": (2, 2, 3)}, 2, 3 if function is matrices else 2)
 
 
 def computed(engine: Engine) -> list[torch.Tensor]:
@@ -63,7 +64,7 @@ class TestShots:
     @pytest.mark.parametrize("device", ["made.own_shots", "made.seeded_shots", "made.same_shots"])
     def test_sampled_values_are_not_differentiated_by_differences(self, device: str) -> None:
         with pytest.raises(ConfigError, match=r"drown in the noise of shots.*1000, chosen by the device") as caught:
-            choose_engine(declared(amplitudes), device)
+            choose_engine(declared(matrices), device)
         assert caught.value.where == f"--device {device}"
         assert "default.qubit" in caught.value.fix
 
@@ -118,13 +119,13 @@ class TestPrecision:
         ("device", "options"), [("made.rounded", {}), ("lightning.qubit", {"c_dtype": "complex64"})]
     )
     def test_differences_in_single_precision_take_a_wide_step(self, device: str, options: dict[str, str]) -> None:
-        engine = choose_engine(declared(amplitudes), device, options)
+        engine = choose_engine(declared(matrices), device, options)
         assert engine.gradient == "finite-diff"
         assert 1e-9 < engine.traits.precision < 1e-6
         assert largest_difference(engine) < 5e-5  # a sum over 5 samples and 3 outputs
 
     def test_differences_in_double_precision_take_a_narrow_one(self) -> None:
-        engine = choose_engine(declared(amplitudes), "made.exact")
+        engine = choose_engine(declared(matrices), "made.exact")
         assert engine.gradient == "finite-diff"
         assert largest_difference(engine) < 1e-7  # a sum over 5 samples and 3 outputs
 
@@ -139,12 +140,12 @@ class TestPrecision:
 
     def test_coarse_values_are_not_differentiated_by_differences(self) -> None:
         with pytest.raises(ConfigError, match=r"rounded by [2-5]e-05 are no gradients") as caught:
-            choose_engine(declared(amplitudes), "made.coarse")
+            choose_engine(declared(matrices), "made.coarse")
         assert caught.value.where == "--device made.coarse"
 
 
 class TestOtherValues:
-    @pytest.mark.parametrize("function", [angles, amplitudes])
+    @pytest.mark.parametrize("function", [angles, matrices])
     @pytest.mark.parametrize(
         ("device", "options"),
         [

@@ -93,7 +93,7 @@ def test_wrong_gradients_are_found_out_too(monkeypatch):
         return program
 
     monkeypatch.setattr(engines, "compile_circuit", wrong)
-    assert "gradients differ" in choose_engine(one_qubit(rotation)).why
+    assert "gradients in inputs differ" in choose_engine(one_qubit(rotation)).why
 
 
 def test_large_circuits_are_measured_and_the_quicker_engine_is_taken(monkeypatch):
