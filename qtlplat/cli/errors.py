@@ -36,7 +36,6 @@ COLUMNS = (
     Column("given", "given"),
     Column("wrong", "wrong", right=True),
     Column("tested", "of cells", right=True),
-    Column("share", "share", right=True, show="{:.3f}".format),
     Column("wrong_runs", "wrong", right=True),
     Column("runs", "of runs", right=True),
     Column("probability", "probability", right=True, show="{:.3f}".format),
@@ -46,6 +45,7 @@ COLUMNS = (
 )
 # in CSV and Parquet, and by --cols where they are named
 FURTHER = (
+    Column("share", "share", right=True, show="{:.3f}".format),
     Column("wrong_heads", "wrong", right=True),
     Column("heads", "of heads", right=True),
     Column("given_all", "all given"),

@@ -90,6 +90,7 @@ add_common_options(plot_command)
 def _read(settings: Settings, references: Sequence[str], where: str | None, kind: str) -> list[StoredRun]:
     """The runs that are meant, each once: in the order in which they were named, or those that a filter selects."""
     from qtlplat.analysis.figures.stored import read
+    from qtlplat.store.conditions import conditions, mixture
     from qtlplat.store.filters.references import chosen
 
     reader = opened(settings)
@@ -104,6 +105,8 @@ def _read(settings: Settings, references: Sequence[str], where: str | None, kind
     for stored in runs:
         if stored.run.status != "finished":
             note(f"run {stored.id} is {stored.run.status}: what is drawn of it is not all")
+    if kind in ("pareto", "box") and (words := mixture(set(conditions(reader, ids).values()))):
+        note(f"these runs use {words}: their scores are not comparable")
     return runs
 
 

@@ -6,15 +6,17 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Row, and_, select
+from sqlalchemy import Row, Select, and_, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import short
 from qtlplat.store import schema
 from qtlplat.store.dialect import among
-from qtlplat.store.queries import Reader
+
+if TYPE_CHECKING:
+    from qtlplat.store.queries import Reader
 
 
 @dataclass(frozen=True)
@@ -26,12 +28,18 @@ class Condition:
 
 
 def conditions(reader: Reader, ids: Collection[str]) -> dict[str, Condition]:
-    """The conditions of runs, by their full ids.
+    """The conditions of runs, by their full ids, as `conditions_of`."""
+    chosen = select(schema.runs.c.id).where(schema.runs.c.id.in_(among(json.dumps(list(ids)))))
+    return reader.read(lambda connection: conditions_of(connection, chosen), ids) or {}
+
+
+def conditions_of(connection: Connection, ids: Select[Any]) -> dict[str, Condition]:
+    """The conditions of the runs whose ids a SELECT gives, by id; within a transaction.
 
     A dataset is told by its content: one name for different data is followed by the beginning of the digest. An
     evaluator is told by its component and options: one name for different options is followed by these.
     """
-    rows = reader.read(lambda connection: _rows(connection, ids), ids) or []
+    rows = _rows(connection, ids)
     datasets = _told_apart([(row.digest, row.dataset, short(row.digest)) for row in rows])
     evaluators = _told_apart([(_key(row), row.evaluator, _options(row.options)) for row in rows])
     return {row.id: Condition(datasets[row.digest], evaluators[_key(row)]) for row in rows}
@@ -53,7 +61,7 @@ def mixed_facts(found: Collection[Condition]) -> dict[str, Any]:
     return {f"{role}s": sorted({getattr(one, role) for one in found}) for role in ("dataset", "evaluator")}
 
 
-def _rows(connection: Connection, ids: Collection[str]) -> Sequence[Any]:
+def _rows(connection: Connection, ids: Select[Any]) -> Sequence[Any]:
     runs, dataset, evaluator = schema.runs.c, schema.components.alias(), schema.components.alias()
     of_role = {
         role: and_(table.c.run_id == runs.id, table.c.role == role)
@@ -72,7 +80,7 @@ def _rows(connection: Connection, ids: Collection[str]) -> Sequence[Any]:
         .select_from(schema.runs)
         .outerjoin(dataset, of_role["dataset"])
         .outerjoin(evaluator, of_role["evaluator"])
-        .where(runs.id.in_(among(json.dumps(list(ids)))))
+        .where(runs.id.in_(ids))
         .order_by(runs.created, runs.id)
     )
     return connection.execute(query).all()

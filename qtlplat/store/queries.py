@@ -18,8 +18,7 @@ from qtlplat.errors import UsageError, shown
 from qtlplat.store import remarks, schema
 from qtlplat.store.access import Access
 from qtlplat.store.dialect import among
-from qtlplat.store.filters.directions import lower_is_better
-from qtlplat.store.filters.references import description
+from qtlplat.store.filters.described import described
 from qtlplat.store.filters.selection import NEWEST_FIRST, Selection, check
 from qtlplat.store.ownership import is_abandoned
 from qtlplat.store.records import (
@@ -37,6 +36,7 @@ from qtlplat.store.records import (
     Status,
 )
 from qtlplat.store.run_rows import assembled, plain, rows_of
+from qtlplat.store.server.waiting import LOG
 
 MIN_PREFIX = 3
 
@@ -249,19 +249,10 @@ class Reader(Access):
         return found
 
     def _described(self, reference: str) -> str:
-        meant = description(reference)
-
-        def read(connection: Connection) -> str | None:
-            sort = meant.sort
-            if meant.best:
-                runs = Selection(connection, self.location, meant.where, meant.best, reference).ids().order_by(None)
-                fix = f"@best:-{meant.best} for the run with the least, @best:+{meant.best} for that with the most"
-                less = lower_is_better(connection, [meant.best], runs, lambda _: fix, reference)
-                sort = meant.best if less[meant.best] else f"-{meant.best}"
-            found = Selection(connection, self.location, meant.where, sort, place=reference).ids(limit=1)
-            return connection.execute(found).scalar()
-
-        return self.read(read) or self._unknown(reference)
+        found = self.read(lambda connection: described(connection, self.location, reference))
+        if found and found.mixed:
+            LOG.warning("%s", found.mixed)
+        return found.run if found else self._unknown(reference)
 
     def _counted(self, reference: str) -> str:
         match = re.fullmatch(r"@(?:last|-([1-9]\d{0,8}))", reference)

@@ -52,7 +52,7 @@ def directions(
 ) -> dict[str, bool]:
     """The same of runs by their full ids, in a store; nothing where there is no store."""
     runs = sa.select(schema.runs.c.id).where(schema.runs.c.id.in_(among(json.dumps(list(ids)))))
-    return reader.read(lambda connection: lower_is_better(connection, names, runs, fix, place)) or {}
+    return reader.read(lambda connection: lower_is_better(connection, names, runs, fix, place), ids) or {}
 
 
 def _lower(connection: Connection, known: KnownNames, field: FieldName, runs: sa.Select[Any], fix: str) -> bool:

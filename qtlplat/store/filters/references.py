@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 class Description:
     """A filter and what to sort by; the first run is the one that is meant.
 
-    best: a field whose own direction decides the order, '' where `sort` says it.
+    best: a field whose own direction decides the order, '' where `sort` says it; score: runs are chosen by a value.
     """
 
     where: str
     sort: str = ""
     best: str = ""
+    score: bool = False
 
 
 def description(reference: str) -> Description:
@@ -47,8 +48,8 @@ def description(reference: str) -> Description:
     field = field_name(name.removeprefix(sign), where=reference)
     where = f"kind = 'run' and status = 'finished' and {field} is not null"
     if not sign:
-        return Description(where, best=str(field))
-    return Description(where, f"{field}" if sign == "-" else f"-{field}")
+        return Description(where, best=str(field), score=True)
+    return Description(where, f"{field}" if sign == "-" else f"-{field}", score=True)
 
 
 def chosen(reader: Reader, references: Sequence[str], where: str | None) -> list[str]:

@@ -1,0 +1,75 @@
+"""What an evaluator declares of its metrics: stored with the run, checked before training and after it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from outcome import assert_fine, assert_refused, here
+
+Faulty = Callable[..., None]
+RUN = "run --dataset squares --backbone net --evaluator half --head linear --epochs 1 --pretrain-epochs 1".split()
+STORE = ["--store", "s.db"]
+SPEC = """
+
+from qtlplat import Metric
+
+def metrics(labels, probabilities):
+    return {returned}
+
+def evaluator_specs():
+    return [EvaluatorSpec("half", "half is kept for testing", lambda o, s: cells(o, s), EvaluatorOptions,
+                          lambda y, p: metrics(y, p), {info})]
+"""
+ERRORS = "{'error_free': float((probabilities.argmax(1) != labels).mean())}"
+
+
+def spec(returned: str, info: str) -> str:
+    return SPEC.format(returned=returned, info=info)
+
+
+def test_a_declaration_outlives_the_plugin(faulty: Faulty, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    faulty(spec(ERRORS, '[Metric("error_free", greater_is_better=False, lower=0, upper=1)]'))
+    for seed in ("1", "2"):
+        done = here(*RUN, *STORE, "--seed", seed)
+        assert_fine(done)
+        assert "does not declare" not in done.err
+    monkeypatch.undo()  # the plugin is gone
+    monkeypatch.chdir(tmp_path / "cwd")
+    found = json.loads(here("best", "--metric", "error_free", "--json", *STORE).out)
+    listed = json.loads(here("runs", "--cols", "error_free", "--json", *STORE).out)
+    values = [row["error_free"] for row in listed if row["error_free"] is not None]
+    assert found["lower_is_better"] is True
+    assert found["rows"][0]["mean"] == min(values)
+
+
+def test_a_metric_that_is_not_declared_is_named_when_the_run_starts(faulty: Faulty) -> None:
+    faulty(spec(ERRORS, "()"))
+    done = here(*RUN, *STORE)
+    assert done.code == 0
+    assert "evaluator half does not declare whether more or less of 'error_free' is better" in done.err
+    assert_refused(here("best", "--metric", "error_free", *STORE), 2, "--minimize or --maximize")
+
+
+def test_a_value_beyond_the_declared_bounds_is_refused_before_training(faulty: Faulty) -> None:
+    faulty(spec("{'gain': 1.5}", '[Metric("gain", greater_is_better=True, upper=1)]'))
+    assert_refused(here(*RUN, *STORE), 4, "metric gain is 1.5, declared to lie in -inf to 1", "faulty-lab")
+    assert not Path("s.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("info", "words"),
+    [
+        ('["gain"]', "must be a list of qtlplat.Metric"),
+        ("3", "must be a list of qtlplat.Metric"),
+        ('[Metric("f1", greater_is_better=True)]', "'f1', which is a metric of every run"),
+        ('[Metric("gain", greater_is_better=True)] * 2', "more than once"),
+        ('[Metric("gain", greater_is_better=1)]', "greater_is_better of metric 'gain' must be True"),
+        ('[Metric("gain", True, 1, 0)]', "not below upper"),
+    ],
+)
+def test_declarations_that_cannot_be_meant_are_refused(info: str, words: str, faulty: Faulty) -> None:
+    faulty(spec("{'gain': 1}", info))
+    assert_refused(here("info", "faulty-lab:half"), 4, words, "faulty-lab")
