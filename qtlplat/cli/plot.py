@@ -106,7 +106,7 @@ def _read(settings: Settings, references: Sequence[str], where: str | None, kind
         if stored.run.status != "finished":
             note(f"run {stored.id} is {stored.run.status}: what is drawn of it is not all")
     if kind in ("pareto", "box") and (
-        words := mixture(set(conditions(reader, [stored.id for stored in runs]).values()))
+        words := mixture(set(conditions(reader, [stored.run.id for stored in runs]).values()))
     ):
         note(f"these runs use {words}: their scores are not comparable")
     return runs
