@@ -14,6 +14,7 @@ from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.plan import PretrainingPlan
 from qtlplat.contracts import Split
 from qtlplat.errors import BusyError, StoreError
+from qtlplat.quantum.threads import torch_threads
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import RunRecord
 from qtlplat.store.shared_work import Work, claimed
@@ -24,12 +25,15 @@ from qtlplat.training.features import features_key, frozen_features
 from qtlplat.training.interrupted import MADE_FOR
 from qtlplat.training.job import REPLAY_OF, Again, Job, recorded
 from qtlplat.training.leak import leaks
+from qtlplat.training.learner import Network
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.prepare import Material, Prepared
 from qtlplat.training.pretrain import Initialisation, pretrain, pretraining_cells
 from qtlplat.training.rounds import CellEpoch
 from qtlplat.training.rows import epoch_rows, ids_hash, new_cells, new_pretraining, prediction_rows
+from qtlplat.training.seeding import isolated_rng
 from qtlplat.training.snapshots import Snapshot, Take
+from qtlplat.training.thread_count import asked_for, earlier_threads, measured_threads, stored_threads
 from qtlplat.training.weights import load_weights
 
 
@@ -168,6 +172,7 @@ def pretrained(
     images, options = material.images, plan.pretraining
     cells = pretraining_cells(split, options, plan.seed)
     with (
+        torch_threads(_threads(job, plan, material, split, again, replay_of)),
         recorded(job, (), lambda: new_pretraining(plan, images, made_for), again, made_for) as (run, clock),
         job.checkpoints(run) as checkpoints,
     ):
@@ -222,6 +227,28 @@ def pretrained(
         which = f" of initialisation {best.position + 1}" if options.initialisations > 1 else ""
         job.progress.note(f"backbone{whose} pretrained: run {run}, best epoch {best.best_epoch}{which}")
     return Pretrained(run, artifact.sha256, best.state)
+
+
+def _threads(
+    job: Job, plan: PretrainingPlan, material: Material, split: Split, again: Again | None, replay_of: str
+) -> int:
+    """As many as before, if it goes on, repeats another one, or repeats what this machine has done; else measured."""
+    if before := stored_threads(job.reader, again.run) if again else None:
+        return before
+    if plan.accelerator != "cpu" or asked_for():
+        return torch.get_num_threads()
+    earlier = job.reader.finished(plan.fingerprint, "pretraining")
+    if known := stored_threads(job.reader, replay_of) if replay_of else earlier_threads(job.reader, earlier):
+        return known
+    options, images = plan.pretraining, material.images
+
+    def fresh() -> Network:
+        pixels, labels = torch.tensor(images.images), torch.tensor(images.labels)
+        return Network(material.build_backbone, pixels, labels, split, options, plan.seed)
+
+    steps = options.initialisations * options.epochs * -(-len(split.train) // options.batch_size)
+    with isolated_rng():
+        return measured_threads(fresh, steps, job.progress.note)
 
 
 def features_of(job: Job, prepared: Prepared, run: str, backbone: Pretrained) -> Tensor:

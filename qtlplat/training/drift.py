@@ -35,7 +35,10 @@ SURROUNDINGS = ("vector instructions", "engine", "host", "platform", "cpus")
 def drift(record: RunRecord, plan: RunPlan | PretrainingPlan, reader: Reader) -> Drift:
     """What has changed since a run was stored, as (before, after) by name; plan: its own, with today's components."""
     components = {role: getattr(plan, role) for role in record.components}
-    return _changes(record, reader, plan, components, environment("", plan.accelerator), DECISIVE)
+    surroundings = environment("", plan.accelerator)
+    # a pretraining goes on with the threads that it had
+    names = [name for name in DECISIVE if name != "threads" or record.kind == "run"]
+    return _changes(record, reader, plan, components, surroundings, names)
 
 
 def drift_between(before: RunRecord, after: RunRecord, reader: Reader) -> Drift:
