@@ -18,6 +18,7 @@ from qtlplat.cli.stores import opened
 from qtlplat.cli.widths import fitting
 from qtlplat.conventions import mean_std, percent
 from qtlplat.errors import UsageError
+from qtlplat.store.filters.tree import listed, unquoted
 
 if TYPE_CHECKING:
     from qtlplat.analysis.best import Best
@@ -52,7 +53,7 @@ def best_command(
     """
     from qtlplat.api.ranking import best_runs
 
-    groups = None if by is None else list(dict.fromkeys(name.strip() for name in by.split(",") if name.strip()))
+    groups = None if by is None else list(dict.fromkeys(listed(by)))
     if groups == []:
         raise UsageError("no field makes a group", where="--by", fix="--by backbone,head")
     reader = opened(settings)
@@ -90,7 +91,7 @@ add_common_options(best_command)
 
 
 def _form(best: Best, record: RunRecord, metric: str) -> dict[str, Any]:
-    values = record.metrics.get(metric, ())
+    values = record.metrics.get(unquoted(metric), ())
     return {
         "group": dict(best.group),
         "run": record.id,

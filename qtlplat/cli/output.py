@@ -19,6 +19,7 @@ import click
 from qtlplat.cli.settings import suggest
 from qtlplat.conventions import strict
 from qtlplat.errors import UsageError, cut, inert, unknown_name, without_passwords
+from qtlplat.store.filters.tree import listed, unquoted
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -144,7 +145,7 @@ def emit(
         from qtlplat.store.filters.matching import matching
 
         order = matching(rows, known, listing.where)
-    asked = [key.strip() for key in (listing.sort or "").split(",") if key.strip()]
+    asked = listed(listing.sort or "")
     for key in reversed(asked or ([""] if listing.sort else [])):
         order = _sorted(rows, order, key, known)
     order = order[: listing.limit]
@@ -171,7 +172,7 @@ def emit(
 def _sorted(rows: Sequence[Mapping[str, Any]], order: Sequence[int], sort: str, known: Collection[str]) -> list[int]:
     """Places of rows, sorted by a column; those without a value last, whichever way the rest is sorted."""
     key = sort.removeprefix("-")
-    if key not in known:
+    if key not in known and (key := unquoted(key)) not in known:
         raise UsageError(unknown_name("column", key, known), where="--sort")
     missing = {i for i in order if _is_missing(rows[i].get(key))}
     present = [i for i in order if i not in missing]
@@ -194,7 +195,7 @@ def _chosen(columns: Sequence[Column], cols: str | None) -> list[Column]:
     if cols is None:
         return list(columns)
     by_key = {c.key: c for c in columns}
-    names = [name.strip() for name in cols.split(",") if name.strip()]
+    names = [name if name in by_key else unquoted(name) for name in listed(cols)]
     for name in names:
         if name not in by_key:
             raise UsageError(unknown_name("column", name, by_key), where="--cols")

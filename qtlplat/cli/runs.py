@@ -16,6 +16,7 @@ from qtlplat.cli.stores import opened
 from qtlplat.cli.widths import fitting, name_hidden
 from qtlplat.conventions import LEAKS, ROLES, ledger, percent, short
 from qtlplat.errors import UsageError
+from qtlplat.store.filters.tree import listed, unquoted
 from qtlplat.store.records import RunKind
 
 
@@ -179,7 +180,7 @@ def runs_command(
         found = {one["run"]: one for one in values}
         rows = [{**one, **found.get(one["run"], {})} for one in rows]
     columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.for_programs else COLUMNS
-    columns = (*columns, *(Column(name, name) for name in further))
+    columns = (*columns, *(Column(name, unquoted(name)) for name in further))
     if on_terminal() and not listing.cols:
         columns = fitting(rows, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
         name_hidden(COLUMNS, columns)
@@ -202,7 +203,7 @@ def runs_command(
 def _fields(cols: str | None) -> list[str]:
     """What --cols names that is no column of its own: fields of the filter language."""
     own = {column.key for column in (*COLUMNS, *FURTHER)}
-    return [name for name in map(str.strip, (cols or "").split(",")) if name and name not in own]
+    return [name for name in listed(cols or "") if name not in own]
 
 
 add_common_options(runs_command)

@@ -15,7 +15,7 @@ from qtlplat.conventions import HEAD, LEAKS, LEDGER, ROLES
 from qtlplat.store import dialect, schema
 from qtlplat.store.dialect import Expression
 from qtlplat.store.filters.known_names import Asked, KnownNames
-from qtlplat.store.filters.tree import OVER_CELLS, OVER_EPOCHS, FieldName
+from qtlplat.store.filters.tree import OVER_CELLS, OVER_EPOCHS, FieldName, written
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned
 
@@ -71,6 +71,8 @@ class Fields:
         return self._dotted(name, asked) if len(name.path) > 1 else self._word(name.path[0], name, asked)
 
     def _word(self, word: str, name: FieldName, asked: Asked) -> Field:
+        if name.quoted and self._known.metric(word):
+            return self._metric(name, asked)
         if word in self._simple:
             return self._simple[word]()
         if word.endswith("_sd") and self._known.metric(word.removesuffix("_sd")):
@@ -80,7 +82,7 @@ class Fields:
         if self._known.planned(name.path):
             return _in_json(_RUN.plan, name.path)
         options = [f"{role}.{option}" for role in ROLES for option in self._known.options(role)]
-        near = [*self._simple, *self._known.metrics(), *options, *self._known.plans()]
+        near = [*self._simple, *self._known.metrics(self._simple), *options, *self._known.plans()]
         raise self._known.unknown(asked, name, near, self._known.kinds(self._simple))
 
     @cached_property
@@ -132,7 +134,7 @@ class Fields:
         if name.variant and not self._known.variant(name.variant):
             every = self._known.variants()
             raise self._known.unknown(
-                asked, name, [f"{metric}@{variant}" for variant in every], [f"variants: {', '.join(every)}"]
+                asked, name, [f"{written(metric)}@{variant}" for variant in every], [f"variants: {', '.join(every)}"]
             )
         return _number(_over_cells(name.function or "mean", metric, name.variant or HEAD))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Sequence
 from difflib import get_close_matches
 from functools import cached_property
@@ -16,7 +15,7 @@ from qtlplat.errors import UsageError, shown
 from qtlplat.metrics import SHIPPED
 from qtlplat.store import dialect, schema
 from qtlplat.store.filters.language import MANUAL, misplaced
-from qtlplat.store.filters.tree import FUNCTIONS, WORD, FieldName
+from qtlplat.store.filters.tree import FUNCTIONS, FieldName, written
 
 METRICS = tuple(SHIPPED)  # every run has them; evaluators add their own
 
@@ -82,19 +81,24 @@ class KnownNames:
         lines = [f"did you mean: {', '.join(close)}"] if close else []
         return asked.error(name.at, f"unknown field {shown(words)}", [*lines, *notes])
 
-    def metrics(self) -> list[str]:
-        """Names of all metrics."""
-        return sorted({*METRICS, *self._all(sa.select(schema.metrics.c.name).distinct())})
+    def metrics(self, others: Collection[str] = ()) -> list[str]:
+        """All metrics, as they are asked for. others: fields that unquoted names mean."""
+        names = sorted({*METRICS, *self._all(sa.select(schema.metrics.c.name).distinct())})
+        known = set(names)
+        return [
+            written(name, quoted=name in others or (name.endswith("_sd") and name.removesuffix("_sd") in known))
+            for name in names
+        ]
 
     def variants(self) -> list[str]:
-        """Names of all variants."""
-        return sorted(self._all(sa.select(schema.cells.c.variant).distinct()))
+        """All variants, as they are asked for."""
+        return sorted(map(written, self._all(sa.select(schema.cells.c.variant).distinct())))
 
     def options(self, role: str) -> list[str]:
         """Names of all options of a role."""
         names = dialect.names_in(schema.components.c.options)
         query = sa.select(names.c.key).select_from(schema.components.join(names, sa.true()))
-        return sorted(self._all(query.where(schema.components.c.role == role).distinct()))
+        return sorted(map(written, self._all(query.where(schema.components.c.role == role).distinct())))
 
     def plans(self) -> list[str]:
         """Paths in plans, one or two names deep, without those of components."""
@@ -103,28 +107,27 @@ class KnownNames:
         for plan in self._connection.execute(query).scalars():
             for name, value in plan.items():
                 if isinstance(value, dict) and name not in ROLES:
-                    found |= {f"{name}.{inner}" for inner in value}
+                    found |= {f"{written(name)}.{written(inner)}" for inner in value}
                 elif name not in ROLES:
-                    found.add(name)
+                    found.add(written(name))
         return sorted(found)
 
     def epoch_values(self) -> list[str]:
         """Names of all values of epochs."""
         query = self._first_epochs(schema.epochs.c.further != {})
-        return sorted({*schema.EPOCH_COLUMNS, *(name for row in self._all(query) for name in row)})
+        return sorted({*schema.EPOCH_COLUMNS, *(written(name) for row in self._all(query) for name in row)})
 
     def surroundings(self) -> list[str]:
         """Names of what is stored of the environment."""
         names = self._all(sa.select(schema.environment.c.name).distinct())
-        words = {name.removeprefix("version of ").replace(" ", "_") for name in names}
-        return sorted(word for word in words if re.fullmatch(WORD, word))
+        return sorted({written(name.removeprefix("version of ").replace(" ", "_")) for name in names})
 
     def kinds(self, simple: Collection[str]) -> list[str]:
         """Lines that name everything there is, kind by kind. simple: the fields of every store."""
         options = [f"{role}.{name}" for role in ROLES for name in self.options(role)]
         return [
             f"of every run: {', '.join(sorted(simple))}",
-            f"metrics: {', '.join(self.metrics())}; over cells and epochs: {', '.join(FUNCTIONS)}, as in min(f1)",
+            f"metrics: {', '.join(self.metrics(simple))}; over cells and epochs: {', '.join(FUNCTIONS)}, as in min(f1)",
             f"options: {', '.join(options)}",
             f"plan: {', '.join(self.plans())}",
             "further: head.component, head.version, seconds.STAGE, env.NAME, f1@CONTROL",

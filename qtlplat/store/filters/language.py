@@ -139,6 +139,8 @@ def unreadable(text: str, at: int, expected: Collection[str]) -> UsageError:
         fix = "write: is null, or is not null"
     elif "TEXT" in expected and bare:
         fix = f"a text stands in quotes: '{inert(bare[0])[:80]}'"
+    elif "OPERATOR" in expected and bare:
+        fix = f"a name with spaces or signs stands in double quotes: '\"my metric\" > 0.9'; or: {MANUAL}"
     elif text[at : at + 1] in ("'", '"'):
         what = "this quote is not closed" if "TEXT" in expected else what
     return misplaced(text, at, what, fix)

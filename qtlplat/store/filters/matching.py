@@ -33,7 +33,7 @@ def matching(rows: Sequence[Row], columns: Collection[str], where: str) -> list[
     now = datetime.now(UTC)
     tests: dict[int, Callable[[Row], bool]] = {}
     for one in comparisons(tree):
-        name = str(one.field)
+        name = one.field.plain
         if name not in columns:
             what, *notes = unknown_name("column", name, columns).splitlines()
             raise misplaced(where, one.field.at, what, notes=[words.strip() for words in notes])
@@ -59,7 +59,7 @@ def _present(value: Any) -> Iterable[Any]:
 
 def _test(asked: Comparison, present: Sequence[Any], now: datetime, where: str) -> Callable[[Row], bool]:
     """What a comparison asks of a row. present: all values of its column."""
-    name = str(asked.field)
+    name = asked.field.plain
     if asked.operator == "null":
         return lambda row: bool(_present(row.get(name))) == asked.negated
     is_time = bool(present) and all(isinstance(value, str) and _TIME.fullmatch(value) for value in present)

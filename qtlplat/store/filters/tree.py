@@ -16,28 +16,57 @@ OVER_EPOCHS = ("first", "last", "lowest", "highest")
 FUNCTIONS = (*OVER_CELLS, *OVER_EPOCHS)
 
 WORD = r"[A-Za-z_][A-Za-z0-9_-]*"
-_INSIDE = rf"{WORD}(?:\.{WORD})*(?:@{WORD})?"
+QUOTED = r'"(?:[^"]|"")*"'  # any name: a quote in it is written twice
+RESERVED = ("and", "or", "not", "in", "like", "between", "is", "null", "true", "false")
+_PART = rf"(?:{WORD}|{QUOTED})"
+_INSIDE = rf"{_PART}(?:\.{_PART})*(?:@{_PART})?"
 # a field: a path, a path of a control's cells, or either inside a function
 FIELD = rf"(?:{WORD}\(\s*{_INSIDE}\s*\)|{_INSIDE})"
-_PARTS = re.compile(rf"(?:({WORD})\(\s*)?({WORD}(?:\.{WORD})*)(?:@({WORD}))?\s*\)?")
+_PARTS = re.compile(rf"(?:({WORD})\(\s*)?({_PART}(?:\.{_PART})*)(?:@({_PART}))?\s*\)?")
 LONGEST_FIELD = 500
+
+
+def written(name: str, *, quoted: bool = False) -> str:
+    """A name as filters and options take it: in double quotes where it is no plain word, or `quoted`."""
+    plain = re.fullmatch(WORD, name) and name.lower() not in RESERVED and not quoted
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
+def unquoted(text: str) -> str:
+    """The name that is written so."""
+    return text[1:-1].replace('""', '"') if re.fullmatch(QUOTED, text) else text
+
+
+def listed(text: str) -> list[str]:
+    """What commas separate that stand in no double quotes; without blanks around it, and without what is empty."""
+    items = (item.strip() for item in re.findall(rf'(?:{QUOTED}|[^,"]|")+', text))
+    return [item for item in items if item]
 
 
 @dataclass(frozen=True)
 class FieldName:
     """A field as it is written. function: '' or one of FUNCTIONS; variant: the control that is meant, '' for the head.
 
+    quoted: whether its first name stands in double quotes: then a metric of that name is meant before any other field.
     at: where it stands in the text.
     """
 
     path: tuple[str, ...]
     function: str = ""
     variant: str = ""
+    quoted: bool = False
     at: int = field(default=0, compare=False)
 
     def __str__(self) -> str:
-        inside = ".".join(self.path) + (f"@{self.variant}" if self.variant else "")
+        first, *rest = self.path
+        inside = ".".join([written(first, quoted=self.quoted), *map(written, rest)])
+        inside += f"@{written(self.variant)}" if self.variant else ""
         return f"{self.function}({inside})" if self.function else inside
+
+    @property
+    def plain(self) -> str:
+        """Without quotes, as columns of listings are called."""
+        return self.path[0] if self.quoted and len(self.path) == 1 and not self.function else str(self)
 
 
 @dataclass(frozen=True)
@@ -133,11 +162,14 @@ def field_name(text: str, at: int = 0, where: str = "") -> FieldName:
     text = text.strip()
     if len(text) > LONGEST_FIELD or not re.fullmatch(FIELD, text):
         raise UsageError(
-            f"{shown(text)} is no field", where=where, fix="write a name, as in f1, min(f1), head.layers or f1@linear"
+            f"{shown(text)} is no field",
+            where=where,
+            fix="f1, min(f1), head.layers, f1@linear; a name with spaces or signs in double quotes: '\"my metric\"'",
         )
     match = _PARTS.fullmatch(text)
     assert match  # FIELD is made of the same parts
-    return FieldName(tuple(match[2].split(".")), match[1] or "", match[3] or "", at)
+    path = tuple(map(unquoted, re.findall(_PART, match[2])))
+    return FieldName(path, match[1] or "", unquoted(match[3] or ""), match[2].startswith('"'), at)
 
 
 @dataclass(frozen=True)
@@ -150,5 +182,5 @@ class SortKey:
 
 def sort_keys(text: str) -> list[SortKey]:
     """What ``-f1,head`` asks for: fields, the first one first; those with a minus from the greatest value down."""
-    names = [name.strip() for name in text.split(",") if name.strip()] or ([""] if text else [])
+    names = listed(text) or ([""] if text else [])
     return [SortKey(field_name(name.removeprefix("-"), where="--sort"), name.startswith("-")) for name in names]
