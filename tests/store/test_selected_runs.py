@@ -115,7 +115,8 @@ HOSTILE = (
     "head = '''; drop table runs; --'",
     "head = 'x' or 1=1",
     "head.layers'); drop table runs; --",
-    'head."layers" = 1',
+    'head."layers = 1',
+    'head."layers""; drop table runs; --" = 1',
     "f1); delete from runs; -- > 1",
     "head = 'a' union select 1",
     "tag = '\0'",
@@ -227,11 +228,12 @@ def test_runs_in_the_trash_are_in_no_selection(location: StoreLocation) -> None:
     reader = Reader(location)
     kept, *_, thrown = (run.id for run in reader.runs())
     raw = sqlite3.connect(location.path)
-    raw.execute("INSERT INTO trash VALUES (?, '2026')", (thrown,))
+    since = "2026-01-02T03:04:05.000006+00:00"
+    raw.execute("INSERT INTO trash VALUES (?, ?)", (thrown, since))
     raw.commit()
     raw.close()
     assert reader.table(["run", "trashed"], trash=True, where="trashed is not null") == [
-        {"run": thrown, "trashed": "2026"}
+        {"run": thrown, "trashed": since}
     ]
     assert [row["trashed"] for row in reader.table(["trashed"], where="trashed is null")] == [None] * 3
     for found in (reader.runs(), reader.runs(where="seed >= 0"), reader.runs(sort="-f1")):
