@@ -33,7 +33,8 @@ class ComponentChoice(_Frozen):
     component: str = Field(description="name of the component")
     provider: str = Field(description="distribution that provides it")
     version: str = Field(description="version of that distribution")
-    digest: str = Field(description="sha256 over the plugin package's Python files")
+    digest: str = Field(description="sha256 of the code that the component uses")
+    code: dict[str, str] = Field(default={}, description="digests of the modules that it uses, by name")
     options: dict[str, Any] = Field(description="all options, resolved")
     locations: tuple[str, ...] = Field(default=(), description="options that say where, not what")
 

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from qtlplat.catalog.state import State, attribute, listed, searched, switch
+from qtlplat.catalog.state import UNKNOWN, State, attribute, listed, searched, switch
 from qtlplat.catalog.torch_state import PENNYLANE, TORCH
 
 Snapshot = dict[State, Any]
@@ -177,7 +177,7 @@ def put_back(before: Snapshot) -> list[str]:
     """Put back what has changed; returns the names of what could not be put back."""
     left = []
     for state, value in before.items():
-        if _same(value, state.value()):
+        if value is UNKNOWN or _same(value, state.value()):
             continue
         with contextlib.suppress(Exception):  # what counts is what it is now
             state.put(value)

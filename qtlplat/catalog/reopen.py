@@ -130,7 +130,8 @@ def _reopened(
         )
     now = {
         "version": component.provider.version,
-        "digest": component.provider.digest,
+        "digest": component.digest,
+        "code": component.code,
         "options": written_options(options, provider),
     }
     return component, options, choice.model_copy(update=now)

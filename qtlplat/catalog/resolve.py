@@ -83,7 +83,8 @@ class _Choice:
             component=self.component.spec.name,
             provider=provider.distribution,
             version=provider.version,
-            digest=provider.digest,
+            digest=self.component.digest,
+            code=self.component.code,
             options=written_options(self.options, provider.distribution),
             locations=locations(type(self.options)),
         )

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+UNKNOWN = object()
+
 
 @dataclass(frozen=True, eq=False)
 class State:
@@ -29,11 +31,11 @@ class State:
     random: bool = False
 
     def value(self) -> Any:
-        """What it is now; None if that cannot be told: whatever changed it may have broken the question too."""
+        """What it is now; `UNKNOWN` if that cannot be told: whatever changed it may have broken the question too."""
         try:
             return self.get()
         except Exception:  # noqa: BLE001
-            return None
+            return UNKNOWN
 
 
 def attribute(name: str, module: str, attr: str, **more: bool) -> State:

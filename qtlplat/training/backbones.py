@@ -29,6 +29,7 @@ from qtlplat.training.learner import Network
 from qtlplat.training.model import WholeBackbone
 from qtlplat.training.prepare import Material, Prepared
 from qtlplat.training.pretrain import Initialisation, pretrain, pretraining_cells
+from qtlplat.training.reuse import why_not_again
 from qtlplat.training.rounds import CellEpoch
 from qtlplat.training.rows import epoch_rows, ids_hash, new_cells, new_pretraining, prediction_rows
 from qtlplat.training.seeding import isolated_rng
@@ -105,6 +106,8 @@ def _find(job: Job, plan: PretrainingPlan, whose: str, made_for: str) -> Pretrai
             continue
         job.progress.note(f"backbone{whose} found: pretraining {earlier.id}")
         return found
+    if not unusable and job.replay is None:
+        unusable = why_not_again(job.reader, plan, "pretraining")
     if unusable:
         job.progress.note(unusable)
     return None

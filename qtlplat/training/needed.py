@@ -12,6 +12,7 @@ from qtlplat.training.execute import carried_out, whole_run, working
 from qtlplat.training.job import REPLAY_OF, Again, replay_in
 from qtlplat.training.prepare import Prepared
 from qtlplat.training.progress import Progress
+from qtlplat.training.reuse import why_not_again
 
 
 def found_or_executed(
@@ -52,6 +53,8 @@ def found_or_executed(
                 _add(job.writer, earlier, remarks)
                 return _found(progress, earlier)
             again = begun(prepared, job.reader) if waited or go_on else None
+            if again is None and (why := why_not_again(job.reader, plan, "run")):
+                progress.note(why)
             if again:
                 _add(job.writer, job.reader.run(again.run), remarks)
             return carried_out(job, prepared, again, remarks)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
-from pathlib import Path
 
 import pytest
 from fake_plugins import HEAD, Install
@@ -161,31 +160,6 @@ def test_a_distribution_offering_a_name_twice_is_refused(install: Install) -> No
     host = load_plugins()
     assert status(host, "one").state == "loaded"
     assert status(host, "two").reason == "twice offers head 'same' twice"
-
-
-def test_the_digest_follows_the_code_and_nothing_else(install: Install, tmp_path: Path) -> None:
-    package = tmp_path / "site" / "digested"
-    package.mkdir()
-    (package / "__init__.py").write_text("a = 1\n")
-    (package / "more.py").write_text("b = 1\n")
-    (package / "data.txt").write_text("c")
-    install("d", "digested_entry", HEAD.format(name="x"), entry="digested")
-    (tmp_path / "site" / "d-1.5.dist-info" / "entry_points.txt").write_text("[qtlplat]\ndigested = digested.more\n")
-
-    def digest() -> str:
-        (provider,) = [p for _, p in found_plugins() if p.entry_point == "digested"]
-        return provider.digest
-
-    before = digest()
-    assert len(before) == 64
-    (package / "data.txt").write_text("changed")
-    assert digest() == before
-    (package / "more.py").write_text("b = 2\n")
-    assert digest() != before
-    (package / "more.py").write_text("b = 1\n")
-    assert digest() == before
-    (package / "more.py").rename(package / "renamed.py")
-    assert digest() != before
 
 
 def test_offered_specs_raises_what_the_host_would_record() -> None:
