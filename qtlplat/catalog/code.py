@@ -68,6 +68,15 @@ def _modules_of(value: Any) -> Iterator[str]:
         yield from (name for name in names if isinstance(name, str))
 
 
+@dataclass(frozen=True)
+class _Source:
+    """What a file says. dynamic: whether it may import anything."""
+
+    digest: str
+    imports: tuple[ast.Import | ast.ImportFrom, ...] = ()
+    dynamic: bool = False
+
+
 @dataclass
 class _Own:
     """The modules of a plugin's distribution. top: of its entry point; found: digests of those that count."""
@@ -78,16 +87,14 @@ class _Own:
     _tops: dict[str, bool] = field(default_factory=dict)
     _followed: set[str] = field(default_factory=set)
 
-    def add(self, name: str) -> ast.Module | None:
+    def add(self, name: str) -> _Source | None:
         """Let a module count if it is one of these and has a file; returns what it says."""
         path = _located(name) if self._owns(name.partition(".")[0]) else None
         if path is None:
             return None
-        content = path.read_bytes()
-        tree = _parsed(content) if path.suffix == ".py" else None
-        form = content if tree is None else _form_of(tree) or content
-        self.found[name] = hashlib.sha256(form).hexdigest()[:LENGTH]
-        return tree
+        source = _read(path.read_bytes(), path.suffix == ".py")
+        self.found[name] = source.digest
+        return source
 
     def follow(self, name: str) -> None:
         """Let a module count, and all that it imports of these, and so on."""
@@ -97,27 +104,27 @@ class _Own:
             if now in self._followed:
                 continue
             self._followed.add(now)
-            tree = self.add(now)
-            if tree is None:
+            source = self.add(now)
+            if source is None:
                 continue
-            waiting += self._imported(tree, now)
-            if any(getattr(node, "id", getattr(node, "attr", "")) in DYNAMIC for node in ast.walk(tree)):
+            for statement in source.imports:
+                waiting += self._imported(statement, now)
+            if source.dynamic:
                 for one in _package(now.partition(".")[0]):
                     self.add(one)
 
-    def _imported(self, tree: ast.Module, name: str) -> Iterator[str]:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                yield from (alias.name for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                base = _absolute(node, name)
-                if not self._owns(base.partition(".")[0]):
-                    continue
-                parts = [f"{base}.{alias.name}" for alias in node.names]
-                modules = [part for part in parts if _located(part)]
-                yield from modules
-                if len(modules) < len(parts):  # something else of the package: what its file makes of it
-                    yield base
+    def _imported(self, node: ast.Import | ast.ImportFrom, name: str) -> Iterator[str]:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+            return
+        base = _absolute(node, name)
+        if not self._owns(base.partition(".")[0]):
+            return
+        parts = [f"{base}.{alias.name}" for alias in node.names]
+        modules = [part for part in parts if _located(part)]
+        yield from modules
+        if len(modules) < len(parts):  # something else of the package: what its file makes of it
+            yield base
 
     def _owns(self, top: str) -> bool:
         if top not in self._tops:
@@ -206,35 +213,47 @@ def _package(top: str) -> Iterator[str]:
             yield ".".join([top, *(parts[:-1] if parts[-1] == "__init__" else parts)])
 
 
-def _parsed(content: bytes) -> ast.Module | None:
+@functools.cache
+def _read(content: bytes, is_python: bool) -> _Source:
+    """What a module's file says; one that is not Python, or cannot be read as such, counts as it is."""
+    raw = hashlib.sha256(content).hexdigest()[:LENGTH]
+    if not is_python:
+        return _Source(raw)
     try:
-        return ast.parse(content)
+        tree = ast.parse(content)
+        form: list[str] = []
+        _write(tree, form)
+        digest = hashlib.sha256("\0".join(form).encode("utf-8", "surrogatepass")).hexdigest()[:LENGTH]
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return None
+        return _Source(raw)
+    nodes = list(ast.walk(tree))
+    imports = tuple(node for node in nodes if isinstance(node, ast.Import | ast.ImportFrom))
+    return _Source(digest, imports, any(getattr(n, "id", getattr(n, "attr", "")) in DYNAMIC for n in nodes))
 
 
-def _form_of(tree: ast.Module) -> bytes | None:
-    try:
-        return repr(_form(tree)).encode("utf-8", "surrogatepass")
-    except (RecursionError, ValueError):  # an expression that is nested too deeply, a number with too many digits
-        return None
-
-
-def _form(node: Any) -> Any:
+def _write(node: Any, form: list[str]) -> None:
     """What a syntax tree means: without places, docstrings and help texts; alike in all versions of Python."""
-    if isinstance(node, list):
-        return [_form(one) for one in node]
-    if not isinstance(node, ast.AST):
-        return repr(node)
-    form: list[Any] = [type(node).__name__]
-    for name, value in ast.iter_fields(node):
-        if name in ("ctx", "kind", "type_comment") or value is None:
-            continue
-        less = _LESS.get(type(node))
-        kept = less(node, name, value) if less else value
-        if kept != []:
-            form.append((name, _form(kept)))
-    return form
+    if isinstance(node, ast.AST):
+        kind = node.__class__
+        form.append(kind.__name__)
+        less = _LESS.get(kind)
+        for name in kind._fields:
+            value = None if name in _NO_MEANING else getattr(node, name, None)
+            if less:
+                value = less(node, name, value)
+            if value is not None and value != []:
+                form.append(name)
+                _write(value, form)
+        form.append(")")
+    elif isinstance(node, list):
+        for one in node:
+            _write(one, form)
+        form.append("]")
+    else:
+        form.append(repr(node))
+
+
+_NO_MEANING = {"ctx", "kind", "type_comment"}
 
 
 def _without_docstring(_node: ast.AST, name: str, value: Any) -> Any:

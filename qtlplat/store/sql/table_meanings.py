@@ -47,7 +47,7 @@ TABLES = {
         component what that stands for, as dressed
         provider the distribution that offers it
         version the version of that
-        digest sha256 of its Python files
+        digest sha256 of the code that it uses
         options all its options, resolved
         """,
     ),
@@ -141,7 +141,7 @@ TABLES = {
         recipe the recipe of the publication
         provider the distribution that offers it
         version the version of that
-        digest sha256 of its Python files
+        digest sha256 of the code that it uses
         budget how much of it was carried out
         dataset_digest sha256 of the prepared data
         cuts what was done less than in the publication, by name
