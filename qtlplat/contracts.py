@@ -118,11 +118,12 @@ class Circuit:
     Parameters
     ----------
     function: an ordinary PennyLane quantum function ``function(inputs, wires=..., **weights)`` that returns a
-        *list* of measurements (expectation values or probabilities). `inputs` has shape (..., n_inputs), radians
+        *list* of measurements (expectation values, probabilities, variances). It is one of a single sample: `inputs`
+        has shape (n_inputs,), or (1, n_inputs) if the function cannot do with that (`inputs[:, i]`), float64, radians
         where it feeds rotations; the weights come by the names of `weight_shapes`.
     qubits: Q, the wires are 0 .. Q-1.
     weight_shapes: shape of each trainable weight, by the name of its argument.
-    n_inputs, n_outputs: length of the last axis going in and coming out.
+    n_inputs, n_outputs: numbers that go in and come out, per sample.
     initial_range: weights start uniform in [low, high); PennyLane's TorchLayer uses [0, 2 pi).
     """
 

@@ -14,7 +14,7 @@ from pennylane.devices import ExecutionConfig
 from torch import Tensor
 
 from qtlplat.contracts import Circuit
-from qtlplat.errors import ConfigError
+from qtlplat.errors import ConfigError, PluginError
 from qtlplat.quantum.batches import WAYS
 from qtlplat.quantum.derivatives import LEAST_PRECISION
 from qtlplat.quantum.device_making import make_device, noise_model, one_line
@@ -95,11 +95,11 @@ class DeviceRunner(BatchRunner):
             self._numpy = kind
             try:
                 return looked_at(self.function, self.name, make, self._shots, noisy=noisy, single=single)
-            except ConfigError:
-                raise
-            except Exception as error:  # noqa: BLE001 -- told below
+            except Exception as error:
+                if isinstance(error, ConfigError) and not isinstance(error, CannotRunError):
+                    raise
                 problem = error
-        raise self._cannot_run({"": one_line(problem)}) from problem
+        raise self._cannot_run({"": _reason(problem)}) from problem
 
     def _kinds(self) -> tuple[bool, ...]:
         """Whether to give the device numbers of numpy: some of PennyLane's gates take those alone, some others."""
@@ -114,7 +114,7 @@ class DeviceRunner(BatchRunner):
                 try:
                     problem = self._problem(reference)
                 except Exception as error:  # noqa: BLE001 -- the next is tried; what is wrong with all is told below
-                    problem = one_line(error)
+                    problem = _reason(error)
                 if not problem:
                     return
                 problems[method] = problem
@@ -223,3 +223,9 @@ class DeviceRunner(BatchRunner):
         told = "; ".join(f"{problem} ({', '.join(m)})" if any(m) else problem for problem, m in methods.items())
         what = f"device {self.name} cannot run this circuit: {told}"
         return CannotRunError(what, where=f"--device {self.name}", fix=fix)
+
+
+def _reason(error: Exception) -> str:
+    """Why something failed, without what we say of it ourselves."""
+    ours = isinstance(error, CannotRunError | PluginError)
+    return one_line(error.__cause__ if ours and isinstance(error.__cause__, Exception) else error)

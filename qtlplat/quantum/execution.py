@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from qtlplat.contracts import Circuit
-from qtlplat.errors import ConfigError
+from qtlplat.errors import ConfigError, PluginError, QtlplatError
 from qtlplat.quantum.batches import Part, Recorder, Way
 from qtlplat.quantum.density import from_density_matrix
 from qtlplat.quantum.derivatives import (
@@ -98,7 +98,7 @@ class BatchRunner:
         elif self.gradient_method == "parameter-shift":
             # What depends on a sample has to be in gates, trained or not.
             traced = inputs if inputs.requires_grad else inputs.detach().requires_grad_()
-            parts = self._recorder(traced, weights)
+            parts = self._record(traced, weights)
             outputs = _joined(parts, [part.read(self._split(part, self._shifted(part))) for part in parts])
         else:
             outputs = self._differentiated(inputs, weights)
@@ -136,14 +136,24 @@ class BatchRunner:
         (tape,), _ = qml.defer_measurements(tape)
         return tape if self.gradient_method == "backprop" else without_exponentials(tape)
 
+    def _record(self, inputs: Tensor, weights: Mapping[str, Tensor]) -> list[Part]:
+        """The tapes of a batch; what goes wrong here is the function's fault."""
+        try:
+            return self._recorder(inputs, weights)
+        except (QtlplatError, MemoryError, torch.OutOfMemoryError):
+            raise
+        except Exception as error:
+            what = f"the circuit's function failed on a sample: {one_line(error)}"
+            raise PluginError(what, fix="check it with the inputs that the head gives it") from error
+
     def _evaluate(self, inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Values without derivatives."""
-        parts = self._recorder(inputs, weights)
+        parts = self._record(inputs, weights)
         return self._read(parts, self._execute([self._detached(part.tape) for part in parts], None))
 
     def _differentiated(self, inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:
         """Values that the device differentiates, or torch through it."""
-        parts = self._recorder(inputs, weights)
+        parts = self._record(inputs, weights)
         return self._read(parts, self._execute([part.tape for part in parts], self.gradient_method))
 
     def _read(self, parts: Sequence[Part], results: Sequence[Any]) -> Tensor:
@@ -172,7 +182,14 @@ class BatchRunner:
         interface = "numpy" if method is None and self._numpy else "torch"
         # Derivatives of torch's own keep the precision of what they are given.
         with self._drawing(), contextlib.nullcontext() if method == "backprop" else doubles():
-            results = iter(qml.execute(expanded, self.device, diff_method=method, interface=interface, cache=False))
+            try:
+                results = iter(qml.execute(expanded, self.device, diff_method=method, interface=interface, cache=False))
+            except (MemoryError, torch.OutOfMemoryError):
+                raise
+            except Exception as error:
+                what = f"device {self.name} failed to run the circuit: {one_line(error)}"
+                fix = "choose another device, or auto"
+                raise CannotRunError(what, where=f"--device {self.name}", fix=fix) from error
         return [finish(list(itertools.islice(results, number))) for number, finish in finishing]
 
     def _shifted(self, part: Part) -> Tensor:

@@ -27,18 +27,19 @@ from qtlplat.training.seeding import isolated_rng
 from qtlplat.training.weights import why_not_storable
 
 SEED = 715_160_931_407  # of the trial; a plugin that seeds torch's generator itself shows by another one
+SIZES = (3, 5, 6, 7, 9, 10, 11, 12)  # of the batch that is tried; a head with a circuit has at most five other axes
 LONGEST_NAME = 64  # of a metric, characters
 ANY_SIZE = "let forward take batches of any size"
 DRAWS = "draw from torch's global generator, which is seeded before every build"
 
 
 def try_backbone(build: Callable[[], Backbone], shape: tuple[int, int, int], n_classes: int, provider: str) -> Backbone:
-    """Build a backbone twice, send two images through it and back; raises PluginError naming `provider`."""
+    """Build a backbone twice, send a few images through it and back; raises PluginError naming `provider`."""
     with _trial("backbone", provider):
         backbone = built_backbone(build, provider)
         whole, twin = (nn.ModuleList([b.features, *b.dense]) for b in (backbone, built_backbone(build, provider)))
         _check_twin(whole, twin, "backbone", provider)
-        x = torch.rand(2, *shape).contiguous(memory_format=torch.channels_last)
+        x = torch.rand(_rows(*shape, n_classes), *shape).contiguous(memory_format=torch.channels_last)
         for number, part in enumerate(whole):
             what = f"dense block {number}" if number else "features"
             width = n_classes if number == len(backbone.dense) else None
@@ -55,14 +56,16 @@ def try_backbone(build: Callable[[], Backbone], shape: tuple[int, int, int], n_c
 def try_head(
     make: Callable[[], nn.Module], n_in: int, n_classes: int, provider: str, *, counted: bool = False
 ) -> nn.Module:
-    """Build a head twice, send two vectors through it and back; raises PluginError naming `provider`.
+    """Build a head twice, send a few vectors through it and back; raises PluginError naming `provider`.
 
     counted: whether only its parameters are wanted, and its circuit runs idly: no gradient passes through that.
     """
     with _trial("head", provider):
         head, twin = (_built_head(make, provider) for _ in range(2))
         _check_twin(head, twin, "head", provider)
-        features = torch.rand(2, n_in)
+        circuits = [m.circuit for m in head.modules() if isinstance(m, CircuitLayer)]
+        axes = (number for c in circuits for number in (c.qubits, c.n_inputs, c.n_outputs))
+        features = torch.rand(_rows(n_in, n_classes, *axes), n_in)
         given = features.clone()
         head.train()
         logits = _run(head, features, n_classes, "logits", provider)
@@ -97,8 +100,8 @@ def try_batches(
 ) -> int:
     """Try a model on batches as its training will have them; returns how small the smallest one may be, 1 or 2.
 
-    make: builds a fresh one; samples: so many inputs; full: whether the largest batch, and the smallest one of more
-    than two samples, are tried; two were tried before.
+    make: builds a fresh one; samples: so many inputs; full: whether the largest batch, and the smallest one of
+    several samples, are tried.
 
     Raises ConfigError if it must be trained on a single sample and cannot be, PluginError for another batch.
     """
@@ -117,7 +120,7 @@ def try_batches(
                     where=f"{batches.option}={batches.size}, {min(batches.lengths)} samples in training",
                     fix=f"-S {batches.option}={max(2, min(batches.size, 64))}, and at least two samples in training",
                 )
-        for n in sorted({min(sizes), max(sizes)} - {1, 2}) if full else ():
+        for n in sorted({min(sizes), max(sizes)} - {1}) if full else ():
             if why := why_not(n):
                 raise _fault(f"the {what} fails in training on a batch of {n} samples: {why}", provider, ANY_SIZE)
     return smallest
@@ -169,6 +172,11 @@ def try_metrics(evaluator: EvaluatorSpec, labels: npt.NDArray[np.int64], n_class
         f"evaluator {evaluator.name} does not declare whether more or less of {', '.join(map(shown, unknown))} is "
         "better: best, front and compare will ask for it"
     ]
+
+
+def _rows(*axes: int) -> int:
+    """How many samples to try: as many as no other axis is long, so that none is taken for the batch."""
+    return next(number for number in SIZES if number not in axes)
 
 
 def _fault(what: str, provider: str, fix: str) -> PluginError:
@@ -242,7 +250,7 @@ def _run(
     y = guarded(lambda: module(x), provider, doing)
     if not isinstance(y, Tensor):
         raise _fault(f"{what} must be a tensor, is {type(y).__name__}", provider, "return one tensor from forward")
-    n, of = len(x), "one sample" if len(x) == 1 else "two samples"
+    n, of = len(x), "one sample" if len(x) == 1 else f"{len(x)} samples"
     expected = f"({n}, {width if width is not None else 'F'})"
     if y.dim() != 2 or y.shape[0] != n or (width is not None and y.shape[1] != width) or 0 in y.shape:
         found = tuple(y.shape)

@@ -217,7 +217,7 @@ HEAD = {
             "returns infinity": ("return self.layer(x) / 0", "not finite"),
             "is NaN in evaluation": (
                 "return self.layer(x) * (1 if self.training else float('nan'))",
-                "logits in evaluation of two samples are not finite",
+                "logits in evaluation of 3 samples are not finite",
             ),
             "lets no gradient through": ("return self.layer(x).detach()", "nothing to train"),
             "has a gradient of NaN": (

@@ -1,4 +1,4 @@
-"""What a plugin returns is tried on two samples, and whatever is wrong with it names the plugin."""
+"""What a plugin returns is tried on a few samples, and whatever is wrong with it names the plugin."""
 
 import pytest
 import torch
@@ -30,7 +30,7 @@ def explode(_x):
         (lambda: "no module", "must return a torch module"),
         (lambda: Head(explode), "running the head failed"),
         (lambda: Head(lambda x: (x,)), "must be a tensor"),
-        (lambda: Head(lambda x: x[:, :1]), r"shape \(2, 2\), has \(2, 1\)"),
+        (lambda: Head(lambda x: x[:, :1]), r"shape \(3, 2\), has \(3, 1\)"),
         (lambda: Head(lambda x: x.double()), "must be float32, is float64"),
         (lambda: Head(lambda x: x * float("nan")), "not finite"),
         (lambda: Head(lambda x: x.detach()), "nothing to train"),
@@ -49,9 +49,9 @@ def test_a_bad_head_is_refused(make, words):
     [
         (lambda: nn.Linear(2, 2), "must return qtlplat.Backbone"),
         (lambda: Backbone(nn.Flatten(), ()), "at least one dense block"),
-        (lambda: Backbone(nn.Identity(), (nn.Linear(4, 2),)), "features of two samples must have shape"),
+        (lambda: Backbone(nn.Identity(), (nn.Linear(4, 2),)), "features of 3 samples must have shape"),
         (lambda: Backbone(nn.Flatten(), (nn.Linear(5, 2),)), "running dense block 1 failed"),
-        (lambda: Backbone(nn.Flatten(), (nn.Linear(16, 3),)), "dense block 1 of two samples must have shape"),
+        (lambda: Backbone(nn.Flatten(), (nn.Linear(16, 3),)), "dense block 1 of 3 samples must have shape"),
     ],
 )
 def test_a_bad_backbone_is_refused(make, words):
