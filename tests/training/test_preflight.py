@@ -30,7 +30,7 @@ def explode(_x):
         (lambda: "no module", "must return a torch module"),
         (lambda: Head(explode), "running the head failed"),
         (lambda: Head(lambda x: (x,)), "must be a tensor"),
-        (lambda: Head(lambda x: x[:, :1]), r"shape \(3, 2\), has \(3, 1\)"),
+        (lambda: Head(lambda x: x[:, :1]), r"shape \(5, 2\), has \(5, 1\)"),
         (lambda: Head(lambda x: x.double()), "must be float32, is float64"),
         (lambda: Head(lambda x: x * float("nan")), "not finite"),
         (lambda: Head(lambda x: x.detach()), "nothing to train"),
