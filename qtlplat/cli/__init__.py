@@ -6,7 +6,6 @@ Commands are imported when they are called, so that `--help` costs nothing. No S
 from __future__ import annotations
 
 import atexit
-import contextlib
 import io
 import os
 import signal
@@ -15,13 +14,17 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from qtlplat.cli.settings import Settings, add_common_options
+from qtlplat.cli.terminal import complain, guarded_streams
 from qtlplat.cli.told import telling
 from qtlplat.errors import QtlplatError, StoreError, Terminated, UsageError, inert, shown, told, without_passwords
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 # name -> (module below qtlplat.cli, one line of help); the command object has the command's name
 COMMANDS = {
@@ -83,7 +86,19 @@ class LazyGroup(click.Group):
             return None
         module = import_module(f"qtlplat.cli.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
+        if ctx.resilient_parsing:  # a shell asks for completions
+            from qtlplat.cli.completion import offer_names
+
+            for one in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
+                offer_names(one)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands, from the table, and options: nothing is imported."""
+        from click.shell_completion import CompletionItem
+
+        fit = [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*fit, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -170,24 +185,38 @@ def _open_streams() -> None:
 
 def _run(arguments: Sequence[str] | None) -> int:
     settings = Settings()
-    code = 1
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # what its encoding has no letter for is spelled out
             stream.reconfigure(errors="backslashreplace")
+    with guarded_streams():
+        return _run_guarded(arguments, settings)
+
+
+def _run_guarded(arguments: Sequence[str] | None, settings: Settings) -> int:
+    code = 1
     try:
         with telling():
-            result = cli.main(args=arguments, prog_name="qtlplat", standalone_mode=False, obj=settings)
+            if asked := os.environ.get("_QTLPLAT_COMPLETE"):
+                from qtlplat.cli.completion import complete
+
+                complete(cli, asked)
+                result = 0
+            else:
+                result = cli.main(args=arguments, prog_name="qtlplat", standalone_mode=False, obj=settings)
         sys.stdout.flush()
         code = result if isinstance(result, int) else 0  # click returns the code of --help and --version
+    except click.exceptions.NoArgsIsHelpError as error:  # a group without a command: its help, as of --help
+        complain(error.format_message().splitlines())
+        code = UsageError.exit_code
     except click.ClickException as error:
         code = _fail(_usage_error(error), settings)
     except QtlplatError as error:
         code = _fail(error, settings)
     except (click.Abort, KeyboardInterrupt):
-        _say(["interrupted"])
+        complain(["interrupted"])
         code = 130
     except Terminated:
-        _say(["terminated"])
+        complain(["terminated"])
         code = 143
     except (BrokenPipeError, ReaderLeft):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -246,8 +275,8 @@ def _spoiled(error: BaseException, settings: Settings) -> StoreError | None:
 def _fail(error: QtlplatError, settings: Settings) -> int:
     """Print an error, behind the traceback of what is being handled if asked for; returns its exit code."""
     if settings.debug:
-        _say([inert(without_passwords(line)) for line in traceback.format_exc().splitlines()])
-    _say(error.lines(settings.complete))
+        complain([inert(without_passwords(line)) for line in traceback.format_exc().splitlines()])
+    complain(error.lines(settings.complete))
     return error.exit_code
 
 
@@ -256,11 +285,3 @@ def _usage_error(error: click.ClickException) -> UsageError:
     message = " ".join(error.format_message().split())
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "qtlplat"
     return UsageError(message[:1].lower() + message[1:], where=command, fix=f"{command} --help")
-
-
-def _say(lines: Sequence[str]) -> None:
-    from qtlplat.cli.output import clean
-
-    with contextlib.suppress(OSError):  # where nothing can be said, the exit code says it
-        for line in lines:  # a path in them may be called anything
-            click.echo(clean(line), err=True)

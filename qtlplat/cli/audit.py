@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import click
 import numpy as np
 import numpy.typing as npt
 
 from qtlplat.catalog.calls import evaluator_cells
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.components import open_components
-from qtlplat.cli.output import Column, clean, emit, note
+from qtlplat.cli.output import Column, emit
 from qtlplat.cli.settings import Settings
+from qtlplat.cli.terminal import clean, note, say
 from qtlplat.contracts import Cell, EvaluatorSpec, Samples, Split
 
 SCORES = (("f1", "f1"), ("f1_sd", "± sd"), ("balanced_accuracy", "balanced accuracy"))
@@ -65,13 +65,13 @@ def print_audit(facts: Mapping[str, Any], limit: int) -> None:
     rows += [{"what": name, "value": text} for name, text in facts["notes"].items()]
     emit(rows, [Column("what", "what"), Column("value", "value")])
     _print_duplicates(facts, limit)
-    click.echo("\nshortcuts: F1 of trivial features under grouped folds")
+    say("", "shortcuts: F1 of trivial features under grouped folds")
     columns = [Column("features", "features"), Column("model", "model")]
     columns += [Column(key, title, right=True, show="{:.4f}".format) for key, title in SCORES]
     emit(facts["shortcuts"], columns)
-    click.echo("\nfindings")
+    say("", "findings")
     for finding in facts["findings"]:
-        click.echo(f"- {clean(finding)}")
+        say(f"- {clean(finding)}")
 
 
 def _print_duplicates(facts: Mapping[str, Any], limit: int) -> None:
@@ -82,7 +82,7 @@ def _print_duplicates(facts: Mapping[str, Any], limit: int) -> None:
     ]
     rows = exact[:limit] + near[:limit]
     if rows:
-        click.echo("\nduplicates")
+        say("", "duplicates")
         columns = [Column("kind", "kind"), Column("samples", "samples")]
         emit(rows, [*columns, Column("similarity", "similarity", right=True), Column("turn", "turn")])
     if left := len(exact) + len(near) - len(rows):

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 
-import click
-
 from qtlplat.catalog.provider import Component
-from qtlplat.cli.output import Column, clean, emit
+from qtlplat.cli.output import Column, emit
+from qtlplat.cli.terminal import clean, say
 from qtlplat.contracts import Backbone, BackboneSpec, Options
 from qtlplat.errors import ConfigError, QtlplatError
 
@@ -59,12 +58,12 @@ def backbone_facts(component: Component, options: Options) -> dict[str, Any] | N
 def print_backbone(facts: Mapping[str, Any]) -> None:
     """The parameters, and a line for each number of dense layers that a head may replace."""
     size = "x".join(map(str, facts["input_shape"]))
-    click.echo(f"\nparameters for images {size} of {facts['n_classes']} classes")
+    say("", f"parameters for images {size} of {facts['n_classes']} classes")
     if "problem" in facts:
-        click.echo(f"  {clean(facts['problem'])}")
+        say(f"  {clean(facts['problem'])}")
         return
     dense = " + ".join(f"{n:,}" for n in facts["dense"])
-    click.echo(f"  features {facts['features']:,}, dense layers {dense}, total {facts['total']:,}\n")
+    say(f"  features {facts['features']:,}, dense layers {dense}, total {facts['total']:,}", "")
     rows = [
         {"replace": number, "replaced": replaced, "kept": facts["total"] - replaced}
         for number, replaced in enumerate(facts["replaced"], start=1)

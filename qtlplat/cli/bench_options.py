@@ -7,8 +7,9 @@ from typing import Any
 
 import click
 
-from qtlplat.cli.output import Column, emit, note, write_json
+from qtlplat.cli.output import Column, emit, write_json
 from qtlplat.cli.settings import Settings
+from qtlplat.cli.terminal import note
 
 SIZE = click.IntRange(1)
 batch = click.option("--batch", type=SIZE, default=64, show_default=True, metavar="N", help="Samples per step.")

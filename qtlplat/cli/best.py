@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.directions import direction_options
-from qtlplat.cli.output import Column, Listing, emit, listing_options, note, text
+from qtlplat.cli.output import Column, Listing, emit, listing_options, text
 from qtlplat.cli.runs import short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
+from qtlplat.cli.terminal import note
 from qtlplat.cli.widths import fitting
 from qtlplat.conventions import mean_std, percent
 from qtlplat.errors import UsageError

@@ -7,9 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from qtlplat.cli.output import Column, clean, emit, note
+from qtlplat.cli.output import Column, emit
+from qtlplat.cli.terminal import note, say
 from qtlplat.conventions import short
 
 if TYPE_CHECKING:
@@ -48,13 +47,13 @@ def print_claims(
     right = ("printed", "ours", "interval")
     emit(rows, [Column(key, key, right=key in right) for key in rows[0]] if rows else [], empty="no claims")
     counts = Counter(one.verdict for one in judged)
-    click.echo("\n" + ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common()))
+    say("", ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common()))
     if checks:
-        click.echo("\ntested in another way (F1 in %)")
+        say("", "tested in another way (F1 in %)")
         emit([_check_row(check) for check in checks], _CHECK_COLUMNS)
         one_part = [check.model for check in checks if check.f1 and bounded(check.f1) and math.isinf(check.f1.freedom)]
         if one_part:
-            click.echo(f"interval of {', '.join(map(clean, one_part))}: a bootstrap over the samples of one test part")
+            say(f"interval of {', '.join(one_part)}: a bootstrap over the samples of one test part")
     shared = [(name, leak) for name, (leak, _) in leaks.items() if leak]
     sources = [(name, leak) for name, (_, leak) in leaks.items() if leak]
     for found, words in (
@@ -64,14 +63,14 @@ def print_claims(
         if found:
             least, most = (f"{100 * pick(leak for _, leak in found):.0f}" for pick in (min, max))
             span = f"{least} %" if least == most else f"{least} to {most} %"
-            click.echo(f"\nleak: {words} {span} of what the cells of {_models(found, states)} test")
+            say("", f"leak: {words} {span} of what the cells of {_models(found, states)} test")
     if work.cuts:
-        click.echo(f"\nwhat budget {work.budget.name} cuts")
+        say("", f"what budget {work.budget.name} cuts")
         for name, words in work.cuts.items():
-            click.echo(f"  {clean(name)}: {clean(words)}")
-    click.echo("\nwhat to know about the publication")
+            say(f"  {name}: {words}")
+    say("", "what to know about the publication")
     for words in work.recipe.notes:
-        click.echo(f"  - {clean(words)}")
+        say(f"  - {words}")
     run = next((state.run.id for state in states if state.run), None)
     if run:
         note(f"next: qtlplat show {short(run)}")

@@ -14,10 +14,11 @@ from qtlplat.analysis.causes import differing
 from qtlplat.cli.differences import forms as difference_forms
 from qtlplat.cli.differences import list_differences, print_differences
 from qtlplat.cli.directions import direction_options
-from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
+from qtlplat.cli.output import Column, Listing, emit, listing_options
 from qtlplat.cli.runs import short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
+from qtlplat.cli.terminal import note, say
 from qtlplat.cli.widths import fitting
 from qtlplat.conventions import percent, said_once, short
 
@@ -168,7 +169,7 @@ def compare_command(
     if on_terminal and not listing.cols:
         for form in forms[1:]:
             words = f"{form['verdict']}  (n = {form['n']}, {form['test'] or 'no test'})"
-            click.echo(clean(f"{names[form['run'], form['variant']]}: {words}"))
+            say(f"{names[form['run'], form['variant']]}: {words}")
     if listing.fmt != "json":
         for words in said_once((names[form["run"], form["variant"]], form["notes"]) for form in forms):
             note(words)

@@ -18,21 +18,10 @@ from qtlplat.catalog.registry import Preset, Registry
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.backbone import backbone_facts, print_backbone
 from qtlplat.cli.files import output_options, refuse, write_output
-from qtlplat.cli.output import (
-    Column,
-    Listing,
-    clean,
-    emit,
-    listing_options,
-    note,
-    print_tsv,
-    stdout_console,
-    table,
-    text,
-    write_json,
-)
+from qtlplat.cli.output import Column, Listing, emit, listing_options, print_tsv, table, text, write_json
 from qtlplat.cli.recipe import print_recipe, recipe_facts
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.terminal import clean, note, say, stdout_console
 from qtlplat.contracts import KINDS, Circuit, HeadSpec, Kind, Options
 from qtlplat.errors import UsageError, shown, unknown_name
 
@@ -246,10 +235,10 @@ def _print_facts(facts: Mapping[str, Any]) -> None:
         f"  digest    {facts['digest']}",
     ]
     for line in lines:
-        click.echo(clean(line))
-    click.echo()
+        say(line)
+    say()
     if not facts["options"]:
-        click.echo("no options")
+        say("no options")
     elif stdout_console().is_terminal:
         stdout_console().print(table(facts["options"], _OPTION_COLUMNS))
     else:
@@ -263,22 +252,22 @@ def _print_facts(facts: Mapping[str, Any]) -> None:
 
 
 def _print_circuit(circuit: Mapping[str, Any]) -> None:
-    click.echo(f"\ncircuit: {circuit['qubits']} qubits, depth {circuit['depth']}")
-    click.echo(f"  gates       {clean(text(circuit['gates']))}")
-    click.echo(f"  parameters  {clean(text(circuit['parameters']))}")
+    say("", f"circuit: {circuit['qubits']} qubits, depth {circuit['depth']}")
+    say(f"  gates       {clean(text(circuit['gates']))}")
+    say(f"  parameters  {clean(text(circuit['parameters']))}")
     engine = circuit["engine"]
     if engine is None:
-        click.echo(f"  engine      not tried for more than {MOST_QUBITS_TRIED} qubits: it would take minutes")
+        say(f"  engine      not tried for more than {MOST_QUBITS_TRIED} qubits: it would take minutes")
     else:
         gradient = clean(engine["gradient"])
-        click.echo(f"  engine      {clean(engine['name'])}: {clean(engine['why'])}; gradients by {gradient}")
+        say(f"  engine      {clean(engine['name'])}: {clean(engine['why'])}; gradients by {gradient}")
         if engine["shots"]:
-            click.echo(f"  shots       {_shots(engine['shots'])}")
+            say(f"  shots       {_shots(engine['shots'])}")
         if engine["steps"]:
-            click.echo(f"  compiled    {_steps(engine['steps'])}")
-    click.echo()
+            say(f"  compiled    {_steps(engine['steps'])}")
+    say()
     for line in str(circuit["drawing"]).splitlines():
-        click.echo(clean(line).rstrip())
+        say(line.rstrip())
 
 
 def _shots(shots: Mapping[str, Any]) -> str:

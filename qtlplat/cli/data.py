@@ -13,9 +13,10 @@ from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.components import open_components
 from qtlplat.cli.files import output_options, refuse, tell_written, write_output
-from qtlplat.cli.output import Column, Listing, emit, listing_options, note, write_json
+from qtlplat.cli.output import Column, Listing, emit, listing_options, write_json
 from qtlplat.cli.progress import make_progress
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.terminal import note
 from qtlplat.contracts import DatasetSpec, ImageSet
 from qtlplat.errors import refused_data
 

@@ -12,9 +12,10 @@ import click
 from qtlplat.analysis.agreement import Agreement, agreement, in_words
 from qtlplat.analysis.causes import BY_NAME, Difference, differing, moved_cells
 from qtlplat.cli.differences import value_text
-from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
+from qtlplat.cli.output import Column, Listing, emit, listing_options
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
+from qtlplat.cli.terminal import note, say
 from qtlplat.cli.widths import fitting
 from qtlplat.conventions import SHOTS_REPEAT, short
 
@@ -119,16 +120,16 @@ def _row(difference: Difference, before: Gathered, after: Gathered) -> dict[str,
 def _heading(gathered: Gathered, side: str) -> None:
     run = gathered.run
     names = " on ".join(run.components[role].name for role in ("head", "backbone") if role in run.components)
-    click.echo(clean(f"{side:<8}{short(run.id)}  {names}, seed {run.seed}, {run.status}, {run.created[:16]}"))
+    say(f"{side:<8}{short(run.id)}  {names}, seed {run.seed}, {run.status}, {run.created[:16]}")
 
 
 def _reasons(rows: Sequence[dict[str, Any]]) -> None:
     for name in dict.fromkeys(row["kind"] for row in rows):
-        click.echo(f"{name}: {BY_NAME[name].why}")
-    click.echo()
+        say(f"{name}: {BY_NAME[name].why}")
+    say()
 
 
 def _numbers(numbers: Agreement) -> None:
-    click.echo(in_words(numbers))
+    say(in_words(numbers))
     if numbers.verdict != "bitwise" and numbers.metrics:
         emit([vars(one) for one in numbers.metrics], METRICS)

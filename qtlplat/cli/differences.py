@@ -7,9 +7,8 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from qtlplat.cli.output import Column, Listing, emit, stdout_console, table, text
+from qtlplat.cli.output import Column, Listing, emit, table, text
+from qtlplat.cli.terminal import say, stdout_console
 from qtlplat.conventions import SHORT, short
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def list_differences(differences: Sequence[Difference], ids: Sequence[str], list
 def print_differences(differences: Sequence[Difference], ids: Sequence[str]) -> None:
     """The table for a terminal; as many runs beside each other as fit, the others below in further blocks."""
     if not differences:
-        click.echo("nothing that is stored differs between these runs\n")
+        say("nothing that is stored differs between these runs", "")
         return
     rows = [{"what": d.what, **dict(zip(ids, d.values, strict=True))} for d in differences]
     first = Column("what", "what differs")

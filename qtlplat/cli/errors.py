@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.files import tell_written, write_output
-from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note
+from qtlplat.cli.output import Column, Listing, emit, listing_options
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
+from qtlplat.cli.terminal import clean, note
 from qtlplat.cli.widths import fitting
 from qtlplat.conventions import counted
 from qtlplat.errors import DataError, QtlplatError, UsageError

@@ -14,7 +14,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.cli.output import Column, cell, clean
+from qtlplat.cli.output import Column, cell
+from qtlplat.cli.terminal import clean
 from qtlplat.conventions import strict
 from qtlplat.errors import ConfigError, UsageError, shown
 

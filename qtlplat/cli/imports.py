@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qtlplat.cli.output import Column, emit, json_text, note, write_json
+from qtlplat.cli.output import Column, emit, json_text, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import asked_store, name_store
+from qtlplat.cli.terminal import note
 from qtlplat.conventions import counted
 from qtlplat.errors import UsageError, shown
 

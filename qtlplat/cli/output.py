@@ -12,17 +12,14 @@ import sys
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import click
 
-from qtlplat.cli.settings import suggest
+from qtlplat.cli.terminal import clean, note, stdout_console, write, write_row
 from qtlplat.conventions import strict
-from qtlplat.errors import UsageError, cut, inert, unknown_name, without_passwords
+from qtlplat.errors import UsageError, unknown_name
 from qtlplat.store.filters.tree import listed, unquoted
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("json", "csv", "md", "latex")
@@ -160,7 +157,7 @@ def emit(
 
         _deliver(made(listing.fmt, picked, columns), listing)
     elif not picked:
-        click.echo(empty, err=True)
+        note(empty)
     elif sys.stdout.isatty():
         from qtlplat.cli.widths import legible
 
@@ -183,7 +180,7 @@ def _sorted(rows: Sequence[Mapping[str, Any]], order: Sequence[int], sort: str, 
 def _deliver(data: bytes, listing: Listing) -> None:
     """Write what was made to the file that was named, or to stdout."""
     if listing.output is None:
-        sys.stdout.write(data.decode())
+        write(data.decode())
         return
     from qtlplat.cli.files import tell_written, write_output
 
@@ -210,11 +207,6 @@ def _is_missing(value: Any) -> bool:
 
 def _sort_key(value: Any) -> tuple[int, Any]:
     return (0, value) if isinstance(value, int | float) else (1, str(value))
-
-
-def clean(text: str) -> str:
-    """Text without passwords, and with control characters (ESC, C1, newlines) as escapes: inert in any terminal."""
-    return inert(without_passwords(text))
 
 
 def text(value: Any) -> str:
@@ -252,9 +244,9 @@ def table(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column], *, title
 
 def print_tsv(rows: Iterable[Mapping[str, Any]], columns: Sequence[Column]) -> None:
     """Header and rows, tab-separated, full values, to stdout."""
-    print("\t".join(clean(c.title) for c in columns))  # noqa: T201 -- this is the printer
+    write_row(c.title for c in columns)
     for row in rows:
-        print("\t".join(cell(c, row) for c in columns))  # noqa: T201
+        write_row(cell(c, row) for c in columns)
 
 
 def json_text(value: Any) -> str:
@@ -264,30 +256,4 @@ def json_text(value: Any) -> str:
 
 def write_json(value: Any) -> None:
     """Print strict JSON to stdout: all of it, or nothing where a value has no form in it."""
-    sys.stdout.write(json_text(value))
-
-
-def on_terminal() -> bool:
-    """Whether what is printed is looked at by people, and not a listing in a form that was asked for."""
-    ctx = click.get_current_context(silent=True)
-    asked = ctx.meta.get("qtlplat.listing", {}).get("fmt") if ctx else None
-    return sys.stdout.isatty() and not asked
-
-
-def stdout_console() -> Console:
-    """A rich console on stdout: no markup, no highlighting, plain where it is not a terminal."""
-    from rich.console import Console
-
-    return Console(markup=False, highlight=False, soft_wrap=False)
-
-
-def stderr_console() -> Console:
-    """The same on stderr, for progress and notes."""
-    from rich.console import Console
-
-    return Console(stderr=True, markup=False, highlight=False)
-
-
-def note(message: str) -> None:
-    """One line for people on stderr, cut where it would fill the screen."""
-    click.echo(cut(clean(suggest(message))), err=True)
+    write(json_text(value))

@@ -10,9 +10,10 @@ import click
 
 from qtlplat.analysis.figures import KINDS, NEEDS_PREDICTIONS
 from qtlplat.cli.files import output_options, refuse, tell_written, write_output
-from qtlplat.cli.output import note, where_option, write_json
+from qtlplat.cli.output import where_option, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
+from qtlplat.cli.terminal import note
 from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:

@@ -11,11 +11,10 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from qtlplat.analysis.figures.stored import notes
-from qtlplat.cli.output import Column, clean, emit, note, text
+from qtlplat.cli.output import Column, emit, text
 from qtlplat.cli.show_tables import sparkline
+from qtlplat.cli.terminal import note, say
 from qtlplat.cli.widths import fitting
 from qtlplat.conventions import short
 
@@ -71,7 +70,7 @@ def _print(rows: Sequence[dict[str, Any]], columns: Sequence[Column], least_need
 
 
 def _heading(stored: StoredRun) -> None:
-    click.echo(clean(f"{stored.name} ({stored.run.id})"))
+    say(f"{stored.name} ({stored.run.id})")
 
 
 def _convergence(runs: Sequence[StoredRun]) -> None:
@@ -259,6 +258,4 @@ def _errors(runs: Sequence[StoredRun]) -> None:
         Column("certainty", "probability", right=True, show="{:.3f}".format),
     ]
     emit(rows, columns, empty="no errors")
-    click.echo(
-        f"{len(found.wrong)} of {found.samples} samples wrong out of fold; -o errors.png shows their images", err=True
-    )
+    note(f"{len(found.wrong)} of {found.samples} samples wrong out of fold; -o errors.png shows their images")

@@ -8,8 +8,9 @@ import click
 
 from qtlplat.catalog.host import Host, PluginStatus, found_plugins, is_disabled, load_plugins
 from qtlplat.catalog.registry import load_registry
-from qtlplat.cli.output import Column, Listing, emit, listing_options, note
+from qtlplat.cli.output import Column, Listing, emit, listing_options
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.terminal import note
 from qtlplat.errors import PluginError
 
 _LIST_COLUMNS = (

@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from qtlplat.cli.output import Column, Listing, emit, listing_options, note
+from qtlplat.cli.output import Column, Listing, emit, listing_options
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
+from qtlplat.cli.terminal import note
 from qtlplat.errors import UsageError
 
 COLUMNS = (

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from qtlplat.cli.output import clean, note, stderr_console
 from qtlplat.cli.settings import suggest
+from qtlplat.cli.terminal import clean, note, stderr_console
 from qtlplat.training.progress import Progress, Silent, Stage
 
 QUIET_SECONDS = 10.0  # between two lines where there is no terminal

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
-import click
-
 from qtlplat.catalog.provider import Component
-from qtlplat.cli.output import Column, clean, emit, note, text
+from qtlplat.cli.output import Column, emit, text
+from qtlplat.cli.terminal import note, say
 from qtlplat.recipes import RecipeSpec
 
 
@@ -30,17 +29,17 @@ def recipe_facts(component: Component) -> dict[str, Any] | None:
 
 def print_recipe(name: str, recipe: Mapping[str, Any]) -> None:
     """Citation, models, claims, budgets and notes."""
-    click.echo(f"\n{clean(recipe['citation'])}\ndataset {clean(recipe['dataset'])}\n\nmodels")
+    say("", recipe["citation"], f"dataset {recipe['dataset']}", "", "models")
     emit(
         recipe["models"], [Column(key, key) for key in ("name", "backbone", "head", "replace", "evaluator", "protocol")]
     )
-    click.echo("\nclaims")
+    say("", "claims")
     columns = [Column(key, key, show=_number) for key in ("where", "quantity", "printed", "unit", "tolerance", "note")]
     emit(recipe["claims"], columns)
-    click.echo("\nbudgets")
+    say("", "budgets")
     emit(recipe["budgets"], [Column("name", "name"), Column("summary", "summary")])
     for line in recipe["notes"]:
-        click.echo(f"\n{clean(line)}")
+        say("", line)
     note(f"next: qtlplat reproduce {name} --dry-run")
 
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.output import Column, Listing, clean, emit, listing_options, note, write_json
+from qtlplat.cli.output import Column, Listing, emit, listing_options, write_json
 from qtlplat.cli.runs import age, short_on_terminals
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import name_store, opened
+from qtlplat.cli.terminal import note, say
 from qtlplat.conventions import counted, short
 from qtlplat.errors import UsageError, shown, unknown_name
 
@@ -110,7 +111,7 @@ def note_command(
         note(f"nothing is noted on run {run}")
     else:
         for line in found.split("\n"):
-            click.echo(clean(line))
+            say(line)
 
 
 @click.command("rm")

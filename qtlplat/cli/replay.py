@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qtlplat.cli.output import Column, clean, emit, note, write_json
+from qtlplat.cli.output import Column, emit, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
 from qtlplat.cli.stores import asked_store, name_store
+from qtlplat.cli.terminal import clean, note, say
 from qtlplat.conventions import short
 
 if TYPE_CHECKING:
@@ -93,9 +94,9 @@ def _print_run(reader: Reader, run: str, as_json: bool) -> None:
         write_json(short_form(reader.run(run)))
         return
     found = read_run(reader, run)
-    click.echo(f"run {run}  {found['kind']}  {found['status']}")
+    say(f"run {run}  {found['kind']}  {found['status']}")
     cells(found)
-    click.echo(suggest(f"next:\n  qtlplat show {short(run)}"))
+    say("next:", suggest(f"  qtlplat show {short(run)}"))
 
 
 def _print_outcome(outcome: Outcome) -> None:
@@ -111,6 +112,6 @@ def _print_outcome(outcome: Outcome) -> None:
     said = SAID[outcome.verdict]
     if outcome.verdict == "tolerance":
         said += f" of {outcome.tolerance:g}"
-    click.echo(f"\nreplay {outcome.replay} of {outcome.run}: {said}")
-    click.echo(f"why: {clean(outcome.why)}")
+    say("", f"replay {outcome.replay} of {outcome.run}: {said}")
+    say(f"why: {clean(outcome.why)}")
     note(f"next: qtlplat show {short(outcome.replay)}   qtlplat diff {short(outcome.run)} {short(outcome.replay)}")

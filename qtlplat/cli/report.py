@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.files import output_options, refuse, tell_written, write_output
-from qtlplat.cli.output import note, where_option
+from qtlplat.cli.output import where_option
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
+from qtlplat.cli.terminal import note, write
 from qtlplat.errors import QtlplatError, UsageError, shown
 
 if TYPE_CHECKING:
@@ -70,7 +71,7 @@ def report_command(
         material = replace(material, audits=_audits(settings, material, sets))
     text = rendered(document(material, drawn=fmt == ".html"), fmt)
     if output is None:
-        click.echo(text, nl=False)
+        write(text)
         return
     data = text.encode("utf-8")
     write_output(output, data, force)

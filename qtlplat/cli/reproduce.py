@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.claims import bounded, note_of, print_claims
-from qtlplat.cli.output import note, write_json
+from qtlplat.cli.output import write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import asked_store, name_store
+from qtlplat.cli.terminal import note
 from qtlplat.errors import QtlplatError, TrainingError
 
 if TYPE_CHECKING:

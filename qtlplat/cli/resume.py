@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qtlplat.cli.output import note, write_json
+from qtlplat.cli.output import write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
 from qtlplat.cli.stores import asked_store, name_store
+from qtlplat.cli.terminal import note, say
 from qtlplat.errors import QtlplatError, UsageError
 
 if TYPE_CHECKING:
@@ -109,6 +110,6 @@ def _print(reader: Reader, runs: list[str], as_json: bool) -> None:
         return
     for run in runs:
         found = read_run(reader, run)
-        click.echo(f"run {run}  {found['kind']}  {found['status']}")
+        say(f"run {run}  {found['kind']}  {found['status']}")
         cells(found)
-        click.echo(suggest(f"next:\n  qtlplat show {run[:8]}"))
+        say("next:", suggest(f"  qtlplat show {run[:8]}"))

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.output import Column, clean, emit, note, text, write_json
+from qtlplat.cli.output import Column, emit, text, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
 from qtlplat.cli.stores import asked_store, name_store
+from qtlplat.cli.terminal import clean, note, say
 from qtlplat.command_hints import shell_word
 from qtlplat.contracts import ROLES, HeadSpec
 from qtlplat.conventions import short
@@ -149,13 +150,13 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
     from qtlplat.cli.show_tables import component_line, params
 
     for role in ("dataset", "backbone", "head", "evaluator"):
-        click.echo(f"{role:<12} {clean(component_line(facts[role]))}")
+        say(f"{role:<12} {clean(component_line(facts[role]))}")
     for part in ("training", "pretraining"):
-        click.echo(f"{part:<12} {text(facts[part])}")
-    click.echo(f"{'fingerprint':<12} {facts['fingerprint'][:12]}\n\ncells")
+        say(f"{part:<12} {text(facts[part])}")
+    say(f"{'fingerprint':<12} {facts['fingerprint'][:12]}", "", "cells")
     columns = [Column(key, key.removeprefix("n_"), right=True) for key in ("fold", "seed", "n_train", "n_test")]
     emit(facts["cells"], columns)
-    click.echo("\nparameters")
+    say("", "parameters")
     params(facts)
 
 
@@ -165,21 +166,21 @@ def _print_result(run: Mapping[str, Any], request: Mapping[str, Any], catalog: C
     from qtlplat.cli.show_tables import cells, params
     from qtlplat.store.summary import head_cells
 
-    click.echo("cells")
+    say("cells")
     cells(run)
-    click.echo("\nparameters")
+    say("", "parameters")
     params(run)
     n = len(head_cells(run["cells"]))
     spreads = ((name, mean_sd(run["metrics"][key])) for key, name in (("f1", "F1"), ("accuracy", "accuracy")))
     scores = [f"{name} {show_mean_sd(spread)}" for name, spread in spreads if spread is not None]
     took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in run["seconds"].items() if seconds is not None)
-    click.echo(f"\nrun {run['run']}: {', '.join(scores)} (mean ± sd of {n} cells); {took}")
+    say("", f"run {run['run']}: {', '.join(scores)} (mean ± sd of {n} cells); {took}")
     known = short(run["run"])
-    click.echo("next:")
-    click.echo(suggest(f"  qtlplat show {known}"))
+    say("next:")
+    say(suggest(f"  qtlplat show {known}"))
     if run["parameters"]["controls"]:
-        click.echo(suggest(f"  qtlplat compare {known}"))
-    click.echo(f"  {_with_other_head(run, request, catalog)}")
+        say(suggest(f"  qtlplat compare {known}"))
+    say(f"  {_with_other_head(run, request, catalog)}")
 
 
 def _with_other_head(run: Mapping[str, Any], request: Mapping[str, Any], catalog: Catalog) -> str:

@@ -10,9 +10,10 @@ from typing import Any
 
 import click
 
-from qtlplat.cli.output import Column, Listing, emit, listing_options, note, on_terminal
+from qtlplat.cli.output import Column, Listing, emit, listing_options
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
+from qtlplat.cli.terminal import note, on_terminal
 from qtlplat.cli.widths import fitting, name_hidden
 from qtlplat.conventions import LEAKS, ROLES, ledger, percent, short
 from qtlplat.errors import UsageError

@@ -8,11 +8,10 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import click
-
-from qtlplat.cli.output import clean, note, stdout_console, text
+from qtlplat.cli.output import text
 from qtlplat.cli.runs import age, mean_sd, show_mean_sd
 from qtlplat.cli.show_tables import cells, component_line, curve, params, section
+from qtlplat.cli.terminal import clean, note, say, stdout_console
 from qtlplat.cli.watch import progress_words
 from qtlplat.conventions import HEAD, counted, leak_line, short
 
@@ -35,7 +34,7 @@ def page(run: Mapping[str, Any]) -> None:
         from qtlplat.analysis.selection import selection_line
 
         section("which epoch was kept")
-        click.echo(selection_line(run["selection"]))
+        say(selection_line(run["selection"]))
     if run["parameters"]:
         section("parameters")
         params(run)
@@ -143,9 +142,9 @@ def _lineage(run: Mapping[str, Any]) -> None:
     rest = [f"and {n} older"] if (n := count["children"] - len(below)) > 0 else []
     if not sys.stdout.isatty():
         for line in (data, *map(_relative, above), *others, own):
-            click.echo(clean(line))
+            say(line)
         for line in (*map(_below, below), *rest):
-            click.echo(f"  {clean(line)}")
+            say(f"  {clean(line)}")
         return
     from rich.text import Text
     from rich.tree import Tree
@@ -204,4 +203,4 @@ def _lines(pairs: Iterator[tuple[str, str]] | Sequence[tuple[str, str]]) -> None
         if sys.stdout.isatty():
             width = max(20, shutil.get_terminal_size().columns - len(start))
             line = textwrap.fill(line, width, break_on_hyphens=False).replace("\n", "\n" + " " * len(start))
-        click.echo(f"{start}{line}")
+        say(*f"{start}{line}".split("\n"))

@@ -8,10 +8,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import click
-
 from qtlplat.cli.output import Column, emit, text, write_json
 from qtlplat.cli.runs import mean_sd, show_mean_sd
+from qtlplat.cli.terminal import say
 from qtlplat.cli.widths import fitting
 from qtlplat.conventions import HEAD, leak_line
 
@@ -80,7 +79,7 @@ def cells(run: Mapping[str, Any], *, leaks: bool = True) -> None:
     emit(rows, columns, empty="no cells")
     controls(run, names)
     if leaks and (line := leak_line(run)):
-        click.echo(line)
+        say(line)
 
 
 def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -171,4 +170,4 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
 
 def section(title: str) -> None:
     """A title, behind an empty line."""
-    click.echo(f"\n{title}")
+    say("", f"{title}")

@@ -11,9 +11,10 @@ from typing import Any
 
 import click
 
-from qtlplat.cli.output import Column, Listing, emit, listing_options, note, print_tsv, text
+from qtlplat.cli.output import Column, Listing, emit, listing_options, print_tsv, text
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
+from qtlplat.cli.terminal import note, say
 from qtlplat.errors import UsageError
 
 MOST_SHOWN = 1000  # rows on a terminal where no number was asked for
@@ -142,7 +143,7 @@ def _examples(listing: Listing) -> None:
         emit(rows, [Column("question", "question"), Column("query", "query")], listing)
     else:
         for row in rows[: listing.limit]:
-            click.echo(f"-- {row['question']}\n{row['query']};\n")
+            say(f"-- {row['question']}", *f"{row['query']};".split("\n"), "")
 
 
 add_common_options(sql_command)

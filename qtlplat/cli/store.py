@@ -7,9 +7,10 @@ from pathlib import Path
 
 import click
 
-from qtlplat.cli.output import Column, emit, note, write_json
+from qtlplat.cli.output import Column, emit, write_json
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import asked_store, existing_store, name_store, other_store, print_path, tell
+from qtlplat.cli.terminal import note
 from qtlplat.conventions import counted
 from qtlplat.errors import LockedError, StoreError
 

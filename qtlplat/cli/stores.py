@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from qtlplat.cli.output import clean, note
 from qtlplat.cli.settings import Settings
+from qtlplat.cli.terminal import clean, note, write
 from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +58,7 @@ def existing_store(settings: Settings, what_for: str) -> StoreLocation:
 def print_path(path: Any) -> None:
     """A path as it is, for scripts; one that is no text, with escapes."""
     text = str(path)
-    click.echo(text if text.isprintable() else clean(text))
+    write(f"{text if text.isprintable() else clean(text)}\n")
 
 
 def tell(what: str, items: list[str]) -> None:

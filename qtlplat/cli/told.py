@@ -19,7 +19,7 @@ class _Notes(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """A line on stderr."""
-        from qtlplat.cli.output import note
+        from qtlplat.cli.terminal import note
 
         note(record.getMessage())
 

@@ -7,10 +7,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-import click
-
-from qtlplat.cli.output import Column, clean, note, print_tsv, stdout_console, table
+from qtlplat.cli.output import Column, print_tsv, table
 from qtlplat.cli.runs import age, row, short_on_terminals, show_mean_sd
+from qtlplat.cli.terminal import note, stdout_console, write_row
 from qtlplat.cli.widths import fitting
 from qtlplat.errors import UsageError
 
@@ -129,6 +128,5 @@ def _running(rows: Sequence[Mapping[str, Any]]) -> bool:
 def _print(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> None:
     for one in rows:
         values = [(column, one.get(column.key)) for column in columns]
-        shown = (clean(column.show(value) if column.show else str(value)) if value else "" for column, value in values)
-        click.echo("\t".join(shown))
+        write_row((column.show(value) if column.show else str(value)) if value else "" for column, value in values)
     sys.stdout.flush()

@@ -6,7 +6,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtlplat.cli.output import Column, cell, note
+from qtlplat.cli.output import Column, cell
+from qtlplat.cli.terminal import note
 
 LEGIBLE = 8  # characters of a column that may be folded; a short id has as many
 GAP = 3

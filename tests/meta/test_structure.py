@@ -1,6 +1,7 @@
 """The rooms are where the architecture says, no larger than one reader can hold, and know only whom they may."""
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -52,6 +53,23 @@ def test_every_error_says_how_to_mend_it() -> None:
             if not empty and not {"fix", None} & {keyword.arg for keyword in call.keywords}:
                 missing.append(f"{path.relative_to(ROOT)}:{call.lineno}")
     assert missing == []
+
+
+def test_everything_is_printed_through_one_door() -> None:
+    """Nobody prints past `cli/terminal.py`, which makes text inert: nor by print, click, a stream or a rich console."""
+    door = {"terminal.py", "console.py"}
+    past = re.compile(
+        r"^(print|click\.s?echo|(click\.)?(prompt|confirm)|(rich\.)?print|(rich\.console\.)?Console|pprint(\.pprint)?"
+        r"|sys\.(__)?std(out|err)(__)?(\.buffer)?\.write(lines)?)$"
+    )
+    found = []
+    for path in MODULES:
+        if path.parts[-2:] in {("cli", name) for name in door} or path.name == "generate.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and past.match(ast.unparse(node.func)):
+                found.append(f"{path.relative_to(ROOT)}:{node.lineno}: {ast.unparse(node.func)}")
+    assert found == []
 
 
 def test_no_module_is_too_long_to_be_read_at_once() -> None:
