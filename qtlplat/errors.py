@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 MAX_LINES = 12  # of a message on stderr
+MAX_VALUE = 80  # characters of a value in it
 MAX_WIDTH = 1000  # characters of one of its lines
 LONGEST = 10_000  # characters of a value that are looked at
 
@@ -40,7 +41,7 @@ def without_passwords(text: str) -> str:
     return _IN_WORDS.sub("***", _IN_URL.sub(r"\1***@", text))
 
 
-def shown(value: object, limit: int = 80) -> str:
+def shown(value: object, limit: int = MAX_VALUE) -> str:
     """``repr`` of a value without passwords, cut at `limit` characters; safe to print, whatever the value is."""
     try:
         text = repr(value[:LONGEST] if isinstance(value, str | bytes) else value)
@@ -195,6 +196,6 @@ def unknown_name(kind: str, asked: str, known: Iterable[str], *, notes: Sequence
     return "\n".join([*lines, *(f"  {n}" for n in notes)])
 
 
-def cut(line: str) -> str:
-    """A line of at most `MAX_WIDTH` characters."""
-    return line if len(line) <= MAX_WIDTH else line[: MAX_WIDTH - 1] + "…"
+def cut(line: str, limit: int = MAX_WIDTH) -> str:
+    """A line of at most `limit` characters."""
+    return line if len(line) <= limit else line[: limit - 1] + "…"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import atexit
 import io
 import os
+import re
 import signal
 import sys
 import traceback
@@ -21,7 +22,18 @@ import click
 from qtlplat.cli.settings import Settings, add_common_options
 from qtlplat.cli.terminal import complain, guarded_streams
 from qtlplat.cli.told import telling
-from qtlplat.errors import QtlplatError, StoreError, Terminated, UsageError, inert, shown, told, without_passwords
+from qtlplat.errors import (
+    MAX_VALUE,
+    QtlplatError,
+    StoreError,
+    Terminated,
+    UsageError,
+    cut,
+    inert,
+    shown,
+    told,
+    without_passwords,
+)
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -280,8 +292,12 @@ def _fail(error: QtlplatError, settings: Settings) -> int:
     return error.exit_code
 
 
+# a value in a message of click: in quotes, in brackets (arguments that are too many), or one word
+_VALUE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?<=argument )\(.*\)|(?<=arguments )\(.*\)|\S+")
+
+
 def _usage_error(error: click.ClickException) -> UsageError:
-    """What click says about a command line, in the form of all our messages."""
-    message = " ".join(error.format_message().split())
+    """What click says about a command line, in the form of all our messages; values are cut."""
+    message = _VALUE.sub(lambda value: cut(value[0], MAX_VALUE), " ".join(error.format_message().split()))
     command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "qtlplat"
     return UsageError(message[:1].lower() + message[1:], where=command, fix=f"{command} --help")

@@ -142,7 +142,7 @@ def emit(
         from qtlplat.store.filters.matching import matching
 
         order = matching(rows, known, listing.where)
-    asked = listed(listing.sort or "")
+    asked = list(dict.fromkeys(listed(listing.sort or "")))
     for key in reversed(asked or ([""] if listing.sort else [])):
         order = _sorted(rows, order, key, known)
     order = order[: listing.limit]

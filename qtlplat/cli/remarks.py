@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import name_store, opened
 from qtlplat.cli.terminal import note, say
 from qtlplat.conventions import counted, short
-from qtlplat.errors import UsageError, shown, unknown_name
+from qtlplat.errors import ConfigError, UsageError, shown, unknown_name
 
 if TYPE_CHECKING:
     from qtlplat.store.queries import Reader
@@ -93,7 +94,7 @@ def note_command(
     run = reader.resolve(reference)
     if edit:
         before = reader.remarks([run])[run].note or ""
-        edited = click.edit(before, require_save=True)
+        edited = _edited(before)
         if edited is None or edited.strip() == before.strip():
             note("the note was not changed")
         else:
@@ -112,6 +113,23 @@ def note_command(
     else:
         for line in found.split("\n"):
             say(line)
+
+
+def _edited(text: str) -> str | None:
+    """What an editor makes of a text; None if it was not saved.
+
+    Raises:
+        ConfigError: If there is no editor, or it fails.
+    """
+    try:
+        return click.edit(text, require_save=True)
+    except (click.ClickException, ValueError) as error:  # ValueError: quotes that do not close, bytes that are no text
+        named = next((name for name in ("VISUAL", "EDITOR") if os.environ.get(name)), "")
+        raise ConfigError(
+            f"the note could not be edited: {shown(str(error))}",
+            where=f"{named}={shown(os.environ[named])}" if named else "VISUAL and EDITOR are not set",
+            fix="name an editor, as in EDITOR=nano, or give the text: qtlplat note RUN 'TEXT'",
+        ) from error
 
 
 @click.command("rm")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import MAX_VALUE, UsageError, cut, shown
 from qtlplat.store.filters.tree import Value, field_name
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def description(reference: str) -> Description:
         )
     if kind == "@tag":
         return Description(f"tag = {Value(name)}")
-    field = field_name(name.removeprefix(sign), where=reference)
+    field = field_name(name.removeprefix(sign), where=cut(reference, MAX_VALUE))
     where = f"kind = 'run' and status = 'finished' and {field} is not null"
     if not sign:
         return Description(where, best=str(field), score=True)

@@ -15,7 +15,7 @@ from qtlplat.store.filters.fields import Field, Fields
 from qtlplat.store.filters.known_names import Asked
 from qtlplat.store.filters.language import parse
 from qtlplat.store.filters.moments import FORMS, moment
-from qtlplat.store.filters.tree import Both, Comparison, Filter, Negated, Value, field_name, sort_keys
+from qtlplat.store.filters.tree import Both, Comparison, Filter, Negated, Value, field_name, refuse_many, sort_keys
 from qtlplat.store.location import StoreLocation
 
 NEWEST_FIRST = (schema.runs.c.created.desc(), schema.runs.c.id)
@@ -27,6 +27,7 @@ def check(where: str, sort: str, fields: Sequence[str] = (), place: str = "--col
     """Refuse what cannot be read, whatever the store holds; place: where fields were named. Raises UsageError."""
     parse(where)
     sort_keys(sort)
+    refuse_many({*fields}, place)
     for name in fields:
         field_name(name, where=place)
 

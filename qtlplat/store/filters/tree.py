@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -24,6 +24,7 @@ _INSIDE = rf"{_PART}(?:\.{_PART})*(?:@{_PART})?"
 FIELD = rf"(?:{WORD}\(\s*{_INSIDE}\s*\)|{_INSIDE})"
 _PARTS = re.compile(rf"(?:({WORD})\(\s*)?({_PART}(?:\.{_PART})*)(?:@({_PART}))?\s*\)?")
 LONGEST_FIELD = 500
+MOST_FIELDS = 400  # of one option; SQLite takes 2000 columns, some fields are several
 
 
 def written(name: str, *, quoted: bool = False) -> str:
@@ -172,6 +173,13 @@ def field_name(text: str, at: int = 0, where: str = "") -> FieldName:
     return FieldName(path, match[1] or "", unquoted(match[3] or ""), match[2].startswith('"'), at)
 
 
+def refuse_many(names: Collection[str], where: str) -> None:
+    """Refuse more fields than a database takes in one query. Raises UsageError; where: the option that names them."""
+    if len(names) > MOST_FIELDS:
+        what = f"{len(names)} fields are named, more than {MOST_FIELDS}"
+        raise UsageError(what, where=where, fix="name fewer of them")
+
+
 @dataclass(frozen=True)
 class SortKey:
     """A field to sort by."""
@@ -182,5 +190,6 @@ class SortKey:
 
 def sort_keys(text: str) -> list[SortKey]:
     """What ``-f1,head`` asks for: fields, the first one first; those with a minus from the greatest value down."""
-    names = listed(text) or ([""] if text else [])
+    names = list(dict.fromkeys(listed(text))) or ([""] if text else [])
+    refuse_many(names, "--sort")
     return [SortKey(field_name(name.removeprefix("-"), where="--sort"), name.startswith("-")) for name in names]
