@@ -91,7 +91,7 @@ def diff_command(settings: Settings, first: str, second: str, listing: Listing) 
         _reasons(rows)
         _numbers(numbers)
         if any(side.environment.get(SHOTS_REPEAT) == "no" for side in (before, after)):
-            click.echo("shots that cannot be repeated: two runs of one plan have other numbers")
+            say("shots that cannot be repeated: two runs of one plan have other numbers")
     elif listing.fmt != "json":
         note(in_words(numbers))
 

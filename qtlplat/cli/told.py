@@ -40,7 +40,7 @@ class _Warnings(logging.Handler):
         self._say(lambda: str(message), _package(filename))
 
     def _say(self, text: Callable[[], str], package: str) -> None:
-        from qtlplat.cli.output import note
+        from qtlplat.cli.terminal import note
 
         try:
             words = " ".join(text().split())
