@@ -18,7 +18,8 @@ READ_REGISTRY = frozenset(
 _COMMAND = re.compile(
     rf"(?<![\w'\"./-])qtlplat (?P<name>{'|'.join(sorted(OPEN_STORE | READ_REGISTRY))})(?![\w-])"
     r"(?P<rest>(?: (?:check|upgrade|backup|recover|merge|gc|sync|path|doctor|list|info|audit)\b)?"
-    r"(?: (?:\"[^\"]*\"|'[^']*'|[a-z]*[^\sa-z;,()`][^\s;,()`]*))*)(?P<word> [a-z])?"
+    r"(?: (?:\"[^\"]*\"|'[^']*'|[a-z]*[^\sa-z;,()`][^\s;,()`]*))*)"
+    r"(?P<value> [a-z][\w.-]*(?=$|[;,)`]|  ))?(?P<word> [a-z])?"
 )
 
 
@@ -34,12 +35,14 @@ def completed(text: str, store: str = "", registry: str = "") -> str:
         return text
 
     def complete(found: re.Match[str]) -> str:
-        name, rest, word = found["name"], found["rest"], found["word"] or ""
+        name, rest, value, word = (found[part] or "" for part in ("name", "rest", "value", "word"))
+        option = rest.rpartition(" ")[2].startswith("-")
+        rest, word = (rest + value, word) if option else (rest, value + word)
         flags = ""
         for flag, value, needed_by in (("--store", store, OPEN_STORE), ("--registry", registry, READ_REGISTRY)):
             if value and name in needed_by and not re.search(rf" (?:{flag}|--help)\b", rest):
                 flags += f" {flag} {shell_word(value)}"
-        if word and rest.rpartition(" ")[2].startswith("-"):  # perhaps the value of that option: before is never wrong
+        if word and option:  # perhaps the value of that option: before is never wrong
             return f"qtlplat{flags} {name}{rest}{word}"
         return f"qtlplat {name}{rest}{flags}{word}"
 

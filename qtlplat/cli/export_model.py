@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from qtlplat.cli.files import refuse, write_output
 from qtlplat.cli.settings import Settings
-from qtlplat.errors import UsageError, shown
+from qtlplat.contracts import HeadSpec
+from qtlplat.errors import ConfigError, UsageError, shown
 
 if TYPE_CHECKING:
     from qtlplat.quantum.qasm_program import Version
     from qtlplat.store.queries import Reader
-    from qtlplat.training.trained import Trained
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,21 @@ def export_onnx(settings: Settings, reader: Reader, run: str, output: Path, opti
     """
     from qtlplat.catalog.reopen import stored_images
     from qtlplat.cli.components import open_components
-    from qtlplat.training.to_onnx import TOLERANCE, onnx_model
+    from qtlplat.extras import require_packages
+    from qtlplat.training.trained_run import look_up
 
     if options.inputs is not None or options.image is not None:
         raise UsageError("an ONNX model takes any images", where="--input, --image", fix="leave them out")
     refuse(output, options.force)
-    trained = _opened(settings, reader, run, options)
-    record = reader.run(run)
+    require_packages("onnx", "exporting to ONNX", "qtlplat export --to onnx")
     _, catalog = open_components(settings)
+    record = reader.run(run)
+    cells = () if options.cell is None else (options.cell,)
+    look_up(reader, record, catalog, cells=cells, sets=options.sets)
+    from qtlplat.training.to_onnx import TOLERANCE, onnx_model  # torch, which takes seconds
+    from qtlplat.training.trained import open_trained
+
+    trained = open_trained(reader, record, catalog, cells=cells, sets=options.sets)
     images = stored_images(record.plan, record.dataset_digest, catalog, options.sets)
     model = onnx_model(trained, images.images)
     write_output(output, model.data, options.force)
@@ -70,16 +77,27 @@ def export_qasm(
 
     Raises UsageError where the file exists, and as `qtlplat.training.to_qasm.head_qasm`.
     """
+    from qtlplat.cli.components import open_components
     from qtlplat.training.pictures import read_pictures
-    from qtlplat.training.to_qasm import head_qasm
+    from qtlplat.training.trained_run import look_up
 
     if options.inputs is not None and options.image is not None:
         raise UsageError("--input and --image are both given", where="--input", fix="leave one of them out")
     refuse(output, options.force)
     numbers = None if options.inputs is None else _numbers(options.inputs)
     cell = 0 if options.cell is None else options.cell
-    trained = _opened(settings, reader, run, ModelOptions(cell=cell, sets=options.sets))
-    image = None if options.image is None else read_pictures([options.image], trained.shape)[0][0]
+    _, catalog = open_components(settings)
+    record = reader.run(run)
+    known = look_up(reader, record, catalog, cells=(cell,), sets=options.sets)
+    spec = known.resolved.specs["head"].spec
+    if isinstance(spec, HeadSpec) and spec.circuit is None:
+        fix = "OpenQASM holds the circuit of a head with one"
+        raise ConfigError("the head has no circuit", where=f"run {run}", fix=fix)
+    image = None if options.image is None else read_pictures([options.image], known.shape)[0][0]
+    from qtlplat.training.to_qasm import head_qasm  # torch, which takes seconds
+    from qtlplat.training.trained import open_trained
+
+    trained = open_trained(reader, record, catalog, cells=(cell,), sets=options.sets)
     text, bound = head_qasm(trained, numbers, image, version)
     write_output(output, text.encode(), options.force)
     return {
@@ -95,15 +113,6 @@ def export_qasm(
 # What `qtlplat export --to` writes of a single run's model.
 Export = Callable[[Settings, "Reader", str, Path, ModelOptions], dict[str, Any]]
 MODELS: Mapping[str, Export] = {"onnx": export_onnx, "qasm": export_qasm, "qasm3": partial(export_qasm, version=3)}
-
-
-def _opened(settings: Settings, reader: Reader, run: str, options: ModelOptions) -> Trained:
-    from qtlplat.cli.components import open_components
-    from qtlplat.training.trained import open_trained
-
-    _, catalog = open_components(settings)
-    cells = () if options.cell is None else (options.cell,)
-    return open_trained(reader, reader.run(run), catalog, cells=cells, sets=options.sets)
 
 
 def _numbers(text: str) -> list[float]:

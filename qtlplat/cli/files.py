@@ -30,7 +30,8 @@ def output_options(about: str) -> Callable[[F], F]:
 def refuse(output: Path, force: bool) -> None:
     """Say, before any work, what must not or cannot be written.
 
-    Raises UsageError where the file exists and `--force` was not given, StoreError where its directory is missing.
+    Raises UsageError where the file exists and `--force` was not given, StoreError if its directory is missing or may
+    not be written to.
     """
     if os.path.lexists(output) and not force:
         raise exists(output)
@@ -40,6 +41,12 @@ def refuse(output: Path, force: bool) -> None:
             f"cannot write {shown(output.name)}: there is no such directory",
             where=where,
             fix=f"make it first: mkdir -p {shlex.quote(where)}",
+        )
+    if not os.access(output.parent, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"cannot write {shown(output.name)}: its directory may not be written to",
+            where=str(output.parent),
+            fix="choose another directory, or change its permissions",
         )
 
 

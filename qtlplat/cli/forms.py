@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 from qtlplat.cli.output import Column, cell
 from qtlplat.cli.terminal import clean
 from qtlplat.conventions import strict
-from qtlplat.errors import ConfigError, UsageError, shown
+from qtlplat.errors import UsageError, shown
+from qtlplat.extras import require_packages
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
 Rows = Sequence[Mapping[str, Any]]
 SUFFIXES = {".csv": "csv", ".json": "json", ".parquet": "parquet", ".md": "md", ".tex": "latex"}
-INSTALL = "pip install 'qtlplat[parquet]'"
 # A spreadsheet runs a cell that begins with one of these, wide ones too, as a formula. What already looks guarded is
 # guarded once more, so that taking one apostrophe away always gives the text back.
 _FORMULA = re.compile(r"'*[=+\-@＝＋－＠]")
@@ -52,7 +52,7 @@ def asked_for(output: Path, flag: str, force: bool, *, picture: bool = False) ->
         raise UsageError(f"--{flag} and {shown(output.name)} are two forms", where="--output", fix="leave one out")
     refuse(output, force)
     if form == "parquet":
-        _require_pyarrow()
+        require_packages("parquet", "writing Parquet", "--output", ".csv, .json, .md and .tex need nothing")
     return form
 
 
@@ -111,17 +111,6 @@ def _latex(rows: Rows, columns: Sequence[Column]) -> str:
         r"\end{tabular}",
     ]
     return "\n".join(lines) + "\n"
-
-
-def _require_pyarrow() -> None:
-    try:
-        import pyarrow.parquet  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            "writing Parquet needs pyarrow, which is not installed",
-            where="--output",
-            fix=f"{INSTALL}; .csv, .json, .md and .tex need nothing",
-        ) from error
 
 
 def _parquet(rows: Rows, columns: Sequence[Column]) -> bytes:

@@ -56,11 +56,15 @@ def predict_command(
     reader = opened(settings)
     record = reader.run(reader.resolve(reference))
     from qtlplat.training.pictures import read_pictures
-    from qtlplat.training.trained import open_trained
+    from qtlplat.training.trained_run import look_up
 
     _, catalog = open_components(settings)
-    model = open_trained(reader, record, catalog, cells=() if cell is None else (cell,), sets=sets)
-    pixels, notes = read_pictures(images, model.shape, model.resample if resize else None)
+    cells = () if cell is None else (cell,)
+    known = look_up(reader, record, catalog, cells=cells, sets=sets)
+    pixels, notes = read_pictures(images, known.shape, known.resample if resize else None)
+    from qtlplat.training.trained import open_trained  # torch, which takes seconds
+
+    model = open_trained(reader, record, catalog, cells=cells, sets=sets)
     if model.draws_shots:
         notes.append("the circuit draws shots: another call gives other probabilities")
     for line in notes if settings.verbosity >= 0 else ():

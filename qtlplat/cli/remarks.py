@@ -14,7 +14,7 @@ from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import name_store, opened
 from qtlplat.cli.terminal import note, say
 from qtlplat.conventions import counted, short
-from qtlplat.errors import ConfigError, UsageError, shown, unknown_name
+from qtlplat.errors import UsageError, shown, unknown_name
 
 if TYPE_CHECKING:
     from qtlplat.store.queries import Reader
@@ -119,13 +119,13 @@ def _edited(text: str) -> str | None:
     """What an editor makes of a text; None if it was not saved.
 
     Raises:
-        ConfigError: If there is no editor, or it fails.
+        UsageError: If there is no editor, or it fails.
     """
     try:
         return click.edit(text, require_save=True)
     except (click.ClickException, ValueError) as error:  # ValueError: quotes that do not close, bytes that are no text
         named = next((name for name in ("VISUAL", "EDITOR") if os.environ.get(name)), "")
-        raise ConfigError(
+        raise UsageError(
             f"the note could not be edited: {shown(str(error))}",
             where=f"{named}={shown(os.environ[named])}" if named else "VISUAL and EDITOR are not set",
             fix="name an editor, as in EDITOR=nano, or give the text: qtlplat note RUN 'TEXT'",

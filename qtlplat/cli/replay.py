@@ -55,20 +55,24 @@ def replay_command(
     within the tolerance, else with 9. RUN is the beginning of its id, @last, @-2 (the one before the last), @best:f1 or
     @tag:paper.
     """
+    from qtlplat.catalog.reopen import stored_pretraining, stored_run
     from qtlplat.cli.components import open_components
     from qtlplat.cli.progress import make_progress
     from qtlplat.store.queries import Reader
+    from qtlplat.training.interrupted import refuse_replay
 
     location = asked_store(settings)
     reader = Reader(location)
     record = reader.run(reader.resolve(reference))
+    refuse_replay(record, heads_only=heads_only)
+    _, catalog = open_components(settings)
+    (stored_run if record.kind == "run" else stored_pretraining)(record.plan, catalog, sets)  # refused before any work
     progress = make_progress(settings.verbosity)
     with progress.stage("loading torch", 1) as stage:
         from qtlplat.training.replay import hold_against, replay
         from qtlplat.training.sameness import TOLERANCE
 
         stage.advance()
-    _, catalog = open_components(settings)
     name_store(location)
     again = replay(record, catalog, location, progress, sets=sets, heads_only=heads_only)
     if not verify:

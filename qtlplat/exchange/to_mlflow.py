@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.conventions import strict
-from qtlplat.errors import ConfigError, QtlplatError, StoreError, told
+from qtlplat.errors import QtlplatError, StoreError, told
 from qtlplat.exchange.facts import CellFacts, RunFacts, Step, cut, facts
+from qtlplat.extras import require_packages
 from qtlplat.store import artifacts
 
 if TYPE_CHECKING:
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from qtlplat.store.queries import Reader
     from qtlplat.store.records import ArtifactRow
 
-INSTALL = "pip install 'qtlplat[mlflow]'"
 EXPERIMENT, DATABASE, FILES = "qtlplat", "mlflow.db", "artifacts"
 RUN, CONTENT, TAG = "qtlplat.run", "qtlplat.content", "qtlplat.tag."  # tags of MLflow
 NOTE, PARENT, NAME = "mlflow.note.content", "mlflow.parentRunId", "mlflow.runName"
@@ -43,14 +43,7 @@ def require_mlflow() -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-    try:
-        import mlflow  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            "exporting to MLflow needs mlflow-skinny or mlflow, which is not installed",
-            where="qtlplat export --to mlflow",
-            fix=INSTALL,
-        ) from error
+    require_packages("mlflow", "exporting to MLflow", "qtlplat export --to mlflow")
 
 
 def to_mlflow(reader: Reader, runs: Sequence[str], directory: Path, *, weights: bool = False) -> dict[str, str]:

@@ -14,27 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis.markup import markdown_text
-from qtlplat.errors import ConfigError, StoreError, inert
+from qtlplat.errors import StoreError, inert
 from qtlplat.exchange.facts import CellFacts, RunFacts, Step, facts
+from qtlplat.extras import require_packages
 from qtlplat.store.files import write_atomically
 
 if TYPE_CHECKING:
     from qtlplat.store.queries import Reader
 
-INSTALL = "pip install 'qtlplat[tensorboard]'"
 Event = tuple[float, int, Any]  # seconds since 1970, step, Summary
 
 
 def require_tensorboard() -> None:
     """Raise ConfigError with the command that installs it where TensorBoard is missing."""
-    try:
-        import tensorboard.summary.writer.record_writer  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            "exporting to TensorBoard needs tensorboard, which is not installed",
-            where="qtlplat export --to tensorboard",
-            fix=INSTALL,
-        ) from error
+    require_packages("tensorboard", "exporting to TensorBoard", "qtlplat export --to tensorboard")
 
 
 def to_tensorboard(reader: Reader, runs: Sequence[str], directory: Path) -> dict[str, Path]:

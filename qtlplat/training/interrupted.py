@@ -10,6 +10,15 @@ MADE_FOR = "pretrained for run"  # in the environment of a pretraining that a ru
 RESUMABLE = ("interrupted", "failed")
 
 
+def refuse_replay(record: RunRecord, *, heads_only: bool) -> None:
+    """Refuse a replay of a run that has not finished, or of the heads of a pretraining. Raises UsageError."""
+    if record.status != "finished":
+        fix = f"go on with it: qtlplat resume {record.id[:8]}" if record.status != "running" else "wait for it"
+        raise UsageError(f"run {record.id} is {record.status}: there is nothing to hold a replay against", fix=fix)
+    if record.kind == "pretraining" and heads_only:
+        raise UsageError("a pretraining has no heads", where="--heads-only", fix="leave it out, or name a run")
+
+
 def what_to_resume(reader: Reader, run_id: str) -> RunRecord:
     """The run that goes on where this one is asked for: itself, or the run that a pretraining was made for.
 

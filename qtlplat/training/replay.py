@@ -8,13 +8,14 @@ from typing import Any
 
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.reopen import stored_pretraining, stored_run
-from qtlplat.errors import ConfigError, UsageError
+from qtlplat.errors import ConfigError
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import RunRecord
 from qtlplat.training.backbones import pretrained, pretraining_of
 from qtlplat.training.drift import Drift, drift, drift_between
 from qtlplat.training.execute import execute, working
+from qtlplat.training.interrupted import refuse_replay
 from qtlplat.training.job import Again, Replay, replay_in
 from qtlplat.training.prepare import Prepared, prepare, prepare_pretraining
 from qtlplat.training.pretrain import make_split
@@ -62,12 +63,8 @@ def replay(
 
     Raises UsageError where it has not finished or has no heads, and as `qtlplat.training.execute.execute`.
     """
-    if record.status != "finished":
-        fix = f"go on with it: qtlplat resume {record.id[:8]}" if record.status != "running" else "wait for it"
-        raise UsageError(f"run {record.id} is {record.status}: there is nothing to hold a replay against", fix=fix)
+    refuse_replay(record, heads_only=heads_only)
     if record.kind == "pretraining":
-        if heads_only:
-            raise UsageError("a pretraining has no heads", where="--heads-only", fix="leave it out, or name a run")
         return _replay_pretraining(record, catalog, location, progress, sets)
     prepared = prepare(stored_run(record.plan, catalog, sets), location.files)
     wanted = Replay(record.id, heads_only)

@@ -9,7 +9,6 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from importlib import import_module
 from importlib.metadata import version
 from typing import Any
 
@@ -19,12 +18,12 @@ import torch
 from torch import Tensor, nn
 
 from qtlplat.errors import ConfigError, TrainingError, told
+from qtlplat.extras import EXTRAS
 from qtlplat.quantum.layer import CircuitLayer
 from qtlplat.quantum.real_form import RealCircuit
 from qtlplat.training.trained import Trained
 
-INSTALL = "pip install 'qtlplat[onnx]'"
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+PACKAGES = EXTRAS["onnx"]
 INPUT, OUTPUT = "images", "probabilities"
 # Both compute in single precision and add up in another order; probabilities are at most 1.
 TOLERANCE = 1e-5
@@ -68,11 +67,9 @@ def onnx_model(trained: Trained, images: npt.NDArray[np.uint8]) -> OnnxModel:
 
     Raises
     ------
-    ConfigError: the extra is not installed, the circuit has no form that ONNX can hold, or draws shots.
+    ConfigError: the circuit has no form that ONNX can hold, or draws shots.
     TrainingError: it cannot be written in ONNX's operations, or does not compute what torch does.
     """
-    for package in PACKAGES:
-        _require(package)
     if trained.draws_shots:
         raise ConfigError(
             "the circuit draws shots, which ONNX cannot",
@@ -91,15 +88,6 @@ def onnx_model(trained: Trained, images: npt.NDArray[np.uint8]) -> OnnxModel:
             fix="run again with --debug and report the components of the run",
         )
     return OnnxModel(data, found, len(images))
-
-
-def _require(package: str) -> None:
-    try:
-        import_module(package)
-    except ImportError as error:
-        raise ConfigError(
-            f"exporting to ONNX needs {package}", where="qtlplat export --to onnx", fix=INSTALL
-        ) from error
 
 
 def _with_real_circuits(head: nn.Module) -> nn.Module:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -14,20 +13,16 @@ from torch import Tensor, nn
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.contained import contained
 from qtlplat.catalog.plan import RunPlan
-from qtlplat.catalog.reopen import stored_images, stored_run
-from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import HeadSpec
-from qtlplat.conventions import HEAD, class_names, counted, image_shape
-from qtlplat.errors import StoreError, UntrustedError, UsageError, told
+from qtlplat.errors import UntrustedError, told
 from qtlplat.quantum.engines import Engine
 from qtlplat.store.queries import Reader
-from qtlplat.store.records import CellRecord, RunRecord
-from qtlplat.training.backbones import pretraining_of
+from qtlplat.store.records import RunRecord
 from qtlplat.training.features import BATCH
 from qtlplat.training.model import WholeBackbone
-from qtlplat.training.pictures import Resample
 from qtlplat.training.prepare import built_backbone, built_head, choose_for
 from qtlplat.training.seeding import isolated_rng
+from qtlplat.training.trained_run import TrainedRun, look_up
 from qtlplat.training.weights import trusted_weights
 
 
@@ -63,12 +58,6 @@ class Trained:
         """Whether its circuit gives other numbers each time."""
         return self.engine is not None and self.engine.reseeded is not None
 
-    @property
-    def resample(self) -> Resample:
-        """How its dataset resized what it cropped, bilinear where it does not say."""
-        said = self.plan.dataset.options.get("resample")
-        return next((way for way in get_args(Resample) if way == said), "bilinear")
-
     def logits(self, images: Tensor) -> Tensor:
         """Logits (cells, B, K) of uint8 images (B, C, H, W)."""
         features = [backbone.kept(images, self.replaced).float() for backbone in self.backbones]
@@ -98,15 +87,13 @@ def open_trained(
     StoreError: weights are missing. UntrustedError: they are not what was stored, or are those of another network.
     PluginError, ConfigError: as `qtlplat.catalog.reopen.stored_run`.
     """
-    chosen = _chosen(reader, record, cells)
-    resolved = stored_run(record.plan, catalog, sets)
-    shape, names = _of_images(reader, record, catalog, sets)
+    found = look_up(reader, record, catalog, cells=cells, sets=sets)
+    resolved, shape, names = found.resolved, found.shape, found.class_names
     plan, head = resolved.plan.bind(record.dataset_digest), resolved.specs["head"].spec
     assert isinstance(head, HeadSpec)
     engine = choose_for(head, resolved.options["head"], plan)
-    sources = {cell.position: pretraining_of(reader, record.id, cell.position) for cell in chosen}
     with isolated_rng():
-        backbones, replaced, heads = _built(reader, record, resolved, shape, len(names), engine, sources)
+        backbones, replaced, heads = _built(reader, record, found, engine)
     order = list(backbones)
     return Trained(
         record.id,
@@ -116,61 +103,27 @@ def open_trained(
         replaced,
         tuple(backbones.values()),
         tuple(
-            TrainedCell(cell.position, cell.fold, cell.seed, order.index(sources[cell.position]), heads[cell.position])
-            for cell in chosen
+            TrainedCell(
+                cell.position, cell.fold, cell.seed, order.index(found.sources[cell.position]), heads[cell.position]
+            )
+            for cell in found.cells
         ),
         engine,
     )
 
 
-def _chosen(reader: Reader, record: RunRecord, positions: Sequence[int]) -> list[CellRecord]:
-    if record.kind == "pretraining":
-        fix = f"name a run that builds on it: qtlplat show {record.id[:8]}"
-        raise UsageError(f"run {record.id} is a pretraining: it has no heads", fix=fix)
-    if record.status != "finished":
-        raise UsageError(f"run {record.id} is {record.status}: its weights are stored when it has finished")
-    known = {cell.position: cell for cell in reader.cells(record.id)}
-    own = [cell for cell in known.values() if cell.variant == HEAD]
-    for position in positions:
-        if position not in known:
-            last = max(cell.position for cell in own)
-            what = f"run {record.id} has no cell {position}, it has {counted(len(own), 'cell')}"
-            raise UsageError(what, where="--cell", fix=f"choose 0 to {last}")
-        if known[position].variant != HEAD:
-            what = f"cell {position} belongs to the control {known[position].variant}"
-            raise UsageError(what, where="--cell", fix=f"see qtlplat show {record.id[:8]} --cells")
-    return [known[position] for position in positions] or own
-
-
-def _of_images(
-    reader: Reader, record: RunRecord, catalog: Catalog, sets: Sequence[str]
-) -> tuple[tuple[int, int, int], tuple[str, ...]]:
-    """Shape and class names: what is stored, or what the data says."""
-    known = reader.environment(record.id)
-    shape, names = image_shape(known), class_names(known)
-    if shape and names:
-        return shape, names
-    images = stored_images(record.plan, record.dataset_digest, catalog, sets)
-    return images.shape, images.class_names
-
-
 def _built(
-    reader: Reader,
-    record: RunRecord,
-    resolved: Resolved,
-    shape: tuple[int, int, int],
-    n_classes: int,
-    engine: Engine | None,
-    sources: Mapping[int, str],
+    reader: Reader, record: RunRecord, found: TrainedRun, engine: Engine | None
 ) -> tuple[dict[str, WholeBackbone], int, dict[int, nn.Module]]:
     """Backbones by the id of their pretraining, how many layers are replaced, heads by position; weights loaded."""
+    resolved, shape, n_classes, sources = found.resolved, found.shape, len(found.class_names), found.sources
     backbones: dict[str, WholeBackbone] = {}
     for source in dict.fromkeys(sources.values()):
         _, model = built_backbone(resolved.specs["backbone"], resolved.options["backbone"], shape, n_classes)
-        model.load_state_dict(_weights(reader, source))
+        model.load_state_dict(trusted_weights(reader.location, found.weights[source], source))
         backbones[source] = model.eval()
     built = built_head(resolved, engine, next(iter(backbones.values())), shape, n_classes)
-    weights = _weights(reader, record.id)
+    weights = trusted_weights(reader.location, found.weights[record.id], record.id)
     heads: dict[int, nn.Module] = {}
     for position in sources:
         start = f"cell{position}."
@@ -186,10 +139,3 @@ def _built(
             ) from error
         heads[position] = head
     return backbones, built.replaced, heads
-
-
-def _weights(reader: Reader, run: str) -> dict[str, Tensor]:
-    artifact = next((a for a in reader.artifacts(run) if a.kind == "weights"), None)
-    if artifact is None:
-        raise StoreError(f"run {run} has no weights", fix=f"do it again: qtlplat replay {run[:8]}")
-    return trusted_weights(reader.location, artifact, run)

@@ -98,7 +98,7 @@ def test_an_editor_that_fails_is_named_with_a_way_out(name: str, editor: str, mo
     monkeypatch.delenv("VISUAL", raising=False)
     monkeypatch.setenv(name, editor)
     done = called_with("note", "@last", "--edit")
-    assert (done.code, done.out) == (3, "")
+    assert (done.code, done.out) == (2, "")
     assert f"  where: {name}=" in done.err
     assert "EDITOR=nano" in done.err
     assert "qtlplat note RUN 'TEXT'" in done.err
@@ -111,6 +111,6 @@ def test_no_editor_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("PATH", str(tmp_path))
     done = called_with("note", "@last", "--edit")
-    assert (done.code, done.out) == (3, "")
+    assert (done.code, done.out) == (2, "")
     assert "VISUAL and EDITOR are not set" in done.err
     assert "EDITOR=nano" in done.err

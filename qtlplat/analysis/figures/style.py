@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
-from qtlplat.errors import ConfigError
+from qtlplat.extras import require_packages
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,7 +26,6 @@ COLOURS = ("#0072B2", "#D55E00", "#56B4E9", "#CC79A7", "#E69F00", "#555555")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">")
 GREY = "#666666"
 TITLE = 40  # characters above a panel
-INSTALL = "pip install 'qtlplat[plot]'"
 
 _LOOK: dict[str, Any] = {
     "font.family": ["DejaVu Sans"],  # comes with matplotlib: the same on every machine
@@ -62,14 +61,8 @@ _LOOK: dict[str, Any] = {
 
 def require_matplotlib() -> None:
     """Raise ConfigError with the command that installs it where matplotlib is missing."""
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise ConfigError(
-            "drawing figures needs matplotlib, which is not installed",
-            where="qtlplat plot",
-            fix=f"{INSTALL}; without -o, qtlplat plot draws in the terminal and needs nothing",
-        ) from error
+    otherwise = "without -o, qtlplat plot draws in the terminal and needs nothing"
+    require_packages("plot", "drawing figures", "qtlplat plot", otherwise)
 
 
 @contextmanager
