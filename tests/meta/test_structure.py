@@ -57,14 +57,15 @@ def test_every_error_says_how_to_mend_it() -> None:
 
 def test_everything_is_printed_through_one_door() -> None:
     """Nobody prints past `cli/terminal.py`, which makes text inert: nor by print, click, a stream or a rich console."""
-    door = {"terminal.py", "console.py"}
+    # the last one speaks at the end of the process, when the streams are no longer guarded, of what it has made inert
+    door = {("cli", "terminal.py"), ("cli", "console.py"), ("catalog", "contained.py")}
     past = re.compile(
         r"^(print|click\.s?echo|(click\.)?(prompt|confirm)|(rich\.)?print|(rich\.console\.)?Console|pprint(\.pprint)?"
         r"|sys\.(__)?std(out|err)(__)?(\.buffer)?\.write(lines)?)$"
     )
     found = []
     for path in MODULES:
-        if path.parts[-2:] in {("cli", name) for name in door} or path.name == "generate.py":
+        if path.parts[-2:] in door or path.name == "generate.py":
             continue
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and past.match(ast.unparse(node.func)):
