@@ -68,7 +68,7 @@ COMMANDS = {
     "data": ("data", "Look at a dataset: info, check, audit, preview."),
     "bench": (
         "bench",
-        "Measure how fast heads, backbones, head stages and large stores are, and what checkpoints cost.",
+        "Measure how fast heads, backbones, stages and stores are, what checkpoints cost, what devices can do.",
     ),
     "plugins": ("plugins", "List plugins, or find out what is wrong with them."),
     "store": (

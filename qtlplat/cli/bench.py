@@ -13,6 +13,7 @@ from qtlplat.catalog.device import parse_device
 from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.resolve import resolve_component
+from qtlplat.cli.bench_devices import devices as devices_command
 from qtlplat.cli.bench_options import COLUMNS, SIZE, batch, classes, json_flag, notes, print_rows, threads
 from qtlplat.cli.bench_stages import checkpoint, run
 from qtlplat.cli.bench_store import store
@@ -27,7 +28,7 @@ MOST_SIZES = 64
 
 @click.group("bench")
 def bench_command() -> None:
-    """Measure how fast heads, backbones, head stages and large stores are, and what checkpoints cost.
+    """Measure how fast heads, backbones, stages and stores are, what checkpoints cost, what devices can do.
 
     What qtlplat computes is timed against the same thing as it is usually written, in turn, in one process. Medians are
     shown; spread is the interquartile range divided by the median, and tells how much else the machine had to do.
@@ -135,5 +136,6 @@ def _range(text: str) -> range:
 bench_command.add_command(run)
 bench_command.add_command(checkpoint)
 bench_command.add_command(store)
+bench_command.add_command(devices_command)
 for _command in (bench_command, *bench_command.commands.values()):
     add_common_options(_command)

@@ -52,7 +52,12 @@ def head_qasm(
         f"circuit of {trained.plan.head.name}, run {trained.run}, cell {cell.position}",
         f"weights: as trained in that cell; inputs: {told}: {', '.join(f'{x:.17g}' for x in inputs)}",
     )
-    text = to_qasm(circuit, weights, np.asarray(inputs, dtype=np.float64), comments, version)
+    try:
+        text = to_qasm(circuit, weights, np.asarray(inputs, dtype=np.float64), comments, version)
+    except ConfigError as error:
+        if told == "all zero":  # amplitudes cannot be
+            error.fix = f"choose inputs other than zeros: --input X,Y,.. or --image FILE; {error.fix}"
+        raise
     return text, [float(x) for x in inputs]
 
 

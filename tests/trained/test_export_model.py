@@ -7,6 +7,7 @@ import math
 import re
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from qtlplat.errors import ConfigError, QtlplatError, TrainingError, UntrustedEr
 from qtlplat.quantum.layer import CircuitLayer
 from qtlplat.quantum.qasm import to_qasm
 from qtlplat.training import to_onnx
+from qtlplat.training.to_qasm import head_qasm
 from qtlplat.training.trained import open_trained
 
 AGREEMENT = 1e-6
@@ -216,6 +218,22 @@ def test_noise_is_no_gate() -> None:
 
     with pytest.raises(ConfigError, match="cannot be written as OpenQASM"):
         to_qasm(Circuit(function, 1, {}, 1, 1), {}, np.array([0.4]))
+
+
+def test_amplitudes_cannot_all_be_zero() -> None:
+    def function(inputs: Any, wires: Any) -> list[Any]:
+        qml.AmplitudeEmbedding(inputs, wires=wires, normalize=True)
+        return [qml.expval(qml.Z(0))]
+
+    circuit = Circuit(function, 2, {}, 4, 1)
+    cell = SimpleNamespace(head=nn.Sequential(CircuitLayer(circuit, lambda inputs, weights: inputs)), position=0)
+    trained: Any = SimpleNamespace(cells=(cell,), run="r", plan=SimpleNamespace(head=SimpleNamespace(name="h")))
+    with pytest.raises(ConfigError, match="cannot be written as OpenQASM") as caught:
+        head_qasm(trained)
+    assert "inputs other than zeros: --input X,Y,.. or --image FILE" in caught.value.fix
+    text, bound = head_qasm(trained, [1.0, 0.0, 0.0, 1.0])
+    assert bound == [1.0, 0.0, 0.0, 1.0]
+    assert z_of(state_of(text)) == pytest.approx([0, 0], abs=1e-9)
 
 
 # --- both
