@@ -12,8 +12,8 @@ from torch import Tensor
 
 from qtlplat.catalog.device import DeviceChoice
 from qtlplat.contracts import Circuit
-from qtlplat.errors import QtlplatError
-from qtlplat.quantum.devices import available_devices, make_device
+from qtlplat.errors import QtlplatError, shown
+from qtlplat.quantum.device_making import available_devices, make_device
 from qtlplat.quantum.engines import Engine, choose_engine, example
 
 REFERENCE = "default.qubit"
@@ -108,7 +108,7 @@ def _package(name: str) -> str:
 
 
 def _line(error: Exception) -> str:
-    return " ".join(str(error).split())[:200]
+    return shown((str(error).splitlines() or [type(error).__name__])[0], 200)[1:-1]
 
 
 def _angles(inputs: Tensor, weights: Tensor, wires: Sequence[int]) -> list[Any]:

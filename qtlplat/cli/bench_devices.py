@@ -50,7 +50,8 @@ def devices(settings: Settings, /, devices: str | None, listing: Listing) -> Non
 def _words(row: dict[str, Any]) -> dict[str, Any]:
     """A row for people."""
     if row["problem"]:
-        return {"device": row["device"], "values": f"none: {row['problem']}", "package": row["package"]}
+        why = row["problem"].partition(": ")[0]
+        return {"device": row["device"], "values": f"refused: {why}", "package": row["package"]}
     sampled = row["values"] != "exact"
     amplitudes = "no" if row["amplitude_problem"] else _gradient(row, "amplitude_gradient", "amplitude_error", sampled)
     return {
