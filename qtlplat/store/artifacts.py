@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from qtlplat.errors import StoreError, shown
-from qtlplat.store.files import rename_new, sync
+from qtlplat.store.files import KINDS, in_the_way, rename_new, sync
 from qtlplat.store.location import StoreLocation
 
 _CHUNK = 1 << 20
@@ -95,6 +95,8 @@ def copy_file(source: Path, target: Path, sha256: str, *, new: bool = False) -> 
     except OSError as error:
         if new and isinstance(error, FileExistsError):
             raise
+        if error.errno in KINDS and source.is_file():
+            raise in_the_way("a file cannot be copied", target, error) from error
         raise StoreError(
             f"a file cannot be copied: {error.strerror}",
             where=f"{source} -> {target}",

@@ -8,10 +8,12 @@ import fcntl
 import glob
 import os
 import secrets
+import shlex
+import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from qtlplat.errors import StoreError
+from qtlplat.errors import StoreError, shown
 
 
 def write_atomically(path: Path, data: bytes, *, new: bool = False) -> None:
@@ -44,8 +46,47 @@ def write_atomically(path: Path, data: bytes, *, new: bool = False) -> None:
     except OSError as error:
         if new and isinstance(error, FileExistsError):
             raise
-        fix = "free some space" if error.errno == errno.ENOSPC else "check the disk and the directory's permissions"
-        raise StoreError(f"cannot write: {error.strerror}", where=str(path), fix=fix) from error
+        raise in_the_way("cannot write", path, error) from error
+
+
+KINDS = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENOENT)  # something else than what is needed
+
+
+def in_the_way(what: str, path: Path, error: OSError) -> StoreError:
+    """The error for a file or directory that cannot be made or used: what is in its way, where that is, how to go on.
+
+    what: what cannot be done, as in 'cannot write'.
+    """
+    for place in (*reversed(path.parents), path):
+        if why := _strange(place, error, is_last=place == path):
+            old = shlex.quote(str(place))
+            fix = f"rm {old}" if place.is_symlink() else f"mv {old} {old}.old"
+            return StoreError(f"{what}: {why}", where=str(place), fix=f"move it out of the way: {fix}")
+    fix = (
+        "free some space"
+        if error.errno in (errno.ENOSPC, errno.EDQUOT)
+        else "check the disk and the directory's permissions"
+    )
+    return StoreError(f"{what}: {error.strerror or type(error).__name__}", where=str(path), fix=fix)
+
+
+def _strange(place: Path, error: OSError, *, is_last: bool) -> str:
+    """What a part of a path is, where that makes the path useless, else ''."""
+    try:
+        is_directory = stat.S_ISDIR(place.stat().st_mode)
+    except OSError as found:
+        if not place.is_symlink() or found.errno not in (errno.ELOOP, errno.ENOENT, errno.ENOTDIR):
+            return ""
+        circle = found.errno == errno.ELOOP
+        return (
+            "a link leads in a circle"
+            if circle
+            else f"a link leads to {shown(str(place.readlink()))}, which is not there"
+        )
+    if is_directory:
+        return "a directory is in the place of a file" if is_last and error.errno == errno.EISDIR else ""
+    wrong = not is_last or error.errno in (errno.EEXIST, errno.ENOTDIR)
+    return "a file is in the place of a directory" if wrong else ""
 
 
 _AT_FDCWD, _RENAME_NOREPLACE = -100, 1

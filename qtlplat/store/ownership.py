@@ -10,6 +10,7 @@ from pathlib import Path
 
 from qtlplat.errors import BusyError, StoreError
 from qtlplat.store.file_lock import try_lock
+from qtlplat.store.files import KINDS, in_the_way
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.mounts import on_local_disk
 
@@ -28,6 +29,8 @@ class RunLock:
         try:
             file = try_lock(self._path, fcntl.LOCK_EX)
         except OSError as error:
+            if error.errno in KINDS:
+                raise in_the_way("cannot lock a run", self._path, error) from error
             raise StoreError(
                 f"cannot lock a run: {error.strerror}",
                 where=str(self._path),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sqlite3
 import tempfile
@@ -14,12 +15,15 @@ from sqlalchemy.engine import Connection
 
 from qtlplat.errors import StoreError, UsageError, shown
 from qtlplat.store import database, hashes, schema
+from qtlplat.store.files import KINDS, in_the_way
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.server import postgres
 from qtlplat.store.server.address import Server
 from qtlplat.store.server.waiting import nobody_waits, patiently
 from qtlplat.store.sql import views
 from qtlplat.store.upkeep import copies
+
+KEPT = ("weights", "features", "checkpoints")  # directories below a store's files
 
 
 def prepare(location: StoreLocation, on_wait: Callable[[], None] = nobody_waits) -> Path | None:
@@ -124,10 +128,15 @@ def _make_directories(location: StoreLocation) -> None:
             *([location.spool] * bool(location.server)),
         ):
             place.mkdir(parents=True, exist_ok=True)
+        for place in (location.files / name for name in KEPT):
+            if os.path.lexists(place) and not place.is_dir():
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
         for place in (location.files, *(path for path in location.files.iterdir() if path.is_dir())):
             with tempfile.TemporaryFile(dir=place):
                 pass
     except OSError as error:
+        if error.errno in KINDS:
+            raise in_the_way("files of runs cannot be written", place, error) from error
         raise StoreError(
             f"files of runs cannot be written: {error.strerror}",
             where=str(place),

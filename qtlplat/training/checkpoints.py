@@ -47,6 +47,8 @@ class Checkpoints:
                 fix=f"remove the link, and the run trains again what it had trained: rm {shown(str(directory))}",
             )
         self._directory, self._on_note = directory, on_note
+        if directory.exists() and not directory.is_dir():
+            on_note(f"{directory} is a file in the place of the run's checkpoints: it is not used, and goes")
         self._pool = ThreadPoolExecutor(1, "checkpoint")
         self._pending: Future[None] | None = None
         self._number = max(self._numbers(), default=0)
@@ -102,7 +104,12 @@ class Checkpoints:
     def remove(self) -> None:
         """Delete all of them: the run has ended."""
         self._wait()
+        self._remove_file()
         shutil.rmtree(self._directory, ignore_errors=True)
+
+    def _remove_file(self) -> None:
+        if os.path.lexists(self._directory) and not self._directory.is_dir():
+            self._directory.unlink(missing_ok=True)
 
     def _wait(self) -> None:
         if self._pending is not None:
@@ -118,6 +125,7 @@ class Checkpoints:
             "bytes": len(data),
             "tensors": hashlib.sha256(data).hexdigest(),
         }
+        self._remove_file()
         for path, written in ((self._tensors(number), data), (self._manifest(number), _sealed(content))):
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path, ignore_errors=True)

@@ -161,3 +161,19 @@ def test_an_optimizer_goes_on_bit_for_bit(layout, fused):
     load_optimizer(second, Snapshot(saved).part("adam"))
     steps(halves, second, 6)
     assert all(torch.equal(a, b) for a, b in zip(whole.parameters(), halves.parameters(), strict=True))
+
+
+def test_a_file_in_the_place_of_the_checkpoints_is_told_and_replaced(tmp_path, notes):
+    place = tmp_path / "run"
+    place.write_text("mine")
+    with Checkpoints(place, notes.append) as checkpoints:
+        assert checkpoints.load() is None
+        checkpoints.save(one := snapshot(1))
+    assert "is a file in the place of the run's checkpoints" in notes[0]
+    with Checkpoints(place, notes.append) as checkpoints:
+        assert same(checkpoints.load(), one)
+        checkpoints.remove()
+    place.write_text("mine")
+    with Checkpoints(place, notes.append) as checkpoints:
+        checkpoints.remove()
+    assert not place.exists()

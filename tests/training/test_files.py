@@ -176,7 +176,7 @@ def test_pieces_of_features_that_are_damaged_are_computed_again(tmp_path, small,
             piece.unlink()
             (piece / "evil").mkdir(parents=True)
     if damage == "a directory":  # in whose place nothing can be written
-        with pytest.raises(StoreError, match="Is a directory"):
+        with pytest.raises(StoreError, match="a directory is in the place of a file"):
             frozen_features(model, 2, images, tmp_path, "k", Silent())
         return
     assert stopped_after(99, small, tmp_path) == 3

@@ -6,7 +6,7 @@ import os
 import secrets
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -81,8 +81,9 @@ def new_file(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise _cannot_write(target, error) from error
     finally:
-        for suffix in ("", *database.JOURNALS):
-            unfinished.with_name(unfinished.name + suffix).unlink(missing_ok=True)
+        for ending in ("", *database.JOURNALS):
+            with suppress(OSError):  # a disk that only reads
+                unfinished.with_name(unfinished.name + ending).unlink()
 
 
 def _exists(target: Path) -> UsageError:
