@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
 from typing import Any
 
 import pennylane as qml
@@ -13,7 +12,7 @@ from torch import Tensor
 from qtlplat.catalog.device import DeviceChoice
 from qtlplat.contracts import Circuit
 from qtlplat.errors import QtlplatError, shown
-from qtlplat.quantum.device_making import available_devices, make_device
+from qtlplat.quantum.device_making import available_devices, make_device, package_of
 from qtlplat.quantum.engines import Engine, choose_engine, example
 
 REFERENCE = "default.qubit"
@@ -46,7 +45,7 @@ def _row(choice: DeviceChoice) -> dict[str, Any]:
     names = (
         "values value_error batch gradient weight_error input_error amplitude_gradient amplitude_error shots repeats"
     )
-    row: dict[str, Any] = {"device": choice.text, "package": _package(choice.name), "problem": ""}
+    row: dict[str, Any] = {"device": choice.text, "package": " ".join(package_of(choice.name) or ()), "problem": ""}
     row |= dict.fromkeys(names.split())
     row["amplitude_problem"] = ""
     try:
@@ -98,13 +97,6 @@ def _takes_batches(choice: DeviceChoice) -> bool:
         inputs.detach(), {k: w.detach() for k, w in weights.items()}
     )
     return len(batch) == 1
-
-
-def _package(name: str) -> str:
-    """The distribution that provides a device, and its version; '' where there is none."""
-    point = qml.plugin_devices.get(name)
-    distribution = getattr(point, "dist", None)
-    return "" if distribution is None else f"{distribution.name} {version(distribution.name)}"
 
 
 def _line(error: Exception) -> str:

@@ -29,6 +29,12 @@ def available_devices() -> list[str]:
     return sorted(qml.plugin_devices)
 
 
+def package_of(name: str) -> tuple[str, str] | None:
+    """The distribution that provides a device, and its version; None where there is none."""
+    distribution = getattr(qml.plugin_devices.get(name), "dist", None)
+    return None if distribution is None else (distribution.name, distribution.version)
+
+
 def make_device(name: str, wires: int, keywords: Mapping[str, Any]) -> Any:
     """A PennyLane device with so many wires, seeded from torch's global generator where it takes a seed.
 

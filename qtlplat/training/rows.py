@@ -13,6 +13,7 @@ from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan
 from qtlplat.contracts import ROLES, Cell, EvaluatorSpec, ImageSet
 from qtlplat.conventions import HEAD, class_facts, shape_facts
 from qtlplat.metrics import metric_facts
+from qtlplat.quantum.device_making import package_of
 from qtlplat.store.records import ComponentRow, EpochRow, NewCell, NewRun, PredictionRow, Remarks
 from qtlplat.training.environment import environment
 from qtlplat.training.interrupted import MADE_FOR
@@ -77,8 +78,10 @@ def _engine(prepared: Prepared) -> dict[str, str]:
         stack=not engine.why_not_stackable,
         device=prepared.accelerator,
     )
+    package = package_of(engine.name)
     return {
         "engine": engine.name,
+        **({f"version of {package[0].lower().replace('_', '-')}": package[1]} if package else {}),
         "engine chosen because": engine.why,
         "gradient method": engine.gradient,
         **engine.traits.facts(),

@@ -11,6 +11,7 @@ from quantum.made_devices import OWN_SHOTS, install
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.derivatives import NARROW, WIDE, Stencil
+from qtlplat.quantum.device_making import package_of
 from qtlplat.quantum.device_traits import GlobalGenerators
 from qtlplat.quantum.engines import Engine, choose_engine, example
 
@@ -165,3 +166,10 @@ class TestOtherValues:
     def test_noise_that_was_asked_for_is_none_of_its_faults(self) -> None:
         engine = choose_engine(declared(angles), "default.mixed", {"noise": "depolarizing"})
         assert (engine.traits.draws, engine.gradient) == (False, "backprop")
+
+
+def test_the_package_of_a_device_is_known() -> None:
+    assert package_of("default.qubit") == ("pennylane", qml.version())
+    assert package_of("lightning.qubit") is not None
+    assert package_of("made.exact") is None
+    assert package_of("no.device") is None
