@@ -165,8 +165,8 @@ BUGS = {
     "what a plugin raises becomes nothing": Bug(
         EXCEPT,
         "qtlplat/catalog/calls.py",
-        '                raise _published(error) or PluginError(f"{doing} failed: {told(error)}", fix=FIX) from error\n',
-        "                return None\n",
+        '                raise _published(error) or PluginError(f"{doing} failed: {told(error)}", fix=FIX) from error',
+        "                return None",
         ("tests/faults/test_plugin_training.py::test_metrics_that_raise_after_training[a ValueError]",),
     ),
     "of two components the first is taken": Bug(
