@@ -4,7 +4,8 @@
 # Packages: safetensors 0.8.0, torch 2.13.0.
 # Behaviour: torch.Tensor.conj() copies nothing; it sets a bit. A conjugated vector is contiguous, so save() accepts it,
 #   writes the numbers below the bit and forgets the bit: what is loaded is the conjugate of what was saved, without an
-#   error or a warning. resolve_conj() before saving gives the right numbers.
+#   error or a warning. resolve_conj() before saving gives the right numbers. The imaginary part of a conjugated vector
+#   is real, with a bit that negates it: of one element it is contiguous, and is saved with the wrong sign.
 # Guess before the run: the loaded tensor equals the saved one, as it does with torch.save.
 # Seen: see the expected output at the end.
 set -euo pipefail
@@ -26,6 +27,8 @@ file.seek(0)
 print("saved", state.tolist())
 print("torch.save", torch.load(file, weights_only=True).tolist())
 print("safetensors", load(save({"state": state}))["state"].tolist())
+sign = torch.tensor([1 + 2j]).conj().imag
+print("negated", sign.tolist(), "safetensors", load(save({"sign": sign.contiguous()}))["sign"].tolist())
 print("safetensors, resolved", load(save({"state": state.resolve_conj()}))["state"].tolist())
 PY
 cat "$dir/seen"
@@ -33,5 +36,6 @@ diff - "$dir/seen" <<'OUT'
 saved [(1-2j), (3+4j)]
 torch.save [(1-2j), (3+4j)]
 safetensors [(1+2j), (3-4j)]
+negated [-2.0] safetensors [2.0]
 safetensors, resolved [(1-2j), (3+4j)]
 OUT
