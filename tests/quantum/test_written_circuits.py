@@ -10,22 +10,25 @@ import torch
 from quantum.written_circuits import CIRCUITS
 
 from qtlplat.contracts import Circuit
-from qtlplat.errors import ConfigError
+from qtlplat.errors import ConfigError, PluginError
 from qtlplat.quantum.engines import choose_engine
 from qtlplat.quantum.samples import trial_numbers
 
-SHOTS = 4000
+SHOTS = 20_000
+FIVE_ERRORS = 5 / math.sqrt(SHOTS)  # of a value whose shots lie between -1 and 1
 # What cannot be run there, and what can.
 REFUSED = {
     ("default.qubit", "noisy"): "use --device default.mixed",
     ("lightning.qubit", "noisy"): "use --device default.mixed",
     ("lightning.qubit", "postselected"): "use --device default.qubit",
     ("default.mixed", "postselected"): "use --device default.qubit",
+    ("reference.qubit", "noisy"): "use --device default.mixed",
+    ("reference.qubit", "postselected"): "use --device default.qubit",
 }
 REFUSED_WITH_SHOTS = {
     "generated_matrix": "QubitUnitary takes trained numbers and has no shift rule",
     "noisy": "DepolarizingChannel",
-    "of_the_state": "",
+    "of_the_state": "purity not accepted with finite shots",
     "postselected": "postselected values have no shift rule",
 }
 OF_A_BATCH = ("column", "normalised_by_row")
@@ -118,3 +121,42 @@ def test_every_circuit_on_every_engine(device: str, name: str, dtype: torch.dtyp
         return
     tolerance = 1e-6 if dtype == torch.float64 else 1e-5
     check(device, name, {1, 2, 3, CIRCUITS[name].n_inputs, 7}, dtype, tolerance)
+
+
+@pytest.mark.parametrize("name", ["shared_coefficients", "padded_amplitudes", "normalised", "variances"])
+def test_with_shots_a_batch_is_its_samples(name: str) -> None:
+    check("default.qubit", name, {3}, torch.float64, FIVE_ERRORS, shots=SHOTS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in CIRCUITS if name not in REFUSED_WITH_SHOTS])
+@pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])
+def test_every_circuit_with_shots(device: str, name: str) -> None:
+    check(device, name, {3}, torch.float64, FIVE_ERRORS, shots=SHOTS)
+
+
+@pytest.mark.parametrize("name", REFUSED_WITH_SHOTS)
+def test_what_shots_cannot_do_is_refused_with_the_reason(name: str) -> None:
+    with pytest.raises(ConfigError, match=REFUSED_WITH_SHOTS[name]) as caught:
+        choose_engine(CIRCUITS[name], "default.qubit", {"shots": SHOTS})
+    assert caught.value.fix == ("use --device 'default.mixed[shots=20000]'" if name == "noisy" else "leave out shots")
+
+
+def test_a_channel_takes_default_mixed_by_itself() -> None:
+    engine = choose_engine(CIRCUITS["noisy"])
+    assert engine.name == "default.mixed"
+    assert "noise channel" in engine.why
+
+
+def test_what_a_function_returns_has_to_be_numbers() -> None:
+    def sampled(inputs, wires):
+        qml.RX(inputs[0], wires=0)
+        return [qml.sample(wires=0)]
+
+    def several(inputs, wires):
+        qml.RX(inputs, wires=0)
+        return [qml.expval(qml.Z(0))]
+
+    for function, told in ((sampled, "returns a Sample"), (several, "2 circuits for one sample")):
+        with pytest.raises(PluginError, match=told):
+            choose_engine(Circuit(function, 1, {}, 2, 1))
