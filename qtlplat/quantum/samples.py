@@ -10,6 +10,7 @@ import pennylane as qml
 import torch
 from pennylane.measurements import ExpectationMP, MeasurementProcess, ProbabilityMP
 from pennylane.operation import Operator
+from pennylane.ops import StatePrep
 from pennylane.tape import QuantumScript
 from torch import Tensor
 
@@ -117,11 +118,17 @@ def trial_numbers(circuit: Circuit, rows: int, seed: int = 1) -> tuple[Tensor, d
 def takes(circuit: Circuit, sample: Tensor, weights: Mapping[str, Tensor]) -> bool:
     """Whether the circuit's function can be called with these numbers."""
     try:
-        with qml.queuing.AnnotatedQueue(), _transposing():
+        with qml.queuing.AnnotatedQueue() as queue, _transposing():
             circuit.function(sample, wires=range(circuit.qubits), **weights)
     except Exception:  # noqa: BLE001 -- other numbers are tried; what is wrong with all comes up where it is run
         return False
-    return True
+    # PennyLane's StatePrep lets amplitudes of any norm pass; devices do not.
+    return all(_is_state(op) for op in QuantumScript.from_queue(queue).operations if isinstance(op, StatePrep))
+
+
+def _is_state(op: StatePrep) -> bool:
+    norms = torch.linalg.vector_norm(torch.as_tensor(op.data[0]).detach(), dim=-1)
+    return bool(torch.allclose(norms, torch.ones_like(norms)))
 
 
 def _transposing() -> warnings.catch_warnings:
