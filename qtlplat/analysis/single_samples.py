@@ -1,7 +1,8 @@
 """Tests that look at single samples instead of cells: McNemar's, and the accuracy on shuffled labels.
 
-Both take samples as independent, so each may count once only: of a sample that several cells of a run test (several
-seeds, repeated k-fold, random splits) the first prediction counts, whatever the others say.
+Both take what they count as independent, so each sample may count once only: of a sample that several cells of a run
+test (several seeds, repeated k-fold, random splits) the first prediction counts, whatever the others say. Where several
+samples come from one source, McNemar's test counts sources.
 """
 
 from __future__ import annotations
@@ -38,9 +39,10 @@ def disjoint_cells(cells: Sequence[CellRecord], samples: Mapping[int, set[str]])
 
 
 def mcnemar(pairs: Sequence[Pair], side: Side, baseline: Side) -> tuple[dict[str, Any] | None, list[str]]:
-    """McNemar's test over samples that stand once, and notes on what it does not know.
+    """McNemar's test over samples that stand once, or over their sources, and notes on what was counted.
 
-    None where predictions are missing, or belong to other labels (shuffled ones).
+    Samples of one source hang together, so where there are such samples a source is what counts. None where predictions
+    are missing, or belong to other labels (shuffled ones).
     """
     partners = {cell.position: partner for cell, partner in pairs}
     mine, theirs = (
@@ -58,8 +60,6 @@ def mcnemar(pairs: Sequence[Pair], side: Side, baseline: Side) -> tuple[dict[str
     ]
     if not rows or any(one.label != other.label for one, other in rows):
         return None, []
-    right = [(one.predicted == one.label, other.predicted == other.label) for one, other in rows]
-    found = statistics.mcnemar([one for one, _ in right], [other for _, other in right])
     notes = []
     of_seed = sum(bool(shared[cell.position]) for cell, _ in pairs if cell.seed == kept[0].seed)
     if len(kept) < of_seed:
@@ -68,17 +68,26 @@ def mcnemar(pairs: Sequence[Pair], side: Side, baseline: Side) -> tuple[dict[str
             f"samples several times: only the first {counted(len(kept), 'cell')} that test each of them once "
             f"{'counts' if len(kept) == 1 else 'count'}"
         )
-    net: dict[str, int] = defaultdict(int)
-    for (one, _), (first, second) in zip(rows, right, strict=True):
-        net[one.group] += first - second
-    if len(net) < len(rows):
-        p = statistics.mcnemar_counts(sum(n > 0 for n in net.values()), sum(n < 0 for n in net.values())).p
+    net: dict[str, int] = defaultdict(int)  # by how many samples more the side gets a source right
+    for one, other in rows:
+        net[one.group] += (one.predicted == one.label) - (other.predicted == other.label)
+    found = statistics.mcnemar(sum(n > 0 for n in net.values()), sum(n < 0 for n in net.values()))
+    by_source = len(net) < len(rows)
+    if by_source:
         notes.append(
-            f"McNemar's test takes samples as independent, and {counted(len(rows), 'sample')} come from "
-            f"{counted(len(net), 'source')}: counted by source, p = {p:.2g}"
+            f"McNemar's test takes what it counts as independent, and {counted(len(rows), 'sample')} come from "
+            f"{counted(len(net), 'source')}: it counts sources, each for the run that gets more of its samples right"
         )
-    counts = {"run_only": found.first_only, "baseline_only": found.second_only}
-    return {**counts, "p": found.p, "form": found.form, "samples": len(rows), "seed": kept[0].seed}, notes
+    return {
+        "run_only": found.first_only,
+        "baseline_only": found.second_only,
+        "p": found.p,
+        "form": found.form,
+        "counted": "sources" if by_source else "samples",
+        "samples": len(rows),
+        "sources": len(net),
+        "seed": kept[0].seed,
+    }, notes
 
 
 def against_chance(side: Side) -> str:

@@ -52,7 +52,7 @@ class TTest:
 
 @dataclass(frozen=True)
 class McNemar:
-    """McNemar's test. first_only, second_only: samples that only one of two classifiers gets right; p: two-sided."""
+    """McNemar's test. first_only, second_only: what only one of two classifiers gets right; p: two-sided."""
 
     first_only: int
     second_only: int
@@ -175,21 +175,12 @@ def bootstrap_mean(
     return float(found.confidence_interval.low), float(found.confidence_interval.high)
 
 
-def mcnemar(first_right: Sequence[bool] | npt.NDArray[np.bool_], second_right: Any) -> McNemar:
-    """McNemar's test of two classifiers on the same samples, in its exact form.
+def mcnemar(first_only: int, second_only: int) -> McNemar:
+    """McNemar's test of two classifiers on the same samples, in its exact form, from the counts of disagreement.
 
-    first_right, second_right: bool (n,), whether each gets a sample right. Only samples on which they disagree count:
-    under the null each is as likely to fall either way, and p is the two-sided binomial one, 1 where there is none.
-    Each sample must stand once, for samples have to be independent. Raises UsageError for different lengths.
+    Under the null each disagreement is as likely to fall either way, and p is the two-sided binomial one, 1 where there
+    is none. What is counted must be independent of each other. Raises UsageError for a negative count.
     """
-    first, second = np.asarray(first_right, dtype=bool), np.asarray(second_right, dtype=bool)
-    if first.shape != second.shape:
-        raise UsageError(f"McNemar's test needs the same samples twice, not {first.size} and {second.size}")
-    return mcnemar_counts(int(np.sum(first & ~second)), int(np.sum(second & ~first)))
-
-
-def mcnemar_counts(first_only: int, second_only: int) -> McNemar:
-    """The same from the two counts of disagreement. Raises UsageError for a negative one."""
     if min(first_only, second_only) < 0:
         raise UsageError(f"counts cannot be negative: {first_only} and {second_only}")
     total = first_only + second_only

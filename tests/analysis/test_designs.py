@@ -92,15 +92,21 @@ def test_mcnemar_counts_each_sample_once_and_agrees_with_statsmodels(of: Parts, 
     assert any("test some samples several times" in words for words in row.notes) == (of_seed > len(list(cells)))
 
 
-def test_samples_of_one_source_are_told() -> None:
-    of = repeated(1)
-    baseline, other, mine, theirs = pair(of, sources=12)
-    net = np.zeros(12, dtype=int)
-    for i, (_, _, _, test) in enumerate(of):
-        np.add.at(net, test % 12, mine[i, test].astype(int) - theirs[i, test])
-    p = stats.binomtest(int((net > 0).sum()), int((net != 0).sum())).pvalue
-    words = f"60 samples come from 12 sources: counted by source, p = {p:.2g}"
-    assert any(note.endswith(words) for note in compare(baseline, [other])[1].notes)
+@pytest.mark.parametrize("sources", [12, 59, 1])
+def test_samples_of_one_source_count_as_one(sources: int) -> None:
+    of = repeated(2)
+    baseline, other, mine, theirs = pair(of, sources=sources)
+    net = np.zeros(sources, dtype=int)
+    for i, (_, _, _, test) in enumerate(of[:5]):
+        np.add.at(net, test % sources, mine[i, test].astype(int) - theirs[i, test])
+    won, lost = int((net > 0).sum()), int((net < 0).sum())
+    row = compare(baseline, [other])[1]
+    assert row.mcnemar == {
+        "run_only": won, "baseline_only": lost, "p": pytest.approx(stats.binomtest(won, won + lost).pvalue),
+        "form": "exact binomial", "counted": "sources", "samples": 60, "sources": sources, "seed": 0,
+    }  # fmt: skip
+    assert any(f"60 samples come from {sources} source" in note and "it counts sources" in note for note in row.notes)
+    assert not any("p = " in note for note in row.notes)
 
 
 def test_the_first_repeat_is_found_whatever_the_order_of_cells() -> None:

@@ -23,9 +23,9 @@ def cell(position: int, fold: int, seed: int = 0, **changes: Any) -> NewCell:
 
 
 def predictions(position: int, right: Sequence[bool], label: int = 1, first: int = 0) -> list[PredictionRow]:
-    """Predictions for samples s0, s1, ... of a cell; first: the number of the first one."""
+    """Predictions for samples s0, s1, ... of a cell, each of its own source; first: the number of the first one."""
     return [
-        PredictionRow(position, f"s{i}", "image", label, label if ok else 1 - label, (0.5, 0.5))
+        PredictionRow(position, f"s{i}", f"image {i}", label, label if ok else 1 - label, (0.5, 0.5))
         for i, ok in enumerate(right, first)
     ]
 

@@ -318,7 +318,8 @@ def test_mcnemar_counts_every_sample_once(store: Path) -> None:
     other = store_run(store, QUANTUM[:2], cells=cells, predicted=mine)
     found = compared(store, one, other)["rows"][1]["mcnemar"]
     assert found.pop("p") == pytest.approx(2 * (1 + 7) / 2**7)
-    assert found == {"run_only": 6, "baseline_only": 1, "form": "exact binomial", "samples": 9, "seed": 0}
+    counts = {"samples": 9, "sources": 9, "seed": 0}
+    assert found == {"run_only": 6, "baseline_only": 1, "form": "exact binomial", "counted": "samples", **counts}
     other = store_run(store, QUANTUM[:2], cells=cells, predicted={0: predictions(0, [True] * 9, label=0)})
     assert compared(store, one, other)["rows"][1]["mcnemar"] is None  # other labels
 
