@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtlplat.cli.files import refuse, write_output
 from qtlplat.cli.settings import Settings
+from qtlplat.cli.terminal import note
 from qtlplat.contracts import HeadSpec
 from qtlplat.errors import ConfigError, UsageError, shown
 
@@ -93,12 +94,14 @@ def export_qasm(
     if isinstance(spec, HeadSpec) and spec.circuit is None:
         fix = "OpenQASM holds the circuit of a head with one"
         raise ConfigError("the head has no circuit", where=f"run {run}", fix=fix)
-    image = None if options.image is None else read_pictures([options.image], known.shape)[0][0]
+    images, notes = ([None], []) if options.image is None else read_pictures([options.image], known.shape)
+    for line in notes if settings.verbosity >= 0 else ():
+        note(line)
     from qtlplat.training.to_qasm import head_qasm  # torch, which takes seconds
     from qtlplat.training.trained import open_trained
 
     trained = open_trained(reader, record, catalog, cells=(cell,), sets=options.sets)
-    text, bound = head_qasm(trained, numbers, image, version)
+    text, bound = head_qasm(trained, numbers, images[0], version)
     write_output(output, text.encode(), options.force)
     return {
         "to": "qasm" if version == 2 else "qasm3",

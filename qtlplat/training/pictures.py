@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -37,12 +38,11 @@ def read_pictures(
         what = f"image files have 1 or 3 channels, the model takes {shape[0]}"
         raise ConfigError(what, fix="classify such images with the model in Python, or export it")
     problems: list[Problem] = []
-    notes: list[str] = []
-    turned: list[str] = []
+    done: dict[str, list[str]] = defaultdict(list)  # what was done to images, with their names
     images = np.zeros((len(files), *shape), np.uint8)
     for number, file in enumerate(files):
         try:
-            pixels = _decoded(file, shape, resize, notes, turned)
+            pixels = _decoded(file, shape, resize, done)
         except _UnfitError as error:
             problems.append(error.problem)
         else:
@@ -56,10 +56,10 @@ def read_pictures(
             where=f"the model takes images of {width} x {height} pixels, {channels} channel(s)",
             fix="give other files; --resize resizes those of another size",
         )
-    if turned:
-        names = ", ".join(turned[:NAMED]) + (", ..." if len(turned) > NAMED else "")
-        notes.insert(0, f"turned upright, as their EXIF orientation says: {counted(len(turned), 'image')} ({names})")
-    return images, notes
+    return images, [
+        f"{words}: {counted(len(names), 'image')} ({', '.join(names[:NAMED])}{', ...' if len(names) > NAMED else ''})"
+        for words, names in sorted(done.items(), reverse=True)  # turned, then resized
+    ]
 
 
 class _UnfitError(Exception):
@@ -69,7 +69,7 @@ class _UnfitError(Exception):
 
 
 def _decoded(
-    file: Path, shape: tuple[int, int, int], resize: Resample | None, notes: list[str], turned: list[str]
+    file: Path, shape: tuple[int, int, int], resize: Resample | None, done: dict[str, list[str]]
 ) -> npt.NDArray[np.uint8]:
     """Pixels uint8 (C, H, W) of a file."""
     channels, height, width = shape
@@ -84,12 +84,13 @@ def _decoded(
         raise _UnfitError(file, "", f"cannot be read: {error.strerror or told(error, 80)}") from None
     pixels = decoded.pixels
     if decoded.orientation != 1:
-        turned.append(shown(str(file)))
+        done["turned upright, as their EXIF orientation says"].append(shown(str(file)))
     size = pixels.shape[1], pixels.shape[0]
     if size != (width, height):
         if resize is None:
             raise _UnfitError(file, "size", f"has {size[0]} x {size[1]} pixels")
         picture = Image.fromarray(pixels).resize((width, height), Image.Resampling[resize.upper()])
         pixels = np.asarray(picture)
-        notes.append(f"{shown(str(file))} was resized from {size[0]} x {size[1]} to {width} x {height} ({resize})")
+        words = f"resized from {size[0]} x {size[1]} to {width} x {height} ({resize})"
+        done[words].append(shown(str(file)))
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))

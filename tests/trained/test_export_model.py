@@ -14,6 +14,7 @@ import numpy as np
 import pennylane as qml
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from qtlplat.cli.export_model import MODELS, ModelOptions
@@ -293,6 +294,21 @@ def test_the_command_writes_a_program_of_the_third_version(trained: Any, tmp_pat
     assert called.code == 0, called.err
     assert (called.json["to"], called.json["inputs"]) == ("qasm3", [0.1, -0.2])
     assert "OPENQASM 3.0;" in file.read_text().splitlines()
+
+
+def test_an_image_that_is_turned_upright_is_told(trained: Any, tmp_path: Path, pictures: Any) -> None:
+    (file,) = pictures(trained.images().images[3:4])
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    Image.open(file).rotate(180).save(tmp_path / "turned.png", exif=exif)
+    inputs = []
+    for name in (file.name, "turned.png"):
+        words = ("--to", "qasm", "-o", tmp_path / f"{name}.qasm", "--image", tmp_path / name, "--json")
+        called = trained.call("export", "@last", *words)
+        assert called.code == 0, called.err
+        assert ("turned upright, as their EXIF orientation says: 1 image" in called.err) == (name == "turned.png")
+        inputs.append(called.json["inputs"])
+    assert inputs[0] == inputs[1]
 
 
 @pytest.mark.slow

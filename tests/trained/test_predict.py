@@ -82,7 +82,7 @@ def test_another_size_is_refused_unless_it_may_be_resized(trained: Any, tmp_path
     assert "12 x 12 pixels, 1 channel" in called.err
     resized = trained.call("predict", "@last", file, "--resize", "--json")
     assert resized.code == 0
-    assert "was resized from 36 x 24 to 12 x 12 (bilinear)" in resized.err
+    assert "resized from 36 x 24 to 12 x 12 (bilinear): 1 image (" in resized.err
     plain = tmp_path / "plain.png"
     Image.fromarray(np.full((12, 12), 7, np.uint8)).save(plain)
     expected = trained.call("predict", "@last", plain, "--json").json["rows"][0]
@@ -135,6 +135,11 @@ def test_an_orientation_is_applied_and_told_and_further_pages_are_refused(tmp_pa
     assert note.startswith("turned upright, as their EXIF orientation says: 1 image (")
     assert note.endswith("turned.png')")
     assert read_pictures([tmp_path / "turned.png"] * 9, (1, 12, 10))[1][0].endswith(", ...)")
+    told = read_pictures([tmp_path / "turned.png"] * 9, (1, 6, 5), "nearest")[1]
+    assert [line.split(" (")[0] for line in told] == [
+        note.split(":")[0] + ": 9 images",
+        "resized from 10 x 12 to 5 x 6",
+    ]
     page = Image.fromarray(pixels)
     page.save(tmp_path / "pages.tiff", save_all=True, append_images=[page, page])
     with pytest.raises(DataError, match=r"pages\.tiff: pages: holds 3 pages or frames, must hold one"):
