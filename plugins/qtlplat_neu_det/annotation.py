@@ -71,6 +71,7 @@ def _root(data: bytes, where: str) -> tuple[Element | None, list[Problem]]:
     try:
         for event, element in iterparse(io.BytesIO(data), events=("start", "end"), forbid_dtd=True):
             root = element if root is None else root
+            element.tag = element.tag.rpartition("}")[2]  # a namespace changes nothing here
             depth += 1 if event == "start" else -1
             if depth > MAX_DEPTH:
                 return None, [Problem(where, "", f"is nested deeper than {MAX_DEPTH} levels", hostile=True)]
@@ -108,11 +109,18 @@ def _object(item: Element, at: str, where: str, problems: list[Problem]) -> Mark
     if not class_of(name):
         what = f"unknown class {shown(name)}, known: {', '.join(CLASSES)}"
         problems.append(Problem(where, f"{at}/name", what))
-    ends = [
-        _number(item, f"bndbox/{axis}{end}", f"{at}/bndbox/{axis}{end}", where, problems)
-        for axis in "xy"
-        for end in ("min", "max")
-    ]
+    without = item.find("bndbox") is None
+    if without:
+        problems.append(Problem(where, f"{at}/bndbox", "is missing: no box says where the defect is"))
+    ends = (
+        [None] * 4
+        if without
+        else [
+            _number(item, f"bndbox/{axis}{end}", f"{at}/bndbox/{axis}{end}", where, problems)
+            for axis in "xy"
+            for end in ("min", "max")
+        ]
+    )
     flags = {flag for flag in ("difficult", "truncated", "occluded") if _flag(item, flag, at, where, problems)}
     pose = (item.findtext("pose") or "").strip()
     if pose.casefold() not in FALSE:
@@ -133,8 +141,11 @@ def _flag(item: Element, flag: str, at: str, where: str, problems: list[Problem]
 def _number(
     element: Element, path: str, shown_path: str, where: str, problems: list[Problem], missing: str = ""
 ) -> float | None:
-    text = (element.findtext(path) or missing).strip()
+    found = element.findtext(path)
+    text = (found or missing).strip()
     if NUMBER.fullmatch(text):
         return float(text)
-    problems.append(Problem(where, shown_path, f"must be a number, is {shown(text)}"))
+    problems.append(
+        Problem(where, shown_path, "is missing" if found is None else f"must be a number, is {shown(text)}")
+    )
     return None

@@ -15,6 +15,11 @@ ROLES = frozenset(
     "image images img imgs jpegimages annotation annotations annots xml xmls label labels lable"
     " train training val valid validation test testing".split()
 )
+# folders of images that mark pixels, and the ends of the names of such images
+_MASKS = frozenset(
+    "mask masks ground_truth groundtruth gt segmentation segmentations segmentationclass segmentationobject".split()
+)
+_MASK_OF = re.compile(r"(.+)[_-](?:mask|masks|gt|label|seg)", re.IGNORECASE)
 _COUNTED = re.compile(r"(.*?)[\s_.-]*\(?[0-9]*\)?", re.DOTALL)
 _ROBOFLOW = re.compile(r"(?:_(?:jpe?g|png|bmp|tiff?|webp))?\.rf\.[0-9a-z]+", re.IGNORECASE)
 
@@ -59,6 +64,17 @@ def class_of_folder(name: str) -> str:
 def source_of(stem: str) -> str:
     """The picture that a file was made from: Roboflow adds ``.rf.HASH`` to its name, once for each variant."""
     return _ROBOFLOW.sub("", stem)
+
+
+def in_masks(name: str) -> bool:
+    """Whether a file lies in a folder of masks."""
+    return any(canonical(folder) in _MASKS for folder in PurePosixPath(name).parts[:-1])
+
+
+def masked_by(name: str) -> str:
+    """The image that a file is the mask of by its name, as in ``crazing_1_mask.png``, without extension; '' if none."""
+    match = _MASK_OF.fullmatch(PurePosixPath(name).stem)
+    return str(PurePosixPath(name).with_name(match[1])) if match else ""
 
 
 def full_name(name: str) -> str:

@@ -11,7 +11,17 @@ from pathlib import PurePosixPath, PureWindowsPath
 from qtlplat import Problem, shown
 from qtlplat_neu_det.annotation import named_image
 from qtlplat_neu_det.files import Files, UnreadableError, refused
-from qtlplat_neu_det.naming import ROLES, canonical, class_in_stem, class_of, class_of_folder, full_name, source_of
+from qtlplat_neu_det.naming import (
+    ROLES,
+    canonical,
+    class_in_stem,
+    class_of,
+    class_of_folder,
+    full_name,
+    in_masks,
+    masked_by,
+    source_of,
+)
 from qtlplat_neu_det.summary import EXPECTED, counted_files, nested_archives
 
 
@@ -35,18 +45,24 @@ class Pairing:
     """Entries by image name, and what did not fit.
 
     problems: with the class of their file, '' if unknown; strays: images of no class, in folders without annotated
-    images; ignored: number of other files that were not used.
+    images; masks: images that mark the pixels of others; ignored: number of other files that were not used.
     """
 
     entries: list[Entry] = field(default_factory=list)
     problems: list[tuple[str, Problem]] = field(default_factory=list)
     strays: list[str] = field(default_factory=list)
+    masks: list[str] = field(default_factory=list)
     ignored: int = 0
 
     def of(self, classes: Iterable[str]) -> list[Problem]:
         """Problems of files of these classes and of no known class."""
         wanted = {"", *classes}
         return [problem for label, problem in self.problems if label in wanted]
+
+    def passed_over(self) -> dict[str, str]:
+        """Images that were passed over, as notes by title."""
+        titled = {"images ignored, without annotation and class": self.strays, "masks ignored": self.masks}
+        return {title: counted_files("image", names) for title, names in titled.items() if names}
 
 
 def pair(files: Files) -> Pairing:
@@ -64,7 +80,7 @@ def pair(files: Files) -> Pairing:
     taken = set(partner.values())
     left = [name for name in annotations if name not in taken]
     if not partner:
-        what = f"no image fits an annotation: found {counted_files('image', images)}"
+        what = f"{_no_partner(images, annotations)}: found {counted_files('image', images)}"
         what += f", and {counted_files('annotation', annotations)}; {EXPECTED}"
         raise refused(files.root, [Problem(str(files.root), "", what)])
     ids, contents = _ids(partner), _Contents(files)
@@ -88,6 +104,14 @@ def _nothing(files: Files) -> str:
         for kind, names in (("image", files.images), ("annotation", files.annotations), ("other file", files.others))
     )
     return f"found {found}; {EXPECTED}{nested_archives(files.others)}"
+
+
+def _no_partner(images: Sequence[str], annotations: Sequence[str]) -> str:
+    known = _by_full_name(images)
+    for annotation in annotations:
+        if fit := known.get(full_name(annotation)):
+            return f"{shown(annotation)} may belong to any of {len(fit)} images, as {', '.join(map(shown, fit[:2]))}"
+    return "no image fits an annotation"
 
 
 def _partners(files: Files) -> dict[str, str]:
@@ -221,12 +245,16 @@ def _check_copies(contents: _Contents, result: Pairing) -> None:
 
 
 def _check_images(contents: _Contents, partner: Mapping[str, str], left: Sequence[str], result: Pairing) -> None:
-    """Images without annotation; those of no class, in folders without annotated images, are not of this set."""
+    """Images without annotation; masks, and those of no class in folders without annotated images, are passed over."""
     annotated = {PurePosixPath(name).parent for name in partner}
+    bare = {str(PurePosixPath(name).with_suffix("")) for name in partner}
     known, free = _by_full_name(partner), _by_full_name(left)
     for name in (name for name in contents.files.images if name not in partner):
         label, others, candidates = _label(name), known.get(full_name(name), []), free.get(full_name(name), [])
         twins = {contents.of(other): other for other in others}
+        if (in_masks(name) and PurePosixPath(name).parent not in annotated) or masked_by(name) in bare:
+            result.masks.append(name)
+            continue
         if others and contents.of(name) in twins:
             result.problems.append((label, Problem(name, "", f"stands twice, also as {twins[contents.of(name)]}")))
         elif candidates:

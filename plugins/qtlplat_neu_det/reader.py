@@ -35,10 +35,10 @@ from qtlplat_neu_det.files import Files, UnreadableError, open_files
 from qtlplat_neu_det.naming import CLASSES
 from qtlplat_neu_det.oddities import Oddities, expected_name, naming
 from qtlplat_neu_det.pairing import Entry, pair
-from qtlplat_neu_det.summary import counted_files, gathered
+from qtlplat_neu_det.summary import gathered
 
 Pixels = npt.NDArray[np.uint8]
-LOOK_AT_ALL = "mend these files or fetch the dataset again; `qtlplat data check neu-det` looks at all files"
+LOOK_AT_ALL = "fix these files or fetch the dataset again; `qtlplat data check neu-det` looks at all files"
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def read(root: Path, classes: Iterable[str], needed: Iterable[str] | None = None
     classes = list(classes)
     with open_files(root) as files:
         pairing = pair(files)
-        problems, strays = pairing.of(classes), pairing.strays
+        problems, passed_over = pairing.of(classes), pairing.passed_over()
         found: list[Problem] = []
         seen = [_annotated(files, entry) for entry in pairing.entries]
         chosen = [one for one in seen if one.entry.label in classes or not one.entry.label]
@@ -143,7 +143,7 @@ def read(root: Path, classes: Iterable[str], needed: Iterable[str] | None = None
         "sources dropped": f"{sum(left.values())}, not read: {parts}" if left else "0",
         "<filename> without extension": f"in {odd.names['bare']} annotations, harmless",
         "files ignored": str(pairing.ignored),
-        **({"images ignored, without annotation and class": counted_files("image", strays)} if strays else {}),
+        **passed_over,
         **odd.notes(how, difficult),
     }
     return Reading(tuple(images), tuple(problems + found), notes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
@@ -46,6 +47,8 @@ def _common(paths: Sequence[Sequence[str]]) -> str:
 def nested_archives(names: Sequence[str]) -> str:
     """What to do where the data lies in an archive inside, '' where none does."""
     archives = [name for name in names if PurePosixPath(name).suffix.lower() in (".zip", ".rar", ".7z", ".gz", ".tar")]
+    if len(archives) > 1:
+        return f"; {shown(archives[0])} and {len(archives) - 1} more are archives: unpack them"
     return f"; {shown(archives[0])} is an archive: unpack it, or name it as the root if it is a zip" if archives else ""
 
 
@@ -54,13 +57,23 @@ def gathered(problems: Sequence[Problem]) -> list[Problem]:
     kinds: dict[tuple[str, str, str, bool], list[Problem]] = defaultdict(list)
     for problem in problems:
         folder = str(PurePosixPath(problem.where).parent)
-        words = problem.what.split(":")[0].split(", also as")[0]
-        kinds[folder, problem.field, words, problem.hostile].append(problem)
+        kinds[folder, _without_number(problem.field), _kind(problem.what), problem.hostile].append(problem)
     result = []
     for (folder, field, _, hostile), same in kinds.items():
-        if len(same) <= MANY or folder == ".":
+        if len(same) <= MANY:
             result += same
             continue
-        example = PurePosixPath(same[0].where).name
-        result.append(Problem(folder, field, f"{len(same)} files, as {shown(example)}: {same[0].what}", hostile))
+        files = len({problem.where for problem in same})
+        what = f"{files} files, as {shown(PurePosixPath(same[0].where).name)}: {same[0].what}"
+        where = "the root folder" if folder == "." else folder
+        result.append(Problem(where, field if len({p.field for p in same}) > 1 else same[0].field, what, hostile))
     return result
+
+
+def _without_number(field: str) -> str:
+    return re.sub(r"\[[0-9]+\]", "", field)
+
+
+def _kind(what: str) -> str:
+    """The words that problems of one kind share: without the value that was found, and without names that differ."""
+    return re.sub(r"^must be '.*|(:|, also as|, is) .*", lambda m: "must be" if m[0][0] == "m" else "", what)

@@ -306,6 +306,76 @@ def test_annotations_of_another_kind_and_archives_inside_are_named(tmp_path: Pat
     assert "'NEU-DET.zip' is an archive: unpack it, or name it as the root" in told
 
 
+@pytest.mark.parametrize(
+    "mask",
+    ["masks/{c}_{i}.png", "ground_truth/{c}/{c}_{i}_mask.png", "SegmentationClass/{i}.png", "IMAGES/{c}_{i}-gt.png"],
+)
+def test_masks_are_ignored_and_named(mask: str, plain: str, tmp_path: Path) -> None:
+    root = write(tmp_path, PLAIN)
+    for name, number, pixels in pictures():
+        path = root / mask.format(c=name, i=number)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(encoded(pixels // 128 * 255, "PNG"))
+    assert digest(root) == plain
+    assert notes(root)["masks ignored"].startswith("3 " if "Class" in mask else "18 ")
+
+
+def test_an_annotated_folder_called_masks_holds_images(plain: str, tmp_path: Path) -> None:
+    assert digest(write(tmp_path, Layout("masks/{c}_{i}.jpg", "xml/{c}_{i}.xml"))) == plain
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("<annotation>", '<annotation xmlns="http://example.org/voc">'),
+        ("annotation>", "v:annotation>"),
+        ("<bndbox>", "<part><name>head</name><bndbox><xmin>1</xmin></bndbox></part>\r\n<!-- a --><bndbox>"),
+    ],
+)
+def test_namespaces_comments_and_parts_change_nothing(change: tuple[str, str], plain: str, tmp_path: Path) -> None:
+    root = write(tmp_path, PLAIN)
+    for path in (root / "ANNOTATIONS").iterdir():
+        text = path.read_text().replace(*change)
+        text = text.replace("<v:annotation>", '<v:annotation xmlns:v="http://example.org/voc">')
+        path.write_bytes(f'\ufeff<?xml version="1.0" encoding="UTF-16"?>\r\n{text}'.encode("utf-16-le"))
+    assert digest(root) == plain
+
+
+@pytest.mark.parametrize("flat", [True, False])
+def test_many_problems_of_a_kind_are_one_line_and_missing_fields_are_called_so(flat: bool, tmp_path: Path) -> None:
+    root = write(tmp_path, Layout("{c}_{i}.jpg", "{c}_{i}.xml") if flat else PLAIN)
+    for path in root.rglob("*.xml"):
+        text = path.read_text().replace(".jpg</", "x.jpg</").replace("<ymax>50</ymax>", "")
+        path.write_text(text.replace("</object>", "</object><object><name>patches</name></object>"))
+    where = "the root folder" if flat else "ANNOTATIONS"
+    with pytest.raises(DataError) as caught:
+        SPEC.load(options(root))
+    assert [str(problem) for problem in caught.value.problems] == [
+        f"{where}: object[1]/bndbox/ymax: 12 files, as 'inclusion_1.xml': is missing",
+        f"{where}: object[2]/bndbox: 12 files, as 'inclusion_1.xml': is missing: no box says where the defect is",
+    ]
+    for path in root.rglob("*.xml"):
+        path.write_text(
+            path.read_text()
+            .replace("</xmax>", "</xmax><ymax>50</ymax>")
+            .replace("<object><name>patches</name></object>", "")
+        )
+    with pytest.raises(
+        DataError, match=r"12 files, as 'inclusion_1.xml': must be 'inclusion_1.jpg', is 'inclusion_1x.jpg'"
+    ):
+        SPEC.load(options(root))
+
+
+def test_annotations_that_fit_several_images_each_are_told(tmp_path: Path) -> None:
+    root = write(tmp_path, PLAIN)
+    shutil.copytree(root / "IMAGES", root / "train/IMAGES")
+    shutil.move(root / "IMAGES", root / "test/IMAGES")
+    for number, path in enumerate(sorted((root / "train/IMAGES").iterdir())):
+        path.write_bytes(encoded(np.full((SIDE, SIDE), number, np.uint8), "PNG"))
+    (told,) = found(root)
+    assert "'ANNOTATIONS/crazing_1.xml' may belong to any of 2 images, as 'test/IMAGES/crazing_1.jpg', " in told
+
+
 def test_names_that_fit_nothing_are_told_at_once(tmp_path: Path) -> None:
     root = write(tmp_path, Layout("a/{c}_{i}.jpg", "b/x{h}.xml", "elsewhere_{h}.jpg"))
     (told,) = found(root)
