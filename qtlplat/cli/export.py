@@ -16,6 +16,7 @@ from qtlplat.cli.stores import opened
 from qtlplat.errors import UsageError, shown
 
 if TYPE_CHECKING:
+    from qtlplat.exchange.bundle import Bundled
     from qtlplat.store.queries import Reader
 
 TRACKERS = ("mlflow", "tensorboard")
@@ -119,13 +120,13 @@ def export_command(
         _model(to, settings, reader, chosen(reader, references, where), output, options, as_json=as_json)
     elif to is None:
         _refuse_bundle(output, force)
-        _bundle(
-            reader, chosen(reader, references, where), output, force=force, with_report=with_report, as_json=as_json
-        )
+        _bundle(reader, references, where, output, force=force, with_report=with_report, as_json=as_json)
     else:
         _require(to)
-        ids = chosen(reader, references, where)
-        _to_tracker(to, reader, ids, output, with_weights=with_weights, as_json=as_json)
+        written = reader.past_damage(
+            lambda: _to_tracker(to, reader, chosen(reader, references, where), output, with_weights=with_weights)
+        )
+        _print_written(to, written, output, as_json=as_json)
 
 
 def _model(
@@ -153,20 +154,43 @@ def _refuse_bundle(output: Path, force: bool) -> None:
     refuse(output, force)
 
 
-def _bundle(reader: Reader, ids: Sequence[str], output: Path, *, force: bool, with_report: bool, as_json: bool) -> None:
-    from qtlplat.exchange.bundle import export
-
-    report = _report(reader, ids) if with_report else None
-    try:
-        done = export(reader.location, ids, output, report, overwrite=force)
-    except FileExistsError as error:
-        raise exists(output) from error
+def _bundle(
+    reader: Reader,
+    references: Sequence[str],
+    where: str | None,
+    output: Path,
+    *,
+    force: bool,
+    with_report: bool,
+    as_json: bool,
+) -> None:
+    done = reader.past_damage(lambda: _bundled(reader, references, where, output, force, with_report))
     facts = {"file": str(output), "bytes": done.bytes, "runs": list(done.runs), "built_upon": list(done.built_upon)}
     if as_json:
         write_json({**facts, "files": done.files})
         return
     columns = [Column("file", "file"), Column("bytes", "bytes", right=True), Column("runs", "runs")]
     print_tsv([facts], [*columns, Column("built_upon", "built upon")])
+
+
+def _bundled(
+    reader: Reader, references: Sequence[str], where: str | None, output: Path, force: bool, with_report: bool
+) -> Bundled:
+    """Write the bundle, without damaged runs that nobody has named."""
+    from qtlplat.exchange.bundle import export
+    from qtlplat.store.filters.references import chosen
+    from qtlplat.store.upkeep.extract import NotWholeError, with_parents
+
+    while True:
+        ids = chosen(reader, references, where)
+        try:
+            return export(reader.location, ids, output, _report(reader, ids) if with_report else None, overwrite=force)
+        except FileExistsError as error:
+            raise exists(output) from error
+        except NotWholeError as error:
+            bad = {run: "" for run in ids if error.runs.intersection(with_parents(reader, [run]))}
+            if reader.named.intersection(bad) or not reader.leave_out(bad):
+                raise
 
 
 def _report(reader: Reader, ids: Sequence[str]) -> bytes:
@@ -190,16 +214,19 @@ def _require(to: str) -> None:
 
 
 def _to_tracker(
-    to: str, reader: Reader, ids: Sequence[str], output: Path, *, with_weights: bool, as_json: bool
-) -> None:
+    to: str, reader: Reader, ids: Sequence[str], output: Path, *, with_weights: bool
+) -> Mapping[str, object]:
+    """Where each run was written, by id."""
     if to == "mlflow":
         from qtlplat.exchange.to_mlflow import to_mlflow
 
-        written: Mapping[str, object] = to_mlflow(reader, ids, output, weights=with_weights)
-    else:
-        from qtlplat.exchange.to_tensorboard import to_tensorboard
+        return to_mlflow(reader, ids, output, weights=with_weights)
+    from qtlplat.exchange.to_tensorboard import to_tensorboard
 
-        written = to_tensorboard(reader, ids, output)
+    return to_tensorboard(reader, ids, output)
+
+
+def _print_written(to: str, written: Mapping[str, object], output: Path, *, as_json: bool) -> None:
     rows: list[dict[str, Any]] = [{"run": run, "written": str(place)} for run, place in written.items()]
     if as_json:
         write_json({"to": to, "directory": str(output), "rows": rows})

@@ -36,9 +36,9 @@ def import_command(settings: Settings, bundle: Path, dry_run: bool, partly: bool
     if not bundle.is_file():
         raise UsageError(f"{shown(str(bundle))} is no file", where="BUNDLE", fix="qtlplat export RUN -o bundle.zip")
     location = asked_store(settings)
+    imported = import_bundle(location, bundle, _look, partly=partly, dry_run=dry_run)
     if not dry_run:
         name_store(location)
-    imported = import_bundle(location, bundle, _look, partly=partly, dry_run=dry_run)
     done, manifest = imported.done, imported.manifest
     if as_json:
         write_json(

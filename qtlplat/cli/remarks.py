@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -168,12 +170,14 @@ def _listed(reader: Reader, runs: list[str]) -> list[str]:
     return [run for run in runs if said[run].trashed is None]
 
 
-def _writer(reader: Reader) -> Writer:
-    """Who writes to the store that was asked for, which is named."""
+@contextmanager
+def _writer(reader: Reader) -> Iterator[Writer]:
+    """Who writes to the store that was asked for, which is named when it is written."""
     from qtlplat.store.writer import Writer
 
+    with Writer(reader.location) as writer:
+        yield writer
     name_store(reader.location)
-    return Writer(reader.location)
 
 
 def _resolved(reader: Reader, references: tuple[str, ...]) -> list[str]:

@@ -66,13 +66,13 @@ def resume_command(
     remove_leftovers(location)
     ended, first = [], None
     if records:
-        name_store(location)
         with progress.stage("loading torch", 1) as stage:
             from qtlplat.training.resume import Permission, resume
 
             stage.advance()
         _, catalog = open_components(settings)
         allowed = Permission(allow_drift, take_over, sets)
+        name_store(location)
     for record in records:
         try:
             ended.append(resume(record, catalog, location, progress, allowed))

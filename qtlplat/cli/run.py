@@ -90,7 +90,6 @@ def run_command(
     reader = Reader(location)
     if not dry_run:
         reader.runs(limit=1)  # a store that cannot be used is refused before any work
-        name_store(location)
     progress = make_progress(settings.verbosity)
     with progress.stage("loading torch and PennyLane, reading data", 2) as stage:
         if threads:  # every library obeys it that is loaded from now on, and it is stored with the run
@@ -111,6 +110,7 @@ def run_command(
             progress.note(line)
         _print_dry_run(prepared.dry_run(), as_json)
         return
+    name_store(location)
     run = (found_or_executed if needed else execute)(prepared, location, progress, remarks=remarks)
     if as_json:
         write_json(short_form(reader.run(run)))

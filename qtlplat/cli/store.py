@@ -107,8 +107,8 @@ def upgrade_command(settings: Settings) -> None:
     from qtlplat.store.preparing import prepare
 
     location = existing_store(settings, "upgrade")
-    name_store(location)
     backup = prepare(location)
+    name_store(location)
     note(f"upgraded; the store as it was: {backup}" if backup else "the store is up to date")
 
 
@@ -167,8 +167,8 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
     from qtlplat.store.upkeep.merge import merge
 
     location, source = asked_store(settings), other_store(other, "OTHER")
-    name_store(location)
     done = merge(location, source, partly=partly)
+    name_store(location)
     if as_json:
         write_json(
             {
@@ -208,9 +208,9 @@ def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_j
     from qtlplat.store.upkeep.trash import empty
 
     location = existing_store(settings, "empty the trash of")
+    done = empty(location, older_than=timedelta(days=older_than or 0), dry_run=dry_run)
     if not dry_run:
         name_store(location)
-    done = empty(location, older_than=timedelta(days=older_than or 0), dry_run=dry_run)
     if as_json:
         write_json(
             {
@@ -248,8 +248,8 @@ def sync_command(settings: Settings, as_json: bool) -> int:
     from qtlplat.store.server.sync import sync
 
     location = asked_store(settings)
-    name_store(location)
     found = sync(location) if location.server else []
+    name_store(location)
     rows = [{**vars(one), "sent": not one.why} for one in found]
     left = [one for one in found if one.why]
     if as_json:

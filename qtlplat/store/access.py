@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, TypeVar
 
 from sqlalchemy import exc
@@ -40,11 +40,15 @@ class Access:
         self.location, self._on_wait = location, on_wait
         self.damaged: dict[Any, str] = {}
         self.named: set[str] = set()
+        self._past_definitions = False
         self._open()
 
     def _open(self) -> None:
         # keeps compiled queries, and the connection to a server
-        self._engine = database.engine(self.location, write=False, keep=True, hidden=list(self.damaged))
+        past = self._past_definitions
+        self._engine = database.engine(
+            self.location, write=False, keep=True, past_definitions=past, hidden=list(self.damaged)
+        )
         weakref.finalize(self, self._engine.dispose)
 
     def read(self, read: Callable[[Connection], T], of: Collection[str] = (), *, whole: bool = False) -> T | None:
@@ -82,17 +86,40 @@ class Access:
                 raise DamagedRunError(record, self.damaged[record], self.location)
 
     def _in_time(self, read: Callable[[Connection], T]) -> T | None:
-        return database.reading(self.location, lambda: self._read_once(read), self._on_wait)
+        try:
+            return database.reading(self.location, lambda: self._read_once(read), self._on_wait)
+        except (exc.DBAPIError, UnicodeDecodeError) as error:
+            if not self._pass_definitions(error):
+                raise
+            return database.reading(self.location, lambda: self._read_once(read), self._on_wait)
+
+    def _pass_definitions(self, error: BaseException) -> bool:
+        """Read past tables and views of which the definition is broken from now on; returns whether that is new."""
+        broken = isinstance(error, UnicodeDecodeError) or "malformed database schema" in str(error)
+        if self.location.server or self._past_definitions or not broken:
+            return False
+        self._past_definitions = True
+        self._engine.dispose()
+        self._open()
+        flag = self.location.flag
+        LOG.warning("definitions of tables or views are damaged; list all damage: qtlplat store check%s", flag)
+        return True
 
     def _leave_out(self, *, large: bool) -> bool:
         """Find damaged records, and read without them from now on; returns whether it helps to read again.
 
         large: look into large tables too.
         """
-        with database.engine(self.location, write=False, lenient=True).begin() as connection:
+        past = self._past_definitions
+        lenient = database.engine(self.location, write=False, lenient=True, past_definitions=past)
+        with lenient.begin() as connection:
             found: dict[Any, str] = {}
             for bad in damage.bad_values(connection, large=large):
                 found.setdefault(bad.record, f"{bad.place}: {bad.why}")
+        return self.leave_out(found) or not large
+
+    def leave_out(self, found: Mapping[Any, str]) -> bool:
+        """Read without these damaged records from now on, and say so; returns whether any is new. found: why, by id."""
         new = [record for record in found if record not in self.damaged]
         self.damaged.update(found)
         if new:
@@ -100,7 +127,7 @@ class Access:
             self._open()
             ids = ", ".join(map(shown_id, new[:MOST_NAMED])) + (", ..." if len(new) > MOST_NAMED else "")
             LOG.warning("left out, damaged: %s; list all damage: qtlplat store check%s", ids, self.location.flag)
-        return bool(new) or not large
+        return bool(new)
 
     def _read_once(self, read: Callable[[Connection], T]) -> T | None:
         with self._engine.begin() as connection:

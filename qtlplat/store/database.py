@@ -66,13 +66,15 @@ def engine(
     at_rest: bool = False,
     keep: bool = False,
     lenient: bool = False,
+    past_definitions: bool = False,
     hidden: Collection[Any] = (),
 ) -> Engine:
     """An engine for the store; every connection has the pragmas, every transaction of a writer is immediate.
 
     Nothing is opened yet, and a reader's engine never creates the file. at_rest: nobody writes meanwhile; keep: a
     server's connection is used again, and the engine has to be disposed of; lenient: text that is not UTF-8 can be
-    read; hidden: ids of records that queries do not see (as damaged ones).
+    read; past_definitions: tables and views that SQLite cannot make out are passed over, where it would refuse the
+    file; hidden: ids of records that queries do not see (as damaged ones).
     """
     if location.server:
         return postgres.engine(location.server, write=write, keep=keep, hidden=hidden)
@@ -85,6 +87,8 @@ def engine(
         connection = sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None, factory=_OpenFile)
         if found := _identity(location):
             _OPEN[connection] = found
+        if past_definitions:  # first of all: most settings read the definitions
+            connection.execute("PRAGMA writable_schema = ON")
         connection.execute(f"PRAGMA foreign_keys = {'ON' if foreign_keys else 'OFF'}")
         connection.execute("PRAGMA synchronous = FULL")
         add_functions(connection)

@@ -76,6 +76,9 @@ def translated(location: StoreLocation) -> Iterator[None]:
         for prefix, what, fix in _MEANINGS:
             if name.startswith(prefix):
                 raise StoreError(f"{what} ({name}: {original})", where=str(location.path), fix=fix) from error
+        if str(original).startswith(("no such table", "no such column")):  # of ours: others' queries are told apart
+            what = f"the store is damaged: {shown(str(original), 200)[1:-1]}"
+            raise StoreError(what, where=str(location.path), fix=RECOVER) from error
         raise StoreError(
             f"the store cannot do that: {type(original).__name__}: {shown(str(original), 200)}",
             where=str(location.path),

@@ -162,6 +162,15 @@ def test_a_command_that_writes_names_the_store(line: str, stores: tuple[Path, Pa
     assert f"store: {other} (named by --store)\n" in called_with(*line.split(), "--store", "B.db").err
 
 
+@pytest.mark.parametrize(
+    "line", ["tag @last --remove x", "tag nothing --add x", "store merge C.db", "import A.db", "run --head no"]
+)
+def test_a_command_that_is_refused_does_not(line: str, stores: tuple[Path, Path]) -> None:
+    done = called_with(*line.split(), "--store", "B.db")
+    assert done.code
+    assert done.err.startswith("error: ")
+
+
 @pytest.mark.parametrize("line", ["tag", "tag @last", "note @last", "runs", "show @last", "store gc --dry-run"])
 def test_a_command_that_reads_does_not(line: str, stores: tuple[Path, Path]) -> None:
     assert "store: " not in called_with(*line.split(), "--store", "B.db").err

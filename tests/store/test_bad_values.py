@@ -104,8 +104,8 @@ def read_all(reader: Reader, run: str) -> None:
 @pytest.mark.parametrize(
     "table",
     [
-        pytest.param(t.name, marks=pytest.mark.slow) if len(t.columns) > 6 else t.name for t in RUNS
-    ],  # by number of kinds
+        t.name if t.name in ("lineage", "notes") else pytest.param(t.name, marks=pytest.mark.slow) for t in RUNS
+    ],  # of few columns
 )
 def test_a_bad_value_hides_no_other_run(
     location: StoreLocation, ids: list[str], table: str, caplog: pytest.LogCaptureFixture
@@ -172,6 +172,7 @@ def test_every_listing_tells_sound_runs_and_names_the_damaged_one(
         ["front", "f1", "seconds", "--json"],
         ["report", "--where", "f1 > 0"],
         ["plot", "--where", "f1 > 0", "-o", str(tmp_path / "p.svg")],
+        ["export", "--where", "f1 > 0", "-o", str(tmp_path / "all.zip")],
     ):
         assert code(*store, *command) == 0, command
         out, err = capsys.readouterr()
@@ -187,6 +188,29 @@ def test_every_listing_tells_sound_runs_and_names_the_damaged_one(
         assert bad in capsys.readouterr().err
     for command in (["show", ids[1]], ["compare", ids[1], ids[3]], ["export", ids[1], "-o", str(tmp_path / "b.zip")]):
         assert code(*store, *command) == 0
+
+
+def test_a_bundle_by_filter_lacks_what_is_not_whole(
+    location: StoreLocation, ids: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    sql(location, "UPDATE predictions SET predicted = 0 WHERE run_id = ?", ids[1])
+    next(path for path in (location.files / "weights").iterdir() if path.stat().st_size == len("weights!")).unlink()
+    bundle = tmp_path / "b.zip"
+    store = ["--store", str(location.path), "export", "-o", str(bundle), "--json"]
+    for named in ([ids[1], ids[3]], ["@last", ids[2]]):
+        assert code(*store, *named) == 5
+        assert not bundle.exists()
+    capsys.readouterr()
+    assert code(*store, "--where", "kind = 'run'") == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out)["runs"] == [ids[3]]
+    assert "left out, damaged: " in err
+    assert ids[1] in err
+    assert ids[2] in err
+    sql(location, "UPDATE predictions SET predicted = 0 WHERE run_id = ?", ids[0])  # on which all others build
+    bundle.unlink()
+    assert code(*store, "--where", "kind = 'run'") == 2
+    assert not bundle.exists()
 
 
 def test_what_is_recovered_has_no_bad_values(location: StoreLocation, ids: list[str], tmp_path: Path) -> None:
@@ -219,6 +243,7 @@ def test_a_damaged_reproduction_hides_no_run(location: StoreLocation, ids: list[
     assert any(f"reproductions.{column}" in problem.what for problem in check(location).problems)
 
 
+@pytest.mark.slow
 def test_behind_a_server_a_bad_value_hides_no_other_run(behind_a_server: StoreLocation) -> None:
     ids = fill(behind_a_server, 2)
     for table, column, value in (("runs", "plan", "{broken"), ("components", "options", "[1]"),

@@ -49,11 +49,14 @@ def objects(location: StoreLocation) -> list[tuple[str, str, str]]:
     return sorted(sql(location, "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
 
 
-def test_everything_that_is_dropped_or_changed_by_a_letter_is_found(location: StoreLocation, stored: list[str]) -> None:
+@pytest.mark.parametrize("step", [9, pytest.param(1, marks=pytest.mark.slow)])
+def test_everything_that_is_dropped_or_changed_by_a_letter_is_found(
+    location: StoreLocation, stored: list[str], step: int
+) -> None:
     content, missed = location.path.read_bytes(), []
     every = objects(location)
     assert len(every) > 25
-    for kind, name, text in every:
+    for kind, name, text in every[::step]:
         letters = [found.start() for found in re.finditer("[a-z]", text)]
         place = letters[-1]
         other = text[:place] + ("q" if text[place] != "q" else "z") + text[place + 1 :]
@@ -69,6 +72,60 @@ def test_everything_that_is_dropped_or_changed_by_a_letter_is_found(location: St
             location.path.write_bytes(content)
     assert missed == []
     assert whats(location) == []
+
+
+def broken(name: str) -> list[tuple[str, tuple[object, ...]]]:
+    """Ways in which SQLite cannot make out a definition any more, and refuses the whole file."""
+    of_it = "UPDATE sqlite_schema SET {} WHERE name = ?"
+    return [
+        (of_it.format("sql = replace(sql, 'CREATE', 'CREATI')"), (name,)),
+        (of_it.format("sql = CAST(x'43ff' AS TEXT)"), (name,)),
+        (of_it.format("name = CAST(x'ff' AS TEXT)"), (name,)),
+        ("INSERT INTO sqlite_schema SELECT * FROM sqlite_schema WHERE name = ?", (name,)),
+    ]
+
+
+@pytest.mark.parametrize(("statement", "values"), broken("v_runs"))
+def test_a_view_that_cannot_be_made_out_hides_nothing(
+    location: StoreLocation, stored: list[str], statement: str, values: tuple[object, ...], tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:  # fmt: skip
+    sql(location, "UPDATE predictions SET predicted = 0 WHERE run_id = ?", stored[1])
+    change(location, statement, *values)
+    found = whats(location)
+    assert found[0].startswith("the store is damaged")
+    assert "not as stored: rows of predictions" in found
+    assert {run.id for run in Reader(location).runs()} == set(stored)
+    assert [record.getMessage().partition(";")[0] for record in caplog.records] == [
+        "definitions of tables or views are damaged"
+    ]
+    with pytest.raises(StoreError, match="damaged"):  # nothing is written into it
+        Writer(location)
+    assert recover(location, find_store(str(tmp_path / "new.db"))).in_part == {stored[1]: ["predictions"]}
+
+
+@pytest.mark.parametrize("table", ["runs", "cells", "tags"])
+def test_rows_of_a_table_that_cannot_be_made_out_are_recovered(
+    location: StoreLocation, stored: list[str], table: str, tmp_path: Path
+) -> None:
+    content = location.path.read_bytes()
+    for number, (statement, values) in enumerate(broken(table)[:2]):
+        change(location, statement, *values)
+        with pytest.raises(StoreError, match=f"damaged: no such table: {table}"):
+            Reader(location).runs()
+        assert f"the table {table!r} is not defined as qtlplat defines it" in whats(location)
+        new = find_store(str(tmp_path / f"{number}.db"))
+        assert set(recover(location, new).whole) == set(stored)
+        assert check(new).problems == ()
+        location.path.write_bytes(content)
+
+
+def test_a_run_that_cannot_be_read_hides_no_other(location: StoreLocation, stored: list[str]) -> None:
+    sql(location, "UPDATE reproductions SET provider = 'x'")
+    change(location, "UPDATE sqlite_schema SET rootpage = 99999 WHERE name = 'cells'")
+    found = check(location).problems
+    assert all(any(p.where == f"run {run}" and "cannot be read" in p.what for p in found) for run in stored)
+    assert any("reproductions" in p.what for p in found)
 
 
 @pytest.mark.parametrize("kind", FOREIGN)
@@ -141,6 +198,7 @@ def test_no_definition_is_forgotten() -> None:
     assert names == {*schema.metadata.tables, schema.VERSION_TABLE}
 
 
+@pytest.mark.slow
 def test_behind_a_server_too(behind_a_server: StoreLocation) -> None:
     location = behind_a_server
     fill(location, 1)

@@ -60,8 +60,10 @@ def check(location: StoreLocation) -> Health:
     notes: list[str] = []
     store = _Open(location, database.engine(location, write=False, lenient=True))
     with _noted(problems):
-        if database.check_header(location) and not _is_of_another_schema(store, problems):
-            _look(store, problems, notes)
+        if database.check_header(location):
+            store = _past_bad_definitions(store, problems)
+            if not _is_of_another_schema(store, problems):
+                _look(store, problems, notes)
     problems += _left_overs(location)
     return Health(tuple(dict.fromkeys(problems)), tuple(notes))
 
@@ -122,6 +124,27 @@ class _Open:
             yield connection
 
 
+def _past_bad_definitions(store: _Open, problems: list[Finding]) -> _Open:
+    """The store as it can be looked at where SQLite refuses all of it for one definition, which is a problem then."""
+    if store.location.server:
+        return store
+    past = _Open(store.location, database.engine(store.location, write=False, lenient=True, past_definitions=True))
+    try:
+        _first_query(store)
+    except LockedError:
+        raise
+    except StoreError as error:
+        _first_query(past)  # raises where it is not for a definition
+        problems.append(Finding(error.what, error.where, error.fix))
+        return past
+    return store
+
+
+def _first_query(store: _Open) -> None:
+    with store.read() as connection:
+        connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
+
+
 def _is_of_another_schema(store: _Open, problems: list[Finding]) -> bool:
     """Whether its schema is not the newest: an older one, of which the pages are checked, or an unknown one.
 
@@ -153,10 +176,14 @@ def _damaged_pages(store: _Open) -> Iterator[Finding]:
 def _strange_schema(store: _Open, notes: list[str]) -> Iterator[Finding]:
     location = store.location
     try:
-        engine = database.engine(location, write=bool(location.server), lenient=True)
-        with database.translated(location), engine.connect() as connection, connection.begin() as transaction:
-            found = list(own_schema.differences(connection, location))
-            transaction.rollback()
+        if location.server:
+            engine = database.engine(location, write=True)
+            with database.translated(location), engine.connect() as connection, connection.begin() as transaction:
+                found = list(own_schema.differences(connection, location))
+                transaction.rollback()
+        else:
+            with store.read() as connection:
+                found = list(own_schema.differences(connection, location))
     except StoreError as error:
         if not location.server:
             raise
@@ -210,9 +237,13 @@ def _changed_rows(store: _Open, until: float = math.inf) -> Iterator[Finding]:
     for owner, record in ended:
         if time.monotonic() > until:
             return
-        with store.read() as connection:
-            now = hashes.digests_of(connection, owner, record)
         where, digests = f"{_SORT[owner]} {shown_id(record)}", kept.get(record, {})
+        unreadable: list[Finding] = []
+        with _noted(unreadable), store.read() as connection:
+            now = hashes.digests_of(connection, owner, record)
+        if unreadable:
+            yield Finding(f"cannot be read: {unreadable[0].what}", where, unreadable[0].fix)
+            continue
         if changed := [part for part in {**now, **digests} if now.get(part) != digests.get(part)]:
             gone = "its digests are gone, so nothing is known of its rows"
             yield Finding(f"not as stored: rows of {', '.join(changed)}" if digests else gone, where, _ROWS_FIX)

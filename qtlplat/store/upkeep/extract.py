@@ -18,6 +18,12 @@ from qtlplat.store.upkeep.merge import MOST_SHOWN, merge
 from qtlplat.store.upkeep.own_schema import canonical
 
 
+class NotWholeError(StoreError):
+    """Runs are damaged or lack a file. runs: their ids."""
+
+    runs: frozenset[str] = frozenset()
+
+
 def with_parents(reader: Reader, runs: Sequence[str]) -> list[str]:
     """Full ids of runs, then of all that they build on, directly or not; each once."""
 
@@ -39,7 +45,7 @@ def extract(location: StoreLocation, runs: Collection[str], new: StoreLocation) 
 
     Raises
     ------
-    UsageError: where a run has not ended. StoreError: where one is damaged or lacks a file.
+    UsageError: where a run has not ended. NotWholeError: where one is damaged or lacks a file.
     """
     done = merge(new, location, only=runs, partly=True)
     if done.running:
@@ -49,7 +55,9 @@ def extract(location: StoreLocation, runs: Collection[str], new: StoreLocation) 
         lines = [f"  {record}: {why}" for record, why in list(done.left_out.items())[:MOST_SHOWN]]
         what = f"{len(done.left_out)} runs are not whole, so nothing was made of them"
         fix = f"look closer: qtlplat store check{location.flag}"
-        raise StoreError("\n".join([what, *lines]), where=location.name, fix=fix)
+        error = NotWholeError("\n".join([what, *lines]), where=location.name, fix=fix)
+        error.runs = frozenset(done.left_out)
+        raise error
     with database.translated(new), database.engine(new, write=True).begin() as connection:
         connection.execute(delete(schema.trash))
     with database.translated(new):

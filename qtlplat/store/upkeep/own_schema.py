@@ -61,8 +61,12 @@ def differences(connection: Connection, location: StoreLocation) -> Iterator[str
 
 def _of_file(connection: Connection) -> Definitions:
     rows = {tuple(row) for row in connection.exec_driver_sql(OBJECTS).all()}
-    of_sqlite = re.compile(r"sqlite_(?!autoindex_)")  # statistics of ANALYZE
-    return {(str(kind), str(name)): sql for kind, name, _, sql in normal(rows) if not of_sqlite.match(str(name))}
+    statistics = re.compile(r"sqlite_stat\d")  # of ANALYZE
+    return {
+        (str(kind), str(name)): f"{table} {sql}"
+        for kind, name, table, sql in normal(rows)
+        if not statistics.fullmatch(str(name))
+    }
 
 
 @cache

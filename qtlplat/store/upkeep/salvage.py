@@ -13,6 +13,7 @@ from typing import Any
 
 from qtlplat.store import database, schema
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.upkeep import own_schema
 
 _PAGE = 4096  # what SQLite makes, and so every store of ours has
 _MORE_PAGES = 1000
@@ -63,12 +64,40 @@ def open_copy(location: StoreLocation, folder: Path) -> sqlite3.Connection | Non
             for suffix in database.JOURNALS[:2]:
                 if (journal := database.beside(location, suffix)).is_file():
                     copy_readable(journal, folder / f"{copy.name}{suffix}")
-        connection = sqlite3.connect(copy, isolation_level=None)
-        connection.text_factory = database.lenient_text
+        connection = _opened(copy)
         if needed <= _tables(connection):
+            _mend_definitions(connection)
+            connection.close()
+            connection = _opened(copy)
+            _tables(connection)
             return connection
         connection.close()
     return None
+
+
+def _opened(copy: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(copy, isolation_level=None)
+    connection.text_factory = database.lenient_text
+    return connection
+
+
+def _mend_definitions(connection: sqlite3.Connection) -> None:
+    """Give tables of which SQLite cannot make out the definition the one that they had when they were made."""
+    for kind, name, _, definition in own_schema.own_tables(schema.REVISIONS[-1]):
+        if kind == "table" and not _is_defined(connection, name):
+            statement = "UPDATE sqlite_schema SET sql = ? WHERE name = ? AND rootpage > 0"
+            with suppress(sqlite3.Error, UnicodeDecodeError):
+                connection.execute(statement, (definition, name))
+
+
+def _is_defined(connection: sqlite3.Connection, table: str) -> bool:
+    try:
+        connection.execute(f'SELECT 1 FROM "{table}" LIMIT 0')  # noqa: S608 -- names of our own schema
+    except sqlite3.Error as error:
+        return not str(error).startswith("no such table")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _tables(connection: sqlite3.Connection) -> set[str]:
