@@ -54,7 +54,8 @@ def check_command(settings: Settings, as_json: bool) -> int:
     for locks and half-written files that were left. Nothing is changed. Files that belong to no run are told on
     stderr; they are no damage.
     """
-    from qtlplat.store.upkeep.check import Finding, Health, check
+    from qtlplat.store.upkeep.check import Health, check
+    from qtlplat.store.upkeep.findings import Finding
 
     location = asked_store(settings)
     try:

@@ -6,13 +6,13 @@ import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Row, select
-from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import counted
 from qtlplat.errors import LockedError, StoreError, shown
@@ -22,6 +22,7 @@ from qtlplat.store.location import StoreLocation
 from qtlplat.store.ownership import is_abandoned, lock_path, this_host
 from qtlplat.store.server.spool import spools
 from qtlplat.store.upkeep import own_schema
+from qtlplat.store.upkeep.findings import Finding, OpenStore, noted, past_bad_definitions
 
 MOST = 100  # findings of one sort; a store so damaged is past counting
 STALE_SECONDS = 3600.0  # what is being written is younger
@@ -31,15 +32,6 @@ _ROWS_FIX = (
     "do not use its numbers: run it again, or merge it from a backup into a new store: qtlplat store merge BACKUP"
 )
 _FROM_A_COPY = "take it from a copy of the files, or run again what made it"
-
-
-@dataclass(frozen=True)
-class Finding:
-    """Something wrong with a store. where: file, table or run; fix: a command, or what to do."""
-
-    what: str
-    where: str
-    fix: str
 
 
 @dataclass(frozen=True)
@@ -58,22 +50,22 @@ def check(location: StoreLocation) -> Health:
     """
     problems: list[Finding] = []
     notes: list[str] = []
-    store = _Open(location, database.engine(location, write=False, lenient=True))
-    with _noted(problems):
+    store = OpenStore(location, database.engine(location, write=False, lenient=True))
+    with noted(problems):
         if database.check_header(location):
-            store = _past_bad_definitions(store, problems)
+            store = past_bad_definitions(store, problems)
             if not _is_of_another_schema(store, problems):
                 _look(store, problems, notes)
     problems += _left_overs(location)
     return Health(tuple(dict.fromkeys(problems)), tuple(notes))
 
 
-def _look(store: _Open, problems: list[Finding], notes: list[str]) -> None:
+def _look(store: OpenStore, problems: list[Finding], notes: list[str]) -> None:
     """Everything about a store of the newest schema, step by step."""
     location, files, elsewhere = store.location, _Files(list), set[str]()
-    with _noted(problems):
+    with noted(problems):
         elsewhere = _made_elsewhere(store)
-    with _noted(problems):
+    with noted(problems):
         files = _owned_files(store)
     steps: Sequence[Callable[[], Iterable[Finding]]] = (
         lambda: [] if location.server else _damaged_pages(store),  # it looks after its pages and references itself
@@ -84,25 +76,14 @@ def _look(store: _Open, problems: list[Finding], notes: list[str]) -> None:
         lambda: _stale_locks(store),
     )
     for step in steps:
-        with _noted(problems):
+        with noted(problems):
             for problem in step():
                 problems.append(problem)
-    with _noted(problems):
+    with noted(problems):
         notes += _files_elsewhere(location, files, elsewhere)
         notes += _unsent(location)
         notes += _unfinished_runs(store)
         notes += _files_of_nobody(location, files)
-
-
-@contextmanager
-def _noted(problems: list[Finding]) -> Iterator[None]:
-    """An error inside is one of the problems."""
-    try:
-        yield
-    except LockedError:  # which says nothing of its health
-        raise
-    except StoreError as error:
-        problems.append(Finding(error.what, error.where, error.fix or error.usual_fix))
 
 
 def held_locks(location: StoreLocation) -> list[str]:
@@ -110,42 +91,7 @@ def held_locks(location: StoreLocation) -> list[str]:
     return [run for run in _locks(location) if not is_abandoned(location, run, this_host())]
 
 
-@dataclass(frozen=True)
-class _Open:
-    """A store that is being looked at."""
-
-    location: StoreLocation
-    engine: Engine
-
-    @contextmanager
-    def read(self) -> Iterator[Connection]:
-        """One reading transaction."""
-        with database.translated(self.location), self.engine.begin() as connection:
-            yield connection
-
-
-def _past_bad_definitions(store: _Open, problems: list[Finding]) -> _Open:
-    """The store as it can be looked at where SQLite refuses all of it for one definition, which is a problem then."""
-    if store.location.server:
-        return store
-    past = _Open(store.location, database.engine(store.location, write=False, lenient=True, past_definitions=True))
-    try:
-        _first_query(store)
-    except LockedError:
-        raise
-    except StoreError as error:
-        _first_query(past)  # raises where it is not for a definition
-        problems.append(Finding(error.what, error.where, error.fix))
-        return past
-    return store
-
-
-def _first_query(store: _Open) -> None:
-    with store.read() as connection:
-        connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
-
-
-def _is_of_another_schema(store: _Open, problems: list[Finding]) -> bool:
+def _is_of_another_schema(store: OpenStore, problems: list[Finding]) -> bool:
     """Whether its schema is not the newest: an older one, of which the pages are checked, or an unknown one.
 
     That is a problem then.
@@ -168,12 +114,12 @@ def _is_of_another_schema(store: _Open, problems: list[Finding]) -> bool:
     return True
 
 
-def _damaged_pages(store: _Open) -> Iterator[Finding]:
+def _damaged_pages(store: OpenStore) -> Iterator[Finding]:
     with store.read() as connection:
         yield from _damage(connection, store.location.name)
 
 
-def _strange_schema(store: _Open, notes: list[str]) -> Iterator[Finding]:
+def _strange_schema(store: OpenStore, notes: list[str]) -> Iterator[Finding]:
     location = store.location
     try:
         if location.server:
@@ -196,7 +142,7 @@ def _strange_schema(store: _Open, notes: list[str]) -> Iterator[Finding]:
         yield Finding(what, location.name, fix)
 
 
-def _bad_values(store: _Open) -> Iterator[Finding]:
+def _bad_values(store: OpenStore) -> Iterator[Finding]:
     """One finding for each column of a record."""
     found: dict[tuple[str, Any, str], list[str]] = defaultdict(list)
     with store.read() as connection:
@@ -222,7 +168,7 @@ def first_changed_rows(location: StoreLocation, seconds: float) -> Finding | Non
 
     Raises StoreError as every reading.
     """
-    store = _Open(location, database.engine(location, write=False, lenient=True))
+    store = OpenStore(location, database.engine(location, write=False, lenient=True))
     if not database.check_header(location):
         return None
     with store.read() as connection:
@@ -231,7 +177,7 @@ def first_changed_rows(location: StoreLocation, seconds: float) -> Finding | Non
     return next(_changed_rows(store, until=time.monotonic() + seconds), None)
 
 
-def _changed_rows(store: _Open, until: float = math.inf) -> Iterator[Finding]:
+def _changed_rows(store: OpenStore, until: float = math.inf) -> Iterator[Finding]:
     with store.read() as connection:
         kept, ended = hashes.sealed(connection), hashes.ended(connection)
     for owner, record in ended:
@@ -239,7 +185,7 @@ def _changed_rows(store: _Open, until: float = math.inf) -> Iterator[Finding]:
             return
         where, digests = f"{_SORT[owner]} {shown_id(record)}", kept.get(record, {})
         unreadable: list[Finding] = []
-        with _noted(unreadable), store.read() as connection:
+        with noted(unreadable), store.read() as connection:
             now = hashes.digests_of(connection, owner, record)
         if unreadable:
             yield Finding(f"cannot be read: {unreadable[0].what}", where, unreadable[0].fix)
@@ -257,7 +203,7 @@ def _changed_rows(store: _Open, until: float = math.inf) -> Iterator[Finding]:
             yield Finding(what, f"run {shown_id(run)}", _ROWS_FIX)
 
 
-def _rows(store: _Open, table: str, *columns: str, order: Sequence[str] = ()) -> list[Row[Any]]:
+def _rows(store: OpenStore, table: str, *columns: str, order: Sequence[str] = ()) -> list[Row[Any]]:
     """Values of columns as the database holds them, whatever they are."""
     with store.read() as connection:
         wanted: list[sa.ColumnClause[Any]] = list(map(sa.column, columns))
@@ -265,12 +211,12 @@ def _rows(store: _Open, table: str, *columns: str, order: Sequence[str] = ()) ->
         return list(connection.execute(query))
 
 
-def _runs_of(store: _Open) -> dict[Any, Row[Any]]:
+def _runs_of(store: OpenStore) -> dict[Any, Row[Any]]:
     """id, status, host and finished of every run, by id."""
     return {row.id: row for row in _rows(store, "runs", "id", "status", "host", "finished")}
 
 
-def _made_elsewhere(store: _Open) -> set[str]:
+def _made_elsewhere(store: OpenStore) -> set[str]:
     """Ids of runs whose files may well be on other machines: behind a server, those that were never owned here."""
     if not store.location.server:
         return set()
@@ -298,7 +244,7 @@ def _unsent(location: StoreLocation) -> Iterator[str]:
         yield f"writes of run {spool.run} wait in {spool.path}: qtlplat store sync{location.flag}"
 
 
-def _owned_files(store: _Open) -> _Files:
+def _owned_files(store: OpenStore) -> _Files:
     """Path, sha256 and size of every file that belongs to runs, with these; without values that are none."""
     found = _Files(list)
     columns = ("path", "sha256", "bytes", "run_id")
@@ -321,7 +267,7 @@ def _files_of_nobody(location: StoreLocation, files: _Files) -> Iterator[str]:
         yield f"of no run, caches or left behind: {size} in {folder}"
 
 
-def _unfinished_runs(store: _Open) -> Iterator[str]:
+def _unfinished_runs(store: OpenStore) -> Iterator[str]:
     for run, row in _runs_of(store).items():
         if row.status == "running" and is_abandoned(store.location, run, row.host):
             yield f"run {shown_id(run)} was left by its process and counts as interrupted"
@@ -337,7 +283,7 @@ def _locks(location: StoreLocation) -> list[str]:
         return []
 
 
-def _stale_locks(store: _Open) -> Iterator[Finding]:
+def _stale_locks(store: OpenStore) -> Iterator[Finding]:
     """Locks of runs that have ended: nobody will take them away any more."""
     free = set(_locks(store.location)) - set(held_locks(store.location))
     running = {run for run, row in _runs_of(store).items() if row.status == "running"}
