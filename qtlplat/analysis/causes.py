@@ -32,7 +32,9 @@ class Kind:
 
 # from what is most likely to explain a difference to what cannot explain any
 KINDS = (
-    Kind("what", "decisive", "a run of a head and a pretraining, or a part of a run, do not measure the same"),
+    Kind(
+        "what", "decisive", "not the same measurement: a pretraining, a part of a run, a metric that goes the other way"
+    ),
     Kind("data", "decisive", "other images or labels are another task"),
     Kind("folds", "decisive", "other samples train or test: scores vary from split to split"),
     Kind("backbone", "strong", "other frozen features reach the head"),

@@ -302,4 +302,5 @@ def _judged(row: Row, p_adjusted: float, family: int, metric: Metric) -> Row:
         row.test, metric.name, row.wording, lower_is_better=metric.lower_is_better, p_adjusted=p_adjusted,
         family=family, rope=row.rope, remark=remark, why=row.why,
     )  # fmt: skip
-    return replace(row, p_adjusted=p_adjusted, verdict=words)
+    tested = None if math.isnan(row.test.p) else row.test_name
+    return replace(row, test_name=tested, p_adjusted=p_adjusted, verdict=words)

@@ -65,8 +65,8 @@ def mcnemar(pairs: Sequence[Pair], side: Side, baseline: Side) -> tuple[dict[str
     if len(kept) < of_seed:
         notes.append(
             f"McNemar's test takes samples as independent, and the {of_seed} cells of seed {kept[0].seed} test some "
-            f"samples several times: only the first {counted(len(kept), 'cell')} that test each of them once "
-            f"{'counts' if len(kept) == 1 else 'count'}"
+            f"samples several times: it uses the first {counted(len(kept), 'cell')} only, in which no sample is "
+            "tested twice"
         )
     net: dict[str, int] = defaultdict(int)  # by how many samples more the side gets a source right
     for one, other in rows:

@@ -14,6 +14,7 @@ from qtlplat.api.explained import explained
 from qtlplat.api.records import Records
 from qtlplat.conventions import mean_std, short
 from qtlplat.errors import UsageError, inert, shown, unknown_name
+from qtlplat.store.filters.tree import unquoted
 from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ArtifactRow, CellRecord, EpochRow, PredictionRow, RunKind, RunRecord
@@ -139,7 +140,7 @@ class Store:
             raise UsageError("no run is named", where="compare", fix='for example: compare("@-2", "@last")')
         ids = [run.id if isinstance(run, Run) else self._reader.resolve(run) for run in runs]
         first, others = opposed(gather(self._reader, list(dict.fromkeys(ids))), twice=len(ids) > 1)
-        asked = Asked(metric, level, rope, detect, greater_is_better)
+        asked = Asked(unquoted(metric), level, rope, detect, greater_is_better)
         return Records(compare(first, others, asked), lambda row: row.form())
 
     @explained

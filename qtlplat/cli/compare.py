@@ -144,8 +144,10 @@ def compare_command(
         return
     from qtlplat.analysis.comparison import Asked, compare
     from qtlplat.analysis.sides import opposed
+    from qtlplat.store.filters.tree import unquoted
 
     first, others = opposed(runs, twice=len(references) > 1 or baseline is not None)
+    metric = unquoted(metric)  # as in filters, where names with spaces need the quotes
     asked = Asked(metric, level, rope, detect, greater_is_better)
     forms = [row.form() for row in compare(first, others, asked)]
     frame = {

@@ -89,7 +89,9 @@ def test_mcnemar_counts_each_sample_once_and_agrees_with_statsmodels(of: Parts, 
     assert row.mcnemar["p"] == pytest.approx(p, abs=1e-12)
     assert row.mcnemar["samples"] == len({j for i in cells for j in of[i][3]}) <= N
     of_seed = sum(seed == 0 for _, seed, _, _ in of)
-    assert any("test some samples several times" in words for words in row.notes) == (of_seed > len(list(cells)))
+    assert any("test some samples several times: it uses the first" in words for words in row.notes) == (
+        of_seed > len(list(cells))
+    )
 
 
 @pytest.mark.parametrize("sources", [12, 59, 1])
@@ -164,6 +166,7 @@ def test_seeds_and_training_parts_of_one_test_part_are_no_further_samples() -> N
     assert alone.test
     assert math.isnan(alone.test.p)
     assert alone.verdict.endswith("(one seed of one split) (on this one split)")
+    assert alone.form()["test"] is None
 
 
 def _first(baseline: Side, other: Side, n: int) -> tuple[Side, list[Side]]:

@@ -178,3 +178,17 @@ def test_bounds_that_differ_are_taken_as_the_wider_ones() -> None:
     assert narrow.possible_differences == (-1, 1)
     with pytest.raises(UsageError, match="does not declare"):
         agreed("m", [("a", narrow), ("b", None)], "")
+
+
+def test_a_name_with_spaces_is_quoted_alike_everywhere(store: Path) -> None:
+    metric = Metric("brier score", greater_is_better=False, lower=0, upper=2)
+    small, large = measured(store, metric.name, SMALL, metric), measured(store, metric.name, LARGE, metric, head="b")
+    quoted = f'"{metric.name}"'
+    assert asked(store, "best", "--metric", quoted, "--by", "dataset")["rows"][0]["run"] == small
+    for name in (quoted, metric.name):
+        assert asked(store, "compare", large, small, "--metric", name)["rows"][1]["verdict"].startswith("better")
+        assert api.open_store(store).compare(large, small, metric=name)[1].verdict.startswith("better")
+    opposite = measured(store, metric.name, SMALL, Metric(metric.name, greater_is_better=True))
+    (row,) = [row for row in asked(store, "diff", small, opposite)["rows"] if row["kind"] == "what"]
+    assert row["what"] == "direction of brier score"
+    assert "a metric that goes the other way" in row["why"]

@@ -154,10 +154,10 @@ def _label(row: Differences) -> str:
 
 
 def _caption(rows: Sequence[Differences]) -> list[str]:
-    tests = ", ".join(dict.fromkeys(row.test_name for row in rows))
+    tests = ", ".join(dict.fromkeys(row.test_name for row in rows if row.test_name))
+    interval = f", with its 95 % interval ({tests})" if tests else ""
     ids = dict.fromkeys(run for row in rows for run in row.ids)
     return [
-        f"Small marks: cells with the same test samples. Diamond: mean, with its 95 % interval ({tests}). "
-        "Dashed: no difference.",
+        f"Small marks: cells with the same test samples. Diamond: mean{interval}. Dashed: no difference.",
         f"Run{'s' if len(ids) > 1 else ''} {', '.join(ids)}.",
     ]
