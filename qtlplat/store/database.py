@@ -7,6 +7,7 @@ different behind a server is asked of `postgres.py`.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sqlite3
 import stat
@@ -245,6 +246,8 @@ def revision(connection: Connection, location: StoreLocation) -> str | None:
     found = connection.exec_driver_sql(f"SELECT version_num FROM {schema.VERSION_TABLE}").scalars().all()  # noqa: S608
     if len(found) != 1:
         raise _no_revision(f"the table {schema.VERSION_TABLE} has {len(found)} rows instead of one", location)
+    if not re.fullmatch(r"\d{4}", str(found[0])):
+        raise _no_revision(f"the table {schema.VERSION_TABLE} says {shown(found[0])}", location)
     if found[0] not in schema.REVISIONS:
         raise StoreError(
             f"the store has schema {shown(found[0])}, which this version of qtlplat does not know "

@@ -22,6 +22,7 @@ from qtlplat.store.location import StoreLocation, find_store
 from qtlplat.store.mistakes import mistakes
 from qtlplat.store.queries import Reader
 from qtlplat.store.upkeep.check import check
+from qtlplat.store.upkeep.merge import merge
 from qtlplat.store.upkeep.recover import recover
 from qtlplat.store.writer import Writer
 
@@ -224,6 +225,15 @@ def test_what_is_recovered_has_no_bad_values(location: StoreLocation, ids: list[
     assert found.in_part == {ids[1]: ["predictions"], ids[3]: ["artifacts"]}
     assert check(new).problems == ()
     assert {run.id for run in Reader(new).runs()} == set(ids) - {ids[2]}
+
+
+def test_a_remark_that_is_damaged_is_not_merged(location: StoreLocation, ids: list[str], tmp_path: Path) -> None:
+    spoil(location, "notes", "since", "yesterday", ids[2])
+    new = find_store(str(tmp_path / "new" / "store.db"))
+    done = merge(new, location, partly=True)
+    assert set(done.runs) == set(ids) - {ids[2]}
+    assert "notes.since" in done.left_out[ids[2]]
+    assert check(new).problems == ()
 
 
 def test_an_id_that_is_no_text_hides_nothing(location: StoreLocation, ids: list[str], tmp_path: Path) -> None:

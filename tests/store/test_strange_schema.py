@@ -145,7 +145,9 @@ def test_a_column_more_or_less_is_found_and_hides_nothing(location: StoreLocatio
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM qtlplat_schema", "DROP TABLE qtlplat_schema",
-                                       "INSERT INTO qtlplat_schema VALUES ('0001')"])  # fmt: skip
+                                       "INSERT INTO qtlplat_schema VALUES ('0001')",
+                                       "UPDATE qtlplat_schema SET version_num = 'x'",
+                                       "UPDATE qtlplat_schema SET version_num = x'00'"])  # fmt: skip
 def test_a_store_whose_revision_is_gone_does_not_pass_for_an_empty_one(
     location: StoreLocation, stored: list[str], statement: str
 ) -> None:

@@ -12,7 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine
 
 from qtlplat.errors import StoreError, UsageError, shown
-from qtlplat.store import artifacts, database, hashes, parts, preparing, remarks, schema
+from qtlplat.store import artifacts, damage, database, hashes, parts, preparing, remarks, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.upkeep.sharing import taking_up
 
@@ -110,10 +110,10 @@ def _refuse_older(other: StoreLocation) -> None:
             )
         if other.server:
             return
-        damage = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        if damage != "ok":
+        said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+        if said != "ok":
             fix = f"look closer: qtlplat store check --store {quote(other.name)}"
-            raise StoreError(f"the store to merge is damaged: {shown(damage)}", where=other.name, fix=fix)
+            raise StoreError(f"the store to merge is damaged: {shown(said)}", where=other.name, fix=fix)
 
 
 def _refuse_other_schema(ours: Connection, location: StoreLocation) -> None:
@@ -139,13 +139,16 @@ def _plan(
     ended = [one for one in hashes.ended(theirs) if only is None or one[1] in meant]
     done.running += sorted(meant & set(parts.ids(theirs, "runs")) - {record for _, record in ended})
     wanted: list[tuple[str, str]] = []
+    unreadable = {bad.record: f"{bad.place}: {bad.why}" for bad in damage.bad_values(theirs, large=False)}
     thrown_away = _thrown_away(theirs) if only is None else set()
     done.trashed += sorted(thrown_away - here["runs"])
     for owner, record in ended:
         if record in thrown_away:
             continue
-        if damage := hashes.changed(theirs, owner, record, kept.get(record, {})):
-            done.left_out[record] = f"damaged in {name}: {', '.join(damage)} not as stored"
+        if damaged := hashes.changed(theirs, owner, record, kept.get(record, {})):
+            done.left_out[record] = f"damaged in {name}: {', '.join(damaged)} not as stored"
+        elif record in unreadable:  # remarks, of which nothing is sealed
+            done.left_out[record] = f"damaged in {name}: {unreadable[record]}"
         elif record not in here[owner]:
             if lost := _lost_file(theirs, location, other, record):
                 done.left_out[record] = lost
