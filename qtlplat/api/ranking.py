@@ -10,7 +10,7 @@ from typing import Any
 from qtlplat.analysis.best import Best, best_of
 from qtlplat.analysis.dominance import unbeaten
 from qtlplat.errors import UsageError
-from qtlplat.store.conditions import Condition, conditions, mixed_facts, mixture
+from qtlplat.store.conditions import Condition, ambiguous, conditions, mixed_facts, mixture
 from qtlplat.store.filters.directions import directions
 from qtlplat.store.queries import Reader
 
@@ -46,9 +46,16 @@ class Ranking:
         if not words:
             return ""
         if self.mixed:
-            fields = ",".join(dict.fromkeys(["dataset", "evaluator", *self.by]))
-            return f"these runs use {words}: their scores are not comparable; try --by {fields}, or --where"
+            return f"these runs use {words}: their scores are not comparable; {self._apart()}, or use --where"
         return f"these runs use {words}: each is compared only with runs that were tested alike"
+
+    def _apart(self) -> str:
+        """What to type to have runs compared only with those that were tested alike."""
+        datasets, evaluators = (ambiguous(self.tested, role) for role in ("dataset", "evaluator"))
+        if evaluators:  # which of their options differ is not known here
+            return "leave --by out"
+        fields = ["dataset_digest" if datasets else "dataset", "evaluator", *self.by]
+        return f"try --by {','.join(field for field in dict.fromkeys(fields) if not (datasets and field == 'dataset'))}"
 
 
 def best_runs(

@@ -130,4 +130,5 @@ def _remarks(ranking: Ranking, metric: str) -> None:
             "qtlplat compare tells what is more than chance"
         )
     if ranking.left_out:
-        note(f"{text(ranking.left_out)} finished runs have no {metric}")
+        one = ranking.left_out == 1
+        note(f"{text(ranking.left_out)} finished {'run has' if one else 'runs have'} no {metric}")

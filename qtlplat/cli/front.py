@@ -73,7 +73,11 @@ def front_command(settings: Settings, fields: Sequence[str], every: bool, listin
         empty="no finished run has all of these",
     )
     if listing.fmt != "json" and known + front.left_out:
-        lost = f"; {front.left_out} others lack a number" if front.left_out else ""
+        lost = (
+            f"; {front.left_out} other{' lacks' if front.left_out == 1 else 's lack'} a number"
+            if front.left_out
+            else ""
+        )
         kept = sum(best for _, best in front.listed)
         note(f"{kept} of {known} finished runs are unbeaten in {_told(lower)}{lost}")
         if front.remark:

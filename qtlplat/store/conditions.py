@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Row, Select, and_, select
 from sqlalchemy.engine import Connection
@@ -40,8 +40,8 @@ def conditions_of(connection: Connection, ids: Select[Any]) -> dict[str, Conditi
     evaluator is told by its component and options: one name for different options is followed by these.
     """
     rows = _rows(connection, ids)
-    datasets = _told_apart([(row.digest, row.dataset, short(row.digest)) for row in rows])
-    evaluators = _told_apart([(_key(row), row.evaluator, _options(row.options)) for row in rows])
+    datasets = _told_apart([(row.digest, row.dataset, (short(row.digest), row.digest)) for row in rows])
+    evaluators = _told_apart([(_key(row), row.evaluator, _details(row)) for row in rows])
     return {row.id: Condition(datasets[row.digest], evaluators[_key(row)]) for row in rows}
 
 
@@ -54,6 +54,11 @@ def mixture(found: Collection[Condition]) -> str:
             shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
             parts.append(f"{len(names)} {role}s ({shown})")
     return " and ".join(parts)
+
+
+def ambiguous(found: Collection[Condition], role: Literal["dataset", "evaluator"]) -> bool:
+    """Whether one name stands for different data, or for an evaluator with different options."""
+    return any(" [" in getattr(one, role) for one in found)
 
 
 def mixed_facts(found: Collection[Condition]) -> dict[str, Any]:
@@ -90,21 +95,25 @@ def _key(row: Row[Any]) -> str:
     return json.dumps([row.provider, row.component, row.options], sort_keys=True)
 
 
-def _options(options: Mapping[str, Any] | None) -> str:
-    return ", ".join(f"{name}={value}" for name, value in (options or {}).items())
+def _details(row: Row[Any]) -> tuple[str, str]:
+    options = ", ".join(f"{name}={value}" for name, value in (row.options or {}).items()) or "no options"
+    return options, f"{row.component} of {row.provider}, {options}"
 
 
-def _told_apart(things: Sequence[tuple[str, str | None, str]]) -> dict[str, str]:
-    """A name for each thing, by its key. things: key, the name that somebody gave it, what tells it from others."""
+def _told_apart(things: Sequence[tuple[str, str | None, tuple[str, str]]]) -> dict[str, str]:
+    """A name for each thing, by its key, no two the same.
+
+    things: key, the name that somebody gave it, what tells it from others: in short, and in full.
+    """
     named: dict[str, str] = {}
-    further: dict[str, str] = {}
+    details: dict[str, tuple[str, str]] = {}
     keys: dict[str, set[str]] = defaultdict(set)
-    for key, name, details in things:
+    for key, name, told in things:
         named.setdefault(key, name or "none")
-        further[key] = details
+        details[key] = told
     for key, name in named.items():
         keys[name].add(key)
+    full = {name: len({details[key][0] for key in alike}) < len(alike) for name, alike in keys.items()}
     return {
-        key: name if len(keys[name]) == 1 else f"{name} [{further[key]}]" if further[key] else f"{name} ({key[:8]})"
-        for key, name in named.items()
+        key: name if len(keys[name]) == 1 else f"{name} [{details[key][full[name]]}]" for key, name in named.items()
     }

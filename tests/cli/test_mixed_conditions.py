@@ -1,6 +1,8 @@
 """Scores on other data, or by another evaluator, are not compared without saying so."""
 
 import json
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,7 @@ def test_groups_that_mix_them_are_made_with_a_warning(store: Path, runs: dict[st
     found = asked(store, "best", "--by", "head")
     assert ([row["run"] for row in found["rows"]], found["mixed"]) == ([runs["easy"]], True)
     said = qtlplat(store, "best", "--by", "head").err
-    assert "their scores are not comparable; try --by dataset,evaluator,head, or --where" in said
+    assert "their scores are not comparable; try --by dataset,evaluator,head, or use --where" in said
     with pytest.warns(UserWarning, match="not comparable"):
         api.open_store(store).best(by=["head"])
     alone = asked(store, "best", "--by", "dataset,evaluator,head")
@@ -81,9 +83,35 @@ def test_one_name_for_other_data_or_other_options_is_told_apart(store: Path) -> 
     found = asked(store, "best")
     assert found["datasets"] == ["steel [11111111]", "steel [22222222]"]
     assert len(found["rows"]) == 2
+    said = qtlplat(store, "best", "--by", "dataset,head").err
+    assert "not comparable; try --by dataset_digest,evaluator,head, or use --where" in said
+    assert asked(store, "best", "--by", "dataset_digest,evaluator,head")["mixed"] is False
     # one dataset by two names is one
     store_run(store, LINEAR, digest="2" * 64, dataset="copy")
     assert asked(store, "best", "--where", "dataset_digest like '2%'")["datasets"] == ["steel"]
+
+
+def test_evaluators_of_one_name_are_told_apart(store: Path) -> None:
+    for provider, options in (("qtlplat", {}), ("qtlplat", {"folds": 5}), ("another", {})):
+        run = store_run(store, QUANTUM)
+        with closing(sqlite3.connect(store)) as connection, connection:
+            connection.execute(
+                "UPDATE components SET provider = ?, options = ? WHERE run_id = ? AND role = 'evaluator'",
+                [provider, json.dumps(options), run],
+            )
+        names = {
+            1: ["kfold6"],
+            2: ["kfold6 [folds=5]", "kfold6 [no options]"],
+            3: [
+                "kfold6 [kfold6 of another, no options]",
+                "kfold6 [kfold6 of qtlplat, folds=5]",
+                "kfold6 [kfold6 of qtlplat, no options]",
+            ],
+        }
+        found = asked(store, "best")
+        assert found["evaluators"] == names[len(found["rows"])]
+    assert len(found["rows"]) == 3
+    assert "not comparable; leave --by out, or use --where" in qtlplat(store, "best", "--by", "evaluator").err
 
 
 def test_references_and_figures_say_what_they_mix(
