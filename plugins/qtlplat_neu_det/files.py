@@ -231,7 +231,8 @@ class _Archive:
     def sizes(self) -> dict[str, int]:
         # some Windows programs separate folders by backslashes
         named = [(info.filename.replace("\\", "/"), info) for info in self._archive.infolist()]
-        members = [(name, info) for name, info in named if not name.endswith("/")]
+        # some begin every name with "./"
+        members = [(str(PurePosixPath(name)), info) for name, info in named if not name.endswith("/")]
         if len(members) > MAX_FILES:
             raise refused(self._root, [_too_many(self._root)])
         problems = [Problem(name, "", what, hostile) for name, info in members for what, hostile in _faults(info)]

@@ -103,7 +103,8 @@ def _nothing(files: Files) -> str:
         counted_files(kind, names)
         for kind, names in (("image", files.images), ("annotation", files.annotations), ("other file", files.others))
     )
-    return f"found {found}; {EXPECTED}{nested_archives(files.others)}"
+    hidden = f"; {files.ignored} hidden or left by systems are ignored" if files.ignored else ""
+    return f"found {found}{hidden}; {EXPECTED}{nested_archives(files.others)}"
 
 
 def _no_partner(images: Sequence[str], annotations: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -79,6 +79,8 @@ def test_the_same_pictures_are_the_same_set_in_every_layout(name: str, plain: st
         ("archive/NEU-DET/", "/", False),
         ("NEU-DET/", "\\", False),
         ("NEU-DET/", "/", True),
+        ("./", "/", False),
+        (".//NEU-DET/", "\\", False),
     ],
 )
 def test_zip_archives_as_programs_make_them(before: str, between: str, junk: bool, plain: str, tmp_path: Path) -> None:
@@ -87,7 +89,7 @@ def test_zip_archives_as_programs_make_them(before: str, between: str, junk: boo
     assert notes(archive)["files ignored"] == str(38 if junk else 0)
     assert SPEC.files is not None
     located = SPEC.files(options(archive), ["patches_2"])
-    assert located == {"patches_2": f"{archive}!{before}IMAGES/patches_2.jpg"}
+    assert located == {"patches_2": f"{archive}!{PurePosixPath(before)}/IMAGES/patches_2.jpg".replace("!./", "!")}
 
 
 @pytest.mark.parametrize("between", ["/", "\\"])
@@ -364,6 +366,11 @@ def test_many_problems_of_a_kind_are_one_line_and_missing_fields_are_called_so(f
         DataError, match=r"12 files, as 'inclusion_1.xml': must be 'inclusion_1.jpg', is 'inclusion_1x.jpg'"
     ):
         SPEC.load(options(root))
+
+
+def test_hidden_folders_are_told_where_nothing_else_is(tmp_path: Path) -> None:
+    (told,) = found(pack(write(tmp_path / "set", PLAIN), tmp_path / "set.zip", ".cache/"))
+    assert "found no images, no annotations, no other files; 36 hidden or left by systems are ignored; expected" in told
 
 
 def test_annotations_that_fit_several_images_each_are_told(tmp_path: Path) -> None:
