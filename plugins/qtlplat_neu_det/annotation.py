@@ -143,6 +143,10 @@ def _number(
 ) -> float | None:
     found = element.findtext(path)
     text = (found or missing).strip()
+    several = sorted({(one.text or "").strip() for one in element.iterfind(path)})
+    if len(several) > 1:
+        problems.append(Problem(where, shown_path, f"has several values: {', '.join(map(shown, several[:3]))}"))
+        return None
     if NUMBER.fullmatch(text):
         return float(text)
     problems.append(

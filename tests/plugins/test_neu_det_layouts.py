@@ -368,6 +368,22 @@ def test_many_problems_of_a_kind_are_one_line_and_missing_fields_are_called_so(f
         SPEC.load(options(root))
 
 
+@pytest.mark.parametrize(
+    ("change", "field", "values"),
+    [
+        (("<bndbox>", "<bndbox><xmin>1</xmin>"), "object[1]/bndbox/xmin", "'1', '11'"),
+        (("</bndbox>", "</bndbox><bndbox><ymax>7</ymax></bndbox>"), "object[1]/bndbox/ymax", "'50', '7'"),
+        (("<size>", "<size><width>7</width></size><size>"), "size/width", "'7', '96'"),
+    ],
+)
+def test_numbers_that_are_given_twice_are_told(
+    change: tuple[str, str], field: str, values: str, tmp_path: Path
+) -> None:
+    path = write(tmp_path, PLAIN) / "ANNOTATIONS/crazing_1.xml"
+    path.write_text(path.read_text().replace(*change))
+    assert found(tmp_path) == [f"ANNOTATIONS/crazing_1.xml: {field}: has several values: {values}"]
+
+
 def test_hidden_folders_are_told_where_nothing_else_is(tmp_path: Path) -> None:
     (told,) = found(pack(write(tmp_path / "set", PLAIN), tmp_path / "set.zip", ".cache/"))
     assert "found no images, no annotations, no other files; 36 hidden or left by systems are ignored; expected" in told
