@@ -47,6 +47,8 @@ def guarded(work: Callable[[], T], provider: str, doing: str, *, random: bool = 
     except QtlplatError as error:
         error.where = error.where or provider
         raise
+    except Exception as error:  # even handling its errors failed, as with builtins that it replaced
+        raise PluginError(f"{doing} failed: {told(error)}", where=provider, fix=FIX) from error
 
 
 def _published(error: BaseException) -> QtlplatError | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import builtins
 import contextlib
 import ctypes
 import io
@@ -12,12 +13,13 @@ import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, TextIO, cast
+from typing import Any, cast
 
 from qtlplat.catalog.process_state import FIXED, STATES, Watch, put_back, take
 from qtlplat.errors import PluginError, told
 
 OUT, ERR = 1, 2  # file descriptors
+_BUILTINS = builtins.__dict__
 
 
 class contained:  # noqa: N801 -- used as a context manager
@@ -36,6 +38,8 @@ class contained:  # noqa: N801 -- used as a context manager
         self.stop: BaseException | None = None  # what the handler of a signal raised
 
     def __enter__(self) -> contained:
+        self.builtins, self.process, self.leave = _BUILTINS.copy(), os.getpid(), os._exit
+        os._exit = self._leaving  # type: ignore[assignment]
         self.before = take(self.states)
         self.watch = Watch(self.before, self.states)
         self.streams = _Streams()
@@ -59,14 +63,23 @@ class contained:  # noqa: N801 -- used as a context manager
 
         return hear
 
+    def _leaving(self, status: int) -> None:
+        """In place of `os._exit`: a command ends with a code of ours, and says why; a child process ends."""
+        if os.getpid() != self.process:
+            self.leave(status)
+        raise SystemExit(status)
+
     def __exit__(
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
+        _BUILTINS.update(self.builtins)  # first of all: what follows uses them
+        os._exit = self.leave
+        if os.getpid() != self.process:  # a child that was forked inside must not become a second command
+            os._exit(0)
         if self.watch in sys.meta_path:
             sys.meta_path.remove(self.watch)
         atexit.register = self.register
-        left = put_back(self.before)
-        self.streams.put_back()
+        left = put_back(self.before) + self.streams.put_back()
         if self.stop is not None:
             if error is not self.stop:
                 raise self.stop
@@ -81,7 +94,7 @@ class _Streams:
     """While it lives, what is written to stdout, on any level, goes to stderr."""
 
     def __init__(self) -> None:
-        self.own = sys.stdout, sys.stderr
+        self.own = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
         self._flush()
         self.kept: dict[int, int] = {}
         for number in (OUT, ERR):
@@ -89,18 +102,29 @@ class _Streams:
                 self.kept[number] = os.dup(number)
         if len(self.kept) == 2:
             os.dup2(ERR, OUT)
-        sys.stdout = sys.stderr = cast("TextIO", _Open(sys.stderr or io.StringIO()))
+        open_ = cast("Any", _Open(sys.stderr or io.StringIO()))
+        sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__ = (open_,) * 4  # type: ignore[misc]
 
-    def put_back(self) -> None:
-        """Let both be what they were; what is still to be written goes to stderr before."""
+    def put_back(self) -> list[str]:
+        """Let both be what they were; what is still to be written goes to stderr before.
+
+        Returns the names of what could not be put back: a copy was closed. Output then fails rather than going astray.
+        """
         self._flush()
+        left = []
         for number, copy in self.kept.items():
-            os.dup2(copy, number)
-            os.close(copy)
-        sys.stdout, sys.stderr = self.own
+            try:
+                os.dup2(copy, number)
+                os.close(copy)
+            except OSError:
+                left.append("files that were open")
+                with contextlib.suppress(OSError):
+                    os.close(OUT)
+        sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__ = self.own  # type: ignore[misc]
+        return left[:1]
 
     def _flush(self) -> None:
-        for stream in (sys.stdout, sys.__stdout__, *self.own):
+        for stream in (getattr(sys, "stdout", None), *self.own):
             with contextlib.suppress(Exception):  # no stream, or closed
                 stream.flush()  # type: ignore[union-attr]
         with contextlib.suppress(Exception):  # the C library's streams have a buffer of their own

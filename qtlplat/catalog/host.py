@@ -170,6 +170,10 @@ def _contained() -> Iterator[None]:
             yield
     except PluginError as error:
         raise _RefusedError(error.what, fix=error.fix) from error
+    except _RefusedError:
+        raise
+    except Exception as error:  # even handling its errors failed, as with builtins that it replaced
+        raise _RefusedError(f"it breaks Python: {told(error, 80)}") from error
 
 
 @contextlib.contextmanager

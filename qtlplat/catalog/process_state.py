@@ -15,6 +15,7 @@ import importlib.abc
 import locale
 import os
 import random
+import resource
 import signal
 import sys
 import warnings
@@ -98,12 +99,42 @@ def _put_numpy_random(before: tuple[Any, ...]) -> None:
     np.random.set_state((name, np.frombuffer(key, np.uint32), *rest))
 
 
+class _Modules(dict[str, Any]):
+    """Equal to every table of modules that holds these, and no further name that is barred from being imported."""
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, dict) or not self.items() <= other.items():
+            return False
+        return list(other.values()).count(None) == list(self.values()).count(None)
+
+    __hash__ = None
+
+
+def _put_modules(before: dict[str, Any]) -> None:
+    """Those that were imported are again the ones; others may have come."""
+    sys.modules.update(before)
+    for name in [name for name in sys.modules if sys.modules[name] is None and name not in before]:
+        del sys.modules[name]
+
+
+_LIMITS = [getattr(resource, name) for name in dir(resource) if name.startswith("RLIMIT_")]
+
+
+def _put_limits(before: list[tuple[int, int]]) -> None:
+    for which, (soft, hard) in zip(_LIMITS, before, strict=True):
+        if resource.getrlimit(which) != (soft, hard):
+            resource.setrlimit(which, (soft, hard))
+
+
 def _start_method() -> str | None:
     method: str | None = sys.modules["multiprocessing"].get_start_method(allow_none=True)
     return method
 
 
 PYTHON = (
+    # first what the others need
+    State("the limits of resources", lambda: [resource.getrlimit(one) for one in _LIMITS], _put_limits),
+    State("sys.modules", lambda: _Modules(sys.modules), _put_modules),
     attribute("sys.stdin", "sys", "stdin"),
     attribute("sys.excepthook", "sys", "excepthook"),
     attribute("sys.unraisablehook", "sys", "unraisablehook"),
@@ -163,7 +194,7 @@ LIBRARIES = (
     State("the random numbers of numpy", _numpy_random, _put_numpy_random, "numpy.random", random=True),
 )
 
-STATES = (*TORCH, *PENNYLANE, *LIBRARIES, *PYTHON)
+STATES = (*PYTHON[:2], *TORCH, *PENNYLANE, *LIBRARIES, *PYTHON[2:])
 OFTEN = tuple(state for state in STATES if state.often)
 FIXED = tuple(state for state in STATES if not state.random)
 

@@ -5,7 +5,6 @@ Commands are imported when they are called, so that `--help` costs nothing. No S
 
 from __future__ import annotations
 
-import atexit
 import io
 import os
 import re
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from qtlplat.cli.ending import leave
 from qtlplat.cli.settings import Settings, add_common_options
 from qtlplat.cli.terminal import complain, guarded_streams
 from qtlplat.cli.told import telling
@@ -167,18 +167,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = 130
     except Terminated:
         code = 143
-    atexit.register(_nothing_left_to_unwind)
-    sys.exit(code)
-
-
-def _nothing_left_to_unwind() -> None:
-    """From here on a signal ends the process: unloading torch takes seconds, and would answer it with a traceback.
-
-    One that is ignored, as Ctrl-C in the background of a script, stays so.
-    """
-    for number in (signal.SIGINT, signal.SIGTERM):
-        if signal.getsignal(number) is not signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    leave(code)
 
 
 def _open_streams() -> None:

@@ -8,6 +8,7 @@ is made inert too. Only rich, whose escape sequences are its own, writes past th
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, TextIO
@@ -81,14 +82,20 @@ def _console(stream: Any) -> Console:
 
 
 class Guarded:
-    """A text stream that spells out every control character but line breaks and tabs; else as the stream behind it."""
+    """A text stream that spells out every control character but line breaks and tabs; else as the stream behind it.
 
-    def __init__(self, stream: TextIO) -> None:
-        self.stream = stream
+    Args:
+        stream: what is behind it.
+        of_threads: where to write what another thread than the main one says; answers are of the main thread.
+    """
+
+    def __init__(self, stream: TextIO, of_threads: TextIO | None = None) -> None:
+        self.stream, self.of_threads = stream, of_threads or stream
 
     def write(self, text: str) -> int:
         """Write the text, inert; returns its length."""
-        self.stream.write(inert_layout(text) if isinstance(text, str) else text)
+        stream = self.stream if threading.current_thread() is threading.main_thread() else self.of_threads
+        stream.write(inert_layout(text) if isinstance(text, str) else text)
         return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
@@ -114,7 +121,7 @@ def inert_layout(text: str) -> str:
 def guarded_streams() -> Iterator[None]:
     """Inside, everything that is written to stdout and stderr is inert."""
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Guarded(before[0]), Guarded(before[1])
+    sys.stdout, sys.stderr = Guarded(before[0], before[1]), Guarded(before[1])
     try:
         yield
     finally:

@@ -210,3 +210,69 @@ def test_signal_handlers_are_ours_again_behind_a_signal(before: Snapshot) -> Non
 def test_an_error_of_ours_passes() -> None:
     with pytest.raises(PluginError, match="mine"), contained():
         raise PluginError("mine")
+
+
+BREAKS = {
+    "len": "import builtins; builtins.len = lambda x: 3",
+    "isinstance": "import builtins; builtins.isinstance = lambda *a: True",
+    "no len": "import builtins; del builtins.len",
+    "open and a raise": "import builtins; builtins.open = builtins.type = None; 1 / 0",
+    "isinstance and a raise": "import builtins; builtins.isinstance = lambda *a: 1 / 0; 1 / 0",
+    "all modules": "import sys; sys.modules.clear()",
+    "streams": "import sys; del sys.stdout, sys.stderr",
+    "the end": "import os; os._exit(0)",
+    "the end within a try": "import os\ntry: os._exit(0)\nexcept BaseException: pass",
+}
+
+
+@pytest.mark.parametrize("code", BREAKS.values(), ids=BREAKS)
+def test_an_import_that_breaks_python_costs_the_plugin_alone(code: str, faulty: Faulty) -> None:
+    faulty(f"\n{code}\n")
+    done = here("ls", "heads", "--json")
+    assert done.code == 0, done.err
+    assert "Traceback" not in done.err
+    assert "linear" in {row["name"] for row in json.loads(done.out)}
+
+
+@pytest.mark.parametrize("code", BREAKS.values(), ids=BREAKS)
+def test_a_call_that_breaks_python_is_the_plugins_error(code: str, faulty: Faulty) -> None:
+    body = code.replace("\n", "\n    ")
+    faulty(f"\n\ndef check(options):\n    {body}\n    raise ValueError('mine')\n")
+    assert_refused(here("data", "check", "squares"), 4, "faulty-lab")
+
+
+def test_a_process_that_a_plugin_forks_is_no_second_command(faulty: Faulty, tmp_path: Path) -> None:
+    faulty("\nimport os; os.fork()\n")
+    done = apart("ls", "heads", "--json", environment={"PYTHONPATH": str(tmp_path / "site")})
+    assert done.code == 0, done.err
+    assert json.loads(done.out)
+
+
+def test_files_that_a_plugin_closes_are_an_error_not_an_empty_answer(faulty: Faulty, tmp_path: Path) -> None:
+    faulty("\nimport os; os.closerange(3, 1000)\n")
+    done = apart("ls", "heads", "--json", environment={"PYTHONPATH": str(tmp_path / "site")})
+    assert_refused(done, 5)
+    assert "faulty-lab is left out: it changes what cannot be put back: files that were open" in done.err
+
+
+BUSY = """
+import threading, time, sys
+
+def work():
+    while True:
+        print("\\x1b[31mfrom a thread")
+        time.sleep(0.001)
+
+threading.Thread(target=work, daemon=False, name="busy \\x1b").start()
+"""
+
+
+def test_a_thread_that_a_plugin_leaves_running_neither_writes_answers_nor_keeps_the_command(
+    faulty: Faulty, tmp_path: Path
+) -> None:
+    faulty(BUSY)
+    program = "from qtlplat.cli import ending, main; ending.PATIENCE = 0.1; main()"
+    done = apart("ls", "heads", "--json", environment={"PYTHONPATH": str(tmp_path / "site")}, program=program)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)
+    assert "ended although a thread was still at work: 'busy \\x1b'" in done.err
