@@ -106,7 +106,7 @@ def _not_finite(made: BaseModel, role: str) -> list[Problem]:
     """A plan has no word for NaN and infinities."""
     return [
         Problem(f"{role}.{name}", "", f"{shown(value)}: must be finite")
-        for name, value in made.model_dump(mode="json").items()
+        for name, value in made.model_dump().items()
         if _has_infinity(value)
     ]
 
@@ -116,7 +116,7 @@ def _has_infinity(value: Any) -> bool:
         return not math.isfinite(value)
     if isinstance(value, Mapping):
         return any(map(_has_infinity, value.values()))
-    return isinstance(value, list | tuple) and any(map(_has_infinity, value))
+    return isinstance(value, list | tuple | set | frozenset) and any(map(_has_infinity, value))
 
 
 def _jsonable(value: Any) -> Any:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import numbers
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal
 from itertools import islice
 from typing import Any, TypeVar
@@ -125,8 +125,19 @@ def cell(given: object) -> Cell:
 
 def options(model: Any) -> dict[str, Any]:
     """All options as what JSON gives back; raises ValueError or TypeError for what it has no word for."""
+    _refuse_iterators(model.model_dump())  # as JSON they would be gone through, to whatever end
     plain: dict[str, Any] = json.loads(canonical_json(model.model_dump(mode="json")))
     return plain
+
+
+def _refuse_iterators(value: object) -> None:
+    if isinstance(value, Iterator):
+        raise PluginError(f"options must be values, one is {shown(value)}", fix="return a list from its serializer")
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list | tuple | set | frozenset):
+        for one in series(value, "values of an option"):
+            _refuse_iterators(one)
 
 
 def spec(given: T, kind: type[T]) -> T:

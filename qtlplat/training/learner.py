@@ -19,7 +19,7 @@ from qtlplat.errors import TrainingError
 from qtlplat.training.batches import recompute_statistics, split_order, why_not_trainable
 from qtlplat.training.guard import Surroundings, called, logits_of
 from qtlplat.training.model import WholeBackbone
-from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
+from qtlplat.training.optimizer import adam, load_optimizer, optimizer_tensors
 from qtlplat.training.seeding import derive_seed, generator
 from qtlplat.training.snapshots import Snapshot, below
 
@@ -34,7 +34,7 @@ class Learner:
 
     def __init__(self, model: nn.Module, learning_rate: float, decay: float | None) -> None:
         self.model = model
-        self.optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=True)
+        self.optimizer = adam(model.parameters(), learning_rate)
         self.average: AveragedModel | None = None
         if decay is not None:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))

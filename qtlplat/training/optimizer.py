@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
+from torch.optim import Adam, Optimizer
 
 from qtlplat.training.snapshots import require, require_like
 
 MOMENTS = ("exp_avg", "exp_avg_sq")
 STEP = torch.tensor(0.0)
+
+
+def adam(parameters: Iterable[Tensor], learning_rate: float) -> Adam:
+    """Adam; all parameters in one pass where torch can, which it cannot for complex ones."""
+    own = list(parameters)
+    return Adam(own, lr=learning_rate, fused=not any(parameter.is_complex() for parameter in own))
 
 
 def optimizer_tensors(optimizer: Optimizer) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from torch.func import functional_call, grad_and_value, vmap
 
 from qtlplat.quantum.layer import CircuitLayer
 from qtlplat.training.guard import called, check_logits, logits_of
-from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
+from qtlplat.training.optimizer import adam, load_optimizer, optimizer_tensors
 from qtlplat.training.seeding import isolated_rng
 from qtlplat.training.snapshots import Snapshot, below
 from qtlplat.training.trace import CannotTraceError, Function, Program, trace
@@ -101,7 +101,7 @@ class Stacked:
         self.module, self.on_note = heads[0], on_note
         self.tensors, self.trained = _stacked(heads)
         # Deliberately no requires_grad: gradients come out of the step's program.
-        self.optimizer = torch.optim.Adam([self.tensors[n] for n in self.trained], lr=learning_rate, fused=True)
+        self.optimizer = adam([self.tensors[n] for n in self.trained], learning_rate)
         self._repeated: dict[tuple[bool, torch.Size], _Repeated] = {}
 
     def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:

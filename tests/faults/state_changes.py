@@ -66,7 +66,7 @@ PENNYLANE = {
 
 PYTHON = {
     "the limits of resources": "import resource as r; r.setrlimit(r.RLIMIT_CORE, (1, r.getrlimit(r.RLIMIT_CORE)[1]))",
-    "sys.modules": "import json; sys.modules['torch'] = None; sys.modules['mailcap'] = None; del sys.modules['json']",
+    "sys.modules": "import json; sys.modules['mailcap'] = None; del sys.modules['json']",
     "sys.stdin": "import io; sys.stdin = io.StringIO()",
     "sys.excepthook": "sys.excepthook = lambda *a: None",
     "sys.unraisablehook": "sys.unraisablehook = lambda *a: None",

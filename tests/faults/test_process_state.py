@@ -146,12 +146,13 @@ def test_a_module_in_training_is_checked_for_what_the_next_step_depends_on(befor
 def test_a_library_that_is_imported_by_a_plugin_is_left_as_it_was_imported(
     install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in [name for name in sys.modules if name.partition(".")[0] == "asyncio"]:
-        monkeypatch.delitem(sys.modules, name)
-    with contained():
-        import asyncio as fresh
+    with monkeypatch.context() as meanwhile:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "asyncio"]:
+            meanwhile.delitem(sys.modules, name)
+        with contained():
+            import asyncio as fresh
 
-        fresh.set_event_loop_policy(fresh.DefaultEventLoopPolicy())
+            fresh.set_event_loop_policy(fresh.DefaultEventLoopPolicy())
     assert fresh is not asyncio
     assert fresh.events._event_loop_policy is None  # type: ignore[attr-defined]
 

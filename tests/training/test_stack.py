@@ -30,6 +30,18 @@ def mlp():
     return nn.Sequential(nn.Linear(F, 4), nn.Tanh(), nn.Linear(4, K))
 
 
+class Turning(nn.Module):
+    """Complex weights that are trained."""
+
+    def __init__(self):
+        super().__init__()
+        self.turn = nn.Parameter(torch.randn(F, K, dtype=torch.complex64))
+
+    def forward(self, x):
+        y = x.to(torch.complex64) @ self.turn
+        return y.real + y.imag**2
+
+
 class Counting(nn.Module):
     """Answers differently each time it is called."""
 
@@ -53,11 +65,15 @@ class Rolling(nn.Module):
         return self.layer(x) * (1 + random.random())
 
 
-def test_a_traced_stack_equals_heads_trained_alone():
+@pytest.mark.parametrize("make", [mlp, Turning])
+def test_a_traced_stack_equals_heads_trained_alone(make):
     notes = []
-    stack = Stacked(heads(mlp), 0.05, notes.append)
-    alone = [Alone(head, 0.05) for head in heads(mlp)]
+    stack = Stacked(heads(make), 0.05, notes.append)
+    alone = [Alone(head, 0.05) for head in heads(make)]
     for step in range(5):
+        if step == 3:  # what is stored goes on
+            stored, stack = stack.save(), Stacked(heads(make), 0.05, notes.append)
+            stack.load({name: tensor.clone() for name, tensor in stored.items()})
         features, targets, weight = batch(step)
         sums = stack.step(features, targets, weight)
         for cell, one in enumerate(alone):
