@@ -324,15 +324,15 @@ def test_all_findings_at_once_with_the_number_of_the_rest(root: Path) -> None:
         path.write_bytes(b"x")
     for name in (path.stem for path in (root / "IMAGES").iterdir()):
         size = f"<size><width>wide {name}</width><height>high {name}</height></size>"
-        text = f"<annotation>{size}<object><name>patches</name></object></annotation>"
+        text = f"<annotation>{size}<object><name>no {name}</name><bndbox/></object></annotation>"
         (root / "ANNOTATIONS" / f"{name}.xml").write_text(text)
     options = ("neu-det", "-S", f"dataset.root={root}", "-S", "dataset.per_class=2", "-S", "dataset.drop_classes=[]")
     found = json.loads(here("data", "check", *options, "--json").out)
-    assert len(found) == 6 + 6 * (2 + 4)
+    assert len(found) == 6 + 6 * (2 + 1 + 4)
     done = here("data", "info", *options)
-    assert_refused(done, 3, "42 problems", "ANNOTATIONS: object[1]/bndbox/xmin: 6 files, as 'crazing_1.xml': must be")
+    assert_refused(done, 3, "48 problems", "ANNOTATIONS: size/width: 6 files, as 'crazing_1.xml': must be")
     shown = [line for line in done.message if line.startswith("  IMAGES") or line.startswith("  ANNOTATIONS")]
-    assert f"  … and {1 + 4 + 12 - len(shown)} more" in done.message
+    assert f"  … and {1 + 2 + 6 + 4 - len(shown)} more" in done.message
 
 
 def test_one_hostile_file_among_broken_ones_makes_the_set_untrusted(root: Path) -> None:
