@@ -50,7 +50,12 @@ def test_the_worst_samples_come_first_with_their_heads(store: Path, runs: tuple[
     assert counts == [4, 3, 8, 4]
     both, quantum, linear = found["rows"]
     assert (both["sample"], both["wrong"], both["tested"], both["wrong_runs"], both["runs"]) == ("s2", 2, 2, 2, 2)
-    assert (both["class"], both["given"], both["probability"], both["source"]) == ("anomalous", "normal", 0.5, "image")
+    assert (both["class"], both["given"], both["probability"], both["source"]) == (
+        "anomalous",
+        "normal",
+        0.5,
+        both["sample"].replace("s", "image "),
+    )
     assert quantum["by"] == [
         {"head": "dressed5x3", "wrong": 1, "tested": 1},
         {"head": "linear", "wrong": 0, "tested": 1},
