@@ -26,7 +26,9 @@ sys.stdin.read()
 """
 COMMANDS = ("runs", "show @last", "best", "front f1 seconds", "report", "store check", "store check --json",
             "store backup", "store upgrade", "store gc", "export @last -o {0}/b.zip", "rm @last", "tag @last x",
-            "note @last x", "sql 'select 1'", "resume --all")  # fmt: skip
+            "note @last x", "sql 'select 1'", "resume --all", "store recover --to {0}/r.db",
+            "errors @last", "diff @last @-2", "compare @last @-2",
+            "replay @last", "plot --where 'f1 > 0' -o {0}/p.svg")  # fmt: skip
 
 
 @pytest.fixture

@@ -103,7 +103,10 @@ def test_the_best_run_and_a_tagged_one_are_found(location: StoreLocation) -> Non
         writer.finish_cell(failed, 0, {"f1": 1.0}, 1.0)
         writer.finish_run(failed, "failed", {})
     raw = sqlite3.connect(location.path)
-    raw.executemany("INSERT INTO tags VALUES (?, ?, '2026')", [(high, "it's"), (low, "it's"), (low, "paper")])
+    raw.executemany(
+        "INSERT INTO tags VALUES (?, ?, '2026')",
+        [(high, "it's"), (low, "it's"), (low, "paper"), (high, "gr\u00f6\u00dfe")],
+    )
     raw.commit()
     raw.close()
     reader = Reader(location)
@@ -111,6 +114,7 @@ def test_the_best_run_and_a_tagged_one_are_found(location: StoreLocation) -> Non
     assert reader.resolve("@best:-f1") == reader.resolve("@best:-min(f1)") == low
     assert reader.resolve("@tag:it's") == high
     assert reader.resolve("@tag:paper") == low
+    assert reader.resolve("@tag:gro\u0308\u00dfe") == high  # typed as two characters
     for nothing in ("@tag:pap", "@tag:' or 1=1 --", "@best:head.size@linear"):
         with pytest.raises(UsageError):
             reader.resolve(nothing)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -44,7 +45,7 @@ def description(reference: str) -> Description:
             f"run reference {shown(reference)} names nothing", fix="@best:f1, @best:-loss for the lowest, @tag:NAME"
         )
     if kind == "@tag":
-        return Description(f"tag = {Value(name)}")
+        return Description(f"tag = {Value(unicodedata.normalize('NFC', name))}")  # as tags are stored
     field = field_name(name.removeprefix(sign), where=cut(reference, MAX_VALUE))
     where = f"kind = 'run' and status = 'finished' and {field} is not null"
     if not sign:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy import delete, exc, select, update
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import BusyError, StoreError, UsageError, shown
+from qtlplat.errors import BusyError, LockedError, StoreError, UsageError, shown
 from qtlplat.store import artifacts, damage, database, hashes, parts, preparing, schema
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.upkeep import copies, salvage
@@ -48,7 +48,7 @@ def recover(location: StoreLocation, new: StoreLocation) -> Recovered:
     Raises
     ------
     UsageError: where there is no store, or the new one exists.
-    BusyError: where a process is writing a run of the damaged store.
+    BusyError: where a process is writing a run of the damaged store, or LockedError: has its database locked.
     StoreError: where nothing of a store can be read, or the new one cannot be written. Nothing is left of it then.
     """
     if location.server:
@@ -69,6 +69,7 @@ def recover(location: StoreLocation, new: StoreLocation) -> Recovered:
         raise UsageError(f"{shown(str(new.path))} exists", where="--to", fix="choose another name")
     if running := held_locks(location):
         raise BusyError(f"run {running[0]} is being written to the store", fix="end it, then recover what is there")
+    _refuse_locked(location)
     try:
         new.path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".recover-", dir=new.path.parent) as folder:
@@ -79,6 +80,19 @@ def recover(location: StoreLocation, new: StoreLocation) -> Recovered:
             where=str(error.filename or new.path),
             fix="mend that, or name another place with --to; the store has not been touched",
         ) from error
+
+
+def _refuse_locked(location: StoreLocation) -> None:
+    """Raise LockedError where another process may be half way through a write; whatever else is wrong is no matter."""
+    if database.header(location)[18:20] == bytes([database.WAL, database.WAL]):  # there, nobody locks readers out
+        return
+    try:
+        with database.translated(location), database.engine(location, write=False).connect() as connection:
+            connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
+    except LockedError:
+        raise
+    except StoreError:
+        return
 
 
 def _recover(location: StoreLocation, new: StoreLocation, folder: Path) -> Recovered:
