@@ -14,7 +14,7 @@ from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.cli.terminal import clean, note, say
 from qtlplat.command_hints import shell_word
 from qtlplat.contracts import ROLES, HeadSpec
-from qtlplat.conventions import short
+from qtlplat.conventions import counted, short
 
 if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
@@ -171,10 +171,11 @@ def _print_result(run: Mapping[str, Any], request: Mapping[str, Any], catalog: C
     say("", "parameters")
     params(run)
     n = len(head_cells(run["cells"]))
+    of = "mean ± sd of " if n > 1 else ""
     spreads = ((name, mean_sd(run["metrics"][key])) for key, name in (("f1", "F1"), ("accuracy", "accuracy")))
     scores = [f"{name} {show_mean_sd(spread)}" for name, spread in spreads if spread is not None]
     took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in run["seconds"].items() if seconds is not None)
-    say("", f"run {run['run']}: {', '.join(scores)} (mean ± sd of {n} cells); {took}")
+    say("", f"run {run['run']}: {', '.join(scores)} ({of}{counted(n, 'cell')}); {took}")
     known = short(run["run"])
     say("next:")
     say(suggest(f"  qtlplat show {known}"))

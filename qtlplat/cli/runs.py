@@ -184,7 +184,8 @@ def runs_command(
     columns = (*columns, *(Column(name, unquoted(name)) for name in further))
     if on_terminal() and not listing.cols:
         columns = fitting(rows, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
-        name_hidden(COLUMNS, columns)
+        if rows:
+            name_hidden(COLUMNS, columns)
     none = (
         "the trash is empty"
         if trash

@@ -39,7 +39,8 @@ def legible(rows: Sequence[Mapping[str, Any]], columns: Sequence[Column]) -> lis
         if kept and room < 0:
             break
         kept.append(column)
-    name_hidden(columns, kept)
+    if rows:
+        name_hidden(columns, kept)
     return kept
 
 

@@ -103,3 +103,13 @@ def test_a_listing_of_too_many_columns_stays_legible(
     assert max(map(len, lines)) <= 60
     assert re.match(r" run +kind ", next(line for line in lines if "run" in line))
     assert " f1, " in capsys.readouterr().err.partition("too narrow for: ")[2]
+
+
+@pytest.mark.parametrize("command", ["runs", "best"])
+def test_a_listing_of_nothing_names_no_columns(
+    store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], command: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    with contextlib.redirect_stdout(Terminal()):
+        assert _run([command, "--where", "f1 > 2", "--store", str(store)]) == 0
+    assert "too narrow" not in capsys.readouterr().err
