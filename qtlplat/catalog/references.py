@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from qtlplat.conventions import ROLES
 from qtlplat.errors import UsageError, shown, unknown_name
 
 _OPENING, _CLOSING = "[{(", "]})"
@@ -31,22 +32,27 @@ class Reference:
     options: dict[str, Given] = field(default_factory=dict)
 
 
+def _place(role: str) -> str:
+    """What a command line calls it: an option for each role, else an argument."""
+    return f"--{role}" if role in (*ROLES, "device") else role.upper()
+
+
 def parse_reference(text: str, role: str) -> Reference:
     """Take a reference apart. Raises UsageError where it cannot be read."""
     name, bracket, rest = text.strip().partition("[")
     name = name.strip()
     if not name or "]" in name or (bracket and not rest.endswith("]")):
-        raise UsageError(f"{role} {shown(text)} cannot be read", where=f"--{role}", fix=EXAMPLE)
+        raise UsageError(f"{role} {shown(text)} cannot be read", where=_place(role), fix=EXAMPLE)
     options: dict[str, Given] = {}
     for part in _split(rest[:-1]):
         key, equals, raw = part.partition("=")
         key = key.strip()
         if not equals or not key:
             raise UsageError(
-                f"{shown(part.strip())} in {role} {shown(text)} is not option=value", where=f"--{role}", fix=EXAMPLE
+                f"{shown(part.strip())} in {role} {shown(text)} is not option=value", where=_place(role), fix=EXAMPLE
             )
         if key in options:
-            raise UsageError(f"option {shown(key)} stands twice in {role} {shown(text)}", where=f"--{role}")
+            raise UsageError(f"option {shown(key)} stands twice in {role} {shown(text)}", where=_place(role))
         options[key] = Given(parse_value(raw), raw.strip(), "")
     return Reference(text.strip(), name, options)
 

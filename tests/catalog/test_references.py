@@ -84,3 +84,12 @@ def test_a_set_of_another_form_is_a_usage_error(text: str) -> None:
 def test_an_unknown_role_is_answered_with_the_near_one() -> None:
     with pytest.raises(UsageError, match="did you mean: training"):
         parse_sets(["trainig.epochs=2"], ("head", "training"))
+
+
+@pytest.mark.parametrize(
+    ("role", "place"), [("head", "--head"), ("device", "--device"), ("name", "NAME"), ("recipe", "RECIPE")]
+)
+def test_the_place_of_an_unreadable_reference_is_what_the_command_calls_it(role: str, place: str) -> None:
+    with pytest.raises(UsageError) as refused:
+        parse_reference("a]", role)
+    assert refused.value.where == place
