@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot, pad
 
-from qtlplat.bench.plain import TORCH, TORCH_LAYER, head_without_engine, plain_head
+from qtlplat.bench.plain import TORCH, TORCH_LAYER, head_without_engine, plain_head, runs_singly
 from qtlplat.bench.timing import interleaved, row
 from qtlplat.catalog.calls import declared_circuit, guarded
 from qtlplat.catalog.device import AUTO, COMPILED, DeviceChoice
@@ -123,7 +123,10 @@ class _Bench:
         for choice in self.setting.devices:
             if choice.name == DEVICE and not choice.options:
                 if self._fits(TORCH_LAYER, device_bytes(self.circuit, self.setting.batch, gradients=True)):
-                    plain = _alone(TORCH_LAYER, self._plain(0), self.features[0], self.labels[0])
+                    head = self._plain(0)
+                    if runs_singly(head):
+                        self.on_note(f"{TORCH_LAYER} runs sample by sample: for a batch, this circuit is another one")
+                    plain = _alone(TORCH_LAYER, head, self.features[0], self.labels[0])
                     yield dataclasses.replace(plain, is_reference=True)
             else:
                 yield from self._on(choice)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from qtlplat.contracts import Circuit, HeadSpec
 from qtlplat.quantum.layer import CircuitLayer
-from qtlplat.quantum.torch_layer import DEVICE, copy_state, torch_layer
+from qtlplat.quantum.torch_layer import DEVICE, PlainLayer, copy_state
 
 TORCH_LAYER = f"TorchLayer on {DEVICE}"
 TORCH = "torch"
@@ -26,9 +26,14 @@ def plain_head(spec: HeadSpec, options: Any, n_in: int, n_out: int, circuit: Cir
     head = head_without_engine(spec, options, n_in, n_out, circuit)
     if circuit is None:
         return head
-    plain = spec.build(options, n_in, n_out, torch_layer(circuit))
+    plain = spec.build(options, n_in, n_out, PlainLayer(circuit))
     copy_state(head, plain)
     return plain
+
+
+def runs_singly(head: nn.Module) -> bool:
+    """Whether a plain head's TorchLayer runs sample by sample, as its circuit is another one for a batch."""
+    return any(isinstance(module, PlainLayer) and not module.batched for module in head.modules())
 
 
 def _no_engine(inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:

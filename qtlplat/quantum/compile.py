@@ -8,7 +8,8 @@ from qtlplat.contracts import Circuit
 from qtlplat.quantum.layout import is_real, lay_out
 from qtlplat.quantum.measure import Measurement
 from qtlplat.quantum.program import Program
-from qtlplat.quantum.record import record
+from qtlplat.quantum.record import compiling, record
+from qtlplat.quantum.samples import SampleFunction
 from qtlplat.quantum.schedule import Diagonal, Permutation, schedule
 from qtlplat.quantum.values import Values
 
@@ -19,7 +20,14 @@ def compile_circuit(circuit: Circuit, *, double: bool = False) -> Program:
     double: compute in complex128 instead of complex64. Raises CannotCompileError with the reason where it cannot be
     compiled; what the function itself raises passes through.
     """
-    recording = record(circuit)
+    function = SampleFunction(circuit)
+    with compiling():
+        return _compiled(function, double=double)
+
+
+def _compiled(function: SampleFunction, *, double: bool) -> Program:
+    circuit = function.circuit
+    recording = record(function)
     values = Values(recording.values, circuit.n_inputs, circuit.weight_shapes)
     measurement = Measurement(recording.measurements, circuit.qubits)
     steps = schedule([*recording.gates, *measurement.rotations], values, circuit.qubits)

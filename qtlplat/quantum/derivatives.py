@@ -221,7 +221,7 @@ class FiniteDifferences(torch.autograd.Function):
 
 def as_array(parameter: Tensor) -> npt.NDArray[Any]:
     """A tensor for numpy, real numbers in double precision."""
-    values: npt.NDArray[Any] = parameter.detach().cpu().numpy()
+    values: npt.NDArray[Any] = parameter.detach().cpu().resolve_conj().resolve_neg().numpy()
     return values.astype(np.float64) if values.dtype.kind == "f" else values
 
 

@@ -21,6 +21,9 @@ CHANNELS = {
     "amplitude_damping": qml.AmplitudeDamping,
     "phase_damping": qml.PhaseDamping,
 }
+BROKEN = {  # options that PennyLane fails at, whatever is measured
+    ("default.mixed", "readout_prob"): "noise=bitflip,strength=0.01 flips bits behind every gate",
+}
 GPU_PACKAGE = "pip install 'qtlplat[gpu]'"
 
 
@@ -50,6 +53,10 @@ def make_device(name: str, wires: int, keywords: Mapping[str, Any]) -> Any:
             where="--device",
             fix="choose a known one, or install the PennyLane plugin that provides it",
         )
+    for keyword in keywords:
+        if instead := BROKEN.get((name, keyword)):
+            what = f"option {keyword} of {name} works with no measurement in this PennyLane"
+            raise ConfigError(what, where=f"--device {name}[{keyword}=..]", fix=f"leave it out; {instead}")
     options = dict(keywords)
     if options.get("c_dtype") in ("complex64", "complex128"):
         options["c_dtype"] = getattr(np, options["c_dtype"])

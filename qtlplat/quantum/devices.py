@@ -34,7 +34,6 @@ from qtlplat.quantum.verification import (
 )
 
 OF_TORCH = (EXACT, WITH_CHANNELS)  # devices that compute with torch's numbers, several times faster than with numpy's
-READOUT = "readout_prob"  # an option of default.mixed
 HARMLESS = {"c_dtype", "seed", "batch_obs"}  # options of devices that leave values what they are
 ROUNDING = 200  # times the rounding of values may gradients be off that are summed over a batch
 SIZES_SHIFTED = (1, SAMPLES)  # of batches whose gradients are compared where each takes many evaluations
@@ -69,7 +68,7 @@ class DeviceRunner(BatchRunner):
         self._wires = circuit.qubits + sum(isinstance(op, qml.ops.MidMeasure) for op in self._tape.operations)
         self._keywords = keywords
         make = functools.partial(make_device, name, self._wires, keywords)
-        density = name == WITH_CHANNELS and READOUT not in keywords
+        density = name == WITH_CHANNELS
         super().__init__(function, name, make, shots=shots, noise=noise, density=density)
         self.traits = self._look()
         with torch.enable_grad():
@@ -154,13 +153,12 @@ class DeviceRunner(BatchRunner):
 
     def _reference(self) -> Reference | None:
         """What the circuit is; None where it cannot be computed, for it is too large for example."""
-        options = {k: v for k, v in self._keywords.items() if k == READOUT}
-        noisy = self._noise is not None or has_channels(self._tape) or bool(options)
+        noisy = self._noise is not None or has_channels(self._tape)
         name = WITH_CHANNELS if noisy else EXACT
         if self._wires > MOST_QUBITS[name]:
             return None
         try:
-            return Reference(self.function, name, noise=self._noise, options=options)
+            return Reference(self.function, name, noise=self._noise)
         except Exception:  # noqa: BLE001 -- operations that this device alone knows: nothing to compare with
             return None
 
@@ -176,7 +174,7 @@ class DeviceRunner(BatchRunner):
 
     def _as_declared(self, reference: Reference) -> bool:
         """Whether values have to be the reference's: an option that we do not know may ask for others."""
-        if self._keywords.keys() <= HARMLESS | {READOUT}:
+        if self._keywords.keys() <= HARMLESS:
             return True
         inputs, weights = reference.batch(1)
         return bool(torch.allclose(self._evaluate(inputs, weights), reference.outputs[:1], atol=CLOSE, rtol=0))

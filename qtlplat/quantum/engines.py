@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -13,6 +13,7 @@ from torch import Tensor
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.compile import compile_circuit
+from qtlplat.quantum.constancy import not_differentiated, refuse_changing
 from qtlplat.quantum.device_traits import EXACT as EXACT_VALUES
 from qtlplat.quantum.device_traits import DeviceTraits
 from qtlplat.quantum.devices import DeviceRunner
@@ -27,7 +28,7 @@ from qtlplat.quantum.memory import (
     size_text,
 )
 from qtlplat.quantum.program import Program
-from qtlplat.quantum.record import CannotCompileError
+from qtlplat.quantum.record import CannotCompileError, compiling
 from qtlplat.quantum.samples import SampleFunction
 from qtlplat.quantum.threads import torch_threads
 from qtlplat.quantum.verification import EXACT, MOST_QUBITS, WITH_CHANNELS, Reference
@@ -47,7 +48,7 @@ class Engine:
     name: `compiled`, or that of a PennyLane device; why: one line for users; gradient: how it is differentiated.
     why_not_stackable: why cells cannot be trained in one stack, '' where they can.
     reseeded: makes another runner, seeded from torch's global generator; None where nothing about it is random.
-    traits: whether its values are exact.
+    traits: whether its values are exact; not_differentiated: what has other gradients than the circuit's values.
     """
 
     circuit: Circuit
@@ -58,11 +59,16 @@ class Engine:
     why_not_stackable: str
     reseeded: Callable[[], Runner] | None = None
     traits: DeviceTraits = EXACT_VALUES
+    not_differentiated: tuple[str, ...] = ()
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know about the shots, a line each."""
-        notes = []
+        """What a user should know about gradients and shots, a line each."""
+        notes = [
+            f"the gradients in {name} are not those of the circuit's values: its function rounds or detaches {name}, "
+            "or turns them into plain numbers (float(), .item(), numpy)"
+            for name in self.not_differentiated
+        ]
         if self.traits.own:
             notes.append(f"{self.name} gives no exact values: it draws shots ({self.traits.told_shots})")
         if not self.traits.repeats:
@@ -97,18 +103,24 @@ def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any]
     `DeviceRunner` takes them.
 
     Raises ConfigError where the device cannot be had, or where `compiled` was asked for and the circuit cannot be
-    compiled; PluginError where the circuit does not return what it declares; what its own function raises passes
-    through.
+    compiled; PluginError where the circuit does not return what it declares, or is another one when its function is
+    called again; what that raises passes through.
     """
     function = SampleFunction(circuit)
-    options = dict(options or {})
+    refuse_changing(function)
+    engine = _chosen(function, name, dict(options or {}))
+    return replace(engine, not_differentiated=not_differentiated(function))
+
+
+def _chosen(function: SampleFunction, name: str, options: Mapping[str, Any]) -> Engine:
+    circuit = function.circuit
     if name not in (AUTO, COMPILED):
         return _named(circuit, name, options)
     double = options.get("precision") == "double"
     try:
         _refuse_large(circuit)
         program = compile_circuit(circuit, double=double)
-        with torch_threads(1):
+        with torch_threads(1), compiling():
             disagreement = _disagreement(function, program)
     except CannotCompileError as error:
         if name == COMPILED:
@@ -157,14 +169,14 @@ def _device(circuit: Circuit, name: str, options: Mapping[str, Any], why: str) -
 
 
 def _any_device(function: SampleFunction, why: str) -> Engine:
-    """The first of the usual devices that can run a circuit; raises what the first of them raises if none can."""
-    circuit, refusals = function.circuit, []
+    """The first of the usual devices that can run it; raises CannotRunError, with all that was tried, if none can."""
+    circuit, tried = function.circuit, [why]
     for name in _usual(circuit):
         try:
             return _device(circuit, name, {}, why)
         except (CannotRunError, ImportError) as error:
-            refusals.append(error)
-    raise refusals[0]
+            tried.append(error.what if isinstance(error, CannotRunError) else f"{name}: {error}")
+    raise CannotRunError("\n  ".join(tried), where="--device auto", fix="change what the reasons name")
 
 
 def _usual(circuit: Circuit) -> tuple[str, ...]:

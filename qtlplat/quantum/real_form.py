@@ -18,7 +18,8 @@ from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.gates import Group, Matrix, Reals, embed, evaluate, spread
 from qtlplat.quantum.measure import Measurement
-from qtlplat.quantum.record import CannotCompileError, Gate, record
+from qtlplat.quantum.record import CannotCompileError, Gate, compiling, record
+from qtlplat.quantum.samples import SampleFunction
 from qtlplat.quantum.values import Values
 
 MOST_QUBITS = 10  # a matrix has 4^(Q+1) numbers
@@ -56,9 +57,11 @@ class RealCircuit(nn.Module):
                 f"the circuit has {circuit.qubits} qubits, its matrices would have 4^{circuit.qubits + 1} numbers each"
             )
             raise ConfigError(what, where=WHERE, fix=f"circuits of at most {MOST_QUBITS} qubits have one")
+        function = SampleFunction(circuit)
         try:
-            recording = record(circuit)
-            measurement = Measurement(recording.measurements, circuit.qubits)
+            with compiling():
+                recording = record(function)
+                measurement = Measurement(recording.measurements, circuit.qubits)
         except CannotCompileError as error:
             what = f"the circuit has no form of its own: {error}"
             raise ConfigError(what, where=WHERE, fix="export it as OpenQASM, which needs none: --to qasm") from error

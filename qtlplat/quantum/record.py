@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,9 @@ from pennylane.operation import Channel, Operator, StatePrepBase
 from pennylane.tape import QuantumScript
 from torch import Tensor, fx
 
-from qtlplat.contracts import Circuit
+from qtlplat.errors import QtlplatError
+from qtlplat.quantum.derivatives import as_array
+from qtlplat.quantum.device_making import one_line
 from qtlplat.quantum.gates import TOLERANCE, Group, Matrix, as_monomial, one_parameter_group
 from qtlplat.quantum.operations import DependsOnValuesError, record_operations
 from qtlplat.quantum.samples import SampleFunction, trial_numbers
@@ -25,6 +28,17 @@ NEARLY_UNITARY = 1e-6  # matrices may have been rounded to single precision
 
 class CannotCompileError(Exception):
     """Why a circuit cannot be compiled, in words for a user; a PennyLane device will run it instead."""
+
+
+@contextmanager
+def compiling() -> Iterator[None]:
+    """Inside, whatever fails is a CannotCompileError: a function that works does what devices alone know."""
+    try:
+        yield
+    except (CannotCompileError, QtlplatError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        raise CannotCompileError(f"{type(error).__name__}: {one_line(error)}") from error
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,13 +70,13 @@ class Recording:
     measurements: tuple[Any, ...]
 
 
-def record(circuit: Circuit) -> Recording:
+def record(function: SampleFunction) -> Recording:
     """Trace a circuit's function on one sample.
 
     Raises CannotCompileError, with the reason, for what is no fixed sequence of unitary gates followed by expectation
     values or probabilities. What the function itself raises passes through.
     """
-    function = SampleFunction(circuit)
+    circuit = function.circuit
     notes: list[_Notes] = []
     groups = _Groups()
 
@@ -195,7 +209,7 @@ def _same_measurement(one: Any, other: Any) -> bool:
 def _close(one: Any, other: Any) -> bool:
     if one is None or other is None:
         return one is other
-    a, b = np.asarray(one), np.asarray(other)
+    a, b = (as_array(v) if isinstance(v, Tensor) else np.asarray(v) for v in (one, other))
     return a.shape == b.shape and np.allclose(a, b, rtol=TOLERANCE, atol=TOLERANCE, equal_nan=True)
 
 

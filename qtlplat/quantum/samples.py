@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pennylane as qml
 import torch
 from pennylane.measurements import ExpectationMP, MeasurementProcess, ProbabilityMP
@@ -80,6 +81,11 @@ class SampleFunction:
         return type(measurement)(obs=_single(measurement.obs))
 
     def _check(self, tape: QuantumScript) -> None:
+        qubits = self.circuit.qubits
+        for wire in tape.wires:
+            if isinstance(wire, int | np.integer | str) and wire not in range(qubits):
+                what = f"the circuit uses wire {shown(wire)}, its {qubits} qubits are wires 0 to {qubits - 1}"
+                raise PluginError(what, fix="take wires from the function's argument `wires`, or declare more qubits")
         for measurement in tape.measurements:
             if not isinstance(measurement, NUMBERS):
                 name = type(measurement).__name__.removesuffix("MP")
@@ -97,8 +103,8 @@ class SampleFunction:
 def trial_numbers(circuit: Circuit, rows: int, seed: int = 1) -> tuple[Tensor, dict[str, Tensor]]:
     """Inputs (rows, n_inputs) and weights for a trial, float64, that the circuit's function takes; gradients wanted.
 
-    Numbers in [-1.5, 1.5); of norm 1 where the function wants amplitudes; 0 and 1 where it wants bits. Weights lie in
-    the circuit's initial range.
+    Numbers in [-1.5, 1.5), or in [-1, 1) or [0, 1) where the function has no value for others; of norm 1 where it
+    wants amplitudes; 0 and 1 where it wants bits. Weights lie in the circuit's initial range.
     """
     generator = torch.Generator().manual_seed(seed)
     low, high = circuit.initial_range
@@ -108,22 +114,27 @@ def trial_numbers(circuit: Circuit, rows: int, seed: int = 1) -> tuple[Tensor, d
 
     inputs = uniform((rows, circuit.n_inputs), -1.5, 1.5)
     weights = {n: uniform(tuple(s), low, high).requires_grad_() for n, s in circuit.weight_shapes.items()}
-    kinds = (inputs, torch.nn.functional.normalize(inputs), (inputs > 0).to(inputs))
+    within = inputs / 1.5  # of the square root of an input, for example, or of its arcsine
+    kinds = (inputs, within, within.abs(), torch.nn.functional.normalize(inputs), (inputs > 0).to(inputs))
     for kind in kinds:
-        if any(takes(circuit, sample, weights) for sample in (kind[0].detach(), kind[:1].detach())):
+        samples = kind.detach()
+        if any(all(takes(circuit, s, weights) for s in some) for some in (samples, samples[:, None])):
             return kind.clone().requires_grad_(), weights
     return inputs.requires_grad_(), weights
 
 
 def takes(circuit: Circuit, sample: Tensor, weights: Mapping[str, Tensor]) -> bool:
-    """Whether the circuit's function can be called with these numbers."""
+    """Whether the circuit's function can be called with these numbers, and makes numbers of them."""
     try:
         with qml.queuing.AnnotatedQueue() as queue, _transposing():
             circuit.function(sample, wires=range(circuit.qubits), **weights)
     except Exception:  # noqa: BLE001 -- other numbers are tried; what is wrong with all comes up where it is run
         return False
+    tape = QuantumScript.from_queue(queue)
+    traced = (p for p in tape.get_parameters(trainable_only=False) if isinstance(p, Tensor))
     # PennyLane's StatePrep lets amplitudes of any norm pass; devices do not.
-    return all(_is_state(op) for op in QuantumScript.from_queue(queue).operations if isinstance(op, StatePrep))
+    states = (op for op in tape.operations if isinstance(op, StatePrep))
+    return all(bool(torch.isfinite(p).all()) for p in traced) and all(map(_is_state, states))
 
 
 def _is_state(op: StatePrep) -> bool:

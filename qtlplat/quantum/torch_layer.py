@@ -10,22 +10,51 @@ from torch import Tensor, nn
 
 from qtlplat.contracts import Circuit
 from qtlplat.quantum.layer import CircuitLayer
+from qtlplat.quantum.samples import SampleFunction, trial_numbers
 
 DEVICE = "default.qubit"
 
 
-def torch_layer(circuit: Circuit) -> Any:
-    """``qml.qnn.TorchLayer`` on default.qubit, backprop, batched: (B, n_inputs) -> (B, n_outputs)."""
+class PlainLayer(qml.qnn.TorchLayer):  # type: ignore[misc]
+    """``qml.qnn.TorchLayer`` on default.qubit, backprop: (B, n_inputs) -> (B, n_outputs).
 
-    def function(inputs: Tensor, **weights: Tensor) -> Any:
-        return circuit.function(inputs, wires=range(circuit.qubits), **weights)
+    batched: whether it runs a batch at once. It does where that gives what samples alone give; a function that reads
+    `inputs[i]`, or normalises its sample, would be another one of a batch.
+    """
 
-    node = qml.QNode(function, qml.device(DEVICE, wires=circuit.qubits), interface="torch", diff_method="backprop")
-    return qml.qnn.TorchLayer(node, dict(circuit.weight_shapes))
+    batched = True
+
+    def __init__(self, circuit: Circuit) -> None:
+        sample = SampleFunction(circuit)
+
+        def function(inputs: Tensor, **weights: Tensor) -> Any:
+            given = inputs if inputs.ndim > 1 else sample.given(inputs)
+            return circuit.function(given, wires=range(circuit.qubits), **weights)
+
+        node = qml.QNode(function, qml.device(DEVICE, wires=circuit.qubits), interface="torch", diff_method="backprop")
+        super().__init__(node, dict(circuit.weight_shapes))
+        self.batched = all(self._holds(circuit, size) for size in {2, 3, circuit.n_inputs})
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """What the circuit returns for each row of `inputs`."""
+        run = super().forward
+        outputs: Tensor = run(inputs) if self.batched else torch.stack([run(sample).reshape(-1) for sample in inputs])
+        return outputs
+
+    def _holds(self, circuit: Circuit, size: int) -> bool:
+        inputs = trial_numbers(circuit, size)[0].detach()
+        run = super().forward
+        with torch.no_grad():
+            alone = torch.stack([run(sample).reshape(-1) for sample in inputs])
+            try:
+                together: Tensor = run(inputs)
+            except Exception:  # noqa: BLE001 -- a function of one sample may raise anything for a batch
+                return False
+        return together.shape == alone.shape and torch.allclose(together, alone, atol=1e-5)
 
 
 def plain_names(head: nn.Module) -> dict[str, str]:
-    """Names of a head's parameters -> names of the same ones where `torch_layer` is its circuit."""
+    """Names of a head's parameters -> names of the same ones where a `PlainLayer` is its circuit."""
     names = {name: name for name, _ in head.named_parameters()}
     for prefix, module in head.named_modules():
         if isinstance(module, CircuitLayer):
@@ -35,7 +64,7 @@ def plain_names(head: nn.Module) -> dict[str, str]:
 
 
 def copy_state(head: nn.Module, plain: nn.Module) -> None:
-    """Give `plain`, the same head around a `torch_layer`, the parameters and buffers of `head`."""
+    """Give `plain`, the same head around a `PlainLayer`, the parameters and buffers of `head`."""
     names = plain_names(head)
     theirs = {**dict(plain.named_parameters()), **dict(plain.named_buffers())}
     with torch.no_grad():

@@ -31,9 +31,7 @@ def has_channels(tape: Any) -> bool:
     return any(isinstance(op, Channel) for op in tape.operations)
 
 
-def plain_node(
-    function: SampleFunction, name: str, *, options: Mapping[str, Any] | None = None, differentiated: bool = True
-) -> Any:
+def plain_node(function: SampleFunction, name: str, *, differentiated: bool = True) -> Any:
     """PennyLane's own QNode of (sample (n_inputs,), weights by name) on a device, with backpropagation."""
     circuit = function.circuit
     inputs, weights = trial_numbers(circuit, 1)
@@ -41,7 +39,7 @@ def plain_node(
     return qml.QNode(
         lambda sample, weights: circuit.function(function.given(sample), wires=range(circuit.qubits), **weights),
         # Measurements within the circuit take wires of their own: the device is left to count them.
-        qml.device(name, wires=None if measured else circuit.qubits, **(options or {})),
+        qml.device(name, wires=None if measured else circuit.qubits),
         interface="torch",
         diff_method="backprop" if differentiated else None,
         cache=False,
@@ -51,23 +49,16 @@ def plain_node(
 class Reference:
     """What a circuit is, for a few samples: values (n, n_outputs), gradients of their sums along given directions.
 
-    name: of the device that computed it. noise: a PennyLane noise model; options: of the device.
+    name: of the device that computed it. noise: a PennyLane noise model.
     Raises what the circuit's function or the device raises.
     """
 
-    def __init__(
-        self,
-        function: SampleFunction,
-        name: str = EXACT,
-        *,
-        noise: Any = None,
-        options: Mapping[str, Any] | None = None,
-    ) -> None:
+    def __init__(self, function: SampleFunction, name: str = EXACT, *, noise: Any = None) -> None:
         circuit = function.circuit
         self.name, self.function = name, function
         rows = SAMPLES if circuit.qubits <= MOST_QUBITS_THRICE else 1
         self.inputs, self.weights = trial_numbers(circuit, rows)
-        self._node = plain_node(function, name, options=options)
+        self._node = plain_node(function, name)
         if noise is not None:
             self._node = qml.noise.add_noise(self._node, noise)
         generator = torch.Generator().manual_seed(2)

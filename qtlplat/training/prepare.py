@@ -322,5 +322,4 @@ def _choose(circuit: Circuit, plan: RunPlan) -> Engine:
         if device.name != AUTO or circuit.qubits > CLEARLY_COMPILED:
             raise
         # left to choose, a small circuit falls back to a device that is always there: no device is at fault
-        fix = "try its quantum function on default.qubit"
-        raise PluginError(f"the circuit cannot be run: {error.what}", where=provider, fix=fix) from error
+        raise PluginError(f"the circuit cannot be run: {error.what}", where=provider, fix=error.fix) from error
