@@ -124,6 +124,10 @@ class BatchRunner:
         fresh.device, fresh._generators = self._make_device(), GlobalGenerators(fresh_seed())
         return fresh
 
+    def __deepcopy__(self, memo: Any) -> Self:
+        """Itself: nothing in it is trained, and what PennyLane keeps of a circuit cannot always be copied."""
+        return self
+
     @property
     def _recorder(self) -> Recorder:
         linear = self.gradient_method != "backprop"

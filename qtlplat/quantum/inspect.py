@@ -17,6 +17,7 @@ from qtlplat.quantum.drawing import draw_svg
 from qtlplat.quantum.engines import Engine
 from qtlplat.quantum.layout import Layer
 from qtlplat.quantum.program import Program
+from qtlplat.quantum.samples import SampleFunction
 from qtlplat.quantum.schedule import Diagonal, Permutation
 
 
@@ -91,8 +92,10 @@ def _moving(tape: QuantumScript, other: QuantumScript) -> set[int]:
 
 
 def _node(circuit: Circuit) -> Any:
+    function = SampleFunction(circuit, counted=False)
+
     def quantum_function(inputs: Any, **weights: Any) -> Any:
-        return circuit.function(inputs, wires=range(circuit.qubits), **weights)
+        return circuit.function(function.given(inputs), wires=range(circuit.qubits), **weights)
 
     tape = qml.tape.make_qscript(quantum_function)(_inputs(circuit, 0), **_weights(circuit, 0))
     noisy = any(isinstance(op, Channel) for op in tape.operations)

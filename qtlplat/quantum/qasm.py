@@ -10,12 +10,12 @@ import numpy.typing as npt
 import pennylane as qml
 import torch
 from pennylane.measurements import ProbabilityMP
-from pennylane.tape import QuantumScript
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, inert, told
 from qtlplat.quantum.qasm_program import CannotWriteError, Measure, Program, Reset, Statement, Version, lower, write
 from qtlplat.quantum.qasm_reader import Branch, Line, applied, read, run
+from qtlplat.quantum.samples import SampleFunction
 
 REFERENCE = "default.qubit"
 TOLERANCE = 1e-7  # PennyLane takes matrices apart with an error of about 1e-8
@@ -41,10 +41,8 @@ def to_qasm(
     numbers = torch.as_tensor(inputs, dtype=torch.float64)
     bound = {name: torch.as_tensor(weight, dtype=torch.float64) for name, weight in weights.items()}
     try:
-        with qml.queuing.AnnotatedQueue() as queue:
-            returned = circuit.function(numbers, wires=range(circuit.qubits), **bound)
-        operations = QuantumScript.from_queue(queue).operations
-        measurements = list(returned) if isinstance(returned, list | tuple) else [returned]
+        tape = SampleFunction(circuit, counted=False).tape(numbers, bound)
+        operations, measurements = tape.operations, tape.measurements
         program = lower(operations, circuit.qubits)
         lines = write(program, version)
     except CannotWriteError as error:

@@ -36,14 +36,14 @@ class SampleFunction:
     Most functions take a sample of shape (n_inputs,). Some are written for a batch (`inputs[:, i]`): these get a batch
     of one, shape (1, n_inputs). A trial decides, once; where both would do, a sample it is.
 
-    batch_of_one: which of the two it is.
-    Raises what the function raises where it takes neither, PluginError where its result is not n_outputs numbers.
+    counted: whether it must return n_outputs numbers; batch_of_one: which of the two it is.
+    Raises what the function raises where it takes neither, PluginError where its result is not such numbers.
     """
 
     batch_of_one: bool
 
-    def __init__(self, circuit: Circuit) -> None:
-        self.circuit = circuit
+    def __init__(self, circuit: Circuit, *, counted: bool = True) -> None:
+        self.circuit, self._counted = circuit, counted
         inputs, weights = trial_numbers(circuit, 1)
         found: dict[bool, Exception] = {}
         for self.batch_of_one in (False, True):
@@ -95,7 +95,7 @@ class SampleFunction:
             what = f"the circuit is {tape.batch_size} circuits for one sample: a gate takes several angles at once"
             raise PluginError(what, fix=INPUTS)
         found = sum(torch.Size(m.shape(None, self.circuit.qubits)).numel() for m in tape.measurements)
-        if found != self.circuit.n_outputs:
+        if self._counted and found != self.circuit.n_outputs:
             what = f"the circuit returned {found} values per sample, it declared {self.circuit.n_outputs}"
             raise PluginError(what, fix=RETURN)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import random
 from typing import Any
 
@@ -10,11 +11,14 @@ import pennylane as qml
 import pytest
 import scipy.sparse
 import torch
+from quantum.written_circuits import CIRCUITS
 
 from qtlplat.bench.plain import runs_singly
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, PluginError
 from qtlplat.quantum.engines import choose_engine
+from qtlplat.quantum.inspect import describe, picture
+from qtlplat.quantum.qasm import to_qasm
 from qtlplat.quantum.samples import trial_numbers
 from qtlplat.quantum.torch_layer import PlainLayer
 
@@ -185,3 +189,22 @@ def test_the_layer_of_comparison_is_the_same_circuit(change: Any, batched: bool)
     inputs = trial_numbers(circuit, 2, seed=3)[0].detach()
     expected = choose_engine(circuit).run(inputs, {"weights": layer.weights.detach().double()})
     torch.testing.assert_close(layer(inputs).detach(), expected, atol=1e-5, rtol=0)
+
+
+def test_a_function_of_a_batch_is_described_and_written_too() -> None:
+    by_columns = CIRCUITS["column"]
+    alone = Circuit(lambda inputs, **k: by_columns.function(inputs[None], **k), 3, {"weights": (1, 3)}, 3, 3)
+    sample, weights = np.array([0.1, 0.2, 0.3]), {"weights": np.full((1, 3), 0.4)}
+    assert to_qasm(by_columns, weights, sample) == to_qasm(alone, weights, sample)
+    described = describe(by_columns)
+    assert described["gates"] == describe(alone)["gates"]
+    assert picture(by_columns) == picture(alone)
+
+
+@pytest.mark.parametrize("name", ["shared_coefficients", "noisy", "branch"])
+def test_a_layer_on_a_device_can_be_copied(name: str) -> None:
+    layer = choose_engine(CIRCUITS[name]).layer()
+    inputs, _ = trial_numbers(layer.circuit, 2)
+    copied = copy.deepcopy(layer)
+    torch.testing.assert_close(copied(inputs), layer(inputs), atol=0, rtol=0)
+    assert not {id(w) for w in copied.parameters()} & {id(w) for w in layer.parameters()}
