@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from qtlplat.store import files
 from qtlplat.store.artifacts import copy_file
 from qtlplat.store.files import write_atomically
 from qtlplat.store.location import StoreLocation
+from qtlplat.store.upkeep import copies
 from qtlplat.store.upkeep.copies import backup
 from qtlplat.store.writer import Writer
 
@@ -53,7 +55,13 @@ def test_a_file_is_synced_before_it_gets_its_name_and_the_directory_after(
         return real_replace(path, to)
 
     monkeypatch.setattr(os, "fsync", fsync)
+
+    def rename_new(path: Path, to: Path) -> None:
+        done.append(("named", path.stat().st_ino))
+        files.rename_new(path, to)
+
     monkeypatch.setattr(Path, "replace", replace)
+    monkeypatch.setattr(copies, "rename_new", rename_new)
     make(location, target)
     file, directory = target.stat().st_ino, target.parent.stat().st_ino
     assert done == [("synced", file), ("named", file), ("synced", directory)]
