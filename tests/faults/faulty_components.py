@@ -143,7 +143,7 @@ BACKBONE = {
     "features keep the image": (instead("features", "torch", "return torch.nn.Identity()"), "must have shape (2, F)"),
     "the last block has three classes": (
         instead("blocks", "torch, n_classes", "return (torch.nn.Linear(16, 3),)"),
-        "must have shape (2, 2), has (2, 3)",
+        "must have shape (3, 2), has (3, 3)",
     ),
     "nothing is trained": (
         instead("blocks", "torch, n_classes", "return (torch.nn.Linear(16, 2).requires_grad_(False),)"),
@@ -193,7 +193,7 @@ HEAD = {
                 "import torch; return torch.nn.AdaptiveAvgPool1d(n_out)",
                 "has nothing to train",
             ),
-            "has no logits for two classes": ("import torch; return torch.nn.Linear(n_in, 1)", "has (2, 1)"),
+            "has no logits for two classes": ("import torch; return torch.nn.Linear(n_in, 1)", "has (3, 1)"),
         },
     ),
     **_all(
@@ -203,10 +203,10 @@ HEAD = {
             "returns nothing": ("pass", "must be a tensor, is NoneType"),
             "returns a tuple": ("return (self.layer(x),)", "must be a tensor, is tuple"),
             "returns an array": ("return self.layer(x).detach().numpy()", "must be a tensor, is ndarray"),
-            "drops the batch": ("return self.layer(x)[0]", "must have shape (2, 2), has (2,)"),
-            "adds an axis": ("return self.layer(x)[:, None]", "has (2, 1, 2)"),
+            "drops the batch": ("return self.layer(x)[0]", "must have shape (3, 2), has (2,)"),
+            "adds an axis": ("return self.layer(x)[:, None]", "has (3, 1, 2)"),
             "doubles the batch": ("y = self.layer(x); return torch.cat([y, y])", "has (4, 2)"),
-            "returns one column": ("return self.layer(x)[:, :1]", "has (2, 1)"),
+            "returns one column": ("return self.layer(x)[:, :1]", "has (3, 1)"),
             "returns float64": ("return self.layer(x).double()", "must be float32, is float64"),
             "returns float16": ("return self.layer(x).half()", "must be float32, is float16"),
             "returns complex numbers": ("return self.layer(x) * 1j", "must be float32, is complex64"),

@@ -158,7 +158,7 @@ BUGS = {
     "a file that cannot be written is passed over": Bug(
         EXCEPT,
         "qtlplat/store/files.py",
-        '        raise StoreError(f"cannot write: {error.strerror}", where=str(path), fix=fix) from error\n',
+        '        raise in_the_way("cannot write", path, error) from error\n',
         "        return\n",
         ("tests/training/test_files.py::test_a_failed_write_leaves_the_old_file_and_nothing_else",),
     ),

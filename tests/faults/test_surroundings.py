@@ -77,7 +77,7 @@ def test_a_second_signal_while_the_first_one_is_told(
         raise second
 
     monkeypatch.setattr(qtlplat.cli.cli, "main", interrupted)
-    monkeypatch.setattr(qtlplat.cli, "_say", again)
+    monkeypatch.setattr(qtlplat.cli, "complain", again)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(SystemExit) as ended:
         qtlplat.cli.main(["runs"])
