@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.reopen import stored_pretraining, stored_run
 from qtlplat.errors import ConfigError
+from qtlplat.quantum.threads import torch_threads
 from qtlplat.store.location import StoreLocation
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import RunRecord
@@ -19,6 +20,7 @@ from qtlplat.training.job import Again, replay_in
 from qtlplat.training.prepare import prepare, prepare_pretraining
 from qtlplat.training.pretrain import make_split
 from qtlplat.training.progress import Progress
+from qtlplat.training.thread_count import threads_again
 
 
 @dataclass(frozen=True)
@@ -44,13 +46,14 @@ def resume(
     reader = Reader(location)
     if record.kind == "pretraining":
         return _resume_pretraining(record, catalog, reader, progress, allowed)
-    prepared = prepare(stored_run(record.plan, catalog, allowed.sets), location.files)
-    changes = drift(record, prepared.plan, reader)
-    if not allowed.drift:
-        refuse(record, changes)
-    check_cells_agree(planned_rows(prepared, ()), record, reader)
-    replay = replay_in(reader.environment(record.id))
-    return execute(prepared, location, progress, Again(record.id, changes, allowed.take_over), replay=replay)
+    with torch_threads(threads_again(reader, record.id)):
+        prepared = prepare(stored_run(record.plan, catalog, allowed.sets), location.files)
+        changes = drift(record, prepared.plan, reader)
+        if not allowed.drift:
+            refuse(record, changes)
+        check_cells_agree(planned_rows(prepared, ()), record, reader)
+        replay = replay_in(reader.environment(record.id))
+        return execute(prepared, location, progress, Again(record.id, changes, allowed.take_over), replay=replay)
 
 
 def _resume_pretraining(

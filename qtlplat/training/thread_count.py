@@ -40,6 +40,14 @@ def asked_for() -> bool:
     return any(os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
 
 
+def threads_again(reader: Reader, run: str) -> int:
+    """The number of threads to resume a run with: its own unless another is asked for or processors are fewer."""
+    stored = stored_threads(reader, run)
+    if stored is None or asked_for() or stored > (os.cpu_count() or 1):
+        return torch.get_num_threads()
+    return stored
+
+
 def measured_threads(make: Callable[[], Network], steps: int, tell: Callable[[str], None]) -> int:
     """The number of threads for a pretraining, from two steps with as many as torch has and two with one.
 

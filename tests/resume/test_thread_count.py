@@ -112,6 +112,27 @@ def test_who_asks_for_a_number_gets_it(
     assert qtlplat(f"{LINE} --threads 0") == 2
 
 
+def test_a_run_is_resumed_with_the_threads_that_it_had(
+    speeds: dict[int, Any], qtlplat: Call, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def stop(_self: Stop) -> None:
+        seen.append(1)
+        if len(seen) == 10:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Stop, "check", stop)
+        assert qtlplat(f"{LINE} --threads 1") == 130
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    torch.set_num_threads(2)
+    assert qtlplat("resume -q") == 3
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    assert qtlplat("resume -q") == 0
+    assert (threads_of(store), torch.get_num_threads()) == ({"run": ["1"], "pretraining": ["1"]}, 2)
+
+
 def test_measuring_changes_no_bit(
     two_threads: None, qtlplat: Call, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
