@@ -126,7 +126,12 @@ def _values_unknown() -> Iterator[None]:
     known = qml.math.is_abstract
 
     def is_abstract(tensor: Any, like: str | None = None) -> bool:
-        return (isinstance(tensor, Tensor) and _functorch.is_batchedtensor(tensor)) or bool(known(tensor, like))
+        inner = tensor
+        while isinstance(inner, Tensor) and _functorch.is_functorch_wrapped_tensor(inner):
+            if _functorch.is_batchedtensor(inner):
+                return True
+            inner = _functorch.get_unwrapped(inner)  # stacked cells are differentiated inside of vmap
+        return bool(known(tensor, like))
 
     qml.math.is_abstract = is_abstract
     try:

@@ -208,3 +208,16 @@ def test_a_layer_on_a_device_can_be_copied(name: str) -> None:
     copied = copy.deepcopy(layer)
     torch.testing.assert_close(copied(inputs), layer(inputs), atol=0, rtol=0)
     assert not {id(w) for w in copied.parameters()} & {id(w) for w in layer.parameters()}
+
+
+def test_trained_coefficients_are_differentiated_in_stacked_cells() -> None:
+    def function(inputs, coeffs, wires):
+        qml.RY(inputs[0], 0)
+        return [qml.expval(qml.dot([coeffs[0], coeffs[1]], [qml.Z(0), qml.X(0)]))]
+
+    engine = choose_engine(Circuit(function, 1, {"coeffs": (2,)}, 1, 1))
+    inputs = torch.tensor([[0.3], [0.7]], dtype=torch.float64)
+    cells = torch.tensor([[0.5, 1.0], [2.0, 0.1]], dtype=torch.float64)
+    found = torch.func.vmap(torch.func.grad(lambda c: engine.run(inputs, {"coeffs": c}).sum()))(cells)
+    expected = torch.stack([inputs.cos().sum(), inputs.sin().sum()]).expand(2, 2)
+    torch.testing.assert_close(found, expected)
