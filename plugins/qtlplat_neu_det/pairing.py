@@ -242,7 +242,7 @@ def _check_copies(contents: _Contents, result: Pairing) -> None:
         for name in names if len(names) > 1 else ():
             twin = first.setdefault(contents.of(name), name)
             if twin != name:
-                result.problems.append((_label(name), Problem(name, "", f"stands twice, also as {twin}")))
+                result.problems.append((_label(name), Problem(name, "", f"duplicate of {twin}")))
 
 
 def _check_images(contents: _Contents, partner: Mapping[str, str], left: Sequence[str], result: Pairing) -> None:
@@ -257,7 +257,7 @@ def _check_images(contents: _Contents, partner: Mapping[str, str], left: Sequenc
             result.masks.append(name)
             continue
         if others and contents.of(name) in twins:
-            result.problems.append((label, Problem(name, "", f"stands twice, also as {twins[contents.of(name)]}")))
+            result.problems.append((label, Problem(name, "", f"duplicate of {twins[contents.of(name)]}")))
         elif candidates:
             what = f"may be any of {len(candidates)}: {', '.join(map(shown, candidates[:3]))}"
             result.problems.append((label, Problem(name, "annotation", what)))
@@ -276,7 +276,7 @@ def _check_annotations(contents: _Contents, partner: Mapping[str, str], left: Se
         if any(contents.of(twin) == contents.of(name) for twin in twins) or not _is_annotation(contents.files, name):
             result.ignored += 1
         elif twins:
-            result.problems.append((_label(name), Problem(name, "", f"stands twice, also as {twins[0]}")))
+            result.problems.append((_label(name), Problem(name, "", f"duplicate name, also of {twins[0]}")))
         elif full_name(name) in images:
             what = f"may be any of {len(images[full_name(name)])}: {', '.join(map(shown, images[full_name(name)][:3]))}"
             result.problems.append((_label(name), Problem(name, "image", what)))

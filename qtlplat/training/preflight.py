@@ -154,7 +154,7 @@ def own_metrics(
     for metric in evaluator.metric_info:
         if not metric.allows(value := values.get(metric.name, math.nan)):
             low, high = metric.possible
-            fix = "mend the bounds in metric_info, or what metrics returns"
+            fix = "correct the bounds in metric_info, or what metrics returns"
             raise _fault(f"metric {metric.name} is {value:g}, declared to lie in {low:g} to {high:g}", provider, fix)
     return values
 

@@ -222,7 +222,7 @@ BROKEN: dict[str, tuple[Fault, str, str]] = {
     "an image twice": (
         lambda root: shutil.copy(root / IMAGE, root / "IMAGES" / "patches_1.jpeg"),
         "patches_1.",
-        "stands twice",
+        "duplicate of",
     ),
     "an image under two labels": (
         lambda root: shutil.copy(root / "IMAGES" / "scratches_1.jpg", root / IMAGE),
@@ -276,12 +276,12 @@ BROKEN: dict[str, tuple[Fault, str, str]] = {
     "both layouts": (
         lambda root: shutil.copytree(root / "IMAGES", root / "train" / "images"),
         "train/images",
-        "stands twice, also as IMAGES/crazing_1.jpg",
+        "duplicate of IMAGES/crazing_1.jpg",
     ),
     "a set inside the set": (
         lambda root: shutil.copytree(root, root / "NEU-DET"),
         "NEU-DET/IMAGES",
-        "stands twice, also as IMAGES/crazing_1.jpg",
+        "duplicate of IMAGES/crazing_1.jpg",
     ),
 }
 

@@ -196,7 +196,7 @@ def test_an_image_in_both_parts_is_a_problem(root, tmp_path):
     shutil.copy(divided / "train/images/patches/patches_1.jpg", divided / "validation/images/patches/patches_1.jpg")
     ((where, _, what),) = found(divided)
     assert where == "patches_1.jpg"
-    assert what.startswith("stands twice")
+    assert what.startswith("duplicate of")
 
 
 def test_filenames_without_extension_and_other_files_are_notes_not_problems(root):

@@ -166,7 +166,7 @@ def test_equal_names_in_several_parts_are_different_images_unless_they_are_copie
         shutil.copy(root / "train" / path.relative_to(root / "val"), path)
     told = found(root)
     assert len(told) == 18
-    assert "val/images/inclusion/1.jpg: stands twice, also as train/images/inclusion/1.jpg" in told
+    assert "val/images/inclusion/1.jpg: duplicate of train/images/inclusion/1.jpg" in told
     with pytest.raises(DataError) as caught:
         SPEC.load(options(root))
     assert len(caught.value.lines()) <= 12
