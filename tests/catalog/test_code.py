@@ -148,6 +148,7 @@ def test_code_that_imports_by_name_uses_the_whole_package(package: Path) -> None
     assert {"labelled.unused", "labelled.heads"} <= digests()["backbone"].keys()
 
 
+@pytest.mark.slow
 def test_a_head_whose_help_is_edited_finds_its_backbone_and_changed_code_is_told(
     package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -130,7 +130,14 @@ def test_every_argument_and_option(path: str, terminal: bool, evil: Path) -> Non
         assert_inert((*line[:1], "--store", str(evil), *line[1:]) if "store" not in line else line, terminal)
 
 
-@pytest.mark.parametrize("path", [path for path in LEAVES if path.startswith(SLOW)])
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, marks=[pytest.mark.slow] * (path == "bench devices"))
+        for path in LEAVES
+        if path.startswith(SLOW)
+    ],
+)
 def test_every_option_of_what_works_for_long(path: str, evil: Path) -> None:
     words = path.split()
     reading = [(*words, "--registry", EVIL)] if path != "bench store" else []

@@ -18,7 +18,7 @@ from qtlplat import Backbone, BackboneSpec, Cell, Circuit, DatasetSpec, Evaluato
 from qtlplat.testing import check_backbone, check_dataset, check_evaluator, check_head, check_plugin
 
 OURS = sorted(e.value for e in entry_points(group="qtlplat") if e.dist and e.dist.name == "qtlplat")
-SLOW = {"qtlplat_lenet", "qtlplat_dressed", "qtlplat_steel_synth"}
+SLOW = {"qtlplat_neu_det", "qtlplat_lenet", "qtlplat_dressed", "qtlplat_steel_synth"}
 
 
 @pytest.mark.parametrize("module", [pytest.param(m, marks=[pytest.mark.slow] * (m in SLOW)) for m in OURS])

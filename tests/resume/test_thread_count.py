@@ -133,6 +133,7 @@ def test_a_run_is_resumed_with_the_threads_that_it_had(
     assert (threads_of(store), torch.get_num_threads()) == ({"run": ["1"], "pretraining": ["1"]}, 2)
 
 
+@pytest.mark.slow
 def test_measuring_changes_no_bit(
     two_threads: None, qtlplat: Call, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -80,6 +80,7 @@ def test_any_stored_name_is_found_as_it_is_suggested(stored: tuple[StoreLocation
     find(stored[0], name, stored[1])
 
 
+@pytest.mark.slow
 def test_behind_a_server_too(behind_a_server: StoreLocation) -> None:
     run = fill(behind_a_server, 1)[1]
     for name in ODD:

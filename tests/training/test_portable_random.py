@@ -24,6 +24,7 @@ def drawn_on(**settings: str) -> subprocess.Popen[str]:
     return subprocess.Popen(program, env=surroundings, stdout=subprocess.PIPE, text=True)
 
 
+@pytest.mark.slow
 def test_initial_weights_are_the_same_on_every_vector_unit() -> None:
     oldest = drawn_on(ATEN_CPU_CAPABILITY="default", MKL_CBWR="COMPATIBLE", OMP_NUM_THREADS="1")
     newest = drawn_on(OMP_NUM_THREADS="2")

@@ -175,6 +175,7 @@ def qtlplat_heads():
 '''
 
 
+@pytest.mark.slow
 def test_a_trained_model_is_the_one_that_was_stored(install, tmp_path: Path, monkeypatch) -> None:
     install("turned", "turned_plugin", PLUGIN)
     store = tmp_path / "runs.db"
