@@ -17,11 +17,13 @@ def sampled(cases: Iterable[Any], every: int) -> list[Any]:
     ]
 
 
-def crossed(cases: Iterable[str], kinds: Sequence[str], every: int = 1) -> list[Any]:
-    """Each n-th case on one kind, in turn; all cases on all kinds in the long form."""
-    chosen = dict(zip(list(cases)[::every], cycle(kinds), strict=False))
+def crossed(cases: Iterable[str], kinds: Sequence[str], every: int = 1, long: int = 1) -> list[Any]:
+    """Each n-th case on one kind, in turn; in the long form all cases on all kinds, or each `long`-th pair of these."""
+    cases = list(cases)
+    chosen = dict(zip(cases[::every], cycle(kinds), strict=False))
+    pairs = [(case, kind) for case in cases for kind in kinds]
     return [
         pytest.param(case, kind, marks=[] if chosen.get(case) == kind else [pytest.mark.slow])
-        for case in cases
-        for kind in kinds
+        for i, (case, kind) in enumerate(pairs)
+        if chosen.get(case) == kind or i % long == 0
     ]
