@@ -124,9 +124,9 @@ IMPORTS = (
 )
 
 
-def all_changes(but: str = "") -> str:
-    """One function that makes every change, those that disturb the others last; but: the one that it does not make."""
+def all_changes(*but: str) -> str:
+    """One function that makes every change, those that disturb the others last; but: those that it does not make."""
     last = [*TORCH][:3]
-    ordered = [code for name, code in CHANGES.items() if name not in (*last, but)] + [CHANGES[name] for name in last]
+    ordered = [code for name, code in CHANGES.items() if name not in (*last, *but)] + [CHANGES[name] for name in last]
     lines = "\n".join(ordered).replace("\n", "\n    ")
     return f"\n\ndef change_all():\n    {IMPORTS.strip().replace(chr(10), chr(10) + '    ')}\n    {lines}\n"

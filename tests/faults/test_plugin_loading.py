@@ -46,7 +46,11 @@ def test_a_hook_that_fails(fault: str, kind: str, faulty: Faulty) -> None:
     assert_left_out(reason.format(Spec=SPECS[kind]))
 
 
-@pytest.mark.parametrize(("fault", "kind"), crossed(SPEC, KINDS, 2))
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    # options of a recipe are no argument of it: whatever else is there is not taken over
+    [one for one in crossed(SPEC, KINDS, 2) if (SPEC[one.values[0]][0], one.values[1]) != ("options", "recipe")],
+)
 def test_a_spec_that_is_wrong(fault: str, kind: str, faulty: Faulty) -> None:
     attribute, value, reason = SPEC[fault]
     faulty(text=with_attribute(kind, attribute, value))

@@ -70,7 +70,7 @@ def test_metrics_that_raise_after_training(fault: str, faulty: Faulty) -> None:
 @pytest.mark.slow
 def test_a_head_that_cannot_be_built_again(faulty: Faulty) -> None:
     sound = "import torch; return torch.nn.Linear(n_in, n_out)"
-    faulty(instead("build_head", "options, n_in, n_out, circuit", later("raise SystemExit(0)", 2, sound)))
+    faulty(instead("build_head", "options, n_in, n_out, circuit", later("raise SystemExit(0)", 4, sound)))
     refused_in_the_middle(4, "SystemExit", "faulty-lab")
 
 

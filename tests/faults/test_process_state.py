@@ -122,8 +122,12 @@ def test_a_call_that_changes_everything_changes_no_number(function: str, faulty:
     # a head that looks at values is called in every step
     looks = "\n\ndef forward(self, x, torch):\n    float(x.sum()); return self.layer(x)\n"
     flag = elsewhere / "now"
+    drawn = ("torch's random numbers", "the random numbers of numpy", "the random numbers of random")
+    # a model that is built may draw from all of them
     faulty(
-        looks + all_changes(but="torch's random numbers") + f"\n\nsound = {function}\n\ndef {function}(*arguments):\n"
+        looks
+        + all_changes(*drawn[: 3 if function.startswith("build") else 1])
+        + f"\n\nsound = {function}\n\ndef {function}(*arguments):\n"
         f"    made = sound(*arguments)\n    if __import__('os').path.exists({str(flag)!r}):\n"
         "        change_all(); print('loud')\n    return made\n"
     )
