@@ -6,7 +6,7 @@
 #   parameter-shift rule return it. With diff_method="adjoint" both default.qubit and lightning.qubit return exactly 0,
 #   and where c is also the angle of a gate they return the gate's part alone (-0.451 in place of 0.314). There is no
 #   error and no warning, and lightning.qubit picks "adjoint" by itself.
-# Guess before the run: the adjoint method refuses trainable coefficients, or differentiates them.
+# What a reader would expect: the adjoint method refuses trainable coefficients, or differentiates them.
 # Seen: see the expected output at the end.
 set -euo pipefail
 dir=$(mktemp -d)

@@ -6,7 +6,7 @@
 #   -sin(0.3). default.mixed supports backpropagation, chooses it by itself, and returns NaN, without an error or a
 #   warning: probabilities are computed through square roots, whose derivative is infinite where a probability is 0.
 #   A circuit in which no outcome has the probability 0 gets the right derivative.
-# Guess before the run: both devices return -sin(0.3).
+# What a reader would expect: both devices return -sin(0.3).
 # Seen: see the expected output at the end.
 set -euo pipefail
 dir=$(mktemp -d)

@@ -5,7 +5,7 @@
 # Behaviour: the documented option readout_prob (a number in [0, 1]) is accepted when the device is made. Every circuit
 #   on it then ends in "TypeError: 'float' object is not iterable": the number reaches a place that wants a list of
 #   channels. A list is refused when the device is made. BitFlip channels before the measurement do what is wanted.
-# Guess before the run: <Z> shrinks from 0.9553 to 0.9553 * (1 - 2 * 0.1) = 0.7643.
+# What a reader would expect: <Z> shrinks from 0.9553 to 0.9553 * (1 - 2 * 0.1) = 0.7643.
 # Seen: see the expected output at the end.
 set -euo pipefail
 dir=$(mktemp -d)

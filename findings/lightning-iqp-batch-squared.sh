@@ -5,7 +5,7 @@
 # Behaviour: three samples through IQPEmbedding and one expectation value. default.qubit, default.mixed and
 #   reference.qubit return three values. lightning.qubit returns nine, in a 3 x 3 array, without an error or a warning:
 #   the product of two features is expanded over the batch twice.
-# Guess before the run: every device returns three values.
+# What a reader would expect: every device returns three values.
 # Seen: see the expected output at the end.
 set -euo pipefail
 dir=$(mktemp -d)

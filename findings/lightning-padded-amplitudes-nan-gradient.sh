@@ -6,7 +6,7 @@
 #   devices. default.qubit's gradient is finite; on lightning.qubit the gradient is NaN in every feature, with the
 #   adjoint method, the parameter-shift rule and finite differences alike: the state preparation is decomposed into
 #   rotations whose angles are not differentiable at an amplitude of zero. There is no error and no warning.
-# Guess before the run: both devices agree, or one refuses.
+# What a reader would expect: both devices agree, or one refuses.
 # Seen: see the expected output at the end.
 set -euo pipefail
 dir=$(mktemp -d)

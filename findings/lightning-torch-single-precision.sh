@@ -6,7 +6,7 @@
 #   torch.float32, some 1e-8 off; default.qubit's is torch.float64. Devices that hand over Python floats are concerned:
 #   the interface turns those into tensors of torch's default dtype. Probabilities are arrays and stay float64.
 #   Finite differences of such values with a step of 1e-4 are off by up to 1e-3.
-# Guess before the run: float64 in, float64 out.
+# What a reader would expect: float64 in, float64 out.
 # Seen: see the expected output at the end.
 set -euo pipefail
 dir=$(mktemp -d)

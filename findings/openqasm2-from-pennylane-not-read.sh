@@ -5,7 +5,7 @@
 # Behaviour: qml.to_openqasm writes a gate that depends on a measurement as `if(mcms[0]==1) ...`; version 2 of the
 #   language compares whole registers only. SX is written with `gphase`, which version 2 lacks, and CRY as `cry`, which
 #   is in neither the language nor the published qelib1.inc. Qiskit's reader refuses each of them.
-# Guess before the run: what is written under the header "OPENQASM 2.0" is read by Qiskit, or PennyLane raises an error.
+# What a reader would expect: what is written under the header "OPENQASM 2.0" is read by Qiskit, or PennyLane raises an error.
 # Seen: see the expected output at the end.
 set -euo pipefail
 dir=$(mktemp -d)

@@ -5,7 +5,7 @@
 # Behaviour: the specification of OpenQASM 3 casts between bit, int and bool implicitly, and Qiskit's own exporter is not
 #   the only writer of the language. The importer reads `m[0] == true`, `m[0]` and `m == 1` (a whole register), and
 #   refuses a single bit that is compared with 1.
-# Guess before the run: all four are read.
+# What a reader would expect: all four are read.
 # Seen: see the expected output at the end.
 set -euo pipefail
 dir=$(mktemp -d)

@@ -5,7 +5,7 @@
 # Behaviour: RY(1.2), then <Z> = cos(1.2), on a device that was given no number of shots. default.qubit returns the exact
 #   value twice. qiskit.aer returns two different multiples of 2/1024, while device.shots says that there are none.
 #   With method="statevector" the value is exact as long as nothing in the circuit is measured.
-# Guess before the run: no shots means exact values, or device.shots tells 1,024.
+# What a reader would expect: no shots means exact values, or device.shots tells 1,024.
 # Seen: see the expected output at the end.
 set -euo pipefail
 dir=$(mktemp -d)

@@ -4,7 +4,7 @@
 # Packages: pennylane 0.45.1, pennylane-qulacs 0.44.0, qulacs 0.6.14.
 # Behaviour: two devices with seed=5 and 100 shots each draw different samples, and a made-up keyword is accepted too.
 #   Shots follow from numpy's global generator: with numpy.random.seed before each they are the same.
-# Guess before the run: one seed gives one sequence of shots, or the keyword is refused.
+# What a reader would expect: one seed gives one sequence of shots, or the keyword is refused.
 # Seen: see the expected output at the end.
 set -euo pipefail
 dir=$(mktemp -d)

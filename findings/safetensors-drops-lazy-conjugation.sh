@@ -6,7 +6,7 @@
 #   writes the numbers below the bit and forgets the bit: what is loaded is the conjugate of what was saved, without an
 #   error or a warning. resolve_conj() before saving gives the right numbers. The imaginary part of a conjugated vector
 #   is real, with a bit that negates it: of one element it is contiguous, and is saved with the wrong sign.
-# Guess before the run: the loaded tensor equals the saved one, as it does with torch.save.
+# What a reader would expect: the loaded tensor equals the saved one, as it does with torch.save.
 # Seen: see the expected output at the end.
 set -euo pipefail
 dir=$(mktemp -d)

@@ -6,7 +6,7 @@
 #   backpropagation gives its derivative in c on default.qubit and default.mixed. Written as a number times a sum,
 #   default.qubit returns NaN without an error or a warning, and on default.mixed the value does not depend on c at all
 #   as far as torch can see.
-# Guess before the run: both ways of writing give the same derivative on both devices.
+# What a reader would expect: both ways of writing give the same derivative on both devices.
 # Seen: see the expected output at the end.
 set -euo pipefail
 dir=$(mktemp -d)

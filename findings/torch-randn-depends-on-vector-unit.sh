@@ -8,7 +8,7 @@
 #   Tensor.uniform_(a, b), from which nn.Linear and nn.Conv2d begin, differs in the last bit: x * (b - a) + a is one
 #   rounding with AVX2 (a fused multiply-add) and two without. Differences are near 1e-6, enough for two machines to
 #   train different networks from "the same" initial weights.
-# Guess before the run: one seed gives one sequence on every x86-64 processor, apart from GPU kernels.
+# What a reader would expect: one seed gives one sequence on every x86-64 processor, apart from GPU kernels.
 # Seen: see the expected output at the end.
 set -euo pipefail
 dir=$(mktemp -d)
