@@ -37,7 +37,8 @@ class Options(BaseModel):
 
     Give each field a default, a description, its unit and bounds: `--help`, `info` and the reference are made
     of them. A field that says *where* something lies rather than *what* it is (a path) is declared with
-    ``json_schema_extra={"location": True}``: it is stored, but left out of a run's fingerprint.
+    ``json_schema_extra={"location": True}``: it is stored, but left out of a run's fingerprint. With
+    ``"variable": NAME`` messages also name the environment variable that its default is read from.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
@@ -147,6 +148,8 @@ class DatasetSpec:
         choose a default dataset.
     files: (options, sources) -> where the files of sources (groups) lie, as text for people, by source; what it does
         not know is left out. A cheap look that decodes nothing. Left out, nobody is told.
+    title: what messages call it; the name, if left out. notice: a sentence shown when it is used because no dataset
+        before it in the registry's default list was found.
     """
 
     name: str
@@ -156,6 +159,8 @@ class DatasetSpec:
     check: Callable[[Any], Sequence[Problem]] | None = None
     at_hand: Callable[[Any], bool] = lambda _options: True
     files: Callable[[Any, Sequence[str]], Mapping[str, str]] | None = None
+    title: str = ""
+    notice: str = ""
     kind: Literal["dataset"] = field(default="dataset", init=False)
 
 

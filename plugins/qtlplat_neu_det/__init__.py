@@ -29,7 +29,7 @@ class NeuDetOptions(PreparationOptions):
     root: Path | None = Field(
         default_factory=_root_from_environment,
         description=f"directory or zip archive of NEU-DET, read where it lies; by default ${ENVIRONMENT}",
-        json_schema_extra={"location": True},
+        json_schema_extra={"location": True, "variable": ENVIRONMENT},
     )
     drop_classes: tuple[DefectClass, ...] = Field(
         ("crazing", "pitted_surface"), description="classes left out: the paper saw defects outside their boxes"
@@ -80,6 +80,7 @@ def qtlplat_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="neu-det",
+            title="NEU-DET",
             summary="steel surface defects (Song & Yan): anomalous images against defect-free crops of them",
             load=_load,
             options=NeuDetOptions,

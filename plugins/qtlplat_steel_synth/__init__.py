@@ -37,7 +37,9 @@ def qtlplat_datasets() -> list[DatasetSpec]:
     return [
         DatasetSpec(
             name="steel-synth",
-            summary="synthetic steel surfaces, always at hand; results on them mean nothing for steel",
+            title="the synthetic dataset steel-synth",
+            summary="synthetic steel surfaces, always available; scores on them say nothing about real steel",
+            notice="Scores on it say nothing about real steel.",
             load=_load,
             options=SteelSynthOptions,
         )

@@ -23,7 +23,7 @@ LENGTH = 12  # hexadecimal digits of a module's digest
 # Code that uses one of these may import anything: then the whole package counts.
 DYNAMIC = {"import_module", "__import__", "exec", "eval", "exec_module", "run_path", "run_module", "iter_modules"}
 DYNAMIC |= {"walk_packages", "find_spec", "entry_points", "__path__"}
-HELP = {"description", "summary", "title"}  # keywords of `Field` and of the classes of specs
+HELP = {"description", "summary", "title", "notice"}  # keywords of `Field` and of the classes of specs
 
 
 def code_of(spec: Any, distribution: str, entry_module: str) -> dict[str, str]:

@@ -204,8 +204,7 @@ def _first_at_hand(
         raise failures[0]
     left_out = choices[: choices.index(chosen)] if here else []
     if here and left_out:
-        missing = " and ".join(f"{c.reference.text} at hand{_where_to_say(c)}" for c in left_out)
-        notes.append(f"no {missing}: using {chosen.reference.text}, {chosen.component.spec.summary}")
+        notes.append(" ".join([_replaced(left_out, chosen), *filter(None, map(_how_to_use, left_out))]))
     return chosen
 
 
@@ -218,11 +217,28 @@ def _at_hand(choice: _Choice) -> bool:
         return False
 
 
-def _where_to_say(choice: _Choice) -> str:
-    model = choice.component.spec.options
-    fields = model.model_fields
-    hints = [f"-S dataset.{name}={name.upper()}, {fields[name].description}" for name in locations(model)]
-    return f" ({'; '.join(hints)})" if hints else f" ({choice.component.spec.summary})"
+def _title(choice: _Choice) -> str:
+    spec = choice.component.spec
+    assert isinstance(spec, DatasetSpec)
+    return spec.title or choice.reference.text
+
+
+def _replaced(missing: Sequence[_Choice], used: _Choice) -> str:
+    spec = used.component.spec
+    assert isinstance(spec, DatasetSpec)
+    first = f"{' and '.join(map(_title, missing))} not found; using {_title(used)}."
+    return f"{first} {spec.notice}" if spec.notice else first
+
+
+def _how_to_use(missing: _Choice) -> str:
+    """How to say where the data of a dataset are; "" if it has no option for that."""
+    ways = []
+    for name in locations(model := missing.component.spec.options):
+        extra = model.model_fields[name].json_schema_extra
+        assert isinstance(extra, dict)
+        ways += [f"set {extra['variable']}"] if "variable" in extra else []
+        ways.append(f"pass -S dataset.{name}=PATH")
+    return f"To use {_title(missing)} {' or '.join(ways)}." if ways else ""
 
 
 def _protocol_parts(

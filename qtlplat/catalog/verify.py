@@ -46,12 +46,14 @@ def _problems(spec: Any, kind: Kind) -> Iterator[str]:
     if not isinstance(spec, SPECS[kind]):
         yield f"must be a {SPECS[kind].__name__}, is {shown(spec)}"
         return
-    name, summary = spec.name, spec.summary
+    name = spec.name
     if not isinstance(name, str) or not NAME.fullmatch(name):
         yield f"name {shown(name)} {NAME_RULE}"
-    plain = isinstance(summary, str) and summary.strip() and summary.isprintable()
-    if not plain or len(summary) > LONGEST_SUMMARY:
-        yield f"summary of {name} must be one line of text, at most {LONGEST_SUMMARY} characters, is {shown(summary)}"
+    for field in ("summary", "title", "notice"):
+        line = getattr(spec, field, "")
+        plain = isinstance(line, str) and line.isprintable() and (line.strip() or field != "summary")
+        if not plain or len(line) > LONGEST_SUMMARY:
+            yield f"{field} of {name} must be one line of text, at most {LONGEST_SUMMARY} characters, is {shown(line)}"
     if not inspect.isclass(spec.options) or not issubclass(spec.options, Options):
         yield f"options of {name} must be a subclass of qtlplat.Options, is {shown(spec.options)}"
     elif spec.options.model_config.get("extra") != "forbid" or not spec.options.model_config.get("frozen"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ from qtlplat.catalog.host import load_plugins
 from qtlplat.catalog.plan import PretrainingOptions, TrainingOptions
 from qtlplat.catalog.registry import Registry, load_registry, shipped_registry
 from qtlplat.catalog.resolve import Request, Resolved, resolve, resolve_component
+from qtlplat.catalog.verify import spec_problem
+from qtlplat.contracts import DatasetSpec
 from qtlplat.errors import ConfigError, PluginError, UsageError
 
 DATASETS = """
@@ -213,10 +216,22 @@ class TestDefaultDataset:
         resolved = chosen()
         assert resolved.plan.dataset.name == "made-up"
         (note,) = resolved.notes
-        assert note == (
-            "no real at hand (-S dataset.root=ROOT, directory of the data) and unsure at hand (cannot tell): "
-            "using made-up, synthetic data"
-        )
+        assert note == ("real and unsure not found; using made-up. To use real pass -S dataset.root=PATH.")
+
+    def test_neu_det_not_found_says_what_is_used_and_how_to_get_it(
+        self, registry: Registry, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.delenv("QTLPLAT_NEU_DET", raising=False)
+        assert resolve(Request(), registry, catalog).notes == [
+            "NEU-DET not found; using the synthetic dataset steel-synth. Scores on it say nothing about real steel. "
+            "To use NEU-DET set QTLPLAT_NEU_DET or pass -S dataset.root=PATH."
+        ]
+
+    @pytest.mark.parametrize("field", ["title", "notice"])
+    @pytest.mark.parametrize("line", ["two\nlines", "\x1b[2J", None, "a " * 1000])
+    def test_what_the_note_is_made_of_is_one_line_of_text(self, field: str, line: object) -> None:
+        spec = replace(DatasetSpec(name="d", summary="s", load=lambda _: None), **{field: line})  # type: ignore[arg-type,return-value]
+        assert f"{field} of d must be one line of text" in spec_problem(spec, "dataset")
 
     def test_data_at_hand_needs_no_note(self, chosen, tmp_path: Path) -> None:  # type: ignore[no-untyped-def]
         resolved = chosen(f"dataset.root={tmp_path}")
