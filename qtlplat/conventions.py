@@ -28,6 +28,8 @@ NUMERICS = (
     "parallel backend", "interop threads", "deterministic algorithms", "float32 matmul precision", "subnormal numbers",
     "GPU", "CUDA", "cuDNN", "cuDNN deterministic", "cuDNN benchmark",
 )  # fmt: skip
+# of torch's threads, whose number is stored as well, whoever set it
+THREAD_VARIABLES = (f"{VARIABLE}OMP_NUM_THREADS", f"{VARIABLE}MKL_NUM_THREADS")
 SHORT = 8  # characters of a run's id that people see
 
 
@@ -48,10 +50,15 @@ def ledger(parameters: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def numeric_facts(*environments: Mapping[str, str]) -> list[str]:
-    """Names of numeric settings and variables that any of these environments has; none where one has stored none."""
+    """Names of numeric settings and variables that any of these environments has; none where one has stored none.
+
+    Variables that set the number of threads are left out where that number is the same.
+    """
     if not all(environment.keys() & set(NUMERICS) for environment in environments):
         return []
     names = {name for environment in environments for name in environment}
+    if len({environment.get("threads") for environment in environments}) == 1:
+        names -= set(THREAD_VARIABLES)
     return [name for name in sorted(names) if name in NUMERICS or name.startswith(VARIABLE)]
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.conventions import HEAD, NUMERICS, VARIABLE, class_names, ledger
+from qtlplat.conventions import HEAD, NUMERICS, THREAD_VARIABLES, VARIABLE, class_names, ledger
 from qtlplat.metrics import SHIPPED, declared_metrics
 
 if TYPE_CHECKING:
@@ -216,6 +216,8 @@ def _flat(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _differ(what: str, values: Sequence[Any], facts: Sequence[_Facts]) -> bool:
+    if what in THREAD_VARIABLES and not _several(one.values.get(("hardware", "threads")) for one in facts):
+        return False
     # only some runs have a circuit, or an evaluator with that metric
     if what in NUMERICS or what.startswith(VARIABLE):  # of a run that has stored none nothing is known
         return _several(

@@ -73,8 +73,8 @@ def replay_command(
         from qtlplat.training.sameness import TOLERANCE
 
         stage.advance()
-    name_store(location)
     again = replay(record, catalog, location, progress, sets=sets, heads_only=heads_only)
+    name_store(location)
     if not verify:
         _print_run(reader, again, as_json)
         return 0

@@ -72,7 +72,6 @@ def resume_command(
             stage.advance()
         _, catalog = open_components(settings)
         allowed = Permission(allow_drift, take_over, sets)
-        name_store(location)
     for record in records:
         try:
             ended.append(resume(record, catalog, location, progress, allowed))
@@ -82,6 +81,8 @@ def resume_command(
             first = first or error
             for line in (f"run {record.id} did not go on", *error.lines()):
                 note(line)
+    if ended:
+        name_store(location)
     _print(reader, ended, as_json)
     if not records and not as_json:
         note("no run was interrupted")

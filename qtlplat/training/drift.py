@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan
-from qtlplat.conventions import VARIABLE, numeric_facts
+from qtlplat.conventions import THREAD_VARIABLES, VARIABLE, numeric_facts
 from qtlplat.errors import ConfigError, shown
 from qtlplat.store.queries import Reader
 from qtlplat.store.records import ComponentRow, NewCell, RunRecord
@@ -16,10 +16,11 @@ from qtlplat.training.environment import environment
 
 Drift = dict[str, tuple[str, str]]
 
-# of the environment: what computes, and in which order it adds up
+# of the environment: what computes; in which order it adds up is told by numeric settings and variables as well
 DECISIVE = (
     "python",
     "processor",
+    "vector instructions",
     "threads",
     "accelerator",
     *(
@@ -29,16 +30,18 @@ DECISIVE = (
 )
 
 # of the environment: what may say why numbers differ although nothing decisive does
-SURROUNDINGS = ("vector instructions", "engine", "host", "platform", "cpus")
+SURROUNDINGS = ("engine", "host", "platform", "cpus")
 
 
 def drift(record: RunRecord, plan: RunPlan | PretrainingPlan, reader: Reader) -> Drift:
     """What has changed since a run was stored, as (before, after) by name; plan: its own, with today's components."""
     components = {role: getattr(plan, role) for role in record.components}
     surroundings = environment("", plan.accelerator)
-    # a pretraining goes on with the threads that it had
-    names = [name for name in DECISIVE if name != "threads" or record.kind == "run"]
-    return _changes(record, reader, plan, components, surroundings, names)
+    names = {*DECISIVE, *numeric_facts(reader.environment(record.id), surroundings)}
+    names -= {"interop threads"}  # these compute nothing here
+    if record.kind == "pretraining":  # it is resumed with the threads that it had
+        names -= {"threads", *THREAD_VARIABLES}
+    return _changes(record, reader, plan, components, surroundings, sorted(names))
 
 
 def drift_between(before: RunRecord, after: RunRecord, reader: Reader) -> Drift:
@@ -72,7 +75,7 @@ def _changes(
         compare("plan (fingerprint)", record.fingerprint, now.fingerprint)
     then = reader.environment(record.id)
     for name in names:
-        if name in then or name in DECISIVE or name.startswith(VARIABLE):  # older runs do not know all of the others
+        if name in then or name.startswith(("version of ", VARIABLE)):  # older runs do not know all of the others
             compare(name, then.get(name, ""), surroundings.get(name, ""))
     return found
 

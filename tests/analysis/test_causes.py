@@ -63,6 +63,19 @@ def test_vector_units_and_numeric_settings_are_named() -> None:
     assert numeric_facts(known, {}) == []
 
 
+@pytest.mark.parametrize("name", ["OMP_NUM_THREADS", "MKL_NUM_THREADS"])
+def test_who_set_the_number_of_threads_is_named_only_if_the_number_differs(name: str) -> None:
+    known = {"oneDNN": "v3.12.0", "threads": "2"}
+    asked = {**known, f"variable {name}": "2"}
+    assert told(gathered(known), gathered(asked)) == {}
+    assert numeric_facts(known, asked) == ["oneDNN"]
+    asked |= {"threads": "1", f"variable {name}": "1"}
+    assert told(gathered(known), gathered(asked)) == {
+        ("hardware", "threads"): ("2", "1"),
+        ("hardware", f"variable {name}"): (None, "1"),
+    }
+
+
 def test_options_are_told_by_path_and_places_are_none() -> None:
     chosen = {"head": {"locations": ["file"]}}
     first, other = (
