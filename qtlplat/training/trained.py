@@ -23,7 +23,7 @@ from qtlplat.training.model import WholeBackbone
 from qtlplat.training.prepare import built_backbone, built_head, choose_for
 from qtlplat.training.seeding import isolated_rng
 from qtlplat.training.trained_run import TrainedRun, look_up
-from qtlplat.training.weights import trusted_weights
+from qtlplat.training.weights import load_weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ def open_trained(
     assert isinstance(head, HeadSpec)
     engine = choose_for(head, resolved.options["head"], plan)
     with isolated_rng():
-        backbones, replaced, heads = _built(reader, record, found, engine)
+        backbones, replaced, heads = _built(record, found, engine)
     order = list(backbones)
     return Trained(
         record.id,
@@ -113,17 +113,17 @@ def open_trained(
 
 
 def _built(
-    reader: Reader, record: RunRecord, found: TrainedRun, engine: Engine | None
+    record: RunRecord, found: TrainedRun, engine: Engine | None
 ) -> tuple[dict[str, WholeBackbone], int, dict[int, nn.Module]]:
     """Backbones by the id of their pretraining, how many layers are replaced, heads by position; weights loaded."""
     resolved, shape, n_classes, sources = found.resolved, found.shape, len(found.class_names), found.sources
     backbones: dict[str, WholeBackbone] = {}
     for source in dict.fromkeys(sources.values()):
         _, model = built_backbone(resolved.specs["backbone"], resolved.options["backbone"], shape, n_classes)
-        model.load_state_dict(trusted_weights(reader.location, found.weights[source], source))
+        model.load_state_dict(load_weights(*found.weights[source]))
         backbones[source] = model.eval()
     built = built_head(resolved, engine, next(iter(backbones.values())), shape, n_classes)
-    weights = trusted_weights(reader.location, found.weights[record.id], record.id)
+    weights = load_weights(*found.weights[record.id])
     heads: dict[int, nn.Module] = {}
     for position in sources:
         start = f"cell{position}."

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import get_args
 
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.reopen import stored_images, stored_run
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.conventions import HEAD, class_names, counted, image_shape
-from qtlplat.errors import StoreError, UsageError
+from qtlplat.errors import StoreError, UntrustedError, UsageError, shown
+from qtlplat.store.artifacts import path_below, what_is_wrong
 from qtlplat.store.queries import Reader
-from qtlplat.store.records import ArtifactRow, CellRecord, RunRecord
+from qtlplat.store.records import CellRecord, RunRecord
 from qtlplat.training.pictures import Resample
 
 
@@ -25,7 +27,7 @@ class TrainedRun:
         resolved: Its stored plan with the components of today.
         shape: (C, H, W) of the images that it takes.
         class_names: By label.
-        weights: By id of the run and of the pretrainings that its cells started from.
+        weights: File and sha256, by id of the run and of the pretrainings that its cells started from.
         sources: Ids of those pretrainings, by position of the cell.
     """
 
@@ -33,7 +35,7 @@ class TrainedRun:
     resolved: Resolved
     shape: tuple[int, int, int]
     class_names: tuple[str, ...]
-    weights: dict[str, ArtifactRow]
+    weights: dict[str, tuple[Path, str]]
     sources: dict[int, str]
 
     @property
@@ -46,7 +48,7 @@ class TrainedRun:
 def look_up(
     reader: Reader, record: RunRecord, catalog: Catalog, *, cells: Sequence[int] = (), sets: Sequence[str] = ()
 ) -> TrainedRun:
-    """The trained run that a record tells of; nothing is built, and no weights are read.
+    """The trained run that a record tells of; nothing is built, and its weights are checked, not loaded.
 
     Args:
         reader: Of its store.
@@ -57,7 +59,8 @@ def look_up(
 
     Raises:
         UsageError: The run is a pretraining, has not finished, or has no such cell.
-        StoreError: Weights are not stored.
+        StoreError: Weights are missing; the message says how to get them back.
+        UntrustedError: A file holds something else than was saved, or lies outside of the store's files.
         PluginError, ConfigError: As `qtlplat.catalog.reopen.stored_run`.
     """
     chosen = _chosen(reader, record, cells)
@@ -99,8 +102,18 @@ def _source(record: RunRecord, cell: CellRecord) -> str:
     return source
 
 
-def _weights(reader: Reader, run: str) -> ArtifactRow:
+def _weights(reader: Reader, run: str) -> tuple[Path, str]:
+    """File and sha256 of a run's weights, which are what the run saved."""
     artifact = next((a for a in reader.artifacts(run) if a.kind == "weights"), None)
     if artifact is None:
         raise StoreError(f"run {run} has no weights", fix=f"do it again: qtlplat replay {run[:8]}")
-    return artifact
+    path = path_below(reader.location, artifact.path)
+    if path is None:
+        what, where = f"the file {shown(artifact.path)} lies outside of the store's files", f"run {run}"
+        raise UntrustedError(f"weights are refused: {what}", where=where, fix=f"do it again: qtlplat replay {run[:8]}")
+    fix = f"copy the file from where the run was trained, or do it again: qtlplat replay {run[:8]}"
+    if not path.exists():
+        raise StoreError(f"the weights of run {run} are not here", where=str(path), fix=fix)
+    if wrong := what_is_wrong(reader.location, artifact.path, artifact.sha256, artifact.bytes):
+        raise UntrustedError(f"the weights of run {run} are refused: {wrong}", where=str(path), fix=fix)
+    return path, artifact.sha256

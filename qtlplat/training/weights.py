@@ -13,10 +13,7 @@ import torch
 from torch import Tensor
 
 from qtlplat.errors import StoreError, UntrustedError, shown, told
-from qtlplat.store.artifacts import path_below, what_is_wrong
 from qtlplat.store.files import write_atomically
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.records import ArtifactRow
 
 _FROM_A_COPY = "take the file from a copy, or train again: qtlplat replay RUN"
 _AS_REAL = {torch.complex128: "@complex128", torch.complex32: "@complex32"}  # ends of names
@@ -113,30 +110,3 @@ def load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
             fix="train again, in a store of your own",
         ) from error
     return tensors
-
-
-def trusted_weights(location: StoreLocation, artifact: ArtifactRow, run: str) -> dict[str, Tensor]:
-    """Tensors by name of a stored run's file, which must be what the run saved.
-
-    Raises
-    ------
-    StoreError: the file is missing or cannot be read; the message says how to get it back.
-    UntrustedError: it is another file than was saved, or lies outside of the store's files.
-    """
-    path = path_below(location, artifact.path)
-    if path is None:
-        what, where = f"the file {shown(artifact.path)} lies outside of the store's files", f"run {run}"
-        raise UntrustedError(f"weights are refused: {what}", where=where, fix=f"do it again: qtlplat replay {run[:8]}")
-    if not path.exists():
-        raise StoreError(
-            f"the weights of run {run} are not here",
-            where=str(path),
-            fix=f"copy the file from where the run was trained, or do it again: qtlplat replay {run[:8]}",
-        )
-    if wrong := what_is_wrong(location, artifact.path, artifact.sha256, artifact.bytes):
-        raise UntrustedError(
-            f"the weights of run {run} are refused: {wrong}",
-            where=str(path),
-            fix=f"copy the file from where the run was trained, or do it again: qtlplat replay {run[:8]}",
-        )
-    return load_weights(path, artifact.sha256)

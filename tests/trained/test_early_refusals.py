@@ -80,6 +80,13 @@ def test_a_cell_and_a_run_that_have_no_model(trained: Any, files: Path, pictures
     ):
         called = trained.call(*words)
         assert (called.code, called.out) == (2, ""), (words, called.err)
+    weights = trained.weights(pretraining)
+    content = weights.read_bytes()
+    for damage, code in ((lambda: weights.write_bytes(content[:-1] + b"?"), 8), (weights.unlink, 5)):
+        damage()
+        called = trained.call("predict", trained.id, file)
+        assert (called.code, called.out) == (code, ""), called.err
+        assert str(weights) in called.err
     with closing(sqlite3.connect(trained.store)) as connection, connection:
         connection.execute("DELETE FROM artifacts WHERE kind = 'weights' AND run_id = ?", [pretraining])
     called = trained.call("predict", trained.id, file)
