@@ -125,7 +125,10 @@ class BatchRunner:
         return fresh
 
     def __deepcopy__(self, memo: Any) -> Self:
-        """Itself: nothing in it is trained, and what PennyLane keeps of a circuit cannot always be copied."""
+        """Itself: nothing in it is trained, and what PennyLane keeps of a circuit cannot always be copied.
+
+        Copies take their shots from one stream of random numbers, so that no two draw the same ones.
+        """
         return self
 
     @property

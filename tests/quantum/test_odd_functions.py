@@ -210,6 +210,23 @@ def test_a_layer_on_a_device_can_be_copied(name: str) -> None:
     assert not {id(w) for w in copied.parameters()} & {id(w) for w in layer.parameters()}
 
 
+def test_a_layer_and_its_copy_draw_different_shots_and_repeat_them_when_seeded() -> None:
+    layer = choose_engine(CIRCUITS["branch"], "default.qubit", {"shots": 1000}).layer()
+    inputs, _ = trial_numbers(layer.circuit, 2)
+    copied = copy.deepcopy(layer)
+
+    def drawn() -> list[torch.Tensor]:
+        for one in (layer, copied):
+            torch.manual_seed(0)
+            one.reseed()
+        return [layer(inputs).detach(), copied(inputs).detach()]
+
+    assert not torch.equal(layer(inputs), copied(inputs))
+    first, second = drawn(), drawn()
+    assert all(map(torch.equal, first, second))
+    assert torch.equal(*first)  # one seed, two devices
+
+
 def test_trained_coefficients_are_differentiated_in_stacked_cells() -> None:
     def function(inputs, coeffs, wires):
         qml.RY(inputs[0], 0)
