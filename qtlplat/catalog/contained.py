@@ -13,10 +13,11 @@ import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, cast
+from typing import Any
 
 from qtlplat.catalog.process_state import FIXED, STATES, Watch, put_back, take
 from qtlplat.errors import PluginError, told
+from qtlplat.streams import set_streams
 
 OUT, ERR = 1, 2  # file descriptors
 _BUILTINS = builtins.__dict__
@@ -94,7 +95,7 @@ class _Streams:
     """While it lives, what is written to stdout, on any level, goes to stderr."""
 
     def __init__(self) -> None:
-        self.own = sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__
+        self.own = {name: getattr(sys, name) for name in ("stdout", "stderr", "__stdout__", "__stderr__")}
         self._flush()
         self.kept: dict[int, int] = {}
         for number in (OUT, ERR):
@@ -102,8 +103,7 @@ class _Streams:
                 self.kept[number] = os.dup(number)
         if len(self.kept) == 2:
             os.dup2(ERR, OUT)
-        open_ = cast("Any", _Open(sys.stderr or io.StringIO()))
-        sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__ = (open_,) * 4  # type: ignore[misc]
+        set_streams(**dict.fromkeys(self.own, _Open(sys.stderr or io.StringIO())))
 
     def put_back(self) -> list[str]:
         """Let both be what they were; what is still to be written goes to stderr before.
@@ -120,13 +120,13 @@ class _Streams:
                 left.append("files that were open")
                 with contextlib.suppress(OSError):
                     os.close(OUT)
-        sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__ = self.own  # type: ignore[misc]
+        set_streams(**self.own)
         return left[:1]
 
     def _flush(self) -> None:
-        for stream in (getattr(sys, "stdout", None), *self.own):
+        for stream in (getattr(sys, "stdout", None), *self.own.values()):
             with contextlib.suppress(Exception):  # no stream, or closed
-                stream.flush()  # type: ignore[union-attr]
+                stream.flush()
         with contextlib.suppress(Exception):  # the C library's streams have a buffer of their own
             _C.fflush(None)
 
@@ -151,14 +151,15 @@ class _Open:
 
 
 class _AtExit:
-    """A plugin's function for the end of the process: whatever it raises, the exit code is ours."""
+    """A plugin's function for the end of the process: whatever it does, the answer and the exit code are ours."""
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
     def __call__(self, *arguments: Any, **named: Any) -> None:
         try:
-            self.function(*arguments, **named)
+            with contained():
+                self.function(*arguments, **named)
         except BaseException as error:  # noqa: BLE001
             sys.stderr.write(f"warning: a plugin's function for the end of the process failed: {told(error)}\n")
 

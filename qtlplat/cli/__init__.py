@@ -158,7 +158,10 @@ def _terminate(_signum: int, _frame: Any) -> NoReturn:
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and leave with its exit code (see `qtlplat.errors`)."""
+    """Run the command line and leave with its exit code (see `qtlplat.errors`).
+
+    arguments: those of this process if None, which ends with the command then.
+    """
     signal.signal(signal.SIGTERM, _terminate)
     _open_streams()
     try:
@@ -167,7 +170,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         code = 130
     except Terminated:
         code = 143
-    leave(code)
+    if arguments is None:
+        leave(code)
+    sys.exit(code)
 
 
 def _open_streams() -> None:

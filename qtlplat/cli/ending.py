@@ -1,4 +1,4 @@
-"""The end of a command's process: with its exit code, whatever other threads and signals make of it."""
+"""The end of a command's process: with its exit code, whatever other threads, processes and signals make of it."""
 
 from __future__ import annotations
 
@@ -7,49 +7,57 @@ import os
 import signal
 import sys
 import threading
-import time
 from contextlib import suppress
 from typing import Any, NoReturn
 
 from qtlplat.cli.terminal import Guarded, complain
-from qtlplat.errors import Terminated, shown
+from qtlplat.errors import shown
+from qtlplat.streams import set_streams
 
-PATIENCE = 10.0  # seconds, for threads that are still at work
+PATIENCE = 10.0  # seconds, for what is still at work
+
+_exit = os._exit  # which code of others may replace
 
 
 def leave(code: int) -> NoReturn:
-    """Leave with an exit code; threads that somebody else left running get some seconds to finish."""
-    atexit.register(_nothing_left_to_unwind)
-    sys.stdout, sys.stderr = Guarded(sys.stdout, sys.stderr), Guarded(sys.stderr)  # of threads, to the very end
-    try:
-        left = _waited()
-    except (KeyboardInterrupt, Terminated) as stop:
-        left, code = threading.enumerate(), 130 if isinstance(stop, KeyboardInterrupt) else 143
-    if left:
-        complain([f"warning: ended although a thread was still at work: {shown(left[-1].name)}"])
-        for stream in (sys.stdout, sys.stderr):
-            with suppress(Exception):
-                stream.flush()
-        os._exit(code)
-    sys.exit(code)
+    """End the process with an exit code; what somebody else left at work gets some seconds to finish.
 
-
-def _waited() -> list[threading.Thread]:
-    """The threads that Python would wait for, and that are still running after a while."""
-    until = time.monotonic() + PATIENCE
-    pools: Any = sys.modules.get("concurrent.futures.thread")
-    idle = set(pools._threads_queues) if pools else set()  # these end by themselves when the process does
-    others = [t for t in threading.enumerate() if not t.daemon and t is not threading.main_thread() and t not in idle]
-    for thread in others:
-        thread.join(max(0.0, until - time.monotonic()))
-    return [thread for thread in others if thread.is_alive()]
-
-
-def _nothing_left_to_unwind() -> None:
-    """From here on a signal ends the process: unloading torch takes seconds, and would answer it with a traceback.
-
-    One that is ignored, as Ctrl-C in the background of a script, stays so.
+    Python waits for threads and calls the functions that were registered for the end. The interpreter is not taken
+    down then: that takes torch seconds, and crashes threads that still run. From here on a signal ends the process at
+    once; one that is ignored, as Ctrl-C in the background of a script, stays so.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, signal.SIG_DFL)
+    set_streams(stdout=Guarded(sys.stdout, sys.stderr), stderr=Guarded(sys.stderr))  # of threads, to the very end
+    timer = threading.Timer(PATIENCE, _give_up, (code,))
+    timer.daemon = True
+    timer.start()
+    atexit.register(_end, code)
+    sys.exit(code)
+
+
+def _end(code: int) -> NoReturn:
+    """End the process behind the functions for the end; registered last, this is the first of them to be called."""
+    atexit.unregister(_end)
+    try:
+        atexit._run_exitfuncs()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(Exception):
+                stream.flush()
+    finally:
+        _exit(code)
+
+
+def _give_up(code: int) -> NoReturn:
+    """End the process at once, and say what was still at work."""
+    processes: Any = sys.modules.get("multiprocessing.process")
+    children = list(processes.active_children()) if processes else []
+    ours = (threading.main_thread(), threading.current_thread())
+    threads = [one for one in threading.enumerate() if one not in ours and not one.daemon]
+    what = "a thread" if threads else "a process" if children else "a function for the end of the process"
+    name = "".join(f": {shown(one.name)}" for one in [*threads, *children][:1])
+    complain([f"warning: ended although {what} was still at work{name}"])
+    for child in children:  # its output may be waited for
+        child.kill()
+    _exit(code)

@@ -17,6 +17,7 @@ import click
 
 from qtlplat.cli.settings import suggest
 from qtlplat.errors import cut, inert, without_passwords
+from qtlplat.streams import set_streams
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -120,9 +121,9 @@ def inert_layout(text: str) -> str:
 @contextmanager
 def guarded_streams() -> Iterator[None]:
     """Inside, everything that is written to stdout and stderr is inert."""
-    before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = Guarded(before[0], before[1]), Guarded(before[1])
+    out, err = sys.stdout, sys.stderr
+    set_streams(stdout=Guarded(out, err), stderr=Guarded(err))
     try:
         yield
     finally:
-        sys.stdout, sys.stderr = before
+        set_streams(stdout=out, stderr=err)

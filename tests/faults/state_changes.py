@@ -88,7 +88,7 @@ PYTHON = {
     "the thresholds of garbage collection": "import gc; gc.set_threshold(5, 5, 5)",
     "the debugging of garbage collection": "import gc; gc.set_debug(gc.DEBUG_UNCOLLECTABLE)",
     "the callbacks of garbage collection": "import gc; gc.callbacks.append(lambda *a: None)",
-    "faulthandler": "import faulthandler as f; f.disable() if f.is_enabled() else f.enable(open(os.devnull, 'w'))",
+    "faulthandler": "import faulthandler as f; f.disable() if f.is_enabled() else f.enable(2)",
     "signal handlers": "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)",
     "blocked signals": "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])",
     "timers": "import signal; signal.alarm(1000)",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import multiprocessing
 import os
 import signal
 import sys
 import textwrap
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,7 @@ import pytest
 import sklearn
 import torch
 from faulty_components import instead
-from outcome import apart, assert_fine, assert_refused, here
+from outcome import apart, assert_fine, assert_inert, assert_refused, here
 from sampling import sampled
 from state_changes import CHANGES, ELSEWHERE, FOR_GOOD, IMPORTS, all_changes
 
@@ -166,7 +168,8 @@ import atexit, ctypes, logging, os, sys
 print("print"); sys.stdout.write("write"); sys.__stdout__.write("underlying"); os.write(1, b"descriptor")
 os.system("echo child"); ctypes.CDLL(None).printf(b"from C"); sys.stderr.close(); os.close(1)
 sys.stdout = sys.stderr = sys.__stdout__ = None
-atexit.register(sys.exit, 5)
+atexit.register(sys.exit, 5); atexit.register(os._exit, 5)
+atexit.register(print, "farewell"); atexit.register(os.write, 1, b"farewell")
 """
 
 
@@ -177,7 +180,7 @@ def test_what_is_written_to_any_stdout_leaves_json_valid_and_the_exit_code_as_it
     done = apart("ls", "heads", "--json", environment={"PYTHONPATH": str(tmp_path / "site")})
     assert done.code == 0, done.err
     assert {"dense", "linear"} <= {row["name"] for row in json.loads(done.out)}
-    for words in ("print", "write", "underlying", "descriptor", "child", "from C"):
+    for words in ("print", "write", "underlying", "descriptor", "child", "from C", "farewell"):
         assert words in done.err
     assert "Traceback" not in done.err
 
@@ -260,24 +263,57 @@ def test_files_that_a_plugin_closes_are_an_error_not_an_empty_answer(faulty: Fau
     assert "faulty-lab is left out: it changes what cannot be put back: files that were open" in done.err
 
 
-BUSY = """
+AT_WORK = {
+    "a thread": (
+        "threading.Thread(target=work, name='busy \\x1b').start()",
+        "ended although a thread was still at work: 'busy \\x1b'",
+    ),
+    "a daemon thread": ("threading.Thread(target=work, daemon=True).start()", ""),
+    "a pool": (
+        "from concurrent.futures import ThreadPoolExecutor\npool = ThreadPoolExecutor(1); pool.submit(work)",
+        "ended although a thread was still at work: 'ThreadPoolExecutor-0_0'",
+    ),
+    "a process": (
+        "import multiprocessing\n"
+        "multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,), name='busy').start()",
+        "ended although a process was still at work: 'busy'",
+    ),
+    "a function for the end": (
+        "import atexit; atexit.register(time.sleep, 60)",
+        "ended although a function for the end of the process was still at work",
+    ),
+    "a log that is held": (
+        "import logging\nheld = logging.StreamHandler()\n"
+        "threading.Thread(target=lambda: (held.acquire(), time.sleep(60)), daemon=True).start()",
+        "ended although a function for the end of the process was still at work",
+    ),
+}
+WORK = """
 import threading, time, sys
 
 def work():
     while True:
         print("\\x1b[31mfrom a thread")
-        time.sleep(0.001)
 
-threading.Thread(target=work, daemon=False, name="busy \\x1b").start()
 """
 
 
-def test_a_thread_that_a_plugin_leaves_running_neither_writes_answers_nor_keeps_the_command(
-    faulty: Faulty, tmp_path: Path
+@pytest.mark.parametrize(("starts", "told"), sampled(AT_WORK.values(), 3), ids=AT_WORK)
+def test_what_a_plugin_leaves_at_work_neither_writes_answers_nor_keeps_nor_crashes_the_command(
+    starts: str, told: str, faulty: Faulty, tmp_path: Path
 ) -> None:
-    faulty(BUSY)
-    program = "from qtlplat.cli import ending, main; ending.PATIENCE = 0.1; main()"
+    faulty(WORK + starts + "\n")
+    program = "from qtlplat.cli import ending, main; ending.PATIENCE = 0.3; main()"
     done = apart("ls", "heads", "--json", environment={"PYTHONPATH": str(tmp_path / "site")}, program=program)
     assert done.code == 0, done.err
     assert json.loads(done.out)
-    assert "ended although a thread was still at work: 'busy \\x1b'" in done.err
+    assert told in done.err
+    assert_inert(done)
+
+
+def test_a_stream_that_is_replaced_stays_for_the_threads_that_are_printing_on_it() -> None:
+    """CPython's `print` would crash on one that is freed meanwhile."""
+    with contained():
+        seen = weakref.ref(sys.stdout)
+    gc.collect()
+    assert seen() is not None
