@@ -12,7 +12,7 @@ EXTRAS = {
     "parquet": ("pyarrow.parquet",),
     "mlflow": ("mlflow",),
     "tensorboard": ("tensorboard.summary.writer.record_writer",),
-    "onnx": ("onnx", "onnxscript", "onnxruntime"),
+    "onnx": ("onnx", "onnxruntime", "onnxscript"),
 }
 
 

@@ -17,6 +17,8 @@ import pytest
 from qtlplat import errors
 from qtlplat.catalog.registry import load_registry
 from qtlplat.cli import _run, cli
+from qtlplat.cli.show_tables import CURVES
+from qtlplat.metrics import SHIPPED
 from qtlplat.store.records import RunRecord
 from qtlplat.store.summary import full_form
 
@@ -215,6 +217,23 @@ def test_python_blocks_compile(page: Path) -> None:
     for block in blocks(page, "python"):
         if not block.startswith(("def ", "class ")) or name_of(page) != "docs/reference/hooks.md":
             compile(block, name_of(page), "exec")
+
+
+# --- samples of what is printed
+
+
+def test_tables_in_the_pages_have_columns_that_the_program_prints() -> None:
+    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "qtlplat").rglob("*.py"))
+    known = {*re.findall(r'Column\(\s*"[^"]*", "([^"]*)"', source), *SHIPPED, *CURVES}
+    tables = {
+        (name_of(page), tuple(re.split(" {2,}", header.strip())))
+        for page in PAGES
+        for block in blocks(page, "text", "console")
+        for header in re.findall(r"^(.+)\n ─+ *$", block, re.MULTILINE)
+    }
+    assert len(tables) >= 8
+    unknown = {(page, title) for page, titles in tables for title in titles if title not in known}
+    assert {(page, title) for page, title in unknown if not re.fullmatch(r"F1 from [\d.]+ to [\d.]+", title)} == set()
 
 
 # --- the hand-written reference
