@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from qtlplat.store.sql.example_queries import EXAMPLES
-from qtlplat.store.sql.meanings import TableMeaning, tables, views
+from qtlplat.store.read.sql.column_docs import TableMeaning, tables, views
+from qtlplat.store.read.sql.example_queries import EXAMPLES
 
 OPENING = """# Tables and views
 

@@ -23,7 +23,7 @@ from qtlplat.catalog.options import describe, locations
 from qtlplat.catalog.plan import PretrainingOptions, TrainingOptions
 from qtlplat.catalog.registry import Registry, load_registry, shipped_registry
 from qtlplat.catalog.resolve import resolve_component
-from qtlplat.cli import COMMANDS, cli
+from qtlplat.cli.app import COMMANDS, cli
 from qtlplat.contracts import KINDS, HeadSpec, Kind, Options
 
 REFERENCE = Path(__file__).resolve().parent / "reference"

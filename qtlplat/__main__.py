@@ -1,6 +1,6 @@
 """`python -m qtlplat`: the command line, where its script is not on the path."""
 
-from qtlplat.cli import main
+from qtlplat.cli.app import main
 
 if __name__ == "__main__":
     main()

@@ -144,7 +144,7 @@ class DatasetSpec:
     load: options -> ImageSet; raises DataError with every problem found; never writes where the data lies.
     check: options -> every problem found, warnings and errors alike; may take as long as a full read does.
         Left out, `load` is tried instead.
-    at_hand: options -> whether `load` can work here and now (a cheap look: does the path exist?). Used to
+    is_available: options -> whether `load` can work here and now (a cheap look: does the path exist?). Used to
         choose a default dataset.
     files: (options, sources) -> where the files of sources (groups) lie, as text for people, by source; what it does
         not know is left out. A cheap look that decodes nothing. Left out, nobody is told.
@@ -157,7 +157,7 @@ class DatasetSpec:
     load: Callable[[Any], ImageSet]
     options: type[Options] = NoOptions
     check: Callable[[Any], Sequence[Problem]] | None = None
-    at_hand: Callable[[Any], bool] = lambda _options: True
+    is_available: Callable[[Any], bool] = lambda _options: True
     files: Callable[[Any, Sequence[str]], Mapping[str, str]] | None = None
     title: str = ""
     notice: str = ""
@@ -183,9 +183,9 @@ class BackboneSpec:
 class HeadSpec:
     """A head that a plugin offers; a quantum head also names its circuit.
 
-    build: (options, n_in=F, n_out=K, circuit) -> module (B, F) -> logits (B, K). `circuit` is None for a classical
+    build: (options, in_features=F, n_classes=K, circuit) -> module (B, F) -> logits (B, K). `circuit` is None for a classical
         head; for a quantum head it is a module (B, n_inputs) -> (B, n_outputs) that runs what `circuit` declared
-        and owns its weights. Name the children `pre_net` and `post_net`: the parameter ledger shows them so.
+        and owns its weights. Name the children `pre_net` and `post_net`: the parameter counts shows them so.
     circuit: options -> Circuit, for quantum heads only; cheap enough to be called for `info`.
     """
 

@@ -10,8 +10,8 @@ from typing import Any, Literal
 HEAD = "head"  # the variant of a cell that is no control
 Role = Literal["dataset", "backbone", "head", "evaluator"]  # of a component of a run
 ROLES: tuple[Role, ...] = ("dataset", "backbone", "head", "evaluator")
-LEAKS = ("leak", "group_leak", "selection_leak")
-LEDGER = {  # figures of the parameter ledger, and where they stand in it
+LEAKAGES = ("leakage", "group_leakage", "selection_leakage")
+LEDGER = {  # figures of the parameter counts, and where they stand in it
     "trainable": ("head", "total"),
     "parameters": ("model_total",),
     "frozen": ("kept",),
@@ -113,19 +113,19 @@ def percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def leak_line(seen: Mapping[str, float | None]) -> str:
+def leakage_line(seen: Mapping[str, float | None]) -> str:
     """One line on what was seen before it was tested, '' where nothing was or nothing is known of it.
 
-    seen: with "leak", "group_leak" and "selection_leak", shares of 0 to 1 or None.
+    seen: with "leakage", "group_leakage" and "selection_leakage", shares of 0 to 1 or None.
     """
     parts = []
-    if share := seen["leak"]:
+    if share := seen["leakage"]:
         parts.append(f"the backbone was trained on {percent(share)} of what is tested")
-    if share := seen["group_leak"]:
+    if share := seen["group_leakage"]:
         parts.append(f"the source image of {percent(share)} of what is tested stands in training")
-    if share := seen["selection_leak"]:
+    if share := seen["selection_leakage"]:
         parts.append(f"the backbone's best epoch was chosen on {percent(share)} of what is tested")
-    return f"leak: {'; '.join(parts)}" if parts else ""
+    return f"leakage: {'; '.join(parts)}" if parts else ""
 
 
 def said_once(said: Iterable[tuple[str, Sequence[str]]]) -> list[str]:

@@ -92,7 +92,7 @@ class Budget:
     """How much of a publication is carried out.
 
     summary: one line, with the time it takes; models: names of those that are trained, () for all;
-    protocol, epochs, pretrain_epochs, inits: as the flags of `qtlplat run`, None as the model has it; pretrain_epochs
+    protocol, epochs, pretrain_epochs, n_init: as the flags of `qtlplat run`, None as the model has it; pretrain_epochs
         may be given by name of the backbone; sets: `-S` texts.
     cuts: what is done less than in the publication, by name ("epochs", "models", ...), each in a sentence.
     trains_less: whether models are trained for fewer epochs or on less data than in the publication, so that their
@@ -105,7 +105,7 @@ class Budget:
     protocol: str | None = None
     epochs: int | None = None
     pretrain_epochs: int | Mapping[str, int] | None = None
-    inits: int | None = None
+    n_init: int | None = None
     sets: tuple[str, ...] = ()
     cuts: Mapping[str, str] = field(default_factory=dict)
     trains_less: bool = False

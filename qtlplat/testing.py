@@ -50,7 +50,7 @@ def check_plugin(module: ModuleType | str) -> list[Spec]:
     for spec in specs:
         if isinstance(spec, DatasetSpec):
             options = _checked_options(spec, None)
-            if _at_hand(spec, options):
+            if _is_available(spec, options):
                 check_dataset(spec, options)
         elif isinstance(spec, BackboneSpec):
             check_backbone(spec)
@@ -69,7 +69,7 @@ def check_dataset(spec: DatasetSpec, options: Options | None = None) -> None:
     options: by default ``spec.options()``; they must point to data that is at hand.
     """
     options = _checked_options(spec, options)
-    _require(_at_hand(spec, options), f"{spec.name}: the data is not at hand; pass options that point to it")
+    _require(_is_available(spec, options), f"{spec.name}: the data is not at hand; pass options that point to it")
     first, second = spec.load(options), spec.load(options)
     _require(isinstance(first, ImageSet), f"{spec.name}: load must return an ImageSet, returned {shown(first)}")
     _require(first.digest == second.digest, f"{spec.name}: load gave two different datasets for the same options")
@@ -131,17 +131,17 @@ def check_head(
     spec: HeadSpec,
     options: Options | None = None,
     *,
-    n_in: Sequence[int] = (3, 16),
-    n_out: Sequence[int] = (2, 5),
+    in_features: Sequence[int] = (3, 16),
+    n_classes: Sequence[int] = (2, 5),
     batches: Sequence[int] = (1, 4),
 ) -> None:
     """Check a head's shapes, dtype, gradients, state and seeding for several widths and batch sizes.
 
-    options: by default ``spec.options()``; n_in, n_out, batches: values of F, K and B to try.
+    options: by default ``spec.options()``; in_features, n_classes, batches: values of F, K and B to try.
     """
     options = _checked_options(spec, options)
-    for f in n_in:
-        for k in n_out:
+    for f in in_features:
+        for k in n_classes:
             _check_head_at(spec, options, f, k, batches)
 
 
@@ -204,7 +204,7 @@ def _check_head_at(spec: HeadSpec, options: Options, f: int, k: int, batches: Se
     import torch
     from torch.nn.functional import cross_entropy
 
-    where = f"{spec.name} with n_in={f}, n_out={k}"
+    where = f"{spec.name} with in_features={f}, n_classes={k}"
     head, twin = (_seeded(lambda: _built(spec, options, f, k)) for _ in range(2))
     other = _seeded(lambda: _built(spec, options, f, k), seed=1)
     _require(isinstance(head, torch.nn.Module), f"{where}: build must return a torch module, returned {shown(head)}")
@@ -243,7 +243,7 @@ def _check_head_at(spec: HeadSpec, options: Options, f: int, k: int, batches: Se
 def _built(spec: HeadSpec, options: Options, f: int, k: int) -> nn.Module:
     if spec.circuit is None:
         return spec.build(options, f, k, None)
-    from qtlplat.quantum.engines import choose_engine
+    from qtlplat.quantum.devices.engines import choose_engine
 
     circuit = spec.circuit(options)
     _require(isinstance(circuit, Circuit), f"{spec.name}: circuit must return a Circuit, returned {shown(circuit)}")
@@ -259,9 +259,9 @@ def _checked_options(spec: Spec, options: Options | None) -> Options:
     return spec.options() if options is None else options
 
 
-def _at_hand(spec: DatasetSpec, options: Options) -> bool:
-    answer = spec.at_hand(options)
-    _require(isinstance(answer, bool), f"{spec.name}: at_hand must return True or False, returned {shown(answer)}")
+def _is_available(spec: DatasetSpec, options: Options) -> bool:
+    answer = spec.is_available(options)
+    _require(isinstance(answer, bool), f"{spec.name}: is_available must return True or False, returned {shown(answer)}")
     return answer
 
 

@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from qtlplat.cli import COMMANDS
+from qtlplat.cli.app import COMMANDS
 from qtlplat.command_hints import OPEN_STORE, READ_REGISTRY, completed, shell_word
 
 

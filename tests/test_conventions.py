@@ -10,7 +10,7 @@ from qtlplat.conventions import (
     class_facts,
     class_names,
     counted,
-    leak_line,
+    leakage_line,
     mean_std,
     percent,
     said_once,
@@ -48,12 +48,12 @@ def test_shares_that_are_there_never_read_as_nothing_or_all(share: float, words:
 
 
 def test_the_leak_line_names_what_there_is() -> None:
-    none = {"leak": None, "group_leak": None, "selection_leak": None}
-    assert leak_line(none) == leak_line({"leak": 0.0, "group_leak": 0.0, "selection_leak": 0.0}) == ""
-    assert leak_line({"leak": 0.0, "group_leak": 0.5, "selection_leak": 0.0}) == (
-        "leak: the source image of 50 % of what is tested stands in training"
+    none = {"leakage": None, "group_leakage": None, "selection_leakage": None}
+    assert leakage_line(none) == leakage_line({"leakage": 0.0, "group_leakage": 0.0, "selection_leakage": 0.0}) == ""
+    assert leakage_line({"leakage": 0.0, "group_leakage": 0.5, "selection_leakage": 0.0}) == (
+        "leakage: the source image of 50 % of what is tested stands in training"
     )
-    assert leak_line({"leak": 0.8, "group_leak": 0.9, "selection_leak": 0.2}).count(";") == 2
+    assert leakage_line({"leakage": 0.8, "group_leakage": 0.9, "selection_leakage": 0.2}).count(";") == 2
 
 
 def test_an_id_is_cut_to_what_references_take() -> None:

@@ -167,7 +167,7 @@ SMOKE = Budget(
     models=SECOND,
     protocol="standard",
     pretrain_epochs=6,
-    inits=1,
+    n_init=1,
     cuts={
         "models": "4 of 12 models are trained, those of lenet2",
         "initialisations": "1 instead of 5",
@@ -181,7 +181,7 @@ QUICK = Budget(
     "under an hour on two cores: all models, one initialisation, a quarter of the pretraining epochs",
     models=(*TWELVE, HOLDOUT.name, NESTED.name),
     pretrain_epochs={"lenet1": 12, "lenet2": 30, "lenet3": 30},
-    inits=1,
+    n_init=1,
     cuts={
         "initialisations": "1 instead of 5",
         "pretraining epochs": "30 instead of 120, and 12 for lenet1, whose epochs take four times as long",

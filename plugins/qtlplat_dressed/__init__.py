@@ -39,12 +39,12 @@ def circuit(options: DressedOptions) -> Circuit:
     return Circuit(function, qubits=q, weight_shapes={"weights": (options.layers, q, 3)}, n_inputs=q, n_outputs=q)
 
 
-def build(options: DressedOptions, n_in: int, n_out: int, circuit: nn.Module | None) -> nn.Module:
-    """The head around the running circuit: (B, n_in) -> logits (B, n_out)."""
+def build(options: DressedOptions, in_features: int, n_classes: int, circuit: nn.Module | None) -> nn.Module:
+    """The head around the running circuit: (B, in_features) -> logits (B, n_classes)."""
     from qtlplat_dressed.head import DressedHead
 
     assert circuit is not None, "a quantum head is built with its circuit"
-    return DressedHead(options, n_in, n_out, circuit)
+    return DressedHead(options, in_features, n_classes, circuit)
 
 
 @hookimpl

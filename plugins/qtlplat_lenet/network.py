@@ -68,8 +68,8 @@ def build_lenet(options: LenetOptions, input_shape: tuple[int, int, int], n_clas
         channels = conv.channels
     widths = (channels * height * width, *architecture.hidden, n_classes)
     dense = [
-        _dense(n_in, n_out, options.dropout * p)
-        for (n_in, n_out), p in zip(pairwise(widths[:-1]), architecture.dropout, strict=True)
+        _dense(in_features, out_features, options.dropout * p)
+        for (in_features, out_features), p in zip(pairwise(widths[:-1]), architecture.dropout, strict=True)
     ]
     last = nn.Linear(widths[-2], n_classes)
     if options.initialisation == "he":
@@ -87,6 +87,6 @@ def _initialise(module: nn.Module, followed_by: Literal["relu", "linear"]) -> No
         nn.init.zeros_(module.bias)
 
 
-def _dense(n_in: int, n_out: int, dropout: float) -> nn.Module:
-    block: list[nn.Module] = [nn.Linear(n_in, n_out), nn.ReLU()]
+def _dense(in_features: int, out_features: int, dropout: float) -> nn.Module:
+    block: list[nn.Module] = [nn.Linear(in_features, out_features), nn.ReLU()]
     return nn.Sequential(*block, nn.Dropout(min(dropout, 0.95))) if dropout else nn.Sequential(*block)

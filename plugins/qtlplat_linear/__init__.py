@@ -31,18 +31,18 @@ class MlpOptions(Options):
     dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden activations dropped while training")
 
 
-def build_linear(_options: NoOptions, n_in: int, n_out: int, _circuit: nn.Module | None) -> nn.Module:
-    """One dense layer, features (B, n_in) -> logits (B, n_out)."""
+def build_linear(_options: NoOptions, in_features: int, n_classes: int, _circuit: nn.Module | None) -> nn.Module:
+    """One dense layer, features (B, in_features) -> logits (B, n_classes)."""
     from qtlplat_linear.heads import Linear
 
-    return Linear(n_in, n_out)
+    return Linear(in_features, n_classes)
 
 
-def build_mlp(options: MlpOptions, n_in: int, n_out: int, _circuit: nn.Module | None) -> nn.Module:
-    """Hidden layers and a last dense layer, features (B, n_in) -> logits (B, n_out)."""
+def build_mlp(options: MlpOptions, in_features: int, n_classes: int, _circuit: nn.Module | None) -> nn.Module:
+    """Hidden layers and a last dense layer, features (B, in_features) -> logits (B, n_classes)."""
     from qtlplat_linear.heads import Mlp
 
-    return Mlp(n_in, n_out, hidden=options.hidden, activation=options.activation, dropout=options.dropout)
+    return Mlp(in_features, n_classes, hidden=options.hidden, activation=options.activation, dropout=options.dropout)
 
 
 @hookimpl

@@ -67,10 +67,10 @@ def _check(options: NeuDetOptions) -> Sequence[Problem]:
 def _files(options: NeuDetOptions, sources: Sequence[str]) -> Mapping[str, str]:
     from qtlplat_neu_det.reader import located
 
-    return located(options.root, sources) if options.root is not None and _at_hand(options) else {}
+    return located(options.root, sources) if options.root is not None and _is_available(options) else {}
 
 
-def _at_hand(options: NeuDetOptions) -> bool:
+def _is_available(options: NeuDetOptions) -> bool:
     return options.root is not None and options.root.exists()
 
 
@@ -86,6 +86,6 @@ def qtlplat_datasets() -> list[DatasetSpec]:
             options=NeuDetOptions,
             check=_check,
             files=_files,
-            at_hand=_at_hand,
+            is_available=_is_available,
         )
     ]

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from qtlplat.store.gathered import Gathered
-    from qtlplat.store.records import CellRecord, PredictionRow
+    from qtlplat.store.core.records import CellRecord, PredictionRow
+    from qtlplat.store.read.loaded import Gathered
 
 Verdict = Literal["bitwise", "rounding", "different", "not paired"]
 # training computes in float32, of which a unit in the last place is 1.2e-7 beside 1

@@ -19,12 +19,12 @@ from qtlplat.analysis.sides import Side, leaks, parameters, what_differs
 from qtlplat.analysis.single_samples import against_chance, mcnemar
 from qtlplat.analysis.statistics import TTest
 from qtlplat.analysis.verdicts import Wording
-from qtlplat.conventions import HEAD, leak_line, mean_std, short
+from qtlplat.conventions import HEAD, leakage_line, mean_std, short
 from qtlplat.errors import UsageError, unknown_name
 from qtlplat.metrics import Metric, agreed
 
 if TYPE_CHECKING:
-    from qtlplat.store.records import CellRecord
+    from qtlplat.store.core.records import CellRecord
 
 CORRECTED = "paired t, Nadeau-Bengio corrected"
 ONE_SPLIT = "paired t over the seeds of one split"
@@ -74,8 +74,8 @@ class Row:
     std: float | None
     cells: int
     n: int
-    leak: float | None
-    group_leak: float | None
+    leakage: float | None
+    group_leakage: float | None
     test: TTest | None = None
     test_name: str | None = None
     p_adjusted: float = math.nan
@@ -85,7 +85,7 @@ class Row:
     needed: dict[str, Any] | None = None
     verdict: str = "baseline"
     why: str = ""
-    selection_leak: float | None = None
+    selection_leakage: float | None = None
     trainable: int | None = None
     model_total: int | None = None
     notes: tuple[str, ...] = ()
@@ -112,9 +112,9 @@ class Row:
             "mcnemar": self.mcnemar,
             "rope": self.rope and vars(self.rope),
             "needed": self.needed,
-            "leak": self.leak,
-            "group_leak": self.group_leak,
-            "selection_leak": self.selection_leak,
+            "leakage": self.leakage,
+            "group_leakage": self.group_leakage,
+            "selection_leakage": self.selection_leakage,
             "trainable": self.trainable,
             "model_total": self.model_total,
             "notes": list(self.notes),
@@ -170,14 +170,14 @@ def _alone(side: Side, asked: Asked) -> Row:
     notes = []
     if side.run.status != "finished":
         notes.append(f"the run is {side.run.status}: only its {n} finished cells are compared")
-    if words := leak_line(seen):
+    if words := leakage_line(seen):
         notes.append(words)
     if side.variant == SHUFFLED and (words := against_chance(side)):
         notes.append(words)
     trainable, model_total = parameters(side)
     return Row(
-        side.run.id, side.variant, side.label, mean, std, n, n, seen["leak"], seen["group_leak"],
-        selection_leak=seen["selection_leak"], trainable=trainable, model_total=model_total, notes=tuple(notes),
+        side.run.id, side.variant, side.label, mean, std, n, n, seen["leakage"], seen["group_leakage"],
+        selection_leakage=seen["selection_leakage"], trainable=trainable, model_total=model_total, notes=tuple(notes),
     )  # fmt: skip
 
 

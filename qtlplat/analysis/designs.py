@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from qtlplat.store.records import CellRecord
+    from qtlplat.store.core.records import CellRecord
 
 
 @dataclass(frozen=True)

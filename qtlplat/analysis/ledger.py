@@ -1,4 +1,4 @@
-"""The parameter ledger: what stays frozen, what is replaced, what is trained, and by how much a model shrinks."""
+"""The parameter counts: what stays frozen, what is replaced, what is trained, and by how much a model shrinks."""
 
 from __future__ import annotations
 

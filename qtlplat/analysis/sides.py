@@ -12,8 +12,8 @@ from qtlplat.errors import UsageError
 from qtlplat.metrics import Metric, declared_metrics
 
 if TYPE_CHECKING:
-    from qtlplat.store.gathered import Gathered
-    from qtlplat.store.records import CellRecord, PredictionRow, RunRecord
+    from qtlplat.store.core.records import CellRecord, PredictionRow, RunRecord
+    from qtlplat.store.read.loaded import Gathered
 
 _COMPONENTS = ("dataset", "backbone", "head", "evaluator")
 _PARTS = ("head", "backbone")  # parts of a model, which may help; data and evaluators only make a difference
@@ -79,7 +79,7 @@ def opposed(runs: Sequence[Gathered], *, twice: bool) -> tuple[Side, list[Side]]
 
 def leaks(cells: Sequence[CellRecord]) -> dict[str, float | None]:
     """The leaks of all test samples of the cells, named as in a `NewCell`; None where no cell knows it."""
-    return {name: _share(cells, name) for name in ("leak", "group_leak", "selection_leak")}
+    return {name: _share(cells, name) for name in ("leakage", "group_leakage", "selection_leakage")}
 
 
 def _share(cells: Sequence[CellRecord], name: str) -> float | None:

@@ -17,7 +17,7 @@ from qtlplat.conventions import counted
 
 if TYPE_CHECKING:
     from qtlplat.analysis.sides import Side
-    from qtlplat.store.records import CellRecord, PredictionRow
+    from qtlplat.store.core.records import CellRecord, PredictionRow
 
 Pair = tuple["CellRecord", "CellRecord"]
 

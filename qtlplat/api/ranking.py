@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from qtlplat.analysis.best import Best, best_of
-from qtlplat.analysis.dominance import unbeaten
+from qtlplat.analysis.pareto import unbeaten
 from qtlplat.errors import UsageError
-from qtlplat.store.conditions import Condition, ambiguous, conditions, mixed_facts, mixture
-from qtlplat.store.filters.directions import directions
-from qtlplat.store.queries import Reader
+from qtlplat.store.read.conditions import Condition, ambiguous, conditions, mixed_facts, mixture
+from qtlplat.store.read.filters.directions import directions
+from qtlplat.store.read.queries import Reader
 
 BY = ("backbone", "head")
 SIGNS = {":+": False, ":-": True}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from qtlplat.api.explained import explained
+from qtlplat.api.error_notes import explained
 from qtlplat.errors import ConfigError
 
 if TYPE_CHECKING:

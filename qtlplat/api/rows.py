@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtlplat.conventions import LEAKS, ROLES, ledger, mean_std
-from qtlplat.store.records import CellRecord, EpochRow, PredictionRow, RunRecord
+from qtlplat.conventions import LEAKAGES, ROLES, ledger, mean_std
+from qtlplat.store.core.records import CellRecord, EpochRow, PredictionRow, RunRecord
 
 
 def run_row(run: RunRecord) -> dict[str, Any]:
@@ -27,7 +27,7 @@ def run_row(run: RunRecord) -> dict[str, Any]:
         row[name], row[f"{name}_sd"] = mean_std(values)
     row["cells"] = max((len(values) for values in run.metrics.values()), default=0)
     row |= ledger(run.parameters)
-    row |= {name: getattr(run, name) for name in LEAKS}
+    row |= {name: getattr(run, name) for name in LEAKAGES}
     row |= {"seconds": run.seconds.get("total"), "tags": ", ".join(run.tags) or None, "note": run.note}
     for part, component in run.components.items():
         row |= {f"{part}.{option}": value for option, value in component.options.items()}

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from qtlplat.api.explained import explained
+from qtlplat.api.error_notes import explained
 from qtlplat.api.store import Run, Store, open_store
 from qtlplat.errors import UsageError
-from qtlplat.training.progress import Progress, Silent, Stage
+from qtlplat.progress import Progress, Silent, Stage
 
 
 class _Told(Silent):
@@ -43,7 +43,7 @@ def run(
     seeds: int | None = None,
     epochs: int | None = None,
     pretrain_epochs: int | None = None,
-    inits: int | None = None,
+    n_init: int | None = None,
     device: str | None = None,
     accelerator: str | None = None,
     controls: str | None = None,
@@ -62,7 +62,7 @@ def run(
     backbone, head, dataset, evaluator, protocol, device, accelerator, controls: as on the command line; None takes the
         registry's default.
     replace: how many trailing dense layers the head replaces, or 'all'.
-    seed, seeds, epochs, pretrain_epochs, inits: numbers, as on the command line.
+    seed, seeds, epochs, pretrain_epochs, n_init: numbers, as on the command line.
     options: any option of the plan by name, as of ``-S``: ``{"head.layers": 2}``.
     needed: return the finished run with the same fingerprint instead, if there is one; one that another process trains
         now is waited for.
@@ -78,11 +78,11 @@ def run(
     """
     from qtlplat.catalog.catalog import open_catalog
     from qtlplat.catalog.resolve import Request, resolve
-    from qtlplat.store.records import Remarks
-    from qtlplat.store.remarks import checked_note, checked_tags
-    from qtlplat.training.execute import execute
-    from qtlplat.training.needed import found_or_executed
-    from qtlplat.training.prepare import prepare
+    from qtlplat.runs.execute import execute
+    from qtlplat.runs.prepare import prepare
+    from qtlplat.runs.reuse import found_or_executed
+    from qtlplat.store.core.records import Remarks
+    from qtlplat.store.read.run_annotations import checked_note, checked_tags
 
     remarks = Remarks(tuple(checked_tags(tags)), None if note is None else checked_note(note))
     if registry is not None and not os.fspath(registry):
@@ -101,7 +101,7 @@ def run(
         seeds=seeds,
         epochs=epochs,
         pretrain_epochs=pretrain_epochs,
-        inits=inits,
+        n_init=n_init,
         device=device,
         accelerator=accelerator,
         controls=controls,

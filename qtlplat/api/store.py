@@ -10,16 +10,16 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.api import rows
-from qtlplat.api.explained import explained
+from qtlplat.api.error_notes import explained
 from qtlplat.api.records import Records
 from qtlplat.conventions import mean_std, short
 from qtlplat.errors import UsageError, inert, shown, unknown_name
-from qtlplat.store.filters.tree import unquoted
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ArtifactRow, CellRecord, EpochRow, PredictionRow, RunKind, RunRecord
-from qtlplat.store.summary import short_form
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.records import ArtifactRow, CellRecord, EpochRow, PredictionRow, RunKind, RunRecord
+from qtlplat.store.read.filters.tree import unquoted
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.read.serialize import short_form
+from qtlplat.store.write.writer import Writer
 
 if TYPE_CHECKING:
     from qtlplat.analysis.best import Best
@@ -104,7 +104,7 @@ class Store:
 
         Raises UsageError for what cannot be understood, does not only read, or takes too long.
         """
-        from qtlplat.store.sql.read_only import ask
+        from qtlplat.store.read.sql.sqlite import ask
 
         return Records(
             ask(self._reader, query, lambda names, rows: [dict(zip(names, row, strict=True)) for row in rows], seconds),
@@ -134,7 +134,7 @@ class Store:
         """
         from qtlplat.analysis.comparison import Asked, compare
         from qtlplat.analysis.sides import opposed
-        from qtlplat.store.gathered import gather
+        from qtlplat.store.read.loaded import gather
 
         if not runs:
             raise UsageError("no run is named", where="compare", fix='for example: compare("@-2", "@last")')

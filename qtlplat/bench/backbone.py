@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from qtlplat.backbones.model import WholeBackbone
+from qtlplat.backbones.trainer import Learner
 from qtlplat.bench.timing import row, summary
 from qtlplat.contracts import Backbone
-from qtlplat.quantum.threads import torch_threads
-from qtlplat.training.learner import Learner
-from qtlplat.training.model import WholeBackbone
-from qtlplat.training.seeding import isolated_rng
+from qtlplat.quantum.devices.threads import torch_threads
+from qtlplat.seeding import isolated_rng
 
 COMPARED_STEPS = 5  # before anything is timed
 LEARNING_RATE, DECAY = 1e-4, 0.99  # neither changes what a step costs

@@ -12,20 +12,20 @@ from typing import Any
 
 import numpy as np
 
+from qtlplat.backbones.model import HeadFactory
+from qtlplat.backbones.pretrain import make_split, pretrain
 from qtlplat.bench.run import CLASSES, LEARNING_RATE, Stage
-from qtlplat.catalog.calls import declared_circuit
 from qtlplat.catalog.plan import PretrainingOptions
+from qtlplat.catalog.plugin_calls import declared_circuit
 from qtlplat.contracts import Backbone, HeadSpec, ImageSet
-from qtlplat.quantum.engines import choose_engine
-from qtlplat.training.checkpoints import Checkpoints
-from qtlplat.training.fit import fit_heads, why_not_stackable
-from qtlplat.training.guard import guarded
-from qtlplat.training.model import HeadFactory
-from qtlplat.training.pretrain import make_split, pretrain
-from qtlplat.training.progress import Silent
-from qtlplat.training.rounds import Task
-from qtlplat.training.seeding import isolated_rng
-from qtlplat.training.snapshots import Snapshot, Take
+from qtlplat.heads.fit import fit_heads, why_not_stackable
+from qtlplat.heads.lockstep import Task
+from qtlplat.plugin_modules import guarded
+from qtlplat.progress import Silent
+from qtlplat.quantum.devices.engines import choose_engine
+from qtlplat.seeding import isolated_rng
+from qtlplat.state.checkpoints import Checkpoints
+from qtlplat.state.snapshots import Snapshot, Take
 
 WARM_UP = 2  # epochs of heads that are not counted: the first one compiles and traces
 
@@ -90,7 +90,7 @@ def _pretraining(
     names = tuple(str(i) for i in range(samples))
     pixels = draw.integers(0, 256, (samples, *shape), dtype=np.uint8)
     images = ImageSet(pixels, np.arange(samples, dtype=np.int64) % CLASSES, names, names, ("a", "b"))
-    options = PretrainingOptions(epochs=epochs, batch_size=batch, patience=0, averaging=0.5)
+    options = PretrainingOptions(epochs=epochs, batch_size=batch, patience=0, ema_epochs=0.5)
     with Checkpoints(directory, lambda _text: None) as checkpoints:
         watch = _Watch(checkpoints)
         pretrain(
@@ -110,8 +110,8 @@ def _heads(spec: HeadSpec, options: Any, provider: str, stage: Stage, directory:
     features, labels = stage.planted()
     circuit = declared_circuit(spec, options, provider)
     engine = guarded(lambda: choose_engine(circuit), provider, "running the circuit") if circuit else None
-    make_head = HeadFactory(spec, options, stage.n_in, CLASSES, engine, provider)
-    task = Task(make_head, labels, stack=not why_not_stackable(make_head, stage.n_in))
+    make_head = HeadFactory(spec, options, stage.in_features, CLASSES, engine, provider)
+    task = Task(make_head, labels, stack=not why_not_stackable(make_head, stage.in_features))
     with Checkpoints(directory, lambda _text: None) as checkpoints:
         watch = _Watch(checkpoints)
         fit_heads(

@@ -12,8 +12,8 @@ from torch import Tensor
 from qtlplat.catalog.device import DeviceChoice
 from qtlplat.contracts import Circuit
 from qtlplat.errors import QtlplatError, shown
-from qtlplat.quantum.device_making import available_devices, make_device, package_of
-from qtlplat.quantum.engines import Engine, choose_engine, example
+from qtlplat.quantum.devices.engines import Engine, choose_engine, example
+from qtlplat.quantum.devices.making import available_devices, make_device, package_of
 
 REFERENCE = "default.qubit"
 SAMPLES, SHOTS = 3, 100

@@ -11,21 +11,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot, pad
 
+from qtlplat.backbones.model import HeadFactory
 from qtlplat.bench.plain import TORCH, TORCH_LAYER, head_without_engine, plain_head, runs_singly
 from qtlplat.bench.timing import interleaved, row
-from qtlplat.catalog.calls import declared_circuit, guarded
 from qtlplat.catalog.device import AUTO, COMPILED, DeviceChoice
+from qtlplat.catalog.plugin_calls import declared_circuit, guarded
 from qtlplat.contracts import HeadSpec
 from qtlplat.errors import ConfigError, UsageError
-from qtlplat.quantum.engines import Engine, choose_engine
-from qtlplat.quantum.memory import USABLE_SHARE, device_bytes, free_bytes, size_text
-from qtlplat.quantum.threads import torch_threads
-from qtlplat.quantum.torch_layer import DEVICE, plain_names
-from qtlplat.training.fit import why_not_stackable
-from qtlplat.training.model import HeadFactory
-from qtlplat.training.preflight import try_head
-from qtlplat.training.seeding import isolated_rng
-from qtlplat.training.stack import Stacked
+from qtlplat.heads.fit import why_not_stackable
+from qtlplat.heads.stack import Stacked
+from qtlplat.quantum.devices.engines import Engine, choose_engine
+from qtlplat.quantum.devices.memory import USABLE_SHARE, device_bytes, free_bytes, size_text
+from qtlplat.quantum.devices.threads import torch_threads
+from qtlplat.quantum.devices.torch_layer import DEVICE, plain_names
+from qtlplat.runs.preflight import try_head
+from qtlplat.seeding import isolated_rng
 
 Gradients = dict[str, Tensor]
 Note = Callable[[str], None]
@@ -83,16 +83,18 @@ class _Bench:
     def __init__(self, spec: HeadSpec, options: Any, provider: str, setting: Setting, on_note: Note) -> None:
         self.options, self.provider, self.setting, self.on_note = options, provider, setting, on_note
         self.circuit = declared_circuit(spec, options, provider)
-        self.n_in, self.n_out, self.spec = setting.features, setting.classes, spec
+        self.in_features, self.n_classes, self.spec = setting.features, setting.classes, spec
         if setting.circuit_only:
             if self.circuit is None:
                 raise UsageError(f"head {spec.name} has no circuit", where="--circuit-only", fix="leave the flag out")
-            self.n_in, self.n_out = self.circuit.n_inputs, self.circuit.n_outputs + 1
-            self.spec = dataclasses.replace(spec, build=lambda _options, n_in, _n_out, c: _CircuitOnly(n_in, c))
+            self.in_features, self.n_classes = self.circuit.n_inputs, self.circuit.n_outputs + 1
+            self.spec = dataclasses.replace(
+                spec, build=lambda _options, in_features, _n_out, c: _CircuitOnly(in_features, c)
+            )
         draw = torch.Generator().manual_seed(0)
         shape = (setting.cells, setting.batch)
-        self.features = torch.randn(*shape, self.n_in, generator=draw)
-        self.labels = torch.randint(0, self.n_out, shape, generator=draw)
+        self.features = torch.randn(*shape, self.in_features, generator=draw)
+        self.labels = torch.randint(0, self.n_classes, shape, generator=draw)
         self.free = free_bytes(torch.device("cpu")) * USABLE_SHARE
         self.references: dict[int, _Reference | None] = {}
 
@@ -159,7 +161,7 @@ class _Bench:
     def _stacked(self, name: str, heads: Sequence[nn.Module], engine: Engine | None) -> Iterator[_Contender]:
         if len(heads) == 1 and engine is not None:
             return
-        reason = why_not_stackable(self._factory(engine), self.n_in)
+        reason = why_not_stackable(self._factory(engine), self.in_features)
         if reason:
             self.on_note(f"{name} with stacked cells is left out: {reason}")
         elif len(heads) > 1:
@@ -171,7 +173,7 @@ class _Bench:
         stacked = Stacked(heads, 0.0, self.on_note)
         stacked.optimizer = _NoOptimizer()  # type: ignore[assignment]
         features = self.features[:cells]
-        targets = one_hot(self.labels[:cells], self.n_out).to(features)
+        targets = one_hot(self.labels[:cells], self.n_classes).to(features)
         weight = torch.ones(features.shape[:2])
 
         def step() -> Gradients:
@@ -189,12 +191,12 @@ class _Bench:
         return False
 
     def _factory(self, engine: Engine | None) -> HeadFactory:
-        return HeadFactory(self.spec, self.options, self.n_in, self.n_out, engine, self.provider)
+        return HeadFactory(self.spec, self.options, self.in_features, self.n_classes, engine, self.provider)
 
     def _heads(self, engine: Engine | None) -> list[nn.Module]:
         """A head for each cell, with the weights of that cell."""
         make = self._factory(engine)
-        try_head(make, self.n_in, self.n_out, self.provider)
+        try_head(make, self.in_features, self.n_classes, self.provider)
         heads = []
         for cell in range(self.setting.cells):
             torch.manual_seed(cell)
@@ -203,7 +205,7 @@ class _Bench:
 
     def _plain(self, cell: int) -> nn.Module:
         torch.manual_seed(cell)
-        return plain_head(self.spec, self.options, self.n_in, self.n_out, self.circuit).train()
+        return plain_head(self.spec, self.options, self.in_features, self.n_classes, self.circuit).train()
 
     def _errors(self, contender: _Contender) -> tuple[float | None, float | None]:
         if contender.is_reference:
@@ -237,7 +239,7 @@ class _Bench:
         found = contender.step()
         draws = not torch.equal(before, torch.random.get_rng_state())
         torch.manual_seed(cell)
-        ours = head_without_engine(self.spec, self.options, self.n_in, self.n_out, self.circuit)
+        ours = head_without_engine(self.spec, self.options, self.in_features, self.n_classes, self.circuit)
         gradients = {name: found[theirs][0] for name, theirs in plain_names(ours).items() if theirs in found}
         return _Reference(contender.logits()[0], gradients, draws)
 
@@ -264,10 +266,10 @@ class _CircuitOnly(nn.Module):
     The last column is zero: a circuit with a single output has a cross-entropy, too.
     """
 
-    def __init__(self, n_in: int, circuit: nn.Module | None) -> None:
+    def __init__(self, in_features: int, circuit: nn.Module | None) -> None:
         super().__init__()
         assert circuit is not None
-        self.shift, self.circuit = nn.Parameter(torch.zeros(n_in)), circuit
+        self.shift, self.circuit = nn.Parameter(torch.zeros(in_features)), circuit
 
     def forward(self, inputs: Tensor) -> Tensor:
         return pad(self.circuit(inputs + self.shift), (0, 1))

@@ -12,21 +12,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from qtlplat.backbones.model import HeadFactory
 from qtlplat.bench.plain import TORCH, TORCH_LAYER, plain_head
 from qtlplat.bench.timing import Timing, row, summary
-from qtlplat.catalog.calls import declared_circuit, guarded
+from qtlplat.catalog.plugin_calls import declared_circuit, guarded
 from qtlplat.contracts import Cell, Circuit, HeadSpec
 from qtlplat.errors import ConfigError
-from qtlplat.quantum.engines import choose_engine
-from qtlplat.quantum.memory import USABLE_SHARE, device_bytes, free_bytes, size_text
-from qtlplat.quantum.threads import torch_threads
-from qtlplat.training.fit import fit_heads, why_not_stackable
-from qtlplat.training.memory import limits
-from qtlplat.training.model import HeadFactory
-from qtlplat.training.preflight import try_head
-from qtlplat.training.rounds import CellEpoch, Task
-from qtlplat.training.seeding import derive_seed, generator, isolated_rng
-from qtlplat.training.snapshots import Take
+from qtlplat.heads.fit import fit_heads, why_not_stackable
+from qtlplat.heads.lockstep import CellEpoch, Task
+from qtlplat.heads.memory import limits
+from qtlplat.quantum.devices.engines import choose_engine
+from qtlplat.quantum.devices.memory import USABLE_SHARE, device_bytes, free_bytes, size_text
+from qtlplat.quantum.devices.threads import torch_threads
+from qtlplat.runs.preflight import try_head
+from qtlplat.seeding import derive_seed, generator, isolated_rng
+from qtlplat.state.snapshots import Take
 
 CLASSES = 2
 LEARNING_RATE = 8e-4
@@ -38,9 +38,9 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Stage:
-    """The head stage that is timed. n_in: F; samples: N; plain_steps: how many of the plain loop are measured."""
+    """The head stage that is timed. in_features: F; samples: N; plain_steps: how many of the plain loop are measured."""
 
-    n_in: int
+    in_features: int
     samples: int = 2200
     folds: int = 6
     epochs: int = 40
@@ -60,8 +60,8 @@ class Stage:
     def planted(self) -> tuple[Tensor, Tensor]:
         """Random features (N, F) and labels (N,): the side of a plane on which a sample lies."""
         draw = torch.Generator().manual_seed(0)
-        features = torch.randn(self.samples, self.n_in, generator=draw)
-        direction = torch.randn(self.n_in, generator=draw)
+        features = torch.randn(self.samples, self.in_features, generator=draw)
+        direction = torch.randn(self.in_features, generator=draw)
         return features, (features @ direction > 0).long()
 
 
@@ -89,7 +89,7 @@ def bench_run(spec: HeadSpec, options: Any, provider: str, stage: Stage, on_note
     with isolated_rng(), torch_threads(THREADS):
         torch.manual_seed(derive_seed("head", first.seed, first.fold))
         head = guarded(
-            lambda: plain_head(spec, options, stage.n_in, CLASSES, circuit), provider, "building the plain head"
+            lambda: plain_head(spec, options, stage.in_features, CLASSES, circuit), provider, "building the plain head"
         )
         plain = _Plain(head, features, labels, first, stage.batch)
         half = stage.plain_steps // 2
@@ -133,17 +133,17 @@ class _Ours:
         stage, circuit = self.stage, self.circuit
         started = self._last = time.perf_counter()
         engine = guarded(lambda: choose_engine(circuit), self.provider, "running the circuit") if circuit else None
-        make_head = HeadFactory(self.spec, self.options, stage.n_in, CLASSES, engine, self.provider)
-        try_head(make_head, stage.n_in, CLASSES, self.provider)
+        make_head = HeadFactory(self.spec, self.options, stage.in_features, CLASSES, engine, self.provider)
+        try_head(make_head, stage.in_features, CLASSES, self.provider)
         bounds = limits(
             engine,
             n_cells=stage.folds,
             batch=stage.batch,
-            n_in=stage.n_in,
+            in_features=stage.in_features,
             n_samples=stage.samples,
             device=CPU,
         )
-        reason = (engine.why_not_stackable if engine else "") or why_not_stackable(make_head, stage.n_in)
+        reason = (engine.why_not_stackable if engine else "") or why_not_stackable(make_head, stage.in_features)
         if reason:
             self.on_note(f"cells are trained one by one: {reason}")
         self.name = engine.name if engine else TORCH

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qtlplat.bench.made_up import made_up
+from qtlplat.bench.synthetic_runs import made_up
 from qtlplat.errors import QtlplatError, shown
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep.filling import fill
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.bulk_insert import fill
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("runs", "-n", "20"),
@@ -25,7 +25,7 @@ COMMANDS: tuple[tuple[str, ...], ...] = (
     ("best", "--metric", "f1", "--by", "backbone,head"),
     ("compare", *(f"@-{number}" for number in range(1, 11))),
 )
-_PROGRAM = "from qtlplat.cli import main; main()"
+_PROGRAM = "from qtlplat.cli.app import main; main()"
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ _BARE = re.compile(r"[A-Za-z_][\w.+-]*")
 _FLAGS = {
     ("training", "epochs"): "--epochs",
     ("pretraining", "epochs"): "--pretrain-epochs",
-    ("pretraining", "initialisations"): "--inits",
+    ("pretraining", "n_init"): "--n-init",
 }
 
 

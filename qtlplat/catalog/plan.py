@@ -17,7 +17,7 @@ from qtlplat.errors import shown
 PLAN_FORMAT = 4  # raised when the same plan would mean something else
 
 
-# Heads and labels that a head is held against, see `qtlplat.training.controls`; auto: all that fit the head.
+# Heads and labels that a head is held against, see `qtlplat.runs.controls`; auto: all that fit the head.
 CONTROLS = ("linear", "mlp", "identity", "unentangled", "frozen", "shuffled")
 AUTO_CONTROLS = "auto"
 
@@ -60,28 +60,28 @@ class PretrainingOptions(_Frozen):
     """How a backbone is pretrained."""
 
     epochs: int = Field(120, ge=1, le=100_000, description="at most so many epochs per initialisation")
-    initialisations: int = Field(1, ge=1, le=1000, description="random initialisations; the best one is kept")
+    n_init: int = Field(1, ge=1, le=1000, description="random initialisations; the best one is kept")
     learning_rate: float = Field(1e-3, gt=0, description="of Adam")
     batch_size: int = Field(16, ge=1, le=1_000_000, description="samples per step")
-    averaging: float = Field(
+    ema_epochs: float = Field(
         0.5,
         ge=0,
         le=100,
         description="time constant, in epochs, of the exponential average of the weights that is evaluated and kept; "
         "0: the weights as they are",
     )
-    test_share: float = Field(0.2, gt=0, lt=1, description="share of the samples kept for testing, stratified")
+    test_size: float = Field(0.2, gt=0, lt=1, description="share of the samples kept for testing, stratified")
     grouped: bool = Field(
         False, description="keep all samples of one source image, and duplicates of them, on one side of each split"
     )
-    select_by: Literal["validation", "test"] = Field(
+    monitor: Literal["validation", "test"] = Field(
         "validation",
         description="what chooses the best epoch and initialisation: the loss on a part of the training share, or "
         "(as the paper does, optimistic) the accuracy on the test share",
     )
-    validation_share: float = Field(0.1, ge=0, lt=1, description="share of the training part kept for validation")
+    val_size: float = Field(0.1, ge=0, lt=1, description="share of the training part kept for validation")
     patience: int = Field(4, ge=0, description="stop after so many epochs without a clearly better one; 0: never")
-    least_gain: float = Field(
+    min_delta: float = Field(
         0.01,
         ge=0,
         description="by how much a clearly better epoch is better: validation loss in nats, or test accuracy",
@@ -89,8 +89,8 @@ class PretrainingOptions(_Frozen):
 
     @model_validator(mode="after")
     def _validation_needs_samples(self) -> PretrainingOptions:
-        if self.select_by == "validation" and self.validation_share == 0:
-            raise ValueError("select_by = 'validation' needs a validation_share above 0")
+        if self.monitor == "validation" and self.val_size == 0:
+            raise ValueError("monitor = 'validation' needs a val_size above 0")
         return self
 
 

@@ -130,7 +130,7 @@ def _request(model: RecipeModel, recipe: RecipeSpec, budget: Budget, selection: 
         controls=model.controls,
         epochs=budget.epochs,
         pretrain_epochs=epochs.get(model.backbone) if isinstance(epochs, Mapping) else epochs,
-        inits=budget.inits,
+        n_init=budget.n_init,
         protocol=budget.protocol or model.protocol,
         accelerator=selection.accelerator,
         sets=budget.sets,

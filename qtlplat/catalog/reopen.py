@@ -7,10 +7,10 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from qtlplat.catalog.calls import guarded, load_images, source_files, written_options
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.options import validate
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan
+from qtlplat.catalog.plugin_calls import guarded, load_images, source_files, written_options
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, parse_sets
 from qtlplat.catalog.resolve import Resolved

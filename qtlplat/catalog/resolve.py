@@ -1,7 +1,7 @@
 """Turns what was asked for into a plan: request + registry + catalog -> plan. Pure: no torch, no data read.
 
 Later ones win: an option's default, the preset, the brackets of a reference, ``-S``; for how things are trained:
-the protocol, ``-S``, the flags ``--epochs``, ``--pretrain-epochs`` and ``--inits``.
+the protocol, ``-S``, the flags ``--epochs``, ``--pretrain-epochs`` and ``--n-init``.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from qtlplat.catalog.calls import guarded, written_options
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.device import read_device
 from qtlplat.catalog.options import locations, validate
 from qtlplat.catalog.plan import ComponentChoice, PretrainingOptions, RunPlan, TrainingOptions
+from qtlplat.catalog.plugin_calls import guarded, written_options
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, Reference, parse_reference, parse_sets
 from qtlplat.catalog.registry import Protocol, Registry
@@ -45,7 +45,7 @@ class Request:
     seeds: int | None = None
     epochs: int | None = None
     pretrain_epochs: int | None = None
-    inits: int | None = None
+    n_init: int | None = None
     protocol: str | None = None
     device: str | None = None
     accelerator: str | None = None
@@ -198,7 +198,7 @@ def _first_at_hand(
             failures.append(error)
     # An option of one dataset (-S dataset.root=...) rules out those that have no such option.
     fitting = [choice for choice in choices if not choice.problems]
-    here = next((choice for choice in fitting if _at_hand(choice)), None)
+    here = next((choice for choice in fitting if _is_available(choice)), None)
     chosen = here or next(iter([*fitting, *choices]), None)
     if chosen is None:
         raise failures[0]
@@ -208,11 +208,13 @@ def _first_at_hand(
     return chosen
 
 
-def _at_hand(choice: _Choice) -> bool:
+def _is_available(choice: _Choice) -> bool:
     spec = choice.component.spec
     assert isinstance(spec, DatasetSpec)
     try:
-        return guarded(lambda: bool(spec.at_hand(choice.options)), choice.component.provider.distribution, "looking")
+        return guarded(
+            lambda: bool(spec.is_available(choice.options)), choice.component.provider.distribution, "looking"
+        )
     except QtlplatError:  # the plugin's code, and nobody named it: it is not at hand
         return False
 
@@ -258,7 +260,7 @@ def _protocol_parts(
         "training": {"epochs": ("--epochs", request.epochs)},
         "pretraining": {
             "epochs": ("--pretrain-epochs", request.pretrain_epochs),
-            "initialisations": ("--inits", request.inits),
+            "n_init": ("--n-init", request.n_init),
         },
     }
     parts: dict[str, BaseModel] = {}

@@ -24,7 +24,7 @@ SPECS: dict[Kind, type[Any]] = {
     "recipe": RecipeSpec,
 }
 _CALLS: dict[Kind, tuple[str, ...]] = {
-    "dataset": ("load", "at_hand"),
+    "dataset": ("load", "is_available"),
     "backbone": ("build",),
     "head": ("build",),
     "evaluator": ("cells",),

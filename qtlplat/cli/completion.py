@@ -15,8 +15,8 @@ from typing import Any
 import click
 from click.shell_completion import CompletionItem, get_completion_class
 
+from qtlplat.cli.render.terminal import clean, write
 from qtlplat.cli.settings import Settings
-from qtlplat.cli.terminal import clean, write
 from qtlplat.conventions import ROLES, short
 from qtlplat.errors import UsageError, shown
 
@@ -105,7 +105,7 @@ def offer_names(command: click.Command) -> None:
 
 def _runs(settings: Settings) -> Iterator[tuple[str, str]]:
     from qtlplat.cli.stores import opened
-    from qtlplat.store.remarks import all_tags
+    from qtlplat.store.read.run_annotations import all_tags
 
     reader = opened(settings)
     newest = reader.runs(NEWEST)
@@ -120,7 +120,7 @@ def _runs(settings: Settings) -> Iterator[tuple[str, str]]:
 
 def _tags(settings: Settings) -> Iterator[tuple[str, str]]:
     from qtlplat.cli.stores import opened
-    from qtlplat.store.remarks import all_tags
+    from qtlplat.store.read.run_annotations import all_tags
 
     return ((tag.tag, f"runs: {tag.runs}") for tag in all_tags(opened(settings)))
 

@@ -10,7 +10,7 @@ import threading
 from contextlib import suppress
 from typing import Any, NoReturn
 
-from qtlplat.cli.terminal import Guarded, complain
+from qtlplat.cli.render.terminal import Guarded, complain
 from qtlplat.errors import shown
 from qtlplat.streams import set_streams
 

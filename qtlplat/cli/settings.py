@@ -34,7 +34,7 @@ class Settings:
         """
         if "qtlplat " not in text:
             return text
-        from qtlplat.store.server.address import printable
+        from qtlplat.store.backends.address import printable
 
         typed = {name for name, source in self.sources.items() if source.startswith("-")}
         return completed(

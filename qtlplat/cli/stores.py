@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from qtlplat.cli.render.terminal import clean, note, write
 from qtlplat.cli.settings import Settings
-from qtlplat.cli.terminal import clean, note, write
 from qtlplat.errors import UsageError
 
 if TYPE_CHECKING:
-    from qtlplat.store.location import StoreLocation
-    from qtlplat.store.queries import Reader
+    from qtlplat.store.core.location import StoreLocation
+    from qtlplat.store.read.queries import Reader
 
 MOST_NAMED = 20
 
 
 def asked_store(settings: Settings) -> StoreLocation:
     """The store of this call, which need not be there yet."""
-    from qtlplat.store.location import find_store
+    from qtlplat.store.core.location import find_store
 
     return find_store(settings.store, asked=settings.sources.get("store", "--store"))
 
 
 def opened(settings: Settings) -> Reader:
     """A reader of the store of this call."""
-    from qtlplat.store.queries import Reader
+    from qtlplat.store.read.queries import Reader
 
     return Reader(asked_store(settings))
 
@@ -37,7 +37,7 @@ def name_store(location: StoreLocation) -> None:
 
 def other_store(text: str, asked: str) -> StoreLocation:
     """Another store; nothing (a variable of the shell that is not set) does not stand for the user's own one."""
-    from qtlplat.store.location import find_store
+    from qtlplat.store.core.location import find_store
 
     if not text:
         raise UsageError("'' names no store", where=asked, fix="name a file, for example: results.db")
@@ -46,8 +46,8 @@ def other_store(text: str, asked: str) -> StoreLocation:
 
 def existing_store(settings: Settings, what_for: str) -> StoreLocation:
     """The store of this call; UsageError where there is none. what_for: as in `check`."""
-    from qtlplat.store.database import is_there
-    from qtlplat.store.location import no_store
+    from qtlplat.store.core.database import is_there
+    from qtlplat.store.core.location import no_store
 
     location = asked_store(settings)
     if not is_there(location):

@@ -27,15 +27,15 @@ from qtlplat.exchange.manifest import (
     is_known,
 )
 from qtlplat.exchange.splits import splits
-from qtlplat.store import artifacts
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.queries import Reader
-from qtlplat.store.schema import REVISIONS
-from qtlplat.store.summary import full_form
-from qtlplat.store.upkeep.extract import extract, with_parents
+from qtlplat.store.core import artifacts
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.schema import REVISIONS
+from qtlplat.store.maintenance.extract import extract, with_parents
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.read.serialize import full_form
 
 if TYPE_CHECKING:
-    from qtlplat.store.records import RunRecord
+    from qtlplat.store.core.records import RunRecord
 
 _README = """\
 A bundle of {runs} by qtlplat {version}

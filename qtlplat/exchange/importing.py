@@ -19,11 +19,11 @@ from pydantic import ValidationError
 from qtlplat.errors import ConfigError, Problem, QtlplatError, StoreError, UntrustedError, shown, told
 from qtlplat.exchange import archive
 from qtlplat.exchange.manifest import DATABASE, FILES, VERSION, Manifest
-from qtlplat.store import preparing
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.queries import Reader
-from qtlplat.store.schema import REVISIONS
-from qtlplat.store.upkeep import foreign, merge
+from qtlplat.store.backends import bootstrap, foreign
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.schema import REVISIONS
+from qtlplat.store.maintenance import merge
+from qtlplat.store.read.queries import Reader
 
 _SPARE = 2**24  # bytes to be left on the disk
 
@@ -72,7 +72,7 @@ def import_bundle(
         ours = location
         if dry_run and not location.exists:
             ours = StoreLocation(folder / "empty.db", folder / "empty.files", location.why)
-            preparing.prepare(ours)
+            bootstrap.prepare(ours)
         return Imported(manifest, merge.merge(ours, theirs, partly=partly, dry_run=dry_run, name=name))
 
 

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qtlplat.store.queries import Reader
-    from qtlplat.store.records import CellRecord
+    from qtlplat.store.core.records import CellRecord
+    from qtlplat.store.read.queries import Reader
 
 
 def ids_hash(ids: Sequence[str]) -> str:

@@ -19,16 +19,16 @@ from typing import TYPE_CHECKING, Any
 
 from qtlplat.conventions import strict
 from qtlplat.errors import QtlplatError, StoreError, told
-from qtlplat.exchange.facts import CellFacts, RunFacts, Step, cut, facts
+from qtlplat.exchange.tracker_payload import CellFacts, RunFacts, Step, cut, facts
 from qtlplat.extras import require_packages
-from qtlplat.store import artifacts
+from qtlplat.store.core import artifacts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Metric
 
-    from qtlplat.store.queries import Reader
-    from qtlplat.store.records import ArtifactRow
+    from qtlplat.store.core.records import ArtifactRow
+    from qtlplat.store.read.queries import Reader
 
 EXPERIMENT, DATABASE, FILES = "qtlplat", "mlflow.db", "artifacts"
 RUN, CONTENT, TAG = "qtlplat.run", "qtlplat.content", "qtlplat.tag."  # tags of MLflow

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis.markup import markdown_text
 from qtlplat.errors import StoreError, inert
-from qtlplat.exchange.facts import CellFacts, RunFacts, Step, facts
+from qtlplat.exchange.tracker_payload import CellFacts, RunFacts, Step, facts
 from qtlplat.extras import require_packages
-from qtlplat.store.files import write_atomically
+from qtlplat.store.core.files import write_atomically
 
 if TYPE_CHECKING:
-    from qtlplat.store.queries import Reader
+    from qtlplat.store.read.queries import Reader
 
 Event = tuple[float, int, Any]  # seconds since 1970, step, Summary
 

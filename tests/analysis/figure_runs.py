@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from qtlplat.analysis.figures.stored import StoredRun
-from qtlplat.store.records import CellRecord, ComponentRow, EpochRow, PredictionRow, RunRecord
+from qtlplat.store.core.records import CellRecord, ComponentRow, EpochRow, PredictionRow, RunRecord
 
 LEDGER = {"backbone_total": 1000, "replaced_layers": 4, "model_total": 400}
 

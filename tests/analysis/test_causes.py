@@ -5,10 +5,10 @@ import pytest
 from figure_runs import cell, component, record
 
 from qtlplat.analysis.agreement import agreement, in_words
-from qtlplat.analysis.causes import KINDS, differing, moved_cells
+from qtlplat.analysis.explain_difference import KINDS, differing, moved_cells
 from qtlplat.conventions import numeric_facts
-from qtlplat.store.gathered import Gathered
-from qtlplat.store.records import ComponentRow, OwnerRow
+from qtlplat.store.core.records import ComponentRow, OwnerRow
+from qtlplat.store.read.loaded import Gathered
 
 
 def gathered(environment: dict[str, str] | None = None, **changes: Any) -> Gathered:

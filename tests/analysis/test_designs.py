@@ -13,7 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 from qtlplat.analysis.comparison import CORRECTED, ONE_SPLIT, WELCH, compare
 from qtlplat.analysis.sides import Side
 from qtlplat.analysis.single_samples import against_chance, disjoint_cells
-from qtlplat.store.records import CellRecord, PredictionRow, RunRecord
+from qtlplat.store.core.records import CellRecord, PredictionRow, RunRecord
 
 N = 60
 LABELS = np.arange(N) % 2

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from qtlplat.analysis.dominance import unbeaten
+from qtlplat.analysis.pareto import unbeaten
 
 
 def by_pairs(values: np.ndarray, lower: list[bool]) -> list[bool]:

@@ -48,11 +48,11 @@ def test_every_kind_has_its_fixed_keys(kind: str, runs: list[StoredRun]) -> None
 
 
 def test_runs_stand_beside_what_leaks_in_them() -> None:
-    cells = (cell(0, 0.5, leak=0.5, group_leak=1.0, selection_leak=0.0, n_test=30),)
+    cells = (cell(0, 0.5, leakage=0.5, group_leakage=1.0, selection_leakage=0.0, n_test=30),)
     (told,) = form("box", [StoredRun(record(ONE), cells)])["runs"]
     assert told == {
-        "run": ONE, "name": "dressed5x3 on lenet2, last 4", "status": "finished", "leak": 0.5, "group_leak": 1.0,
-        "selection_leak": 0.0,
+        "run": ONE, "name": "dressed5x3 on lenet2, last 4", "status": "finished", "leakage": 0.5, "group_leakage": 1.0,
+        "selection_leakage": 0.0,
     }  # fmt: skip
 
 

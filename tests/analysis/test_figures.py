@@ -120,7 +120,7 @@ def test_the_front_is_what_no_model_beats() -> None:
 
 def test_a_pretraining_has_no_ledger_to_draw() -> None:
     stored = StoredRun(record("b" * 16, "pretraining"), (cell(0, 0.9),))
-    with pytest.raises(DataError, match="no parameter ledger"):
+    with pytest.raises(DataError, match="no parameter counts"):
         pareto.points([stored])
 
 
@@ -300,7 +300,10 @@ def test_figures_are_legible_in_a_column_and_name_their_runs(kind: str, images: 
 
 
 def test_what_the_backbone_had_seen_stands_in_the_caption() -> None:
-    cells = (cell(0, 0.5, leak=0.5, group_leak=1.0, n_test=30), cell(1, 0.5, leak=1.0, group_leak=1.0, n_test=10))
+    cells = (
+        cell(0, 0.5, leakage=0.5, group_leakage=1.0, n_test=30),
+        cell(1, 0.5, leakage=1.0, group_leakage=1.0, n_test=10),
+    )
     leaky = StoredRun(record("c" * 16), cells)
     assert notes([leaky, run_of([0.5])]) == [
         "Tested by kfold6: cccccccc, 01234567.",

@@ -190,8 +190,8 @@ def test_latex_long_words_may_end_a_line() -> None:
 
 
 def test_latex_titles_stand_on_several_lines_and_keep_their_unit() -> None:
-    text = latex.latex(document_of(Table("t", (Column("selection leak %", "number"), Column("run", "runs")), ())))
-    assert r"\shortstack[r]{selection\\ leak \%} & run" in text
+    text = latex.latex(document_of(Table("t", (Column("selection leakage %", "number"), Column("run", "runs")), ())))
+    assert r"\shortstack[r]{selection\\ leakage \%} & run" in text
 
 
 def test_latex_lets_go_of_tables_before_tex_holds_too_many() -> None:

@@ -13,8 +13,8 @@ import pytest
 from sample_runs import component, finished_run, new_run
 
 import qtlplat
-from qtlplat.store.location import find_store
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture
@@ -131,7 +131,7 @@ def test_sql_answers_in_rows(place: Path) -> None:
 def test_a_comparison_is_that_of_the_command(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     import json
 
-    from qtlplat.cli import _run
+    from qtlplat.cli.app import _run
 
     store = qtlplat.open_store(place)
     rows = store.compare("@-2", store.run("@last"))

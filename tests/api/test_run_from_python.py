@@ -16,7 +16,7 @@ QUICK: dict[str, Any] = {
     "evaluator": "kfold[folds=3]",
     "epochs": 2,
     "pretrain_epochs": 1,
-    "inits": 1,
+    "n_init": 1,
 }
 
 
@@ -30,7 +30,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[qtlplat.Run, list[st
 def test_it_is_the_run_of_the_command_line(
     done: tuple[qtlplat.Run, list[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from qtlplat.cli import _run
+    from qtlplat.cli.app import _run
 
     run, told, store = done
     assert run.status == "finished"

@@ -87,8 +87,8 @@ def test_gradients_under_dropout_are_not_compared():
 
 
 def test_a_head_that_cannot_be_stacked_says_why():
-    def build(_options, n_in, n_out, _circuit):
-        return nn.Sequential(nn.BatchNorm1d(n_in), nn.Linear(n_in, n_out))
+    def build(_options, in_features, n_classes, _circuit):
+        return nn.Sequential(nn.BatchNorm1d(in_features), nn.Linear(in_features, n_classes))
 
     rows, notes = rows_of(HeadSpec("norm", "batch norm", build), NoOptions())
     assert [r["cells"] for r in rows] == [1]
@@ -119,8 +119,8 @@ def test_a_circuit_with_one_output_still_has_gradients():
 
         return Circuit(function, 1, {"weights": (1,)}, 1, 1)
 
-    def build(_options, n_in, n_out, circuit):
-        return nn.Sequential(nn.Linear(n_in, 1), circuit, nn.Linear(1, n_out))
+    def build(_options, in_features, n_classes, circuit):
+        return nn.Sequential(nn.Linear(in_features, 1), circuit, nn.Linear(1, n_classes))
 
     rows, _ = rows_of(HeadSpec("one", "one", build, circuit=circuit), NoOptions(), circuit_only=True)
     assert all(0 < r["max_gradient_error"] < 1e-5 for r in rows)

@@ -15,7 +15,7 @@ from qtlplat_dressed import DressedOptions, qtlplat_heads
 
 DRESSED = qtlplat_heads()[0]
 SMALL = DressedOptions(qubits=2, layers=1)
-STAGE = Stage(n_in=6, samples=41, folds=4, epochs=2, batch=8, plain_steps=8)
+STAGE = Stage(in_features=6, samples=41, folds=4, epochs=2, batch=8, plain_steps=8)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_another_learning_rate_in_the_plain_loop_would_be_noticed(monkeypatch):
 
 
 def test_less_than_an_epoch_is_evaluated_once_and_compared_with_nothing():
-    stage = Stage(n_in=6, samples=80, folds=2, epochs=1, batch=8, plain_steps=2)
+    stage = Stage(in_features=6, samples=80, folds=2, epochs=1, batch=8, plain_steps=2)
     ours, plain = bench_run(DRESSED, SMALL, "test", stage, lambda _note: None)
     assert ours["max_value_error"] is None
     assert plain["measured_steps"] == 2
@@ -62,8 +62,8 @@ def test_less_than_an_epoch_is_evaluated_once_and_compared_with_nothing():
 
 
 def test_a_head_that_cannot_be_stacked_is_trained_cell_by_cell():
-    def build(_options, n_in, n_out, _circuit):
-        return nn.Sequential(nn.BatchNorm1d(n_in), nn.Linear(n_in, n_out))
+    def build(_options, in_features, n_classes, _circuit):
+        return nn.Sequential(nn.BatchNorm1d(in_features), nn.Linear(in_features, n_classes))
 
     notes: list[str] = []
     rows = bench_run(HeadSpec("norm", "batch norm", build), NoOptions(), "test", STAGE, notes.append)

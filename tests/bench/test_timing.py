@@ -5,7 +5,7 @@ import torch
 
 from qtlplat.bench import timing
 from qtlplat.bench.timing import interleaved, row, summary
-from qtlplat.quantum.threads import torch_threads
+from qtlplat.quantum.devices.threads import torch_threads
 
 
 def test_median_and_spread_are_those_of_the_measured_seconds():

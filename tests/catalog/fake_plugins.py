@@ -10,7 +10,7 @@ HEAD = """
 from qtlplat import HeadSpec, hookimpl
 qtlplat_api_version = 1
 
-def build(options, n_in, n_out, circuit):
+def build(options, in_features, n_classes, circuit):
     raise AssertionError("catalog tests build nothing")
 
 @hookimpl

@@ -4,7 +4,7 @@ import pytest
 from pydantic import BaseModel
 
 from qtlplat import DatasetSpec, PluginError
-from qtlplat.catalog.calls import source_files
+from qtlplat.catalog.plugin_calls import source_files
 
 
 def files_of(answer: Any) -> Any:

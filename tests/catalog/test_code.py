@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from qtlplat.catalog.code import code_of, digest_of
-from qtlplat.cli import _run
+from qtlplat.cli.app import _run
 
 FILES = {
     "__init__.py": """
@@ -57,10 +57,10 @@ FILES = {
             width: int = Field(3, description="how wide it is")
 
 
-        def build(options, n_in, n_out, circuit):
+        def build(options, in_features, n_classes, circuit):
             from torch import nn
 
-            return nn.Linear(n_in, n_out)
+            return nn.Linear(in_features, n_classes)
         """,
     "unused.py": "a = 1\n",
 }
@@ -111,7 +111,7 @@ def test_a_component_uses_its_module_what_that_imports_and_what_made_it(package:
 @pytest.mark.parametrize(
     ("file", "old", "new", "changed"),
     [
-        ("heads.py", "n_in, n_out)", "n_in, n_out, bias=False)", ["head"]),
+        ("heads.py", "in_features, n_classes)", "in_features, n_classes, bias=False)", ["head"]),
         ("heads.py", "how wide it is", "how wide", []),
         ("heads.py", "HeadOptions(Options):\n", "HeadOptions(Options):\n    '''Those of a head.'''\n\n", []),
         ("heads.py", "def build", "# builds\ndef build", []),
@@ -165,7 +165,7 @@ def test_a_head_whose_help_is_edited_finds_its_backbone_and_changed_code_is_told
     assert "found: run" in told()
     change(package / "heads.py", "how wide it is", "its width")
     assert "found: run" in told()
-    change(package / "heads.py", "n_in, n_out)", "n_in, n_out, bias=False)")
+    change(package / "heads.py", "in_features, n_classes)", "in_features, n_classes, bias=False)")
     text = told()
     assert "is not used again: the code of head flat of labelled-lab has changed (module labelled.heads)" in text
     assert "backbone found: pretraining" in text

@@ -9,8 +9,8 @@ import pytest
 from qtlplat.catalog.command import command_words
 from qtlplat.catalog.plan import RunPlan
 from qtlplat.catalog.resolve import Request, resolve
-from qtlplat.cli.components import open_components
-from qtlplat.cli.run import run_command
+from qtlplat.cli.commands.components import open_components
+from qtlplat.cli.commands.run import run_command
 from qtlplat.cli.settings import Settings
 
 DIGEST = "a" * 64
@@ -34,7 +34,7 @@ REQUESTS = [
         "dataset": "steel-synth[per_class=3,images_per_kind=4]", "backbone": "lenet3",
         "head": "dressed[qubits=4,axis=Y]", "evaluator": "nested[folds=3,grouped=true]",
         "replace": "2", "seed": 5, "seeds": 3, "protocol": "paper",
-        "epochs": 7, "pretrain_epochs": 9, "inits": 4, "controls": "linear,shuffled",
+        "epochs": 7, "pretrain_epochs": 9, "n_init": 4, "controls": "linear,shuffled",
         "device": "default.qubit[shots=10]",
     },
     {
@@ -60,7 +60,7 @@ def test_where_data_lies_is_left_out() -> None:
 
 
 def test_a_pretraining_is_made_by_a_run_with_any_head() -> None:
-    plan = planned(dataset="steel-synth", backbone="lenet2", head="dressed5x3", seed=3, inits=2)
+    plan = planned(dataset="steel-synth", backbone="lenet2", head="dressed5x3", seed=3, n_init=2)
     kept = ("dataset", "backbone", "pretraining", "seed", "dataset_digest")
     stored = {key: value for key, value in plan.model_dump(mode="json").items() if key in kept}
     assert replanned(command_words(stored)).pretraining_fingerprint == plan.pretraining_fingerprint

@@ -27,7 +27,7 @@ CLAIMS = (
     Claim("other f1", "f1", "other", "text", 80, 1),
 )
 BUDGETS = (
-    Budget("short", "a moment", models=("own", "hybrid"), protocol="standard", epochs=3, pretrain_epochs=2, inits=1),
+    Budget("short", "a moment", models=("own", "hybrid"), protocol="standard", epochs=3, pretrain_epochs=2, n_init=1),
     Budget("whole", "all of it", cuts={"nothing": "nothing at all"}),
 )
 RECIPE = RecipeSpec("r", "a recipe", "Somebody, 2024", "neu-det", (1, 200, 200), 2, MODELS, CLAIMS, BUDGETS)
@@ -88,7 +88,7 @@ def test_everything_is_chosen_where_nothing_is_said(work) -> None:
 def test_the_budget_overrides_the_model_and_the_model_the_defaults(work) -> None:
     short, whole = (work(budget=name).models[1].resolved.plan for name in ("short", "whole"))
     assert (short.training.epochs, short.pretraining.epochs, short.pretraining.batch_size) == (3, 2, 16)
-    assert (whole.training.epochs, whole.pretraining.epochs, whole.pretraining.initialisations) == (40, 120, 5)
+    assert (whole.training.epochs, whole.pretraining.epochs, whole.pretraining.n_init) == (40, 120, 5)
     assert (whole.replace, whole.head.name, whole.dataset.name) == (2, "dressed4x2", "neu-det")
     assert work(budget="whole").models[2].resolved.plan.seeds == 3
 

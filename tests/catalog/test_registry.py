@@ -31,7 +31,7 @@ def test_the_shipped_registry_is_valid_and_knows_the_papers_presets(tmp_path: Pa
     assert registry.presets["head"]["dressed5x3"].source == shipped_registry()
     assert registry.defaults["dataset"] == ("neu-det", "steel-synth")
     assert registry.defaults["head"] == ("dressed5x3",)
-    assert registry.protocols["paper"].pretraining.initialisations == 5
+    assert registry.protocols["paper"].pretraining.n_init == 5
 
 
 def test_the_nearest_project_file_lies_over_the_users_and_both_over_the_shipped(

@@ -39,8 +39,8 @@ def broken(options):
 @hookimpl
 def qtlplat_datasets():
     return [
-        DatasetSpec(name="real", summary="real data", load=load, options=Here, at_hand=lambda o: o.root.exists()),
-        DatasetSpec(name="unsure", summary="cannot tell", load=load, at_hand=broken),
+        DatasetSpec(name="real", summary="real data", load=load, options=Here, is_available=lambda o: o.root.exists()),
+        DatasetSpec(name="unsure", summary="cannot tell", load=load, is_available=broken),
         DatasetSpec(name="made-up", summary="synthetic data", load=load, options=Always),
     ]
 """
@@ -94,14 +94,14 @@ def test_component_default_then_preset_then_brackets_then_set(registry: Registry
 
 
 def test_protocol_then_set_then_flags(registry: Registry, catalog: Catalog) -> None:
-    sets = ("pretraining.epochs=9", "pretraining.initialisations=3", "training.batch_size=32", "training.epochs=8")
+    sets = ("pretraining.epochs=9", "pretraining.n_init=3", "training.batch_size=32", "training.epochs=8")
     paper = plan(registry, catalog, protocol="paper").plan.pretraining
-    assert (paper.epochs, paper.initialisations, paper.select_by, paper.patience) == (120, 5, "test", 0)
+    assert (paper.epochs, paper.initialisations, paper.monitor, paper.patience) == (120, 5, "test", 0)
     p = plan(registry, catalog, protocol="paper", sets=sets).plan
-    assert (p.pretraining.epochs, p.pretraining.initialisations) == (9, 3)
+    assert (p.pretraining.epochs, p.pretraining.n_init) == (9, 3)
     assert (p.training.batch_size, p.training.epochs) == (32, 8)
-    p = plan(registry, catalog, protocol="paper", sets=sets, epochs=2, pretrain_epochs=4, inits=1).plan
-    assert (p.training.epochs, p.pretraining.epochs, p.pretraining.initialisations) == (2, 4, 1)
+    p = plan(registry, catalog, protocol="paper", sets=sets, epochs=2, pretrain_epochs=4, n_init=1).plan
+    assert (p.training.epochs, p.pretraining.epochs, p.pretraining.n_init) == (2, 4, 1)
 
 
 def test_all_option_errors_come_at_once(registry: Registry, catalog: Catalog) -> None:
@@ -139,8 +139,8 @@ def test_all_option_errors_come_at_once(registry: Registry, catalog: Catalog) ->
 
 
 def test_a_rule_over_two_options_is_told(registry: Registry, catalog: Catalog) -> None:
-    text = refusal(registry, catalog, sets=("pretraining.validation_share=0",))
-    assert "select_by = 'validation' needs a validation_share above 0" in text
+    text = refusal(registry, catalog, sets=("pretraining.val_size=0",))
+    assert "monitor = 'validation' needs a val_size above 0" in text
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qtlplat.store.location import find_store
-from qtlplat.store.records import ComponentRow, NewCell, NewRun, PredictionRow
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import ComponentRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.write.writer import Writer
 
 QUANTUM = (0.9837, 0.9741, 0.9918, 0.9702, 0.9783, 0.9865)
 LINEAR = (0.9756, 0.9851, 0.9702, 0.9674, 0.9810, 0.9838)
@@ -69,7 +69,7 @@ def store_controls(path: Path, **f1_by_variant: Sequence[float]) -> str:
     """A run with the head of `QUANTUM` and controls, each with six cells."""
     every = {"head": QUANTUM, **f1_by_variant}
     cells = [
-        cell(6 * i + fold, fold, variant=name, leak=0.72, group_leak=0.98)
+        cell(6 * i + fold, fold, variant=name, leakage=0.72, group_leakage=0.98)
         for i, name in enumerate(every)
         for fold in range(6)
     ]

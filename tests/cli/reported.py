@@ -7,9 +7,9 @@ from pathlib import Path
 from compared_runs import cell, store_controls, store_run
 from stored_runs import HOSTILE, qtlplat
 
-from qtlplat.store.location import find_store
-from qtlplat.store.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun
+from qtlplat.store.write.writer import Writer
 
 TEX = r"\input{/etc/passwd}%\end{table}$x^2_3&#~"
 NASTY = f"{HOSTILE}{TEX}</title></script><img src=http://x onerror=alert(1)>\"'"
@@ -67,7 +67,7 @@ class Page(HTMLParser):
 def backbone(path: Path, f1: float = 0.9516, name: str = "lenet2", status: str = "finished") -> str:
     """A pretraining with two initialisations, the second one kept."""
     rows = [ComponentRow(role, name, "c", "dist", "0.1", "d" * 64, {}) for role in ("dataset", "backbone")]
-    plan = {"dataset": PARTS, "backbone": PARTS, "seed": 0, "pretraining": {"select_by": "test", "epochs": 2}}
+    plan = {"dataset": PARTS, "backbone": PARTS, "seed": 0, "pretraining": {"monitor": "test", "epochs": 2}}
     with Writer(find_store(str(path))) as writer:
         run = writer.start_run(
             NewRun("pretraining", "p", 0, plan, rows, "a" * 64, {"python": "3.11", "accelerator": "cuda"})
@@ -91,7 +91,7 @@ def page(store: Path, *arguments: str) -> Page:
 def filled(path: Path) -> Path:
     """A store with a controlled run, and the same head under nested with its backbone."""
     store_controls(path, linear=(0.97, 0.98, 0.99, 0.96, 0.97, 0.98), shuffled=(0.5, 0.49, 0.52, 0.47, 0.5, 0.51))
-    changes = {"leak": 0.0, "group_leak": 0.0, "pretraining": backbone(path)}
+    changes = {"leakage": 0.0, "group_leakage": 0.0, "pretraining": backbone(path)}
     cells = [cell(i, i, test_hash=f"other {i}", **changes) for i in range(3)]
     store_run(path, (0.9, 0.91, 0.89), cells=cells, evaluator="nested6", parameters=LEDGER, plan=PLAN)
     return path

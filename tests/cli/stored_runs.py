@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from qtlplat.cli import main
-from qtlplat.store.location import find_store
-from qtlplat.store.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun
-from qtlplat.store.writer import Writer
+from qtlplat.cli.app import main
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun
+from qtlplat.store.write.writer import Writer
 
 ESC = "\x1b[31mred\x1b]0;title\x07\x9b2J"
 MARKUP = "[bold red]x[/bold red][link=http://x]y[/link]"

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from qtlplat.cli import _run
+from qtlplat.cli.app import _run
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
 KEYS = [

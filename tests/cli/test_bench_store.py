@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import Engine, event
 from stored_runs import qtlplat
 
-from qtlplat.bench.made_up import CELLS, EPOCHS, made_up
 from qtlplat.bench.store import COMMANDS
-from qtlplat.cli import COMMANDS as KNOWN
-from qtlplat.store import database
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep.filling import fill
+from qtlplat.bench.synthetic_runs import CELLS, EPOCHS, made_up
+from qtlplat.cli.app import COMMANDS as KNOWN
+from qtlplat.store.core import database
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.bulk_insert import fill
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
 
@@ -61,7 +61,7 @@ def test_what_is_made_up_is_whole_and_has_everything_that_runs_have(store: Path)
     assert len([epoch for epoch in epochs if epoch.cell < CELLS]) == CELLS * EPOCHS
     assert len(reader.predictions(run.id)) > 1000
     assert {cell.variant for run in runs for cell in reader.cells(run.id)} == {"head", "linear", "shuffled"}
-    facts = reader.table(["head", "backbone", "tag", "note", "head.layers", "leak", "error", "status"])
+    facts = reader.table(["head", "backbone", "tag", "note", "head.layers", "leakage", "error", "status"])
     for name in ("head", "backbone", "head.layers"):
         assert len({row[name] for row in facts if row[name] is not None}) > 1
     for name in ("tag", "note", "error"):

@@ -13,7 +13,7 @@ from compared_runs import QUANTUM, cell, store_run
 from sqlalchemy import event
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 
-from qtlplat.store.queries import Reader
+from qtlplat.store.read.queries import Reader
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
             f1[0] = math.nan
         status = "interrupted" if number == 14 else "finished"
         ledger = {"model_total": size, "head": {"vqc": 0, "total": 12}}
-        cells = [cell(i, i, leak=0.5) for i in range(3)]
+        cells = [cell(i, i, leakage=0.5) for i in range(3)]
         plan = {"training": {"epochs": 10 * (number % 3)}}
         run = store_run(
             store, f1, head=head, backbone=backbone, parameters=ledger, cells=cells, plan=plan, status=status
@@ -62,7 +62,7 @@ def test_the_best_of_every_group_is_that_of_pandas(rows: tuple[Path, pd.DataFram
     assert [row["run"] for row in found["rows"]] == chosen.run.tolist()
     for row in found["rows"]:
         values = groups.get_group(tuple(row["group"].values()))
-        assert (row["runs"], row["cells"], row["leak"]) == (len(values), 3, 0.5)
+        assert (row["runs"], row["cells"], row["leakage"]) == (len(values), 3, 0.5)
         assert row["median"] == pytest.approx(values.median())
     assert [row["mean"] for row in found["rows"]] == pytest.approx(chosen[metric].tolist())
     assert [row["std"] for row in found["rows"]] == pytest.approx(chosen.sd.tolist())
@@ -89,7 +89,7 @@ def test_pandas_reads_the_csv_back_equal(rows: tuple[Path, pd.DataFrame]) -> Non
     table = pd.read_csv(io.StringIO(qtlplat(store, "best", "--csv").out))
     forms = read(store, "best")["rows"]
     assert table["by head"].tolist() == [form["group"]["head"] for form in forms]
-    numbers = ["mean", "std", "cells", "runs", "median", "leak", "parameters"]
+    numbers = ["mean", "std", "cells", "runs", "median", "leakage", "parameters"]
     assert table[numbers].to_numpy().tolist() == [[form[name] for name in numbers] for form in forms]
     table = pd.read_csv(io.StringIO(qtlplat(store, "front", "f1", "parameters", "--csv").out))
     forms = read(store, "front", "f1", "parameters")["rows"]
@@ -178,7 +178,7 @@ def test_neither_reads_the_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
             super().__init__(location)
             event.listen(self._engine, "before_cursor_execute", lambda *a: statements.append(a[2]))
 
-    monkeypatch.setattr("qtlplat.store.queries.Reader", Listening)
+    monkeypatch.setattr("qtlplat.store.read.queries.Reader", Listening)
     assert qtlplat(tmp_path / "s.db", "best").code == 0
     assert qtlplat(tmp_path / "s.db", "front", "f1", "parameters").code == 0
     assert len(statements) > 4

@@ -13,12 +13,12 @@ from scipy import stats
 from sqlalchemy import event
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 
-from qtlplat.analysis.causes import differing
-from qtlplat.cli.differences import print_differences
-from qtlplat.conventions import leak_line
-from qtlplat.store.gathered import gather
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
+from qtlplat.analysis.explain_difference import differing
+from qtlplat.cli.render.differences import print_differences
+from qtlplat.conventions import leakage_line
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.loaded import gather
+from qtlplat.store.read.queries import Reader
 
 FIXED = {"run", "mean", "std", "n", "difference", "interval", "p", "test", "verdict"}
 
@@ -119,11 +119,11 @@ def test_seeds_of_one_split_are_no_sample_to_hold_against_folds(store: Path) -> 
 
 
 def test_a_source_in_training_is_told_where_no_sample_itself_was(store: Path) -> None:
-    cells = [cell(i, i, leak=0.0, group_leak=0.71, selection_leak=0.2) for i in range(6)]
+    cells = [cell(i, i, leakage=0.0, group_leakage=0.71, selection_leakage=0.2) for i in range(6)]
     run = store_run(store, QUANTUM, cells=cells)
     row = compared(store, run, run)["rows"][0]
     assert any("71 %" in words for words in row["notes"])
-    assert row["selection_leak"] == pytest.approx(0.2)
+    assert row["selection_leakage"] == pytest.approx(0.2)
 
 
 def test_parameters_stand_beside_the_scores(store: Path) -> None:
@@ -200,9 +200,9 @@ def test_a_run_with_controls_is_compared_with_them(store: Path) -> None:
     assert shuffled["verdict"].startswith("worse with shuffled labels: -42.5 points")
     # shuffled labels are no model that is compared: they do not count among the family
     assert (identity["p_adjusted"], shuffled["p_adjusted"]) == (identity["p"], None)
-    assert (head["leak"], head["group_leak"]) == pytest.approx((0.72, 0.98))
+    assert (head["leakage"], head["group_leakage"]) == pytest.approx((0.72, 0.98))
     said = qtlplat(store, "compare", run).err
-    assert f"all: {leak_line(head)}" in said
+    assert f"all: {leakage_line(head)}" in said
 
 
 def test_only_the_control_that_takes_the_circuit_alone_away_speaks_of_the_circuit(store: Path) -> None:

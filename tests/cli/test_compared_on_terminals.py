@@ -9,7 +9,7 @@ import pytest
 from compared_runs import CLASSICAL, LINEAR, QUANTUM, predictions, store_run
 from stored_runs import HOSTILE, is_inert
 
-from qtlplat.cli import _run
+from qtlplat.cli.app import _run
 
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 

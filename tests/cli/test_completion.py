@@ -12,11 +12,11 @@ import click
 import pytest
 from stored_runs import Called, called_with, store_runs
 
-from qtlplat.cli import COMMANDS, cli
+from qtlplat.cli.app import COMMANDS, cli
 from qtlplat.cli.completion import SHELLS
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture(autouse=True)
@@ -134,7 +134,7 @@ def test_names_that_are_no_word_of_a_shell_are_not_offered(ask) -> None:  # type
 def test_no_torch_is_imported(line: str, tmp_path: Path) -> None:
     store_runs(tmp_path / "s.db")
     code = (
-        "import sys\nfrom qtlplat.cli import main\ntry: main()\nexcept SystemExit as left: assert not left.code\n"
+        "import sys\nfrom qtlplat.cli.app import main\ntry: main()\nexcept SystemExit as left: assert not left.code\n"
         "print(*({'torch', 'pennylane', 'matplotlib', 'scipy'} & set(sys.modules)))"
     )
     words = f"qtlplat {line}"

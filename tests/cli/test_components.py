@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from qtlplat.cli import main
+from qtlplat.cli.app import main
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -192,6 +192,6 @@ def test_a_name_of_two_kinds_asks_which(qtlplat: Run, tmp_path: Path) -> None:
 
 
 def test_an_engine_is_not_tried_where_it_would_take_minutes(qtlplat: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("qtlplat.cli.components.MOST_QUBITS_TRIED", 3)
+    monkeypatch.setattr("qtlplat.cli.commands.components.MOST_QUBITS_TRIED", 3)
     assert facts(qtlplat("info", "dressed[qubits=4]", "--json"))["circuit"]["engine"] is None
     assert "not tried for more than 3 qubits" in qtlplat("info", "dressed[qubits=4]")[1]

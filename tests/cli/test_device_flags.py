@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from quantum.made_devices import install
 
-from qtlplat.cli import _run
+from qtlplat.cli.app import _run
 
 SMALL = ["run", "--dry-run", "--dataset", "steel-synth[per_class=12,images_per_kind=4]", "--head", "dressed[qubits=2]"]
 

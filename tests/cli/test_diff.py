@@ -11,9 +11,9 @@ import pytest
 from compared_runs import LINEAR, QUANTUM, cell, store_run
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 
-from qtlplat.analysis.causes import KINDS
-from qtlplat.cli.diff import WEIGHTS
-from qtlplat.store.records import PredictionRow
+from qtlplat.analysis.explain_difference import KINDS
+from qtlplat.cli.commands.diff import WEIGHTS
+from qtlplat.store.core.records import PredictionRow
 
 ENVIRONMENT = {"python": "3.11", "threads": "2", "host": "one", "version of torch": "2.12", "command": "run"}
 

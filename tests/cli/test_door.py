@@ -13,7 +13,7 @@ import click
 import pytest
 
 from qtlplat import cli as door
-from qtlplat.cli import COMMANDS
+from qtlplat.cli.app import COMMANDS
 from qtlplat.errors import (
     BusyError,
     ConfigError,
@@ -30,7 +30,7 @@ HEAVY = ("torch", "pennylane", "sklearn", "scipy", "PIL", "sqlalchemy", "rich", 
 
 
 def run(
-    *arguments: str, cwd: Path, code: str = "from qtlplat.cli import main; main()"
+    *arguments: str, cwd: Path, code: str = "from qtlplat.cli.app import main; main()"
 ) -> subprocess.CompletedProcess[str]:
     env = {k: v for k, v in os.environ.items() if not k.startswith("QTLPLAT_")}
     return subprocess.run(
@@ -191,7 +191,7 @@ def test_signals_have_their_codes(error: BaseException, code: int, failing) -> N
 
 
 def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
-    line = f"{sys.executable} -c 'from qtlplat.cli import main; main()' ls | head -n 1; echo ${{PIPESTATUS[0]}}"
+    line = f"{sys.executable} -c 'from qtlplat.cli.app import main; main()' ls | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stdout.splitlines()[-1] == "0"
     assert done.stderr == ""

@@ -10,10 +10,10 @@ from sqlalchemy import event
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 
 from qtlplat.conventions import class_facts
-from qtlplat.store.location import find_store
-from qtlplat.store.mistakes import mistakes
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import PredictionRow
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import PredictionRow
+from qtlplat.store.read.misclassified import mistakes
+from qtlplat.store.read.queries import Reader
 
 NAMES = class_facts(("normal", "anomalous"))
 

@@ -22,8 +22,8 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 
-from qtlplat.cli.forms import made
-from qtlplat.cli.output import Column, Listing, cell, clean, emit, json_text, listing_options
+from qtlplat.cli.render.formats import made
+from qtlplat.cli.render.output import Column, Listing, cell, clean, emit, json_text, listing_options
 from qtlplat.errors import ConfigError, UsageError
 
 COLUMNS = (

@@ -19,12 +19,12 @@ import click
 import pytest
 from stored_runs import store_runs
 
-from qtlplat.cli import COMMANDS, cli, main
-from qtlplat.cli.terminal import Guarded, clean, inert_layout, say, stdout_console
+from qtlplat.cli.app import COMMANDS, cli, main
+from qtlplat.cli.render.terminal import Guarded, clean, inert_layout, say, stdout_console
 from qtlplat.errors import QtlplatError, shown
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 # a title is set, the screen cleared by C1, the line begun anew, text turned around; markup, and a line of its own
 EVIL = "\x1b]0;evil\x07\x9b2J\r\x08\u202eevil\u2066\u200b[bold red]x[/][link=file:///x]y[/link]\nerror: all is well"

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 from stored_runs import ESC, FORMULA, HOSTILE, MARKUP, is_inert
 
-from qtlplat.cli.output import (
+from qtlplat.cli.render.output import (
     Column,
     Listing,
     clean,

@@ -6,11 +6,11 @@ import pytest
 from stored_runs import HOSTILE, Called, is_inert, qtlplat, store_runs
 
 from qtlplat.analysis.figures import KINDS
-from qtlplat.cli.plot_text import strip
+from qtlplat.cli.render.plot_text import strip
 from qtlplat.conventions import class_facts
-from qtlplat.store.location import find_store
-from qtlplat.store.records import EpochRow, NewCell, NewRun, PredictionRow
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import EpochRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.write.writer import Writer
 
 LEDGER = {"backbone_total": 1000, "replaced_layers": 4, "model_total": 400}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from qtlplat.cli import main
+from qtlplat.cli.app import main
 
 BUILT_IN = {"neu-det", "steel-synth", "lenet", "dressed", "linear", "kfold"}
 

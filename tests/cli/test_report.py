@@ -1,4 +1,4 @@
-"""`qtlplat report`: every number is the store's, every leak and every run that did not end is told."""
+"""`qtlplat report`: every number is the store's, every leakage and every run that did not end is told."""
 
 import math
 import re
@@ -13,15 +13,15 @@ from stored_runs import qtlplat
 
 from qtlplat.analysis.comparison import compare
 from qtlplat.analysis.sides import variants
-from qtlplat.catalog.calls import load_images
+from qtlplat.catalog.plugin_calls import load_images
 from qtlplat.catalog.resolve import Request, resolve, resolve_component
-from qtlplat.cli.components import open_components
+from qtlplat.cli.commands.components import open_components
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import DatasetSpec, ImageSet
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ComponentRow, NewCell, NewRun
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import ComponentRow, NewCell, NewRun
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture
@@ -49,8 +49,8 @@ def test_every_score_is_that_of_its_run(store: Path) -> None:
             sd = math.sqrt(sum((v - mean) ** 2 for v in values) / (len(values) - 1))
             assert rows[short]["± sd"] == f"{100 * sd:.2f}"
         if run.kind == "run":
-            leaks = {c.leak for c in cells}
-            assert leaks == {float(rows[short]["leak %"]) / 100}
+            leaks = {c.leakage for c in cells}
+            assert leaks == {float(rows[short]["leakage %"]) / 100}
 
 
 def test_parameters_are_those_of_the_ledger(store: Path) -> None:
@@ -170,8 +170,8 @@ def small_images() -> ImageSet:
 
 def test_a_leak_of_many_runs_is_told_once(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
-    for leak in (0.7, 0.8, 0.8, 0.75):
-        cells = [cell(i, i, leak=leak, group_leak=0.0, selection_leak=0.25) for i in range(2)]
+    for leakage in (0.7, 0.8, 0.8, 0.75):
+        cells = [cell(i, i, leakage=leakage, group_leakage=0.0, selection_leakage=0.25) for i in range(2)]
         store_run(path, (0.9, 0.8), cells=cells)
     out = qtlplat(path, "report").out
     assert r"every run of a head (70 to 80 %)" in out
@@ -206,17 +206,17 @@ def test_failed_and_interrupted_runs_are_listed_with_what_stopped_them(tmp_path:
 
 def test_the_selection_leak_stands_beside_the_others_in_every_form(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
-    cells = [cell(i, i, leak=0.0, group_leak=0.5, selection_leak=0.125 * i) for i in range(3)]
+    cells = [cell(i, i, leakage=0.0, group_leakage=0.5, selection_leakage=0.125 * i) for i in range(3)]
     store_run(path, (0.9, 0.91, 0.89), cells=cells, parameters=LEDGER)
     shown = page(path)
     for caption in ("All models", "What was seen before it was tested"):
         (row,) = shown.table(caption)
-        assert [row[f"{name}leak %"] for name in ("", "group ", "selection ")] == ["0.0", "50.0", "12.5"]
-    assert "selection leak: share whose accuracy chose the backbone's best epoch" in shown.text
-    assert "| leak % | group leak % | selection leak % |" in qtlplat(path, "report").out
+        assert [row[f"{name}leakage %"] for name in ("", "group ", "selection ")] == ["0.0", "50.0", "12.5"]
+    assert "selection leakage: share whose accuracy chose the backbone's best epoch" in shown.text
+    assert "| leakage % | group leakage % | selection leakage % |" in qtlplat(path, "report").out
     out = tmp_path / "report.tex"
     assert qtlplat(path, "report", "-o", str(out)).code == 0
-    assert re.search(r"leak.*group.*selection.*0\.0 & 50\.0 & 12\.5", out.read_text(encoding="utf-8"), re.DOTALL)
+    assert re.search(r"leakage.*group.*selection.*0\.0 & 50\.0 & 12\.5", out.read_text(encoding="utf-8"), re.DOTALL)
 
 
 def test_what_leaks_in_a_backbone_s_own_test_part_is_told_too(tmp_path: Path) -> None:
@@ -224,22 +224,22 @@ def test_what_leaks_in_a_backbone_s_own_test_part_is_told_too(tmp_path: Path) ->
     with Writer(find_store(str(path))) as writer:
         rows = [ComponentRow(role, role, "c", "dist", "0.1", "d" * 64, {}) for role in ("dataset", "backbone")]
         run = writer.start_run(NewRun("pretraining", "p", 0, {"seed": 0}, rows, "a" * 64, {}))
-        seen = {"leak": 0.0, "group_leak": 0.875, "selection_leak": 1.0}
+        seen = {"leakage": 0.0, "group_leakage": 0.875, "selection_leakage": 1.0}
         writer.add_cells(run, [NewCell(0, 0, 0, 100, 25, "1" * 64, "2" * 64, **seen)])  # type: ignore[arg-type]
         writer.finish_cell(run, 0, {"f1": 0.9}, 1.0)
         writer.finish_run(run, "finished", {"total": 2.0})
     shown = page(path)
     (row,) = shown.table("All models")
-    assert [row[f"{name}leak %"] for name in ("", "group ", "selection ")] == ["0.0", "87.5", "100.0"]
+    assert [row[f"{name}leakage %"] for name in ("", "group ", "selection ")] == ["0.0", "87.5", "100.0"]
     assert "1 pretraining of backbones (1 finished), started 20" in shown.text
     assert "0 runs" not in shown.text
 
 
 def test_an_unknown_selection_leak_is_left_open(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
-    store_run(path, (0.9,), cells=[cell(0, 0, leak=0.5, group_leak=0.5)], parameters=LEDGER)
+    store_run(path, (0.9,), cells=[cell(0, 0, leakage=0.5, group_leakage=0.5)], parameters=LEDGER)
     (row,) = page(path).table("What was seen before it was tested")
-    assert (row["leak %"], row["selection leak %"]) == ("50.0", "")
+    assert (row["leakage %"], row["selection leakage %"]) == ("50.0", "")
 
 
 def test_mistakes_are_counted_by_class_for_the_head_alone(tmp_path: Path) -> None:

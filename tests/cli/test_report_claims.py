@@ -8,10 +8,10 @@ from compared_runs import store_run
 from reported import LEDGER, NASTY, assert_self_contained, filled, page
 from stored_runs import qtlplat
 
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ClaimRow, NewReproduction
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import ClaimRow, NewReproduction
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from compared_runs import cell
 from reported import LEDGER, backbone, filled, page
 from stored_runs import qtlplat
 
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ComponentRow, NewRun
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import ComponentRow, NewRun
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ from reported import LEDGER, NASTY, PARTS, PLAN, assert_self_contained, backbone
 from stored_runs import is_inert, qtlplat
 
 from qtlplat.conventions import class_facts
-from qtlplat.store.location import find_store
-from qtlplat.store.records import NewRun
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import NewRun
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture
@@ -26,7 +26,9 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("hostile") / "s.db"
     parts = {"component": NASTY, "provider": NASTY, "options": {NASTY: NASTY}, "locations": []}
     plan = {"note": NASTY, **dict.fromkeys(("dataset", "backbone", "head", "evaluator"), parts)}
-    cells = [cell(2 * i + fold, fold, variant=v, leak=0.5) for i, v in enumerate(("head", NASTY)) for fold in range(2)]
+    cells = [
+        cell(2 * i + fold, fold, variant=v, leakage=0.5) for i, v in enumerate(("head", NASTY)) for fold in range(2)
+    ]
     store_run(
         path, (0.9, 0.8, 0.7, 0.75), head=NASTY, dataset=NASTY, backbone=NASTY, evaluator=NASTY, cells=cells,
         parameters=LEDGER, plan=plan, environment=class_facts((NASTY, f"{NASTY}鋼 two")),

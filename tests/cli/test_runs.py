@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from stored_runs import FORMULA, HOSTILE, MARKUP, is_inert, qtlplat, store_runs
 
-from qtlplat.cli.runs import COLUMNS, LEAST_NEEDED, age
-from qtlplat.cli.widths import fitting
+from qtlplat.cli.commands.runs import COLUMNS, LEAST_NEEDED, age
+from qtlplat.cli.render.column_fit import fitting
 
 
 def refuse_constants(name: str) -> float:
@@ -116,7 +116,7 @@ def test_a_foreign_database_ends_with_5_and_a_way_out(tmp_path: Path) -> None:
 def test_reading_imports_nothing_heavy(tmp_path: Path, command: list[str]) -> None:
     store_runs(tmp_path / "s.db")
     code = (
-        "import sys\nfrom qtlplat.cli import main\ntry:\n    main(sys.argv[1:])\nfinally:\n"
+        "import sys\nfrom qtlplat.cli.app import main\ntry:\n    main(sys.argv[1:])\nfinally:\n"
         "    heavy = {'torch', 'pennylane', 'pluggy', 'alembic', 'numpy', 'pydantic', 'sqlalchemy.orm'}\n"
         "    heavy &= set(sys.modules)\n"
         "    sys.stderr.write(f'heavy: {sorted(heavy)}')"
@@ -152,5 +152,5 @@ def test_the_least_needed_columns_go_first_on_a_narrow_terminal() -> None:
         "backbone",
         "head",
         "f1",
-        "leak",
+        "leakage",
     }

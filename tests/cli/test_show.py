@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 
-from qtlplat.cli import _run
-from qtlplat.cli.show_tables import sparkline
-from qtlplat.store.location import find_store
-from qtlplat.store.records import EpochRow, NewCell, NewRun
-from qtlplat.store.writer import Writer
+from qtlplat.cli.app import _run
+from qtlplat.cli.render.show_tables import sparkline
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import EpochRow, NewCell, NewRun
+from qtlplat.store.write.writer import Writer
 
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 

@@ -13,11 +13,11 @@ import pytest
 from stored_runs import Called, called_with, store_runs
 
 import qtlplat
-from qtlplat.cli import COMMANDS, cli
+from qtlplat.cli.app import COMMANDS, cli
 from qtlplat.cli.settings import Settings
 from qtlplat.errors import UsageError
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 ROOT = Path(__file__).parents[2]
 

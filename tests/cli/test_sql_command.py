@@ -128,7 +128,15 @@ def test_the_examples_are_printed_as_sql_that_can_be_asked(store: Path, monkeypa
 
 
 def started(store: Path, *arguments: str, **more: object) -> "subprocess.Popen[bytes]":
-    command = [sys.executable, "-c", "from qtlplat.cli import main; main()", "sql", *arguments, "--store", str(store)]
+    command = [
+        sys.executable,
+        "-c",
+        "from qtlplat.cli.app import main; main()",
+        "sql",
+        *arguments,
+        "--store",
+        str(store),
+    ]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **more)  # type: ignore[call-overload,no-any-return]
 
 
@@ -156,7 +164,7 @@ def test_rows_are_printed_as_they_come_until_nobody_reads_them(store: Path) -> N
 
 def test_a_terminal_gets_a_table_of_the_first_rows(store: Path) -> None:
     ours, theirs = pty.openpty()
-    command = [sys.executable, "-c", "from qtlplat.cli import main; main()", "sql", ENDLESS.format("n")]
+    command = [sys.executable, "-c", "from qtlplat.cli.app import main; main()", "sql", ENDLESS.format("n")]
     with subprocess.Popen([*command, "--store", str(store)], stdout=theirs, stderr=subprocess.PIPE) as process:
         os.close(theirs)
         shown = b""
@@ -176,7 +184,7 @@ def test_a_terminal_gets_a_table_of_the_first_rows(store: Path) -> None:
 
 def test_asking_imports_neither_torch_nor_pandas(store: Path) -> None:
     code = (
-        "import sys\nfrom qtlplat.cli import main\n"
+        "import sys\nfrom qtlplat.cli.app import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         "heavy = {'torch', 'pennylane', 'pandas', 'numpy'} & sys.modules.keys()\nprint(sorted(heavy))"
     )

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from stored_runs import component, qtlplat, store_runs
 
-from qtlplat.store.location import find_store
-from qtlplat.store.records import ArtifactRow, NewRun
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import ArtifactRow, NewRun
+from qtlplat.store.write.writer import Writer
 
 
 def test_the_path_goes_to_stdout_and_the_reason_to_stderr(tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ import pytest
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 from test_show import STYLE, Terminal
 
-from qtlplat.cli.output import Listing
-from qtlplat.cli.watch import watch
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ComponentRow, EpochRow, NewCell, NewRun, RunRecord
-from qtlplat.store.writer import Writer
+from qtlplat.cli.commands.watch import watch
+from qtlplat.cli.render.output import Listing
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import ComponentRow, EpochRow, NewCell, NewRun, RunRecord
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 def start(writer: Writer, name: str = "mine") -> str:
@@ -111,7 +111,7 @@ def test_until_done_needs_something_to_wait_for(store: Path) -> None:
 
 
 def test_ctrl_c_leaves_with_130(store: Path) -> None:
-    program = "from qtlplat.cli import main; main(['runs', '--watch', '0.2'])"
+    program = "from qtlplat.cli.app import main; main(['runs', '--watch', '0.2'])"
     with Writer(find_store(str(store))) as writer:
         start(writer)
         env = {**os.environ, "QTLPLAT_STORE": str(store)}

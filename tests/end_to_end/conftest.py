@@ -5,7 +5,7 @@ import shlex
 
 import pytest
 
-from qtlplat.cli import _run
+from qtlplat.cli.app import _run
 
 SMALL = (
     "--dataset 'steel-synth[per_class=18,images_per_kind=8]' --backbone lenet2 --evaluator 'kfold[folds=2]' "

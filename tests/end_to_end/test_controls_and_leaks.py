@@ -5,8 +5,8 @@ import re
 import numpy as np
 import pytest
 
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 from .conftest import SMALL
 
@@ -58,21 +58,21 @@ def test_a_shared_backbone_leaks_and_the_page_says_so(json_of, qtlplat, controll
     run = json_of(f"run {SMALL} --head linear --store", controlled)
     cells = json_of(f"show {run['run']} --store", controlled)["cells"]
     tested = sum(cell["n_test"] for cell in cells)
-    seen = sum(cell["leak"] * cell["n_test"] for cell in cells)
+    seen = sum(cell["leakage"] * cell["n_test"] for cell in cells)
     assert seen == pytest.approx(0.8 * tested, abs=1)  # of all samples, the test part of pretraining was not seen
-    assert all(cell["leak"] <= cell["group_leak"] <= 1 for cell in cells)
+    assert all(cell["leakage"] <= cell["group_leakage"] <= 1 for cell in cells)
     assert {cell["pretraining"] for cell in cells} == {run["pretraining"]}
     for command in (f"show {run['run']}", f"run {SMALL} --head linear --needed"):
         _, out, _ = qtlplat(f"{command} --store", controlled)
         words = f"the backbone was trained on {100 * seen / tested:.0f} % of what is tested"
-        assert re.search(f"^leak:? +{words}", out, re.MULTILINE)
+        assert re.search(f"^leakage:? +{words}", out, re.MULTILINE)
 
 
 def test_nested_cells_have_a_backbone_each_and_no_leak(json_of, qtlplat, controlled):
-    line = SMALL.replace("kfold[folds=2]", "nested[folds=2,grouped=true]") + " -S pretraining.validation_share=0.3"
+    line = SMALL.replace("kfold[folds=2]", "nested[folds=2,grouped=true]") + " -S pretraining.val_size=0.3"
     run = json_of(f"run {line} --head linear -S pretraining.grouped=true --store", controlled)
     cells = json_of(f"show {run['run']} --store", controlled)["cells"]
-    assert [(cell["leak"], cell["group_leak"]) for cell in cells] == [(0, 0), (0, 0)]
+    assert [(cell["leakage"], cell["group_leakage"]) for cell in cells] == [(0, 0), (0, 0)]
     assert len({cell["pretraining"] for cell in cells}) == 2
     assert run["pretraining"] is None
     for cell in cells:
@@ -80,7 +80,7 @@ def test_nested_cells_have_a_backbone_each_and_no_leak(json_of, qtlplat, control
         assert pretraining["kind"] == "pretraining"
         assert pretraining["cells"][0]["n_train"] + pretraining["cells"][0]["n_test"] == cell["n_train"]
     _, out, _ = qtlplat(f"show {run['run']} --store", controlled)
-    assert "leak:" not in out
+    assert "leakage:" not in out
     again = json_of(f"run {line} --head 'mlp[hidden=[2]]' -S pretraining.grouped=true --store", controlled)
     found = json_of(f"show {again['run']} --store", controlled)["cells"]
     assert [cell["pretraining"] for cell in found] == [cell["pretraining"] for cell in cells]
@@ -100,12 +100,12 @@ def test_holdout_tests_what_the_backbone_was_not_trained_on(json_of, qtlplat, co
     line = SMALL.replace("kfold[folds=2]", "holdout")
     run = json_of(f"run {line} --head linear --seeds 3 --store", controlled)
     cells = json_of(f"show {run['run']} --store", controlled)["cells"]
-    assert [(cell["seed"], cell["leak"]) for cell in cells] == [(0, 0), (1, 0), (2, 0)]
-    assert all(cell["group_leak"] > 0 for cell in cells)
+    assert [(cell["seed"], cell["leakage"]) for cell in cells] == [(0, 0), (1, 0), (2, 0)]
+    assert all(cell["group_leakage"] > 0 for cell in cells)
     _, out, _ = qtlplat(f"show {run['run']} --store", controlled)
-    assert re.search("^leak +the source image of", out, re.MULTILINE)
+    assert re.search("^leakage +the source image of", out, re.MULTILINE)
     assert "best epoch" not in out
-    chosen = " -S pretraining.select_by=test -S pretraining.validation_share=0"
+    chosen = " -S pretraining.monitor=test -S pretraining.val_size=0"
     _, out, _ = qtlplat(f"run {line} --head linear{chosen} --store", controlled)
     assert "the backbone's best epoch was chosen on 100 % of what is tested" in out
 
@@ -113,8 +113,8 @@ def test_holdout_tests_what_the_backbone_was_not_trained_on(json_of, qtlplat, co
 def test_a_pretraining_says_what_its_test_part_shares_with_training(json_of, qtlplat, controlled):
     run = json_of(f"run {SMALL} --head linear --store", controlled)
     (cell,) = json_of(f"show {run['pretraining']} --store", controlled)["cells"]
-    assert (cell["leak"], cell["selection_leak"]) == (0, 0)
-    assert 0 < cell["group_leak"] <= 1
+    assert (cell["leakage"], cell["selection_leakage"]) == (0, 0)
+    assert 0 < cell["group_leakage"] <= 1
 
 
 @pytest.mark.parametrize(

@@ -133,7 +133,7 @@ def test_audit_lists_duplicates_shortcuts_and_findings(qtlplat, json_of, on_disk
 
 def test_looking_at_data_needs_no_torch():
     code = (
-        "import sys; from qtlplat.cli import _run; code = _run(sys.argv[1:]); "
+        "import sys; from qtlplat.cli.app import _run; code = _run(sys.argv[1:]); "
         "print(code, [m for m in ('torch', 'pennylane') if m in sys.modules], file=sys.stderr)"
     )
     arguments = ["data", "info", "steel-synth[per_class=12,images_per_kind=4]", "-q"]

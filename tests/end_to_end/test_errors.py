@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 from .conftest import SMALL
 
@@ -57,7 +57,7 @@ def test_what_torch_refuses_fails_the_run_with_a_training_error(qtlplat, tmp_pat
     def out_of_memory(*_args, **_kwargs):
         raise RuntimeError("not enough memory: you tried to allocate 9 bytes\nand more")
 
-    monkeypatch.setattr("qtlplat.training.execute.fit_heads", out_of_memory)
+    monkeypatch.setattr("qtlplat.runs.execute.fit_heads", out_of_memory)
     store = tmp_path / "s.db"
     code, out, err = qtlplat(f"run {SMALL} --head linear --store", store)
     assert (code, out) == (6, "")
@@ -70,7 +70,7 @@ def test_what_torch_refuses_fails_the_run_with_a_training_error(qtlplat, tmp_pat
 
 def start(line, *more):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    program = "from qtlplat.cli import main; main()"
+    program = "from qtlplat.cli.app import main; main()"
     command = [sys.executable, "-c", program, *shlex.split(line), *map(str, more)]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment)
 

@@ -9,10 +9,10 @@ import sys
 import pytest
 
 from qtlplat.errors import BusyError, ConfigError, StoreError, TrainingError
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.training import execute as execute_module
-from qtlplat.training import needed as needed_module
+from qtlplat.runs import execute as execute_module
+from qtlplat.runs import reuse as needed_module
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 PLUGIN = """
 from qtlplat import Budget, Claim, RecipeModel, RecipeSpec, hookimpl
@@ -37,7 +37,7 @@ CLAIMS = (
     Claim("shallow f1", "f1", "shallow", "Table 4", 50.0, 50.0, "%", table=4),
     Claim("boost", "boost", "hybrid", "Table 4", 3.0, 0.0, "%", baseline="net", table=4),
 )
-TINY = dict(epochs=2, pretrain_epochs=1, inits=1)
+TINY = dict(epochs=2, pretrain_epochs=1, n_init=1)
 
 @hookimpl
 def qtlplat_recipes():
@@ -106,7 +106,7 @@ def test_claims_are_held_against_runs_and_a_second_call_only_prints(reproduced, 
     assert reader.run(claims["net accuracy"]["runs"][0]).kind == "pretraining"
     assert claims["net accuracy"]["runs"][0] == reader.run(run).pretraining
     (check,) = facts["checks"]
-    assert (check["of"], check["evaluator"], check["leak"]) == ("hybrid", "holdout", 0)
+    assert (check["of"], check["evaluator"], check["leakage"]) == ("hybrid", "holdout", 0)
     assert check["difference"] == pytest.approx(check["f1"] - sum(values) / 2, abs=1e-12)
 
     (kept,) = reader.reproductions("small2024")
@@ -132,7 +132,7 @@ def test_the_table_names_runs_cuts_notes_and_what_leaks(reproduced, qtlplat):
     assert row[5] == facts["claims"][4]["runs"][0][:8]
     assert "epochs: 2 instead of 40" in out
     assert "it contradicts itself" in out
-    assert "leak: their backbone was trained on" in out
+    assert "leakage: their backbone was trained on" in out
     assert "3 of 3 models are there" in err
 
 
@@ -208,7 +208,7 @@ def test_what_no_model_can_do_without_is_an_error_of_its_own(qtlplat, tmp_path, 
     def failing(*arguments):
         raise ConfigError("there is no such accelerator", fix="use cpu")
 
-    monkeypatch.setattr("qtlplat.training.prepare.prepare", failing)
+    monkeypatch.setattr("qtlplat.runs.prepare.prepare", failing)
     code, out, err = qtlplat("reproduce small2024 --store", tmp_path / "s.db")
     assert (code, out) == (3, "")
     assert "fix: use cpu" in err
@@ -250,7 +250,7 @@ def test_a_damaged_ledger_is_counted_again(reproduced, json_of):
 def test_a_complete_reproduction_needs_neither_torch_nor_pennylane(reproduced, tmp_path):
     store, _ = reproduced
     code = (
-        "import sys; from qtlplat.cli import _run; "
+        "import sys; from qtlplat.cli.app import _run; "
         "assert _run(['reproduce', 'small2024', '--json', '-q', '--store', sys.argv[1]]) == 0; "
         "print([name for name in ('torch', 'pennylane') if name in sys.modules], file=sys.stderr)"
     )

@@ -32,7 +32,7 @@ def test_the_unpacked_wheel_runs_the_first_command(tmp_path):
     # site-packages only, without its .pth files: an editable install of the checkout must not help
     installed = Path(next(p for p in sys.path if p.endswith("site-packages")))
     code = f"import sys; sys.path[:0] = [{str(site)!r}]; sys.path.append({str(installed)!r}); " + (
-        "import qtlplat; assert qtlplat.__file__.startswith(sys.path[0]); from qtlplat.cli import main; main()"
+        "import qtlplat; assert qtlplat.__file__.startswith(sys.path[0]); from qtlplat.cli.app import main; main()"
     )
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("QTLPLAT", "PYTHON"))}
     result = subprocess.run(

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qtlplat.cli import _run
-from qtlplat.store.files import write_atomically
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
-from qtlplat.store.writer import Writer
+from qtlplat.cli.app import _run
+from qtlplat.store.core.files import write_atomically
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.write.writer import Writer
 
 HOSTILE = '=HYPERLINK("http://x";"y")\n\x1b[31mred\x07\t[bold]x[/bold]|<script>`'
 SAMPLES = [f"crop-{i}" for i in range(6)]
@@ -98,7 +98,7 @@ def fill(path: Path) -> tuple[str, str, str]:
             run,
             [
                 NewCell(
-                    i, fold, 7, 3, 3, ids_hash(tested[1 - fold]), ids_hash(tested[fold]), name, leak=0.5,
+                    i, fold, 7, 3, 3, ids_hash(tested[1 - fold]), ids_hash(tested[fold]), name, leakage=0.5,
                     pretraining=parent,
                 )
                 for i, (name, fold) in enumerate(cells)

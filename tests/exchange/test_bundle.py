@@ -24,11 +24,11 @@ from exchanged import (
     with_database,
 )
 
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ArtifactRow, NewCell, NewRun, PredictionRow
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import ArtifactRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 def shown(store: Path, run: str) -> dict[str, object]:
@@ -349,7 +349,7 @@ def deadly(*args, **kwargs):
         os.kill(os.getpid(), signal.SIGKILL)
     return real(*args, **kwargs)
 setattr(module, name, deadly)
-from qtlplat.cli import main
+from qtlplat.cli.app import main
 main(sys.argv[3:])
 """
 

@@ -24,8 +24,8 @@ from exchanged import (
 )
 
 from qtlplat.exchange import archive
-from qtlplat.store import database, hashes
-from qtlplat.store.location import StoreLocation
+from qtlplat.store.core import database, row_digests
+from qtlplat.store.core.location import StoreLocation
 
 MOST_LINES = 12
 
@@ -263,8 +263,8 @@ def forged(sent: Sent, spoil: Callable[[sqlite3.Connection], object], tmp_path: 
     members = with_database(taken_apart(sent.bundle), spoil, tmp_path)
     place = StoreLocation(tmp_path / "spoilt.db", tmp_path, "")
     with database.engine(place, write=True).begin() as connection:
-        for owner, record in hashes.ended(connection):
-            hashes.seal(connection, owner, record)
+        for owner, record in row_digests.ended(connection):
+            row_digests.seal(connection, owner, record)
     return put_together({**members, "store.db": place.path.read_bytes()}, tmp_path / "evil.zip")
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from exchanged import Sent, change, fill, qtlplat
 
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what MLflow says about its own libraries
 
@@ -66,7 +66,7 @@ def test_a_run_has_its_parameters_metrics_and_words(exported: Any, client: Any) 
     assert found.data.metrics["f1_sd"] == pytest.approx(shown["metrics"]["f1"]["std"], abs=1e-15)
     assert found.data.metrics["f1 of linear"] == pytest.approx(0.925, abs=1e-15)
     assert math.isnan(found.data.metrics["accuracy"])
-    assert found.data.metrics["leak"] == 0.5
+    assert found.data.metrics["leakage"] == 0.5
     assert found.data.tags["qtlplat.pretraining"] == parent
     assert {name for name in found.data.tags if name.startswith("qtlplat.tag.")} == {
         f"qtlplat.tag.{tag}" for tag in shown.get("tags", [])
@@ -138,7 +138,7 @@ def test_neither_torch_nor_a_network_is_needed(sent: Sent) -> None:
         "import socket, sys\n"
         "def refuse(*a, **k): raise RuntimeError('network')\n"
         "socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse\n"
-        "from qtlplat.cli import _run\n"
+        "from qtlplat.cli.app import _run\n"
         "code = _run(sys.argv[1:])\n"
         "print(code, [n for n in ('torch', 'pennylane', 'tensorflow') if n in sys.modules])\n"
     )

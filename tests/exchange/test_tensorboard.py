@@ -8,8 +8,8 @@ import pytest
 from exchanged import HOSTILE, Sent, change, qtlplat, snapshot
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 
 def read(folder: Path) -> EventAccumulator:

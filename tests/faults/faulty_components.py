@@ -167,21 +167,21 @@ FORWARD = "self, x, torch"
 HEAD = {
     **_all(
         "build_head",
-        "options, n_in, n_out, circuit",
+        "options, in_features, n_classes, circuit",
         {
             "returns nothing": ("pass", "must return a torch module, it returned NoneType"),
             "returns a function": ("return lambda x: x", "must return a torch module, it returned function"),
             "returns a class": ("import torch; return torch.nn.Linear", "must return a torch module"),
             "returns the same one again": (
-                "import torch\nglobal kept\nkept = globals().get('kept') or torch.nn.Linear(n_in, n_out)\nreturn kept",
+                "import torch\nglobal kept\nkept = globals().get('kept') or torch.nn.Linear(in_features, n_classes)\nreturn kept",
                 "the same parameters again",
             ),
             "seeds torch": (
-                "import torch; torch.manual_seed(3); return torch.nn.Linear(n_in, n_out)",
+                "import torch; torch.manual_seed(3); return torch.nn.Linear(in_features, n_classes)",
                 "seeds torch's global generator",
             ),
             "draws from elsewhere": (
-                "import torch; l = torch.nn.Linear(n_in, n_out)\n"
+                "import torch; l = torch.nn.Linear(in_features, n_classes)\n"
                 "torch.nn.init.constant_(l.bias, np.random.rand()); return l",
                 "other weights from the same seed",
             ),
@@ -190,10 +190,10 @@ HEAD = {
                 "must have shape",
             ),
             "has no parameters": (
-                "import torch; return torch.nn.AdaptiveAvgPool1d(n_out)",
+                "import torch; return torch.nn.AdaptiveAvgPool1d(n_classes)",
                 "has nothing to train",
             ),
-            "has no logits for two classes": ("import torch; return torch.nn.Linear(n_in, 1)", "has (3, 1)"),
+            "has no logits for two classes": ("import torch; return torch.nn.Linear(in_features, 1)", "has (3, 1)"),
         },
     ),
     **_all(

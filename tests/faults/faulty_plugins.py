@@ -53,7 +53,7 @@ def check(options):
     return []
 
 
-def at_hand(options):
+def is_available(options):
     return True
 
 
@@ -75,13 +75,13 @@ def forward(self, x, torch):
     return self.layer(x)
 
 
-def build_head(options, n_in, n_out, circuit):
+def build_head(options, in_features, n_classes, circuit):
     import torch
 
     class Head(torch.nn.Module):
         def __init__(self):
             super().__init__()
-            self.layer = torch.nn.Linear(n_in, n_out)
+            self.layer = torch.nn.Linear(in_features, n_classes)
             extra(self, torch)
 
         def forward(self, x):
@@ -105,7 +105,7 @@ def metrics(labels, probabilities):
 
 def dataset_specs():
     return [DatasetSpec("squares", "made-up squares", lambda o: load(o), SquaresOptions, lambda o: check(o),
-                        lambda o: at_hand(o))]
+                        lambda o: is_available(o))]
 
 
 def backbone_specs():
@@ -235,7 +235,7 @@ SPEC = {
 
 # Functions of a spec by kind: each must be one.
 FUNCTIONS = {
-    "dataset": ("load", "at_hand", "check", "files"),
+    "dataset": ("load", "is_available", "check", "files"),
     "backbone": ("build",),
     "head": ("build", "circuit"),
     "evaluator": ("cells", "metrics"),

@@ -89,7 +89,7 @@ RETURNED = {
     "a backbone's features": ("def features(torch):\n    return {value}", "run"),
     "a backbone's blocks": ("def blocks(torch, n_classes):\n    return {value}", "run"),
     "a backbone's block": ("def blocks(torch, n_classes):\n    return ({value},)", "run"),
-    "a head": ("def build_head(options, n_in, n_out, circuit):\n    return {value}", "run"),
+    "a head": ("def build_head(options, in_features, n_classes, circuit):\n    return {value}", "run"),
     "logits": ("def forward(self, x, torch):\n    return {value}", "run"),
     "cells": ("def cells(options, samples):\n    return {value}", "run"),
     "a cell": ("def cells(options, samples):\n    return [{value}]", "run"),
@@ -147,9 +147,9 @@ def f(inputs, w, wires):
 def circuit(options):
     return Circuit(f, 1, {'w': (1,)}, 1, 1)
 
-def build_head(options, n_in, n_out, circuit):
+def build_head(options, in_features, n_classes, circuit):
     import torch
-    return torch.nn.Sequential(torch.nn.Linear(n_in, 1), circuit, torch.nn.Linear(1, n_out))
+    return torch.nn.Sequential(torch.nn.Linear(in_features, 1), circuit, torch.nn.Linear(1, n_classes))
 
 def head_specs():
     return [HeadSpec('dense', 's', lambda *a: build_head(*a), HeadOptions, lambda o: circuit(o))]

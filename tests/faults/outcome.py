@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from qtlplat.cli import _run
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
+from qtlplat.cli.app import _run
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 MOST_LINES = 12  # of a message
 MOST_CHARACTERS = 1000  # of a line: names and values are cut long before
-PROGRAM = "from qtlplat.cli import main; main()"
+PROGRAM = "from qtlplat.cli.app import main; main()"
 
 
 @dataclass(frozen=True)

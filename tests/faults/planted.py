@@ -42,7 +42,7 @@ REFUSED = "tests/faults/test_refused_rows.py::test_a_row_that_is_refused_stops_t
 BUGS = {
     "a file's content is not synced": Bug(
         FSYNC,
-        "qtlplat/store/files.py",
+        "qtlplat/store/core/files.py",
         "                os.fsync(file.fileno())\n",
         "",
         (
@@ -52,21 +52,21 @@ BUGS = {
     ),
     "a file's name is not synced": Bug(
         FSYNC,
-        "qtlplat/store/files.py",
+        "qtlplat/store/core/files.py",
         "        os.fsync(file)\n",
         "        pass\n",
         (f"{ORDER}[written]", f"{ORDER}[copied]", f"{ORDER}[backed_up]"),
     ),
     "a file that is taken over is not synced": Bug(
         FSYNC,
-        "qtlplat/store/artifacts.py",
+        "qtlplat/store/core/artifacts.py",
         "            os.fsync(written.fileno())\n",
         "",
         (f"{ORDER}[copied]",),
     ),
     "SQLite does not sync": Bug(
         FSYNC,
-        "qtlplat/store/database.py",
+        "qtlplat/store/core/database.py",
         "PRAGMA synchronous = FULL",
         "PRAGMA synchronous = OFF",
         (
@@ -76,21 +76,21 @@ BUGS = {
     ),
     "writers begin as readers": Bug(
         IMMEDIATE,
-        "qtlplat/store/database.py",
+        "qtlplat/store/core/database.py",
         '"BEGIN IMMEDIATE" if write else "BEGIN"',
         '"BEGIN"',
         ("tests/store/test_database.py::test_a_writer_holds_the_store_from_its_first_look_on",),
     ),
     "dropout goes on from wherever the generator is": Bug(
         STATE,
-        "qtlplat/training/learner.py",
+        "qtlplat/backbones/trainer.py",
         '        torch.manual_seed(derive_seed("dropout", self.seed, epoch))\n',
         "",
         (f"{STOPPED}[40]",),
     ),
     "batches follow from history": Bug(
         STATE,
-        "qtlplat/training/learner.py",
+        "qtlplat/backbones/trainer.py",
         '        torch.manual_seed(derive_seed("dropout", self.seed, epoch))\n'
         '        shuffled = torch.randperm(len(self.split.train), generator=generator("order", self.seed, epoch))\n',
         "        shuffled = torch.randperm(len(self.split.train))\n"
@@ -99,42 +99,42 @@ BUGS = {
     ),
     "shots go on from wherever the generator is": Bug(
         STATE,
-        "qtlplat/training/rounds.py",
+        "qtlplat/heads/lockstep.py",
         "            variant.trainee.reseed()\n",
         "",
         ("tests/resume/test_resume.py::test_a_head_that_trains_cell_by_cell_is_resumed_within_its_cells",),
     ),
     "a backbone's optimizer begins anew": Bug(
         STATE,
-        "qtlplat/training/learner.py",
+        "qtlplat/backbones/trainer.py",
         '        load_optimizer(self.optimizer, saved.part("adam"))\n',
         "",
         (f"{STOPPED}[40]",),
     ),
     "the average of weights begins anew": Bug(
         STATE,
-        "qtlplat/training/learner.py",
+        "qtlplat/backbones/trainer.py",
         '            self.average.load_state_dict(saved.part("average"))\n',
         "            pass\n",
         (f"{STOPPED}[40]",),
     ),
     "heads begin anew": Bug(
         STATE,
-        "qtlplat/training/rounds.py",
+        "qtlplat/heads/lockstep.py",
         "            variant.trainee.load(saved.part(str(number)))\n",
         "",
         (f"{STOPPED}[75]",),
     ),
     "the best score so far is forgotten": Bug(
         STATE,
-        "qtlplat/training/pretrain.py",
+        "qtlplat/backbones/pretrain.py",
         '_SCORES = ("best_score", "clear_score")',
         '_SCORES = ("clear_score",)',
         ("tests/training/test_pretrain.py::test_a_search_that_goes_on_after_any_epoch_ends_the_same[0.0]",),
     ),
     "an epoch that cannot be stored is passed over": Bug(
         EXCEPT,
-        "qtlplat/training/execute.py",
+        "qtlplat/runs/execute.py",
         "            job.add_epochs(run, epoch_rows(rows))\n            save(take)\n",
         "            try:\n                job.add_epochs(run, epoch_rows(rows))\n                save(take)\n"
         "            except Exception:\n                pass\n",
@@ -142,7 +142,7 @@ BUGS = {
     ),
     "an end that cannot be stored is passed over": Bug(
         EXCEPT,
-        "qtlplat/training/job.py",
+        "qtlplat/runs/context.py",
         '    job.writer.finish_run(run, "finished", clock.seconds())\n',
         '    try:\n        job.writer.finish_run(run, "finished", clock.seconds())\n'
         "    except Exception:\n        pass\n",
@@ -150,21 +150,21 @@ BUGS = {
     ),
     "a checkpoint that cannot be written is passed over": Bug(
         EXCEPT,
-        "qtlplat/training/checkpoints.py",
+        "qtlplat/state/checkpoints.py",
         "            pending.result()\n",
         "            try:\n                pending.result()\n            except Exception:\n                pass\n",
         ("tests/training/test_checkpoints.py::test_a_disk_that_is_full_is_an_error_of_the_next_save",),
     ),
     "a file that cannot be written is passed over": Bug(
         EXCEPT,
-        "qtlplat/store/files.py",
+        "qtlplat/store/core/files.py",
         '        raise in_the_way("cannot write", path, error) from error\n',
         "        return\n",
         ("tests/training/test_files.py::test_a_failed_write_leaves_the_old_file_and_nothing_else",),
     ),
     "what a plugin raises becomes nothing": Bug(
         EXCEPT,
-        "qtlplat/catalog/calls.py",
+        "qtlplat/catalog/plugin_calls.py",
         '                raise _published(error) or PluginError(f"{doing} failed: {told(error)}", fix=FIX) from error',
         "                return None",
         ("tests/faults/test_plugin_training.py::test_metrics_that_raise_after_training[a ValueError]",),
@@ -178,7 +178,7 @@ BUGS = {
     ),
     "of two kinds the first is taken": Bug(
         FIRST,
-        "qtlplat/cli/components.py",
+        "qtlplat/cli/commands/components.py",
         "    if len(kinds) == 1:\n",
         "    if kinds:\n",
         ("tests/cli/test_components.py::test_a_name_of_two_kinds_asks_which",),

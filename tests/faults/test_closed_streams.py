@@ -11,8 +11,8 @@ import pytest
 from outcome import PROGRAM, assert_sound
 from sampling import sampled
 
-from qtlplat.store.location import find_store
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.mark.parametrize(

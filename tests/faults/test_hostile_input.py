@@ -250,7 +250,7 @@ def test_a_password_in_the_wrong_place(command: list[str], url: str) -> None:
 
 
 def test_a_password_is_not_stored_with_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    from qtlplat.training.environment import environment
+    from qtlplat.runs.environment import environment
 
     monkeypatch.setattr("sys.argv", ["qtlplat", "run", "--store", URLS[0], "-S", f"x.password={SECRET}"])
     assert "hunter2" not in repr(environment("auto"))
@@ -293,7 +293,7 @@ import os, pty, sys
 sys.argv = ['qtlplat', *sys.argv[1:]]
 pid, end = pty.fork()
 if not pid:
-    from qtlplat.cli import main
+    from qtlplat.cli.app import main
     main()
 try:
     while os.read(end, 65536): pass

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from outcome import assert_fine, assert_refused, here
 
-from qtlplat.store.location import find_store
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.write.writer import Writer
 
 HUGE = "99999999999999999999999"
 RUN = "run --dataset squares --backbone net --head dense --evaluator half --epochs 1 --pretrain-epochs 1".split()
@@ -20,9 +20,9 @@ RUN = "run --dataset squares --backbone net --head dense --evaluator half --epoc
     [
         (("-S", f"training.batch_size={HUGE}"), "training.batch_size"),
         (("-S", f"pretraining.batch_size={HUGE}"), "pretraining.batch_size"),
-        (("-S", f"pretraining.initialisations={HUGE}"), "pretraining.initialisations"),
+        (("-S", f"pretraining.n_init={HUGE}"), "pretraining.n_init"),
         (("--epochs", HUGE), "training.epochs"),
-        (("--seed", str(2**63 - 1), "--inits", "2"), "--seed"),
+        (("--seed", str(2**63 - 1), "--n-init", "2"), "--seed"),
         (("--seed", str(2**63 - 2), "--seeds", "3"), "--seed"),
         (("--seeds", HUGE), "--seeds"),
     ],
@@ -36,7 +36,7 @@ def test_an_option_of_a_run(more: tuple[str, ...], words: str, faulty: Callable[
 @pytest.mark.slow
 def test_the_largest_seed_is_a_seed(faulty: Callable[..., None]) -> None:
     faulty()
-    assert_fine(here(*RUN, "--seed", str(2**62 - 1), "--seeds", "2", "--inits", "2", "--store", "s.db"))
+    assert_fine(here(*RUN, "--seed", str(2**62 - 1), "--seeds", "2", "--n-init", "2", "--store", "s.db"))
     assert_fine(here("store", "check", "--store", "s.db"))
 
 

@@ -93,8 +93,9 @@ def test_a_circuit(fault: str, faulty: Faulty) -> None:
 def with_circuit(body: str) -> str:
     """The sound plugin with a quantum head; body: of the function that declares its circuit."""
     return (
-        instead("circuit", "options", body) + "\n\ndef build_head(options, n_in, n_out, circuit):\n    import torch\n"
-        "    return torch.nn.Sequential(torch.nn.Linear(n_in, 1), circuit, torch.nn.Linear(1, n_out))\n"
+        instead("circuit", "options", body)
+        + "\n\ndef build_head(options, in_features, n_classes, circuit):\n    import torch\n"
+        "    return torch.nn.Sequential(torch.nn.Linear(in_features, 1), circuit, torch.nn.Linear(1, n_classes))\n"
         "\n\ndef head_specs():\n    return [HeadSpec('dense', 's', lambda *a: build_head(*a), HeadOptions, circuit)]\n"
     )
 
@@ -154,7 +155,7 @@ def test_a_check_that_cannot_be_used(answer: str, words: str, faulty: Faulty) ->
 
 @pytest.mark.parametrize("answer", sampled(["raise SystemExit(0)", "1 / 0", "return np.eye(2)", "return None"], 4))
 def test_a_default_dataset_that_cannot_look_is_not_at_hand(answer: str, faulty: Faulty, elsewhere: Path) -> None:
-    faulty(instead("at_hand", "options", answer))
+    faulty(instead("is_available", "options", answer))
     (elsewhere / ".qtlplat").mkdir()
     (elsewhere / ".qtlplat" / "registry.toml").write_text(
         "[defaults]\ndataset = ['squares', 'steel-synth[per_class=4]']"

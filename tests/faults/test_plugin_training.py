@@ -13,7 +13,7 @@ from outcome import assert_fine, assert_refused, here, nothing_lost
 from sampling import sampled
 
 from qtlplat.errors import PluginError, TrainingError
-from qtlplat.training.guard import training_errors
+from qtlplat.plugin_modules import training_errors
 
 Faulty = Callable[..., None]
 STORE = Path("s.db")
@@ -69,8 +69,8 @@ def test_metrics_that_raise_after_training(fault: str, faulty: Faulty) -> None:
 
 @pytest.mark.slow
 def test_a_head_that_cannot_be_built_again(faulty: Faulty) -> None:
-    sound = "import torch; return torch.nn.Linear(n_in, n_out)"
-    faulty(instead("build_head", "options, n_in, n_out, circuit", later("raise SystemExit(0)", 4, sound)))
+    sound = "import torch; return torch.nn.Linear(in_features, n_classes)"
+    faulty(instead("build_head", "options, in_features, n_classes, circuit", later("raise SystemExit(0)", 4, sound)))
     refused_in_the_middle(4, "SystemExit", "faulty-lab")
 
 

@@ -27,7 +27,7 @@ from state_changes import CHANGES, ELSEWHERE, FOR_GOOD, IMPORTS, all_changes
 from qtlplat.catalog.contained import contained
 from qtlplat.catalog.process_state import OFTEN, STATES, Snapshot, _same, put_back, take
 from qtlplat.errors import PluginError
-from qtlplat.training.guard import called
+from qtlplat.plugin_modules import called
 
 Faulty = Callable[..., None]
 BUILT_IN = "run --dataset steel-synth[per_class=12] --backbone lenet2 --head linear --evaluator kfold[folds=2]".split()
@@ -303,7 +303,7 @@ def test_what_a_plugin_leaves_at_work_neither_writes_answers_nor_keeps_nor_crash
     starts: str, told: str, faulty: Faulty, tmp_path: Path
 ) -> None:
     faulty(WORK + starts + "\n")
-    program = "from qtlplat.cli import ending, main; ending.PATIENCE = 0.3; main()"
+    program = "from qtlplat.cli import ending; from qtlplat.cli.app import main; ending.PATIENCE = 0.3; main()"
     done = apart("ls", "heads", "--json", environment={"PYTHONPATH": str(tmp_path / "site")}, program=program)
     assert done.code == 0, done.err
     assert json.loads(done.out)

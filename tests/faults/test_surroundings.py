@@ -101,7 +101,7 @@ def unload():
     print("unloading", flush=True)
     time.sleep(20)
 atexit.register(unload)
-from qtlplat.cli import main
+from qtlplat.cli.app import main
 main()
 """
 

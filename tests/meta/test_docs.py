@@ -16,11 +16,11 @@ import pytest
 
 from qtlplat import errors
 from qtlplat.catalog.registry import load_registry
-from qtlplat.cli import _run, cli
-from qtlplat.cli.show_tables import CURVES
+from qtlplat.cli.app import _run, cli
+from qtlplat.cli.render.show_tables import CURVES
 from qtlplat.metrics import SHIPPED
-from qtlplat.store.records import RunRecord
-from qtlplat.store.summary import full_form
+from qtlplat.store.core.records import RunRecord
+from qtlplat.store.read.serialize import full_form
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from qtlplat.cli import COMMANDS, _run, cli
+from qtlplat.cli.app import COMMANDS, _run, cli
 
 ROOT = click.Context(cli, info_name="qtlplat")
 

@@ -11,8 +11,8 @@ import pytest
 from examples import Example, examples
 
 from qtlplat.bench.store import make_store
-from qtlplat.cli import _run
-from qtlplat.store.location import find_store
+from qtlplat.cli.app import _run
+from qtlplat.store.core.location import find_store
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "query.md"
 FIRST, *COMMANDS = examples(PAGE, "sh")
@@ -37,7 +37,9 @@ def test_a_command_of_the_page_prints_what_it_says(
 ) -> None:
     monkeypatch.setenv("QTLPLAT_STORE", store)
     if "$(" in example.code:  # for a shell
-        script = f'qtlplat() {{ "{sys.executable}" -c "from qtlplat.cli import main; main()" "$@"; }}\n{example.code}'
+        script = (
+            f'qtlplat() {{ "{sys.executable}" -c "from qtlplat.cli.app import main; main()" "$@"; }}\n{example.code}'
+        )
         done = subprocess.run(["bash", "-euc", script], capture_output=True, text=True, check=True)
         printed = done.stdout
     else:

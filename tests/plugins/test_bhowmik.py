@@ -48,7 +48,7 @@ def test_smoke_is_the_default_and_paper_cuts_nothing() -> None:
     assert [budget.name for budget in RECIPE.budgets] == ["smoke", "quick", "paper"]
     assert RECIPE.budgets[0].trains_less
     paper = RECIPE.budgets[2]
-    assert (paper.cuts, paper.epochs, paper.pretrain_epochs, paper.inits, paper.protocol) == (
+    assert (paper.cuts, paper.epochs, paper.pretrain_epochs, paper.n_init, paper.protocol) == (
         {},
         None,
         None,

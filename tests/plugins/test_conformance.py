@@ -32,7 +32,7 @@ def test_all_built_in_plugins_are_entered() -> None:
 
 class TestHeads:
     def test_a_small_quantum_head_conforms(self) -> None:
-        check_head(quantum_head(), n_in=(3,), n_out=(2,))
+        check_head(quantum_head(), in_features=(3,), n_classes=(2,))
 
     @pytest.mark.parametrize(
         ("forward", "message"),
@@ -56,7 +56,7 @@ class TestHeads:
                 return forward(self, x)
 
         with pytest.raises(AssertionError, match=message):
-            check_head(head(lambda *_: Broken()), n_in=(3,), n_out=(2,))
+            check_head(head(lambda *_: Broken()), in_features=(3,), n_classes=(2,))
 
     def test_weights_from_a_private_generator_are_found(self) -> None:
         def build(*_: Any) -> nn.Module:
@@ -66,7 +66,7 @@ class TestHeads:
             return module
 
         with pytest.raises(AssertionError, match="the same seed gave different weights"):
-            check_head(head(build), n_in=(3,), n_out=(2,))
+            check_head(head(build), in_features=(3,), n_classes=(2,))
 
     def test_an_option_without_description_is_found(self) -> None:
         class Mute(Options):
@@ -133,7 +133,7 @@ class TestDatasets:
         check_dataset(DatasetSpec(name="d", summary="s", load=lambda _: images(), files=lambda _, __: {"a": "b"}))
 
     def test_data_that_is_not_at_hand_is_asked_for(self) -> None:
-        spec = DatasetSpec(name="d", summary="s", load=lambda _: images(), at_hand=lambda _: False)
+        spec = DatasetSpec(name="d", summary="s", load=lambda _: images(), is_available=lambda _: False)
         with pytest.raises(AssertionError, match="pass options that point to it"):
             check_dataset(spec)
 
@@ -194,9 +194,9 @@ def quantum_head() -> HeadSpec:
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]
 
     class Head(nn.Module):
-        def __init__(self, n_in: int, n_out: int, circuit: nn.Module) -> None:
+        def __init__(self, in_features: int, n_classes: int, circuit: nn.Module) -> None:
             super().__init__()
-            self.pre_net, self.circuit, self.post_net = nn.Linear(n_in, 2), circuit, nn.Linear(2, n_out)
+            self.pre_net, self.circuit, self.post_net = nn.Linear(in_features, 2), circuit, nn.Linear(2, n_classes)
 
         def forward(self, x: torch.Tensor) -> Any:
             return self.post_net(self.circuit(self.pre_net(x)))

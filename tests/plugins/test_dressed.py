@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from qtlplat.quantum.engines import choose_engine
+from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat_dressed import DressedOptions, build, circuit
 
 
@@ -29,10 +29,12 @@ def test_the_head_is_post_net_of_activation_of_circuit_of_scaled_tanh_of_pre_net
     torch.testing.assert_close(head(x), inside @ head.post_net.weight.T + head.post_net.bias)
 
 
-@pytest.mark.parametrize(("n_in", "qubits", "layers", "n_out"), [(2048, 5, 3, 2), (16, 2, 1, 3), (9, 1, 4, 2)])
-def test_parameters_follow_equation_6(n_in, qubits, layers, n_out):
+@pytest.mark.parametrize(
+    ("in_features", "qubits", "layers", "n_classes"), [(2048, 5, 3, 2), (16, 2, 1, 3), (9, 1, 4, 2)]
+)
+def test_parameters_follow_equation_6(in_features, qubits, layers, n_classes):
     options = DressedOptions(qubits=qubits, layers=layers)
-    head = build(options, n_in, n_out, choose_engine(circuit(options)).layer())
-    expected = n_in * qubits + qubits + 3 * qubits * layers + qubits * n_out + n_out
+    head = build(options, in_features, n_classes, choose_engine(circuit(options)).layer())
+    expected = in_features * qubits + qubits + 3 * qubits * layers + qubits * n_classes + n_classes
     assert sum(p.numel() for p in head.parameters()) == expected
-    assert head(torch.rand(2, n_in)).shape == (2, n_out)
+    assert head(torch.rand(2, in_features)).shape == (2, n_classes)

@@ -65,7 +65,7 @@ def test_images_that_are_too_small_are_refused():
 
 @pytest.mark.parametrize("architecture", TABLE_I)
 def test_pretraining_computes_the_function_of_the_layers(architecture):
-    from qtlplat.training.quicken import features_of
+    from qtlplat.backbones.fused_conv import features_of
 
     torch.manual_seed(0)
     features = build(LenetOptions(architecture=architecture), (1, 200, 200), 2).features.double()

@@ -350,7 +350,7 @@ def test_a_directory_without_the_layout_says_what_was_looked_for(tmp_path):
 def test_a_missing_root_says_how_to_name_one(root, monkeypatch):
     monkeypatch.delenv("QTLPLAT_NEU_DET", raising=False)
     nowhere = NeuDetOptions(root=root)
-    assert not SPEC.at_hand(nowhere)
+    assert not SPEC.is_available(nowhere)
     for use in (SPEC.load, SPEC.check):
         with pytest.raises(ConfigError) as caught:
             use(nowhere)
@@ -360,7 +360,7 @@ def test_a_missing_root_says_how_to_name_one(root, monkeypatch):
 def test_the_root_comes_from_the_environment_and_is_a_location(root, monkeypatch):
     monkeypatch.setenv("QTLPLAT_NEU_DET", str(root))
     assert NeuDetOptions().root == root
-    assert SPEC.at_hand(NeuDetOptions())
+    assert SPEC.is_available(NeuDetOptions())
     monkeypatch.chdir(root.parent)
     assert NeuDetOptions(root="NEU-DET").root == root
     assert NeuDetOptions.model_json_schema()["properties"]["root"]["location"] is True

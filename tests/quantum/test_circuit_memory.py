@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from qtlplat.errors import ConfigError
-from qtlplat.quantum import engines, memory
+from qtlplat.quantum.devices import engines, memory
 from qtlplat_dressed import DressedOptions, circuit
 
 CPU = torch.device("cpu")

@@ -8,9 +8,9 @@ from circuits import errors, gradients, numbers, reference
 from named_circuits import CIRCUITS, z_on_all
 
 from qtlplat.contracts import Circuit
-from qtlplat.quantum.compile import compile_circuit
-from qtlplat.quantum.layout import DENSE_QUBITS
-from qtlplat.quantum.record import CannotCompileError
+from qtlplat.quantum.compiler.compile import compile_circuit
+from qtlplat.quantum.compiler.layout import DENSE_QUBITS
+from qtlplat.quantum.compiler.tape import CannotCompileError
 
 DOUBLE, SINGLE = 1e-10, 1e-6
 

@@ -10,10 +10,10 @@ from quantum.made_devices import OWN_SHOTS, install
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
-from qtlplat.quantum.derivatives import NARROW, WIDE, Stencil
-from qtlplat.quantum.device_making import package_of
-from qtlplat.quantum.device_traits import GlobalGenerators
-from qtlplat.quantum.engines import Engine, choose_engine, example
+from qtlplat.quantum.devices.derivatives import NARROW, WIDE, Stencil
+from qtlplat.quantum.devices.engines import Engine, choose_engine, example
+from qtlplat.quantum.devices.making import package_of
+from qtlplat.quantum.devices.traits import GlobalGenerators
 
 
 @pytest.fixture(autouse=True)

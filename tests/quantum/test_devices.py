@@ -10,10 +10,10 @@ import torch
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, PluginError
-from qtlplat.quantum.device_making import available_devices
-from qtlplat.quantum.devices import DeviceRunner
-from qtlplat.quantum.inspect import describe
-from qtlplat.quantum.layer import CircuitLayer
+from qtlplat.quantum.devices.choice import DeviceRunner
+from qtlplat.quantum.devices.layer import CircuitLayer
+from qtlplat.quantum.devices.making import available_devices
+from qtlplat.quantum.inspect.inspect import describe
 from qtlplat_dressed import DressedOptions, circuit
 
 
@@ -221,7 +221,7 @@ class TestShots:
         runner = DeviceRunner(declared(words), "reference.qubit", {})
         found = []
         for at_once in (1, 100, 2**20):
-            monkeypatch.setattr("qtlplat.quantum.execution.NUMBERS_AT_ONCE", at_once)
+            monkeypatch.setattr("qtlplat.quantum.devices.execution.NUMBERS_AT_ONCE", at_once)
             found.append(torch.cat([f.flatten() for f in values_and_gradients(runner)]))
         torch.testing.assert_close(found[0], found[1], atol=1e-12, rtol=0)
         torch.testing.assert_close(found[0], found[2], atol=1e-12, rtol=0)

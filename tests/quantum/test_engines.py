@@ -7,8 +7,8 @@ import torch
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
-from qtlplat.quantum import engines
-from qtlplat.quantum.engines import choose_engine
+from qtlplat.quantum.devices import engines
+from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat_dressed import DressedOptions, circuit
 
 

@@ -12,9 +12,9 @@ import torch
 from defusedxml.ElementTree import fromstring
 
 from qtlplat import Circuit
-from qtlplat.quantum.drawing import FILL
-from qtlplat.quantum.engines import choose_engine
-from qtlplat.quantum.inspect import describe, describe_engine, picture
+from qtlplat.quantum.devices.engines import choose_engine
+from qtlplat.quantum.inspect.drawing import FILL
+from qtlplat.quantum.inspect.inspect import describe, describe_engine, picture
 from qtlplat_dressed import DressedOptions
 from qtlplat_dressed import circuit as dressed
 

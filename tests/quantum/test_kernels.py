@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch.autograd import gradcheck
 
-from qtlplat.quantum.kernel import linear
-from qtlplat.quantum.products import fold_vectors, product_state, wave_state, wave_tables
-from qtlplat.quantum.states import apply, apply_layer, apply_to_real, layer_matrix, permute, squares
-from qtlplat.quantum.turns import kron_matrices, trace_table, turn_matrices, turn_tables
+from qtlplat.quantum.compiler.kernel import linear
+from qtlplat.quantum.compiler.product_states import fold_vectors, product_state, wave_state, wave_tables
+from qtlplat.quantum.compiler.rotations import kron_matrices, trace_table, turn_matrices, turn_tables
+from qtlplat.quantum.compiler.states import apply, apply_layer, apply_to_real, layer_matrix, permute, squares
 
 LEADS = [(), (2, 2)]
 

@@ -16,11 +16,11 @@ from quantum.written_circuits import CIRCUITS
 from qtlplat.bench.plain import runs_singly
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, PluginError
-from qtlplat.quantum.engines import choose_engine
-from qtlplat.quantum.inspect import describe, picture
-from qtlplat.quantum.qasm import to_qasm
-from qtlplat.quantum.samples import trial_numbers
-from qtlplat.quantum.torch_layer import PlainLayer
+from qtlplat.quantum.circuits.samples import trial_numbers
+from qtlplat.quantum.devices.engines import choose_engine
+from qtlplat.quantum.devices.torch_layer import PlainLayer
+from qtlplat.quantum.inspect.inspect import describe, picture
+from qtlplat.quantum.inspect.qasm import to_qasm
 
 
 def circuit_of(change: Any) -> Circuit:

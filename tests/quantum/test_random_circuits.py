@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from circuits import errors, random_circuit
 
-from qtlplat.quantum.compile import compile_circuit
+from qtlplat.quantum.compiler.compile import compile_circuit
 
 DOUBLE, SINGLE = 1e-10, 1e-6
 

@@ -8,9 +8,9 @@ import torch
 from circuits import errors
 
 from qtlplat.contracts import Circuit
-from qtlplat.quantum.compile import compile_circuit
-from qtlplat.quantum.devices import DeviceRunner
-from qtlplat.quantum.unentangled import has_entangling_gates, unentangled
+from qtlplat.quantum.compiler.compile import compile_circuit
+from qtlplat.quantum.devices.choice import DeviceRunner
+from qtlplat.quantum.inspect.unentangled import has_entangling_gates, unentangled
 
 QUBITS = 3
 

@@ -11,8 +11,8 @@ from quantum.written_circuits import CIRCUITS
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, PluginError
-from qtlplat.quantum.engines import choose_engine
-from qtlplat.quantum.samples import trial_numbers
+from qtlplat.quantum.circuits.samples import trial_numbers
+from qtlplat.quantum.devices.engines import choose_engine
 
 SHOTS = 20_000
 FIVE_ERRORS = 5 / math.sqrt(SHOTS)  # of a value whose shots lie between -1 and 1

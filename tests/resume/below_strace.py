@@ -21,13 +21,13 @@ import pytest
 import strace
 from quick_runs import RUN, leftovers, numbers_of
 
-from qtlplat.cli import _run, main
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.writer import Writer
+from qtlplat.cli.app import _run, main
+from qtlplat.store.core.location import find_store
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
-QUICK = f"{RUN} --head linear --evaluator 'kfold[folds=2]' --inits 1 --pretrain-epochs 2 --epochs 2"
+QUICK = f"{RUN} --head linear --evaluator 'kfold[folds=2]' --n-init 1 --pretrain-epochs 2 --epochs 2"
 
 
 def fact(*values: object) -> str:

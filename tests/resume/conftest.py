@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from quick_runs import RUN, Runs, numbers_of, write_plugin
 
-from qtlplat.cli import _run
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.training.stop import Stop
+from qtlplat.cli.app import _run
+from qtlplat.signals import Stop
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 Call = Callable[[str], int]
 
@@ -77,7 +77,7 @@ def processes() -> Any:
     """Starts processes from one that has imported already what a run takes long to import."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["qtlplat.training.execute", "qtlplat.training.resume", "qtlplat.store.migrations", "torch._dynamo"]
+        ["qtlplat.runs.execute", "qtlplat.runs.resume", "qtlplat.store.backends.migrations", "torch._dynamo"]
     )
     return context
 

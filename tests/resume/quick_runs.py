@@ -58,7 +58,7 @@ def qtlplat_recipes():
 
     models = model("net", None), model("hybrid", "dressed[qubits=2,layers=1]"), model("plain", "mlp")
     claim = Claim("f1 of the hybrid", "f1", "hybrid", "Table 1", 50.0, 50.0, "%", table=1)
-    budget = Budget("whole", "seconds", epochs=12, pretrain_epochs=12, inits=1)
+    budget = Budget("whole", "seconds", epochs=12, pretrain_epochs=12, n_init=1)
     return [RecipeSpec(
         "quick2026", "squares", "Nobody, 2026", "quick-squares", (1, 12, 12), 2, models, (claim,), (budget,)
     )]
@@ -66,7 +66,7 @@ def qtlplat_recipes():
 
 RUN = (
     "run --dataset quick-squares --backbone quick-net --evaluator 'kfold[folds=3]' --epochs 12 --pretrain-epochs 6 "
-    "--inits 2 -S pretraining.batch_size=16 -S training.batch_size=16 -S pretraining.patience=0"
+    "--n-init 2 -S pretraining.batch_size=16 -S training.batch_size=16 -S pretraining.patience=0"
 )
 
 
@@ -89,7 +89,7 @@ def call(line: str, store: Path | str, plugins: Path, log: Path | None = None) -
         file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(file, 1)
         os.dup2(file, 2)
-    from qtlplat.cli import main
+    from qtlplat.cli.app import main
 
     main(shlex.split(line))
 
@@ -126,16 +126,16 @@ class Runs:
 
 def owners(store: Path) -> int:
     """How often a run of heads has been started or taken up."""
-    from qtlplat.store.location import find_store
-    from qtlplat.store.queries import Reader
+    from qtlplat.store.core.location import find_store
+    from qtlplat.store.read.queries import Reader
 
     return sum(run.owner for run in Reader(find_store(str(store))).runs(kind="run"))
 
 
 def numbers_of(store: Path | str) -> dict[str, Any]:
     """What must be equal bit for bit, by kind of run: metrics and epochs in hexadecimal, predictions, weights."""
-    from qtlplat.store.location import find_store
-    from qtlplat.store.queries import Reader
+    from qtlplat.store.core.location import find_store
+    from qtlplat.store.read.queries import Reader
 
     reader = Reader(find_store(str(store)))
     found: dict[str, Any] = {}

@@ -25,10 +25,10 @@ from quick_runs import RUN, leftovers, numbers_of, write_plugin
 from safetensors.torch import load, save
 
 import qtlplat
-from qtlplat.cli import _run
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.training.stop import Stop
+from qtlplat.cli.app import _run
+from qtlplat.signals import Stop
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 Call = Callable[[str], int]
 Change = Callable[[Path], object]  # of a checkpoint, by its manifest

@@ -17,12 +17,12 @@ import pytest
 from a_server import PostgresServer
 from quick_runs import RUN, call, numbers_of
 
-from qtlplat.cli import _run
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.server.spool import spools
-from qtlplat.store.upkeep.check import check
-from qtlplat.training.job import Job
+from qtlplat.cli.app import _run
+from qtlplat.runs.context import Job
+from qtlplat.store.core.location import find_store
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.spool import spools
 
 HEAD = "--head linear"
 

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 from quick_runs import RUN, leftovers, numbers_of
 
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep.check import check
-from qtlplat.training.stop import Stop
+from qtlplat.signals import Stop
+from qtlplat.store.core.location import find_store
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.read.queries import Reader
 
 Call = Callable[[str], int]
 QUANTUM = "--head 'dressed[qubits=2,layers=1]'"
-SHORT = "--head 'mlp[hidden=[3]]' --inits 1 --pretrain-epochs 1 --epochs 1 -q --json"
+SHORT = "--head 'mlp[hidden=[3]]' --n-init 1 --pretrain-epochs 1 --epochs 1 -q --json"
 
 
 def answer(capsys: pytest.CaptureFixture[str]) -> Any:

@@ -15,12 +15,12 @@ import pytest
 from quantum.made_devices import install
 from quick_runs import PLUGIN, RUN, leftovers
 
-from qtlplat.cli import _run
-from qtlplat.store.lineage import family, replayed
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.training.sameness import Part, verdict
-from qtlplat.training.stop import Stop
+from qtlplat.cli.app import _run
+from qtlplat.runs.numeric_agreement import Part, verdict
+from qtlplat.signals import Stop
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.lineage import family, replayed
+from qtlplat.store.read.queries import Reader
 
 Call = Callable[[str], int]
 SHORT = f"{RUN} --epochs 3 --pretrain-epochs 2"

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 from quick_runs import RUN, leftovers, numbers_of
 
-from qtlplat.cli import _run
+from qtlplat.cli.app import _run
 from qtlplat.errors import Terminated
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.training.leftovers import remove_leftovers
-from qtlplat.training.stop import Stop
+from qtlplat.runs.cleanup import remove_leftovers
+from qtlplat.signals import Stop
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 Call = Callable[[str], int]
 QUANTUM = "--head 'dressed[qubits=2,layers=1]'"
@@ -162,7 +162,7 @@ def test_what_has_changed_is_refused_with_each_difference_unless_it_is_allowed(
     assert qtlplat(f"{RUN} {QUANTUM} -q") == 130
     (run,) = interrupted(store)
     stop_at(-1)
-    from qtlplat.training import drift
+    from qtlplat.runs import drift
 
     real = drift.environment
     today = {

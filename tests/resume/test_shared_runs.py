@@ -16,16 +16,16 @@ from typing import Any
 import pytest
 from quick_runs import RUN, Runs, leftovers, numbers_of
 
-from qtlplat.store import shared_work
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.shared_work import Work, claimed
-from qtlplat.training import backbones
-from qtlplat.training import needed as needed_module
+from qtlplat.runs import pretraining
+from qtlplat.runs import reuse as needed_module
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write import shared_work
+from qtlplat.store.write.shared_work import Work, claimed
 
 Call = Callable[[str], int]
 HEADS = ("linear", "mlp", "'mlp[activation=tanh]'", "'dressed[qubits=2,layers=1]'")
-LINEAR = f"{RUN} --head linear --inits 1"
+LINEAR = f"{RUN} --head linear --n-init 1"
 # long enough for everybody to come while the first one is at it
 SLOW = f"{LINEAR} --pretrain-epochs 60"
 
@@ -79,7 +79,7 @@ def test_a_run_waits_for_whoever_is_at_the_same_work(
         return claimed(location, one, doing, told, on_wait)
 
     monkeypatch.setattr(shared_work, "WITHOUT_A_NAME", 0.0)
-    for module in (needed_module, backbones):
+    for module in (needed_module, pretraining):
         monkeypatch.setattr(module, "claimed", held)
     assert qtlplat(f"{LINEAR} --needed --json") == 0
     output = capsys.readouterr()
@@ -105,7 +105,7 @@ def test_runs_on_one_backbone_pretrain_it_once(runs: Runs) -> None:
 
 @pytest.mark.slow
 def test_if_the_first_is_killed_the_next_goes_on_with_its_pretraining(runs: Runs, tmp_path: Path) -> None:
-    line = f"{RUN} --inits 1 --pretrain-epochs 150"
+    line = f"{RUN} --n-init 1 --pretrain-epochs 150"
     first = runs.start(f"{line} --head linear")
     until(runs, lambda: begun(runs))
     others = [runs.start(f"{line} --head {head}") for head in HEADS[1:]]
@@ -158,7 +158,7 @@ def test_whoever_needs_a_run_waits_for_it_and_takes_it_over(first_line: str, how
 
 @pytest.mark.slow
 def test_what_fails_fails_for_each_with_its_own_message(runs: Runs) -> None:
-    line = f"{RUN} --inits 1 --head linear -S pretraining.learning_rate=1e30"
+    line = f"{RUN} --n-init 1 --head linear -S pretraining.learning_rate=1e30"
     started = [runs.start(line) for _ in range(3)]
     for process in started:
         process.join(120)

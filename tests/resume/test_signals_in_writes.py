@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from below_strace import QUICK, below_strace, child, ended, goes_on, write_down_what_is_acknowledged
 
-from qtlplat.cli import main
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
+from qtlplat.cli.app import main
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 pytestmark = [
     pytest.mark.usefixtures("single_threaded", "plugins"),

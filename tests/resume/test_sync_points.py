@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 from quick_runs import RUN, leftovers, numbers_of
 
-from qtlplat.cli import _run
+from qtlplat.cli.app import _run
 from qtlplat.errors import StoreError
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
-SHORT = "--head 'dressed[qubits=2,layers=1]' --inits 1 --pretrain-epochs 2 --epochs 2"
+SHORT = "--head 'dressed[qubits=2,layers=1]' --n-init 1 --pretrain-epochs 2 --epochs 2"
 POINTS = 60  # more than there are
 
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from below_strace import QUICK, below_strace, goes_on
 
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 pytestmark = [
     pytest.mark.usefixtures("single_threaded", "plugins"),

@@ -11,14 +11,14 @@ import pytest
 import torch
 from quick_runs import RUN, numbers_of
 
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.training import backbones, thread_count
-from qtlplat.training.stop import Stop
-from qtlplat.training.thread_count import measured_threads
+from qtlplat.runs import pretraining, thread_count
+from qtlplat.runs.thread_count import measured_threads
+from qtlplat.signals import Stop
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 Call = Callable[[str], int]
-LINE = f"{RUN} --head linear --inits 1 --epochs 2 -q"
+LINE = f"{RUN} --head linear --n-init 1 --epochs 2 -q"
 
 
 @pytest.fixture
@@ -82,8 +82,8 @@ def test_the_choice_is_stored_and_used_again(
     speeds: dict[int, Any], qtlplat: Call, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[int] = []
-    real = backbones.pretrain
-    monkeypatch.setattr(backbones, "pretrain", lambda *a, **k: used.append(torch.get_num_threads()) or real(*a, **k))
+    real = pretraining.pretrain
+    monkeypatch.setattr(pretraining, "pretrain", lambda *a, **k: used.append(torch.get_num_threads()) or real(*a, **k))
     seen: list[int] = []
 
     def stop(_self: Stop) -> None:

@@ -10,9 +10,9 @@ from itertools import count
 from sample_runs import component, new_run
 from test_reproductions import OUTCOME
 
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.records import EpochRow, NewCell, PredictionRow
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.records import EpochRow, NewCell, PredictionRow
+from qtlplat.store.write.writer import Writer
 
 HOSTILE = '=HYPERLINK("http://x")\n\x1b[31m\'; DROP TABLE runs; --[bold]|<script>'
 CLASSES = json.dumps(["normal", HOSTILE])
@@ -36,11 +36,13 @@ def stored(location: StoreLocation) -> dict[str, str]:
         return found[name]
 
     def train(run_id: str, cells: list[tuple[str, int, int]], parent: str | None, broken: float | None = None) -> None:
-        leak = 0.25 if parent else None
+        leakage = 0.25 if parent else None
         writer.add_cells(
             run_id,
             [
-                NewCell(i, fold, seed, 10, 5 + fold, "1" * 64, "2" * 64, variant, leak, leak, leak and 0.0, parent)
+                NewCell(
+                    i, fold, seed, 10, 5 + fold, "1" * 64, "2" * 64, variant, leakage, leakage, leakage and 0.0, parent
+                )
                 for i, (variant, fold, seed) in enumerate(cells)
             ],
         )

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
-from qtlplat.store.location import StoreLocation
+from qtlplat.store.core.location import StoreLocation
 
 
 def sql(location: StoreLocation, statement: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -5,7 +5,7 @@ from a_server import PostgresServer
 from damage import fill
 from sample_runs import NAME
 
-from qtlplat.store.location import StoreLocation, find_store
+from qtlplat.store.core.location import StoreLocation, find_store
 
 
 @pytest.fixture(scope="session")

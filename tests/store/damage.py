@@ -10,9 +10,9 @@ from pathlib import Path
 from sample_runs import whole_run
 from test_reproductions import OUTCOME
 
-from qtlplat.store import database, hashes
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.writer import Writer
+from qtlplat.store.core import database, row_digests
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.write.writer import Writer
 
 PAGE = 4096
 
@@ -27,7 +27,7 @@ def snapshot(location: StoreLocation) -> dict[str, str]:
 
 def digests(location: StoreLocation) -> dict[str, dict[str, str]]:
     with database.engine(location, write=False).begin() as connection:
-        return hashes.sealed(connection)
+        return row_digests.sealed(connection)
 
 
 def fill(location: StoreLocation, runs: int = 6) -> list[str]:

@@ -9,10 +9,10 @@ from typing import Any
 from by_hand import sql
 from sample_runs import component, new_run
 
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import EpochRow, NewCell
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.records import EpochRow, NewCell
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 NAN = math.nan
 DAYS = ("2026-03-01", "2026-03-02", "2026-03-03")
@@ -73,10 +73,10 @@ def _add_cells(writer: Writer, run: str, n: int) -> None:
     values = F1[n % len(F1)]
     of_control = F1[(n + 2) % len(F1)] if n % 4 == 0 else ()
     variants = ["head"] * len(values) + ["linear"] * len(of_control)
-    leak = n / 32 if n % 3 else None
+    leakage = n / 32 if n % 3 else None
     writer.add_cells(
         run,
-        [NewCell(i, i, n, 10, 4 * (i + 1), "1" * 64, "2" * 64, v, leak, leak) for i, v in enumerate(variants)],
+        [NewCell(i, i, n, 10, 4 * (i + 1), "1" * 64, "2" * 64, v, leakage, leakage) for i, v in enumerate(variants)],
     )
     for position, value in enumerate((*values, *of_control)):
         losses = LOSSES[(n + position) % len(LOSSES)]
@@ -144,7 +144,7 @@ def facts(location: StoreLocation) -> dict[str, dict[str, Any]]:
             "env.python": environment.get("python"),
             "env.torch": environment.get("version of torch"),
             "trainable": run.parameters.get("head", {}).get("total"),
-            "leak": run.leak,
+            "leakage": run.leakage,
             "seconds": run.seconds.get("total"),
             "seconds.heads": run.seconds.get("heads"),
             "cells": len([c for c in cells if c.status == "finished" and c.variant == "head"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from qtlplat.store.location import StoreLocation, find_store
+from qtlplat.store.core.location import StoreLocation, find_store
 
 FOLDER = Path(__file__).parent / "golden"
 REVISIONS = sorted(path.stem for path in FOLDER.glob("*.sql"))

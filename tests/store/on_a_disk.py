@@ -13,13 +13,13 @@ from typing import Any
 
 from sample_runs import whole_run
 
-import qtlplat.store.migrations  # noqa: F401 -- another user may not be able to read our modules later
+import qtlplat.store.backends.migrations  # noqa: F401 -- another user may not be able to read our modules later
 from qtlplat.errors import QtlplatError
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.upkeep.copies import backup
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.maintenance.copies import backup
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 Say = Callable[[str], object]
 

@@ -7,14 +7,14 @@ import sys
 import time
 from typing import Any
 
-from qtlplat.store.files import write_atomically
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.preparing import prepare
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
-from qtlplat.store.upkeep.sharing import taking_up
-from qtlplat.store.upkeep.trash import empty
-from qtlplat.store.writer import Writer
+from qtlplat.store.backends.bootstrap import prepare
+from qtlplat.store.core.files import write_atomically
+from qtlplat.store.core.files_lock import taking_up
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.maintenance.trash import empty
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 NAME = "a ü?#%.db"  # of a store: a careless URI would cut or decode it
 RUN_ROLES = ("dataset", "backbone", "head", "evaluator")

@@ -10,15 +10,15 @@ from damage import fill
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from qtlplat.cli import _run
+from qtlplat.cli.app import _run
 from qtlplat.errors import UsageError
-from qtlplat.store.filters.fields import Fields
-from qtlplat.store.filters.known_names import KnownNames
-from qtlplat.store.filters.language import parse
-from qtlplat.store.filters.matching import matching
-from qtlplat.store.filters.tree import comparisons, field_name, listed, sort_keys, unquoted, written
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.queries import Reader
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.read.filters.fields import Fields
+from qtlplat.store.read.filters.known_names import KnownNames
+from qtlplat.store.read.filters.language import parse
+from qtlplat.store.read.filters.matching import matching
+from qtlplat.store.read.filters.tree import comparisons, field_name, listed, sort_keys, unquoted, written
+from qtlplat.store.read.queries import Reader
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=40)
 ODD = ("my metric", "and", "Not", "in", "seed", "run", "head", "f1_sd", "min", "f1@linear", "a.b", "head.size",
@@ -62,7 +62,7 @@ def find(location: StoreLocation, name: str, run: str) -> None:
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory, filled: tuple[Path, list[str]]) -> tuple[StoreLocation, str]:
-    from qtlplat.store.location import find_store
+    from qtlplat.store.core.location import find_store
 
     folder = tmp_path_factory.mktemp("names") / "at"
     shutil.copytree(filled[0], folder)

@@ -13,18 +13,18 @@ from by_hand import sql
 from damage import fill
 from sample_runs import NAME
 
-from qtlplat.cli import main
-from qtlplat.store import columns, schema
-from qtlplat.store.access import DamagedRunError
-from qtlplat.store.gathered import gather
-from qtlplat.store.lineage import family
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.mistakes import mistakes
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.upkeep.merge import merge
-from qtlplat.store.upkeep.recover import recover
-from qtlplat.store.writer import Writer
+from qtlplat.cli.app import main
+from qtlplat.store.core import columns, schema
+from qtlplat.store.core.access import DamagedRunError
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.maintenance.merge import merge
+from qtlplat.store.maintenance.recover import recover
+from qtlplat.store.read.lineage import family
+from qtlplat.store.read.loaded import gather
+from qtlplat.store.read.misclassified import mistakes
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 DEEP = '{"a": ' + "[" * 1500 + "]" * 1500 + "}"
 # what no writer of ours stores, by the type of a column; a text of bytes is cast

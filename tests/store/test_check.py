@@ -15,12 +15,12 @@ from sample_runs import new_cells, new_run, weights
 from test_crash import HALF_WRITTEN
 from test_reproductions import OUTCOME
 
-from qtlplat.store import database, hashes, parts, preparing, schema
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.records import ArtifactRow
-from qtlplat.store.sql import views
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.writer import Writer
+from qtlplat.store.backends import bootstrap
+from qtlplat.store.core import database, parts, row_digests, schema, views
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.records import ArtifactRow
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ COLUMNS = [
     (table.name, column.name)
     for table in schema.metadata.sorted_tables
     for column in table.columns
-    if table.name not in ("digests", *schema.REMARKS) and (table.name, column.name) not in hashes.UNCOUNTED
+    if table.name not in ("digests", *schema.REMARKS) and (table.name, column.name) not in row_digests.UNCOUNTED
 ]
 
 
@@ -194,7 +194,7 @@ def test_the_digests_of_an_upgraded_store_are_those_of_a_new_one(location: Store
             connection.exec_driver_sql(f"DROP TABLE {name}")
     change(location, "UPDATE qtlplat_schema SET version_num = '0004'")
     with database.engine(location, write=True, foreign_keys=False).begin() as connection:
-        preparing.upgrade_within(connection, location)
+        bootstrap.upgrade_within(connection, location)
     assert digests(location) == before
     assert whats(location) == ["not as stored: rows of metrics"]
 
@@ -210,7 +210,7 @@ def test_digests_do_not_depend_on_the_order_of_rows_or_columns(location: StoreLo
     raw.close()
     with database.engine(location, write=False).begin() as connection:
         assert [part.columns[0] for part in parts.all_parts(connection, "runs") if part.name == "metrics"] == ["value"]
-        assert hashes.all_changed(connection) == {}
+        assert row_digests.all_changed(connection) == {}
 
 
 def test_a_renewed_outcome_is_sealed_again(location: StoreLocation, stored: str) -> None:

@@ -11,11 +11,11 @@ from damage import fill
 from sample_runs import epoch, new_cells, new_run
 
 from qtlplat.errors import StoreError, UsageError
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep import copies
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.maintenance import copies
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 def test_a_backup_is_a_store_with_every_run(location: StoreLocation) -> None:

@@ -6,10 +6,10 @@ from pathlib import Path
 import sample_runs
 from sample_runs import finished_run
 
-from qtlplat.store import schema
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.queries import Reader
-from qtlplat.store.writer import Writer
+from qtlplat.store.core import schema
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 def test_kill_9_keeps_every_acknowledged_epoch_and_shows_interrupted(location: StoreLocation) -> None:

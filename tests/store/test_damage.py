@@ -13,15 +13,15 @@ from damage import KINDS, PAGE, _change, _root_page, fill, snapshot
 from sample_runs import new_run
 
 from qtlplat.errors import QtlplatError, StoreError
-from qtlplat.store import database
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.preparing import prepare
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep import copies
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.upkeep.merge import merge
-from qtlplat.store.upkeep.recover import recover
-from qtlplat.store.writer import Writer
+from qtlplat.store.backends.bootstrap import prepare
+from qtlplat.store.core import database
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.maintenance import copies
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.maintenance.merge import merge
+from qtlplat.store.maintenance.recover import recover
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture(scope="module")

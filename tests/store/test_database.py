@@ -12,11 +12,12 @@ from alembic.runtime.migration import MigrationContext
 from sample_runs import finished_run, new_run, open_and_store_one
 
 from qtlplat.errors import StoreError
-from qtlplat.store import database, migrations, schema
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.preparing import prepare
-from qtlplat.store.queries import Reader
-from qtlplat.store.writer import Writer
+from qtlplat.store.backends import migrations
+from qtlplat.store.backends.bootstrap import prepare
+from qtlplat.store.core import database, schema
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 NEWEST = schema.REVISIONS[-1]
 NEXT = f"{len(schema.REVISIONS) + 1:04}"
@@ -93,7 +94,7 @@ def test_the_known_revisions_are_those_of_the_scripts() -> None:
 
 def test_eight_processes_open_a_new_store_at_once(location: StoreLocation) -> None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["qtlplat.store.writer", "qtlplat.store.migrations"])
+    context.set_forkserver_preload(["qtlplat.store.write.writer", "qtlplat.store.backends.migrations"])
     barrier = context.Barrier(8)
     workers = [context.Process(target=open_and_store_one, args=(location, barrier)) for _ in range(8)]
     for worker in workers:
@@ -245,7 +246,7 @@ def test_readers_cannot_write(location: StoreLocation) -> None:
 
 def test_a_directory_that_cannot_be_made_is_an_error_of_the_store(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    from qtlplat.store.location import find_store
+    from qtlplat.store.core.location import find_store
 
     with pytest.raises(StoreError):
         Writer(find_store(str(tmp_path / "file" / "store.db")))

@@ -16,10 +16,10 @@ import strace
 from damage import snapshot
 from sample_runs import NAME, whole_run
 
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 NOBODY = 65534
 
@@ -27,7 +27,7 @@ NOBODY = 65534
 def call(location: StoreLocation, action: str, *, user: int = 0, limit: int = 0) -> tuple[int, list[str]]:
     """Let a process of its own do something; returns its exit code and what it said, by line."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["qtlplat.store.writer", "qtlplat.store.migrations"])
+    context.set_forkserver_preload(["qtlplat.store.write.writer", "qtlplat.store.backends.migrations"])
     told = context.Queue()
     process = context.Process(target=on_a_disk.tell, args=(told, str(location.path), action, user, limit))
     process.start()

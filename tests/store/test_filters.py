@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from sample_runs import component, finished_run
 
 from qtlplat.errors import UsageError
-from qtlplat.store.filters.language import parse
-from qtlplat.store.filters.moments import Moment, moment
-from qtlplat.store.filters.tree import (
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.filters.datetimes import Moment, moment
+from qtlplat.store.read.filters.language import parse
+from qtlplat.store.read.filters.tree import (
     FUNCTIONS,
     Both,
     Comparison,
@@ -28,9 +29,8 @@ from qtlplat.store.filters.tree import (
     field_name,
     sort_keys,
 )
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.writer import Writer
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 A, B, C = (Comparison(FieldName((name,)), "=", (Value(1),)) for name in "abc")
 
@@ -326,7 +326,7 @@ def test_a_day_is_compared_as_a_whole() -> None:
 
 def test_a_parser_is_imported_only_for_a_filter(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom qtlplat.store.queries import Reader\nfrom qtlplat.store.location import find_store\n"
+        "import sys\nfrom qtlplat.store.read.queries import Reader\nfrom qtlplat.store.core.location import find_store\n"
         f"reader = Reader(find_store({str(tmp_path / 's.db')!r}))\n"
         "reader.runs(sort='-f1')\nassert 'lark' not in sys.modules\n"
         "reader.runs(where='f1 > 1')\nassert 'lark' in sys.modules"

@@ -7,12 +7,12 @@ from damage import fill
 from golden_stores import REVISIONS, golden
 
 from qtlplat.errors import UntrustedError
-from qtlplat.store import schema
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep.extract import extract, with_parents
-from qtlplat.store.upkeep.foreign import adopt
-from qtlplat.store.upkeep.own_schema import OBJECTS, canonical, normal, own_tables
+from qtlplat.store.backends.foreign import adopt
+from qtlplat.store.backends.own_schema import OBJECTS, canonical, normal, own_tables
+from qtlplat.store.core import schema
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.maintenance.extract import extract, with_parents
+from qtlplat.store.read.queries import Reader
 
 
 @pytest.mark.parametrize("revision", REVISIONS)

@@ -10,12 +10,12 @@ from golden_stores import FOLDER, REVISIONS, golden
 from sample_runs import upgrade_at_once
 
 from qtlplat.errors import StoreError
-from qtlplat.store import schema
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.preparing import prepare
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import EpochRow, PredictionRow
-from qtlplat.store.upkeep.check import check
+from qtlplat.store.backends.bootstrap import prepare
+from qtlplat.store.core import schema
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.records import EpochRow, PredictionRow
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.read.queries import Reader
 
 
 @pytest.fixture(params=REVISIONS)
@@ -72,7 +72,7 @@ def test_every_record_of_an_old_store_is_read_after_its_upgrade(old: StoreLocati
         assert [cell.status for cell in cells] == [run.status] * 2
         known = revision != "0001"
         assert [cell.variant for cell in cells] == ["head", "linear" if known else "head"]
-        assert {(cell.leak, cell.group_leak, cell.selection_leak) for cell in cells} == {
+        assert {(cell.leakage, cell.group_leakage, cell.selection_leakage) for cell in cells} == {
             (0.25, 0.5, 0.125) if known else (None, None, None)
         }
     assert finished.metrics["f1"] == ((0.75,) if known else (0.75, 0.75))
@@ -97,7 +97,7 @@ def test_an_upgraded_store_is_sound_and_its_rows_are_sealed(old: StoreLocation) 
 def test_an_upgrade_that_several_processes_race_for_is_made_once(tmp_path: Path, processes: int) -> None:
     location = golden(REVISIONS[0], tmp_path / "store.db")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["qtlplat.store.writer", "qtlplat.store.migrations"])
+    context.set_forkserver_preload(["qtlplat.store.write.writer", "qtlplat.store.backends.migrations"])
     barrier, made = context.Barrier(processes), context.Queue()
     workers = [context.Process(target=upgrade_at_once, args=(location, barrier, made)) for _ in range(processes)]
     for worker in workers:

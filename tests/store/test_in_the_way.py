@@ -9,10 +9,10 @@ import pytest
 from sample_runs import new_run, whole_run
 
 from qtlplat.errors import StoreError
-from qtlplat.store.files import write_atomically
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.ownership import RunLock, lock_path
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.files import write_atomically
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.ownership import RunLock, lock_path
+from qtlplat.store.write.writer import Writer
 
 KINDS: dict[str, Callable[[Path], object]] = {
     "a file is in the place of a directory": lambda path: path.write_text("mine"),

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from damage import fill
 
-from qtlplat.cli import _run
-from qtlplat.store import files
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep.check import check
+from qtlplat.cli.app import _run
+from qtlplat.store.core import files
+from qtlplat.store.core.location import find_store
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.read.queries import Reader
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 # what Python tells of before it is done, where it concerns files of the command

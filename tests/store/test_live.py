@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from qtlplat.cli.show import read_run
-from qtlplat.store.lineage import family, replayed
-from qtlplat.store.live import progress
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import EpochRow, NewCell, NewRun
-from qtlplat.store.writer import Writer
+from qtlplat.cli.commands.show import read_run
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import EpochRow, NewCell, NewRun
+from qtlplat.store.read.lineage import family, replayed
+from qtlplat.store.read.progress import progress
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture

@@ -6,14 +6,14 @@ import pytest
 from sample_runs import new_run, whole_run
 
 from qtlplat.errors import BusyError, ConfigError, StoreError
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.server.address import printable
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.upkeep.copies import backup
-from qtlplat.store.upkeep.merge import merge
-from qtlplat.store.upkeep.recover import recover
-from qtlplat.store.writer import Writer
+from qtlplat.store.backends.address import printable
+from qtlplat.store.core.location import find_store
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.maintenance.copies import backup
+from qtlplat.store.maintenance.merge import merge
+from qtlplat.store.maintenance.recover import recover
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.mark.parametrize("form", ["{}/x.db", "sqlite:///{}/x.db", "sqlite+pysqlite:///{}/x.db"])

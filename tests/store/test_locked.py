@@ -9,13 +9,13 @@ from pathlib import Path
 import pytest
 from damage import fill
 
-from qtlplat.cli import _run
+from qtlplat.cli.app import _run
 from qtlplat.errors import LockedError
-from qtlplat.store import database, holders
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.queries import Reader
-from qtlplat.store.server import postgres as backend
-from qtlplat.store.writer import Writer
+from qtlplat.store.backends import postgres as backend
+from qtlplat.store.core import database, lock_holders
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 HOLD = """
 import sqlite3, sys
@@ -48,7 +48,7 @@ def holder(location: StoreLocation, monkeypatch: pytest.MonkeyPatch) -> Iterator
 def test_every_command_ends_with_7_and_names_the_holder(
     location: StoreLocation, holder: int, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    if not holders.LOCKS.exists():
+    if not lock_holders.LOCKS.exists():
         pytest.skip("this system does not tell who holds a lock")
     for command in COMMANDS:
         words = shlex.split(command.format(tmp_path))
@@ -63,7 +63,7 @@ def test_where_the_system_does_not_tell_that_is_said(
     location: StoreLocation, holder: int, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     assert holder
-    monkeypatch.setattr(holders, "LOCKS", tmp_path / "nowhere")
+    monkeypatch.setattr(lock_holders, "LOCKS", tmp_path / "nowhere")
     with pytest.raises(LockedError, match="which process cannot be known here"):
         Reader(location).runs()
     with pytest.raises(LockedError, match="cannot be known"):
@@ -81,8 +81,8 @@ def test_locks_of_others_and_those_that_wait_are_not_taken_for_the_holder(
         f"2: POSIX  ADVISORY  READ 4194305 ff:ff:{inode} 0 EOF\n"
         "3: something new\n"
     )
-    monkeypatch.setattr(holders, "LOCKS", tmp_path / "locks")
-    assert holders.of_file(location.path) == holders.UNKNOWN
+    monkeypatch.setattr(lock_holders, "LOCKS", tmp_path / "locks")
+    assert lock_holders.of_file(location.path) == lock_holders.UNKNOWN
 
 
 def test_behind_a_server_the_session_is_named(behind_a_server: StoreLocation, monkeypatch: pytest.MonkeyPatch) -> None:

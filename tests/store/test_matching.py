@@ -11,9 +11,9 @@ from hypothesis import assume, given, settings
 from plain_filter import Written, filters
 
 from qtlplat.errors import UsageError
-from qtlplat.store.filters.matching import matching
-from qtlplat.store.filters.moments import stored
-from qtlplat.store.location import find_store
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.filters.datetimes import stored
+from qtlplat.store.read.filters.matching import matching
 
 ROWS = (
     {"name": "lenet1", "value": 0.5, "ok": True, "tags": ["a", "b"], "note": None},

@@ -10,12 +10,12 @@ from sample_runs import finished_run, new_run, weights, whole_run
 from test_reproductions import OUTCOME
 
 from qtlplat.errors import StoreError, UsageError
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ArtifactRow
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.upkeep.merge import merge
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.records import ArtifactRow
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.maintenance.merge import merge
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture

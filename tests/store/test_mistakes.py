@@ -10,11 +10,11 @@ from by_hand import named, sql
 from sample_runs import component, new_run
 
 from qtlplat.conventions import class_facts
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.mistakes import MOST_NAMED, mistakes
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import NewCell, PredictionRow
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.records import NewCell, PredictionRow
+from qtlplat.store.read.misclassified import MOST_NAMED, mistakes
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 pytestmark = pytest.mark.every_store(slow=True)
 CLASSES = ("empty", "crack", "hole")

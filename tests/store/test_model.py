@@ -18,11 +18,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from sample_runs import new_cells, new_run
 
 from qtlplat.errors import BusyError, StoreError
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import EpochRow, PredictionRow
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import EpochRow, PredictionRow
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 FLOATS = st.sampled_from([0.0, 0.5, 1.0, 0.1, 1e-300, 1e300, math.nan, math.inf, -math.inf])
 NAMES = st.sampled_from(["train_loss", "test_loss", "test_accuracy", "own", "ü '\"", "NaN"])

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from asked_runs import HOSTILE, stored
 
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.sql.views import LEAKS, METRICS, VIEWS
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.views import LEAKAGES, METRICS, VIEWS
+from qtlplat.store.read.queries import Reader
 
 
 @pytest.fixture(scope="module")
@@ -38,7 +38,7 @@ def test_pandas_reads_the_runs_as_the_reader_does(
     frame = pandas.read_sql_query("SELECT * FROM v_runs", raw, index_col="run")
     records = {record.id: record for record in Reader(location).runs()}
     assert set(frame.index) == set(records)
-    numbers = [*METRICS, "f1_variance", *LEAKS, "seconds", "trainable", "f1_min", "accuracy_max"]
+    numbers = [*METRICS, "f1_variance", *LEAKAGES, "seconds", "trainable", "f1_min", "accuracy_max"]
     assert {str(frame[name].dtype) for name in numbers} == {"float64"}
     assert {str(frame[name].dtype) for name in ("seed", "cells")} == {"int64"}
     assert pandas.api.types.is_string_dtype(frame["head"].dtype)
@@ -57,7 +57,7 @@ def test_pandas_finds_numbers_in_every_column_of_numbers(raw: sqlite3.Connection
     pandas = pytest.importorskip("pandas")
     cells = pandas.read_sql_query("SELECT * FROM v_cells", raw)
     epochs = pandas.read_sql_query("SELECT * FROM v_epochs", raw)
-    assert {str(cells[name].dtype) for name in (*METRICS, *LEAKS, "seconds")} == {"float64"}
+    assert {str(cells[name].dtype) for name in (*METRICS, *LEAKAGES, "seconds")} == {"float64"}
     assert {str(epochs[name].dtype) for name in ("train_loss", "test_loss", "seconds")} == {"float64"}
     by_head = cells[(cells.kind == "run") & (cells.variant == "head")].groupby("run").f1.agg(["mean", "std"])
     variance = pandas.read_sql_query(

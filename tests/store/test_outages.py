@@ -21,17 +21,17 @@ from sqlalchemy import exc
 from test_reproductions import OUTCOME
 
 from qtlplat.errors import BusyError, QtlplatError, StoreError
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.ownership import RunLock, lock_path
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ArtifactRow
-from qtlplat.store.server import waiting
-from qtlplat.store.server.senders import Line
-from qtlplat.store.server.spool import spool_of, spools
-from qtlplat.store.server.sync import sync
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.upkeep.trash import empty
-from qtlplat.store.writer import Writer
+from qtlplat.store.backends import retry
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.ownership import RunLock, lock_path
+from qtlplat.store.core.records import ArtifactRow
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.maintenance.trash import empty
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.spool import spool_of, spools
+from qtlplat.store.write.sync import sync
+from qtlplat.store.write.transport import Line
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def location(
     behind_a_server: StoreLocation, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[StoreLocation]:
     """Asked again more often than usual; whatever a test does, the server is there for the next one."""
-    for name in ("qtlplat.store.server.waiting", "qtlplat.store.server.senders"):
+    for name in ("qtlplat.store.backends.retry", "qtlplat.store.write.transport"):
         monkeypatch.setattr(f"{name}.PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr("qtlplat.store.writer.BRIEFLY_SECONDS", 0.3)
+    monkeypatch.setattr("qtlplat.store.write.writer.BRIEFLY_SECONDS", 0.3)
     yield behind_a_server
     if not postgres.is_running():
         postgres.start()
@@ -376,7 +376,7 @@ def test_sync_refuses_the_writes_of_an_owner_who_was_overtaken_and_keeps_them(
 def test_an_owner_who_was_overtaken_while_away_is_told_when_the_server_is_back(
     location: StoreLocation, postgres: PostgresServer, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qtlplat.store.server.senders.PAUSE_SECONDS", 1.5)  # time enough for the other one
+    monkeypatch.setattr("qtlplat.store.write.transport.PAUSE_SECONDS", 1.5)  # time enough for the other one
     writer = Writer(location)
     run_id = writer.start_run(new_run())
     writer.add_cells(run_id, new_cells(1))
@@ -441,10 +441,10 @@ def test_who_stops_is_not_kept_waiting(
 
 def test_the_longest_wait_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("QTLPLAT_STORE_WAIT")
-    assert waiting.longest_wait() == 120
+    assert retry.longest_wait() == 120
     for text, seconds in (("0", 0), ("1.5", 1.5), ("-3", 0)):
         monkeypatch.setenv("QTLPLAT_STORE_WAIT", text)
-        assert waiting.longest_wait() == seconds
+        assert retry.longest_wait() == seconds
     monkeypatch.setenv("QTLPLAT_STORE_WAIT", "long")
     with pytest.raises(QtlplatError, match="'long' is not a number of seconds"):
-        waiting.longest_wait()
+        retry.longest_wait()

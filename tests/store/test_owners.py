@@ -8,12 +8,13 @@ import pytest
 from sample_runs import epoch, finished_run, new_cells, new_run, prediction
 
 from qtlplat.errors import BusyError, StoreError, UsageError
-from qtlplat.store import ownership, taking
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.ownership import RunLock, lock_path, this_host
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ArtifactRow
-from qtlplat.store.writer import Writer
+from qtlplat.store.core import ownership
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.ownership import RunLock, lock_path, this_host
+from qtlplat.store.core.records import ArtifactRow
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write import acquire
+from qtlplat.store.write.writer import Writer
 
 pytestmark = pytest.mark.every_store
 
@@ -107,7 +108,7 @@ def test_only_take_over_takes_a_run_from_another_machine(
     run_id = interrupted_run(location)
     with Writer(location) as writer:
         writer.resume_run(run_id)
-    for module in (ownership, taking):
+    for module in (ownership, acquire):
         monkeypatch.setattr(module, "this_host", lambda: "elsewhere")
     other_disk = location.path.parent / "elsewhere"
     if location.server:  # a machine may have any name: it is another one where the lock is not

@@ -24,14 +24,14 @@ from test_database import next_revision as next_revision  # noqa: PLC0414 -- a f
 from test_reproductions import OUTCOME
 
 from qtlplat.errors import ConfigError, QtlplatError, StoreError
-from qtlplat.store import database, hashes
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.ownership import is_abandoned, this_host
-from qtlplat.store.preparing import prepare
-from qtlplat.store.queries import Reader
-from qtlplat.store.server import postgres
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.writer import Writer
+from qtlplat.store.backends import postgres
+from qtlplat.store.backends.bootstrap import prepare
+from qtlplat.store.core import database, row_digests
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.ownership import is_abandoned, this_host
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_its_tables_are_those_of_a_file_with_one_beside_them(location: StoreLoca
         assert prepare(place) is None
     names = {}
     for place in (location, file):
-        from qtlplat.store import parts
+        from qtlplat.store.core import parts
 
         with database.engine(place, write=False).begin() as connection:
             names[place.name] = parts._columns_of(connection)
@@ -94,7 +94,7 @@ def test_a_nul_character_is_refused_in_words_and_leaves_nothing(location: StoreL
 @pytest.mark.parametrize(("opens", "writers", "each"), [(6, 3, 2), pytest.param(32, 8, 20, marks=pytest.mark.slow)])
 def test_many_processes_open_and_write_at_once(location: StoreLocation, opens: int, writers: int, each: int) -> None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["qtlplat.store.writer", "qtlplat.store.migrations", "psycopg"])
+    context.set_forkserver_preload(["qtlplat.store.write.writer", "qtlplat.store.backends.migrations", "psycopg"])
     for work, arguments, n in ((open_and_store_one, (), opens), (store_many, (each,), writers)):
         barrier = context.Barrier(n)
         workers = [context.Process(target=work, args=(location, barrier, *arguments)) for _ in range(n)]
@@ -110,7 +110,7 @@ def test_many_processes_open_and_write_at_once(location: StoreLocation, opens: i
 
 def hashes_that_changed(location: StoreLocation) -> dict[str, list[str]]:
     with database.engine(location, write=False).begin() as connection:
-        return hashes.all_changed(connection)
+        return row_digests.all_changed(connection)
 
 
 def test_a_reader_sees_one_moment_and_cannot_write(location: StoreLocation) -> None:
@@ -316,7 +316,7 @@ def test_a_full_disk_of_the_server_stops_no_run_that_is_going_on(
     location: StoreLocation, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert location.server
-    monkeypatch.setattr("qtlplat.store.server.senders.PAUSE_SECONDS", 0.1)
+    monkeypatch.setattr("qtlplat.store.write.transport.PAUSE_SECONDS", 0.1)
     with Writer(location) as writer:
         run_id = writer.start_run(new_run())
         writer.add_cells(run_id, new_cells(1))

@@ -18,16 +18,16 @@ from test_database import next_revision as next_revision  # noqa: PLC0414 -- a f
 from test_merge import everything
 
 from qtlplat.errors import StoreError, UsageError
-from qtlplat.store import database, hashes, schema
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.preparing import prepare
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import EpochRow
-from qtlplat.store.upkeep import copies
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.upkeep.merge import merge
-from qtlplat.store.upkeep.recover import recover
-from qtlplat.store.writer import Writer
+from qtlplat.store.backends.bootstrap import prepare
+from qtlplat.store.core import database, row_digests, schema
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.records import EpochRow
+from qtlplat.store.maintenance import copies
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.maintenance.merge import merge
+from qtlplat.store.maintenance.recover import recover
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def file(tmp_path: Path) -> StoreLocation:
 
 def hashes_that_changed(location: StoreLocation) -> dict[str, list[str]]:
     with database.engine(location, write=False).begin() as connection:
-        return hashes.all_changed(connection)
+        return row_digests.all_changed(connection)
 
 
 def test_a_backup_is_a_file_with_every_row(location: StoreLocation, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_files_of_other_machines_are_no_damage(location: StoreLocation, monkeypa
     assert [problem.what for problem in check(location).problems] == [
         f"the file is missing; it belongs to run {run_id}"
     ]
-    monkeypatch.setattr("qtlplat.store.upkeep.check.this_host", lambda: "another machine")
+    monkeypatch.setattr("qtlplat.store.maintenance.check.this_host", lambda: "another machine")
     health = check(location)
     assert health.problems == ()
     assert health.notes == (f"on the machines that made them, not below {location.files}: 1 file of runs",)

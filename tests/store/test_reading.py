@@ -7,10 +7,10 @@ from sample_runs import finished_run, new_cells, new_run
 from sqlalchemy import event
 
 from qtlplat.errors import UsageError
-from qtlplat.store import database, mounts, schema
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.queries import Reader
-from qtlplat.store.writer import Writer
+from qtlplat.store.core import database, mounts, schema
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 def rename(location: StoreLocation, run_id: str, new: str) -> None:

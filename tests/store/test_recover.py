@@ -17,12 +17,12 @@ from test_merge import everything
 from test_reproductions import OUTCOME
 
 from qtlplat.errors import BusyError, StoreError, UsageError
-from qtlplat.store import schema
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.upkeep.recover import Recovered, recover
-from qtlplat.store.writer import Writer
+from qtlplat.store.core import schema
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.maintenance.recover import Recovered, recover
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture(scope="module")

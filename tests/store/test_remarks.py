@@ -9,16 +9,17 @@ import pytest
 from sample_runs import finished_run, new_cells, new_run, whole_run
 
 from qtlplat.errors import BusyError, StoreError, UsageError
-from qtlplat.store import database, hashes, remarks
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import Remarks
-from qtlplat.store.summary import short_form
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.upkeep.copies import backup
-from qtlplat.store.upkeep.merge import merge
-from qtlplat.store.upkeep.recover import recover
-from qtlplat.store.writer import Writer
+from qtlplat.store.core import database, row_digests
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.records import Remarks
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.maintenance.copies import backup
+from qtlplat.store.maintenance.merge import merge
+from qtlplat.store.maintenance.recover import recover
+from qtlplat.store.read import run_annotations
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.read.serialize import short_form
+from qtlplat.store.write.writer import Writer
 
 pytestmark = pytest.mark.every_store(slow=True)
 
@@ -56,7 +57,7 @@ def test_tags_are_given_and_taken_at_any_time_and_counted(location: StoreLocatio
         assert writer.tag([ended], ["new"], ["paper", "never"]) == {"paper"}
     reader = Reader(location)
     assert reader.remarks([running, ended]) == {running: Remarks(("Grün", "paper")), ended: Remarks(("Grün", "new"))}
-    assert [(one.tag, one.runs) for one in remarks.all_tags(reader)] == [("Grün", 2), ("new", 1), ("paper", 1)]
+    assert [(one.tag, one.runs) for one in run_annotations.all_tags(reader)] == [("Grün", 2), ("new", 1), ("paper", 1)]
 
 
 def test_the_same_word_typed_in_two_ways_is_one_tag(location: StoreLocation) -> None:
@@ -119,7 +120,7 @@ def test_remarks_are_no_part_of_what_is_sealed(location: StoreLocation) -> None:
         writer.note(run, "x")
         writer.trash([run])
     with database.engine(location, write=False).begin() as connection:
-        assert hashes.all_changed(connection) == {}
+        assert row_digests.all_changed(connection) == {}
     assert check(location).problems == ()
 
 
@@ -137,7 +138,7 @@ def test_what_lies_in_the_trash_is_neither_listed_nor_found_nor_counted(location
     assert reader.interrupted() == reader.interrupted("c" * 64) == []
     assert {run.id for run in reader.trash()} == {new, stopped}
     assert reader.run(reader.resolve(new[:6])).trashed is not None
-    assert remarks.all_tags(reader) == []
+    assert run_annotations.all_tags(reader) == []
     with pytest.raises(UsageError, match="newest of 1"):
         reader.resolve("fffffffffffffff")
     with Writer(location) as writer:

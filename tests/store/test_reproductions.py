@@ -5,10 +5,10 @@ from dataclasses import replace
 import pytest
 
 from qtlplat.errors import StoreError
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ClaimRow, NewReproduction
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.records import ClaimRow, NewReproduction
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 MEASURED = ClaimRow(
     "f1",

@@ -16,11 +16,11 @@ from plain_filter import ANY_FIELDS, MANY, NUMBER_FIELDS, TEXT_FIELDS, Written, 
 from sqlalchemy import event
 
 from qtlplat.errors import UsageError
-from qtlplat.store import schema
-from qtlplat.store.filters.language import parse
-from qtlplat.store.filters.tree import FIELD
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
+from qtlplat.store.core import schema
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.read.filters.language import parse
+from qtlplat.store.read.filters.tree import FIELD
+from qtlplat.store.read.queries import Reader
 
 FIELDS = ["created", *TEXT_FIELDS, *ANY_FIELDS, *NUMBER_FIELDS, *MANY]
 # all that a statement may consist of, besides names of tables and columns

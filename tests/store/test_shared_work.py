@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sample_runs import new_run
 
-from qtlplat.store import shared_work
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.shared_work import Work, announced, claimed
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write import shared_work
+from qtlplat.store.write.shared_work import Work, announced, claimed
+from qtlplat.store.write.writer import Writer
 
 pytestmark = pytest.mark.every_store
 

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from qtlplat.errors import StoreError
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.operations import Operation
-from qtlplat.store.server.spool import Spool, from_line, spool_of, spools, to_line
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.write.operations import Operation
+from qtlplat.store.write.spool import Spool, from_line, spool_of, spools, to_line
 
 RUN = "0123456789abcdef"
 

@@ -22,11 +22,11 @@ from damage import snapshot
 from sample_runs import finished_run
 
 from qtlplat.errors import StoreError, UsageError
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.sql.example_queries import EXAMPLES
-from qtlplat.store.sql.read_only import ask
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.read.sql.example_queries import EXAMPLES
+from qtlplat.store.read.sql.sqlite import ask
+from qtlplat.store.write.writer import Writer
 
 ENDLESS = "WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c) SELECT count(*) FROM c"
 

@@ -11,10 +11,10 @@ from by_hand import sql
 from sample_runs import finished_run, new_run
 
 from qtlplat.errors import UsageError
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.queries import Reader
-from qtlplat.store.sql.read_only import ask
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.read.sql.sqlite import ask
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture

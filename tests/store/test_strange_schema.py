@@ -10,13 +10,13 @@ from by_hand import sql
 from damage import fill
 
 from qtlplat.errors import StoreError
-from qtlplat.store import schema
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.upkeep.own_schema import own_tables
-from qtlplat.store.upkeep.recover import recover
-from qtlplat.store.writer import Writer
+from qtlplat.store.backends.own_schema import own_tables
+from qtlplat.store.core import schema
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.maintenance.recover import recover
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 FOREIGN = {
     "trigger": "CREATE TRIGGER mine AFTER INSERT ON runs BEGIN UPDATE runs SET seed = 0; END",

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from sample_runs import open_and_store_one, read_until_told, store_many
 
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.queries import Reader
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 def together(targets: list[tuple[Any, ...]]) -> list[int | None]:
@@ -27,7 +27,7 @@ def together(targets: list[tuple[Any, ...]]) -> list[int | None]:
 @pytest.fixture
 def context() -> Any:
     result = multiprocessing.get_context("forkserver")
-    result.set_forkserver_preload(["qtlplat.store.writer", "qtlplat.store.migrations"])
+    result.set_forkserver_preload(["qtlplat.store.write.writer", "qtlplat.store.backends.migrations"])
     return result
 
 

@@ -4,8 +4,8 @@ import math
 import pytest
 from sample_runs import component, epoch
 
-from qtlplat.store.records import ArtifactRow, CellRecord, RunRecord
-from qtlplat.store.summary import by_variant, full_form, short_form
+from qtlplat.store.core.records import ArtifactRow, CellRecord, RunRecord
+from qtlplat.store.read.serialize import by_variant, full_form, short_form
 
 
 def record(**changes: object) -> RunRecord:
@@ -62,9 +62,9 @@ def test_the_full_form_adds_cells_epochs_and_the_rest() -> None:
             "seconds": 1.5,
             "metrics": {"f1": 0.9},
             "variant": "head",
-            "leak": None,
-            "group_leak": None,
-            "selection_leak": None,
+            "leakage": None,
+            "group_leakage": None,
+            "selection_leakage": None,
             "pretraining": None,
         }
     ]

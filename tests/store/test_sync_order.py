@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from qtlplat.store import files
-from qtlplat.store.artifacts import copy_file
-from qtlplat.store.files import write_atomically
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.upkeep import copies
-from qtlplat.store.upkeep.copies import backup
-from qtlplat.store.writer import Writer
+from qtlplat.store.core import files
+from qtlplat.store.core.artifacts import copy_file
+from qtlplat.store.core.files import write_atomically
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.maintenance import copies
+from qtlplat.store.maintenance.copies import backup
+from qtlplat.store.write.writer import Writer
 
 CONTENT = b"what must be there after a power cut"
 

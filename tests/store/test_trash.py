@@ -30,16 +30,15 @@ from sqlalchemy.engine import Connection
 from test_reproductions import MEASURED, OUTCOME
 
 from qtlplat.errors import BusyError, StoreError
-from qtlplat.store import parts
-from qtlplat.store.files import write_atomically
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ArtifactRow
-from qtlplat.store.upkeep import sharing
-from qtlplat.store.upkeep.check import check
-from qtlplat.store.upkeep.sharing import taking_up, undisturbed
-from qtlplat.store.upkeep.trash import empty
-from qtlplat.store.writer import Writer
+from qtlplat.store.core import files_lock, parts
+from qtlplat.store.core.files import write_atomically
+from qtlplat.store.core.files_lock import taking_up, undisturbed
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.records import ArtifactRow
+from qtlplat.store.maintenance.check import check
+from qtlplat.store.maintenance.trash import empty
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 pytestmark = pytest.mark.every_store(slow=True)
 
@@ -283,7 +282,7 @@ def test_what_is_being_written_stays_and_what_was_left_half_written_goes(locatio
 def test_nothing_is_deleted_while_a_run_takes_up_a_file(
     location: StoreLocation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sharing, "PATIENCE", 0.1)
+    monkeypatch.setattr(files_lock, "PATIENCE", 0.1)
     with Writer(location) as writer:
         run = whole_run(writer, location)
         writer.trash([run])

@@ -9,14 +9,14 @@ from asked_runs import HOSTILE, stored
 from by_hand import named as rows
 from sample_runs import finished_run, new_cells, new_run
 
-from qtlplat.conventions import LEAKS, ROLES, mean_std
-from qtlplat.store import schema
-from qtlplat.store.location import StoreLocation, find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import HEAD
-from qtlplat.store.sql import meanings
-from qtlplat.store.sql.views import METRICS, SPREAD, VIEWS
-from qtlplat.store.writer import Writer
+from qtlplat.conventions import LEAKAGES, ROLES, mean_std
+from qtlplat.store.core import schema
+from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.records import HEAD
+from qtlplat.store.core.views import METRICS, SPREAD, VIEWS
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.read.sql import column_docs
+from qtlplat.store.write.writer import Writer
 
 pytestmark = pytest.mark.every_store(slow=True)
 
@@ -38,23 +38,23 @@ def test_every_view_can_be_read_and_keeps_to_its_types(asked: Asked, view: str) 
     found = rows(asked[0], f"SELECT * FROM {view}")
     assert found
     types = {"text": str, "JSON": str, "integer": int, "real": float}
-    (meaning,) = [one for one in meanings.views() if one.name == view]
+    (meaning,) = [one for one in column_docs.views() if one.name == view]
     for column in meaning.columns:
         assert {type(row[column.name]) for row in found} <= {types[column.type], type(None)}, column.name
 
 
 def test_every_view_and_column_of_them_has_a_meaning(asked: Asked) -> None:
-    for view in meanings.views():
+    for view in column_docs.views():
         names = [row["name"] for row in rows(asked[0], f"SELECT name FROM pragma_table_info('{view.name}')")]
         assert [column.name for column in view.columns] == names
-    assert [view.name for view in meanings.views()] == list(VIEWS)
+    assert [view.name for view in column_docs.views()] == list(VIEWS)
 
 
 def test_every_table_and_column_of_them_has_a_meaning() -> None:
-    assert {t.name: [c.name for c in t.columns] for t in meanings.tables()} == {
+    assert {t.name: [c.name for c in t.columns] for t in column_docs.tables()} == {
         table.name: [column.name for column in table.columns] for table in schema.metadata.sorted_tables
     }
-    for table in [*meanings.tables(), *meanings.views()]:
+    for table in [*column_docs.tables(), *column_docs.views()]:
         for words in (table.meaning, *(column.meaning for column in table.columns)):
             assert words.isprintable()
             assert words.strip()
@@ -79,7 +79,7 @@ def test_the_runs_of_the_view_are_those_of_the_reader(asked: Asked) -> None:
                 values = record.metrics[name]
                 assert (row[f"{name}_min"], row[f"{name}_max"]) == (min(values), max(values))
                 assert row[f"{name}_variance"] == (None if sd is None else pytest.approx(sd**2, rel=1e-12))
-        for name in LEAKS:
+        for name in LEAKAGES:
             assert row[name] == getattr(record, name)
         assert row["cells"] == len(record.metrics.get("f1", ()))
         assert row["seconds"] == record.seconds.get("total")
@@ -103,7 +103,7 @@ def test_cells_epochs_and_predictions_are_those_of_the_reader(asked: Asked) -> N
         expected = reader.cells(run)
         assert [c["cell"] for c in cells] == [c.position for c in expected]
         for row, cell in zip(cells, expected, strict=True):
-            for key in ("fold", "seed", "variant", "status", "n_train", "n_test", "seconds", "pretraining", *LEAKS):
+            for key in ("fold", "seed", "variant", "status", "n_train", "n_test", "seconds", "pretraining", *LEAKAGES):
                 assert row[key] == getattr(cell, key)
             assert {m: row[m] for m in METRICS} == {m: finite(cell.metrics.get(m)) for m in METRICS}
         epochs = rows(location, f"SELECT * FROM v_epochs WHERE run = '{run}' ORDER BY cell, epoch")

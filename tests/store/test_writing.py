@@ -7,10 +7,10 @@ from by_hand import sql
 from sample_runs import epoch, finished_run, new_cells, new_run, prediction
 
 from qtlplat.errors import BusyError, StoreError
-from qtlplat.store.location import StoreLocation
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ArtifactRow, EpochRow
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.records import ArtifactRow, EpochRow
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 pytestmark = pytest.mark.every_store
 

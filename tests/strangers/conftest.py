@@ -29,6 +29,6 @@ def qtlplat(tmp_path: Path) -> Cli:
     """Run the command line in an empty directory: qtlplat('ls', '--json', path=stranger_path)."""
 
     def run(*arguments: str, path: Path | None = None) -> CompletedProcess[str]:
-        return python("from qtlplat.cli import main; main()", *arguments, path=path, cwd=tmp_path)
+        return python("from qtlplat.cli.app import main; main()", *arguments, path=path, cwd=tmp_path)
 
     return run

@@ -73,12 +73,12 @@ def circuit(options):
     return Circuit(function, q, {"angles": (q,)}, q, q)
 
 
-def build_head(options, n_in, n_out, circuit):
+def build_head(options, in_features, n_classes, circuit):
     from collections import OrderedDict
     from torch import nn
 
     q = options.qubits
-    return nn.Sequential(OrderedDict(pre_net=nn.Linear(n_in, q), vqc=circuit, post_net=nn.Linear(q, n_out)))
+    return nn.Sequential(OrderedDict(pre_net=nn.Linear(in_features, q), vqc=circuit, post_net=nn.Linear(q, n_classes)))
 
 
 def cells(options, samples):

@@ -22,13 +22,13 @@ from quick_runs import RUN, write_plugin
 
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.reopen import stored_images
-from qtlplat.cli import _run
-from qtlplat.cli.components import open_components
+from qtlplat.cli.app import _run
+from qtlplat.cli.commands.components import open_components
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import ImageSet
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import RunRecord
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import RunRecord
+from qtlplat.store.read.queries import Reader
 
 
 @dataclass(frozen=True)

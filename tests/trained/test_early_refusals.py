@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 SLOW = (
-    "qtlplat.training.trained",
-    "qtlplat.training.to_onnx",
-    "qtlplat.training.to_qasm",
-    "qtlplat.training.replay",
+    "qtlplat.models.loaded",
+    "qtlplat.models.to_onnx",
+    "qtlplat.models.to_qasm",
+    "qtlplat.runs.replay",
     "qtlplat.exchange.bundle",
     "qtlplat.bench.store",
 )
@@ -119,7 +119,7 @@ def test_an_extra_that_is_missing_is_named_before_the_store_is_read(
     module: str, extra: str, words: list[str], trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, module, None)
-    monkeypatch.setattr("qtlplat.store.queries.Reader.read", None)
+    monkeypatch.setattr("qtlplat.store.read.queries.Reader.read", None)
     called = trained.call(*(word.format(tmp_path) for word in words))
     assert (called.code, called.out) == (3, ""), called.err
     assert f"pip install 'qtlplat[{extra}]'" in called.err

@@ -17,15 +17,15 @@ import torch
 from PIL import Image
 from torch import nn
 
-from qtlplat.cli.export_model import MODELS, ModelOptions
+from qtlplat.cli.commands.export_model import MODELS, ModelOptions
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, QtlplatError, TrainingError, UntrustedError, UsageError
-from qtlplat.quantum.layer import CircuitLayer
-from qtlplat.quantum.qasm import to_qasm
-from qtlplat.training import to_onnx
-from qtlplat.training.to_qasm import head_qasm
-from qtlplat.training.trained import open_trained
+from qtlplat.models import to_onnx
+from qtlplat.models.loaded import open_trained
+from qtlplat.models.to_qasm import head_qasm
+from qtlplat.quantum.devices.layer import CircuitLayer
+from qtlplat.quantum.inspect.qasm import to_qasm
 
 AGREEMENT = 1e-6
 

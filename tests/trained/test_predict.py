@@ -14,11 +14,11 @@ import pytest
 from PIL import Image
 from quick_runs import RUN
 
-from qtlplat.cli.export_model import MODELS, ModelOptions
+from qtlplat.cli.commands.export_model import MODELS, ModelOptions
 from qtlplat.cli.settings import Settings
 from qtlplat.errors import ConfigError, DataError, shown
-from qtlplat.training.pictures import read_pictures
-from qtlplat.training.trained import open_trained
+from qtlplat.models.image_files import read_pictures
+from qtlplat.models.loaded import open_trained
 
 STORED = 1e-6  # largest difference from the probabilities that the run stored: rounding of single precision
 
@@ -224,7 +224,7 @@ def test_a_pretraining_has_no_heads_to_ask(trained: Any, pictures: Callable[...,
 @pytest.mark.slow
 def test_cells_with_backbones_of_their_own_are_asked_through_them(trained: Any, tmp_path: Path) -> None:
     nested = RUN.replace("kfold", "nested")
-    words = shlex.split(f"{nested} --head mlp --epochs 3 --pretrain-epochs 3 --inits 1 -q")
+    words = shlex.split(f"{nested} --head mlp --epochs 3 --pretrain-epochs 3 --n-init 1 -q")
     assert trained.call(*words).code == 0
     record = trained.reader.runs(kind="run")[0]
     assert record.pretraining is None

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from qtlplat.backbones.model import BackboneFactory, HeadFactory, WholeBackbone
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.host import load_plugins
 from qtlplat.contracts import HeadSpec
-from qtlplat.quantum.engines import idle_engine
-from qtlplat.training.model import BackboneFactory, HeadFactory, WholeBackbone
+from qtlplat.quantum.devices.engines import idle_engine
 
 INITS: dict[str, Callable[[Tensor], Any]] = {
     "normal": nn.init.normal_,

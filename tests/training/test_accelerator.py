@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from qtlplat.errors import ConfigError
-from qtlplat.training.accelerator import check_accelerator
+from qtlplat.runs.accelerator import check_accelerator
 
 
 def test_the_processor_is_always_there():

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from qtlplat.backbones.batches import Batches, recompute_statistics, split_order, why_not_trainable
+from qtlplat.backbones.trainer import Network
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, Cell, Split
 from qtlplat.errors import ConfigError, PluginError
-from qtlplat.training.batches import Batches, recompute_statistics, split_order, why_not_trainable
-from qtlplat.training.fit import fit_heads
-from qtlplat.training.learner import Network
-from qtlplat.training.preflight import try_backbone, try_batches, try_head
-from qtlplat.training.rounds import Task
-from qtlplat.training.seeding import derive_seed, generator
+from qtlplat.heads.fit import fit_heads
+from qtlplat.heads.lockstep import Task
+from qtlplat.runs.preflight import try_backbone, try_batches, try_head
+from qtlplat.seeding import derive_seed, generator
 
 F = 6
 
@@ -165,19 +165,19 @@ def convolutional() -> Backbone:
     return Backbone(features, (nn.Sequential(nn.Linear(108, 4), nn.BatchNorm1d(4)), nn.Linear(4, 2)))
 
 
-def network(averaging: float, n: int = 33) -> tuple[Network, torch.Tensor, torch.Tensor]:
+def network(ema_epochs: float, n: int = 33) -> tuple[Network, torch.Tensor, torch.Tensor]:
     pixels = torch.randint(256, (n + 8, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     labels = (pixels[:, 0, 0, 0] > 127).long()
     split = Split(np.arange(n), np.zeros(0, np.int64), np.arange(n, n + 8))
-    options = PretrainingOptions(batch_size=16, averaging=averaging, learning_rate=0.01, select_by="test")
+    options = PretrainingOptions(batch_size=16, ema_epochs=averaging, learning_rate=0.01, monitor="test")
     return Network(convolutional, pixels, labels, split, options, 5), pixels, labels
 
 
 def test_averaged_weights_are_evaluated_with_the_statistics_of_their_own_activations() -> None:
     """Against a loop in plain torch: the average by hand, then mean and unbiased variance at each layer, by hand."""
-    ours, pixels, labels = network(averaging=0.5)
+    ours, pixels, labels = network(ema_epochs=0.5)
     torch.manual_seed(derive_seed("backbone", 5))
-    model = copy.deepcopy(network(averaging=0.5)[0].learner.model)
+    model = copy.deepcopy(network(ema_epochs=0.5)[0].learner.model)
     assert ours.steps == 2
     adam = torch.optim.Adam(model.parameters(), lr=0.01, fused=True)
     decay, average = math.exp(-1 / (0.5 * 2)), None
@@ -211,7 +211,7 @@ def test_averaged_weights_are_evaluated_with_the_statistics_of_their_own_activat
 
 
 def test_weights_as_they_are_keep_the_statistics_of_their_training() -> None:
-    ours, *_ = network(averaging=0)
+    ours, *_ = network(ema_epochs=0)
     ours.epoch(1, lambda: None)
     layer = ours.learner.model.dense[0][1]
     assert layer.num_batches_tracked == 2
@@ -235,7 +235,7 @@ def test_statistics_are_weighted_by_samples_and_the_layer_stays_as_it_was(layer:
 def test_a_run_with_such_a_head_and_backbone_ends_well(
     install: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from qtlplat.cli import _run
+    from qtlplat.cli.app import _run
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
@@ -260,10 +260,10 @@ def backbone(options, shape, k):
     return Backbone(features, (nn.Sequential(nn.Linear(width, 4), nn.BatchNorm1d(4)), nn.Linear(4, k)))
 
 
-def head(options, n_in, n_out, circuit):
+def head(options, in_features, n_classes, circuit):
     from torch import nn
 
-    return nn.Sequential(nn.BatchNorm1d(n_in), nn.Linear(n_in, n_out))
+    return nn.Sequential(nn.BatchNorm1d(in_features), nn.Linear(in_features, n_classes))
 
 
 @hookimpl

@@ -9,10 +9,10 @@ import torch
 from torch import nn
 
 from qtlplat.errors import StoreError
-from qtlplat.training.checkpoints import Checkpoints
-from qtlplat.training.optimizer import load_optimizer, optimizer_tensors
-from qtlplat.training.snapshots import Snapshot, below
-from qtlplat.training.weights import encode
+from qtlplat.state.checkpoints import Checkpoints
+from qtlplat.state.optimizer import load_optimizer, optimizer_tensors
+from qtlplat.state.snapshots import Snapshot, below
+from qtlplat.state.weights import encode
 
 
 def snapshot(number):
@@ -113,7 +113,7 @@ def test_a_disk_that_is_full_is_an_error_of_the_next_save(tmp_path, notes, monke
     def full(*_):
         raise StoreError("cannot write: No space left on device")
 
-    monkeypatch.setattr("qtlplat.training.checkpoints.write_atomically", full)
+    monkeypatch.setattr("qtlplat.state.checkpoints.write_atomically", full)
     with Checkpoints(tmp_path / "run", notes.append) as checkpoints:
         checkpoints.save(snapshot(1))
         with pytest.raises(StoreError, match="No space"):
@@ -124,7 +124,7 @@ def test_what_stopped_training_is_told_before_a_checkpoint_that_failed(tmp_path,
     def full(*_):
         raise StoreError("cannot write: No space left on device")
 
-    monkeypatch.setattr("qtlplat.training.checkpoints.write_atomically", full)
+    monkeypatch.setattr("qtlplat.state.checkpoints.write_atomically", full)
 
     def train():
         with Checkpoints(tmp_path / "run", notes.append) as checkpoints:

@@ -5,13 +5,13 @@ import pytest
 import torch
 from torch import nn
 
+from qtlplat.backbones.model import HeadFactory, trainable_count
 from qtlplat.catalog.plan import CONTROLS
 from qtlplat.contracts import Circuit, HeadSpec, NoOptions
 from qtlplat.errors import ConfigError
-from qtlplat.quantum.engines import choose_engine
-from qtlplat.quantum.layer import CircuitLayer
-from qtlplat.training.controls import make_variants, nearest_width
-from qtlplat.training.model import HeadFactory, trainable_count
+from qtlplat.quantum.devices.engines import choose_engine
+from qtlplat.quantum.devices.layer import CircuitLayer
+from qtlplat.runs.controls import make_variants, nearest_width
 from qtlplat_dressed import DressedOptions, circuit, qtlplat_heads
 from qtlplat_linear import build_linear
 
@@ -27,8 +27,8 @@ def quantum(function, n_outputs, weights=(2,)):
     """A third party's head, with nothing but what the contract asks for."""
     declared = Circuit(function, 2, {"angles": weights}, n_inputs=2, n_outputs=n_outputs)
 
-    def build(_options, n_in, n_out, circuit):
-        return nn.Sequential(nn.Linear(n_in, 2), circuit, nn.Linear(n_outputs, n_out))
+    def build(_options, in_features, n_classes, circuit):
+        return nn.Sequential(nn.Linear(in_features, 2), circuit, nn.Linear(n_outputs, n_classes))
 
     spec = HeadSpec("theirs", "a stranger's", build, circuit=lambda _options: declared)
     return HeadFactory(spec, NoOptions(), F, K, choose_engine(declared))
@@ -74,11 +74,11 @@ def test_a_dressed_head_has_them_all():
 
 @pytest.mark.parametrize(("parameters", "width"), [(10_302, 5), (1, 1), (50, 5), (45, 4), (47, 4), (48, 5)])
 def test_the_mlp_is_as_wide_as_comes_nearest(parameters, width):
-    n_in = 2048 if parameters > 1000 else F
-    assert nearest_width(parameters, n_in, K) == width
+    in_features = 2048 if parameters > 1000 else F
+    assert nearest_width(parameters, in_features, K) == width
 
     def count(w):
-        return w * (n_in + 1) + K * (w + 1)
+        return w * (in_features + 1) + K * (w + 1)
 
     assert abs(count(width) - parameters) <= min(abs(count(w) - parameters) for w in range(1, width + 9))
 

@@ -11,13 +11,13 @@ import pytest
 import torch
 from torch import nn
 
+from qtlplat.backbones.features import features_key, frozen_features
+from qtlplat.backbones.model import WholeBackbone
 from qtlplat.contracts import Backbone, ImageSet
 from qtlplat.errors import StoreError, TrainingError
-from qtlplat.store.files import write_atomically
-from qtlplat.training.features import features_key, frozen_features
-from qtlplat.training.model import WholeBackbone
-from qtlplat.training.progress import Silent
-from qtlplat.training.weights import encode, load_weights, save_weights
+from qtlplat.progress import Silent
+from qtlplat.state.weights import encode, load_weights, save_weights
+from qtlplat.store.core.files import write_atomically
 
 TENSORS = {"b": torch.arange(6.0).view(2, 3), "a": torch.tensor([float("nan"), float("inf")])}
 
@@ -128,8 +128,8 @@ def test_features_that_are_not_finite_name_the_sample(tmp_path, small):
 @pytest.fixture
 def pieces(monkeypatch):
     """Pieces of one batch of 16 samples: five of them for 70."""
-    monkeypatch.setattr("qtlplat.training.features.BATCH", 16)
-    monkeypatch.setattr("qtlplat.training.features.PIECE", 16)
+    monkeypatch.setattr("qtlplat.backbones.features.BATCH", 16)
+    monkeypatch.setattr("qtlplat.backbones.features.PIECE", 16)
 
 
 def stopped_after(batches, small, directory):

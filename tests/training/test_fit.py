@@ -7,12 +7,12 @@ import pytest
 import torch
 from torch import nn
 
+from qtlplat.backbones.model import HeadFactory
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
-from qtlplat.quantum.engines import choose_engine
-from qtlplat.training.fit import Limits, fit_heads, why_not_stackable
-from qtlplat.training.model import HeadFactory
-from qtlplat.training.rounds import Task
+from qtlplat.heads.fit import Limits, fit_heads, why_not_stackable
+from qtlplat.heads.lockstep import Task
+from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat_dressed import DressedOptions, circuit, qtlplat_heads
 
 N, F = 60, 6
@@ -82,7 +82,7 @@ def test_stacked_cells_equal_cells_trained_one_by_one(make, data):
 
 def test_training_equals_a_plain_torch_loop(data):
     """An independent answer: Adam on the mean cross-entropy, batches in the documented order."""
-    from qtlplat.training.seeding import derive_seed, generator
+    from qtlplat.seeding import derive_seed, generator
 
     (cell,) = folds()[:1]
     (fitted,), _ = fit(mlp, data, [cell])

@@ -11,7 +11,7 @@ from qtlplat.catalog.host import load_plugins
 from qtlplat.catalog.recipes import PlannedModel, Selection, chosen_work
 from qtlplat.catalog.registry import load_registry, shipped_registry
 from qtlplat.recipes import Budget, Claim, RecipeModel, RecipeSpec
-from qtlplat.training.forecast import FEATURE_SECONDS, GUESSED_SAMPLES, HEAD_EPOCH_SECONDS, forecast
+from qtlplat.runs.forecast import FEATURE_SECONDS, GUESSED_SAMPLES, HEAD_EPOCH_SECONDS, forecast
 from qtlplat_bhowmik import qtlplat_recipes
 
 DIGEST = "d" * 64
@@ -51,7 +51,7 @@ def planned(recipe: RecipeSpec, budget: str) -> list[PlannedModel]:
 def small(head: str, controls: str | None) -> list[PlannedModel]:
     model = RecipeModel("m", "lenet2", head, "all", "kfold6", controls=controls)
     claim = Claim("c", "f1", "m", "Table 1", 90, 1)
-    budget = Budget("b", "a moment", epochs=10, pretrain_epochs=1, inits=1)
+    budget = Budget("b", "a moment", epochs=10, pretrain_epochs=1, n_init=1)
     return planned(
         RecipeSpec("r", "a recipe", "Somebody, 2024", "neu-det", (1, 200, 200), 2, (model,), (claim,), (budget,)), "b"
     )

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import conv2d
 
-from qtlplat.training import fourier
+from qtlplat.backbones import fft_conv
 
 # images (B, C, H, W), weights (O, C, kh, kw), stride
 CASES = [
@@ -27,9 +27,9 @@ def answers(images, weight, stride, gradient):
 def test_values_and_gradients_are_those_of_torch(shape, kernels, stride, dtype, tolerance):
     torch.manual_seed(0)
     images, weight = torch.randn(shape, dtype=dtype), torch.randn(kernels, dtype=dtype)
-    result, spectra = fourier.convolve(images, weight, stride)
+    result, spectra = fft_conv.convolve(images, weight, stride)
     gradient = torch.randn(result.shape, dtype=dtype)
-    found = (result, *fourier.gradients(gradient, spectra, images, weight, (True, True)))
+    found = (result, *fft_conv.gradients(gradient, spectra, images, weight, (True, True)))
     for ours, truth in zip(found, answers(images, weight, stride, gradient), strict=True):
         assert ours.shape == truth.shape
         assert ours.dtype == dtype
@@ -38,9 +38,9 @@ def test_values_and_gradients_are_those_of_torch(shape, kernels, stride, dtype, 
 
 def test_only_wanted_gradients_are_computed():
     images, weight = torch.randn(2, 1, 20, 20), torch.randn(2, 1, 8, 8)
-    result, spectra = fourier.convolve(images, weight, (2, 2))
-    assert fourier.gradients(result, spectra, images, weight, (False, True))[0] is None
-    assert fourier.gradients(result, spectra, images, weight, (True, False))[1] is None
+    result, spectra = fft_conv.convolve(images, weight, (2, 2))
+    assert fft_conv.gradients(result, spectra, images, weight, (False, True))[0] is None
+    assert fft_conv.gradients(result, spectra, images, weight, (True, False))[1] is None
 
 
 @pytest.mark.parametrize(
@@ -53,4 +53,4 @@ def test_only_wanted_gradients_are_computed():
     ],
 )
 def test_spectra_are_for_large_kernels_only(shape, kernels, stride, expected):
-    assert fourier.pays(torch.Size(shape), torch.Size(kernels), stride) is expected
+    assert fft_conv.pays(torch.Size(shape), torch.Size(kernels), stride) is expected

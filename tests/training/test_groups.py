@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
+from qtlplat.backbones import groups
+from qtlplat.backbones.groups import source_groups
 from qtlplat.contracts import ImageSet
-from qtlplat.training import groups
-from qtlplat.training.groups import source_groups
 
 
 @pytest.fixture

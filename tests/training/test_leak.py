@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from qtlplat.backbones.leakage import leaks
 from qtlplat.contracts import Cell, Split
-from qtlplat.training.leak import leaks
 
 GROUPS = ("a", "a", "b", "b", "c", "c", "d", "d")
 
@@ -17,9 +17,9 @@ def split(train, validation, test):
     return Split(*(np.array(part, dtype=np.int64) for part in (train, validation, test)))
 
 
-def shares(given, pretraining, select_by="validation"):
-    found = leaks(given, pretraining, GROUPS, select_by)
-    return found["leak"], found["group_leak"], found["selection_leak"]
+def shares(given, pretraining, monitor="validation"):
+    found = leaks(given, pretraining, GROUPS, monitor)
+    return found["leakage"], found["group_leakage"], found["selection_leakage"]
 
 
 def test_nothing_seen_is_nothing_leaked():
@@ -35,6 +35,6 @@ def test_sources_in_the_heads_own_training_count_too():
     assert shares(cell([0, 2, 4, 6], [1, 3, 5, 7]), split([0, 2], [4], [6])) == (0, 1, 0)
 
 
-@pytest.mark.parametrize(("select_by", "share"), [("test", 0.75), ("validation", 0)])
-def test_what_the_backbone_was_chosen_on_counts_where_the_test_part_chose(select_by, share):
-    assert shares(cell([0, 1], [4, 5, 6, 7]), split([0, 1], [], [4, 5, 6]), select_by)[2] == share
+@pytest.mark.parametrize(("monitor", "share"), [("test", 0.75), ("validation", 0)])
+def test_what_the_backbone_was_chosen_on_counts_where_the_test_part_chose(monitor, share):
+    assert shares(cell([0, 1], [4, 5, 6, 7]), split([0, 1], [], [4, 5, 6]), monitor)[2] == share

@@ -4,9 +4,9 @@ import pytest
 import torch
 
 from qtlplat.errors import ConfigError
-from qtlplat.quantum.engines import choose_engine
-from qtlplat.training import memory
-from qtlplat.training.fit import EVALUATION_ROWS
+from qtlplat.heads import memory
+from qtlplat.heads.fit import EVALUATION_ROWS
+from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat_dressed import DressedOptions, circuit
 
 CPU = torch.device("cpu")
@@ -23,7 +23,7 @@ def engine(qubits):
 
 def test_a_small_head_fits_whole(free):
     free(4_000_000_000)
-    found = memory.limits(engine(3), n_cells=6, batch=64, n_in=100, n_samples=1000, device=CPU)
+    found = memory.limits(engine(3), n_cells=6, batch=64, in_features=100, n_samples=1000, device=CPU)
     assert found.cells == 6
     assert found.rows == EVALUATION_ROWS
 
@@ -31,7 +31,7 @@ def test_a_small_head_fits_whole(free):
 def test_a_large_circuit_is_stacked_less_and_evaluated_in_smaller_parts(free):
     one = engine(10)
     free(int((one.bytes(64) * 4.5) / memory.USABLE_SHARE))
-    found = memory.limits(one, n_cells=6, batch=64, n_in=10, n_samples=10, device=CPU)
+    found = memory.limits(one, n_cells=6, batch=64, in_features=10, n_samples=10, device=CPU)
     assert found.cells == 4
     assert found.rows < EVALUATION_ROWS
 
@@ -39,7 +39,7 @@ def test_a_large_circuit_is_stacked_less_and_evaluated_in_smaller_parts(free):
 def test_what_cannot_fit_is_refused_with_the_arithmetic(free):
     free(10_000_000)
     with pytest.raises(ConfigError, match="does not fit into memory") as caught:
-        memory.limits(engine(10), n_cells=6, batch=64, n_in=10, n_samples=10, device=CPU)
+        memory.limits(engine(10), n_cells=6, batch=64, in_features=10, n_samples=10, device=CPU)
     text = str(caught.value)
     assert "2^10 amplitudes x 64 samples" in text
     assert "10 MB are free" in text

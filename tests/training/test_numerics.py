@@ -8,13 +8,13 @@ import pytest
 import torch
 
 from qtlplat.conventions import NUMERICS, VARIABLE
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import NewRun
-from qtlplat.store.writer import Writer
-from qtlplat.training.drift import drift_between
-from qtlplat.training.environment import environment
-from qtlplat.training.numerics import numerics
+from qtlplat.runs.drift import drift_between
+from qtlplat.runs.environment import environment
+from qtlplat.runs.numerics import numerics
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import NewRun
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 def test_what_is_stored_is_what_torch_and_numpy_say() -> None:

@@ -12,8 +12,8 @@ import torch
 from scipy import stats
 from torch import nn
 
-from qtlplat.training.portable_random import PortableRandom
-from qtlplat.training.seeding import isolated_rng
+from qtlplat.portable_random import PortableRandom
+from qtlplat.seeding import isolated_rng
 
 SCRIPT = Path(__file__).with_name("initial_weights.py")
 

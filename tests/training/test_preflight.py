@@ -6,7 +6,7 @@ from torch import nn
 
 from qtlplat.contracts import Backbone
 from qtlplat.errors import PluginError
-from qtlplat.training.preflight import try_backbone, try_head
+from qtlplat.runs.preflight import try_backbone, try_head
 
 
 class Head(nn.Module):

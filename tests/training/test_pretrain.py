@@ -8,14 +8,14 @@ import pytest
 import torch
 from torch import nn
 
+from qtlplat.backbones.features import frozen_features
+from qtlplat.backbones.model import WholeBackbone
+from qtlplat.backbones.pretrain import make_split, pretrain, pretraining_cells
+from qtlplat.backbones.trainer import Learner
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, ImageSet
 from qtlplat.errors import ConfigError, TrainingError
-from qtlplat.training.features import frozen_features
-from qtlplat.training.learner import Learner
-from qtlplat.training.model import WholeBackbone
-from qtlplat.training.pretrain import make_split, pretrain, pretraining_cells
-from qtlplat.training.progress import Silent
+from qtlplat.progress import Silent
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def train(images, chosen, seed=0):
 
 
 def test_the_split_is_stratified_disjoint_and_follows_from_the_seed(images):
-    chosen = options(test_share=0.2, validation_share=0.25)
+    chosen = options(test_size=0.2, val_size=0.25)
     split = make_split(images.labels, images.groups, chosen, 3)
     parts = [split.train, split.validation, split.test]
     assert [len(p) for p in parts] == [36, 12, 12]
@@ -65,7 +65,7 @@ def test_the_split_is_stratified_disjoint_and_follows_from_the_seed(images):
 
 
 def test_grouped_splits_divide_no_source(images):
-    chosen = options(test_share=0.2, validation_share=0.25, grouped=True)
+    chosen = options(test_size=0.2, val_size=0.25, grouped=True)
     groups = np.array([f"source {i // 4}" for i in range(60)])
     split = make_split(images.labels, groups, chosen, 3)
     parts = [split.train, split.validation, split.test]
@@ -84,20 +84,20 @@ def test_a_split_of_a_part_stays_within_it(images):
 def test_a_class_with_too_few_samples_is_named(images):
     with pytest.raises(ConfigError, match="20% of 5 samples for test") as caught:
         make_split(np.array([0, 0, 0, 0, 1]), "abcde", options(), 0)
-    assert caught.value.where == "pretraining.test_share"
+    assert caught.value.where == "pretraining.test_size"
 
 
 def test_validation_samples_belong_to_the_training_part_of_a_cell(images):
-    chosen = options(initialisations=2)
+    chosen = options(n_init=2)
     split = make_split(images.labels, images.groups, chosen, 7)
     cells = pretraining_cells(split, chosen, 7)
     assert [c.seed for c in cells] == [7, 8]
     assert set(cells[0].train) == set(split.train) | set(split.validation)
 
 
-@pytest.mark.parametrize("averaging", [0.0, 0.5])
+@pytest.mark.parametrize("ema_epochs", [0.0, 0.5])
 def test_the_best_epoch_by_validation_loss_is_kept(images, averaging):
-    best, rows, _, split = train(images, options(averaging=averaging, learning_rate=0.05))
+    best, rows, _, split = train(images, options(ema_epochs=averaging, learning_rate=0.05))
     losses = [r.values["validation_loss"] for r in rows]
     assert best.best_epoch == 1 + int(np.argmin(losses))
     assert best.score == -min(losses)
@@ -106,7 +106,7 @@ def test_the_best_epoch_by_validation_loss_is_kept(images, averaging):
 
 
 def test_the_papers_choice_is_by_test_accuracy_and_needs_no_validation(images):
-    best, rows, _, _ = train(images, options(select_by="test", validation_share=0.0))
+    best, rows, _, _ = train(images, options(monitor="test", val_size=0.0))
     accuracies = [r.values["test_accuracy"] for r in rows]
     assert best.score == max(accuracies)
     assert best.best_epoch == 1 + accuracies.index(max(accuracies))
@@ -115,7 +115,7 @@ def test_the_papers_choice_is_by_test_accuracy_and_needs_no_validation(images):
 
 @pytest.mark.parametrize("gain", [0.0, 0.02])
 def test_patience_stops_after_so_many_epochs_without_a_clearly_better_one(images, gain):
-    best, rows, _, _ = train(images, options(epochs=200, patience=3, learning_rate=0.05, least_gain=gain))
+    best, rows, _, _ = train(images, options(epochs=200, patience=3, learning_rate=0.05, min_delta=gain))
     losses = [r.values["validation_loss"] for r in rows]
     clear = [0]
     for i in range(1, len(losses)):
@@ -127,15 +127,15 @@ def test_patience_stops_after_so_many_epochs_without_a_clearly_better_one(images
 
 
 def test_the_best_of_several_initialisations_is_returned(images):
-    best, rows, kept, _ = train(images, options(initialisations=3, epochs=2))
+    best, rows, kept, _ = train(images, options(n_init=3, epochs=2))
     assert [k.position for k in kept] == [0, 1, 2]
     assert best.score == max(k.score for k in kept)
     assert {(r.position, r.epoch) for r in rows} == {(p, e) for p in range(3) for e in (1, 2)}
 
 
-@pytest.mark.parametrize("averaging", [0.0, 0.5])
+@pytest.mark.parametrize("ema_epochs", [0.0, 0.5])
 def test_a_search_that_goes_on_after_any_epoch_ends_the_same(images, averaging):
-    chosen = options(initialisations=2, epochs=8, averaging=averaging, learning_rate=0.05)
+    chosen = options(n_init=2, epochs=8, ema_epochs=averaging, learning_rate=0.05)
     # labels that nothing can be learned about: the best epoch is not the last one
     images = replace(images, labels=np.random.default_rng(0).permutation(images.labels))
     split = make_split(images.labels, images.groups, chosen, 0)
@@ -165,9 +165,9 @@ def test_a_search_that_goes_on_after_any_epoch_ends_the_same(images, averaging):
 
 def test_averaged_weights_are_the_exponential_average_of_the_weights_after_each_step(images):
     """One epoch, by hand: w_avg = d w_avg + (1 - d) w with d = exp(-1 / (averaging * steps)), started at step one."""
-    from qtlplat.training.seeding import derive_seed, generator
+    from qtlplat.seeding import derive_seed, generator
 
-    chosen = options(epochs=1, averaging=0.5)
+    chosen = options(epochs=1, ema_epochs=0.5)
     best, _, _, split = train(images, chosen)
     torch.manual_seed(derive_seed("backbone", 0))
     model = WholeBackbone(tiny(), 1)

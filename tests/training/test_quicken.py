@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from qtlplat.training import fourier, quicken
-from qtlplat.training.quicken import features_of
+from qtlplat.backbones import fft_conv, fused_conv
+from qtlplat.backbones.fused_conv import features_of
 
 
 class Doubled(nn.Conv2d):
@@ -38,8 +38,8 @@ def outcome(function, features, images):
 @pytest.mark.parametrize("map_bytes", [1, 50_000, 10**9])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_values_and_gradients_are_those_of_the_layers_in_turn(name, map_bytes, monkeypatch):
-    monkeypatch.setattr(quicken, "MAP_BYTES", map_bytes)
-    monkeypatch.setattr(fourier, "LEAST_GAIN", 0)
+    monkeypatch.setattr(fused_conv, "MAP_BYTES", map_bytes)
+    monkeypatch.setattr(fft_conv, "LEAST_GAIN", 0)
     torch.manual_seed(0)
     features = nn.Sequential(*NETWORKS[name]()).double()
     images = torch.randn(5, 2, 27, 30, dtype=torch.float64)

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.records import ArtifactRow, EpochRow, NewCell, NewRun, PredictionRow
-from qtlplat.store.writer import Writer
-from qtlplat.training.sameness import compare_runs, largest, verdict, why
+from qtlplat.runs.numeric_agreement import compare_runs, largest, verdict, why
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import ArtifactRow, EpochRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 
 @pytest.fixture

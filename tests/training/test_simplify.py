@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy, log_softmax
 
-from qtlplat.training.trace import trace
+from qtlplat.compile.trace import trace
 
 
 def agreeing(function, *arguments):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from qtlplat.training.stack import Alone, Stacked, checked_trace, step_milliseconds
-from qtlplat.training.trace import CannotTraceError
+from qtlplat.compile.trace import CannotTraceError
+from qtlplat.heads.stack import Alone, Stacked, checked_trace, step_milliseconds
 
 C, B, F, K = 3, 8, 5, 2
 

@@ -7,7 +7,7 @@ import threading
 import pytest
 
 from qtlplat.errors import Terminated
-from qtlplat.training.stop import orderly_stop
+from qtlplat.signals import orderly_stop
 
 
 def send(one):

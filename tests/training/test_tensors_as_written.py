@@ -9,22 +9,22 @@ import pytest
 import torch
 from torch import nn
 
+from qtlplat.backbones.features import frozen_features
+from qtlplat.backbones.model import WholeBackbone
 from qtlplat.catalog.reopen import stored_images
-from qtlplat.cli import _run
-from qtlplat.cli.components import open_components
+from qtlplat.cli.app import _run
+from qtlplat.cli.commands.components import open_components
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import Backbone, ImageSet
 from qtlplat.errors import PluginError
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.training.checkpoints import Checkpoints
-from qtlplat.training.features import frozen_features
-from qtlplat.training.model import WholeBackbone
-from qtlplat.training.preflight import try_head
-from qtlplat.training.progress import Silent
-from qtlplat.training.snapshots import Snapshot, below, require_same
-from qtlplat.training.trained import open_trained
-from qtlplat.training.weights import decode, encode, load_weights, plain, save_weights
+from qtlplat.models.loaded import open_trained
+from qtlplat.progress import Silent
+from qtlplat.runs.preflight import try_head
+from qtlplat.state.checkpoints import Checkpoints
+from qtlplat.state.snapshots import Snapshot, below, require_same
+from qtlplat.state.weights import decode, encode, load_weights, plain, save_weights
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
 
 Z = torch.tensor([[1 + 2j, 3 - 4j, -5j], [0.5, -1, 2 + 2j]])
 ROW = torch.arange(12.0)
@@ -160,8 +160,8 @@ def backbone(options, input_shape, n_classes):
     return Backbone(features, (nn.Linear(9, n_classes),))
 
 
-def head(options, n_in, n_out, circuit):
-    return nn.Sequential(Turned(n_in), nn.Linear(n_in, n_out))
+def head(options, in_features, n_classes, circuit):
+    return nn.Sequential(Turned(in_features), nn.Linear(in_features, n_classes))
 
 
 @hookimpl
@@ -182,7 +182,7 @@ def test_a_trained_model_is_the_one_that_was_stored(install, tmp_path: Path, mon
     monkeypatch.setenv("QTLPLAT_STORE", str(store))
     line = (
         "run --dataset 'steel-synth[per_class=12]' --backbone turned-net --head turned --evaluator 'kfold[folds=2]' "
-        "--epochs 2 --pretrain-epochs 2 --inits 1 -q"
+        "--epochs 2 --pretrain-epochs 2 --n-init 1 -q"
     )
     assert _run(shlex.split(line)) == 0
     assert _run(["export", "@last", "--output", str(tmp_path / "bundle.zip"), "-q"]) == 0

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from qtlplat.training.trace import CannotTraceError, trace
+from qtlplat.compile.trace import CannotTraceError, trace
 
 
 def views(x):

@@ -16,7 +16,7 @@ from qtlplat.conventions import HEAD
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from qtlplat.store.records import CellRecord
+    from qtlplat.store.core.records import CellRecord
 
 NAME = 34  # characters beside the axis
 

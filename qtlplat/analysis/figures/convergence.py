@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from qtlplat.store.records import CellRecord
+    from qtlplat.store.core.records import CellRecord
 
 TOP = 2.0  # of the scaled loss
 

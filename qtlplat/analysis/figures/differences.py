@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from qtlplat.analysis.statistics import Interval, TTest
-    from qtlplat.store.records import CellRecord
+    from qtlplat.store.core.records import CellRecord
 
 NAME = 32  # characters beside the axis
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from qtlplat.contracts import ImageSet
-    from qtlplat.store.records import PredictionRow
+    from qtlplat.store.core.records import PredictionRow
 
 COLUMNS, MOST = 6, 24  # tiles beside each other, and in all
 TILE, LINE = 1.0, 1.72  # inches: side of an image, height of a line of images with what stands below

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from qtlplat.analysis.dominance import unbeaten
 from qtlplat.analysis.figures.stored import StoredRun, finite_f1, missing
 from qtlplat.analysis.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
+from qtlplat.analysis.pareto import unbeaten
 from qtlplat.conventions import mean_std, short
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def points(runs: Sequence[StoredRun]) -> list[Point]:
         if not f1:
             raise missing(stored, "finished cells with an F1")
         if "model_total" not in parameters:
-            raise missing(stored, "parameter ledger: it is no run of a head")
+            raise missing(stored, "parameter counts: it is no run of a head")
         found[(stored.run.id,)] = Point(stored.name, "head", (stored.run.id,), parameters["model_total"], tuple(f1))
         ids = tuple(run.id for run in stored.backbones)
         measured = [value for run in stored.backbones for value in run.metrics.get("f1", ()) if math.isfinite(value)]

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qtlplat.analysis.sides import leaks
-from qtlplat.conventions import HEAD, class_names, leak_line, short
+from qtlplat.conventions import HEAD, class_names, leakage_line, short
 from qtlplat.errors import DataError
 
 if TYPE_CHECKING:
-    from qtlplat.store.queries import Reader
-    from qtlplat.store.records import CellRecord, EpochRow, PredictionRow, RunRecord
+    from qtlplat.store.core.records import CellRecord, EpochRow, PredictionRow, RunRecord
+    from qtlplat.store.read.queries import Reader
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ def notes(runs: Sequence[StoredRun]) -> list[str]:
     for stored in runs:
         if evaluator := stored.run.components.get("evaluator"):
             tested.setdefault(evaluator.name, []).append(stored.id)
-        if words := leak_line(leaks(stored.finished())).removeprefix("leak: "):
+        if words := leakage_line(leaks(stored.finished())).removeprefix("leakage: "):
             told.setdefault(words, []).append(stored.id)
     by = "; ".join(f"{name}: {', '.join(ids)}" for name, ids in tested.items())
     lines = [f"Tested by {by}."] if by else []

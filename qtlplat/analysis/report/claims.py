@@ -12,7 +12,7 @@ from qtlplat.analysis.report.numbers import when
 from qtlplat.conventions import short
 
 if TYPE_CHECKING:
-    from qtlplat.store.records import ClaimRow, ReproductionRecord
+    from qtlplat.store.core.records import ClaimRow, ReproductionRecord
 
 _COLUMNS = (
     Column("claim"), Column("where"), Column("printed", "number"), Column("ours", "number"),

@@ -14,14 +14,14 @@ from qtlplat.conventions import said_once
 METRIC = "f1"
 RUN, MODEL, EVALUATOR = Column("run", "runs"), Column("model"), Column("evaluator")
 SCORE = (Column("F1 %", "number"), Column("± sd", "number"), Column("n", "number"))
-SEEN = (Column("leak %", "number"), Column("group leak %", "number"), Column("selection leak %", "number"))
+SEEN = (Column("leakage %", "number"), Column("group leakage %", "number"), Column("selection leakage %", "number"))
 DIFFERENCE = (
     Column("difference", "number"), Column("interval", "number"), Column("p", "number"), Column("p (Holm)", "number"),
     Column("verdict", "sentence"),
 )  # fmt: skip
-LEAKS = (
-    "leak: share of the tested samples that the frozen backbone was trained on; group leak: share of which another "
-    "sample of the same source image stands in training, of the head or the backbone; selection leak: share whose "
+LEAKAGES = (
+    "leakage: share of the tested samples that the frozen backbone was trained on; group leakage: share of which another "
+    "sample of the same source image stands in training, of the head or the backbone; selection leakage: share whose "
     "accuracy chose the backbone's best epoch"
 )
 
@@ -48,9 +48,9 @@ def score(row: Row | None) -> tuple[str, str, str]:
 
 
 def seen(stored: StoredRun) -> tuple[str, str, str]:
-    """Leak, group leak and selection leak of what a run tests, for the columns `SEEN`."""
+    """Leak, group leakage and selection leakage of what a run tests, for the columns `SEEN`."""
     found = leaks(stored.finished())
-    return (percent(found["leak"], 1), percent(found["group_leak"], 1), percent(found["selection_leak"], 1))
+    return (percent(found["leakage"], 1), percent(found["group_leakage"], 1), percent(found["selection_leakage"], 1))
 
 
 def difference(row: Row) -> tuple[str, ...]:

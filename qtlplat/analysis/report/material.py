@@ -10,8 +10,8 @@ from qtlplat.analysis.figures.stored import StoredRun, read
 from qtlplat.analysis.report.privacy import public_facts, public_run, request
 
 if TYPE_CHECKING:
-    from qtlplat.store.queries import Reader
-    from qtlplat.store.records import ReproductionRecord
+    from qtlplat.store.core.records import ReproductionRecord
+    from qtlplat.store.read.queries import Reader
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""The section on models: Table III with spread, and the parameter ledger."""
+"""The section on models: Table III with spread, and the parameter counts."""
 
 from __future__ import annotations
 
 from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.columns import (
     EVALUATOR,
-    LEAKS,
+    LEAKAGES,
     METRIC,
     MODEL,
     RUN,
@@ -45,7 +45,7 @@ def models(material: Material) -> Section:
         "F1: mean over the cells of the head itself, ± their sample standard deviation; a backbone has one test part",
         "replaced: trailing dense layers that the head stands for; reduction: of the whole model, and (Eq. 7) of the "
         "replaced layers alone",
-        LEAKS,
+        LEAKAGES,
     )
     blocks: list[Block] = [Table("All models", columns, tuple(scored), notes)] if scored else []
     if counted:
@@ -53,7 +53,7 @@ def models(material: Material) -> Section:
         ledger_columns = (RUN, MODEL, *(Column(name, "number") for name in names))
         words = ("frozen + trainable = whole model; trainable = pre-net + circuit + post-net",)
         blocks.append(Table("Parameters", ledger_columns, tuple(counted), words))
-    return Section("models", "Models", tuple(blocks) or (Text("No run has a score or a parameter ledger."),))
+    return Section("models", "Models", tuple(blocks) or (Text("No run has a score or a parameter counts."),))
 
 
 def _backbone_totals(material: Material) -> dict[str, int]:

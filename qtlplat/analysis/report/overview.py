@@ -46,9 +46,9 @@ def headline(material: Material) -> Section:
 def _warnings(material: Material) -> list[str]:
     """What a reader must know before any score: which runs test what was seen before."""
     rows = [(short(stored.run.id), row) for stored in material.heads if (row := alone(stored))]
-    seen = {run: row.leak for run, row in rows if row.leak}
-    sources = {run: row.group_leak for run, row in rows if row.group_leak}
-    chosen = {run: row.selection_leak for run, row in rows if row.selection_leak}
+    seen = {run: row.leakage for run, row in rows if row.leakage}
+    sources = {run: row.group_leakage for run, row in rows if row.group_leakage}
+    chosen = {run: row.selection_leakage for run, row in rows if row.selection_leakage}
     found = []
     for shares, what in (
         (seen, "the backbone was trained on a part of what is tested"),
@@ -113,7 +113,7 @@ def picking(material: Material) -> Section:
     for stored in material.backbones:
         options = stored.run.plan.get("pretraining", {})
         epochs = [{**epoch.values, "cell": epoch.cell, "epoch": epoch.epoch} for epoch in stored.epochs]
-        facts = selection(epochs, options["select_by"]) if "select_by" in options else None
+        facts = selection(epochs, options["monitor"]) if "monitor" in options else None
         if facts is None:
             continue
         best, validated = facts["by_test"], facts["by_validation"]

@@ -14,7 +14,7 @@ from qtlplat.conventions import short
 from qtlplat.errors import ConfigError, DataError, UsageError
 
 if TYPE_CHECKING:
-    from qtlplat.store.records import RunRecord
+    from qtlplat.store.core.records import RunRecord
 
 LONGEST_LABEL = 40  # characters of a component's name in a figure
 MOST_RUNS = 12  # with figures of their own; more would make the file large and tell nobody more

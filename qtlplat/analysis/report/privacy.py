@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from qtlplat.conventions import NUMERICS, VARIABLE
 
 if TYPE_CHECKING:
-    from qtlplat.store.records import ComponentRow, RunRecord
+    from qtlplat.store.core.records import ComponentRow, RunRecord
 
 # facts of an environment that say how numbers came about; the others say where and by whom
 PUBLIC = (

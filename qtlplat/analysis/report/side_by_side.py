@@ -11,7 +11,7 @@ from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.columns import (
     DIFFERENCE,
     EVALUATOR,
-    LEAKS,
+    LEAKAGES,
     METRIC,
     MODEL,
     RUN,
@@ -42,9 +42,9 @@ def leakage(material: Material) -> Section:
         return Section("leakage", "Leakage", (Text("No run of a head has tested anything."),))
     columns = (RUN, MODEL, EVALUATOR, *SCORE, *SEEN)
     tables = side_by_side(material.heads, "evaluator")
-    blocks: list[Block] = [Table("What was seen before it was tested", columns, rows, (LEAKS,)), *tables]
+    blocks: list[Block] = [Table("What was seen before it was tested", columns, rows, (LEAKAGES,)), *tables]
     if not tables:
-        blocks.append(Text("No head was tested under several evaluators, so what the leak is worth cannot be told."))
+        blocks.append(Text("No head was tested under several evaluators, so what the leakage is worth cannot be told."))
     return Section("leakage", "Leakage", tuple(blocks))
 
 
@@ -64,7 +64,7 @@ def side_by_side(heads: Sequence[StoredRun], role: str) -> list[Table]:
         group = groups.setdefault(key, {})
         if varied not in group or group[varied][0].run.created < stored.run.created:
             group[varied] = stored, row
-    ordered = [sorted(group.values(), key=lambda pair: -(pair[1].leak or 0)) for group in groups.values()]
+    ordered = [sorted(group.values(), key=lambda pair: -(pair[1].leakage or 0)) for group in groups.values()]
     return [_table(group, role) for group in ordered if len(group) > 1]
 
 

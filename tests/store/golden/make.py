@@ -18,10 +18,10 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from qtlplat.store import records, schema
-from qtlplat.store.location import find_store
-from qtlplat.store.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
-from qtlplat.store.writer import Writer
+from qtlplat.store.core import records, schema
+from qtlplat.store.core.location import find_store
+from qtlplat.store.core.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.write.writer import Writer
 
 
 def new_run(kind: str, seed: int) -> NewRun:
@@ -33,7 +33,7 @@ def new_run(kind: str, seed: int) -> NewRun:
 
 
 def new_cell(position: int, parent: str) -> NewCell:
-    known: dict[str, Any] = {"leak": 0.25, "group_leak": 0.5, "selection_leak": 0.125, "pretraining": parent}
+    known: dict[str, Any] = {"leakage": 0.25, "group_leakage": 0.5, "selection_leakage": 0.125, "pretraining": parent}
     if position:
         known["variant"] = "linear"
     taken = {f.name for f in fields(NewCell)}

@@ -1,0 +1,144 @@
+"""A backbone that learns: its steps, its epochs, how it is evaluated. What is kept of it, `pretrain` decides."""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from qtlplat.backbones.batches import recompute_statistics, split_order, why_not_trainable
+from qtlplat.backbones.model import WholeBackbone
+from qtlplat.catalog.plan import PretrainingOptions
+from qtlplat.contracts import Backbone, Split
+from qtlplat.errors import TrainingError
+from qtlplat.plugin_modules import Surroundings, called, logits_of
+from qtlplat.seeding import derive_seed, generator
+from qtlplat.state.optimizer import adam, load_optimizer, optimizer_tensors
+from qtlplat.state.snapshots import Snapshot, below
+
+EVALUATION_BATCH = 128
+
+
+class Learner:
+    """A model that learns step by step. judged: what is evaluated and kept, the average of its weights or the weights.
+
+    decay: of the average, per step, in (0, 1); None keeps no average.
+    """
+
+    def __init__(self, model: nn.Module, learning_rate: float, decay: float | None) -> None:
+        self.model = model
+        self.optimizer = adam(model.parameters(), learning_rate)
+        self.average: AveragedModel | None = None
+        if decay is not None:
+            self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
+        self.judged: nn.Module = self.average.module if self.average else model
+
+    def step(self, images: Tensor, labels: Tensor) -> tuple[float, Tensor]:
+        """One step on images (B, C, H, W) and labels (B,): the loss and logits (B, K) before it.
+
+        A loss that is not finite changes no weight.
+        """
+        logits = logits_of(self.model, images)
+        loss = cross_entropy(logits, labels)
+        value = loss.item()
+        if math.isfinite(value):
+            self.optimizer.zero_grad()
+            called(loss.backward)
+            self.optimizer.step()
+            if self.average:
+                self.average.update_parameters(self.model)
+        return value, logits.detach()
+
+    def settle(self, batches: Iterable[Tensor]) -> None:
+        """Before an evaluation: an average of weights gets the running statistics that belong to it.
+
+        batches: images (B, C, H, W) of the training part; they are used only if a layer keeps such statistics.
+        """
+        if self.average:
+            recompute_statistics(self.judged, batches)
+
+    def save(self) -> dict[str, Tensor]:
+        """All that training changes, by name, copied to the CPU."""
+        average = below("average", self.average.state_dict()) if self.average else {}
+        model = below("model", self.model.state_dict())
+        return {**model, **average, **below("adam", optimizer_tensors(self.optimizer))}
+
+    def load(self, saved: Snapshot) -> None:
+        """Go on from what `save` gave, bit for bit."""
+        self.model.load_state_dict(saved.part("model"))
+        if self.average:
+            self.average.load_state_dict(saved.part("average"))
+        load_optimizer(self.optimizer, saved.part("adam"))
+
+
+class Network:
+    """A backbone in training, with its data; both lie where it is computed."""
+
+    def __init__(
+        self,
+        build: Callable[[], Backbone],
+        pixels: Tensor,
+        labels: Tensor,
+        split: Split,
+        options: PretrainingOptions,
+        seed: int,
+    ) -> None:
+        self.pixels, self.labels, self.split, self.seed = pixels, labels, split, seed
+        self.surroundings = Surroundings()
+        self.batch_size = options.batch_size
+        torch.manual_seed(derive_seed("backbone", seed))
+        model = WholeBackbone(build(), pixels.shape[1])
+        model.standardize.fit(pixels[torch.from_numpy(split.train)])
+        model.to(pixels.device)
+        self.smallest = 1
+        if len(split.train) % options.batch_size == 1:  # a last batch of one sample
+            self.smallest = 2 if why_not_trainable(copy.deepcopy(model), pixels[split.train[:1]]) else 1
+        self.steps = len(split_order(torch.empty(len(split.train)), options.batch_size, self.smallest))
+        decay = math.exp(-1 / (options.ema_epochs * self.steps)) if options.ema_epochs else None
+        self.learner = Learner(model, options.learning_rate, decay)
+
+    def epoch(self, epoch: int, on_step: Callable[[], None]) -> dict[str, float]:
+        """Train one epoch and evaluate; batch order and dropout depend on (seed, epoch) alone."""
+        torch.manual_seed(derive_seed("dropout", self.seed, epoch))
+        shuffled = torch.randperm(len(self.split.train), generator=generator("order", self.seed, epoch))
+        order = torch.from_numpy(self.split.train)[shuffled]
+        self.learner.model.train()
+        loss_sum, hits = 0.0, 0
+        for step, rows in enumerate(split_order(order, self.batch_size, self.smallest), start=1):
+            labels = self.labels[rows]
+            loss, logits = self.learner.step(self.pixels[rows], labels)
+            if not math.isfinite(loss):
+                state = self.learner.model.state_dict()
+                broken = next((name for name, tensor in state.items() if not tensor.isfinite().all()), "the logits")
+                raise TrainingError(
+                    f"the loss became {loss} in {broken}",
+                    where=f"pretraining, seed {self.seed}, epoch {epoch}, step {step}",
+                    fix="lower the learning rate, e.g. -S pretraining.learning_rate=1e-4",
+                )
+            loss_sum += loss * len(rows)
+            hits += int((logits.argmax(1) == labels).sum())
+            on_step()
+        self.surroundings.put_back()
+        parts = split_order(torch.from_numpy(self.split.train), EVALUATION_BATCH, 2)
+        self.learner.settle(self.pixels[rows] for rows in parts)
+        values = {"train_loss": loss_sum / len(order), "train_accuracy": hits / len(order)}
+        for name, part in (("validation", self.split.validation), ("test", self.split.test)):
+            if len(part):
+                logits, truth = self.logits(part), self.labels[torch.from_numpy(part)].cpu()
+                values[f"{name}_loss"] = float(cross_entropy(logits.double(), truth))
+                values[f"{name}_accuracy"] = float((logits.argmax(1) == truth).double().mean())
+        return values
+
+    def logits(self, indices: npt.NDArray[np.int64]) -> Tensor:
+        """Logits (n, K) of samples, by what is kept; on the CPU."""
+        self.learner.judged.eval()
+        with torch.no_grad():
+            batches = torch.from_numpy(indices).split(EVALUATION_BATCH)
+            return torch.cat([logits_of(self.learner.judged, self.pixels[rows]).cpu() for rows in batches])

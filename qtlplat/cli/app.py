@@ -1,0 +1,297 @@
+"""The command line's front door: which command lives where, and what every command does with errors and signals.
+
+Commands are imported when they are called, so that `--help` costs nothing. No SQL and no torch here.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import click
+
+from qtlplat.cli.ending import leave
+from qtlplat.cli.render.log_lines import telling
+from qtlplat.cli.render.terminal import complain, guarded_streams
+from qtlplat.cli.settings import Settings, add_common_options
+from qtlplat.errors import (
+    MAX_VALUE,
+    QtlplatError,
+    StoreError,
+    Terminated,
+    UsageError,
+    cut,
+    inert,
+    shown,
+    told,
+    without_passwords,
+)
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+# name -> (module below qtlplat.cli, one line of help); the command object has the command's name
+COMMANDS = {
+    "run": ("run", "Train a head on a frozen backbone and store the result."),
+    "resume": ("resume", "Go on with a run that was interrupted: Ctrl-C, a killed process, a full disk."),
+    "predict": ("predict", "Classify images with the weights of a stored run."),
+    "replay": ("replay", "Do a stored run again from its plan, and say whether the same comes out."),
+    "reproduce": ("reproduce", "Carry out a publication again and hold its claims against what comes out."),
+    "runs": ("runs", "List the stored runs, newest first."),
+    "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
+    "tag": ("remarks", "Give runs tags, or take them away; without RUN, list all tags."),
+    "note": ("remarks", "Note something on a run, or print what is noted."),
+    "rm": ("remarks", "Put runs into the trash, or take them out again; nothing is deleted."),
+    "sql": ("sql", "Ask the store in SQL, read-only; --schema and --examples tell what there is."),
+    "compare": ("compare", "Compare runs, or a run's controls with its head: difference, interval, p, verdict."),
+    "diff": ("diff", "Rank what could explain a difference between two runs, and say how far their numbers agree."),
+    "best": ("best", "Show the best finished run of every group, and how many runs it is the best of."),
+    "front": ("front", "List the finished runs that no other beats: as good in every field and better in one."),
+    "errors": (
+        "errors",
+        "List the samples that heads get wrong most often: by which heads, taken for what.",
+    ),
+    "plot": ("plot", "Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF."),
+    "report": ("report", "Write a report on stored runs: HTML, Markdown or LaTeX tables."),
+    "export": ("export", "Write runs as a bundle for another store, for MLflow or TensorBoard, or a trained model."),
+    "import": ("imports", "Take over the runs of a bundle that qtlplat export made, with their files."),
+    "ls": ("components", "List datasets, backbones, heads, evaluators and recipes: components and presets."),
+    "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),
+    "data": ("data", "Look at a dataset: info, check, audit, preview."),
+    "bench": (
+        "bench",
+        "Measure how fast heads, backbones, stages and stores are, what checkpoints cost, what devices can do.",
+    ),
+    "plugins": ("plugins", "List plugins, or find out what is wrong with them."),
+    "store": (
+        "store",
+        "Find the experiment store, check, back up, upgrade, recover, merge, sync it, empty its trash.",
+    ),
+}
+
+
+LOOK_SECONDS = 5.0  # for what in a store may have led to a bug
+
+
+class ReaderLeft(Exception):  # noqa: N818 -- it is no error
+    """Nobody reads our output any more, as behind `| head`."""
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are named."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All commands, in the order of the table."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import the module of a command and return the command, or None where there is no such name."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = import_module(f"qtlplat.cli.{COMMANDS[cmd_name][0]}")
+        command: click.Command = getattr(module, f"{cmd_name}_command")
+        if ctx.resilient_parsing:  # a shell asks for completions
+            from qtlplat.cli.completion import offer_names
+
+            for one in (command, *(command.commands.values() if isinstance(command, click.Group) else ())):
+                offer_names(one)
+        return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands, from the table, and options: nothing is imported."""
+        from click.shell_completion import CompletionItem
+
+        fit = [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
+        return [*fit, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """As click does, with the near names for an unknown command."""
+        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+            from difflib import get_close_matches
+
+            near = get_close_matches(args[0], COMMANDS, n=3)
+            hint = f" Did you mean {', '.join(near)}?" if near else f" Known: {', '.join(COMMANDS)}."
+            ctx.fail(f"No such command {shown(args[0])}.{hint}")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; click would end the program with code 1 where the reader of our output left."""
+        try:
+            return super().invoke(ctx)
+        except BrokenPipeError as error:
+            raise ReaderLeft from error
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """The list of commands, from the table: nothing is imported."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(package_name="qtlplat", prog_name="qtlplat")
+def cli() -> None:
+    """Does replacing the dense layers of my network by a quantum circuit help?
+
+    Freeze a pretrained backbone, replace its last dense layers by a head (dressed quantum circuits, or
+    classical ones to compare with), train by cross-validation, and keep every cell, epoch and prediction in
+    a store.
+
+    Start with:  qtlplat run --backbone lenet2 --head dressed5x3
+    """
+
+
+add_common_options(cli)
+
+
+def _terminate(_signum: int, _frame: Any) -> NoReturn:
+    raise Terminated
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and leave with its exit code (see `qtlplat.errors`).
+
+    arguments: those of this process if None, which ends with the command then.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
+    _open_streams()
+    try:
+        code = _run(arguments)
+    except KeyboardInterrupt:  # one more signal, while the end that the first one led to was being told
+        code = 130
+    except Terminated:
+        code = 143
+    if arguments is None:
+        leave(code)
+    sys.exit(code)
+
+
+def _open_streams() -> None:
+    """Where one of our streams was closed before we began (``>&-``), let what goes there vanish.
+
+    Otherwise the next file that is opened, a database perhaps, would get its number, and what is written to it.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            file = os.open(os.devnull, os.O_RDWR)
+            if file != number:
+                os.dup2(file, number)
+                os.close(file)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: PTH123, SIM115
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    settings = Settings()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what its encoding has no letter for is spelled out
+            stream.reconfigure(errors="backslashreplace")
+    with guarded_streams():
+        return _run_guarded(arguments, settings)
+
+
+def _run_guarded(arguments: Sequence[str] | None, settings: Settings) -> int:
+    code = 1
+    try:
+        with telling():
+            if asked := os.environ.get("_QTLPLAT_COMPLETE"):
+                from qtlplat.cli.completion import complete
+
+                complete(cli, asked)
+                result = 0
+            else:
+                result = cli.main(args=arguments, prog_name="qtlplat", standalone_mode=False, obj=settings)
+        sys.stdout.flush()
+        code = result if isinstance(result, int) else 0  # click returns the code of --help and --version
+    except click.exceptions.NoArgsIsHelpError as error:  # a group without a command: its help, as of --help
+        complain(error.format_message().splitlines())
+        code = UsageError.exit_code
+    except click.ClickException as error:
+        code = _fail(_usage_error(error), settings)
+    except QtlplatError as error:
+        code = _fail(error, settings)
+    except (click.Abort, KeyboardInterrupt):
+        complain(["interrupted"])
+        code = 130
+    except Terminated:
+        complain(["terminated"])
+        code = 143
+    except (BrokenPipeError, ReaderLeft):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 0
+    except OSError as error:
+        what = f"a file or the disk cannot be used: {error.strerror or type(error).__name__}"
+        where = shown(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
+        fix = "check that path, its permissions and the disk"
+        if not where and _is_nowhere():
+            what, fix = "the current directory has been deleted", "cd to one that is there"
+        code = _fail(StoreError(what, where=where, fix=fix), settings)
+    except BaseException as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
+        code = _fail(_unforeseen(error, settings), settings)
+    return code
+
+
+def _is_nowhere() -> bool:
+    """Whether the directory that the command was called in is gone."""
+    try:
+        Path.cwd()
+    except OSError:
+        return True
+    return False
+
+
+def _unforeseen(error: BaseException, settings: Settings) -> QtlplatError:
+    """What nobody caught: a plugin's fault where its code raised it, that of a spoiled store, else a bug of ours."""
+    from qtlplat.catalog.plugin_calls import blame
+
+    fault = blame(error) or _spoiled(error, settings)
+    if fault is not None:
+        return fault
+    fix = "run the command again with --debug and report what it prints"
+    return QtlplatError(f"a bug in qtlplat: {told(error, 80)}", fix=fix)
+
+
+def _spoiled(error: BaseException, settings: Settings) -> StoreError | None:
+    """The error for rows that are not what was stored, where the store has such: whatever they hold may have led here.
+
+    Looking at them takes a while, and is only done here, for some seconds.
+    """
+    from qtlplat.cli.stores import asked_store
+    from qtlplat.store.maintenance.check import first_changed_rows
+
+    try:
+        location = asked_store(settings)
+        found = first_changed_rows(location, LOOK_SECONDS) if location.exists else None
+    except Exception:  # noqa: BLE001 -- of two errors the first one is told
+        return None
+    if found is None:
+        return None
+    what = f"the store is not sound ({found.where}: {found.what}), and cannot be used so: {told(error, 80)}"
+    return StoreError(what, where=location.name, fix=f"see what is wrong: qtlplat store check{location.flag}")
+
+
+def _fail(error: QtlplatError, settings: Settings) -> int:
+    """Print an error, behind the traceback of what is being handled if asked for; returns its exit code."""
+    if settings.debug:
+        complain([inert(without_passwords(line)) for line in traceback.format_exc().splitlines()])
+    complain(error.lines(settings.complete))
+    return error.exit_code
+
+
+# a value in a message of click: in quotes, in brackets (arguments that are too many), or one word
+_VALUE = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|(?<=argument )\(.*\)|(?<=arguments )\(.*\)|\S+")
+
+
+def _usage_error(error: click.ClickException) -> UsageError:
+    """What click says about a command line, in the form of all our messages; values are cut."""
+    message = _VALUE.sub(lambda value: cut(value[0], MAX_VALUE), " ".join(error.format_message().split()))
+    command = error.ctx.command_path if isinstance(error, click.UsageError) and error.ctx else "qtlplat"
+    return UsageError(message[:1].lower() + message[1:], where=command, fix=f"{command} --help")

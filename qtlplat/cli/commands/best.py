@@ -1,0 +1,134 @@
+"""`qtlplat best`: the best run of every group, and how many it is the best of. No SQL here."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qtlplat.cli.commands.runs import short_on_terminals
+from qtlplat.cli.directions import direction_options
+from qtlplat.cli.render.column_fit import fitting
+from qtlplat.cli.render.output import Column, Listing, emit, listing_options, text
+from qtlplat.cli.render.terminal import note
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
+from qtlplat.conventions import mean_std, percent
+from qtlplat.errors import UsageError
+from qtlplat.store.read.filters.tree import listed, unquoted
+
+if TYPE_CHECKING:
+    from qtlplat.analysis.best import Best
+    from qtlplat.api.ranking import Ranking
+    from qtlplat.store.core.records import RunRecord
+
+LEAST_NEEDED = ("parameters", "cells", "median")
+
+
+@click.command("best")
+@click.option(
+    "--metric", default="f1", metavar="NAME", show_default=True, help="What is to be best: a mean over cells."
+)
+@click.option(
+    "--by",
+    metavar="A,B",
+    help="The fields that make a group. Default: backbone,head, of runs with the same data and evaluator.",
+)
+@direction_options
+@listing_options
+@pass_settings
+def best_command(
+    settings: Settings, metric: str, by: str | None, greater_is_better: bool | None, listing: Listing
+) -> None:
+    """Show the best finished run of every group, and how many runs it is the best of.
+
+    A metric is a mean over the cells of the head, ± their sample standard deviation. Whether more or less of it is
+    better is what the run's evaluator declared; --minimize and --maximize say it for others. Fields are those of
+    --where. Scores of other data, or of another evaluator, are not comparable: such runs stand in groups of their own
+    unless --by is given. The best of many runs is lucky in part, the more so the more there are: the median of the
+    group stands beside it.
+    """
+    from qtlplat.api.ranking import best_runs
+
+    groups = None if by is None else list(dict.fromkeys(listed(by)))
+    if groups == []:
+        raise UsageError("no field makes a group", where="--by", fix="--by backbone,head")
+    reader = opened(settings)
+
+    def read() -> tuple[Ranking, list[RunRecord]]:
+        ranking = best_runs(reader, metric, groups, listing.where or "", greater_is_better=greater_is_better)
+        return ranking, reader.several([one.row["run"] for one in ranking.found])
+
+    ranking, records = reader.past_damage(read)
+    forms = [_form(one, record, metric) for one, record in zip(ranking.found, records, strict=True)]
+    shown = [{**form, **{f"by {name}": value for name, value in form["group"].items()}} for form in forms]
+    columns = _columns(ranking.by, metric)
+    if sys.stdout.isatty() and not listing.fmt and not listing.cols:
+        columns = fitting(shown, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
+    frame = {
+        "metric": metric,
+        "by": list(ranking.by),
+        "lower_is_better": ranking.lower_is_better,
+        "left_out": ranking.left_out,
+        **ranking.facts,
+    }
+    emit(
+        shown,
+        columns,
+        replace(listing, where=None),
+        json_rows=forms,
+        json_frame=frame,
+        empty=f"no finished run has {metric}",
+    )
+    if listing.fmt != "json":
+        _remarks(ranking, metric)
+
+
+add_common_options(best_command)
+
+
+def _form(best: Best, record: RunRecord, metric: str) -> dict[str, Any]:
+    values = record.metrics.get(unquoted(metric), ())
+    return {
+        "group": dict(best.group),
+        "run": record.id,
+        "mean": best.value,
+        "std": mean_std(values)[1],  # of a plain metric: anything else is no mean over cells
+        "cells": max(map(len, record.metrics.values()), default=0),
+        "runs": best.runs,
+        "median": best.median,
+        "leakage": record.leakage,
+        "parameters": record.parameters.get("model_total"),
+    }
+
+
+def _columns(groups: Sequence[str], metric: str) -> list[Column]:
+    return [
+        *(Column(f"by {name}", name) for name in groups),
+        Column("run", "run", show=short_on_terminals),
+        Column("mean", metric, right=True, show="{:.4f}".format),
+        Column("std", "± sd", right=True, show="{:.4f}".format),
+        Column("cells", "cells", right=True),
+        Column("runs", "best of", right=True),
+        Column("median", "median", right=True, show="{:.4f}".format),
+        Column("leakage", "leakage", right=True, show=percent),
+        Column("parameters", "parameters", right=True),
+    ]
+
+
+def _remarks(ranking: Ranking, metric: str) -> None:
+    if ranking.remark:
+        note(ranking.remark)
+    most = max((one.runs for one in ranking.found), default=0)
+    if most > 1:
+        note(
+            f"the best of up to {most} runs is lucky in part: on new data expect less, and look at the median; "
+            "qtlplat compare tells what is more than chance"
+        )
+    if ranking.left_out:
+        one = ranking.left_out == 1
+        note(f"{text(ranking.left_out)} finished {'run has' if one else 'runs have'} no {metric}")

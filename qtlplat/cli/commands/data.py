@@ -1,0 +1,161 @@
+"""`qtlplat data`: what is in a dataset, what is wrong with it, what it looks like."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from qtlplat.catalog.plan import ComponentChoice
+from qtlplat.catalog.plugin_calls import checked_dataset, load_images
+from qtlplat.catalog.resolve import resolve_component
+from qtlplat.cli.commands.components import open_components
+from qtlplat.cli.render.files import output_options, refuse, tell_written, write_output
+from qtlplat.cli.render.output import Column, Listing, emit, listing_options, write_json
+from qtlplat.cli.render.progress import make_progress
+from qtlplat.cli.render.terminal import note
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.contracts import DatasetSpec, ImageSet
+from qtlplat.errors import refused_data
+
+_argument = click.argument("dataset", required=False)
+_sets = click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="An option, e.g. dataset.root=PATH.")
+
+
+@click.group("data")
+def data_command() -> None:
+    """Look at a dataset: info, check, audit, preview.
+
+    DATASET is a component, a preset or 'component[option=value]'; left out, it is the default that `run` would use.
+    """
+
+
+@data_command.command("info")
+@_argument
+@_sets
+@click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
+@pass_settings
+def info(settings: Settings, dataset: str | None, sets: Sequence[str], as_json: bool) -> None:
+    """Sizes, classes, sources, pixel statistics, digest and what the preparation did."""
+    images, choice = _load(settings, dataset, sets)
+    pixels = images.images
+    facts: dict[str, Any] = {
+        "dataset": choice.public(),
+        "samples": len(images),
+        "shape": list(images.shape),
+        "classes": {
+            class_name: int((images.labels == label).sum()) for label, class_name in enumerate(images.class_names)
+        },
+        "groups": len(set(images.groups)),
+        "pixel_mean": float(pixels.mean(dtype="float64")),
+        "pixel_std": float(pixels.std(dtype="float64")),
+        "megabytes": pixels.nbytes / 1e6,
+        "digest": images.digest,
+        "notes": dict(images.notes),
+    }
+    if as_json:
+        write_json(facts)
+        return
+    facts["dataset"] = f"{choice.name} ({choice.component} of {choice.provider} {choice.version})"
+    rows = [{"what": key.replace("_", " "), "value": value} for key, value in facts.items() if key != "notes"]
+    rows += [{"what": key, "value": value} for key, value in images.notes.items()]
+    emit(rows, [Column("what", "what"), Column("value", "value")])
+
+
+@data_command.command("check")
+@_argument
+@_sets
+@listing_options
+@pass_settings
+def check(settings: Settings, dataset: str | None, sets: Sequence[str], listing: Listing) -> int:
+    """Read everything and list all that is wrong; exit code 3, or 8 for what is hostile. Nothing is modified.
+
+    If nothing is wrong, the dataset's notes say what is unusual, and how it was prepared.
+    """
+    spec, options, choice = _find(settings, dataset, sets)
+    with make_progress(settings.verbosity).stage(f"checking {choice.name}", 1) as stage:
+        problems, images = checked_dataset(spec, options, choice.provider)
+        stage.advance()
+    rows = [{"where": p.where, "field": p.field, "problem": p.what} for p in problems]
+    columns = [Column("where", "where"), Column("field", "field"), Column("problem", "problem")]
+    emit(rows, columns, listing, empty=f"{choice.name}: no problems found")
+    if rows:
+        note(f"{choice.name}: {len(rows)} problem{'s' if len(rows) > 1 else ''} found")
+    if images is not None and settings.verbosity >= 0:
+        for line in (*images.remarks(), *(f"{name}: {text}" for name, text in images.notes.items())):
+            note(line)
+    return refused_data("", problems=problems).exit_code if problems else 0
+
+
+@data_command.command("audit")
+@_argument
+@_sets
+@click.option("--limit", type=click.IntRange(0), help="At most so many duplicates (20 in the table, all in JSON).")
+@click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
+@pass_settings
+def audit(settings: Settings, dataset: str | None, sets: Sequence[str], limit: int | None, as_json: bool) -> None:
+    """Duplicates, sources shared between folds, balance, and shortcuts; judges nothing.
+
+    Shortcuts are trivial numbers (sharpness, mean, spread, resize factor) that tell the classes apart without any
+    shape: each alone and all together are tried under grouped folds.
+    """
+    from qtlplat.analysis.audit import audit as audit_images
+    from qtlplat.cli.commands.data_audit import default_folds, limited, print_audit
+
+    evaluator, divide = default_folds(settings)
+    images, choice = _load(settings, dataset, sets)
+    with make_progress(settings.verbosity).stage(f"auditing {choice.name}", 1) as stage:
+        facts = audit_images(images, evaluator, lambda groups: divide(images.labels, groups))
+        stage.advance()
+    if as_json:
+        write_json({"dataset": choice.public(), **limited(facts, limit)})
+    else:
+        print_audit(facts, 20 if limit is None else limit)
+
+
+@data_command.command("preview")
+@_argument
+@_sets
+@output_options("PNG file to write. Left out, it is called after the dataset.")
+@click.option("-n", "per_class", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples per class.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws the samples.")
+@pass_settings
+def preview(
+    settings: Settings,
+    dataset: str | None,
+    sets: Sequence[str],
+    output: Path | None,
+    per_class: int,
+    seed: int,
+    force: bool,
+) -> None:
+    """Write a contact sheet (PNG): a row of samples for each class."""
+    from qtlplat.analysis.contact_sheet import contact_sheet, png
+
+    output = output or Path(f"{_find(settings, dataset, sets)[2].component}-preview.png")
+    refuse(output, force)
+    images, _ = _load(settings, dataset, sets)
+    sheet = contact_sheet(images, per_class, seed)
+    data = png(sheet)
+    write_output(output, data, force)
+    tell_written(output, data, size=f"{sheet.width}x{sheet.height}")
+
+
+def _find(settings: Settings, dataset: str | None, sets: Sequence[str]) -> tuple[DatasetSpec, Any, ComponentChoice]:
+    component, options, choice = resolve_component("dataset", dataset, *open_components(settings), sets)
+    assert isinstance(component.spec, DatasetSpec)
+    return component.spec, options, choice
+
+
+def _load(settings: Settings, dataset: str | None, sets: Sequence[str]) -> tuple[ImageSet, ComponentChoice]:
+    spec, options, choice = _find(settings, dataset, sets)
+    with make_progress(settings.verbosity).stage(f"reading {choice.name}", 1) as stage:
+        images = load_images(spec, options, choice.provider)
+        stage.advance()
+    return images, choice
+
+
+for _command in (data_command, *data_command.commands.values()):
+    add_common_options(_command)

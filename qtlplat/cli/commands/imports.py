@@ -1,0 +1,81 @@
+"""`qtlplat import BUNDLE`: runs that somebody exported, into the store. No SQL here, no torch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qtlplat.cli.render.output import Column, emit, json_text, write_json
+from qtlplat.cli.render.terminal import note
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import asked_store, name_store
+from qtlplat.conventions import counted
+from qtlplat.errors import UsageError, shown
+
+if TYPE_CHECKING:
+    from qtlplat.store.read.queries import Reader
+
+
+@click.command("import")
+@click.argument("bundle", type=click.Path(path_type=Path))
+@click.option("--dry-run", is_flag=True, help="Verify the bundle and say what would be imported; change nothing.")
+@click.option("--partly", is_flag=True, help="Leave out what clashes with the store, and import the rest.")
+@click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
+@pass_settings
+def import_command(settings: Settings, bundle: Path, dry_run: bool, partly: bool, as_json: bool) -> None:
+    """Take over the runs of a bundle that qtlplat export made, with their files.
+
+    Everything is verified first, by size and sha256; a bundle that is not as qtlplat makes them is refused, and
+    nothing is changed. Runs are compared by content: what is there already is skipped, the same run with other
+    content is a clash, and then nothing is imported.
+    """
+    from qtlplat.exchange.importing import import_bundle
+
+    if not bundle.is_file():
+        raise UsageError(f"{shown(str(bundle))} is no file", where="BUNDLE", fix="qtlplat export RUN -o bundle.zip")
+    location = asked_store(settings)
+    imported = import_bundle(location, bundle, _look, partly=partly, dry_run=dry_run)
+    if not dry_run:
+        name_store(location)
+    done, manifest = imported.done, imported.manifest
+    if as_json:
+        write_json(
+            {
+                "store": location.name,
+                "bundle": str(bundle),
+                "made_by": manifest.qtlplat,
+                "dry_run": dry_run,
+                "runs": done.runs,
+                "same": done.same,
+                "left_out": done.left_out,
+                "built_upon": manifest.built_upon,
+                "files": done.files,
+            }
+        )
+        return
+    became = dict.fromkeys(done.runs, "would be imported" if dry_run else "imported")
+    became |= dict.fromkeys(done.same, "was here already")
+    became |= {run: f"left out: {why}" for run, why in done.left_out.items()}
+    rows = [{"run": run, "became": what} for run, what in became.items()]
+    emit(rows, [Column("run", "run"), Column("became", "what became of it")])
+    if dry_run:
+        note(f"{bundle} is whole; nothing was changed")
+    else:
+        note(f"{counted(len(done.runs), 'run')} with {counted(done.files, 'file')} imported into {location.name}")
+
+
+def _look(reader: Reader) -> None:
+    """Everything that listings and pages make of the runs, for whoever made them may be nobody's friend."""
+    from qtlplat.cli.commands.runs import row
+    from qtlplat.cli.commands.show import read_run
+    from qtlplat.store.read.serialize import short_form
+
+    for record in reader.runs():
+        json_text(row(short_form(record)))
+        json_text(read_run(reader, record.id))
+        reader.predictions(record.id)
+
+
+add_common_options(import_command)

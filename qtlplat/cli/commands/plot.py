@@ -1,0 +1,126 @@
+"""`qtlplat plot RUN..`: figures of stored runs, as files or in the terminal. No SQL here, no torch, no drawing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from qtlplat.analysis.figures import KINDS, NEEDS_PREDICTIONS
+from qtlplat.cli.render.files import output_options, refuse, tell_written, write_output
+from qtlplat.cli.render.output import where_option, write_json
+from qtlplat.cli.render.terminal import note
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
+from qtlplat.errors import UsageError
+
+if TYPE_CHECKING:
+    from qtlplat.analysis.figures.stored import StoredRun
+    from qtlplat.contracts import ImageSet
+
+
+@click.command("plot")
+@click.argument("references", metavar="[RUN]..", nargs=-1)
+@where_option
+@click.option(
+    "--kind",
+    type=click.Choice(KINDS),
+    default=KINDS[0],
+    show_default=True,
+    help="Loss and accuracy by epoch; F1 against parameters; F1 of every cell; confusion matrices; paired "
+    "differences of F1; the samples that a run gets wrong.",
+)
+@output_options("File to write, PNG, SVG or PDF by its name. Left out, the same numbers are drawn in the terminal.")
+@click.option(
+    "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For errors: where the images are now, dataset.root=PATH."
+)
+@click.option("--json", "as_json", is_flag=True, help="The numbers of the figure as strict JSON with stable keys.")
+@pass_settings
+def plot_command(
+    settings: Settings,
+    references: Sequence[str],
+    where: str | None,
+    kind: str,
+    output: Path | None,
+    force: bool,
+    sets: Sequence[str],
+    as_json: bool,
+) -> None:
+    """Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF.
+
+    RUN is the beginning of an id, @last, @-2 for the one before the last, @best:f1 or @tag:NAME; left out,
+    --where chooses runs. Several stand side by side; for differences the first one is the baseline, and a single run is
+    compared with its controls.
+    """
+    if as_json and output is not None:
+        raise UsageError("--json and --output are two answers", fix="choose one: numbers or a figure")
+    if sets and (kind != "errors" or output is None):
+        raise UsageError("-S needs --kind errors and -o: nothing else reads images", fix="leave -S out")
+    fmt = ""
+    if output is not None:
+        from qtlplat.analysis.figures.files import format_of
+        from qtlplat.analysis.figures.style import require_matplotlib
+
+        fmt = format_of(output)
+        refuse(output, force)
+        require_matplotlib()
+    runs = _read(settings, references, where, kind)
+    if as_json:
+        from qtlplat.analysis.figures.forms import form
+
+        write_json(form(kind, runs))
+        return
+    if output is None:
+        from qtlplat.cli.render.plot_text import print_kind
+
+        print_kind(kind, runs)
+        return
+    from qtlplat.analysis.figures import draw
+    from qtlplat.analysis.figures.files import encoded
+
+    data = encoded(draw(kind, runs, _images(settings, runs[0], sets) if kind == "errors" else None), fmt)
+    write_output(output, data, force)
+    tell_written(output, data)
+
+
+add_common_options(plot_command)
+
+
+def _read(settings: Settings, references: Sequence[str], where: str | None, kind: str) -> list[StoredRun]:
+    """The runs that are meant, each once: in the order in which they were named, or those that a filter selects."""
+    from qtlplat.analysis.figures.stored import read
+    from qtlplat.store.read.conditions import conditions, mixture
+    from qtlplat.store.read.filters.references import chosen
+
+    reader = opened(settings)
+
+    def read_all() -> list[StoredRun]:
+        ids = chosen(reader, references, where)
+        if kind == "errors" and len(ids) > 1:
+            raise UsageError(f"a figure of errors shows one run, not {len(ids)}", fix="name one run")
+        return [read(reader, run_id, predictions=kind in NEEDS_PREDICTIONS) for run_id in ids]
+
+    runs = reader.past_damage(read_all)
+    for stored in runs:
+        if stored.run.status != "finished":
+            note(f"run {stored.id} is {stored.run.status}: what is drawn of it is not all")
+    if kind in ("pareto", "box") and (
+        words := mixture(set(conditions(reader, [stored.run.id for stored in runs]).values()))
+    ):
+        note(f"these runs use {words}: their scores are not comparable")
+    return runs
+
+
+def _images(settings: Settings, stored: StoredRun, sets: Sequence[str]) -> ImageSet:
+    from qtlplat.catalog.reopen import stored_images
+    from qtlplat.cli.commands.components import open_components
+    from qtlplat.cli.render.progress import make_progress
+
+    _, catalog = open_components(settings)
+    record = stored.run
+    with make_progress(settings.verbosity).stage("reading the images", 1) as stage:
+        images = stored_images(record.plan, record.dataset_digest, catalog, sets)
+        stage.advance()
+    return images

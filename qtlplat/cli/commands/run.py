@@ -1,0 +1,200 @@
+"""`qtlplat run`: parse the request, have it prepared and executed, print what the store now says. No SQL here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from qtlplat.cli.render.output import Column, emit, text, write_json
+from qtlplat.cli.render.terminal import clean, note, say
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
+from qtlplat.cli.stores import asked_store, name_store
+from qtlplat.command_hints import shell_word
+from qtlplat.contracts import ROLES, HeadSpec
+from qtlplat.conventions import counted, short
+
+if TYPE_CHECKING:
+    from qtlplat.catalog.catalog import Catalog
+    from qtlplat.catalog.resolve import Resolved
+
+
+@click.command("run")
+@click.option("--dataset", metavar="D", help="Default: the first dataset of the registry that is at hand.")
+@click.option("--backbone", metavar="B", help="The network whose features are used.")
+@click.option("--head", metavar="H", help="What replaces its dense layers, e.g. dressed5x3 or 'dressed[qubits=4]'.")
+@click.option("--evaluator", metavar="E", help="Which cells are trained and tested, e.g. kfold6.")
+@click.option("--protocol", metavar="P", help="How backbone and head are trained: standard, paper, or your own.")
+@click.option("--replace", metavar="all|K", help="How many trailing dense layers the head replaces. Default: all.")
+@click.option("--seed", type=int, help="Everything random follows from it. Default: 0.")
+@click.option("--seeds", type=int, metavar="N", help="Repeat all folds with N seeds from --seed on. Default: 1.")
+@click.option("--epochs", type=int, help="Epochs of the head.")
+@click.option("--pretrain-epochs", type=int, help="At most so many epochs of the backbone.")
+@click.option("--n-init", type=int, help="Random initialisations of the backbone; the best one is kept.")
+@click.option(
+    "--device", metavar="DEV", help="What runs the circuit: auto, compiled, or a PennyLane device. Default: auto."
+)
+@click.option("--accelerator", type=click.Choice(["cpu", "cuda"]), help="Where torch computes. Default: cpu.")
+@click.option(
+    "--controls",
+    metavar="none|auto|A,B",
+    help="What the head is held against, on the same cells: linear, mlp, identity, unentangled, frozen, shuffled.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(1, 1024),
+    metavar="N",
+    help="Threads of torch. Default: OMP_NUM_THREADS, or one per core unless one thread alone pretrains much faster.",
+)
+@click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="Any option of the plan, e.g. head.layers=2.")
+@click.option("--dry-run", is_flag=True, help="Show plan, cells and parameter counts; train and store nothing.")
+@click.option(
+    "--needed",
+    is_flag=True,
+    help="Print the finished run with this fingerprint instead, if there is one; wait for one that is running.",
+)
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="Give the run this tag (repeat for more).")
+@click.option("--note", "remark", metavar="TEXT", help="Note this on the run.")
+@click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
+@pass_settings
+def run_command(
+    settings: Settings,
+    /,
+    dry_run: bool,
+    needed: bool,
+    tags: tuple[str, ...],
+    remark: str | None,
+    threads: int | None,
+    as_json: bool,
+    **request: Any,
+) -> None:
+    """Train a head on a frozen backbone and store the result.
+
+    The backbone is pretrained once (a run of its own, found again by content), its features are computed once, and
+    one head per cell is trained on them. What is left out comes from the registry's defaults. Tags and the note are no
+    part of the plan; a run that --needed finds gets them too.
+
+    Several runs may start at once: a backbone that two of them need is pretrained by one, and the other waits for it.
+    """
+    from qtlplat.cli.render.progress import make_progress
+    from qtlplat.store.core.records import Remarks
+    from qtlplat.store.read.queries import Reader
+    from qtlplat.store.read.run_annotations import checked_note, checked_tags
+    from qtlplat.store.read.serialize import short_form
+
+    remarks = Remarks(tuple(checked_tags(tags)), None if remark is None else checked_note(remark))
+    location = asked_store(settings)
+    resolved, catalog = _resolve(settings, request)
+    reader = Reader(location)
+    if not dry_run:
+        reader.runs(limit=1)  # a store that cannot be used is refused before any work
+    progress = make_progress(settings.verbosity)
+    with progress.stage("loading torch and PennyLane, reading data", 2) as stage:
+        if threads:  # every library obeys it that is loaded from now on, and it is stored with the run
+            os.environ["OMP_NUM_THREADS"] = str(threads)
+        import torch
+
+        from qtlplat.runs.execute import execute
+        from qtlplat.runs.prepare import prepare
+        from qtlplat.runs.reuse import found_or_executed
+
+        if threads:
+            torch.set_num_threads(threads)
+        stage.advance()
+        prepared = prepare(resolved, None if dry_run else location.files)
+        stage.advance()
+    if dry_run:
+        for line in prepared.notes:
+            progress.note(line)
+        _print_dry_run(prepared.dry_run(), as_json)
+        return
+    name_store(location)
+    run = (found_or_executed if needed else execute)(prepared, location, progress, remarks=remarks)
+    if as_json:
+        write_json(short_form(reader.run(run)))
+    else:
+        from qtlplat.cli.commands.show import read_run
+
+        _print_result(read_run(reader, run), request, catalog)
+
+
+add_common_options(run_command)
+
+
+def _resolve(settings: Settings, request: Mapping[str, Any]) -> tuple[Resolved, Catalog]:
+    from qtlplat.catalog.resolve import Request, resolve
+    from qtlplat.cli.commands.components import open_components
+    from qtlplat.cli.render.show_tables import component_line
+
+    registry, catalog = open_components(settings)
+    resolved = resolve(Request(**request), registry, catalog)
+    if settings.verbosity >= 0:
+        plan = resolved.plan
+        for line in resolved.notes:
+            note(line)
+        note(f"{plan.backbone.name} + {plan.head.name} on {plan.dataset.name}, {plan.evaluator.name}, seed {plan.seed}")
+    if settings.verbosity > 0:
+        for role in ROLES:
+            note(f"  {role}: {component_line(getattr(plan, role).public())}")
+        for part in (plan.training, plan.pretraining):
+            note(f"  {type(part).__name__}: {text(part.model_dump())}")
+    return resolved, catalog
+
+
+def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
+    if as_json:
+        write_json(facts)
+        return
+    from qtlplat.cli.render.show_tables import component_line, params
+
+    for role in ("dataset", "backbone", "head", "evaluator"):
+        say(f"{role:<12} {clean(component_line(facts[role]))}")
+    for part in ("training", "pretraining"):
+        say(f"{part:<12} {text(facts[part])}")
+    say(f"{'fingerprint':<12} {facts['fingerprint'][:12]}", "", "cells")
+    columns = [Column(key, key.removeprefix("n_"), right=True) for key in ("fold", "seed", "n_train", "n_test")]
+    emit(facts["cells"], columns)
+    say("", "parameters")
+    params(facts)
+
+
+def _print_result(run: Mapping[str, Any], request: Mapping[str, Any], catalog: Catalog) -> None:
+    """Folds with mean ± sd, the ledger, the id and what to do next; everything as read back from the store."""
+    from qtlplat.cli.commands.runs import mean_sd, show_mean_sd
+    from qtlplat.cli.render.show_tables import cells, params
+    from qtlplat.store.read.serialize import head_cells
+
+    say("cells")
+    cells(run)
+    say("", "parameters")
+    params(run)
+    n = len(head_cells(run["cells"]))
+    of = "mean ± sd of " if n > 1 else ""
+    spreads = ((name, mean_sd(run["metrics"][key])) for key, name in (("f1", "F1"), ("accuracy", "accuracy")))
+    scores = [f"{name} {show_mean_sd(spread)}" for name, spread in spreads if spread is not None]
+    took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in run["seconds"].items() if seconds is not None)
+    say("", f"run {run['run']}: {', '.join(scores)} ({of}{counted(n, 'cell')}); {took}")
+    known = short(run["run"])
+    say("next:")
+    say(suggest(f"  qtlplat show {known}"))
+    if run["parameters"]["controls"]:
+        say(suggest(f"  qtlplat compare {known}"))
+    say(f"  {_with_other_head(run, request, catalog)}")
+
+
+def _with_other_head(run: Mapping[str, Any], request: Mapping[str, Any], catalog: Catalog) -> str:
+    """The same command with a head of the other sort, classical or quantum: it trains on the same features."""
+    quantum = run["parameters"]["head"]["vqc"] > 0
+    heads = [c.spec for c in catalog.components("head") if isinstance(c.spec, HeadSpec)]
+    other = next((spec.name for spec in heads if (spec.circuit is None) == quantum), run["head"]["name"])
+    given = {**request, "backbone": run["backbone"]["name"], "head": other}
+    words = ["qtlplat", "run"]
+    for option in run_command.params:
+        values = given.get(option.name or "")
+        for value in values if isinstance(values, tuple) else [values]:
+            # options of the head that was may not fit the head that is
+            if value is not None and not str(value).startswith("head."):
+                words += [option.opts[0], shell_word(str(value))]
+    return suggest(" ".join(words))

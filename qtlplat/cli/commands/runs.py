@@ -1,0 +1,211 @@
+"""`qtlplat runs`: the stored runs, newest first. No SQL here."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+
+from qtlplat.cli.render.column_fit import fitting, name_hidden
+from qtlplat.cli.render.output import Column, Listing, emit, listing_options
+from qtlplat.cli.render.terminal import note, on_terminal
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import opened
+from qtlplat.conventions import LEAKAGES, ROLES, ledger, percent, short
+from qtlplat.errors import UsageError
+from qtlplat.store.core.records import RunKind
+from qtlplat.store.read.filters.tree import listed, unquoted
+
+
+class MeanSd(float):
+    """A mean that sorts and exports as a number and knows its standard deviation (None for a single value)."""
+
+    sd: float | None
+
+    def __new__(cls, mean: float, sd: float | None) -> MeanSd:
+        """The number and what stands beside it."""
+        number = super().__new__(cls, mean)
+        number.sd = sd
+        return number
+
+
+def show_mean_sd(value: MeanSd) -> str:
+    """``mean ± sd`` with four digits."""
+    return f"{value:.4f}" + ("" if value.sd is None else f" ± {value.sd:.4f}")
+
+
+def mean_sd(spread: dict[str, Any] | None) -> MeanSd | None:
+    """A metric of the short form as one value, or None where there is none."""
+    return None if spread is None or spread["mean"] is None else MeanSd(spread["mean"], spread["std"])
+
+
+def age(created: str, now: datetime | None = None) -> str:
+    """How long ago a stored time is, in one unit, as in ``3 h ago``."""
+    seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(created)).total_seconds()
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= length:
+            return f"{int(seconds // length)} {unit} ago"
+    return "just now" if seconds < 10 else f"{int(seconds)} s ago"
+
+
+def short_on_terminals(run_id: str) -> str:
+    """A run's id for people; in full where a program may read it."""
+    return short(run_id) if on_terminal() else run_id
+
+
+def _when(created: str) -> str:
+    return age(created) if on_terminal() else created
+
+
+COLUMNS = (
+    Column("run", "run", show=short_on_terminals),
+    Column("kind", "kind"),
+    Column("status", "status"),
+    Column("dataset", "dataset"),
+    Column("backbone", "backbone"),
+    Column("head", "head"),
+    Column("replaced", "replaced", right=True),
+    Column("evaluator", "evaluator"),
+    Column("f1", "f1", right=True, show=show_mean_sd),
+    Column("accuracy", "accuracy", right=True, show=show_mean_sd),
+    Column("leakage", "leakage", right=True, show=percent),
+    Column("group_leakage", "source leakage", right=True, show=percent),
+    Column("trainable", "trainable", right=True),
+    Column("cells", "cells", right=True),
+    Column("seconds", "seconds", right=True),
+    Column("created", "created", show=_when),
+)
+# in CSV and Parquet, and by --cols where they are named
+FURTHER = (
+    Column("selection_leakage", "selection leakage", right=True, show=percent),
+    Column("parameters", "parameters", right=True),
+    Column("frozen", "frozen", right=True),
+    Column("reduction_model", "reduction of the model %", right=True),
+    Column("reduction_replaced", "reduction of the replaced %", right=True),
+    Column("f1_sd", "f1 sd", right=True),
+    Column("accuracy_sd", "accuracy sd", right=True),
+    Column("seed", "seed", right=True),
+    Column("fingerprint", "fingerprint"),
+    Column("pretraining", "pretraining"),
+    Column("finished", "finished"),
+    Column("tags", "tags"),
+    Column("note", "note"),
+    Column("trashed", "trashed"),
+    Column("error", "error"),
+)
+# given up one after the other where a terminal is too narrow for a line per run
+LEAST_NEEDED = (
+    "seconds",
+    "cells",
+    "dataset",
+    "evaluator",
+    "trainable",
+    "group_leakage",
+    "replaced",
+    "kind",
+    "accuracy",
+    "created",
+)
+
+
+def row(run: dict[str, Any]) -> dict[str, Any]:
+    """A run's short form as values by column."""
+    f1, accuracy = (mean_sd(run["metrics"].get(name)) for name in ("f1", "accuracy"))
+    names: dict[str, Any] = {role: run[role] and run[role]["name"] for role in ROLES}
+    return {
+        **{key: run[key] for key in ("run", "kind", "status", "created", "seed", "fingerprint", "pretraining")},
+        **names,
+        **ledger(run["parameters"]),
+        **{name: run[name] for name in LEAKAGES},
+        "f1": f1,
+        "accuracy": accuracy,
+        "f1_sd": None if f1 is None else f1.sd,
+        "accuracy_sd": None if accuracy is None else accuracy.sd,
+        "cells": max((len(spread["values"]) for spread in run["metrics"].values()), default=0),
+        "seconds": run["seconds"]["total"],
+        "finished": run["finished"],
+        "error": run["error"] or None,
+        **{key: run[key] or None for key in ("tags", "note", "trashed")},
+    }
+
+
+@click.command("runs")
+@click.option("--kind", type=click.Choice(["run", "pretraining"]), help="Only these.")
+@click.option("--trash", is_flag=True, help="What lies in the trash instead.")
+@click.option(
+    "--watch",
+    "watched",
+    type=click.FloatRange(0.1, 3600),
+    is_flag=False,
+    flag_value="2",
+    metavar="[SECONDS]",
+    help="Follow them, with epoch, accuracy and time left, looking every so many seconds (2); Ctrl-C ends it.",
+)
+@click.option("--until-done", is_flag=True, help="With --watch: end when no run is running any more.")
+@listing_options
+@pass_settings
+def runs_command(
+    settings: Settings, kind: RunKind | None, trash: bool, watched: float | None, until_done: bool, listing: Listing
+) -> None:
+    """List the stored runs, newest first.
+
+    f1 and accuracy are means over the head's finished cells, ± their sample standard deviation; leakage is the share of
+    what they test that the backbone was trained on, source leakage the share whose source image stands in training;
+    replaced is the number of dense layers that the head stands for, trainable the number of its parameters.
+
+    --where, --sort and --cols take any field of the filter language: head.layers, min(f1), last(test_loss), tag, note,
+    training.epochs, env.torch, seconds.heads, f1@linear, ... (docs/reference/filters.md).
+    """
+    from qtlplat.store.read.serialize import short_form
+    from qtlplat.store.write.sync import waiting_runs
+
+    reader = opened(settings)
+    asked: dict[str, str] = {"where": listing.where or "", "sort": listing.sort or ""}
+    listed = reader.trash if trash else reader.runs
+    if watched is not None:
+        from qtlplat.cli.commands.watch import watch
+
+        watch(reader, lambda most: listed(most, kind, **asked), watched, listing, until_done=until_done)
+        return
+    if until_done:
+        raise UsageError("--until-done says when --watch ends", where="qtlplat runs", fix="add --watch")
+    forms = [short_form(record) for record in listed(listing.limit, kind, **asked)]
+    rows = [row(form) for form in forms]
+    further = _fields(listing.cols)
+    if further:
+        values = reader.table(["run", *further], kind, limit=listing.limit, trash=trash, **asked)
+        found = {one["run"]: one for one in values}
+        rows = [{**one, **found.get(one["run"], {})} for one in rows]
+    columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.for_programs else COLUMNS
+    columns = (*columns, *(Column(name, unquoted(name)) for name in further))
+    if on_terminal() and not listing.cols:
+        columns = fitting(rows, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
+        if rows:
+            name_hidden(COLUMNS, columns)
+    none = (
+        "the trash is empty"
+        if trash
+        else f"no runs yet in {reader.location.name}; start one: qtlplat run --backbone lenet2 --head dressed5x3"
+    )
+    emit(
+        rows,
+        columns,
+        replace(listing, where=None, sort=None, limit=None),  # the store has selected, sorted and counted
+        json_rows=forms,
+        empty="no run is as asked for" if listing.where or kind else none,
+    )
+    if waiting := waiting_runs(reader.location):
+        note(f"{len(waiting)} runs have written what only this machine knows yet: qtlplat store sync")
+
+
+def _fields(cols: str | None) -> list[str]:
+    """What --cols names that is no column of its own: fields of the filter language."""
+    own = {column.key for column in (*COLUMNS, *FURTHER)}
+    return [name for name in listed(cols or "") if name not in own]
+
+
+add_common_options(runs_command)

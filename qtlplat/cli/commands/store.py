@@ -1,0 +1,276 @@
+"""`qtlplat store`: where the experiment store lies, whether it is whole, and keeping it so. No SQL here."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import click
+
+from qtlplat.cli.render.output import Column, emit, write_json
+from qtlplat.cli.render.terminal import note
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.stores import asked_store, existing_store, name_store, other_store, print_path, tell
+from qtlplat.conventions import counted
+from qtlplat.errors import LockedError, StoreError
+
+_json = click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
+
+
+@click.group("store")
+def store_command() -> None:
+    """Find the experiment store, check, back up, upgrade, recover, merge, sync it, empty its trash."""
+
+
+@click.command("path")
+@_json
+@pass_settings
+def path_command(settings: Settings, as_json: bool) -> None:
+    """Print the store's path, or its URL without the password; why it is that one goes to stderr."""
+    location = asked_store(settings)
+    if as_json:
+        write_json(
+            {
+                "path": location.name,
+                "files": str(location.files),
+                "why": location.why,
+                "exists": None if location.server else location.exists,
+            }
+        )
+        return
+    print_path(location.name)
+    if location.server:
+        note(f"files of runs on this machine: {location.files}")
+    note(location.why if location.exists else f"{location.why}; nothing is stored there yet")
+
+
+@click.command("check")
+@_json
+@pass_settings
+def check_command(settings: Settings, as_json: bool) -> int:
+    """Look for damage and list it; exit code 5 if there is any.
+
+    Looks at the database's pages and references, at the digests of every run's rows, at the files of the runs, and
+    for locks and half-written files that were left. Nothing is changed. Files that belong to no run are told on
+    stderr; they are no damage.
+    """
+    from qtlplat.store.maintenance.check import Health, check
+    from qtlplat.store.maintenance.findings import Finding
+
+    location = asked_store(settings)
+    try:
+        health = check(existing_store(settings, "check"))
+    except StoreError as error:  # nothing could be looked at: a script gets the same form as ever
+        if not as_json or isinstance(error, LockedError):
+            raise
+        health = Health((Finding(error.what, error.where, error.fix),), ())
+    rows = [{"what": p.what, "where": p.where, "fix": settings.complete(p.fix)} for p in health.problems]
+    if as_json:
+        write_json({"ok": not rows, "problems": rows})
+    else:
+        emit(
+            rows,
+            [Column("what", "what"), Column("where", "where"), Column("fix", "fix")],
+            empty=f"{location.name}: no problems found",
+        )
+    for line in health.notes:
+        note(line)
+    return StoreError.exit_code if rows else 0
+
+
+@click.command("backup")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The file to write; it must not exist. Default: beside the store, with the time in its name.",
+)
+@pass_settings
+def backup_command(settings: Settings, output: Path | None) -> None:
+    """Copy the database while others may go on writing, check the copy, and print its path.
+
+    It holds every row of every run. The files of runs (weights, cached features) are not in it; they never change, so
+    any tool that copies a directory can keep them.
+    """
+    from qtlplat.store.maintenance.copies import backup
+
+    location = existing_store(settings, "back up")
+    print_path(backup(location, output))
+    if location.files.is_dir():
+        note(f"the files of runs are not in it: {location.files}")
+
+
+@click.command("upgrade")
+@pass_settings
+def upgrade_command(settings: Settings) -> None:
+    """Bring an older store to the schema of this version, after a backup beside it."""
+    from qtlplat.store.backends.bootstrap import prepare
+
+    location = existing_store(settings, "upgrade")
+    backup = prepare(location)
+    name_store(location)
+    note(f"upgraded; the store as it was: {backup}" if backup else "the store is up to date")
+
+
+@click.command("recover")
+@click.option(
+    "--to", "new", required=True, metavar="NEW", help="The new store, named as with --store; it must not exist."
+)
+@_json
+@pass_settings
+def recover_command(settings: Settings, new: str, as_json: bool) -> None:
+    """Save what can be read of a damaged store into a new one, and say what is lost.
+
+    Rows are read one by one, past broken pages; rows that contradict others are left out. A run that is not whole is
+    failed in the new store, and says so. The damaged store is not changed.
+    """
+    from qtlplat.store.maintenance.recover import recover
+
+    location, place = existing_store(settings, "recover"), other_store(new, "--to")
+    found = recover(location, place)
+    if as_json:
+        write_json(
+            {
+                "store": str(place.path),
+                "whole": found.whole,
+                "in_part": found.in_part,
+                "gone": found.gone,
+                "outcomes_lost": found.outcomes_lost,
+                "tables_lost": found.tables_lost,
+                "rows_refused": dict(found.refused),
+                "files_lost": found.files_lost,
+            }
+        )
+        return
+    print_path(place.path)
+    note(f"whole runs: {len(found.whole)}")
+    tell("runs in part", [f"{run} without rows of {', '.join(parts)}" for run, parts in found.in_part.items()])
+    tell("runs lost", found.gone)
+    tell("outcomes of reproductions lost", found.outcomes_lost)
+    tell("tables lost", found.tables_lost)
+    tell("tables with rows that contradict others", [f"{table}: {n}" for table, n in found.refused.items()])
+    tell("files lost", [f"{path}: {why}" for path, why in found.files_lost.items()])
+
+
+@click.command("merge")
+@click.argument("other")
+@click.option("--partly", is_flag=True, help="Leave out what clashes, is damaged or lacks a file, and merge the rest.")
+@_json
+@pass_settings
+def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -> None:
+    """Take over all runs that have ended, with their files, from another store.
+
+    OTHER is named as with --store, and only read. Runs are compared by content: what is the same is skipped, but for
+    tags and a note that are missing here; the same run with other content is a clash, and then nothing is merged. What
+    lies in its trash stays there.
+    """
+    from qtlplat.store.maintenance.merge import merge
+
+    location, source = asked_store(settings), other_store(other, "OTHER")
+    done = merge(location, source, partly=partly)
+    name_store(location)
+    if as_json:
+        write_json(
+            {
+                "store": location.name,
+                "runs": done.runs,
+                "outcomes": done.outcomes,
+                "same": done.same,
+                "running": done.running,
+                "trashed": done.trashed,
+                "left_out": done.left_out,
+                "files": done.files,
+            }
+        )
+        return
+    print_path(location.name)
+    note(f"merged: {counted(len(done.runs), 'run')} with {counted(done.files, 'file')}")
+    note(f"merged outcomes of reproductions: {len(done.outcomes)}")
+    if done.same:
+        note(f"here already, with the same content: {len(done.same)}")
+    tell("runs not merged, which have not ended", done.running)
+    tell("runs not merged, which lie in the other store's trash", done.trashed)
+    tell("left out", [f"{record}: {why}" for record, why in done.left_out.items()])
+
+
+@click.command("gc")
+@click.option("--dry-run", is_flag=True, help="Delete nothing, say what would be.")
+@click.option("--older-than", type=click.FloatRange(0, 36500), metavar="DAYS", help="Only runs that lie there so long.")
+@_json
+@pass_settings
+def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_json: bool) -> None:
+    """Empty the trash: delete its runs for good, and files that no run needs any more.
+
+    The only command that deletes. A run on which others build stays, and so does one that was put into the trash while
+    a run was going on, until that has ended. Files are weights, cached features, checkpoints and locks of runs that are
+    gone, and what was left half written. A second call finishes what was cut off.
+    """
+    from qtlplat.store.maintenance.trash import empty
+
+    location = existing_store(settings, "empty the trash of")
+    done = empty(location, older_than=timedelta(days=older_than or 0), dry_run=dry_run)
+    if not dry_run:
+        name_store(location)
+    if as_json:
+        write_json(
+            {
+                "store": location.name,
+                "dry_run": dry_run,
+                "runs": done.runs,
+                "kept": done.kept,
+                "files": {kind: {"number": n, "bytes": size} for kind, (n, size) in done.files.items()},
+                "bytes": done.bytes,
+                "outcomes": done.outcomes,
+            }
+        )
+        return
+    was = "would be deleted" if dry_run else "deleted"
+    emit(
+        [{"what": "runs", "number": len(done.runs), "bytes": None}]
+        + [{"what": kind, "number": n, "bytes": size} for kind, (n, size) in done.files.items()],
+        [Column("what", was), Column("number", "number", right=True), Column("bytes", "bytes", right=True)],
+    )
+    tell("runs that would be deleted" if dry_run else "runs deleted", done.runs)
+    tell("runs that stay in the trash", [f"{run}: {why}" for run, why in done.kept.items()])
+    if done.outcomes:
+        note(f"{done.outcomes} stored outcomes of reproductions name runs that are gone; their numbers stay")
+
+
+@click.command("sync")
+@_json
+@pass_settings
+def sync_command(settings: Settings, as_json: bool) -> int:
+    """Send what a server did not take while a run was going on; exit code 5 if something is left.
+
+    Every write is sent once, however often this is called. What the server refuses, as the writes of a process from
+    which the run was taken over, stays where it is.
+    """
+    from qtlplat.store.write.sync import sync
+
+    location = asked_store(settings)
+    found = sync(location) if location.server else []
+    name_store(location)
+    rows = [{**vars(one), "sent": not one.why} for one in found]
+    left = [one for one in found if one.why]
+    if as_json:
+        write_json({"store": location.name, "spools": rows})
+    elif not location.server:
+        note("a store in a file has nothing to send")
+    else:
+        for one in found:
+            if not one.why:
+                note(f"run {one.run}: sent {counted(one.writes, 'write')}")
+            if one.torn:
+                note(f"run {one.run}: a last write, cut off by a crash, was dropped; the run has not counted on it")
+        tell("spools not sent, which stay", [f"run {one.run}: {one.why}: {one.file}" for one in left])
+        if not found:
+            note("nothing waits to be sent")
+    return StoreError.exit_code if left else 0
+
+
+_LOOKING = (path_command, check_command, backup_command)
+_CHANGING = (upgrade_command, recover_command, merge_command, sync_command, gc_command)
+for command in (*_LOOKING, *_CHANGING):
+    store_command.add_command(add_common_options(command))
+add_common_options(store_command)

@@ -1,0 +1,261 @@
+"""The figures as text: bars and strips of characters where a drawing makes sense, tables where it does not.
+
+The numbers are those of the figures, from the same functions; nothing is drawn with matplotlib here.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from qtlplat.analysis.figures.stored import notes
+from qtlplat.cli.render.column_fit import fitting
+from qtlplat.cli.render.output import Column, emit, text
+from qtlplat.cli.render.show_tables import sparkline
+from qtlplat.cli.render.terminal import note, say
+from qtlplat.conventions import short
+
+if TYPE_CHECKING:
+    from qtlplat.analysis.figures.stored import StoredRun
+
+WIDTH = 40  # characters of a drawing where there is no terminal
+FOUR = "{:.4f}".format
+SIGNED = "{:+.4f}".format
+
+
+def print_kind(kind: str, runs: Sequence[StoredRun]) -> None:
+    """Print one kind of figure for the runs; raises as its numbers do."""
+    printers: dict[str, Callable[[Sequence[StoredRun]], None]] = {
+        "convergence": _convergence,
+        "pareto": _pareto,
+        "box": _box,
+        "confusion": _confusion,
+        "differences": _differences,
+        "errors": _errors,
+    }
+    printers[kind](runs)
+    for line in notes(runs):
+        note(line)
+
+
+def strip(width: int, low: float, high: float, marks: Sequence[tuple[float, float, str]]) -> str:
+    """A line of characters from `low` to `high`; marks: (from, to, character), later ones on top of earlier ones."""
+    line = [" "] * width
+    span = high - low
+
+    def place(value: float) -> int:
+        return min(width - 1, max(0, round((value - low) / span * (width - 1)) if span > 0 else (width - 1) // 2))
+
+    for start, end, character in marks:
+        for i in range(place(start), place(end) + 1):
+            line[i] = character
+    return "".join(line)
+
+
+def _room(taken: int) -> int:
+    """Characters for a drawing beside `taken` others."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    return max(12, min(60, shutil.get_terminal_size().columns - taken))
+
+
+def _print(rows: Sequence[dict[str, Any]], columns: Sequence[Column], least_needed: Sequence[str] = ()) -> None:
+    """Print a table; on a narrow terminal the columns that are least needed go first."""
+    if sys.stdout.isatty():
+        columns = fitting(rows, columns, shutil.get_terminal_size().columns, least_needed)
+    emit(rows, columns)
+
+
+def _heading(stored: StoredRun) -> None:
+    say(f"{stored.name} ({stored.run.id})")
+
+
+def _convergence(runs: Sequence[StoredRun]) -> None:
+    """For each run and measure: the best fold's curve, and the band of all folds at its end."""
+    from qtlplat.analysis.figures.convergence import curves
+
+    rows: list[dict[str, Any]] = []
+    for stored in runs:
+        run = curves(stored)
+        for measure, values in (("test loss", run.loss), ("test accuracy", run.accuracy)):
+            best = [float(v) for v in values[run.best]]
+            last = [float(v) for v in values[:, -1] if math.isfinite(v)]
+            rows.append(
+                {
+                    "run": stored.id,
+                    "measure": measure,
+                    "best": run.best_name,
+                    "first": best[0],
+                    "shape": sparkline(best, _room(90)),
+                    "last": best[-1],
+                    "band": f"{min(last):.4f} to {max(last):.4f}" if last else "",
+                    "n": len(run.cells),
+                    "epochs": len(run.epochs),
+                }
+            )
+    columns = [
+        Column("run", "run"),
+        Column("measure", "measure"),
+        Column("best", "best"),
+        Column("first", "first", right=True, show=FOUR),
+        Column("shape", "best, by epoch"),
+        Column("last", "last", right=True, show=FOUR),
+        Column("band", "all, last epoch"),
+        Column("n", "n", right=True),
+        Column("epochs", "epochs", right=True),
+    ]
+    _print(rows, columns, ("epochs", "n", "first", "band"))
+
+
+def _pareto(runs: Sequence[StoredRun]) -> None:
+    from qtlplat.analysis.figures.pareto import front, points
+
+    models = sorted(points(runs), key=lambda p: p.parameters)
+    best = front(models)
+    values = [value for p in models for value in p.f1]
+    low, high = min(values), max(values)
+    rows = [
+        {
+            "model": p.name,
+            "runs": ", ".join(map(short, p.runs)),
+            "parameters": p.parameters,
+            "f1": p.mean,
+            "sd": p.sd,
+            "n": len(p.f1),
+            "cells": strip(_room(90), low, high, [*((v, v, "·") for v in p.f1), (p.mean, p.mean, "◆")]),
+            "front": "yes" if p in best else "",
+        }
+        for p in models
+    ]
+    columns = [
+        Column("model", "model"),
+        Column("runs", "run"),
+        Column("parameters", "parameters", right=True),
+        Column("f1", "F1", right=True, show=FOUR),
+        Column("sd", "± sd", right=True, show=FOUR),
+        Column("n", "n", right=True),
+        Column("cells", f"F1 from {text(low)} to {text(high)}, ◆ mean"),
+        Column("front", "unbeaten"),
+    ]
+    _print(rows, columns, ("sd", "runs", "front"))
+
+
+def _box(runs: Sequence[StoredRun]) -> None:
+    from qtlplat.analysis.figures.box import groups
+
+    found = groups(runs)
+    low, high = min(min(g.f1) for g in found), max(max(g.f1) for g in found)
+    rows = []
+    for group in found:
+        least, first, median, third, greatest = group.summary
+        marks = [(least, greatest, "─"), (first, third, "▒"), (median, median, "█")]
+        rows.append(
+            {
+                "name": group.name,
+                "run": group.stored.id,
+                "n": len(group.f1),
+                "least": least,
+                "first": first,
+                "median": median,
+                "third": third,
+                "greatest": greatest,
+                "mean": group.mean,
+                "box": strip(_room(80), low, high, marks),
+            }
+        )
+    numbers = [("least", "least"), ("first", "1st quartile"), ("median", "median"), ("third", "3rd quartile")]
+    numbers += [("greatest", "greatest"), ("mean", "mean")]
+    columns = [
+        Column("name", "F1 of"),
+        Column("run", "run"),
+        Column("n", "n", right=True),
+        *(Column(key, title, right=True, show=FOUR) for key, title in numbers),
+        Column("box", f"F1 from {text(low)} to {text(high)}"),
+    ]
+    _print(rows, columns, ("first", "third", "least", "greatest"))
+
+
+def _confusion(runs: Sequence[StoredRun]) -> None:
+    from qtlplat.analysis.figures.confusion import pooled, samples_text
+
+    for stored in runs:
+        run = pooled(stored)
+        shares, labels = run.shares, range(len(run.classes))
+        _heading(stored)
+        rows = [
+            {
+                "true": run.classes[label],
+                "n": samples_text(run.counts[label].sum()),
+                **{
+                    f"{found}": f"{samples_text(run.counts[label, found])} ({100 * shares[label, found]:.1f} %)"
+                    if math.isfinite(shares[label, found])
+                    else "0"
+                    for found in labels
+                },
+            }
+            for label in labels
+        ]
+        predicted = [Column(f"{found}", f"predicted {run.classes[found]}", right=True) for found in labels]
+        emit(rows, [Column("true", "true class"), Column("n", "n", right=True), *predicted])
+
+
+def _differences(runs: Sequence[StoredRun]) -> None:
+    from qtlplat.analysis.figures.differences import paired
+
+    found = paired(runs)
+    ends = [v for row in found for v in (*row.values, *row.interval, 0.0) if math.isfinite(v)]
+    low, high = min(ends), max(ends)
+    rows = []
+    for row in found:
+        least, greatest = row.interval
+        known = math.isfinite(least)
+        span = [(least, greatest, "─")] if known else []
+        marks = [*span, (0.0, 0.0, "|"), *((v, v, "·") for v in row.values), (row.mean, row.mean, "◆")]
+        rows.append(
+            {
+                "first": row.first,
+                "second": row.second,
+                "runs": " − ".join(dict.fromkeys(map(short, row.ids))),
+                "n": row.test.n,
+                "cells": len(row.values),
+                "mean": row.mean,
+                "low": least if known else None,
+                "high": greatest if known else None,
+                "strip": strip(_room(115), low, high, marks),
+            }
+        )
+    columns = [
+        Column("first", "F1 of"),
+        Column("second", "minus F1 of"),
+        Column("runs", "runs"),
+        Column("cells", "cells", right=True),
+        Column("n", "n", right=True),
+        Column("mean", "mean", right=True, show=SIGNED),
+        Column("low", "95 % from", right=True, show=SIGNED),
+        Column("high", "to", right=True, show=SIGNED),
+        Column("strip", f"from {low:+.4f} to {high:+.4f}, | zero"),
+    ]
+    _print(rows, columns, ("cells", "runs", "n"))
+
+
+def _errors(runs: Sequence[StoredRun]) -> None:
+    from qtlplat.analysis.figures.errors import out_of_fold_errors
+
+    found = out_of_fold_errors(runs[0])
+    _heading(runs[0])
+    named = ("label", "predicted")
+    rows = [{**vars(w), **{key: found.classes[getattr(w, key)] for key in named}} for w in found.wrong]
+    columns = [
+        Column("sample_id", "sample"),
+        Column("group", "source"),
+        Column("label", "true class"),
+        Column("predicted", "predicted"),
+        Column("wrong", "wrong", right=True),
+        Column("tested", "of", right=True),
+        Column("certainty", "probability", right=True, show="{:.3f}".format),
+    ]
+    emit(rows, columns, empty="no errors")
+    note(f"{len(found.wrong)} of {found.samples} samples wrong out of fold; -o errors.png shows their images")

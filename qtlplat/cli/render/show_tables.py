@@ -1,0 +1,173 @@
+"""The tables of a run's page, which other commands print too: cells, controls, curves, parameters, environment."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qtlplat.cli.commands.runs import mean_sd, show_mean_sd
+from qtlplat.cli.render.column_fit import fitting
+from qtlplat.cli.render.output import Column, emit, text, write_json
+from qtlplat.cli.render.terminal import say
+from qtlplat.conventions import HEAD, leakage_line
+
+BLOCKS = "▁▂▃▄▅▆▇█"
+SPARK_WIDTH = 40
+# what the keys of a ledger are called
+LEDGER = {
+    "backbone_total": "backbone",
+    "replaced_layers": "replaced layers",
+    "kept": "frozen",
+    "head.pre_net": "pre-net",
+    "head.vqc": "circuit",
+    "head.post_net": "post-net",
+    "head.total": "trainable",
+    "model_total": "whole model",
+    "reduction_percent_model": "reduction, whole model %",
+    "reduction_percent_replaced": "reduction, Eq. 7 %",
+}
+CURVES = ("test_loss", "test_accuracy")
+
+
+def sparkline(values: Sequence[float], width: int) -> str:
+    """Values as blocks from their least to their greatest, at most `width` of them; '×' where one is not finite."""
+    size = max(1, math.ceil(len(values) / width))
+    groups = [values[i : i + size] for i in range(0, len(values), size)]
+    means = [sum(group) / len(group) for group in groups]
+    finite = [m for m in means if math.isfinite(m)]
+    low, span = (min(finite), max(finite) - min(finite)) if finite else (0.0, 0.0)
+
+    def block(value: float) -> str:
+        if not math.isfinite(value):
+            return "×"
+        return BLOCKS[round((value - low) / span * (len(BLOCKS) - 1)) if span else 0]
+
+    return "".join(map(block, means))
+
+
+def component_line(component: Mapping[str, Any]) -> str:
+    """A component on one line: as asked for, what it is, its options, who provides it."""
+    options = text(component["options"])
+    inside = f"[{options}]" if options else ""
+    return f"{component['name']} = {component['component']}{inside}  ({component['provider']} {component['version']})"
+
+
+def cells(run: Mapping[str, Any], *, leaks: bool = True) -> None:
+    """The head's cells with their metrics, their mean and its ± sd, then the controls and what was seen before.
+
+    leaks: whether that is still to be said.
+    """
+    from qtlplat.store.read.serialize import head_cells
+
+    names = sorted(run["metrics"], key=lambda name: (name not in ("f1", "accuracy"), name != "f1", name))
+    rows: list[dict[str, Any]] = [
+        {**{k: v for k, v in cell.items() if k != "metrics"}, **{f"metric {k}": v for k, v in cell["metrics"].items()}}
+        for cell in head_cells(run["cells"])
+    ]
+    if rows and names:
+        for title, key in (("mean", "mean"), ("± sd", "std")):
+            rows.append({"fold": title, **{f"metric {name}": run["metrics"][name][key] for name in names}})
+    fixed = [Column("fold", "fold"), Column("seed", "seed", right=True)]
+    sizes = [Column("n_train", "train", right=True), Column("n_test", "test", right=True), Column("status", "status")]
+    values = [Column(f"metric {n}", n, right=True, show="{:.4f}".format) for n in names]
+    columns = [*fixed, *sizes, *values, Column("seconds", "seconds", right=True)]
+    if sys.stdout.isatty():
+        columns = fitting(rows, columns, shutil.get_terminal_size().columns, ("seconds", "n_train", "n_test", "seed"))
+    emit(rows, columns, empty="no cells")
+    controls(run, names)
+    if leaks and (line := leakage_line(run)):
+        say(line)
+
+
+def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
+    """What the head is held against: trainable parameters, mean ± sd of each metric; nothing where there is none."""
+    from qtlplat.store.read.serialize import by_variant
+
+    found = by_variant(run["cells"])
+    if not found.keys() - {HEAD}:
+        return
+    counts = {HEAD: run["parameters"].get("head", {}).get("total"), **run["parameters"].get("controls", {})}
+    rows = [
+        {
+            "variant": name,
+            "trainable": counts.get(name),
+            "n": facts["n"],
+            **{f"metric {metric}": mean_sd(facts["metrics"].get(metric)) for metric in names},
+        }
+        for name, facts in found.items()
+    ]
+    section("the head and its controls, on the same cells (mean ± sd)")
+    counted = [Column("trainable", "trainable", right=True), Column("n", "n", right=True)]
+    values = [Column(f"metric {name}", name, right=True, show=show_mean_sd) for name in names]
+    columns = [Column("variant", "variant"), *counted, *values]
+    if sys.stdout.isatty():
+        spare = [column.key for column in reversed(values[2:])]
+        columns = fitting(rows, columns, shutil.get_terminal_size().columns, (*spare, "n", "trainable"))
+    emit(rows, columns)
+
+
+def curve(run: Mapping[str, Any]) -> None:
+    """Loss and accuracy of every cell over its epochs: first value, shape, last value."""
+    from qtlplat.store.read.serialize import head_cells
+
+    by_cell: dict[int, list[Mapping[str, Any]]] = {}
+    for epoch in run["epochs"]:
+        by_cell.setdefault(epoch["cell"], []).append(epoch)
+    # room for the first columns, and for two numbers beside each line of blocks
+    room = (shutil.get_terminal_size().columns - 26) // len(CURVES) - 15 if sys.stdout.isatty() else SPARK_WIDTH
+    width = max(8, min(SPARK_WIDTH, room))
+    rows = []
+    for cell in head_cells(run["cells"]):
+        epochs = by_cell.get(cell["position"], [])
+        row: dict[str, Any] = {"fold": cell["fold"], "seed": cell["seed"], "epochs": len(epochs)}
+        for name in CURVES:
+            values = [epoch[name] for epoch in epochs if name in epoch]
+            if values:
+                row[name] = f"{values[0]:.3f} {sparkline(values, width)} {values[-1]:.3f}"
+        rows.append(row)
+    shown = [Column(name, name) for name in CURVES if any(name in row for row in rows)]
+    columns = [Column("fold", "fold"), Column("seed", "seed", right=True), Column("epochs", "epochs", right=True)]
+    emit(rows, [*columns, *shown], empty="no epochs")
+
+
+def params(run: Mapping[str, Any]) -> None:
+    """The parameter counts, in the words of the reports."""
+    _pairs({_in_words(name): value for name, value in _flat(run["parameters"])}, "no parameter counts")
+
+
+def _in_words(name: str) -> str:
+    """What a key of the ledger is called."""
+    part, _, control = name.partition(".")
+    return f"trainable in control {control}" if part == "controls" else LEDGER.get(name, name)
+
+
+def plan(run: Mapping[str, Any]) -> None:
+    """The resolved plan, as JSON: it is nested, and this is what its fingerprint was made of."""
+    write_json(run["plan"])
+
+
+def env(run: Mapping[str, Any]) -> None:
+    """What surrounded the run."""
+    _pairs(run["environment"], "no environment")
+
+
+def _pairs(values: Mapping[str, Any], empty: str) -> None:
+    rows = [{"name": name, "value": value} for name, value in _flat(values)]
+    right = all(isinstance(row["value"], int | float) for row in rows)
+    emit(rows, [Column("name", "name"), Column("value", "value", right=right)], empty=empty)
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    found: list[tuple[str, Any]] = []
+    for name, value in values.items():
+        key = f"{prefix}{name}"
+        found += _flat(value, f"{key}.") if isinstance(value, Mapping) else [(key, value)]
+    return found
+
+
+def section(title: str) -> None:
+    """A title, behind an empty line."""
+    say("", f"{title}")

@@ -1,0 +1,285 @@
+"""Heads trained in lockstep: the same cells, the same batches, one or several variants of the head.
+
+A batch is gathered once for all variants. Each of them has weights, an optimizer and random numbers of its own, so it
+comes out as it would alone.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import one_hot
+
+from qtlplat.backbones.batches import split_order
+from qtlplat.contracts import Cell
+from qtlplat.errors import TrainingError
+from qtlplat.heads.stack import Alone, Stacked, Trainee
+from qtlplat.plugin_modules import Surroundings
+from qtlplat.seeding import derive_seed, generator
+from qtlplat.state import snapshots
+from qtlplat.state.snapshots import Snapshot
+
+EVALUATION_ROWS = 2048  # rows of a cell per evaluation step
+GATHERED_BYTES = 256_000_000  # test rows are gathered once for all epochs where they take no more than this
+
+
+@dataclass(frozen=True)
+class Task:
+    """One variant of the head, to be trained on all cells.
+
+    make_head: returns a head (B, F) -> logits (B, K), torch's global generator being seeded from (cell.seed,
+    cell.fold); labels: int64 (N,), on the features' device; stack: whether its cells can share a step; smallest: batch
+    that it can be trained on.
+    """
+
+    make_head: Callable[[], nn.Module]
+    labels: Tensor
+    stack: bool = True
+    smallest: int = 1
+
+
+@dataclass(frozen=True)
+class CellEpoch:
+    """One trained epoch of one cell. position: of the cell in the run; values: losses in nats, accuracies."""
+
+    position: int
+    epoch: int
+    seconds: float
+    values: dict[str, float]
+
+
+@dataclass(frozen=True)
+class FittedCell:
+    """A trained cell. state: the head's state_dict; probabilities: float64 (n_test, K), rows as in `cell.test`."""
+
+    position: int
+    cell: Cell
+    state: dict[str, Tensor]
+    probabilities: npt.NDArray[np.float64]
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Data:
+    """What all cells of a run share. features: float32 (N, F), where it is computed; rows per step."""
+
+    features: Tensor
+    batch_size: int
+    evaluation_rows: int = EVALUATION_ROWS
+
+    def place(self, cells: int, rows: int) -> Tensor:
+        """Memory for features (C, n, F)."""
+        return self.features.new_empty(cells, rows, self.features.shape[1])
+
+    def rows(self, indices: Tensor, into: Tensor | None = None) -> Tensor:
+        """Features (C, n, F) of indices (C, n), in memory of their own or in what is given."""
+        place = self.place(*indices.shape) if into is None else into
+        flat = indices.to(self.features.device).reshape(-1)
+        torch.index_select(self.features, 0, flat, out=place.view(len(flat), -1))
+        return place
+
+
+@dataclass(eq=False)
+class _Variant:
+    """The heads of one task on the cells of a round. first: what is added to positions; targets: one-hot (N, K)."""
+
+    first: int
+    trainee: Trainee
+    targets: Tensor
+    seconds: float = 0.0
+    sums: Tensor = field(default_factory=lambda: torch.zeros(0))
+
+
+class Round:
+    """Cells trained in lockstep; C of them, all with the same number of steps per epoch, for one or several tasks.
+
+    cells: with their positions; tasks: with what is added to the positions of their cells; stack: C may be above 1.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[tuple[int, Task]],
+        data: Data,
+        cells: Sequence[tuple[int, Cell]],
+        learning_rate: float,
+        *,
+        stack: bool,
+        on_note: Callable[[str], None],
+    ) -> None:
+        self.data, self.cells, self.stack = data, cells, stack
+        self.surroundings = Surroundings()
+        self.smallest = max(task.smallest for _, task in tasks)
+        self.variants: list[_Variant] = []
+        for first, task in tasks:
+            heads = []
+            for _, cell in cells:
+                torch.manual_seed(derive_seed("head", cell.seed, cell.fold))
+                heads.append(task.make_head().to(data.features.device))
+            trainee = Stacked(heads, learning_rate, on_note) if stack else Alone(heads[0], learning_rate)
+            self.variants.append(_Variant(first, trainee, one_hot(task.labels).to(data.features)))
+        tests = [torch.from_numpy(cell.test.copy()) for _, cell in cells]
+        longest = max(len(test) for test in tests)
+        chunks = -(-longest // data.evaluation_rows)
+        self.test, self.test_mask = _padded(tests, -(-longest // chunks) * chunks if stack else longest)
+        self.test_chunks = chunks
+        gathered = self.test.numel() * data.features.shape[1] * data.features.element_size()
+        self.places: dict[torch.Size, Tensor] = {}
+        self.gathered = list(self._test_rows()) if gathered <= GATHERED_BYTES else None
+
+    def epoch(self, epoch: int, on_step: Callable[[], None]) -> list[CellEpoch]:
+        """Train one epoch and evaluate; batches and random numbers depend on (seed, cell, epoch, step) alone."""
+        started = time.perf_counter()
+        first = self.cells[0][1]
+        self._reseed(epoch)
+        for variant in self.variants:
+            variant.sums = torch.zeros(2, len(self.cells), dtype=torch.float64)
+        own = [0.0] * len(self.variants)
+        order, mask, size = self._order(epoch)
+        batches = (split_order(whole, size, self.smallest, dim=1) for whole in (order, mask))
+        for step, (rows, weight) in enumerate(zip(*batches, strict=True)):
+            # Every batch of one shape in the same memory: a traced step reads it there.
+            if rows.shape not in self.places:
+                self.places[rows.shape] = self.data.place(*rows.shape)
+            features = self.data.rows(rows, self.places[rows.shape])
+            counted, seed = weight.to(features), derive_seed("dropout", first.seed, first.fold, epoch, step)
+            where = rows.to(features.device)
+            for number, variant in enumerate(self.variants):
+                begun = time.perf_counter()
+                torch.manual_seed(seed)
+                measured = variant.trainee.step(features, variant.targets[where], counted).cpu()
+                if not math.isfinite(float(measured[0].sum())):
+                    self._refuse(variant, measured[0], epoch, step + 1)
+                variant.sums += measured
+                own[number] += time.perf_counter() - begun
+            on_step()
+        self.surroundings.put_back()
+        shared = (time.perf_counter() - started - sum(own)) / len(self.variants)
+        return [
+            row
+            for variant, seconds in zip(self.variants, own, strict=True)
+            for row in self._measured(variant, epoch, seconds + shared, mask)
+        ]
+
+    def result(self) -> list[FittedCell]:
+        """States and test probabilities of all cells of all tasks."""
+        self._reseed(0)
+        return [
+            FittedCell(
+                variant.first + position,
+                cell,
+                state,
+                probabilities[: int(counted.sum())],
+                variant.seconds / len(self.cells),
+            )
+            for variant in self.variants
+            for (position, cell), state, probabilities, counted in zip(
+                self.cells,
+                variant.trainee.states(),
+                self._logits(variant).double().softmax(-1).numpy(),
+                self.test_mask,
+                strict=True,
+            )
+        ]
+
+    @property
+    def classes(self) -> int:
+        """K."""
+        return self.variants[0].targets.shape[1]
+
+    def save(self) -> Snapshot:
+        """All that training changes."""
+        tensors = {
+            f"{number}.{name}": tensor
+            for number, variant in enumerate(self.variants)
+            for name, tensor in variant.trainee.save().items()
+        }
+        return Snapshot(tensors, {"seconds": [variant.seconds for variant in self.variants]})
+
+    def load(self, saved: Snapshot) -> None:
+        """Go on from what `save` gave, bit for bit."""
+        for number, (variant, seconds) in enumerate(zip(self.variants, saved.facts["seconds"], strict=True)):
+            variant.trainee.load(saved.part(str(number)))
+            variant.seconds = snapshots.seconds(seconds)
+
+    def _reseed(self, epoch: int) -> None:
+        """Let the shots of an epoch, or (0) those of the final evaluation, follow from it and the cell's seed alone."""
+        first = self.cells[0][1]
+        for variant in self.variants:
+            torch.manual_seed(derive_seed("shots", first.seed, first.fold, epoch))
+            variant.trainee.reseed()
+
+    def _order(self, epoch: int) -> tuple[Tensor, Tensor, int]:
+        """Training rows of every cell (C, n) in the order of an epoch, their weights, and how many make a batch."""
+        orders = []
+        for _, cell in self.cells:
+            shuffled = torch.randperm(len(cell.train), generator=generator("order", cell.seed, cell.fold, epoch))
+            orders.append(torch.from_numpy(cell.train)[shuffled])
+        longest = max(len(order) for order in orders)
+        size = min(self.data.batch_size, longest)
+        # Batches of one size need one traced program; the filling has weight 0 and changes no sum.
+        return *_padded(orders, -(-longest // size) * size if self.stack else longest), size
+
+    def _measured(self, variant: _Variant, epoch: int, seconds: float, mask: Tensor) -> list[CellEpoch]:
+        started = time.perf_counter()
+        train_loss, train_hits = variant.sums / mask.sum(1)
+        test_loss, test_hits = self._evaluate(variant) / self.test_mask.sum(1)
+        elapsed = seconds + time.perf_counter() - started
+        variant.seconds += elapsed
+        columns = {
+            "train_loss": train_loss,
+            "train_accuracy": train_hits,
+            "test_loss": test_loss,
+            "test_accuracy": test_hits,
+        }
+        return [
+            CellEpoch(
+                variant.first + position,
+                epoch,
+                elapsed / len(self.cells),
+                {name: float(values[i]) for name, values in columns.items()},
+            )
+            for i, (position, _) in enumerate(self.cells)
+        ]
+
+    def _test_rows(self) -> Iterator[Tensor]:
+        for rows in self.test.chunk(self.test_chunks, dim=1):
+            yield self.data.rows(rows)
+
+    def _logits(self, variant: _Variant) -> Tensor:
+        """Logits (C, n, K) of the test rows, on the CPU."""
+        parts = [variant.trainee.logits(features).cpu() for features in self.gathered or self._test_rows()]
+        return torch.cat(parts, dim=1)
+
+    def _evaluate(self, variant: _Variant) -> Tensor:
+        """Sums (2, C), float64, over the test rows of each cell: cross-entropy, right answers."""
+        logits = self._logits(variant).double()
+        targets = variant.targets.cpu()[self.test].double()
+        losses = -(logits.log_softmax(-1) * targets).sum(-1)
+        hits = logits.argmax(-1) == targets.argmax(-1)
+        return torch.stack([losses, hits.double()]).mul(self.test_mask).sum(-1)
+
+    def _refuse(self, variant: _Variant, loss: Tensor, epoch: int, step: int) -> None:
+        index = int((~torch.isfinite(loss)).nonzero()[0])
+        position, cell = self.cells[index]
+        state: dict[str, Any] = variant.trainee.states()[index]
+        broken = next((name for name, tensor in state.items() if not torch.isfinite(tensor).all()), "the logits")
+        raise TrainingError(
+            f"the loss became {float(loss[index])} in {broken}",
+            where=f"cell {variant.first + position} (fold {cell.fold}, seed {cell.seed}), epoch {epoch}, step {step}",
+            fix="lower the learning rate, e.g. -S training.learning_rate=1e-4",
+        )
+
+
+def _padded(orders: Sequence[Tensor], width: int) -> tuple[Tensor, Tensor]:
+    """Index lists of unequal length as one (C, width) tensor, and a float64 mask that is 0 where it was filled up."""
+    rows = torch.stack([torch.cat([o, o[:1].expand(width - len(o))]) for o in orders])
+    lengths = torch.tensor([len(o) for o in orders])
+    return rows, (torch.arange(width) < lengths[:, None]).double()

@@ -1,0 +1,262 @@
+"""What runs a circuit: the compiler or a PennyLane device, chosen by name or by measuring; checked before use."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from qtlplat.contracts import Circuit
+from qtlplat.errors import ConfigError
+from qtlplat.quantum.circuits.constancy import not_differentiated, refuse_changing
+from qtlplat.quantum.circuits.samples import SampleFunction
+from qtlplat.quantum.compiler.compile import compile_circuit
+from qtlplat.quantum.compiler.program import Program
+from qtlplat.quantum.compiler.tape import CannotCompileError, compiling
+from qtlplat.quantum.devices.choice import DeviceRunner
+from qtlplat.quantum.devices.execution import CannotRunError
+from qtlplat.quantum.devices.layer import CircuitLayer, Runner
+from qtlplat.quantum.devices.memory import (
+    USABLE_SHARE,
+    compiling_bytes,
+    device_bytes,
+    free_bytes,
+    program_bytes,
+    size_text,
+)
+from qtlplat.quantum.devices.threads import torch_threads
+from qtlplat.quantum.devices.traits import EXACT as EXACT_VALUES
+from qtlplat.quantum.devices.traits import DeviceTraits
+from qtlplat.quantum.devices.verification import EXACT, MOST_QUBITS, WITH_CHANNELS, Reference
+
+AUTO, COMPILED = "auto", "compiled"
+FALLBACK = EXACT  # runs what cannot be compiled
+MOST_QUBITS_MIXED = 8  # of a circuit that is left to a density matrix
+CLEARLY_COMPILED = 14  # qubits up to which no device comes near the compiler, see docs/explanation/compilation.md
+RIVALS = ("lightning.qubit",)  # devices that might overtake it on more qubits
+MEASURED_SECONDS = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class Engine:
+    """What runs a circuit, and why.
+
+    name: `compiled`, or that of a PennyLane device; why: one line for users; gradient: how it is differentiated.
+    why_not_stackable: why cells cannot be trained in one stack, '' where they can.
+    reseeded: makes another runner, seeded from torch's global generator; None where nothing about it is random.
+    traits: whether its values are exact; not_differentiated: what has other gradients than the circuit's values.
+    """
+
+    circuit: Circuit
+    name: str
+    run: Runner
+    why: str
+    gradient: str
+    why_not_stackable: str
+    reseeded: Callable[[], Runner] | None = None
+    traits: DeviceTraits = EXACT_VALUES
+    not_differentiated: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about gradients and shots, a line each."""
+        notes = [
+            f"the gradients in {name} are not those of the circuit's values: its function rounds or detaches {name}, "
+            "or turns them into plain numbers (float(), .item(), numpy)"
+            for name in self.not_differentiated
+        ]
+        if self.traits.own:
+            notes.append(f"{self.name} gives no exact values: it draws shots ({self.traits.told_shots})")
+        if not self.traits.repeats:
+            notes.append(
+                f"the shots of {self.name} cannot be repeated, it follows no seed: "
+                "a replay or a resumed run gives other numbers"
+            )
+        return tuple(notes)
+
+    def layer(self) -> CircuitLayer:
+        """A module with fresh weights (and shots, where there are any) that follow from torch's global generator."""
+        return CircuitLayer(self.circuit, self.reseeded() if self.reseeded else self.run, self.reseeded)
+
+    def bytes(self, rows: int, *, gradients: bool = True) -> int:
+        """Estimate of the memory that `rows` samples of one cell take, forward, and backward where gradients are."""
+        if isinstance(self.run, Program):
+            return program_bytes(self.run, rows, gradients=gradients)
+        return device_bytes(self.circuit, rows, gradients=gradients, one_by_one=self.gradient == "adjoint")
+
+    def milliseconds(self, batch: int) -> float:
+        """Time of one forward and backward pass over `batch` samples: the shortest of three, or of one slow one."""
+        seconds = [_step_seconds(self.run, self.circuit, batch)]
+        while len(seconds) < 3 and sum(seconds) < MEASURED_SECONDS:
+            seconds.append(_step_seconds(self.run, self.circuit, batch))
+        return min(seconds) * 1e3
+
+
+def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any] | None = None) -> Engine:
+    """The engine for a circuit.
+
+    name: `auto`, `compiled` or a PennyLane device; options: `precision` (single or double) of the first two, else as
+    `DeviceRunner` takes them.
+
+    Raises ConfigError where the device cannot be had, or where `compiled` was asked for and the circuit cannot be
+    compiled; PluginError where the circuit does not return what it declares, or is another one when its function is
+    called again; what that raises passes through.
+    """
+    function = SampleFunction(circuit)
+    refuse_changing(function)
+    engine = _chosen(function, name, dict(options or {}))
+    return replace(engine, not_differentiated=not_differentiated(function))
+
+
+def _chosen(function: SampleFunction, name: str, options: Mapping[str, Any]) -> Engine:
+    circuit = function.circuit
+    if name not in (AUTO, COMPILED):
+        return _named(circuit, name, options)
+    double = options.get("precision") == "double"
+    try:
+        _refuse_large(circuit)
+        program = compile_circuit(circuit, double=double)
+        with torch_threads(1), compiling():
+            disagreement = _disagreement(function, program)
+    except CannotCompileError as error:
+        if name == COMPILED:
+            raise ConfigError(
+                f"the circuit cannot be compiled: {error}",
+                where="--device compiled",
+                fix=_alternative(circuit, COMPILED, {}),
+            ) from error
+        return _any_device(function, f"cannot be compiled: {error}")
+    if disagreement:
+        if name == COMPILED:
+            raise ConfigError(disagreement, where="--device compiled", fix=_alternative(circuit, COMPILED, {}))
+        return _any_device(function, disagreement)
+    kind = "real" if program.real else "complex"
+    compiled = Engine(
+        circuit, COMPILED, program, f"{kind} amplitudes in {'double' if double else 'single'} precision", "backprop", ""
+    )
+    if name == COMPILED or circuit.qubits <= CLEARLY_COMPILED:
+        return compiled
+    return _quickest(compiled)
+
+
+def idle_engine(circuit: Circuit) -> Engine:
+    """An engine that runs nothing: its layers hold the circuit's weights and yield zeros. For counting parameters."""
+
+    def zeros(inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG001 -- a runner's names
+        return inputs.new_zeros(len(inputs), circuit.n_outputs)
+
+    return Engine(circuit, "none", zeros, "nothing is run", "none", "nothing is run")
+
+
+def _refuse_large(circuit: Circuit) -> None:
+    """Before anything is allocated."""
+    needed, free = compiling_bytes(circuit), free_bytes(torch.device("cpu"))
+    if needed > free * USABLE_SHARE:
+        raise CannotCompileError(
+            f"tables of {circuit.n_outputs + circuit.n_inputs} x 2^{circuit.qubits} numbers x 48 bytes take "
+            f"{size_text(needed)}, {size_text(free)} are free"
+        )
+
+
+def _device(circuit: Circuit, name: str, options: Mapping[str, Any], why: str) -> Engine:
+    runner = DeviceRunner(circuit, name, options)
+    again = runner.reseeded if runner.traits.draws else None
+    return Engine(circuit, name, runner, why, runner.gradient_method, runner.why_not_stackable, again, runner.traits)
+
+
+def _any_device(function: SampleFunction, why: str) -> Engine:
+    """The first of the usual devices that can run it; raises CannotRunError, with all that was tried, if none can."""
+    circuit, tried = function.circuit, [why]
+    for name in _usual(circuit):
+        try:
+            return _device(circuit, name, {}, why)
+        except (CannotRunError, ImportError) as error:
+            tried.append(error.what if isinstance(error, CannotRunError) else f"{name}: {error}")
+    raise CannotRunError("\n  ".join(tried), where="--device auto", fix="change what the reasons name")
+
+
+def _usual(circuit: Circuit) -> tuple[str, ...]:
+    if circuit.qubits > CLEARLY_COMPILED:
+        return *RIVALS, FALLBACK
+    return (FALLBACK, WITH_CHANNELS) if circuit.qubits <= MOST_QUBITS_MIXED else (FALLBACK,)
+
+
+def _named(circuit: Circuit, name: str, options: Mapping[str, Any]) -> Engine:
+    """The engine on a device that was asked for; where it cannot run the circuit, the error names one that can."""
+    try:
+        return _device(circuit, name, options, "asked for")
+    except CannotRunError as error:
+        error.fix = _alternative(circuit, name, options)
+        raise
+
+
+def _alternative(circuit: Circuit, name: str, options: Mapping[str, Any]) -> str:
+    """What to do where a device cannot run a circuit; it has been tried."""
+    own = {key: value for key, value in options.items() if key in ("shots", "noise", "strength")}
+    exact = {key: value for key, value in own.items() if key != "shots"}
+    text = ",".join(f"{key}={value}" for key, value in own.items())
+    for device in _usual(circuit):
+        if device != name and _runs(circuit, device, own):
+            return f"use --device {device}" if not own else f"use --device '{device}[{text}]'"
+    for device in (name, *_usual(circuit)) if own != exact else ():
+        if _runs(circuit, device, exact):
+            return "leave out shots" if device == name else f"leave out shots, and use --device {device}"
+    return "choose another device, or auto"
+
+
+def _runs(circuit: Circuit, name: str, options: Mapping[str, Any]) -> bool:
+    try:
+        DeviceRunner(circuit, name, options)
+    except (ConfigError, ImportError):
+        return False
+    return True
+
+
+def _quickest(compiled: Engine) -> Engine:
+    """The quickest of the engines on two samples each; a device that cannot run the circuit drops out."""
+    circuit = compiled.circuit
+    measured = {compiled: compiled.milliseconds(2)}
+    for name in RIVALS:
+        try:
+            rival = _device(circuit, name, {}, "quicker than the compiler here")
+            measured[rival] = rival.milliseconds(2)
+        except (ConfigError, RuntimeError, ImportError):
+            continue
+    return min(measured, key=lambda engine: measured[engine])
+
+
+def example(circuit: Circuit, rows: int, seed: int, dtype: torch.dtype) -> tuple[Tensor, dict[str, Tensor]]:
+    """Random inputs (rows, n_inputs) in [-1.5, 1.5) and weights in the circuit's initial range; gradients wanted."""
+    generator = torch.Generator().manual_seed(seed)
+    low, high = circuit.initial_range
+
+    def uniform(shape: tuple[int, ...], low: float, high: float) -> Tensor:
+        return torch.rand(shape, generator=generator, dtype=dtype).mul_(high - low).add_(low).requires_grad_()
+
+    inputs = uniform((rows, circuit.n_inputs), -1.5, 1.5)
+    return inputs, {name: uniform(tuple(shape), low, high) for name, shape in circuit.weight_shapes.items()}
+
+
+def _step_seconds(run: Runner, circuit: Circuit, batch: int) -> float:
+    inputs, weights = example(circuit, batch, 0, torch.float32)
+    started = time.perf_counter()
+    outputs = run(inputs, weights)
+    if outputs.requires_grad:
+        torch.autograd.grad(outputs.sum(), [inputs, *weights.values()], allow_unused=True)
+    return time.perf_counter() - started
+
+
+def _disagreement(function: SampleFunction, program: Program) -> str:
+    """Where the program differs from default.qubit, in values or gradients of samples; '' where it does not.
+
+    Tracing sees one way through the quantum function and only torch's view of its numbers. A function that looks at
+    values behind torch's back would be compiled wrongly: this finds out.
+    """
+    if function.circuit.qubits > MOST_QUBITS[EXACT]:
+        return ""
+    problem = Reference(function).disagreement(program.with_precision(double=True))
+    return f"compiled, {problem}" if problem else ""

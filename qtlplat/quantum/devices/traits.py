@@ -1,0 +1,253 @@
+"""What a device does with a circuit, found out by experiment: whether it draws shots, how precisely it computes.
+
+Nobody asks a device whether its values are exact: some that are asked for exact values draw shots of their own.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import torch
+from pennylane.measurements import ProbabilityMP
+from torch import Tensor
+
+from qtlplat.conventions import SHOTS, SHOTS_REPEAT
+from qtlplat.errors import ConfigError
+from qtlplat.quantum.circuits.samples import SampleFunction, takes, trial_numbers
+from qtlplat.quantum.devices.verification import plain_node
+
+REFERENCE = "default.qubit"  # what exact values are
+MOST_QUBITS_COMPARED = 14
+CLOSE = 1e-4  # exact values in single precision are closer to exact ones in double precision, those of shots are not
+DOUBLE, SINGLE = 1e-15, 1e-6  # rounding errors of values, where they cannot be measured
+LEAST_SHOTS = 1000  # of an experiment: with fewer, right values cannot be told from others
+SIGMAS = 6.0  # means of shots are that many standard deviations off once in 10^9 values
+POINTS, STEP = 8, 0.02  # of the line on which rounding errors and jumps are looked for
+ORDER = 6  # of the differences between them; those of a function of angles up to 3 x are 1e-9 there
+MOST_SHOTS_TOLD = 10**6
+ROUNDED = 1e-12  # means of shots are that near a fraction
+
+
+Values = Mapping[str, Tensor]
+Run = Callable[[Tensor, Values], Tensor]  # (inputs (n_inputs,), weights by name) -> (n_outputs,), float64
+
+
+@dataclass(frozen=True)
+class DeviceTraits:
+    """What was seen of a device and a circuit.
+
+    draws: whether values are means of random shots; shots: how many, None where there are none or they cannot be told;
+    own: whether the device chose that itself; repeats: whether the same seed gives the same values;
+    precision: the largest rounding error of a value, in what values are measured in.
+    """
+
+    draws: bool = False
+    shots: int | None = None
+    own: bool = False
+    repeats: bool = True
+    precision: float = DOUBLE
+
+    def facts(self) -> dict[str, str]:
+        """What the store keeps of it, by name; nothing where values are exact."""
+        return {SHOTS: self.told_shots, SHOTS_REPEAT: "yes" if self.repeats else "no"} if self.draws else {}
+
+    def form(self) -> dict[str, Any] | None:
+        """The shots as JSON, None where values are exact."""
+        if not self.draws:
+            return None
+        return {"number": self.shots, "chosen_by_device": self.own, "repeatable": self.repeats}
+
+    @property
+    def told_shots(self) -> str:
+        """The shots in words: '1000', '1024, chosen by the device', 'none'."""
+        if not self.draws:
+            return "none"
+        number = "an unknown number" if self.shots is None else str(self.shots)
+        return f"{number}, chosen by the device" if self.own else number
+
+
+EXACT = DeviceTraits()
+
+
+class GlobalGenerators:
+    """A state of numpy's and Python's global generators, from which many devices without a seed draw their shots."""
+
+    def __init__(self, seed: int) -> None:
+        self._states = np.random.RandomState(seed).get_state(), random.Random(seed).getstate()
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Inside, they are in this state, which goes on with them; afterwards they are as they were."""
+        outside = np.random.get_state(), random.getstate()
+        self._set(self._states)
+        try:
+            yield
+        finally:
+            self._states = np.random.get_state(), random.getstate()
+            self._set(outside)
+
+    @staticmethod
+    def _set(states: tuple[Any, Any]) -> None:
+        np.random.set_state(states[0])
+        random.setstate(states[1])
+
+
+def looked_at(
+    function: SampleFunction,
+    name: str,
+    make: Callable[[int | None], Run],
+    shots: int | None,
+    *,
+    noisy: bool,
+    single: bool,
+) -> DeviceTraits:
+    """Run a circuit on a device a few times, and see.
+
+    make: a fresh device with this many shots (None: exact values are asked for), seeded always alike, as a function of
+    one sample; shots: as asked for; noisy: whether values other than those of `REFERENCE` were asked for; single:
+    whether the device says that it computes in single precision, believed where that would take long to find out.
+    Raises ConfigError where its values are not those of the circuit; what running it raises passes through.
+    """
+    circuit = function.circuit
+    samples, weights = trial_values(function)
+    large = circuit.qubits > MOST_QUBITS_COMPARED
+    exact = None
+    if large:
+        samples = samples[:1]
+    else:
+        exact = _exact(function, samples, weights)
+    asked = None if shots is None else max(shots, LEAST_SHOTS)
+    run = make(asked)
+    first, second = (torch.stack([run(sample, weights) for sample in samples]) for _ in range(2))
+    error = math.inf if exact is None or exact.shape != first.shape else float((first - exact).abs().max())
+    if shots is not None:
+        _refuse_others(name, first, exact, noisy=noisy, slack=SIGMAS * _largest(function) / math.sqrt(asked or 1))
+        return DeviceTraits(draws=True, shots=shots, repeats=_repeats(make, asked, samples, weights))
+    if float((first - second).abs().max()) > CLOSE:
+        seen = DeviceTraits(draws=True, shots=_count(function, torch.stack([first, second])), own=True)
+        return replace(seen, repeats=_repeats(make, None, samples, weights))
+    if error <= CLOSE or large:
+        guess = SINGLE if single else DOUBLE
+        return DeviceTraits(precision=guess if large else max(error, DOUBLE))
+    jumps = _roughness(run, samples[0], weights)
+    if jumps > CLOSE:  # it draws the same shots again and again
+        return DeviceTraits(draws=True, shots=_count(function, first), own=True)
+    _refuse_others(name, first, exact, noisy=noisy, slack=CLOSE)
+    return DeviceTraits(precision=max(jumps, DOUBLE))
+
+
+def trial_values(function: SampleFunction) -> tuple[Tensor, dict[str, Tensor]]:
+    """Three samples (3, n_inputs) and weights as at the start; samples of norm 1 where the function takes them."""
+    circuit = function.circuit
+    samples, trained = trial_numbers(circuit, 3, seed=3)
+    weights = {name: weight.detach() for name, weight in trained.items()}
+    normal = torch.nn.functional.normalize(samples.detach().abs() + 0.1)
+    return normal if takes(circuit, function.given(normal[0]), weights) else samples.detach(), weights
+
+
+@contextmanager
+def doubles() -> Iterator[None]:
+    """Inside, numbers of Python become float64 tensors: PennyLane makes such tensors of what some devices return."""
+    usual = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float64)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(usual)
+
+
+def flat(results: Any) -> Tensor:
+    """Results of one measurement or of a list of them, for one sample: (n_outputs,), float64."""
+    parts = results if isinstance(results, list | tuple) else [results]
+    return torch.cat([torch.as_tensor(np.asarray(part), dtype=torch.float64).reshape(-1) for part in parts])
+
+
+def _exact(function: SampleFunction, samples: Tensor, weights: Values) -> Tensor | None:
+    """Values (samples, n_outputs) of `REFERENCE`, None where that cannot run the circuit."""
+    try:
+        node = plain_node(function, REFERENCE, differentiated=False)
+        return torch.stack([flat(node(sample, weights)) for sample in samples])
+    except Exception:  # noqa: BLE001 -- channels, for example: other devices can do what this one cannot
+        return None
+
+
+def _refuse_others(name: str, values: Tensor, exact: Tensor | None, *, noisy: bool, slack: float) -> None:
+    """Raises ConfigError where values (samples, n_outputs) are not those of the circuit.
+
+    With noise they may be others, but they do not stay the same where exact ones change much.
+    """
+    if exact is None:
+        return
+    shape = values.shape == exact.shape
+    constant = shape and bool((values == values[:1]).all()) and float((exact - exact[:1]).abs().max()) > CLOSE
+    off = shape and float((values - exact).abs().max()) > slack
+    if shape and not constant and (noisy or not off):
+        return
+    worst = int((values - exact).abs().argmax()) if shape else 0
+    found, right = (f"{float(tensor.reshape(-1)[worst]):.4g}" for tensor in (values, exact))
+    what = f"device {name} computes other values than the circuit has: {found} instead of {right}"
+    if not shape:
+        what = f"device {name} returns {values.shape[1]} values, the circuit has {exact.shape[1]}"
+    raise ConfigError(
+        what, where=f"--device {name}", fix=f"choose another device, or auto; {REFERENCE} gives exact values"
+    )
+
+
+def _repeats(make: Callable[[int | None], Run], shots: int | None, samples: Tensor, weights: Values) -> bool:
+    """Whether two fresh devices with one seed draw the same shots."""
+    first, second = (torch.stack([run(sample, weights) for sample in samples]) for run in (make(shots), make(shots)))
+    return torch.equal(first, second)
+
+
+def _roughness(run: Run, sample: Tensor, weights: Values) -> float:
+    """How far values are off a smooth function of inputs and weights, whatever that function is.
+
+    Differences of high order between neighbouring points cancel what is smooth and keep rounding errors and jumps
+    (Moré and Wild, SIAM J. Sci. Comput. 33, 1292, 2011).
+    """
+    number = sample.numel() + sum(weight.numel() for weight in weights.values())
+    rows = []
+    for point in range(POINTS):
+        move = point * STEP / max(1, number)
+        moved = sample + move * torch.arange(1, sample.numel() + 1) / max(1, sample.numel())
+        rows.append(run(moved / moved.norm(), {name: weight + move for name, weight in weights.items()}))
+    differences = torch.stack(rows).diff(ORDER, dim=0)
+    return float(differences.abs().max()) / math.sqrt(math.comb(2 * ORDER, ORDER))
+
+
+def _count(function: SampleFunction, values: Tensor) -> int | None:
+    """How many shots values (.., n_outputs) are means of, None where that does not show: outcomes other than 1 and -1.
+
+    An expectation value is 1 - 2 k/N, a probability k/N.
+    """
+    chances = []
+    for measurement in _measurements(function):
+        width = math.prod(measurement.shape(None, function.circuit.qubits))
+        chances += [isinstance(measurement, ProbabilityMP)] * width
+    found = 1
+    for column, is_chance in enumerate(chances):
+        for value in values[..., column].reshape(-1).tolist():
+            share = value if is_chance else (1 - value) / 2
+            nearest = Fraction(share).limit_denominator(MOST_SHOTS_TOLD)
+            if abs(float(nearest) - share) > ROUNDED:
+                return None
+            found = math.lcm(found, nearest.denominator)
+    return found if 1 < found <= MOST_SHOTS_TOLD else None
+
+
+def _largest(function: SampleFunction) -> float:
+    """The largest value that a single shot can have."""
+    words = [m.obs.pauli_rep for m in _measurements(function) if m.obs is not None and m.obs.pauli_rep is not None]
+    return max([1.0, *(sum(abs(complex(c)) for c in one.values()) for one in words)])
+
+
+def _measurements(function: SampleFunction) -> list[Any]:
+    samples, weights = trial_values(function)
+    return list(function.tape(samples[0], weights).measurements)

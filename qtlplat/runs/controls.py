@@ -1,0 +1,174 @@
+"""What a head is held against: other heads, or other labels, on the same cells with the same batches.
+
+`linear`: one dense layer. `mlp`: one hidden layer, tanh, of the width whose trainable parameters come nearest to the
+head's. `identity`: the head with its circuit replaced by the identity. `unentangled`: without its entangling gates.
+`frozen`: with the circuit's weights as they were drawn. `shuffled`: the head itself on permuted labels.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from torch import nn
+
+from qtlplat.backbones.model import HeadFactory, trainable_count
+from qtlplat.catalog.plan import AUTO_CONTROLS, CONTROLS
+from qtlplat.contracts import Circuit
+from qtlplat.errors import ConfigError, PluginError
+from qtlplat.portable_random import PortableRandom
+from qtlplat.quantum.devices.engines import Engine
+from qtlplat.quantum.devices.layer import CircuitLayer
+from qtlplat.quantum.inspect.unentangled import has_entangling_gates, unentangled
+from qtlplat.runs.preflight import try_head
+from qtlplat.store.core.records import HEAD
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One way to train all cells. name: `head`, or that of a control; shuffled: whether labels are permuted.
+
+    why_not_stackable: why its cells cannot be trained in one stack, as far as its circuit is concerned; '' if they can.
+    smallest: batch that it can be trained on.
+    """
+
+    name: str
+    make_head: Callable[[], nn.Module]
+    trainable: int
+    why_not_stackable: str = ""
+    shuffled: bool = False
+    smallest: int = 1
+
+
+def make_variants(
+    names: Sequence[str],
+    make_head: HeadFactory,
+    trainable: int,
+    provider: str,
+    choose: Callable[[Circuit], Engine],
+) -> tuple[list[Variant], list[str]]:
+    """The head itself, then its controls; and notes on those that `auto` leaves out.
+
+    names: of controls, or `auto`; trainable: the head's parameters; provider: of the head; choose: what runs a circuit.
+    Raises ConfigError where a control that was asked for by name does not fit the head.
+    """
+    engine = make_head.engine
+    variants = [Variant(HEAD, make_head, trainable, engine.why_not_stackable if engine else "")]
+    notes: list[str] = []
+    automatic = AUTO_CONTROLS in names
+    for name in CONTROLS if automatic else names:
+        try:
+            variants.append(_control(name, variants[0], make_head, provider, choose))
+        except _UnfitError as error:
+            if not automatic:
+                raise ConfigError(
+                    f"control {name} does not fit the head {make_head.spec.name}: {error}",
+                    where="--controls",
+                    fix="leave it out, or use --controls auto",
+                ) from error
+            notes.append(f"no control {name}: {error}")
+    return variants, notes
+
+
+class _UnfitError(Exception):
+    """Why a control does not fit a head."""
+
+
+def _control(
+    name: str, head: Variant, make_head: HeadFactory, provider: str, choose: Callable[[Circuit], Engine]
+) -> Variant:
+    if name == "shuffled":
+        return replace(head, name=name, shuffled=True)
+    if name == "unentangled":
+        make, why_not_stackable = _unentangled(make_head, choose)
+    else:
+        own, why_not_stackable = _MAKERS[name](make_head)
+        make = _portable(own)
+    try:
+        built = try_head(make, make_head.in_features, make_head.n_classes, f"{provider}, control {name}")
+    except PluginError as error:
+        raise _UnfitError(error.what) from error
+    return Variant(name, make, trainable_count(built), why_not_stackable)
+
+
+Made = tuple[Callable[[], nn.Module], str]
+
+
+def _portable(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+    """The same head, whose initial weights have the same bits on every processor, as those of the head itself."""
+
+    def portable() -> nn.Module:
+        with PortableRandom():
+            return make()
+
+    return portable
+
+
+def _linear(head: HeadFactory) -> Made:
+    return lambda: nn.Sequential(OrderedDict(post_net=nn.Linear(head.in_features, head.n_classes))), ""
+
+
+def _mlp(head: HeadFactory) -> Made:
+    width = nearest_width(trainable_count(head()), head.in_features, head.n_classes)
+
+    def make() -> nn.Module:
+        layers = {
+            "pre_net": nn.Linear(head.in_features, width),
+            "tanh": nn.Tanh(),
+            "post_net": nn.Linear(width, head.n_classes),
+        }
+        return nn.Sequential(OrderedDict(layers))
+
+    return make, ""
+
+
+def nearest_width(parameters: int, in_features: int, n_classes: int) -> int:
+    """Width w of the one hidden layer, at least 1, for which ``w (in_features + 1) + n_classes (w + 1)`` is nearest."""
+    return max(1, round((parameters - n_classes) / (in_features + 1 + n_classes)))
+
+
+def _identity(head: HeadFactory) -> Made:
+    if head.engine is None:
+        raise _UnfitError("it has no circuit")
+    engine = head.engine
+    n_inputs, n_outputs = engine.circuit.n_inputs, engine.circuit.n_outputs
+    if n_inputs != n_outputs:
+        raise _UnfitError(f"its circuit takes {n_inputs} numbers and returns {n_outputs}")
+
+    def make() -> nn.Module:
+        engine.layer()  # its weights are drawn all the same, so that the layers around it start as the head's do
+        return head.spec.build(head.options, head.in_features, head.n_classes, nn.Identity())
+
+    return make, ""
+
+
+def _unentangled(head: HeadFactory, choose: Callable[[Circuit], Engine]) -> Made:
+    if head.engine is None:
+        raise _UnfitError("it has no circuit")
+    if not has_entangling_gates(head.engine.circuit):
+        raise _UnfitError("its circuit has no entangling gates")
+    engine = choose(unentangled(head.engine.circuit))
+    return replace(head, engine=engine), engine.why_not_stackable
+
+
+def _frozen(head: HeadFactory) -> Made:
+    if head.engine is None:
+        raise _UnfitError("it has no circuit")
+
+    def make() -> nn.Module:
+        built = head()
+        for module in built.modules():
+            if isinstance(module, CircuitLayer):
+                module.requires_grad_(False)
+        return built
+
+    return make, head.engine.why_not_stackable
+
+
+_MAKERS: dict[str, Callable[[HeadFactory], Made]] = {
+    "linear": _linear,
+    "mlp": _mlp,
+    "identity": _identity,
+    "frozen": _frozen,
+}

@@ -1,0 +1,327 @@
+"""From a resolved plan to everything that training needs, with all checks that cost seconds rather than minutes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from qtlplat.backbones.batches import Batches, keeps_statistics
+from qtlplat.backbones.groups import source_groups
+from qtlplat.backbones.model import (
+    BackboneFactory,
+    HeadFactory,
+    WholeBackbone,
+    head_parts,
+    kept_width,
+    parameter_ledger,
+    replaced_layers,
+)
+from qtlplat.catalog.device import AUTO, parse_device
+from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan, canonical_json
+from qtlplat.catalog.plugin_calls import declared_circuit, load_images, written_options
+from qtlplat.catalog.provider import Component
+from qtlplat.catalog.resolve import Resolved
+from qtlplat.contracts import (
+    ROLES,
+    BackboneSpec,
+    Cell,
+    Circuit,
+    DatasetSpec,
+    EvaluatorSpec,
+    HeadSpec,
+    ImageSet,
+    Options,
+    Role,
+)
+from qtlplat.errors import ConfigError, PluginError
+from qtlplat.heads.fit import Limits
+from qtlplat.heads.memory import limits
+from qtlplat.plugin_modules import guarded
+from qtlplat.quantum.devices.engines import CLEARLY_COMPILED, Engine, choose_engine, idle_engine
+from qtlplat.runs.accelerator import check_accelerator
+from qtlplat.runs.cells import Pretraining, planned_cells
+from qtlplat.runs.controls import Variant, make_variants
+from qtlplat.runs.preflight import try_backbone, try_batches, try_head, try_metrics
+from qtlplat.seeding import isolated_rng
+from qtlplat.store.core.records import HEAD
+
+
+@dataclass(frozen=True)
+class Material:
+    """What backbones are pretrained from: the data, the source of each sample, and what makes a fresh backbone."""
+
+    images: ImageSet
+    groups: tuple[str, ...]
+    build_backbone: BackboneFactory
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A run that can start: the plan bound to data that was read, and everything built once and tried.
+
+    build_backbone: makes a fresh backbone; make_head: makes a fresh head; replaced: dense layers that go;
+    parameters: the ledger; accelerator: where torch computes; limits: how much of the training fits into memory.
+    groups: the source of each sample, duplicates joined; pretrainings: the backbones that its cells start from;
+    variants: the head, then its controls; notes: what a user should be told.
+    """
+
+    plan: RunPlan
+    images: ImageSet
+    groups: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    pretrainings: tuple[Pretraining, ...]
+    evaluator: EvaluatorSpec
+    build_backbone: BackboneFactory
+    make_head: HeadFactory
+    variants: tuple[Variant, ...]
+    replaced: int
+    parameters: dict[str, Any]
+    accelerator: torch.device
+    limits: Limits
+    notes: tuple[str, ...]
+
+    @property
+    def material(self) -> Material:
+        """What its backbones are pretrained from."""
+        return Material(self.images, self.groups, self.build_backbone)
+
+    @property
+    def n_classes(self) -> int:
+        """K."""
+        return len(self.images.class_names)
+
+    def engine_facts(self) -> dict[str, Any] | None:
+        """What runs the circuit and why, or None for a classical head."""
+        engine = self.make_head.engine
+        if engine is None:
+            return None
+        shots = engine.traits.form()
+        return {"name": engine.name, "why": engine.why, "gradient": engine.gradient, "shots": shots}
+
+    def dry_run(self) -> dict[str, Any]:
+        """The fixed shape of ``run --dry-run --json``."""
+        plan = self.plan
+        return {
+            "fingerprint": plan.fingerprint,
+            "dataset": plan.dataset.public(),
+            "backbone": plan.backbone.public(),
+            "head": plan.head.public(),
+            "evaluator": plan.evaluator.public(),
+            "cells": [
+                {"fold": c.fold, "seed": c.seed, "n_train": len(c.train), "n_test": len(c.test)} for c in self.cells
+            ],
+            "parameters": self.parameters,
+            "training": plan.training.model_dump(mode="json"),
+            "pretraining": plan.pretraining.model_dump(mode="json"),
+            "pretraining_fingerprint": plan.pretraining_fingerprint,
+            "seed": plan.seed,
+            "controls": [variant.name for variant in self.variants[1:]],
+            "device": plan.device,
+            "accelerator": plan.accelerator,
+            "engine": self.engine_facts(),
+            "dataset_digest": plan.dataset_digest,
+        }
+
+
+@dataclass(frozen=True)
+class BuiltHead:
+    """A head on a cut backbone. parameters: the ledger; trainable: how many of the head's are trained."""
+
+    make: HeadFactory
+    replaced: int
+    parameters: dict[str, Any]
+    trainable: int
+
+
+def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | None = None) -> Prepared:
+    """Read the data, build and try backbone and head on a tiny batch, ask the evaluator for the cells.
+
+    files: the store's, where what was found out about the data before is read and kept; images: the plan's dataset,
+    where it has been read already.
+
+    Raises ConfigError and DataError for what a user can mend, PluginError for what a plugin did wrong.
+    """
+    plan = resolved.plan
+    accelerator = check_accelerator(plan.accelerator)
+    head, evaluator = resolved.specs["head"].spec, resolved.specs["evaluator"].spec
+    assert isinstance(head, HeadSpec)
+    assert isinstance(evaluator, EvaluatorSpec)
+    engine = choose_for(head, resolved.options["head"], plan)
+    if images is None:
+        images = _read(resolved.specs["dataset"], resolved.options["dataset"])
+    plan = plan.bind(images.digest)
+    n_classes = len(images.class_names)
+    build_backbone, model = built_backbone(
+        resolved.specs["backbone"], resolved.options["backbone"], images.shape, n_classes
+    )
+    built = built_head(resolved, engine, model, images.shape, n_classes)
+    variants, notes = make_variants(
+        plan.controls, built.make, built.trainable, plan.head.provider, lambda circuit: _choose(circuit, plan)
+    )
+    groups = source_groups(images, files / "groups" if files else None)
+    cells, pretrainings = planned_cells(resolved, images, groups)
+    _try_backbone_batches(build_backbone, pretrainings, plan)
+    batches = Batches(tuple(len(cell.train) for cell in cells), plan.training.batch_size, "training.batch_size")
+    variants = [_with_batches(variant, built.make, batches) for variant in variants]
+    undeclared = try_metrics(evaluator, images.labels[cells[0].test], n_classes, plan.evaluator.provider)
+    _check_unchanged(resolved)
+    return Prepared(
+        plan=plan,
+        images=images,
+        groups=groups,
+        cells=cells,
+        pretrainings=pretrainings,
+        evaluator=evaluator,
+        build_backbone=build_backbone,
+        make_head=built.make,
+        variants=tuple(variants),
+        replaced=built.replaced,
+        parameters={
+            **built.parameters,
+            "controls": {variant.name: variant.trainable for variant in variants[1:]},
+        },
+        accelerator=accelerator,
+        limits=limits(
+            engine,
+            n_cells=len(cells),
+            batch=min(plan.training.batch_size, max(len(cell.train) for cell in cells)),
+            in_features=built.make.in_features,
+            n_samples=len(images) * len(pretrainings),
+            n_variants=len(variants),
+            device=accelerator,
+        ),
+        notes=(*images.remarks(), *(engine.notes if engine else ()), *notes, *undeclared),
+    )
+
+
+def _with_batches(variant: Variant, head: HeadFactory, batches: Batches) -> Variant:
+    """A variant that was tried on batches as its training will have them."""
+    what = HEAD if variant.name == HEAD else f"control {variant.name}"
+    make, in_features = variant.make_head, head.in_features
+    smallest = try_batches(
+        make, lambda n: torch.rand(n, in_features), batches, what, head.provider, full=head.engine is None
+    )
+    return replace(variant, smallest=smallest)
+
+
+def _try_backbone_batches(build: BackboneFactory, pretrainings: Sequence[Pretraining], plan: RunPlan) -> None:
+    """Try the backbone on such batches; large ones only if a layer computes with the whole batch: they take a while."""
+    lengths = tuple(len(wanted.split.train) for wanted in pretrainings)
+    batches = Batches(lengths, plan.pretraining.batch_size, "pretraining.batch_size")
+
+    def make() -> WholeBackbone:
+        return WholeBackbone(build(), build.shape[0])
+
+    def samples(n: int) -> torch.Tensor:
+        return torch.randint(256, (n, *build.shape), dtype=torch.uint8)
+
+    with isolated_rng():
+        full = bool(keeps_statistics(make()))
+    try_batches(make, samples, batches, "backbone", build.provider, full=full)
+
+
+def prepare_pretraining(
+    plan: PretrainingPlan, specs: Mapping[Role, Component], options: Mapping[Role, Options], files: Path
+) -> tuple[PretrainingPlan, Material]:
+    """What a backbone is pretrained from, where no run of heads needs it; and the plan, bound to that data.
+
+    specs, options: of dataset and backbone; files: the store's. Raises as `prepare`.
+    """
+    check_accelerator(plan.accelerator)
+    images = _read(specs["dataset"], options["dataset"])
+    build, _ = built_backbone(specs["backbone"], options["backbone"], images.shape, len(images.class_names))
+    material = Material(images, source_groups(images, files / "groups"), build)
+    return plan.model_copy(update={"dataset_digest": images.digest}), material
+
+
+def _read(component: Component, options: Options) -> ImageSet:
+    """A dataset's images."""
+    assert isinstance(component.spec, DatasetSpec)
+    return load_images(component.spec, options, component.provider.distribution)
+
+
+def _check_unchanged(resolved: Resolved) -> None:
+    """A plan is frozen: what a component was asked for is what it still is after it was built and tried."""
+    for role in ROLES:
+        choice: ComponentChoice = getattr(resolved.plan, role)
+        if written_options(resolved.options[role], choice.provider) != choice.options:
+            raise PluginError(
+                f"{role} {choice.component} changes its own options",
+                where=choice.provider,
+                fix="copy a list or a mapping before changing it",
+            )
+
+
+def built_backbone(
+    component: Component, options: Options, shape: tuple[int, int, int], n_classes: int
+) -> tuple[BackboneFactory, WholeBackbone]:
+    """What builds a plan's backbone for images (C, H, W) of K classes, and one that was built and tried."""
+    spec = component.spec
+    assert isinstance(spec, BackboneSpec)
+    provider = component.provider.distribution
+    build = BackboneFactory(spec, options, shape, n_classes, provider)
+    return build, WholeBackbone(try_backbone(build, shape, n_classes, provider), shape[0])
+
+
+def built_head(
+    resolved: Resolved,
+    engine: Engine | None,
+    model: WholeBackbone,
+    shape: tuple[int, int, int],
+    n_classes: int,
+    *,
+    counted: bool = False,
+) -> BuiltHead:
+    """A plan's head on a backbone, built and tried; counted: whether its engine is an idle one."""
+    plan, spec = resolved.plan, resolved.specs["head"].spec
+    assert isinstance(spec, HeadSpec)
+    replaced = replaced_layers(plan.replace, len(model.dense))
+    in_features = guarded(lambda: kept_width(model, replaced, shape), plan.backbone.provider, "running the kept layers")
+    make = HeadFactory(spec, resolved.options["head"], in_features, n_classes, engine, plan.head.provider)
+    parts = head_parts(try_head(make, in_features, n_classes, plan.head.provider, counted=counted))
+    return BuiltHead(make, replaced, parameter_ledger(model, replaced, parts), sum(parts.values()))
+
+
+def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_classes: int) -> list[dict[str, Any]]:
+    """The ledgers of plans' models for images (C, H, W) of K classes; no data is needed. Raises as `prepare`.
+
+    A backbone that several plans share is built once, and no circuit is run.
+    """
+    backbones: dict[str, WholeBackbone] = {}
+    ledgers = []
+    for resolved in plans:
+        plan, head = resolved.plan, resolved.specs["head"].spec
+        assert isinstance(head, HeadSpec)
+        backbone = canonical_json(plan.backbone.identity())
+        if backbone not in backbones:
+            component, chosen = resolved.specs["backbone"], resolved.options["backbone"]
+            backbones[backbone] = built_backbone(component, chosen, shape, n_classes)[1]
+        circuit = declared_circuit(head, resolved.options["head"], plan.head.provider)
+        engine = None if circuit is None else idle_engine(circuit)
+        own = built_head(resolved, engine, backbones[backbone], shape, n_classes, counted=True)
+        ledgers.append(own.parameters)
+    return ledgers
+
+
+def choose_for(head: HeadSpec, options: Any, plan: RunPlan) -> Engine | None:
+    """What runs a head's circuit on the plan's device; None for a classical head.
+
+    Raises ConfigError where the device cannot be had, PluginError where the circuit breaks its contract.
+    """
+    circuit = declared_circuit(head, options, plan.head.provider)
+    return None if circuit is None else _choose(circuit, plan)
+
+
+def _choose(circuit: Circuit, plan: RunPlan) -> Engine:
+    device, provider = parse_device(plan.device), plan.head.provider
+    try:
+        return guarded(lambda: choose_engine(circuit, device.name, device.options), provider, "running the circuit")
+    except ConfigError as error:
+        if device.name != AUTO or circuit.qubits > CLEARLY_COMPILED:
+            raise
+        # left to choose, a small circuit falls back to a device that is always there: no device is at fault
+        raise PluginError(f"the circuit cannot be run: {error.what}", where=provider, fix=error.fix) from error

@@ -1,0 +1,128 @@
+"""Does a stored run again from its plan, and holds what comes out against what is stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from qtlplat.backbones.pretrain import make_split
+from qtlplat.catalog.catalog import Catalog
+from qtlplat.catalog.reopen import stored_pretraining, stored_run
+from qtlplat.errors import ConfigError
+from qtlplat.progress import Progress
+from qtlplat.runs.context import Again, Replay, replay_in
+from qtlplat.runs.drift import Drift, drift, drift_between
+from qtlplat.runs.execute import execute, working
+from qtlplat.runs.numeric_agreement import Part, Verdict, compare_runs, largest, verdict, why
+from qtlplat.runs.prepare import Prepared, prepare, prepare_pretraining
+from qtlplat.runs.pretraining import pretrained, pretraining_of
+from qtlplat.runs.resumable import refuse_replay
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.records import RunRecord
+from qtlplat.store.read.queries import Reader
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a replay.
+
+    run: the one that was done again; replay: the new one; max_difference: None where nothing could be compared,
+    infinite where something is missing or not finite; changes: (before, after) by name.
+    """
+
+    run: str
+    replay: str
+    verdict: Verdict
+    max_difference: float | None
+    why: str
+    tolerance: float
+    heads_only: bool
+    parts: tuple[Part, ...]
+    changes: Drift
+
+    def form(self) -> dict[str, Any]:
+        """The fixed shape of `replay --verify --json`."""
+        return asdict(self)
+
+
+def replay(
+    record: RunRecord,
+    catalog: Catalog,
+    location: StoreLocation,
+    progress: Progress,
+    *,
+    sets: Sequence[str] = (),
+    heads_only: bool = False,
+) -> str:
+    """Do a finished run again from its stored plan, as a run of its own; returns the id of that.
+
+    Nothing is found by content: backbones are pretrained again and features computed again. A replay of it that was
+    interrupted, and can go on as it began, goes on. sets: ``dataset.option=value``, for data that lies elsewhere;
+    heads_only: start from the stored weights of its backbones.
+
+    Raises UsageError where it has not finished or has no heads, and as `qtlplat.runs.execute.execute`.
+    """
+    refuse_replay(record, heads_only=heads_only)
+    if record.kind == "pretraining":
+        return _replay_pretraining(record, catalog, location, progress, sets)
+    prepared = prepare(stored_run(record.plan, catalog, sets), location.files)
+    wanted = Replay(record.id, heads_only)
+    return execute(prepared, location, progress, _begun(prepared, Reader(location), wanted), replay=wanted)
+
+
+def _begun(prepared: Prepared, reader: Reader, wanted: Replay) -> Again | None:
+    """The newest interrupted replay of this sort that can go on as it began, None where there is none."""
+    for record in reader.interrupted(prepared.plan.fingerprint, "run"):
+        if replay_in(reader.environment(record.id)) == wanted and not drift(record, prepared.plan, reader):
+            return Again(record.id)
+    return None
+
+
+def _replay_pretraining(
+    record: RunRecord, catalog: Catalog, location: StoreLocation, progress: Progress, sets: Sequence[str]
+) -> str:
+    plan, specs, options = stored_pretraining(record.plan, catalog, sets)
+    if plan.samples:
+        raise ConfigError(
+            f"pretraining {record.id} saw a part of the data only, chosen by the run that it was made for",
+            where=f"run {record.id[:8]}",
+            fix=f"replay a run that builds on it: qtlplat show {record.id[:8]} names them",
+        )
+    plan, material = prepare_pretraining(plan, specs, options, location.files)
+    split = make_split(material.images.labels, material.groups, plan.pretraining, plan.seed)
+    with working(location, progress, replay=Replay(record.id)) as job:
+        return pretrained(job, plan, material, split, replay_of=record.id).run
+
+
+def hold_against(reader: Reader, first: str, second: str, tolerance: float) -> Outcome:
+    """A run and its replay, number by number, and the backbones that both of them pretrained."""
+    pairs = [("", first, second), *_backbones(reader, first, second)]
+    parts = [part for of, a, b in pairs for part in compare_runs(reader, a, b, of)]
+    changes: Drift = {}
+    for of, a, b in pairs:
+        changed = drift_between(reader.run(a), reader.run(b), reader)
+        changes |= {f"{of}{name}": pair for name, pair in changed.items() if changes.get(name) != pair}
+    heads_only = reader.run(first).kind == "run" and len(pairs) == 1
+    return Outcome(
+        first,
+        second,
+        verdict(parts, tolerance),
+        largest(parts),
+        why(parts, changes),
+        tolerance,
+        heads_only,
+        tuple(parts),
+        changes,
+    )
+
+
+def _backbones(reader: Reader, first: str, second: str) -> Iterator[tuple[str, str, str]]:
+    """Pretrainings of two runs that stand for each other, unless they are the same one; with what is said before."""
+    if reader.run(first).kind == "pretraining":
+        return
+    cells = [cell.position for cell in reader.cells(first)]
+    pairs = dict.fromkeys((pretraining_of(reader, first, i), pretraining_of(reader, second, i)) for i in cells)
+    for a, b in pairs:
+        if a != b:
+            yield (f"backbone {a[:8]}: " if len(pairs) > 1 else "backbone: "), a, b

@@ -1,0 +1,81 @@
+"""Runs that are done unless they are there: found by the fingerprint of their plan, waited for, or taken over."""
+
+from __future__ import annotations
+
+from qtlplat.progress import Progress
+from qtlplat.runs.context import REPLAY_OF, Again, replay_in
+from qtlplat.runs.drift import drift
+from qtlplat.runs.execute import carried_out, whole_run, working
+from qtlplat.runs.prepare import Prepared
+from qtlplat.runs.reuse_misses import why_not_again
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.records import Remarks, RunRecord
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.shared_work import claimed
+from qtlplat.store.write.writer import Writer
+
+
+def found_or_executed(
+    prepared: Prepared,
+    location: StoreLocation,
+    progress: Progress,
+    remarks: Remarks | None = None,
+    *,
+    go_on: bool = False,
+) -> str:
+    """Return the id of the finished run with a plan, or train and store one.
+
+    A process that trains the same plan now is waited for. If it ends without a result, its run is resumed here, or
+    trained anew if it has failed or cannot be resumed as it began.
+
+    Args:
+        prepared: What is trained.
+        location: The store.
+        progress: Told who is waited for, and what is found.
+        remarks: Tags and a note for the run; a run that is found gets them too.
+        go_on: Also resume an interrupted run that nobody was waited for.
+    """
+    remarks = remarks or Remarks()
+    plan = prepared.plan
+    if earlier := Reader(location).find_finished(plan.fingerprint, "run"):
+        if remarks.tags or remarks.note:
+            with Writer(location) as writer:
+                _add(writer, earlier, remarks)
+        return _found(progress, earlier)
+    with working(location, progress) as job:
+
+        def doing() -> RunRecord | None:
+            running = job.reader.running(plan.fingerprint, "run")
+            return next((run for run in running if REPLAY_OF not in job.reader.environment(run.id)), None)
+
+        with claimed(location, whole_run(plan), doing, progress.note, job.stop.check) as waited:
+            if earlier := job.reader.find_finished(plan.fingerprint, "run"):
+                _add(job.writer, earlier, remarks)
+                return _found(progress, earlier)
+            again = begun(prepared, job.reader) if waited or go_on else None
+            if again is None and (why := why_not_again(job.reader, plan, "run")):
+                progress.note(why)
+            if again:
+                _add(job.writer, job.reader.run(again.run), remarks)
+            return carried_out(job, prepared, again, remarks)
+
+
+def begun(prepared: Prepared, reader: Reader) -> Again | None:
+    """The newest interrupted run with this plan that can go on as it began, None where there is none."""
+    for record in reader.interrupted(prepared.plan.fingerprint, "run"):
+        if not drift(record, prepared.plan, reader) and not replay_in(reader.environment(record.id)):
+            return Again(record.id)
+    return None
+
+
+def _add(writer: Writer, run: RunRecord, remarks: Remarks) -> None:
+    """Say of a stored run what is not said of it yet; what is noted on it stays above."""
+    if tags := [tag for tag in remarks.tags if tag not in run.tags]:
+        writer.tag([run.id], tags)
+    if remarks.note and remarks.note not in (run.note or ""):
+        writer.note(run.id, remarks.note, append=True)
+
+
+def _found(progress: Progress, run: RunRecord) -> str:
+    progress.note(f"found: run {run.id} has this fingerprint, nothing was trained")
+    return run.id

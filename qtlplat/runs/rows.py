@@ -1,0 +1,156 @@
+"""What training produced, as the records that the store takes; nothing is written here."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from qtlplat.analysis.metrics import classification_metrics
+from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan
+from qtlplat.contracts import ROLES, Cell, EvaluatorSpec, ImageSet
+from qtlplat.conventions import HEAD, class_facts, shape_facts
+from qtlplat.heads.lockstep import CellEpoch
+from qtlplat.heads.stack import step_milliseconds
+from qtlplat.metrics import metric_facts
+from qtlplat.quantum.devices.making import package_of
+from qtlplat.runs.environment import environment
+from qtlplat.runs.preflight import own_metrics
+from qtlplat.runs.prepare import Prepared
+from qtlplat.runs.resumable import MADE_FOR
+from qtlplat.store.core.records import ComponentRow, EpochRow, NewCell, NewRun, PredictionRow, Remarks
+
+
+def new_run(prepared: Prepared, remarks: Remarks | None = None) -> NewRun:
+    """The row of a run about to start, and what is said of it."""
+    plan = prepared.plan
+    return NewRun(
+        kind="run",
+        fingerprint=plan.fingerprint,
+        seed=plan.seed,
+        plan=plan.model_dump(mode="json"),
+        components=[_component_row(role, getattr(plan, role)) for role in ROLES],
+        dataset_digest=plan.dataset_digest,
+        environment={
+            **_environment(prepared.images, plan.device, plan.accelerator),
+            **_engine(prepared),
+            **metric_facts(prepared.evaluator.metric_info),
+        },
+        parameters=prepared.parameters,
+        tags=remarks.tags if remarks else (),
+        note=remarks.note if remarks else None,
+    )
+
+
+def new_pretraining(plan: PretrainingPlan, images: ImageSet, made_for: str) -> NewRun:
+    """The row of a pretraining about to start. made_for: id of the run that needs it, '' where none does."""
+    return NewRun(
+        kind="pretraining",
+        fingerprint=plan.fingerprint,
+        seed=plan.seed,
+        plan=plan.stored(),
+        components=[_component_row(role, getattr(plan, role)) for role in ("dataset", "backbone")],
+        dataset_digest=plan.dataset_digest,
+        environment={**_environment(images, "", plan.accelerator), **({MADE_FOR: made_for} if made_for else {})},
+    )
+
+
+def _environment(images: ImageSet, device: str, accelerator: str) -> dict[str, str]:
+    """What surrounds a run, what its labels are called and how large its images are: its data may not be at hand."""
+    known = {**class_facts(images.class_names), **shape_facts(images.shape)}
+    return {**environment(device, accelerator), **known}
+
+
+def _engine(prepared: Prepared) -> dict[str, str]:
+    """What runs the circuit, why, and how long a training step takes, measured now; empty for a classical head."""
+    make_head = prepared.make_head
+    engine = make_head.engine
+    if engine is None:
+        return {}
+    batch = prepared.plan.training.batch_size
+    milliseconds = step_milliseconds(
+        make_head,
+        make_head.in_features,
+        make_head.n_classes,
+        batch,
+        stack=not engine.why_not_stackable,
+        device=prepared.accelerator,
+    )
+    package = package_of(engine.name)
+    return {
+        "engine": engine.name,
+        **({f"version of {package[0].lower().replace('_', '-')}": package[1]} if package else {}),
+        "engine chosen because": engine.why,
+        "gradient method": engine.gradient,
+        **engine.traits.facts(),
+        "cells are stacked": f"no: {engine.why_not_stackable}" if engine.why_not_stackable else "yes",
+        f"ms per step of one cell, batch {batch}": f"{milliseconds:.3f}",
+    }
+
+
+def _component_row(role: str, choice: ComponentChoice) -> ComponentRow:
+    return ComponentRow(
+        role, choice.name, choice.component, choice.provider, choice.version, choice.digest, dict(choice.options)
+    )
+
+
+def new_cells(cells: Sequence[Cell], images: ImageSet, first: int = 0, variant: str = HEAD) -> list[NewCell]:
+    """The rows of cells about to be trained, with the hashes of their sample ids. first: position of the first one."""
+    return [
+        NewCell(
+            position,
+            cell.fold,
+            cell.seed,
+            len(cell.train),
+            len(cell.test),
+            ids_hash(images, cell.train),
+            ids_hash(images, cell.test),
+            variant,
+        )
+        for position, cell in enumerate(cells, start=first)
+    ]
+
+
+def ids_hash(images: ImageSet, indices: npt.NDArray[np.int64]) -> str:
+    """sha256 over the sorted ids of samples."""
+    ids = sorted(images.sample_ids[i] for i in indices)
+    return hashlib.sha256("\0".join(ids).encode()).hexdigest()
+
+
+def epoch_rows(rows: Sequence[CellEpoch]) -> list[EpochRow]:
+    """Trained epochs as rows."""
+    return [EpochRow(row.position, row.epoch, row.seconds, row.values) for row in rows]
+
+
+def prediction_rows(
+    position: int,
+    test: npt.NDArray[np.int64],
+    images: ImageSet,
+    probabilities: npt.NDArray[np.float64],
+    labels: npt.NDArray[np.int64] | None = None,
+) -> list[PredictionRow]:
+    """A row for each test sample of a cell.
+
+    test: their indices (n_test,); probabilities: (n_test, K); labels: (N,) tested on, if not the true ones.
+    """
+    truth = images.labels if labels is None else labels
+    return [
+        PredictionRow(
+            position,
+            images.sample_ids[i],
+            images.groups[i],
+            int(truth[i]),
+            int(row.argmax()),
+            [float(p) for p in row],
+        )
+        for i, row in zip(test, probabilities, strict=True)
+    ]
+
+
+def cell_metrics(
+    labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64], evaluator: EvaluatorSpec, provider: str
+) -> dict[str, float]:
+    """The metrics that every cell has, and the evaluator's own; raises PluginError where those cannot be computed."""
+    return {**classification_metrics(labels, probabilities), **own_metrics(evaluator, labels, probabilities, provider)}

@@ -1,0 +1,307 @@
+"""Everything that can be found out about a store's health; it only reads, and mends nothing."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Row, select
+from sqlalchemy.engine import Connection
+
+from qtlplat.conventions import counted
+from qtlplat.errors import LockedError, StoreError, shown
+from qtlplat.store.backends import own_schema
+from qtlplat.store.core import artifacts, damage, database, row_digests, schema
+from qtlplat.store.core.access import shown_id
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.ownership import is_abandoned, lock_path, this_host
+from qtlplat.store.maintenance.findings import Finding, OpenStore, noted, past_bad_definitions
+from qtlplat.store.write.spool import spools
+
+MOST = 100  # findings of one sort; a store so damaged is past counting
+STALE_SECONDS = 3600.0  # what is being written is younger
+_Files = defaultdict[tuple[str, str, int], list[str]]
+_SORT = {"runs": "run", "reproductions": "reproduction"}
+_ROWS_FIX = (
+    "do not use its numbers: run it again, or merge it from a backup into a new store: qtlplat store merge BACKUP"
+)
+_FROM_A_COPY = "take it from a copy of the files, or run again what made it"
+
+
+@dataclass(frozen=True)
+class Health:
+    """What a check found. problems: what has to be mended; notes: what is worth knowing, in words."""
+
+    problems: tuple[Finding, ...]
+    notes: tuple[str, ...]
+
+
+def check(location: StoreLocation) -> Health:
+    """Look at a store: its pages, schema, references, values, digests, the files of its runs, and what lies about.
+
+    Other processes may go on: no transaction is open longer than it takes to read the pages, or one run. What cannot
+    be looked at is a problem too, and does not keep the rest from being looked at.
+    """
+    problems: list[Finding] = []
+    notes: list[str] = []
+    store = OpenStore(location, database.engine(location, write=False, lenient=True))
+    with noted(problems):
+        if database.check_header(location):
+            store = past_bad_definitions(store, problems)
+            if not _is_of_another_schema(store, problems):
+                _look(store, problems, notes)
+    problems += _left_overs(location)
+    return Health(tuple(dict.fromkeys(problems)), tuple(notes))
+
+
+def _look(store: OpenStore, problems: list[Finding], notes: list[str]) -> None:
+    """Everything about a store of the newest schema, step by step."""
+    location, files, elsewhere = store.location, _Files(list), set[str]()
+    with noted(problems):
+        elsewhere = _made_elsewhere(store)
+    with noted(problems):
+        files = _owned_files(store)
+    steps: Sequence[Callable[[], Iterable[Finding]]] = (
+        lambda: [] if location.server else _damaged_pages(store),  # it looks after its pages and references itself
+        lambda: _strange_schema(store, notes),
+        lambda: _bad_values(store),
+        lambda: _changed_rows(store),
+        lambda: _lost_files(location, files, elsewhere),
+        lambda: _stale_locks(store),
+    )
+    for step in steps:
+        with noted(problems):
+            for problem in step():
+                problems.append(problem)
+    with noted(problems):
+        notes += _files_elsewhere(location, files, elsewhere)
+        notes += _unsent(location)
+        notes += _unfinished_runs(store)
+        notes += _files_of_nobody(location, files)
+
+
+def held_locks(location: StoreLocation) -> list[str]:
+    """Ids of the runs that a process of this machine is writing now."""
+    return [run for run in _locks(location) if not is_abandoned(location, run, this_host())]
+
+
+def _is_of_another_schema(store: OpenStore, problems: list[Finding]) -> bool:
+    """Whether its schema is not the newest: an older one, of which the pages are checked, or an unknown one.
+
+    That is a problem then.
+    """
+    location = store.location
+    try:
+        with store.read() as connection:
+            revision = database.revision(connection, location)
+    except LockedError:
+        raise
+    except StoreError as error:
+        problems.append(Finding(error.what, error.where, error.fix))
+        # where its name alone is gone, the rest is judged as one of the newest
+        return not isinstance(error, database.NoRevisionError)
+    if revision in (None, schema.REVISIONS[-1]):
+        return revision is None
+    problems.extend(_damaged_pages(store))
+    what = f"the store has the older schema {shown(revision)}, of which only the pages are checked"
+    problems.append(Finding(what, location.name, "qtlplat store upgrade (it makes a backup first)"))
+    return True
+
+
+def _damaged_pages(store: OpenStore) -> Iterator[Finding]:
+    with store.read() as connection:
+        yield from _damage(connection, store.location.name)
+
+
+def _strange_schema(store: OpenStore, notes: list[str]) -> Iterator[Finding]:
+    location = store.location
+    try:
+        if location.server:
+            engine = database.engine(location, write=True)
+            with database.translated(location), engine.connect() as connection, connection.begin() as transaction:
+                found = list(own_schema.differences(connection, location))
+                transaction.rollback()
+        else:
+            with store.read() as connection:
+                found = list(own_schema.differences(connection, location))
+    except StoreError as error:
+        if not location.server:
+            raise
+        notes.append(f"the schema was not compared with that of a new store: {error.what}")
+        return
+    fix = "save what it holds into a new store: qtlplat store recover --to NEW.db"
+    if location.server:
+        fix = "undo the change; or save its rows: qtlplat store backup"
+    for what in found:
+        yield Finding(what, location.name, fix)
+
+
+def _bad_values(store: OpenStore) -> Iterator[Finding]:
+    """One finding for each column of a record."""
+    found: dict[tuple[str, Any, str], list[str]] = defaultdict(list)
+    with store.read() as connection:
+        for bad in damage.bad_values(connection):
+            found[bad.owner, bad.record, bad.place].append(bad.why)
+    for (owner, record, place), whys in list(found.items())[:MOST]:
+        more = f", and {counted(len(whys) - 1, 'more value')}" if len(whys) > 1 else ""
+        what = f"cannot be read: {place}: {whys[0]}{more}"
+        yield Finding(what, f"{_SORT[owner]} {shown_id(record)}", _ROWS_FIX)
+
+
+def _damage(connection: Connection, where: str) -> Iterator[Finding]:
+    for (line,) in connection.exec_driver_sql(f"PRAGMA integrity_check({MOST})").all():
+        if line != "ok":
+            yield Finding(f"damaged: {shown(line, 200)}", where, database.RECOVER)
+    for table, _, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check").all()[:MOST]:
+        what = f"a row of {shown(table)} refers to a row of {shown(parent)} that is not there"
+        yield Finding(what, where, database.RECOVER)
+
+
+def first_changed_rows(location: StoreLocation, seconds: float) -> Finding | None:
+    """The first run found of which rows are not as stored; None where none is found in that time.
+
+    Raises StoreError as every reading.
+    """
+    store = OpenStore(location, database.engine(location, write=False, lenient=True))
+    if not database.check_header(location):
+        return None
+    with store.read() as connection:
+        if database.revision(connection, location) != schema.REVISIONS[-1]:
+            return None
+    return next(_changed_rows(store, until=time.monotonic() + seconds), None)
+
+
+def _changed_rows(store: OpenStore, until: float = math.inf) -> Iterator[Finding]:
+    with store.read() as connection:
+        kept, ended = row_digests.sealed(connection), row_digests.ended(connection)
+    for owner, record in ended:
+        if time.monotonic() > until:
+            return
+        where, digests = f"{_SORT[owner]} {shown_id(record)}", kept.get(record, {})
+        unreadable: list[Finding] = []
+        with noted(unreadable), store.read() as connection:
+            now = row_digests.digests_of(connection, owner, record)
+        if unreadable:
+            yield Finding(f"cannot be read: {unreadable[0].what}", where, unreadable[0].fix)
+            continue
+        if changed := [part for part in {**now, **digests} if now.get(part) != digests.get(part)]:
+            gone = "its digests are gone, so nothing is known of its rows"
+            yield Finding(f"not as stored: rows of {', '.join(changed)}" if digests else gone, where, _ROWS_FIX)
+    runs = _runs_of(store)
+    for record in sorted(set(kept) - {record for _, record in ended}, key=str):
+        if record not in runs:
+            yield Finding("it was stored and is not there any more", f"run {shown_id(record)}", database.RECOVER)
+    for run, finished in ((run, row.finished) for run, row in runs.items() if row.status == "running"):
+        if finished is not None:
+            what = f"not as stored: it ended {shown(finished)}, and its status is 'running'"
+            yield Finding(what, f"run {shown_id(run)}", _ROWS_FIX)
+
+
+def _rows(store: OpenStore, table: str, *columns: str, order: Sequence[str] = ()) -> list[Row[Any]]:
+    """Values of columns as the database holds them, whatever they are."""
+    with store.read() as connection:
+        wanted: list[sa.ColumnClause[Any]] = list(map(sa.column, columns))
+        query = select(*wanted).select_from(sa.table(table)).order_by(*map(sa.column, order))
+        return list(connection.execute(query))
+
+
+def _runs_of(store: OpenStore) -> dict[Any, Row[Any]]:
+    """id, status, host and finished of every run, by id."""
+    return {row.id: row for row in _rows(store, "runs", "id", "status", "host", "finished")}
+
+
+def _made_elsewhere(store: OpenStore) -> set[str]:
+    """Ids of runs whose files may well be on other machines: behind a server, those that were never owned here."""
+    if not store.location.server:
+        return set()
+    here = {row.run_id for row in _rows(store, "owners", "run_id", "host") if row.host == this_host()}
+    return set(_runs_of(store)) - here
+
+
+def _lost_files(location: StoreLocation, files: _Files, elsewhere: set[str]) -> Iterator[Finding]:
+    for (path, sha256, size), runs in files.items():
+        if elsewhere.issuperset(runs) and not (location.files / path).exists():
+            continue
+        if wrong := artifacts.what_is_wrong(location, path, sha256, size):
+            of = f"run {shown_id(runs[0])}" + (f" and {len(runs) - 1} more" if len(runs) > 1 else "")
+            yield Finding(f"{wrong}; it belongs to {of}", str(location.files / path), _FROM_A_COPY)
+
+
+def _files_elsewhere(location: StoreLocation, files: _Files, elsewhere: set[str]) -> Iterator[str]:
+    lost = [path for (path, _, _), runs in files.items() if elsewhere.issuperset(runs)]
+    if count := sum(not (location.files / path).exists() for path in lost):
+        yield f"on the machines that made them, not below {location.files}: {counted(count, 'file')} of runs"
+
+
+def _unsent(location: StoreLocation) -> Iterator[str]:
+    for spool in spools(location):
+        yield f"writes of run {spool.run} wait in {spool.path}: qtlplat store sync{location.flag}"
+
+
+def _owned_files(store: OpenStore) -> _Files:
+    """Path, sha256 and size of every file that belongs to runs, with these; without values that are none."""
+    found = _Files(list)
+    columns = ("path", "sha256", "bytes", "run_id")
+    for path, sha256, size, run in map(tuple, _rows(store, "artifacts", *columns, order=("path", "run_id"))):
+        if isinstance(path, str) and isinstance(sha256, str) and isinstance(size, int):
+            found[path, sha256, size].append(run)
+    return found
+
+
+def _files_of_nobody(location: StoreLocation, files: _Files) -> Iterator[str]:
+    """One line per directory; caches are such files, and may go whenever space is needed."""
+    owned = {location.files / path for path, _, _ in files}
+    counts: dict[str, list[int]] = defaultdict(list)
+    for path in artifacts.all_files(location):
+        if path not in owned and not artifacts.is_unfinished(path):
+            with suppress(OSError):
+                counts[str(path.parent)].append(path.lstat().st_size)
+    for folder, sizes in sorted(counts.items()):
+        size = f"{counted(len(sizes), 'file')}, {sum(sizes) / 1e6:.1f} MB"
+        yield f"of no run, caches or left behind: {size} in {folder}"
+
+
+def _unfinished_runs(store: OpenStore) -> Iterator[str]:
+    for run, row in _runs_of(store).items():
+        if row.status == "running" and is_abandoned(store.location, run, row.host):
+            yield f"run {shown_id(run)} was left by its process and counts as interrupted"
+        elif row.status == "running":
+            yield f"run {shown_id(run)} is running on {shown(row.host)}"
+
+
+def _locks(location: StoreLocation) -> list[str]:
+    """Ids of the runs that have a lock's file, held or not."""
+    try:
+        return sorted(path.stem for path in location.locks.iterdir() if path.suffix == ".lock")
+    except OSError:
+        return []
+
+
+def _stale_locks(store: OpenStore) -> Iterator[Finding]:
+    """Locks of runs that have ended: nobody will take them away any more."""
+    free = set(_locks(store.location)) - set(held_locks(store.location))
+    running = {run for run, row in _runs_of(store).items() if row.status == "running"}
+    for run in sorted(free - running):
+        path = lock_path(store.location, run)
+        yield Finding("a lock was left by a run that has ended, or is not in this store", str(path), f"rm {path}")
+
+
+def _left_overs(location: StoreLocation) -> Iterator[Finding]:
+    try:
+        beside = sorted(location.path.parent.iterdir())
+    except OSError:
+        beside = []
+    copies = [path for path in beside if path.name.startswith(f".{location.path.stem}.")]
+    for path in filter(artifacts.is_unfinished, [*copies, *artifacts.all_files(location)]):
+        try:
+            age = time.time() - path.stat().st_mtime
+        except OSError:  # it has its name by now
+            continue
+        if age > STALE_SECONDS:
+            yield Finding("a file was left half written", str(path), f"rm {'-r ' if path.is_dir() else ''}{path}")

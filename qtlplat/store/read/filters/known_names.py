@@ -1,0 +1,148 @@
+"""Which names a store knows: metrics, options, paths of plans, surroundings; and the error for one that it does not."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.engine import Connection
+
+from qtlplat.conventions import ROLES
+from qtlplat.errors import UsageError, shown
+from qtlplat.metrics import SHIPPED
+from qtlplat.store.core import dialect, schema
+from qtlplat.store.read.filters.language import MANUAL, misplaced
+from qtlplat.store.read.filters.tree import FUNCTIONS, FieldName, written
+
+METRICS = tuple(SHIPPED)  # every run has them; evaluators add their own
+
+
+class Asked:
+    """Where fields were named, to point there in errors. text: the filter; where: the option, as in `--sort`."""
+
+    def __init__(self, text: str = "", where: str = "--where") -> None:
+        self._text, self._where = text, where
+
+    def error(self, at: int, what: str, notes: Sequence[str] = (), fix: str = MANUAL) -> UsageError:
+        """An error that shows the place in a filter, or names the option."""
+        if self._text:
+            return misplaced(self._text, at, what, fix, notes)
+        return UsageError("\n".join([what, *(f"  {words}" for words in notes)]), where=self._where, fix=fix)
+
+
+class KnownNames:
+    """Looks names up, in a transaction; a store without runs knows them all."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    @cached_property
+    def _any(self) -> bool:
+        return self._found(sa.select(schema.runs.c.id))
+
+    def metric(self, name: str) -> bool:
+        """Whether any cell has that metric."""
+        return name in METRICS or self._has(schema.metrics, schema.metrics.c.name == name)
+
+    def variant(self, name: str) -> bool:
+        """Whether any cell belongs to that control."""
+        return self._has(schema.cells, schema.cells.c.variant == name)
+
+    def option(self, role: str, names: Sequence[str]) -> bool:
+        """Whether any component of a role has an option of that name."""
+        table = schema.components.c
+        return self._has(schema.components, table.role == role, dialect.json_there(table.options, dialect.path(names)))
+
+    def planned(self, names: Sequence[str]) -> bool:
+        """Whether any plan has something at that path."""
+        return self._has(schema.runs, dialect.json_there(schema.runs.c.plan, dialect.path(names)))
+
+    def of_epochs(self, name: str) -> bool:
+        """Whether any cell's first epoch has a value of that name."""
+        table = schema.epochs.c
+        first = self._first_epochs(dialect.json_there(table.further, dialect.path([name])))
+        return name in schema.EPOCH_COLUMNS or not self._any or self._found(first)
+
+    def surrounding(self, name: str) -> str | None:
+        """The stored name that is meant: the name itself, with spaces for _, or of that package's version."""
+        table = schema.environment
+        for stored in (name, name.replace("_", " "), f"version of {name}"):
+            if self._has(table, table.c.name == stored):
+                return stored
+        return None
+
+    def unknown(self, asked: Asked, name: FieldName, near: Collection[str], notes: Sequence[str]) -> UsageError:
+        """The error for a field that there is not. near: names that may have been meant; notes: all there are."""
+        words = str(name)
+        close = get_close_matches(words[:100], sorted(set(near)), n=3, cutoff=0.5)
+        lines = [f"did you mean: {', '.join(close)}"] if close else []
+        return asked.error(name.at, f"unknown field {shown(words)}", [*lines, *notes])
+
+    def metrics(self, others: Collection[str] = ()) -> list[str]:
+        """All metrics, as they are asked for. others: fields that unquoted names mean."""
+        names = sorted({*METRICS, *self._all(sa.select(schema.metrics.c.name).distinct())})
+        known = set(names)
+        return [
+            written(name, quoted=name in others or (name.endswith("_sd") and name.removesuffix("_sd") in known))
+            for name in names
+        ]
+
+    def variants(self) -> list[str]:
+        """All variants, as they are asked for."""
+        return sorted(map(written, self._all(sa.select(schema.cells.c.variant).distinct())))
+
+    def options(self, role: str) -> list[str]:
+        """Names of all options of a role."""
+        names = dialect.names_in(schema.components.c.options)
+        query = sa.select(names.c.key).select_from(schema.components.join(names, sa.true()))
+        return sorted(map(written, self._all(query.where(schema.components.c.role == role).distinct())))
+
+    def plans(self) -> list[str]:
+        """Paths in plans, one or two names deep, without those of components."""
+        query = sa.select(schema.runs.c.plan).order_by(schema.runs.c.created.desc()).limit(20)
+        found: set[str] = set()
+        for plan in self._connection.execute(query).scalars():
+            for name, value in plan.items():
+                if isinstance(value, dict) and name not in ROLES:
+                    found |= {f"{written(name)}.{written(inner)}" for inner in value}
+                elif name not in ROLES:
+                    found.add(written(name))
+        return sorted(found)
+
+    def epoch_values(self) -> list[str]:
+        """Names of all values of epochs."""
+        query = self._first_epochs(schema.epochs.c.further != {})
+        return sorted({*schema.EPOCH_COLUMNS, *(written(name) for row in self._all(query) for name in row)})
+
+    def surroundings(self) -> list[str]:
+        """Names of what is stored of the environment."""
+        names = self._all(sa.select(schema.environment.c.name).distinct())
+        return sorted({written(name.removeprefix("version of ").replace(" ", "_")) for name in names})
+
+    def kinds(self, simple: Collection[str]) -> list[str]:
+        """Lines that name everything there is, kind by kind. simple: the fields of every store."""
+        options = [f"{role}.{name}" for role in ROLES for name in self.options(role)]
+        return [
+            f"of every run: {', '.join(sorted(simple))}",
+            f"metrics: {', '.join(self.metrics(simple))}; over cells and epochs: {', '.join(FUNCTIONS)}, as in min(f1)",
+            f"options: {', '.join(options)}",
+            f"plan: {', '.join(self.plans())}",
+            "further: head.component, head.version, seconds.STAGE, env.NAME, f1@CONTROL",
+        ]
+
+    def _first_epochs(self, condition: dialect.Expression) -> sa.Select[Any]:
+        cells, epochs = schema.cells.c, schema.epochs.c
+        same = (epochs.run_id == cells.run_id) & (epochs.cell == cells.position) & epochs.epoch.in_((0, 1))
+        return sa.select(epochs.further).join_from(schema.cells, schema.epochs, same).where(condition)
+
+    def _has(self, table: sa.Table, *conditions: dialect.Expression) -> bool:
+        return not self._any or self._found(sa.select(sa.literal(1)).select_from(table).where(*conditions))
+
+    def _found(self, query: sa.Select[Any]) -> bool:
+        return self._connection.execute(query.limit(1)).first() is not None
+
+    def _all(self, query: sa.Select[Any]) -> list[Any]:
+        return list(self._connection.execute(query).scalars())

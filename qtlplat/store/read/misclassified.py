@@ -1,0 +1,235 @@
+"""Which samples the heads of runs get wrong, how often and by which of them: counted by the database."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Row, Select, Text, and_, case, cast, distinct, func, literal, select
+from sqlalchemy.engine import Connection
+
+from qtlplat.conventions import HEAD, class_names
+from qtlplat.store.core import schema
+from qtlplat.store.core.dialect import among, json_float, number
+from qtlplat.store.read.queries import Reader
+
+MOST_NAMED = 500  # samples of which the details are asked for by name; of more, those of all are read
+
+
+@dataclass(frozen=True)
+class TakenFor:
+    """A class that a sample was taken for. n: predictions; certainty: their mean probability, None where unknown."""
+
+    label: int
+    name: str
+    n: int
+    certainty: float | None
+
+
+@dataclass(frozen=True)
+class ByHead:
+    """What heads of one name made of a sample: `wrong` of `tested` predictions."""
+
+    head: str
+    wrong: int
+    tested: int
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """A sample that some head got wrong, in a dataset (by its digest).
+
+    wrong of tested: predictions, one for each cell; wrong_runs of runs, wrong_heads of heads: those with at least one
+    wrong prediction, of those that tested it; a head is told by its name. certainty: mean probability that was given to
+    the predicted class where that was wrong. taken_for: most often first; by: worst head first.
+    """
+
+    dataset_digest: str
+    sample_id: str
+    source: str
+    label: int
+    name: str
+    wrong: int
+    tested: int
+    wrong_runs: int
+    runs: int
+    wrong_heads: int
+    heads: int
+    certainty: float | None
+    taken_for: tuple[TakenFor, ...]
+    by: tuple[ByHead, ...]
+
+
+@dataclass(frozen=True)
+class Mistakes:
+    """The worst samples first.
+
+    samples, predictions: all that were tested; of them wrong_samples (by one cell or more), wrong_predictions.
+    mean_wrong: samples, each counted by the share of its cells that are wrong. seen_by: a run that saw the data, by
+    their digest.
+    """
+
+    worst: tuple[Mistake, ...]
+    samples: int
+    wrong_samples: int
+    mean_wrong: float
+    predictions: int
+    wrong_predictions: int
+    seen_by: Mapping[str, str]
+
+
+def mistakes(reader: Reader, ids: Sequence[str], *, limit: int | None = None, only_by: str | None = None) -> Mistakes:
+    """What the heads of runs (full ids) got wrong in their finished cells; controls are left out.
+
+    Worst first: wrong in the largest share of the predictions, then in most, then with most certainty, then by id.
+    only_by: a run of them: only what it gets wrong and none of the others that tested it.
+    """
+    found = reader.read(lambda connection: _read(connection, ids, limit, only_by), ids)
+    return found or Mistakes((), 0, 0, 0.0, 0, 0, {})
+
+
+def _read(connection: Connection, ids: Sequence[str], limit: int | None, only_by: str | None) -> Mistakes:
+    samples = list(connection.execute(_by_sample(ids, only_by)))
+    wrong = [row for row in samples if row.wrong]
+    if only_by:
+        wrong = [row for row in wrong if row.mine == row.wrong and row.tested > row.tested_by_me]
+    shown = wrong[:limit]
+    names = _class_names(connection, ids)
+    details = _details(connection, ids, shown)
+    return Mistakes(
+        tuple(_mistake(row, details[row.digest, row.sample_id], names.get(row.digest, ())) for row in shown),
+        len(samples),
+        len(wrong),
+        math.fsum(row.wrong / row.tested for row in wrong),
+        sum(row.tested for row in samples),
+        sum(row.wrong for row in wrong),
+        _seen_by(connection, ids),
+    )
+
+
+def _cells(ids: Sequence[str]) -> Any:
+    """The finished cells of the heads of runs, with the data and the head's name."""
+    cells, runs, components = schema.cells.c, schema.runs.c, schema.components.c
+    head = select(components.name).where(components.run_id == runs.id, components.role == "head").scalar_subquery()
+    query = select(cells.run_id, cells.position, runs.dataset_digest.label("digest"), head.label("head"))
+    return (
+        query.join_from(schema.runs, schema.cells, cells.run_id == runs.id)
+        .where(runs.id.in_(among(json.dumps(list(ids)))), cells.variant == HEAD, cells.status == "finished")
+        .cte("tested_cells")
+    )
+
+
+def _by_sample(ids: Sequence[str], only_by: str | None) -> Select[Any]:
+    """Counts for every sample that was tested, the worst first."""
+    cells, predictions = _cells(ids), schema.predictions.c
+    is_wrong = predictions.label != predictions.predicted
+    tested, wrong = func.count().label("tested"), func.sum(case((is_wrong, 1), else_=0)).label("wrong")
+    certainty = func.avg(case((is_wrong, _probability()))).label("certainty")
+    share = func.sum(case((is_wrong, 1.0), else_=0.0)) / func.count()
+    mine: list[ColumnElement[Any]] = []
+    if only_by:
+        is_mine = predictions.run_id == only_by
+        mine = [
+            func.sum(case((and_(is_mine, is_wrong), 1), else_=0)).label("mine"),
+            func.sum(case((is_mine, 1), else_=0)).label("tested_by_me"),
+        ]
+    return (
+        select(
+            cells.c.digest, predictions.sample_id, predictions.source, predictions.label,
+            tested, wrong, certainty,
+            func.count(distinct(predictions.run_id)).label("runs"),
+            func.count(distinct(case((is_wrong, predictions.run_id)))).label("wrong_runs"),
+            func.count(distinct(cells.c.head)).label("heads"),
+            func.count(distinct(case((is_wrong, cells.c.head)))).label("wrong_heads"),
+            *mine,
+        )
+        .join_from(cells, schema.predictions, _of_cell(cells))
+        .group_by(cells.c.digest, predictions.sample_id, predictions.source, predictions.label)
+        .order_by(
+            share.desc(), wrong.desc(), certainty.desc().nulls_last(), predictions.sample_id, cells.c.digest
+        )
+    )  # fmt: skip
+
+
+def _details(connection: Connection, ids: Sequence[str], shown: Sequence[Row[Any]]) -> Mapping[Any, list[Row[Any]]]:
+    """For each of the samples: how often each head gave each class, and how certainly."""
+    cells, predictions = _cells(ids), schema.predictions.c
+    n, certainty = func.count().label("n"), func.avg(_probability()).label("certainty")
+    query = (
+        select(cells.c.digest, predictions.sample_id, cells.c.head, predictions.predicted, n, certainty)
+        .join_from(cells, schema.predictions, _of_cell(cells))
+        .group_by(cells.c.digest, predictions.sample_id, cells.c.head, predictions.predicted)
+        .order_by(cells.c.head, predictions.predicted)
+    )
+    names = sorted({row.sample_id for row in shown})
+    if len(names) <= MOST_NAMED:
+        query = query.where(predictions.sample_id.in_(names))
+    found = defaultdict(list)
+    for row in connection.execute(query):
+        found[row.digest, row.sample_id].append(row)
+    return found
+
+
+def _of_cell(cells: Any) -> ColumnElement[bool]:
+    predictions = schema.predictions.c
+    return and_(predictions.run_id == cells.c.run_id, predictions.cell == cells.c.position)
+
+
+def _probability() -> ColumnElement[Any]:
+    """The probability that the predicted class was given; NULL where it is not finite."""
+    predictions = schema.predictions.c
+    place = cast(literal("$[") + cast(predictions.predicted, Text) + literal("]"), Text)
+    return number(json_float(predictions.probabilities, place))
+
+
+def _class_names(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """What the labels are called, by the digest of the data; nothing for runs that have not stored it."""
+    runs, environment = schema.runs.c, schema.environment.c
+    query = (
+        select(runs.dataset_digest, func.min(environment.value).label("classes"))
+        .join_from(schema.runs, schema.environment, environment.run_id == runs.id)
+        .where(runs.id.in_(among(json.dumps(list(ids)))), environment.name == "classes")
+        .group_by(runs.dataset_digest)
+    )
+    return {row.dataset_digest: class_names({"classes": row.classes}) for row in connection.execute(query)}
+
+
+def _seen_by(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
+    runs = schema.runs.c
+    query = select(runs.dataset_digest, func.max(runs.id).label("run")).where(runs.id.in_(among(json.dumps(list(ids)))))
+    return {row.dataset_digest: row.run for row in connection.execute(query.group_by(runs.dataset_digest))}
+
+
+def _mistake(row: Row[Any], details: Sequence[Row[Any]], names: Sequence[str]) -> Mistake:
+    def name(label: int) -> str:
+        return names[label] if 0 <= label < len(names) else str(label)
+
+    given: dict[int, list[Row[Any]]] = defaultdict(list)
+    heads: dict[str, list[Row[Any]]] = defaultdict(list)
+    for part in details:
+        heads[part.head].append(part)
+        if part.predicted != row.label:
+            given[part.predicted].append(part)
+    taken_for = [
+        TakenFor(label, name(label), sum(part.n for part in parts), _mean(parts)) for label, parts in given.items()
+    ]
+    by = [
+        ByHead(head or "", sum(p.n for p in parts if p.predicted != row.label), sum(p.n for p in parts))
+        for head, parts in heads.items()
+    ]
+    return Mistake(
+        row.digest, row.sample_id, row.source, row.label, name(row.label), row.wrong, row.tested, row.wrong_runs,
+        row.runs, row.wrong_heads, row.heads, row.certainty,
+        tuple(sorted(taken_for, key=lambda one: (-one.n, one.label))),
+        tuple(sorted(by, key=lambda one: (-one.wrong / one.tested, -one.wrong, one.head))),
+    )  # fmt: skip
+
+
+def _mean(parts: Sequence[Row[Any]]) -> float | None:
+    known = [(part.certainty, part.n) for part in parts if part.certainty is not None]
+    total = sum(n for _, n in known)
+    return sum(value * n for value, n in known) / total if total else None

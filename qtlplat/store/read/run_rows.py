@@ -1,0 +1,93 @@
+"""Rows of runs and of what belongs to them, in a fixed number of queries, put together to records."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Row, Select, func, select
+from sqlalchemy.engine import Connection
+
+from qtlplat.conventions import LEAKAGES
+from qtlplat.store.core import schema
+from qtlplat.store.core.dialect import among
+from qtlplat.store.core.records import HEAD, ComponentRow, Remarks, RunRecord
+from qtlplat.store.read import run_annotations
+
+
+@dataclass(frozen=True)
+class RunRows:
+    """Rows of runs, in order, their components, metrics of the head's finished cells, pretrainings and leaks.
+
+    said: what people say of them, by id, where something is said.
+    """
+
+    said: Mapping[str, Remarks]
+    runs: Sequence[Row[Any]]
+    components: Sequence[Row[Any]]
+    metrics: Sequence[Row[Any]]
+    parents: Sequence[Row[Any]]
+    leaks: Sequence[Row[Any]]
+
+
+def rows_of(connection: Connection, query: Select[Any]) -> RunRows:
+    """The rows of the runs whose ids a query gives, in its order."""
+    order = list(connection.execute(query).scalars())
+    ids = among(json.dumps(order))
+    runs, components, lineage = schema.runs, schema.components, schema.lineage
+    metrics, cells = schema.metrics.c, schema.cells.c
+    same_cell = (metrics.run_id == cells.run_id) & (metrics.cell == cells.position)
+    values = select(metrics.run_id, metrics.name, metrics.value).join_from(schema.metrics, schema.cells, same_cell)
+    queries = (
+        select(runs).where(runs.c.id.in_(ids)),
+        select(components).where(components.c.run_id.in_(ids)).order_by(components.c.run_id, components.c.role),
+        values.where(metrics.run_id.in_(ids), cells.status == "finished", cells.variant == HEAD).order_by(
+            metrics.cell, metrics.name
+        ),
+        select(lineage).where(lineage.c.run_id.in_(ids), lineage.c.role == "pretraining"),
+        select(cells.run_id, *(_of_tested(cells[name], cells.n_test).label(name) for name in LEAKAGES))
+        .where(cells.run_id.in_(ids), cells.variant == HEAD, cells.leakage.is_not(None))
+        .group_by(cells.run_id),
+    )
+    found, *others = (list(connection.execute(query)) for query in queries)
+    places = {run_id: place for place, run_id in enumerate(order)}
+    rows = sorted(found, key=lambda row: places[row.id])
+    return RunRows(run_annotations.of_runs(connection, order), rows, *others)
+
+
+def _of_tested(share: Any, n_test: Any) -> Any:
+    """A share of each cell's test samples as one of all that is tested."""
+    return func.sum(share * n_test) / func.sum(n_test)
+
+
+def assembled(rows: RunRows, abandoned: Collection[str]) -> list[RunRecord]:
+    """The records; abandoned: ids of runs whose owner has died."""
+    roles: dict[str, dict[str, ComponentRow]] = defaultdict(dict)
+    for row in rows.components:
+        roles[row.run_id][row.role] = ComponentRow(**plain(row))
+    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows.metrics:
+        values[row.run_id][row.name].append(row.value)
+    pretraining: dict[str, list[str]] = defaultdict(list)
+    for row in rows.parents:
+        pretraining[row.run_id].append(row.parent_id)
+    leakage = {row.run_id: {name: row._mapping[name] for name in LEAKAGES} for row in rows.leaks}
+    return [
+        RunRecord(
+            **{**plain(row), "status": "interrupted" if row.id in abandoned else row.status},
+            components=roles[row.id],
+            metrics={name: tuple(numbers) for name, numbers in values[row.id].items()},
+            pretraining=pretraining[row.id][0] if len(pretraining[row.id]) == 1 else None,
+            **leakage.get(row.id, {}),
+            **vars(rows.said.get(row.id, Remarks())),
+        )
+        for row in rows.runs
+    ]
+
+
+def plain(row: Row[Any]) -> dict[str, Any]:
+    """A row by column name, without the reference to its run."""
+    return {name: value for name, value in row._mapping.items() if name != "run_id"}

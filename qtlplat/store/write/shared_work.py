@@ -1,0 +1,134 @@
+"""Work that several runs share is done once: who comes second waits for the first, and takes over if that one dies.
+
+A claim on work, named by its content, is a lock: on a file beside the store, or of a transaction on its server. It is
+freed however its holder ends, so nobody waits for a dead process. Work whose result is a file is claimed by a file even
+behind a server: results on another machine's disk are of no use here, and on a shared disk all see the same lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import Literal
+
+from sqlalchemy import exc
+from sqlalchemy.engine import Connection
+
+from qtlplat.errors import StoreError, shown
+from qtlplat.store.backends import postgres
+from qtlplat.store.backends.retry import patiently, pause
+from qtlplat.store.core import database
+from qtlplat.store.core.file_lock import try_lock, unlock
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.records import RunRecord
+from qtlplat.store.read.queries import Reader
+
+SHORTLY = 0.3  # seconds before a wait is worth a line: looking for a result takes less
+PAUSE_SECONDS = 0.5  # between two tries
+WITHOUT_A_NAME = 5.0  # seconds after which somebody is waited for whose run is not stored yet
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a claim is about. key: what it is made of; result: where it is found, in files or in the store's rows."""
+
+    key: str
+    result: Literal["files", "rows"]
+
+    @property
+    def digest(self) -> str:
+        """A name of fixed length."""
+        return hashlib.sha256(self.key.encode()).hexdigest()[:32]
+
+
+@contextmanager
+def announced(location: StoreLocation, work: Work, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Do work that `claimed` waits for, without waiting for anybody but a server that is away."""
+    held = _try(location, work, alone=False, on_wait=on_wait)
+    try:
+        yield
+    finally:
+        if held is not None:
+            held()
+
+
+@contextmanager
+def claimed(
+    location: StoreLocation,
+    work: Work,
+    doing: Callable[[], RunRecord | None],
+    tell: Callable[[str], None],
+    on_wait: Callable[[], None],
+) -> Iterator[bool]:
+    """Be the only one to look for a result and to do the work; yields whether somebody else was waited for.
+
+    Args:
+        location: The store.
+        work: What is looked for or done.
+        doing: The run that does it now, as far as the store knows, for the line that says who is waited for.
+        tell: Called with one line for each run that is waited for.
+        on_wait: Called ten times a second while waiting; may raise to stop.
+
+    Raises:
+        StoreError: The claim cannot be had: no locks on this disk, or a server that is away for too long.
+    """
+    began, told, waited = time.monotonic(), "", False
+    while (held := _try(location, work, alone=True, on_wait=on_wait)) is None:
+        waited, spent = True, time.monotonic() - began
+        if spent > SHORTLY:
+            run = doing()
+            name = _described(Reader(location), run) if run else told or "another process"
+            if name != told and (run or spent > WITHOUT_A_NAME):
+                tell(f"waiting for {name}")
+                told = name
+        pause(PAUSE_SECONDS if spent > SHORTLY else 0.05, on_wait)
+    try:
+        yield waited
+    finally:
+        held()
+
+
+def _described(reader: Reader, run: RunRecord) -> str:
+    since = next((owner.since for owner in reversed(reader.owners(run.id))), run.created)
+    return f"{run.kind} {run.id} (process {run.pid} on {shown(run.host)[1:-1]}, since {since})"
+
+
+def _try(location: StoreLocation, work: Work, *, alone: bool, on_wait: Callable[[], None]) -> Callable[[], None] | None:
+    """A claim without waiting, as what gives it back; None if somebody else holds it."""
+    if location.server and work.result == "rows":
+        with database.translated(location):
+            return patiently(location, lambda: _try_server(location, work, alone=alone), on_wait)
+    path = location.locks / f"work-{work.digest}.lock"
+    try:
+        location.locks.mkdir(parents=True, exist_ok=True)
+        file = try_lock(path, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+    except OSError as error:
+        raise StoreError(
+            f"cannot lock work that runs share: {error.strerror}",
+            where=str(path),
+            fix=f"keep locks on a disk that supports them: {location.other_place}",
+        ) from error
+    return None if file is None else lambda: unlock(path, file)
+
+
+def _try_server(location: StoreLocation, work: Work, *, alone: bool) -> Callable[[], None] | None:
+    assert location.server is not None
+    connection = database.engine(location, write=True).connect()
+    try:
+        connection.begin()
+        if postgres.try_to_claim(connection, location.server, work.digest, alone=alone):
+            return lambda: _close(connection)
+    except BaseException:
+        _close(connection)
+        raise
+    _close(connection)
+    return None
+
+
+def _close(connection: Connection) -> None:
+    with suppress(exc.SQLAlchemyError):  # a connection that was lost has freed its claim already
+        connection.close()

@@ -1,0 +1,318 @@
+"""The only door by which anything gets into the store.
+
+Everything is committed when a method returns, in a file; behind a server that is away for a while, it is on this
+machine's disk, and committed when the server is back.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any, Self
+
+from sqlalchemy import insert, update
+from sqlalchemy.engine import Connection
+
+from qtlplat.errors import BusyError, StoreError, shown
+from qtlplat.store.backends.bootstrap import choose_journal, prepare
+from qtlplat.store.backends.retry import LOG, longest_wait, nobody_waits
+from qtlplat.store.core import row_digests, rows, schema
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.ownership import RunLock, is_abandoned, this_host
+from qtlplat.store.core.records import (
+    ArtifactRow,
+    EpochRow,
+    NewCell,
+    NewReproduction,
+    NewRun,
+    PredictionRow,
+    Status,
+)
+from qtlplat.store.read import run_annotations
+from qtlplat.store.write import acquire
+from qtlplat.store.write.operations import Operation, busy, row_of
+from qtlplat.store.write.sync import send_leftovers, send_leftovers_of, unsent
+from qtlplat.store.write.transport import Sender, ToFile, ToServer
+
+BRIEFLY_SECONDS = 2.5  # for what is on its way, where something else has ended the work
+ENDED = ("finished", "failed", "interrupted")
+
+
+class Writer:
+    """Writes runs, and owns those that it started; to be used as a context manager, by one thread.
+
+    The store is created, or upgraded after a backup, where necessary. A run that has not ended when the writer is
+    closed, or when its process dies, is `interrupted` from then on.
+
+    A server that is away is waited for where a run starts or is taken up. What a run writes then waits on this
+    machine's disk; leaving the context waits for it, and raises StoreError where something could not be sent.
+    on_wait: called while a server is waited for, may raise.
+
+    Raises
+    ------
+    StoreError: where the store is not ours, of a newer schema, damaged, locked, away for too long, or its disk is full
+        or read-only; every method does so too, and after it nothing of that call is stored.
+    """
+
+    def __init__(self, location: StoreLocation, on_wait: Callable[[], None] = nobody_waits) -> None:
+        self._location, self._on_wait = location, on_wait
+        self._locks: dict[str, RunLock] = {}
+        self._numbers: dict[str, int] = {}  # which owner of a run this writer is
+        self._written: dict[str, int] = {}  # number of the last operation on a run
+        self._ending: dict[str, RunLock] = {}  # locks of runs whose end is not known to have arrived
+        prepare(location, on_wait)
+        choose_journal(location)
+        self._sender: Sender = ToServer(location, on_wait) if location.server else ToFile(location)
+        if location.server:
+            send_leftovers(location)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._sender.wait(longest_wait(), self._on_wait)
+            else:  # who stops is not kept waiting: `qtlplat store sync` sends what is left
+                self._sender.wait(BRIEFLY_SECONDS, nobody_waits)
+        finally:
+            left = self.close()
+            if left and (kind is not None or sys.exc_info()[0] is not None):
+                LOG.warning("%s: %s", (told := unsent(self._location, left)).what, told.fix)
+        if left and kind is None:
+            raise self._sender.refused() or unsent(self._location, left)
+
+    def close(self) -> list[str]:
+        """Let go of the store and of all runs; returns the ids of runs of which something has not been sent."""
+        left = self._sender.close()
+        self._release_arrived()
+        for locks in (self._locks, self._ending):
+            while locks:
+                locks.popitem()[1].release(remove=False)
+        return left
+
+    def hurry(self) -> None:
+        """From now on wait for other processes a second at most: somebody has asked to stop."""
+        self._sender.hurry()
+
+    def start_run(self, run: NewRun) -> str:
+        """Store a run as running, owned by this process; returns its id, 16 hexadecimal characters.
+
+        Raises UsageError where one of its tags, or its note, is refused.
+        """
+        run_id = secrets.token_hex(8)
+        lock = RunLock(self._location, run_id)
+        self._numbers[run_id] = 1
+        values = {
+            "run": {
+                "kind": run.kind,
+                "fingerprint": run.fingerprint,
+                "seed": run.seed,
+                "host": this_host(),
+                "pid": os.getpid(),
+                "dataset_digest": run.dataset_digest,
+                "plan": run.plan,
+                "parameters": run.parameters,
+            },
+            "components": [vars(c) for c in run.components],
+            "environment": [{"name": name, "value": value} for name, value in run.environment.items()],
+            "tags": list(run.tags),
+            "note": run.note,
+        }
+        try:
+            self._sender.send_now(self._operation("start_run", run_id, values))
+        except BaseException:
+            del self._numbers[run_id]
+            lock.release(remove=True)
+            raise
+        self._locks[run_id] = lock
+        return run_id
+
+    def resume_run(
+        self, run_id: str, drift: Mapping[str, Sequence[str]] | None = None, *, take_over: bool = False
+    ) -> None:
+        """Become the owner of a run that was interrupted or has failed; it is running again, and so are its open cells.
+
+        Who owned it before cannot write to it any more, whether it lives or not. What it has left unsent here is sent.
+
+        Parameters
+        ----------
+        drift: what has changed since, as (before, after) by name; it is kept.
+        take_over: whether it may be taken from another machine, where nobody here can tell if its owner lives.
+
+        Raises
+        ------
+        BusyError: somebody owns it; the message says who and since when.
+        UsageError: it has finished, or lies in the trash. StoreError: there is no such run.
+        """
+        where, since = self._location.name, rows.now()
+        refuse = acquire.refuse_taking
+        self._sender.at_once(lambda connection: refuse(connection, self._location, run_id, take_over=take_over))
+        try:
+            lock = RunLock(self._location, run_id)
+        except BusyError:
+
+            def tell(connection: Connection) -> None:
+                raise busy(connection, where, row_of(connection, where, run_id)) from None
+
+            self._sender.at_once(tell)
+            raise
+        try:
+            send_leftovers_of(self._location, run_id, self._on_wait)
+            number = self._sender.at_once(
+                lambda connection: acquire.take(connection, where, run_id, since, drift or {})
+            )
+        except BaseException:
+            lock.release(remove=False)
+            raise
+        self._locks[run_id], self._numbers[run_id] = lock, number
+        self._written[run_id] = 0
+
+    def add_cells(self, run_id: str, cells: Sequence[NewCell]) -> None:
+        """Store cells as running."""
+        self._send("add_cells", run_id, {"cells": [{**asdict(cell), "status": "running"} for cell in cells]})
+
+    def add_epochs(self, run_id: str, epochs: Sequence[EpochRow]) -> list[EpochRow]:
+        """Store epochs of any cells, in one transaction.
+
+        In a run that was taken up again, what is there already stays; returns what now came out differently. Where that
+        is not known yet, the log tells it later.
+        """
+        different = self._send("add_epochs", run_id, {"epochs": [rows.epoch_row(row) for row in epochs]}) or ()
+        return [row for row in epochs if (row.cell, row.epoch) in different]
+
+    def add_predictions(self, run_id: str, predictions: Sequence[PredictionRow]) -> None:
+        """Store predictions, in one transaction; those that an earlier owner left of the same cells are replaced."""
+        self._send("add_predictions", run_id, {"predictions": [rows.prediction_row(p) for p in predictions]})
+
+    def finish_cell(self, run_id: str, position: int, metrics: Mapping[str, float], seconds: float) -> None:
+        """Store a cell's final metrics by name; it was running and is finished now. seconds: spent on it."""
+        values = {name: float(value) for name, value in metrics.items()}
+        self._send("finish_cell", run_id, {"position": position, "metrics": values, "seconds": float(seconds)})
+
+    def add_artifact(self, run_id: str, artifact: ArtifactRow) -> None:
+        """Store that a file belongs to the run, unless it is known. Write and sync the file first."""
+        self._send("add_artifact", run_id, vars(artifact))
+
+    def link(self, run_id: str, role: str, parent_id: str) -> None:
+        """Store that the run builds on another one, unless it is known. role: what it gives, as in 'pretraining'."""
+        self._send("link", run_id, {"role": role, "parent_id": parent_id})
+
+    def finish_run(self, run_id: str, status: Status, seconds: Mapping[str, float], error: str = "") -> None:
+        """End a run; nothing of it changes any more.
+
+        Parameters
+        ----------
+        status: finished (then every cell must be), failed or interrupted (then unfinished cells become so too).
+        seconds: by stage. error: what stopped it.
+        """
+        if status not in ENDED:
+            raise StoreError(f"a run cannot end as {shown(status)}", where=self._location.name)
+        took = {name: float(value) for name, value in seconds.items()}
+        words = error.replace("\0", "\\x00")  # of whatever went wrong; PostgreSQL takes no NUL
+        self._send("finish_run", run_id, {"status": status, "seconds": took, "error": words})
+        self._ending[run_id] = self._locks.pop(run_id)
+        self._release_arrived()
+
+    def add_reproduction(self, reproduction: NewReproduction) -> str:
+        """Store what became of a recipe's claims; returns its id. What is there already becomes the newest again."""
+        created = rows.now()
+
+        def write(connection: Connection) -> None:
+            known = schema.reproductions.c.id == reproduction.id
+            renewed = connection.execute(update(schema.reproductions).where(known).values(created=created))
+            if not renewed.rowcount:
+                row = {key: value for key, value in vars(reproduction).items() if key != "claims"}
+                connection.execute(insert(schema.reproductions).values(id=reproduction.id, created=created, **row))
+                claims = [
+                    {"reproduction_id": reproduction.id, "position": i, **vars(claim)}
+                    for i, claim in enumerate(reproduction.claims)
+                ]
+                if claims:
+                    connection.execute(insert(schema.claims), claims)
+            row_digests.seal(connection, "reproductions", reproduction.id)
+
+        self._sender.at_once(write)
+        return reproduction.id
+
+    def tag(self, run_ids: Sequence[str], add: Sequence[str] = (), remove: Sequence[str] = ()) -> set[str]:
+        """Give runs tags and take others from them, whatever their status; returns what was taken from any.
+
+        Raises UsageError for what is no tag, or too many of them. StoreError: there is no such run.
+        """
+        had: set[str] = set()
+
+        def write(connection: Connection) -> None:
+            for run in run_ids:
+                row_of(connection, self._location.name, run)
+                had.update(run_annotations.remove_tags(connection, run, remove))
+                run_annotations.add_tags(connection, run, add)
+
+        self._sender.at_once(write)
+        return had
+
+    def note(self, run_id: str, text: str | None, *, append: bool = False) -> None:
+        """Note something on a run, or take its note away (None). append: below the note that it has.
+
+        Raises UsageError for an empty note, or one that is too long. StoreError: there is no such run.
+        """
+        tried: list[str | None] = []
+
+        def write(connection: Connection) -> None:
+            row_of(connection, self._location.name, run_id)
+            if (
+                not tried or run_annotations.note_of(connection, run_id) != tried[0]
+            ):  # else only the acknowledgement was lost
+                tried[:] = [run_annotations.set_note(connection, run_id, text, append=append)]
+
+        self._sender.at_once(write)
+
+    def trash(self, run_ids: Sequence[str]) -> list[str]:
+        """Put runs into the trash, all of them or none; returns those that were not there.
+
+        Raises BusyError for a run whose owner lives, or may live. StoreError: there is no such run.
+        """
+        where, put_away = self._location.name, dict[str, None]()
+
+        def write(connection: Connection) -> None:
+            for row in [row_of(connection, where, run) for run in run_ids]:
+                if row.status == "running" and not is_abandoned(self._location, row.id, row.host):
+                    raise busy(connection, where, row)
+            new = [run for run in dict.fromkeys(run_ids) if run_annotations.put_away(connection, run)]
+            put_away.update(dict.fromkeys(new))
+
+        self._sender.at_once(write)
+        return list(put_away)
+
+    def restore(self, run_ids: Sequence[str]) -> list[str]:
+        """Take runs out of the trash; returns those that were there. Raises StoreError where there is no such run."""
+        taken_out = dict[str, None]()
+
+        def write(connection: Connection) -> None:
+            for run in run_ids:
+                row_of(connection, self._location.name, run)
+            taken_out.update((run, None) for run in dict.fromkeys(run_ids) if run_annotations.take_out(connection, run))
+
+        self._sender.at_once(write)
+        return list(taken_out)
+
+    def _operation(self, name: str, run_id: str, values: Mapping[str, Any]) -> Operation:
+        # never the number of an operation of which it is not known whether it has arrived
+        number = self._written[run_id] = self._written.get(run_id, 0) + 1
+        return Operation(name, run_id, self._numbers.get(run_id, 0), number, rows.now(), values)
+
+    def _send(self, name: str, run_id: str, values: Mapping[str, Any]) -> Any:
+        self._release_arrived()
+        operation = self._operation(name, run_id, values)
+        return self._sender.send(operation) if operation.owner else self._sender.send_now(operation)
+
+    def _release_arrived(self) -> None:
+        """Let go of runs that have ended, and of which everything is known to be there."""
+        for run_id in [run_id for run_id in self._ending if self._sender.has_arrived(run_id)]:
+            self._ending.pop(run_id).release(remove=True)

@@ -1,1 +1,0 @@
-"""Pretraining backbones, computing frozen features, training heads, and the order of it all."""
