@@ -183,9 +183,9 @@ class BackboneSpec:
 class HeadSpec:
     """A head that a plugin offers; a quantum head also names its circuit.
 
-    build: (options, in_features=F, n_classes=K, circuit) -> module (B, F) -> logits (B, K). `circuit` is None for a classical
-        head; for a quantum head it is a module (B, n_inputs) -> (B, n_outputs) that runs what `circuit` declared
-        and owns its weights. Name the children `pre_net` and `post_net`: the parameter counts shows them so.
+    build: (options, in_features=F, n_classes=K, circuit) -> module (B, F) -> logits (B, K). `circuit` is None for a
+        classical head; for a quantum head it is a module (B, n_inputs) -> (B, n_outputs) that runs what `circuit`
+        declared and owns its weights. Name the children `pre_net` and `post_net`: the parameter counts use these names.
     circuit: options -> Circuit, for quantum heads only; cheap enough to be called for `info`.
     """
 

@@ -199,3 +199,8 @@ def unknown_name(kind: str, asked: str, known: Iterable[str], *, notes: Sequence
 def cut(line: str, limit: int = MAX_WIDTH) -> str:
     """A line of at most `limit` characters."""
     return line if len(line) <= limit else line[: limit - 1] + "…"
+
+
+def one_line(error: Exception | str) -> str:
+    """What an error says, in one line of at most 240 characters."""
+    return shown(" ".join(str(error).split()) or type(error).__name__, 240)[1:-1]

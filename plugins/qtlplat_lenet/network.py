@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 from torch import nn
 
 from qtlplat import Backbone, ConfigError
-from qtlplat_lenet import LenetOptions
+from qtlplat_lenet.options import LenetOptions
 
 
 class Conv(NamedTuple):

@@ -7,7 +7,7 @@ import unicodedata
 from pathlib import PurePosixPath
 from typing import get_args
 
-from qtlplat_neu_det import DefectClass
+from qtlplat_neu_det.options import DefectClass
 
 CLASSES: tuple[str, ...] = get_args(DefectClass)
 # folders that say what lies in them, or to which part of a split it belongs

@@ -28,12 +28,12 @@ from qtlplat import (
     refused_data,
     shown,
 )
-from qtlplat_neu_det import ENVIRONMENT, NeuDetOptions
 from qtlplat_neu_det.annotation import Annotation, parse
 from qtlplat_neu_det.boxes import Counting, counting, fitted
 from qtlplat_neu_det.files import Files, UnreadableError, open_files
 from qtlplat_neu_det.naming import CLASSES
 from qtlplat_neu_det.oddities import Oddities, expected_name, naming
+from qtlplat_neu_det.options import ENVIRONMENT, NeuDetOptions
 from qtlplat_neu_det.pairing import Entry, pair
 from qtlplat_neu_det.summary import gathered
 

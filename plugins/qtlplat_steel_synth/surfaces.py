@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from qtlplat import AnnotatedImage, Box, ImageSet, prepare
-from qtlplat_steel_synth import DefectKind, SteelSynthOptions
+from qtlplat_steel_synth.options import DefectKind, SteelSynthOptions
 
 SIZE = 200
 KINDS: tuple[str, ...] = get_args(DefectKind)

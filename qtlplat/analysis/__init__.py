@@ -1,1 +1,4 @@
-"""Metrics and parameter counts: numbers made from stored or measured values."""
+"""Numbers, verdicts, figures and reports from what was measured: metrics, tests, intervals, comparisons, audits.
+
+Everything here is a function of records and arrays; the store and torch are unknown.
+"""

@@ -12,8 +12,9 @@ from qtlplat.contracts import Cell, Split
 def leaks(cell: Cell, split: Split, groups: Sequence[str], monitor: str) -> dict[str, float]:
     """Shares, 0 to 1, of a cell's test samples.
 
-    ``leakage``: seen by the backbone; ``group_leakage``: of a source that head or backbone saw, by themselves or in another
-    sample; ``selection_leakage``: in the test part of the pretraining, where the accuracy on it chose the best epoch.
+    ``leakage``: seen by the backbone; ``group_leakage``: of a source that head or backbone saw, by themselves or in
+    another sample; ``selection_leakage``: in the test part of the pretraining, if the accuracy on it chose the best
+    epoch.
 
     split: of the backbone's pretraining; groups: the source of each sample; monitor: what chose, "test" or not.
     """

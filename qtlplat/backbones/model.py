@@ -126,7 +126,7 @@ class BackboneFactory:
 
 @dataclass(frozen=True)
 class HeadFactory:
-    """Builds fresh heads of one kind: (B, in_features) -> logits (B, n_classes), initialised from torch's global generator.
+    """Builds fresh heads of one kind: (B, in_features) -> logits (B, n_classes), from torch's global generator.
 
     Their initial weights have the same bits on every processor.
     engine: what runs a quantum head's circuit, None for a classical head; provider: whom errors name.

@@ -20,9 +20,9 @@ from qtlplat.backbones.trainer import Learner, Network
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, Cell, ImageSet, Split
 from qtlplat.errors import ConfigError
-from qtlplat.heads.lockstep import CellEpoch
 from qtlplat.progress import Progress
 from qtlplat.seeding import derive_seed, isolated_rng
+from qtlplat.state.epochs import CellEpoch
 from qtlplat.state.snapshots import (
     Snapshot,
     Take,

@@ -19,13 +19,14 @@ from qtlplat.catalog.plugin_calls import declared_circuit, guarded
 from qtlplat.contracts import Cell, Circuit, HeadSpec
 from qtlplat.errors import ConfigError
 from qtlplat.heads.fit import fit_heads, why_not_stackable
-from qtlplat.heads.lockstep import CellEpoch, Task
+from qtlplat.heads.lockstep import Task
 from qtlplat.heads.memory import limits
 from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat.quantum.devices.memory import USABLE_SHARE, device_bytes, free_bytes, size_text
 from qtlplat.quantum.devices.threads import torch_threads
 from qtlplat.runs.preflight import try_head
 from qtlplat.seeding import derive_seed, generator, isolated_rng
+from qtlplat.state.epochs import CellEpoch
 from qtlplat.state.snapshots import Take
 
 CLASSES = 2
@@ -38,7 +39,7 @@ Note = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Stage:
-    """The head stage that is timed. in_features: F; samples: N; plain_steps: how many of the plain loop are measured."""
+    """The head stage that is timed. in_features: F; samples: N; plain_steps: steps of the plain loop to measure."""
 
     in_features: int
     samples: int = 2200

@@ -230,7 +230,8 @@ def _trained(
             epochs.append((run.id, position, epoch, 0.05, loss, f1 - loss / 9, loss * 1.1, f1 - loss / 8, "{}"))
         values = (f1, f1 - 0.004, 1 - f1, min(1.0, f1 + 0.002), f1 - 0.002)
         metrics += [(run.id, position, name, value) for name, value in zip(_METRICS, values, strict=True)]
-    named = "position fold seed n_train n_test train_hash test_hash status seconds variant leakage group_leakage selection_leakage"
+    named = "position fold seed n_train n_test train_hash test_hash status seconds variant"
+    named += " leakage group_leakage selection_leakage"
     measured = "cell epoch seconds train_loss train_accuracy test_loss test_accuracy further"
     return {
         "cells": (("run_id", *named.split(), "pretraining"), cells),

@@ -1,1 +1,5 @@
-"""Finding, checking and naming components, and resolving a request into a frozen plan. No torch here."""
+"""From names to a plan: plugins are found and checked, components and presets named, a request resolved.
+
+`host` loads plugins, `registry` reads presets, `resolve` makes the frozen `plan`; `contained` guards calls of plugins.
+No torch here, and no data is read.
+"""

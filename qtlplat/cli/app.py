@@ -38,7 +38,7 @@ from qtlplat.errors import (
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# name -> (module below qtlplat.cli, one line of help); the command object has the command's name
+# name -> (module below qtlplat.cli.commands, one line of help); the command object has the command's name
 COMMANDS = {
     "run": ("run", "Train a head on a frozen backbone and store the result."),
     "resume": ("resume", "Go on with a run that was interrupted: Ctrl-C, a killed process, a full disk."),
@@ -47,14 +47,14 @@ COMMANDS = {
     "reproduce": ("reproduce", "Carry out a publication again and hold its claims against what comes out."),
     "runs": ("runs", "List the stored runs, newest first."),
     "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
-    "tag": ("remarks", "Give runs tags, or take them away; without RUN, list all tags."),
-    "note": ("remarks", "Note something on a run, or print what is noted."),
-    "rm": ("remarks", "Put runs into the trash, or take them out again; nothing is deleted."),
+    "tag": ("annotations", "Give runs tags, or take them away; without RUN, list all tags."),
+    "note": ("annotations", "Note something on a run, or print what is noted."),
+    "rm": ("annotations", "Put runs into the trash, or take them out again; nothing is deleted."),
     "sql": ("sql", "Ask the store in SQL, read-only; --schema and --examples tell what there is."),
     "compare": ("compare", "Compare runs, or a run's controls with its head: difference, interval, p, verdict."),
     "diff": ("diff", "Rank what could explain a difference between two runs, and say how far their numbers agree."),
     "best": ("best", "Show the best finished run of every group, and how many runs it is the best of."),
-    "front": ("front", "List the finished runs that no other beats: as good in every field and better in one."),
+    "front": ("pareto", "List the finished runs that no other beats: as good in every field and better in one."),
     "errors": (
         "errors",
         "List the samples that heads get wrong most often: by which heads, taken for what.",
@@ -96,7 +96,7 @@ class LazyGroup(click.Group):
         """Import the module of a command and return the command, or None where there is no such name."""
         if cmd_name not in COMMANDS:
             return None
-        module = import_module(f"qtlplat.cli.{COMMANDS[cmd_name][0]}")
+        module = import_module(f"qtlplat.cli.commands.{COMMANDS[cmd_name][0]}")
         command: click.Command = getattr(module, f"{cmd_name}_command")
         if ctx.resilient_parsing:  # a shell asks for completions
             from qtlplat.cli.completion import offer_names

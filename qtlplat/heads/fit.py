@@ -16,11 +16,12 @@ import torch
 from torch import Tensor, nn
 
 from qtlplat.contracts import Cell
-from qtlplat.heads.lockstep import EVALUATION_ROWS, CellEpoch, Data, FittedCell, Round, Task
+from qtlplat.heads.lockstep import EVALUATION_ROWS, Data, FittedCell, Round, Task
 from qtlplat.heads.stack import why_not_vectorisable
 from qtlplat.plugin_modules import called
 from qtlplat.quantum.devices.threads import torch_threads
 from qtlplat.seeding import isolated_rng
+from qtlplat.state.epochs import CellEpoch
 from qtlplat.state.snapshots import (
     Snapshot,
     Take,

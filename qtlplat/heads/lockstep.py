@@ -25,6 +25,7 @@ from qtlplat.heads.stack import Alone, Stacked, Trainee
 from qtlplat.plugin_modules import Surroundings
 from qtlplat.seeding import derive_seed, generator
 from qtlplat.state import snapshots
+from qtlplat.state.epochs import CellEpoch
 from qtlplat.state.snapshots import Snapshot
 
 EVALUATION_ROWS = 2048  # rows of a cell per evaluation step
@@ -44,16 +45,6 @@ class Task:
     labels: Tensor
     stack: bool = True
     smallest: int = 1
-
-
-@dataclass(frozen=True)
-class CellEpoch:
-    """One trained epoch of one cell. position: of the cell in the run; values: losses in nats, accuracies."""
-
-    position: int
-    epoch: int
-    seconds: float
-    values: dict[str, float]
 
 
 @dataclass(frozen=True)

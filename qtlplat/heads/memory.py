@@ -23,9 +23,8 @@ def limits(
 ) -> Limits:
     """How many of `n_cells` cells go into one stack, and how many rows into one evaluation step.
 
-    in_features: F, features per sample; n_samples: N, whose features are in memory as well; n_variants: of the head, which are
-    trained in lockstep and share a batch. Raises ConfigError, with the
-    arithmetic, where not even one cell fits.
+    in_features: F, features per sample; n_samples: N, whose features are in memory as well; n_variants: of the head,
+    which are trained in lockstep and share a batch. Raises ConfigError, with the arithmetic, if not even one cell fits.
     """
     free = free_bytes(device)
     features = n_samples * in_features * 4

@@ -19,7 +19,7 @@ from qtlplat.catalog.plan import RunPlan
 from qtlplat.contracts import Cell
 from qtlplat.errors import StoreError
 from qtlplat.heads.fit import fit_heads, why_not_stackable
-from qtlplat.heads.lockstep import CellEpoch, FittedCell, Task
+from qtlplat.heads.lockstep import FittedCell, Task
 from qtlplat.progress import Progress
 from qtlplat.runs.cells import Pretraining
 from qtlplat.runs.cleanup import remove_leftovers
@@ -30,6 +30,7 @@ from qtlplat.runs.pretraining import Pretrained, all_features, backbone_for
 from qtlplat.runs.rows import cell_metrics, epoch_rows, new_cells, new_run, prediction_rows
 from qtlplat.seeding import generator
 from qtlplat.signals import orderly_stop
+from qtlplat.state.epochs import CellEpoch
 from qtlplat.state.snapshots import Snapshot, Take
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import HEAD, NewCell, Remarks

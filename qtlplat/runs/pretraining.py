@@ -19,7 +19,6 @@ from qtlplat.backbones.trainer import Network
 from qtlplat.catalog.plan import PretrainingPlan
 from qtlplat.contracts import Split
 from qtlplat.errors import BusyError, StoreError
-from qtlplat.heads.lockstep import CellEpoch
 from qtlplat.quantum.devices.threads import torch_threads
 from qtlplat.runs.cells import Pretraining
 from qtlplat.runs.context import REPLAY_OF, Again, Job, recorded
@@ -30,6 +29,7 @@ from qtlplat.runs.reuse_misses import why_not_again
 from qtlplat.runs.rows import epoch_rows, ids_hash, new_cells, new_pretraining, prediction_rows
 from qtlplat.runs.thread_count import asked_for, earlier_threads, measured_threads, stored_threads
 from qtlplat.seeding import isolated_rng
+from qtlplat.state.epochs import CellEpoch
 from qtlplat.state.snapshots import Snapshot, Take
 from qtlplat.state.weights import load_weights
 from qtlplat.store.core.files_lock import taking_up

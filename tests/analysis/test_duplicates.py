@@ -9,7 +9,7 @@ from scipy.ndimage import gaussian_filter
 
 from qtlplat.analysis.duplicates import LEAST_SIMILARITY, TURNS, NearPair, find_duplicates, joined_groups
 from qtlplat.contracts import ImageSet
-from qtlplat_steel_synth import SteelSynthOptions
+from qtlplat_steel_synth.options import SteelSynthOptions
 from qtlplat_steel_synth.surfaces import load
 
 SHAPE = (100, 100)

@@ -14,7 +14,8 @@ from qtlplat.bench import head as bench
 from qtlplat.bench.head import Setting, bench_head
 from qtlplat.catalog.device import parse_device
 from qtlplat.errors import ConfigError, UsageError
-from qtlplat_dressed import DressedOptions, qtlplat_heads
+from qtlplat_dressed import qtlplat_heads
+from qtlplat_dressed.options import DressedOptions
 from qtlplat_linear import qtlplat_heads as classical_heads
 
 DRESSED = qtlplat_heads()[0]

@@ -11,7 +11,8 @@ from qtlplat import HeadSpec, NoOptions
 from qtlplat.bench import run as bench
 from qtlplat.bench.run import Stage, bench_run
 from qtlplat.errors import ConfigError
-from qtlplat_dressed import DressedOptions, qtlplat_heads
+from qtlplat_dressed import qtlplat_heads
+from qtlplat_dressed.options import DressedOptions
 
 DRESSED = qtlplat_heads()[0]
 SMALL = DressedOptions(qubits=2, layers=1)

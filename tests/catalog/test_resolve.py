@@ -96,7 +96,7 @@ def test_component_default_then_preset_then_brackets_then_set(registry: Registry
 def test_protocol_then_set_then_flags(registry: Registry, catalog: Catalog) -> None:
     sets = ("pretraining.epochs=9", "pretraining.n_init=3", "training.batch_size=32", "training.epochs=8")
     paper = plan(registry, catalog, protocol="paper").plan.pretraining
-    assert (paper.epochs, paper.initialisations, paper.monitor, paper.patience) == (120, 5, "test", 0)
+    assert (paper.epochs, paper.n_init, paper.monitor, paper.patience) == (120, 5, "test", 0)
     p = plan(registry, catalog, protocol="paper", sets=sets).plan
     assert (p.pretraining.epochs, p.pretraining.n_init) == (9, 3)
     assert (p.training.batch_size, p.training.epochs) == (32, 8)

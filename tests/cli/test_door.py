@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 import pytest
 
-from qtlplat import cli as door
+from qtlplat.cli import app as door
 from qtlplat.cli.app import COMMANDS
 from qtlplat.errors import (
     BusyError,
@@ -60,9 +60,9 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> object:
             raise error
 
         monkeypatch.setitem(COMMANDS, "fail", ("fail", "Fails."))
-        module = type(sys)("qtlplat.cli.fail")
+        module = type(sys)("qtlplat.cli.commands.fail")
         module.fail_command = fail_command  # type: ignore[attr-defined]
-        monkeypatch.setitem(sys.modules, "qtlplat.cli.fail", module)
+        monkeypatch.setitem(sys.modules, "qtlplat.cli.commands.fail", module)
 
     return install
 
@@ -70,7 +70,7 @@ def failing(monkeypatch: pytest.MonkeyPatch) -> object:
 def imported_by(*commands: list[str], cwd: Path) -> set[str]:
     """Which heavy modules a fresh process has imported after these commands, each of which must succeed."""
     code = f"""
-import sys, qtlplat.cli as door
+import sys, qtlplat.cli.app as door
 for command in {commands!r}:
     try:
         door.main(command)

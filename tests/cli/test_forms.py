@@ -22,8 +22,9 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 
+from qtlplat.cli.render.columns import Column, cell, json_text
 from qtlplat.cli.render.formats import made
-from qtlplat.cli.render.output import Column, Listing, cell, clean, emit, json_text, listing_options
+from qtlplat.cli.render.output import Listing, clean, emit, listing_options
 from qtlplat.errors import ConfigError, UsageError
 
 COLUMNS = (

@@ -29,7 +29,7 @@ from qtlplat.store.write.writer import Writer
 # a title is set, the screen cleared by C1, the line begun anew, text turned around; markup, and a line of its own
 EVIL = "\x1b]0;evil\x07\x9b2J\r\x08\u202eevil\u2066\u200b[bold red]x[/][link=file:///x]y[/link]\nerror: all is well"
 NAME = EVIL.replace("/", "_")  # of a file
-TRAINING = ("execute", "needed", "prepare", "replay", "reproduce", "resume", "trained")
+TRAINING = ("execute", "reuse", "prepare", "replay", "reproduce", "resume")
 OF_RICH = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")  # colours, and the cursor of a bar, on a terminal
 
 
@@ -102,7 +102,7 @@ def nobody_trains(monkeypatch: pytest.MonkeyPatch) -> None:
         raise QtlplatError(shown(EVIL), where=EVIL, fix=EVIL)
 
     # All are imported before the first is replaced: what imports a name meanwhile would keep the replacement for good.
-    training = {name: importlib.import_module(f"qtlplat.training.{name}") for name in TRAINING}
+    training = {name: importlib.import_module(f"qtlplat.runs.{name}") for name in TRAINING}
     for name in ("execute", "prepare", "replay", "resume"):
         monkeypatch.setattr(training[name], name, refuse)
     monkeypatch.setattr(QtlplatError, "exit_code", 3)

@@ -8,18 +8,8 @@ import pytest
 from click.testing import CliRunner
 from stored_runs import ESC, FORMULA, HOSTILE, MARKUP, is_inert
 
-from qtlplat.cli.render.output import (
-    Column,
-    Listing,
-    clean,
-    emit,
-    listing_options,
-    note,
-    print_tsv,
-    table,
-    text,
-    write_json,
-)
+from qtlplat.cli.render.columns import Column, print_tsv, table, text, write_json
+from qtlplat.cli.render.output import Listing, clean, emit, listing_options, note
 from qtlplat.conventions import strict
 from qtlplat.errors import UsageError
 

@@ -15,7 +15,7 @@ from qtlplat.analysis.comparison import compare
 from qtlplat.analysis.sides import variants
 from qtlplat.catalog.plugin_calls import load_images
 from qtlplat.catalog.resolve import Request, resolve, resolve_component
-from qtlplat.cli.commands.components import open_components
+from qtlplat.cli.components import open_components
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import DatasetSpec, ImageSet
 from qtlplat.store.core.location import find_store

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from stored_runs import FORMULA, HOSTILE, MARKUP, is_inert, qtlplat, store_runs
 
-from qtlplat.cli.commands.runs import COLUMNS, LEAST_NEEDED, age
+from qtlplat.cli.commands.runs import COLUMNS, LEAST_NEEDED
 from qtlplat.cli.render.column_fit import fitting
+from qtlplat.cli.render.run_columns import age
 
 
 def refuse_constants(name: str) -> float:

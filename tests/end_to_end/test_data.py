@@ -8,7 +8,7 @@ import sys
 import pytest
 from PIL import Image
 
-from qtlplat_steel_synth import SteelSynthOptions
+from qtlplat_steel_synth.options import SteelSynthOptions
 from qtlplat_steel_synth.surfaces import write_neu_det_layout
 
 SYNTH = "'steel-synth[per_class=12,images_per_kind=4]'"

@@ -173,7 +173,8 @@ HEAD = {
             "returns a function": ("return lambda x: x", "must return a torch module, it returned function"),
             "returns a class": ("import torch; return torch.nn.Linear", "must return a torch module"),
             "returns the same one again": (
-                "import torch\nglobal kept\nkept = globals().get('kept') or torch.nn.Linear(in_features, n_classes)\nreturn kept",
+                "import torch\nglobal kept\nkept = globals().get('kept') or torch.nn.Linear(in_features, n_classes)\n"
+                "return kept",
                 "the same parameters again",
             ),
             "seeds torch": (

@@ -18,7 +18,7 @@ from PIL import Image
 from sampling import sampled
 
 from qtlplat_neu_det import annotation, files
-from qtlplat_steel_synth import SteelSynthOptions
+from qtlplat_steel_synth.options import SteelSynthOptions
 from qtlplat_steel_synth.surfaces import write_neu_det_layout
 
 IMAGE, XML = "IMAGES/patches_1.jpg", "ANNOTATIONS/patches_1.xml"

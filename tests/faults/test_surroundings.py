@@ -13,7 +13,7 @@ from typing import NoReturn
 import pytest
 from outcome import assert_refused, here
 
-import qtlplat.cli
+import qtlplat.cli.app
 from qtlplat.errors import Terminated
 
 
@@ -76,11 +76,11 @@ def test_a_second_signal_while_the_first_one_is_told(
     def again(_lines: object) -> NoReturn:
         raise second
 
-    monkeypatch.setattr(qtlplat.cli.cli, "main", interrupted)
-    monkeypatch.setattr(qtlplat.cli, "complain", again)
+    monkeypatch.setattr(qtlplat.cli.app.cli, "main", interrupted)
+    monkeypatch.setattr(qtlplat.cli.app, "complain", again)
     monkeypatch.setattr("signal.signal", lambda *_: None)
     with pytest.raises(SystemExit) as ended:
-        qtlplat.cli.main(["runs"])
+        qtlplat.cli.app.main(["runs"])
     assert ended.value.code == code
 
 

@@ -299,7 +299,7 @@ def test_json_keys_are_documented(
 
 def test_json_keys_of_a_reproduction_are_documented() -> None:
     text = part_of_json_page("qtlplat reproduce")
-    source = (ROOT / "qtlplat" / "cli" / "reproduce.py").read_text(encoding="utf-8")
+    source = (ROOT / "qtlplat" / "cli" / "commands" / "reproduce.py").read_text(encoding="utf-8")
     keys = re.findall(r'"(\w+)":', source.split("def _json", 1)[1].split("\ndef ", 1)[0])
     assert len(keys) > 20
     assert [key for key in keys if f'"{key}"' not in text and f"`{key}`" not in text] == []
@@ -324,7 +324,7 @@ def test_json_keys_of_a_comparison_are_documented() -> None:
 
 def test_json_keys_of_a_dry_run_are_documented() -> None:
     text = part_of_json_page("qtlplat run --dry-run")
-    source = (ROOT / "qtlplat" / "training" / "prepare.py").read_text(encoding="utf-8")
+    source = (ROOT / "qtlplat" / "runs" / "prepare.py").read_text(encoding="utf-8")
     body = source.split("def dry_run", 1)[1].split("\ndef ", 1)[0]
     ledger = (ROOT / "qtlplat" / "analysis" / "ledger.py").read_text(encoding="utf-8").split("return {", 1)[1]
     keys = re.findall(r'"(\w+)":', body) + re.findall(r'"(\w+)":', ledger)

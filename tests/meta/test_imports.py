@@ -31,8 +31,8 @@ PROGRAM = """
 import contextlib, io, json, sys
 from pathlib import Path
 from qtlplat.cli.app import _run
-from qtlplat.store.location import find_store
-from qtlplat.store.writer import Writer
+from qtlplat.store.core.location import find_store
+from qtlplat.store.write.writer import Writer
 
 store, commands, heavy = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
 Writer(find_store(store)).close()
@@ -65,6 +65,7 @@ def test_looking_things_up_imports_nothing_heavy(tmp_path: Path) -> None:
 
 def test_help_imports_no_database_and_no_numbers(tmp_path: Path) -> None:
     names = ("sqlalchemy", "numpy", "pluggy")
-    code = f"import sys; from qtlplat.cli.app import _run; _run(['--help']); print([n for n in {names} if n in sys.modules])"
+    code = "import sys; from qtlplat.cli.app import _run; _run(['--help'])"
+    code += f"; print([n for n in {names} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -6,6 +6,8 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Collection
+from graphlib import TopologicalSorter
 from importlib.metadata import distribution
 from pathlib import Path
 
@@ -56,9 +58,9 @@ def test_every_error_says_how_to_mend_it() -> None:
 
 
 def test_everything_is_printed_through_one_door() -> None:
-    """Nobody prints past `cli/terminal.py`, which makes text inert: nor by print, click, a stream or a rich console."""
+    """Nobody prints past `cli/render/terminal.py`, which makes text inert: by print, click, a stream or rich."""
     # the last one speaks at the end of the process, when the streams are no longer guarded, of what it has made inert
-    door = {("cli", "terminal.py"), ("cli", "console.py"), ("catalog", "contained.py")}
+    door = {("render", "terminal.py"), ("render", "console.py"), ("catalog", "contained.py")}
     past = re.compile(
         r"^(print|click\.s?echo|(click\.)?(prompt|confirm)|(rich\.)?print|(rich\.console\.)?Console|pprint(\.pprint)?"
         r"|sys\.(__)?std(out|err)(__)?(\.buffer)?\.write(lines)?)$"
@@ -92,15 +94,44 @@ def test_no_module_is_called_utils() -> None:
     assert [str(path) for path in MODULES if path.stem in vague] == []
 
 
-def test_the_architecture_names_every_module() -> None:
+def test_every_folder_says_what_belongs_there() -> None:
+    packages = [path for path in MODULES if path.name == "__init__.py" and "plugins" not in path.parts]
+    docs = {path: ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or "" for path in packages}
+    assert [str(path.relative_to(ROOT)) for path, doc in docs.items() if len(re.findall(r"\.(?:\s|$)", doc)) < 2] == []
+
+
+def test_the_architecture_names_every_folder() -> None:
     page = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
-    unnamed = [
-        str(path.relative_to(ROOT))
-        for path in MODULES
-        if path.name != "__init__.py" and f"`{path.name}`" not in page and f"`{path.stem}`" not in page
-    ]
-    assert unnamed == []
+    folders = {path.relative_to(ROOT / "qtlplat").parent for path in MODULES if "plugins" not in path.parts[-3:-1]
+               and path.is_relative_to(ROOT / "qtlplat")}  # fmt: skip
+    named = [folder for folder in folders if f"`{folder.as_posix()}`" in page]
+    # a folder's own folders are its own business where it is named itself
+    assert [str(f) for f in folders if f not in named and not set(f.parents) & set(named) and f.parts] == []
     assert [name for name in sorted(PLUGINS) if name not in page] == []
+
+
+def test_no_module_is_part_of_an_import_circle() -> None:
+    roots = {path: ROOT / "plugins" if path.is_relative_to(ROOT / "plugins") else ROOT for path in MODULES}
+    known = {".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__"): path
+             for path, root in roots.items()}  # fmt: skip
+    TopologicalSorter({name: _imported(path, known) - {name} for name, path in known.items()}).prepare()
+
+
+def _imported(path: Path, known: Collection[str]) -> set[str]:
+    """The modules that a module imports, wherever it does, but for those that only a type checker imports."""
+    found: set[str] = set()
+    nodes: list[ast.AST] = [ast.parse(path.read_text(encoding="utf-8"))]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            continue
+        nodes += ast.iter_child_nodes(node)
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names} & set(known)
+        elif isinstance(node, ast.ImportFrom) and node.module in known:
+            inner = {f"{node.module}.{alias.name}" for alias in node.names}
+            found |= inner & set(known) or {node.module}
+    return found
 
 
 def test_the_rooms_know_only_whom_they_may() -> None:

@@ -7,7 +7,8 @@ import torch
 from torch import nn
 
 from qtlplat.quantum.devices.engines import choose_engine
-from qtlplat_dressed import DressedOptions, build, circuit
+from qtlplat_dressed import build, circuit
+from qtlplat_dressed.options import DressedOptions
 
 
 class Doubled(nn.Module):

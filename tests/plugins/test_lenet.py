@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from qtlplat import ConfigError
-from qtlplat_lenet import LenetOptions, build
+from qtlplat_lenet import build
+from qtlplat_lenet.options import LenetOptions
 
 # Bhowmik & Thapliyal, Table I: features after the flatten, widths of the dense layers, dropout after each of them
 TABLE_I = {

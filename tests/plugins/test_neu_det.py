@@ -17,8 +17,9 @@ from pydantic import ValidationError
 from qtlplat import ConfigError, DataError
 from qtlplat.analysis.duplicates import find_duplicates
 from qtlplat.analysis.shortcuts import FROM_PIXELS, shortcut_scores
-from qtlplat_neu_det import NeuDetOptions, files, qtlplat_datasets, reader
-from qtlplat_steel_synth import SteelSynthOptions
+from qtlplat_neu_det import files, qtlplat_datasets, reader
+from qtlplat_neu_det.options import NeuDetOptions
+from qtlplat_steel_synth.options import SteelSynthOptions
 from qtlplat_steel_synth.surfaces import write_neu_det_layout
 
 (SPEC,) = qtlplat_datasets()

@@ -27,7 +27,8 @@ from neu_det_layouts import (
 )
 
 from qtlplat import DataError, UntrustedError
-from qtlplat_neu_det import NeuDetOptions, qtlplat_datasets, reader
+from qtlplat_neu_det import qtlplat_datasets, reader
+from qtlplat_neu_det.options import NeuDetOptions
 
 (SPEC,) = qtlplat_datasets()
 PLAIN = Layout()

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from qtlplat_neu_det import NeuDetOptions
 from qtlplat_neu_det.annotation import CLASSES
+from qtlplat_neu_det.options import NeuDetOptions
 from qtlplat_neu_det.reader import check, read
-from qtlplat_steel_synth import SteelSynthOptions, qtlplat_datasets
+from qtlplat_steel_synth import qtlplat_datasets
+from qtlplat_steel_synth.options import SteelSynthOptions
 from qtlplat_steel_synth.surfaces import KINDS, surface, surfaces, write_neu_det_layout
 
 (SPEC,) = qtlplat_datasets()

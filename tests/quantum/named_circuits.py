@@ -5,7 +5,8 @@ import torch
 from circuits import unitary
 
 from qtlplat.contracts import Circuit
-from qtlplat_dressed import DressedOptions, circuit
+from qtlplat_dressed import circuit
+from qtlplat_dressed.options import DressedOptions
 
 
 def z_on_all(wires):

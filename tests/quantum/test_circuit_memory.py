@@ -5,7 +5,8 @@ import torch
 
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.devices import engines, memory
-from qtlplat_dressed import DressedOptions, circuit
+from qtlplat_dressed import circuit
+from qtlplat_dressed.options import DressedOptions
 
 CPU = torch.device("cpu")
 

@@ -14,7 +14,8 @@ from qtlplat.quantum.devices.choice import DeviceRunner
 from qtlplat.quantum.devices.layer import CircuitLayer
 from qtlplat.quantum.devices.making import available_devices
 from qtlplat.quantum.inspect.inspect import describe
-from qtlplat_dressed import DressedOptions, circuit
+from qtlplat_dressed import circuit
+from qtlplat_dressed.options import DressedOptions
 
 
 def matrix_simulation(options: DressedOptions, inputs: np.ndarray, weights: np.ndarray) -> np.ndarray:

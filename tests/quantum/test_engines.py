@@ -9,7 +9,8 @@ from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.devices import engines
 from qtlplat.quantum.devices.engines import choose_engine
-from qtlplat_dressed import DressedOptions, circuit
+from qtlplat_dressed import circuit
+from qtlplat_dressed.options import DressedOptions
 
 
 def one_qubit(function, n_outputs=1):

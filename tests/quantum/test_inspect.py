@@ -15,8 +15,8 @@ from qtlplat import Circuit
 from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat.quantum.inspect.drawing import FILL
 from qtlplat.quantum.inspect.inspect import describe, describe_engine, picture
-from qtlplat_dressed import DressedOptions
 from qtlplat_dressed import circuit as dressed
+from qtlplat_dressed.options import DressedOptions
 
 SVG = "{http://www.w3.org/2000/svg}"
 

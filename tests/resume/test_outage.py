@@ -31,8 +31,8 @@ HEAD = "--head linear"
 def url(postgres: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A database of its own; the server runs when a test begins and when it ends."""
     monkeypatch.setenv("QTLPLAT_FILES", str(tmp_path / "files"))
-    for name in ("waiting", "senders"):
-        monkeypatch.setattr(f"qtlplat.store.server.{name}.PAUSE_SECONDS", 0.2)
+    for name in ("backends.retry", "write.transport"):
+        monkeypatch.setattr(f"qtlplat.store.{name}.PAUSE_SECONDS", 0.2)
     yield postgres.store()
     if not postgres.is_running():
         postgres.start()

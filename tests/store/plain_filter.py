@@ -37,8 +37,8 @@ ANY_FIELDS = (
     "head.layers head.flag head.axis head.sizes head.rate head.options.version training.epochs replace controls".split()
 )
 NUMBER_FIELDS = (
-    "seed trainable leakage seconds seconds.heads cells f1 accuracy min(f1) max(f1) sd(f1) n(f1) f1@linear max(f1@linear) "
-    "first(test_loss) last(test_loss) last(own) lowest(test_loss) highest(own)"
+    "seed trainable leakage seconds seconds.heads cells f1 accuracy min(f1) max(f1) sd(f1) n(f1) f1@linear "
+    "max(f1@linear) first(test_loss) last(test_loss) last(own) lowest(test_loss) highest(own)"
 ).split()
 MANY = ("tag", "component")
 

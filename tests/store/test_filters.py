@@ -326,7 +326,8 @@ def test_a_day_is_compared_as_a_whole() -> None:
 
 def test_a_parser_is_imported_only_for_a_filter(tmp_path: Path) -> None:
     code = (
-        "import sys\nfrom qtlplat.store.read.queries import Reader\nfrom qtlplat.store.core.location import find_store\n"
+        "import sys\nfrom qtlplat.store.read.queries import Reader\n"
+        "from qtlplat.store.core.location import find_store\n"
         f"reader = Reader(find_store({str(tmp_path / 's.db')!r}))\n"
         "reader.runs(sort='-f1')\nassert 'lark' not in sys.modules\n"
         "reader.runs(where='f1 > 1')\nassert 'lark' in sys.modules"

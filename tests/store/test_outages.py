@@ -216,7 +216,7 @@ def test_a_run_that_ends_while_the_server_is_away_keeps_its_writes_and_sync_send
 KILLED = """
 import os, sys, signal
 from sample_runs import *
-from qtlplat.store.location import find_store
+from qtlplat.store.core.location import find_store
 with Writer(find_store(sys.argv[1])) as writer:
     run_id = writer.start_run(new_run())
     writer.add_cells(run_id, new_cells(1))

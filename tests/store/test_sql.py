@@ -212,9 +212,9 @@ def test_there_has_to_be_a_store(location: StoreLocation) -> None:
 
 READ_ONLY = """
 import os, sys
-from qtlplat.store.location import find_store
-from qtlplat.store.queries import Reader
-from qtlplat.store.sql.read_only import ask
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.read.sql.sqlite import ask
 def count(store):
     return ask(Reader(find_store(store)), "SELECT count(*) FROM v_runs", lambda names, rows: next(rows)[0])
 count(sys.argv[1])  # what is imported now need not be readable later

@@ -23,7 +23,7 @@ from quick_runs import RUN, write_plugin
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.reopen import stored_images
 from qtlplat.cli.app import _run
-from qtlplat.cli.commands.components import open_components
+from qtlplat.cli.components import open_components
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import ImageSet
 from qtlplat.store.core.location import find_store

@@ -169,7 +169,7 @@ def network(ema_epochs: float, n: int = 33) -> tuple[Network, torch.Tensor, torc
     pixels = torch.randint(256, (n + 8, 1, 8, 8), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     labels = (pixels[:, 0, 0, 0] > 127).long()
     split = Split(np.arange(n), np.zeros(0, np.int64), np.arange(n, n + 8))
-    options = PretrainingOptions(batch_size=16, ema_epochs=averaging, learning_rate=0.01, monitor="test")
+    options = PretrainingOptions(batch_size=16, ema_epochs=ema_epochs, learning_rate=0.01, monitor="test")
     return Network(convolutional, pixels, labels, split, options, 5), pixels, labels
 
 

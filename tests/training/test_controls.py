@@ -12,7 +12,8 @@ from qtlplat.errors import ConfigError
 from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat.quantum.devices.layer import CircuitLayer
 from qtlplat.runs.controls import make_variants, nearest_width
-from qtlplat_dressed import DressedOptions, circuit, qtlplat_heads
+from qtlplat_dressed import circuit, qtlplat_heads
+from qtlplat_dressed.options import DressedOptions
 from qtlplat_linear import build_linear
 
 F, K = 7, 2

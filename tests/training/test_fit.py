@@ -13,7 +13,8 @@ from qtlplat.errors import TrainingError
 from qtlplat.heads.fit import Limits, fit_heads, why_not_stackable
 from qtlplat.heads.lockstep import Task
 from qtlplat.quantum.devices.engines import choose_engine
-from qtlplat_dressed import DressedOptions, circuit, qtlplat_heads
+from qtlplat_dressed import circuit, qtlplat_heads
+from qtlplat_dressed.options import DressedOptions
 
 N, F = 60, 6
 

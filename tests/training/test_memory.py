@@ -7,7 +7,8 @@ from qtlplat.errors import ConfigError
 from qtlplat.heads import memory
 from qtlplat.heads.fit import EVALUATION_ROWS
 from qtlplat.quantum.devices.engines import choose_engine
-from qtlplat_dressed import DressedOptions, circuit
+from qtlplat_dressed import circuit
+from qtlplat_dressed.options import DressedOptions
 
 CPU = torch.device("cpu")
 

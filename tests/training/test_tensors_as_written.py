@@ -13,7 +13,7 @@ from qtlplat.backbones.features import frozen_features
 from qtlplat.backbones.model import WholeBackbone
 from qtlplat.catalog.reopen import stored_images
 from qtlplat.cli.app import _run
-from qtlplat.cli.commands.components import open_components
+from qtlplat.cli.components import open_components
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import Backbone, ImageSet
 from qtlplat.errors import PluginError

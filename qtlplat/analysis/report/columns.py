@@ -20,9 +20,9 @@ DIFFERENCE = (
     Column("verdict", "sentence"),
 )  # fmt: skip
 LEAKAGES = (
-    "leakage: share of the tested samples that the frozen backbone was trained on; group leakage: share of which another "
-    "sample of the same source image stands in training, of the head or the backbone; selection leakage: share whose "
-    "accuracy chose the backbone's best epoch"
+    "leakage: share of the tested samples that the frozen backbone was trained on; group leakage: share of which "
+    "another sample of the same source image is in the training set of the head or the backbone; selection leakage: "
+    "share whose accuracy chose the backbone's best epoch"
 )
 
 

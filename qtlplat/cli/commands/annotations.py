@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.commands.runs import age, short_on_terminals
-from qtlplat.cli.render.output import Column, Listing, emit, listing_options, write_json
+from qtlplat.cli.render.columns import Column, write_json
+from qtlplat.cli.render.output import Listing, emit, listing_options
+from qtlplat.cli.render.run_columns import age, short_on_terminals
 from qtlplat.cli.render.terminal import note, say
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import name_store, opened

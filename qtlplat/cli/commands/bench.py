@@ -17,7 +17,7 @@ from qtlplat.cli.commands.bench_devices import devices as devices_command
 from qtlplat.cli.commands.bench_options import COLUMNS, SIZE, batch, classes, json_flag, notes, print_rows, threads
 from qtlplat.cli.commands.bench_stages import checkpoint, run
 from qtlplat.cli.commands.bench_store import store
-from qtlplat.cli.commands.components import open_components
+from qtlplat.cli.components import open_components
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import BackboneSpec, HeadSpec
 from qtlplat.errors import UsageError, shown

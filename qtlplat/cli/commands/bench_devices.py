@@ -9,7 +9,8 @@ import click
 
 from qtlplat.catalog.device import parse_device
 from qtlplat.cli.commands.bench_options import notes
-from qtlplat.cli.render.output import Column, Listing, emit, listing_options
+from qtlplat.cli.render.columns import Column
+from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.settings import Settings, pass_settings
 
 # largest difference from exact values, and what is said of it

@@ -7,7 +7,8 @@ from typing import Any
 
 import click
 
-from qtlplat.cli.render.output import Column, emit, write_json
+from qtlplat.cli.render.columns import Column, write_json
+from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings
 

@@ -13,8 +13,9 @@ import click
 from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.commands.bench_options import MEASURED, SETTING, SIZE, batch, json_flag, notes, print_rows, threads
-from qtlplat.cli.commands.components import open_components
-from qtlplat.cli.render.output import Column, emit, write_json
+from qtlplat.cli.components import open_components
+from qtlplat.cli.render.columns import Column, write_json
+from qtlplat.cli.render.output import emit
 from qtlplat.cli.settings import Settings, pass_settings
 from qtlplat.cli.stores import asked_store
 from qtlplat.contracts import BackboneSpec, HeadSpec

@@ -10,7 +10,8 @@ from tempfile import TemporaryDirectory
 import click
 
 from qtlplat.cli.commands.bench_options import SIZE, json_flag, notes
-from qtlplat.cli.render.output import Column, emit, write_json
+from qtlplat.cli.render.columns import Column, write_json
+from qtlplat.cli.render.output import emit
 from qtlplat.cli.settings import Settings, pass_settings
 from qtlplat.conventions import counted
 from qtlplat.errors import UsageError, shown

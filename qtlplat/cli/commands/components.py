@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import click
 
-from qtlplat.catalog.catalog import Catalog, open_catalog, plugin_failure
+from qtlplat.catalog.catalog import Catalog, plugin_failure
 from qtlplat.catalog.device import AUTO, parse_device
 from qtlplat.catalog.options import describe
 from qtlplat.catalog.plugin_calls import declared_circuit, guarded
@@ -16,11 +16,13 @@ from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import parse_reference
 from qtlplat.catalog.registry import Preset, Registry
 from qtlplat.catalog.resolve import resolve_component
+from qtlplat.cli.components import open_components
 from qtlplat.cli.render.backbone import backbone_facts, print_backbone
+from qtlplat.cli.render.columns import Column, print_tsv, table, text, write_json
 from qtlplat.cli.render.files import output_options, refuse, write_output
-from qtlplat.cli.render.output import Column, Listing, emit, listing_options, print_tsv, table, text, write_json
+from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.recipe import print_recipe, recipe_facts
-from qtlplat.cli.render.terminal import clean, note, say, stdout_console
+from qtlplat.cli.render.terminal import clean, say, stdout_console
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import KINDS, Circuit, HeadSpec, Kind, Options
 from qtlplat.errors import UsageError, shown, unknown_name
@@ -123,15 +125,6 @@ def component_facts(
         "backbone": backbone_facts(component, options),
         "recipe": recipe_facts(component),
     }
-
-
-def open_components(settings: Settings) -> tuple[Registry, Catalog]:
-    """Registry and catalog for a command, with one line on stderr for each plugin that is broken."""
-    registry, catalog = open_catalog(settings.registry)
-    if settings.verbosity >= 0:
-        for line in catalog.host.warnings():
-            note(line)
-    return registry, catalog
 
 
 def _rows(kind: Kind, registry: Registry, catalog: Catalog) -> Iterator[dict[str, Any]]:

@@ -11,9 +11,10 @@ import click
 from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.catalog.plugin_calls import checked_dataset, load_images
 from qtlplat.catalog.resolve import resolve_component
-from qtlplat.cli.commands.components import open_components
+from qtlplat.cli.components import open_components
+from qtlplat.cli.render.columns import Column, write_json
 from qtlplat.cli.render.files import output_options, refuse, tell_written, write_output
-from qtlplat.cli.render.output import Column, Listing, emit, listing_options, write_json
+from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.progress import make_progress
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings

@@ -10,8 +10,9 @@ import numpy.typing as npt
 
 from qtlplat.catalog.plugin_calls import evaluator_cells
 from qtlplat.catalog.resolve import resolve_component
-from qtlplat.cli.commands.components import open_components
-from qtlplat.cli.render.output import Column, emit
+from qtlplat.cli.components import open_components
+from qtlplat.cli.render.columns import Column
+from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import clean, note, say
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import Cell, EvaluatorSpec, Samples, Split

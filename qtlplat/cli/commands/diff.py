@@ -12,8 +12,9 @@ import click
 from qtlplat.analysis.agreement import Agreement, agreement, in_words
 from qtlplat.analysis.explain_difference import BY_NAME, Difference, differing, moved_cells
 from qtlplat.cli.render.column_fit import fitting
+from qtlplat.cli.render.columns import Column
 from qtlplat.cli.render.differences import value_text
-from qtlplat.cli.render.output import Column, Listing, emit, listing_options
+from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.terminal import note, say
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.render.column_fit import fitting
+from qtlplat.cli.render.columns import Column
 from qtlplat.cli.render.files import tell_written, write_output
-from qtlplat.cli.render.output import Column, Listing, emit, listing_options
+from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.terminal import clean, note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
@@ -198,7 +199,7 @@ def _summary(found: Mistakes, shown: int, only_by: str | None) -> None:
 def _files(settings: Settings, reader: Reader, found: Mistakes, sets: Sequence[str]) -> Mapping[tuple[str, str], str]:
     """Where the sources lie, by digest of the data and source, as far as plugins know; says what is in the way."""
     from qtlplat.catalog.reopen import stored_files
-    from qtlplat.cli.commands.components import open_components
+    from qtlplat.cli.components import open_components
 
     _, catalog = open_components(settings)
     files: dict[tuple[str, str], str] = {}
@@ -217,7 +218,7 @@ def _write_sheet(
 ) -> None:
     from qtlplat.analysis.contact_sheet import png
     from qtlplat.catalog.reopen import stored_images
-    from qtlplat.cli.commands.components import open_components
+    from qtlplat.cli.components import open_components
     from qtlplat.cli.render.progress import make_progress
 
     digests = list(dict.fromkeys(one.dataset_digest for one in found.worst))

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.commands.export_model import MODELS, ModelOptions
+from qtlplat.cli.render.columns import Column, print_tsv, write_json
 from qtlplat.cli.render.files import exists, refuse
-from qtlplat.cli.render.output import Column, emit, print_tsv, where_option, write_json
+from qtlplat.cli.render.output import emit, where_option
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
 from qtlplat.errors import UsageError, shown

@@ -40,7 +40,7 @@ def export_onnx(settings: Settings, reader: Reader, run: str, output: Path, opti
     Raises UsageError where the file exists, and as `qtlplat.models.to_onnx.onnx_model`.
     """
     from qtlplat.catalog.reopen import stored_images
-    from qtlplat.cli.commands.components import open_components
+    from qtlplat.cli.components import open_components
     from qtlplat.extras import require_packages
     from qtlplat.models.trained_run import look_up
 
@@ -78,7 +78,7 @@ def export_qasm(
 
     Raises UsageError where the file exists, and as `qtlplat.models.to_qasm.head_qasm`.
     """
-    from qtlplat.cli.commands.components import open_components
+    from qtlplat.cli.components import open_components
     from qtlplat.models.image_files import read_pictures
     from qtlplat.models.trained_run import look_up
 

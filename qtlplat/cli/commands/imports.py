@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qtlplat.cli.render.output import Column, emit, json_text, write_json
+from qtlplat.cli.render.columns import Column, json_text, write_json
+from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import asked_store, name_store
@@ -68,8 +69,8 @@ def import_command(settings: Settings, bundle: Path, dry_run: bool, partly: bool
 
 def _look(reader: Reader) -> None:
     """Everything that listings and pages make of the runs, for whoever made them may be nobody's friend."""
-    from qtlplat.cli.commands.runs import row
     from qtlplat.cli.commands.show import read_run
+    from qtlplat.cli.render.run_columns import row
     from qtlplat.store.read.serialize import short_form
 
     for record in reader.runs():

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.commands.runs import short_on_terminals
 from qtlplat.cli.render.column_fit import fitting
-from qtlplat.cli.render.output import Column, Listing, emit, listing_options, text
+from qtlplat.cli.render.columns import Column, text
+from qtlplat.cli.render.output import Listing, emit, listing_options
+from qtlplat.cli.render.run_columns import short_on_terminals
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import click
 
 from qtlplat.analysis.figures import KINDS, NEEDS_PREDICTIONS
+from qtlplat.cli.render.columns import write_json
 from qtlplat.cli.render.files import output_options, refuse, tell_written, write_output
-from qtlplat.cli.render.output import where_option, write_json
+from qtlplat.cli.render.output import where_option
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
@@ -115,7 +116,7 @@ def _read(settings: Settings, references: Sequence[str], where: str | None, kind
 
 def _images(settings: Settings, stored: StoredRun, sets: Sequence[str]) -> ImageSet:
     from qtlplat.catalog.reopen import stored_images
-    from qtlplat.cli.commands.components import open_components
+    from qtlplat.cli.components import open_components
     from qtlplat.cli.render.progress import make_progress
 
     _, catalog = open_components(settings)

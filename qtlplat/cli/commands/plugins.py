@@ -8,7 +8,8 @@ import click
 
 from qtlplat.catalog.host import Host, PluginStatus, found_plugins, is_disabled, load_plugins
 from qtlplat.catalog.registry import load_registry
-from qtlplat.cli.render.output import Column, Listing, emit, listing_options
+from qtlplat.cli.render.columns import Column
+from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.errors import PluginError

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from qtlplat.cli.render.output import Column, Listing, emit, listing_options
+from qtlplat.cli.render.columns import Column
+from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
@@ -49,7 +50,7 @@ def predict_command(
     choose that class. Images must be gray or coloured with 8 bits each, and of the size that the backbone was trained
     on. RUN is the beginning of its id, @last, @-2 (the one before the last), @best:f1 or @tag:paper.
     """
-    from qtlplat.cli.commands.components import open_components
+    from qtlplat.cli.components import open_components
 
     if ensemble and cell is not None:
         raise UsageError("--cell and --ensemble are both given", where="qtlplat predict", fix="leave one of them out")

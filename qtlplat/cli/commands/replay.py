@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qtlplat.cli.render.output import Column, emit, write_json
+from qtlplat.cli.render.columns import Column, write_json
+from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import clean, note, say
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
 from qtlplat.cli.stores import asked_store, name_store
@@ -56,7 +57,7 @@ def replay_command(
     @tag:paper.
     """
     from qtlplat.catalog.reopen import stored_pretraining, stored_run
-    from qtlplat.cli.commands.components import open_components
+    from qtlplat.cli.components import open_components
     from qtlplat.cli.render.progress import make_progress
     from qtlplat.runs.resumable import refuse_replay
     from qtlplat.store.read.queries import Reader

@@ -127,7 +127,7 @@ def _reproduction(reader: Reader, recipe: str, budget: str | None) -> Reproducti
 def _publication(settings: Settings, recipe: str) -> tuple[str, ...]:
     """What a recipe says of its publication; nothing where its plugin is not there any more."""
     from qtlplat.catalog.resolve import resolve_component
-    from qtlplat.cli.commands.components import open_components
+    from qtlplat.cli.components import open_components
     from qtlplat.recipes import RecipeSpec
 
     try:
@@ -163,8 +163,8 @@ def _audits(settings: Settings, material: Material, sets: Sequence[str]) -> tupl
     from qtlplat.analysis.report.material import Audit
     from qtlplat.analysis.report.privacy import without_paths
     from qtlplat.catalog.reopen import stored_images
-    from qtlplat.cli.commands.components import open_components
     from qtlplat.cli.commands.data_audit import default_folds
+    from qtlplat.cli.components import open_components
     from qtlplat.cli.render.progress import make_progress
 
     _, catalog = open_components(settings)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from qtlplat.cli.render.claims import bounded, note_of, print_claims
-from qtlplat.cli.render.output import write_json
+from qtlplat.cli.render.columns import write_json
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import asked_store, name_store
@@ -48,7 +48,7 @@ def reproduce_command(
     """
     from qtlplat.catalog.recipes import Selection, chosen_work
     from qtlplat.catalog.resolve import resolve_component
-    from qtlplat.cli.commands.components import open_components
+    from qtlplat.cli.components import open_components
     from qtlplat.cli.render.progress import make_progress
     from qtlplat.recipes import RecipeSpec
     from qtlplat.store.read.queries import Reader

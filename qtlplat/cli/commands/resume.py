@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qtlplat.cli.render.output import write_json
+from qtlplat.cli.render.columns import write_json
 from qtlplat.cli.render.terminal import note, say
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
 from qtlplat.cli.stores import asked_store, name_store
@@ -45,7 +45,7 @@ def resume_command(
     What has changed since and could change them is refused, each with its value before and after. A pretraining goes
     on with the run that needs it. Without RUN: the run that was interrupted, if there is only one.
     """
-    from qtlplat.cli.commands.components import open_components
+    from qtlplat.cli.components import open_components
     from qtlplat.cli.render.progress import make_progress
     from qtlplat.runs.cleanup import remove_leftovers
     from qtlplat.runs.resumable import all_interrupted, what_to_resume

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.render.output import Column, emit, text, write_json
+from qtlplat.cli.render.columns import Column, text, write_json
+from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import clean, note, say
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
 from qtlplat.cli.stores import asked_store, name_store
@@ -125,7 +126,7 @@ add_common_options(run_command)
 
 def _resolve(settings: Settings, request: Mapping[str, Any]) -> tuple[Resolved, Catalog]:
     from qtlplat.catalog.resolve import Request, resolve
-    from qtlplat.cli.commands.components import open_components
+    from qtlplat.cli.components import open_components
     from qtlplat.cli.render.show_tables import component_line
 
     registry, catalog = open_components(settings)
@@ -162,7 +163,7 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
 
 def _print_result(run: Mapping[str, Any], request: Mapping[str, Any], catalog: Catalog) -> None:
     """Folds with mean ± sd, the ledger, the id and what to do next; everything as read back from the store."""
-    from qtlplat.cli.commands.runs import mean_sd, show_mean_sd
+    from qtlplat.cli.render.run_columns import mean_sd, show_mean_sd
     from qtlplat.cli.render.show_tables import cells, params
     from qtlplat.store.read.serialize import head_cells
 

@@ -5,56 +5,20 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
-from typing import Any
 
 import click
 
 from qtlplat.cli.render.column_fit import fitting, name_hidden
-from qtlplat.cli.render.output import Column, Listing, emit, listing_options
+from qtlplat.cli.render.columns import Column
+from qtlplat.cli.render.output import Listing, emit, listing_options
+from qtlplat.cli.render.run_columns import age, row, short_on_terminals, show_mean_sd
 from qtlplat.cli.render.terminal import note, on_terminal
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
-from qtlplat.conventions import LEAKAGES, ROLES, ledger, percent, short
+from qtlplat.conventions import percent
 from qtlplat.errors import UsageError
 from qtlplat.store.core.records import RunKind
 from qtlplat.store.read.filters.tree import listed, unquoted
-
-
-class MeanSd(float):
-    """A mean that sorts and exports as a number and knows its standard deviation (None for a single value)."""
-
-    sd: float | None
-
-    def __new__(cls, mean: float, sd: float | None) -> MeanSd:
-        """The number and what stands beside it."""
-        number = super().__new__(cls, mean)
-        number.sd = sd
-        return number
-
-
-def show_mean_sd(value: MeanSd) -> str:
-    """``mean ± sd`` with four digits."""
-    return f"{value:.4f}" + ("" if value.sd is None else f" ± {value.sd:.4f}")
-
-
-def mean_sd(spread: dict[str, Any] | None) -> MeanSd | None:
-    """A metric of the short form as one value, or None where there is none."""
-    return None if spread is None or spread["mean"] is None else MeanSd(spread["mean"], spread["std"])
-
-
-def age(created: str, now: datetime | None = None) -> str:
-    """How long ago a stored time is, in one unit, as in ``3 h ago``."""
-    seconds = ((now or datetime.now(UTC)) - datetime.fromisoformat(created)).total_seconds()
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= length:
-            return f"{int(seconds // length)} {unit} ago"
-    return "just now" if seconds < 10 else f"{int(seconds)} s ago"
-
-
-def short_on_terminals(run_id: str) -> str:
-    """A run's id for people; in full where a program may read it."""
-    return short(run_id) if on_terminal() else run_id
 
 
 def _when(created: str) -> str:
@@ -110,27 +74,6 @@ LEAST_NEEDED = (
     "accuracy",
     "created",
 )
-
-
-def row(run: dict[str, Any]) -> dict[str, Any]:
-    """A run's short form as values by column."""
-    f1, accuracy = (mean_sd(run["metrics"].get(name)) for name in ("f1", "accuracy"))
-    names: dict[str, Any] = {role: run[role] and run[role]["name"] for role in ROLES}
-    return {
-        **{key: run[key] for key in ("run", "kind", "status", "created", "seed", "fingerprint", "pretraining")},
-        **names,
-        **ledger(run["parameters"]),
-        **{name: run[name] for name in LEAKAGES},
-        "f1": f1,
-        "accuracy": accuracy,
-        "f1_sd": None if f1 is None else f1.sd,
-        "accuracy_sd": None if accuracy is None else accuracy.sd,
-        "cells": max((len(spread["values"]) for spread in run["metrics"].values()), default=0),
-        "seconds": run["seconds"]["total"],
-        "finished": run["finished"],
-        "error": run["error"] or None,
-        **{key: run[key] or None for key in ("tags", "note", "trashed")},
-    }
 
 
 @click.command("runs")

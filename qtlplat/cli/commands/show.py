@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.render.output import write_json
+from qtlplat.cli.render.columns import write_json
 from qtlplat.cli.render.show_page import page
 from qtlplat.cli.render.show_tables import cells, curve, env, params, plan
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings

@@ -11,7 +11,8 @@ from typing import Any
 
 import click
 
-from qtlplat.cli.render.output import Column, Listing, emit, listing_options, print_tsv, text
+from qtlplat.cli.render.columns import Column, print_tsv, text
+from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.terminal import note, say
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import click
 
-from qtlplat.cli.render.output import Column, emit, write_json
+from qtlplat.cli.render.columns import Column, write_json
+from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import asked_store, existing_store, name_store, other_store, print_path, tell

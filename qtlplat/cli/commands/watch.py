@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.cli.commands.runs import age, row, short_on_terminals, show_mean_sd
 from qtlplat.cli.render.column_fit import fitting
-from qtlplat.cli.render.output import Column, print_tsv, table
+from qtlplat.cli.render.columns import Column, print_tsv, table
+from qtlplat.cli.render.run_columns import age, progress_words, row, short_on_terminals, show_mean_sd
 from qtlplat.cli.render.terminal import note, stdout_console, write_row
 from qtlplat.errors import UsageError
 
@@ -45,27 +45,6 @@ def watch(
     follow = _on_terminal if sys.stdout.isatty() else _in_lines
     most = listing.limit or WATCHED
     follow(lambda: _look(reader, read(most)), seconds, until_done)
-
-
-def progress_words(progress: Mapping[str, Any]) -> str:
-    """A progress, in the form of `show --json`, in words: epoch, accuracy, time left."""
-    if not progress["epoch"]:
-        return "before its first epoch" if progress["planned"] else "waits for its backbone"
-    of = f" of {progress['epochs']}" if progress["epochs"] else ""
-    parts = [f"epoch {progress['epoch']}{of}"]
-    if progress["accuracy"] is not None:
-        parts.append(f"accuracy {progress['accuracy']:.3f}")
-    if progress["seconds_left"] is not None:
-        parts.append(f"{_duration(progress['seconds_left'])} left")
-    return ", ".join(parts)
-
-
-def _duration(seconds: float) -> str:
-    """Seconds, minutes or hours, whichever reads best."""
-    for unit, length in (("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"
 
 
 def _look(reader: Reader, records: Sequence[RunRecord]) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ from itertools import accumulate
 from typing import Any
 
 from qtlplat.catalog.provider import Component
-from qtlplat.cli.render.output import Column, emit
+from qtlplat.cli.render.columns import Column
+from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import clean, say
 from qtlplat.contracts import Backbone, BackboneSpec, Options
 from qtlplat.errors import ConfigError, QtlplatError

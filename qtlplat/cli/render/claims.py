@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.cli.render.output import Column, emit
+from qtlplat.cli.render.columns import Column
+from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import note, say
 from qtlplat.conventions import short
 

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtlplat.cli.render.output import Column, cell
+from qtlplat.cli.render.columns import Column, cell
 from qtlplat.cli.render.terminal import note
 
 LEGIBLE = 8  # characters of a column that may be folded; a short id has as many

@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.cli.render.output import Column, Listing, emit, table, text
+from qtlplat.cli.render.columns import Column, table, text
+from qtlplat.cli.render.output import Listing, emit
 from qtlplat.cli.render.terminal import say, stdout_console
 from qtlplat.conventions import SHORT, short
 

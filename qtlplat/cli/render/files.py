@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 import click
 
-from qtlplat.cli.render.output import Column, print_tsv
+from qtlplat.cli.render.columns import Column, print_tsv
 from qtlplat.errors import StoreError, UsageError, shown
 
 F = TypeVar("F", bound=Callable[..., Any])

@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.cli.render.output import Column, cell
+from qtlplat.cli.render.columns import Column, cell
 from qtlplat.cli.render.terminal import clean
 from qtlplat.conventions import strict
 from qtlplat.errors import UsageError, shown

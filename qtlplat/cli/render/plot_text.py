@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis.figures.stored import notes
 from qtlplat.cli.render.column_fit import fitting
-from qtlplat.cli.render.output import Column, emit, text
+from qtlplat.cli.render.columns import Column, text
+from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.show_tables import sparkline
 from qtlplat.cli.render.terminal import note, say
 from qtlplat.conventions import short

@@ -7,7 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from qtlplat.catalog.provider import Component
-from qtlplat.cli.render.output import Column, emit, text
+from qtlplat.cli.render.columns import Column, text
+from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import note, say
 from qtlplat.recipes import RecipeSpec
 

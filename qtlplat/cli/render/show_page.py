@@ -8,9 +8,8 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from qtlplat.cli.commands.runs import age, mean_sd, show_mean_sd
-from qtlplat.cli.commands.watch import progress_words
-from qtlplat.cli.render.output import text
+from qtlplat.cli.render.columns import text
+from qtlplat.cli.render.run_columns import age, mean_sd, progress_words, show_mean_sd
 from qtlplat.cli.render.show_tables import cells, component_line, curve, params, section
 from qtlplat.cli.render.terminal import clean, note, say, stdout_console
 from qtlplat.conventions import HEAD, counted, leakage_line, short

@@ -8,9 +8,10 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtlplat.cli.commands.runs import mean_sd, show_mean_sd
 from qtlplat.cli.render.column_fit import fitting
-from qtlplat.cli.render.output import Column, emit, text, write_json
+from qtlplat.cli.render.columns import Column, text, write_json
+from qtlplat.cli.render.output import emit
+from qtlplat.cli.render.run_columns import mean_sd, show_mean_sd
 from qtlplat.cli.render.terminal import say
 from qtlplat.conventions import HEAD, leakage_line
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pennylane as qml
 import torch
 from pennylane.measurements import ExpectationMP, MeasurementProcess, ProbabilityMP, VarianceMP
@@ -206,3 +207,9 @@ def _of_matrix(matrix: Tensor, wires: Any) -> Terms:
 def _number(number: Any) -> Tensor:
     tensor = torch.as_tensor(number)
     return (tensor.real if tensor.is_complex() else tensor).reshape(())
+
+
+def as_array(parameter: Tensor) -> npt.NDArray[Any]:
+    """A tensor for numpy, real numbers in double precision."""
+    values: npt.NDArray[Any] = parameter.detach().cpu().resolve_conj().resolve_neg().numpy()
+    return values.astype(np.float64) if values.dtype.kind == "f" else values

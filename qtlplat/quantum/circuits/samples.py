@@ -17,7 +17,6 @@ from torch import Tensor
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import PluginError, shown
-from qtlplat.quantum.devices.layer import RETURN
 
 NUMBERS = (  # measurements that are real numbers, always as many
     ExpectationMP,
@@ -190,3 +189,6 @@ def ranks(op: Any) -> tuple[int, ...]:
         return (0,) * own + ranks(op.base)
     axes: tuple[int, ...] = op.ndim_params if op.data else ()
     return axes
+
+
+RETURN = "let the circuit's function return a list of n_outputs measurements"

@@ -15,11 +15,10 @@ from pennylane.tape import QuantumScript
 from torch import Tensor, fx
 
 from qtlplat.compile.recorder import DependsOnValuesError, record_operations
-from qtlplat.errors import QtlplatError
+from qtlplat.errors import QtlplatError, one_line
+from qtlplat.quantum.circuits.readings import as_array
 from qtlplat.quantum.circuits.samples import SampleFunction, trial_numbers
 from qtlplat.quantum.compiler.gates import TOLERANCE, Group, Matrix, as_monomial, one_parameter_group
-from qtlplat.quantum.devices.derivatives import as_array
-from qtlplat.quantum.devices.making import one_line
 
 MOST_WIRES_DENSE = 6  # a fixed gate on more wires than this is decomposed where it can be
 MOST_WIRES_ROTATION = 4

@@ -14,13 +14,13 @@ from pennylane.devices import ExecutionConfig
 from torch import Tensor
 
 from qtlplat.contracts import Circuit
-from qtlplat.errors import ConfigError, PluginError
+from qtlplat.errors import ConfigError, PluginError, one_line
 from qtlplat.quantum.circuits.readings import is_linear
 from qtlplat.quantum.circuits.samples import SampleFunction, trial_numbers
 from qtlplat.quantum.devices.batches import WAYS
 from qtlplat.quantum.devices.derivatives import LEAST_PRECISION
 from qtlplat.quantum.devices.execution import OF_THE_DEVICE, BatchRunner, CannotRunError, postselects
-from qtlplat.quantum.devices.making import make_device, noise_model, one_line
+from qtlplat.quantum.devices.making import make_device, noise_model
 from qtlplat.quantum.devices.traits import CLOSE, DeviceTraits, Run, looked_at
 from qtlplat.quantum.devices.traits import EXACT as EXACT_VALUES
 from qtlplat.quantum.devices.verification import (

@@ -17,6 +17,7 @@ from pennylane.exceptions import OperatorPropertyUndefined
 from pennylane.operation import StatePrepBase
 from torch import Tensor
 
+from qtlplat.quantum.circuits.readings import as_array
 from qtlplat.quantum.circuits.samples import ranks
 
 Array = npt.NDArray[np.float64]
@@ -217,12 +218,6 @@ class FiniteDifferences(torch.autograd.Function):
             None if f is None else f.to(t) for f, t in zip([for_inputs, *for_weights], ctx.saved_tensors, strict=True)
         ]
         return (None, None, None, *found)
-
-
-def as_array(parameter: Tensor) -> npt.NDArray[Any]:
-    """A tensor for numpy, real numbers in double precision."""
-    values: npt.NDArray[Any] = parameter.detach().cpu().resolve_conj().resolve_neg().numpy()
-    return values.astype(np.float64) if values.dtype.kind == "f" else values
 
 
 @dataclass(frozen=True)

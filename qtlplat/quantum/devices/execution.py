@@ -17,7 +17,8 @@ import torch
 from torch import Tensor
 
 from qtlplat.contracts import Circuit
-from qtlplat.errors import ConfigError, PluginError, QtlplatError
+from qtlplat.errors import ConfigError, PluginError, QtlplatError, one_line
+from qtlplat.quantum.circuits.readings import as_array
 from qtlplat.quantum.circuits.samples import SampleFunction, trial_numbers
 from qtlplat.quantum.compiler.exponentials import without_exponentials
 from qtlplat.quantum.devices.batches import Part, Recorder, Way
@@ -25,13 +26,12 @@ from qtlplat.quantum.devices.density import from_density_matrix
 from qtlplat.quantum.devices.derivatives import (
     FiniteDifferences,
     ParameterShift,
-    as_array,
     in_gates,
     ranks_of,
     shift_rules,
     stencil_for,
 )
-from qtlplat.quantum.devices.making import fresh_seed, one_line
+from qtlplat.quantum.devices.making import fresh_seed
 from qtlplat.quantum.devices.traits import EXACT as EXACT_VALUES
 from qtlplat.quantum.devices.traits import DeviceTraits, GlobalGenerators, doubles
 

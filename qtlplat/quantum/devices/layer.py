@@ -10,8 +10,7 @@ from torch import Tensor, nn
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import PluginError
-
-RETURN = "let the circuit's function return a list of n_outputs measurements"
+from qtlplat.quantum.circuits.samples import RETURN
 
 
 class Runner(Protocol):

@@ -12,7 +12,7 @@ import pennylane as qml
 import torch
 from pennylane.operation import Channel, StatePrepBase
 
-from qtlplat.errors import ConfigError, shown, unknown_name
+from qtlplat.errors import ConfigError, one_line, unknown_name
 
 CHANNELS = {
     "bitflip": qml.BitFlip,
@@ -92,11 +92,6 @@ def _refused(
     else:
         fix = "install what the message asks for, or choose another device"
     return ConfigError(what, where="--device", fix=fix)
-
-
-def one_line(error: Exception | str) -> str:
-    """What an error says, in one line of at most 240 characters."""
-    return shown(" ".join(str(error).split()) or type(error).__name__, 240)[1:-1]
 
 
 def noise_model(noise: str | None, strength: float) -> Any:

@@ -61,10 +61,10 @@ class NewRun:
 class NewCell:
     """A cell about to be trained. train_hash, test_hash: sha256 over the sorted sample ids.
 
-    variant: "head", or the control that it belongs to; pretraining: id of the run that its backbone comes from; leakage:
-    share of its test samples that this backbone was trained on; group_leakage: share whose source stands in training, of
-    the head or the backbone; selection_leakage: share whose accuracy chose the backbone's best epoch. None where nothing
-    is known of it.
+    variant: "head", or the control that it belongs to; pretraining: id of the run that its backbone comes from;
+    leakage: share of its test samples that this backbone was trained on; group_leakage: share whose source image is in
+    the training set of the head or the backbone; selection_leakage: share whose accuracy chose the backbone's best
+    epoch. None if unknown.
     """
 
     position: int

@@ -1,1 +1,5 @@
-"""What is done to whole stores: check, copy, recover, merge, delete."""
+"""Work on whole stores: check, back up, recover, merge, extract, empty the trash.
+
+Each module is one operation of `qtlplat store`; what several need about damage lies in `findings` and `salvage`.
+A run in progress is never changed from here.
+"""

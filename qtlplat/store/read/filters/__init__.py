@@ -1,1 +1,4 @@
-"""Filters, orders and references over what is stored: ``head = 'x' and f1 > 0.9``, ``-f1``, ``@best:f1``."""
+"""Filters, orders and references over what is stored: ``head = 'x' and f1 > 0.9``, ``-f1``, ``@best:f1``.
+
+`language` reads text into a `tree`, `fields` and `selection` turn it into a SELECT with bound values.
+"""

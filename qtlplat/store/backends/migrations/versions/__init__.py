@@ -1,1 +1,4 @@
-"""The revisions, oldest first. A published one never changes: each says in plain DDL what it did."""
+"""The revisions, oldest first. A published one never changes.
+
+Each says in plain DDL what it did.
+"""
