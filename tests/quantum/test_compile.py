@@ -7,6 +7,7 @@ import torch
 from circuits import errors, gradients, numbers, reference
 from named_circuits import CIRCUITS, z_on_all
 
+from qtlplat.compile import recorder
 from qtlplat.contracts import Circuit
 from qtlplat.quantum.compiler.compile import compile_circuit
 from qtlplat.quantum.compiler.layout import DENSE_QUBITS
@@ -218,3 +219,8 @@ def test_errors_of_the_function_itself_pass_through(error):
     with pytest.raises(type(error)) as caught:
         compile_circuit(measuring(function))
     assert caught.value is error
+
+
+def test_compiling_leaves_torchs_own_compiler_out():
+    # Torch wraps this method of a mode to import its compiler at the first operation, for more than a second.
+    assert not hasattr(recorder._Recorder.__torch_dispatch__, "__wrapped__")

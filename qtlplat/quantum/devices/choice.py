@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,10 +15,11 @@ from torch import Tensor
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, PluginError, one_line
+from qtlplat.quantum.circuits.constancy import not_differentiated
 from qtlplat.quantum.circuits.readings import is_linear
 from qtlplat.quantum.circuits.samples import SampleFunction, trial_numbers
 from qtlplat.quantum.devices.batches import WAYS
-from qtlplat.quantum.devices.derivatives import LEAST_PRECISION
+from qtlplat.quantum.devices.derivatives import FINE, LEAST_PRECISION
 from qtlplat.quantum.devices.execution import OF_THE_DEVICE, BatchRunner, CannotRunError, postselects
 from qtlplat.quantum.devices.making import make_device, noise_model
 from qtlplat.quantum.devices.traits import CLOSE, DeviceTraits, Run, looked_at
@@ -30,6 +31,7 @@ from qtlplat.quantum.devices.verification import (
     SAMPLES,
     WITH_CHANNELS,
     Reference,
+    contradicted,
     has_channels,
 )
 
@@ -184,12 +186,14 @@ class DeviceRunner(BatchRunner):
         inputs, weights = trial_numbers(self.circuit, 2) if reference is None else reference.batch(2)
         found = self(inputs, weights)
         wanted = [inputs, *weights.values()]
-        gradients = torch.autograd.grad(found.sum(), wanted, allow_unused=True) if found.requires_grad else ()
+        gradients: Sequence[Tensor | None] = [None] * len(wanted)
+        if found.requires_grad:
+            gradients = torch.autograd.grad(found.sum(), wanted, allow_unused=True)
         for what, values in (("values", [found]), ("gradients", gradients)):
             if not all(torch.isfinite(v).all() for v in values if v is not None):
                 return f"its {what} are not finite"
         if reference is None:
-            return ""
+            return self._own_problem(inputs.detach(), weights, gradients)
         # That the computation is the right one shows without shots; values of the device itself are within bounds.
         twin = self._on(reference.name)
         problem = reference.disagreement(twin, gradients_at=SIZES_SHIFTED)
@@ -203,6 +207,20 @@ class DeviceRunner(BatchRunner):
             return ""
         further = float(off.max())
         return f"its values are {further:.1e} further from {reference.name}'s than {self.traits.shots} shots explain"
+
+    def _own_problem(self, inputs: Tensor, weights: Mapping[str, Tensor], gradients: Sequence[Tensor | None]) -> str:
+        """What is wrong with gradients where there is nothing to compare with but the device's own values."""
+
+        def total(inputs: Tensor, weights: Mapping[str, Tensor]) -> float:
+            with torch.no_grad():
+                return float(self._evaluate(inputs, weights).sum())
+
+        hidden = not_differentiated(self.function)
+        if self.traits.draws or not contradicted(
+            total, inputs, weights, gradients, hidden, coarse=self.traits.precision > FINE
+        ):
+            return ""
+        return "its gradients are not those of its values"
 
     def _on(self, name: str) -> BatchRunner:
         """The same computation on a simulator with exact values."""
@@ -219,7 +237,9 @@ class DeviceRunner(BatchRunner):
         for method, problem in problems.items():
             methods.setdefault(problem, []).append(method)
         told = "; ".join(f"{problem} ({', '.join(m)})" if any(m) else problem for problem, m in methods.items())
-        what = f"device {self.name} cannot run this circuit: {told}"
+        postselecting = any(getattr(op, "postselect", None) is not None for op in self._tape.operations)
+        kind = ", which postselects the outcome of a measurement" if postselecting else ""
+        what = f"device {self.name} cannot run this circuit{kind}: {told}"
         return CannotRunError(what, where=f"--device {self.name}", fix=fix)
 
 

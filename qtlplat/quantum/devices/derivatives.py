@@ -22,6 +22,7 @@ from qtlplat.quantum.circuits.samples import ranks
 
 Array = npt.NDArray[np.float64]
 OF_A_STATE: Array = np.full((1, 3), np.nan)  # stands for the rule of prepared amplitudes
+FINE = 1e-9  # values that are rounded by less are those of double precision
 LEAST_PRECISION = 1e-5  # values that are rounded by more are not differentiated by differences
 
 
@@ -42,7 +43,7 @@ WIDE = Stencil(0.05, (3 / 4, -3 / 20, 1 / 60))
 
 def stencil_for(precision: float) -> Stencil:
     """The differences with about the least error for values that are rounded by `precision`."""
-    return NARROW if precision < 1e-9 else WIDE
+    return NARROW if precision < FINE else WIDE
 
 
 class NoShiftRuleError(Exception):

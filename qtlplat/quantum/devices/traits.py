@@ -21,7 +21,7 @@ from torch import Tensor
 from qtlplat.conventions import SHOTS, SHOTS_REPEAT
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.circuits.samples import SampleFunction, takes, trial_numbers
-from qtlplat.quantum.devices.verification import plain_node
+from qtlplat.quantum.devices.verification import plain_values
 
 REFERENCE = "default.qubit"  # what exact values are
 MOST_QUBITS_COMPARED = 14
@@ -163,17 +163,11 @@ def doubles() -> Iterator[None]:
         torch.set_default_dtype(usual)
 
 
-def flat(results: Any) -> Tensor:
-    """Results of one measurement or of a list of them, for one sample: (n_outputs,), float64."""
-    parts = results if isinstance(results, list | tuple) else [results]
-    return torch.cat([torch.as_tensor(np.asarray(part), dtype=torch.float64).reshape(-1) for part in parts])
-
-
 def _exact(function: SampleFunction, samples: Tensor, weights: Values) -> Tensor | None:
     """Values (samples, n_outputs) of `REFERENCE`, None where that cannot run the circuit."""
     try:
-        node = plain_node(function, REFERENCE, differentiated=False)
-        return torch.stack([flat(node(sample, weights)) for sample in samples])
+        values = plain_values(function, REFERENCE)
+        return torch.stack([values(sample, weights) for sample in samples])
     except Exception:  # noqa: BLE001 -- channels, for example: other devices can do what this one cannot
         return None
 
