@@ -19,8 +19,8 @@ from pennylane.operation import Channel
 from torch import Tensor
 
 from qtlplat.quantum.circuits.constancy import not_differentiated
+from qtlplat.quantum.circuits.readings import as_array
 from qtlplat.quantum.circuits.samples import SampleFunction, trial_numbers
-from qtlplat.quantum.devices.derivatives import as_array
 from qtlplat.quantum.devices.layer import Runner
 
 EXACT, WITH_CHANNELS = "default.qubit", "default.mixed"
