@@ -24,7 +24,8 @@ from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 
 from qtlplat.cli.render.columns import Column, cell, json_text
 from qtlplat.cli.render.formats import made
-from qtlplat.cli.render.output import Listing, clean, emit, listing_options
+from qtlplat.cli.render.output import Listing, emit, listing_options
+from qtlplat.cli.render.terminal import clean
 from qtlplat.errors import ConfigError, UsageError
 
 COLUMNS = (

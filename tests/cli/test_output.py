@@ -9,7 +9,8 @@ from click.testing import CliRunner
 from stored_runs import ESC, FORMULA, HOSTILE, MARKUP, is_inert
 
 from qtlplat.cli.render.columns import Column, print_tsv, table, text, write_json
-from qtlplat.cli.render.output import Listing, clean, emit, listing_options, note
+from qtlplat.cli.render.output import Listing, emit, listing_options
+from qtlplat.cli.render.terminal import clean, note
 from qtlplat.conventions import strict
 from qtlplat.errors import UsageError
 

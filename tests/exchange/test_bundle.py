@@ -338,9 +338,9 @@ def test_a_bundle_of_an_older_schema_is_upgraded_on_the_way(sent: Sent, tmp_path
 
 KILLED = """
 import os, signal, sys
-from qtlplat.store import artifacts, hashes
+from qtlplat.store.core import artifacts, row_digests
 name, times = sys.argv[1], int(sys.argv[2])
-module = artifacts if name == "copy_file" else hashes
+module = artifacts if name == "copy_file" else row_digests
 real = getattr(module, name)
 def deadly(*args, **kwargs):
     global times
