@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
 from qtlplat.models.loaded import Trained
 from qtlplat.quantum.devices.layer import CircuitLayer
@@ -55,10 +56,19 @@ def head_qasm(
     try:
         text = to_qasm(circuit, weights, np.asarray(inputs, dtype=np.float64), comments, version)
     except ConfigError as error:
-        if told == "all zero":  # amplitudes cannot be
-            error.fix = f"choose inputs other than zeros: --input X,Y,.. or --image FILE; {error.fix}"
+        if told == "all zero" and _is_written(circuit, weights, version):  # amplitudes cannot be zero
+            error.fix = "choose inputs other than zeros: --input X,Y,.. or --image FILE"
         raise
     return text, [float(x) for x in inputs]
+
+
+def _is_written(circuit: Circuit, weights: Mapping[str, npt.NDArray[np.float64]], version: Version) -> bool:
+    """Whether it can be written for a sample of norm 1."""
+    try:
+        to_qasm(circuit, weights, np.full(circuit.n_inputs, circuit.n_inputs**-0.5), (), version)
+    except ConfigError:
+        return False
+    return True
 
 
 def _inputs_for(trained: Trained, head: nn.Module, layer: CircuitLayer, image: npt.NDArray[np.uint8]) -> list[float]:

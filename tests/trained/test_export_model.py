@@ -221,20 +221,35 @@ def test_noise_is_no_gate() -> None:
         to_qasm(Circuit(function, 1, {}, 1, 1), {}, np.array([0.4]))
 
 
+def as_trained(circuit: Circuit) -> Any:
+    """A run with one cell that holds nothing but this circuit."""
+    cell = SimpleNamespace(head=nn.Sequential(CircuitLayer(circuit, lambda inputs, weights: inputs)), position=0)
+    return SimpleNamespace(cells=(cell,), run="r", plan=SimpleNamespace(head=SimpleNamespace(name="h")))
+
+
 def test_amplitudes_cannot_all_be_zero() -> None:
     def function(inputs: Any, wires: Any) -> list[Any]:
         qml.AmplitudeEmbedding(inputs, wires=wires, normalize=True)
         return [qml.expval(qml.Z(0))]
 
-    circuit = Circuit(function, 2, {}, 4, 1)
-    cell = SimpleNamespace(head=nn.Sequential(CircuitLayer(circuit, lambda inputs, weights: inputs)), position=0)
-    trained: Any = SimpleNamespace(cells=(cell,), run="r", plan=SimpleNamespace(head=SimpleNamespace(name="h")))
+    trained = as_trained(Circuit(function, 2, {}, 4, 1))
     with pytest.raises(ConfigError, match="cannot be written as OpenQASM") as caught:
         head_qasm(trained)
-    assert "inputs other than zeros: --input X,Y,.. or --image FILE" in caught.value.fix
+    assert caught.value.fix == "choose inputs other than zeros: --input X,Y,.. or --image FILE"
     text, bound = head_qasm(trained, [1.0, 0.0, 0.0, 1.0])
     assert bound == [1.0, 0.0, 0.0, 1.0]
     assert z_of(state_of(text)) == pytest.approx([0, 0], abs=1e-9)
+
+
+def test_inputs_are_not_blamed_for_gates_that_cannot_be_written() -> None:
+    def function(inputs: Any, wires: Any) -> list[Any]:
+        qml.AngleEmbedding(inputs, wires=wires)
+        qml.DepolarizingChannel(0.1, wires=0)
+        return [qml.expval(qml.Z(0))]
+
+    with pytest.raises(ConfigError, match="DepolarizingChannel") as caught:
+        head_qasm(as_trained(Circuit(function, 2, {}, 2, 1)))
+    assert "input" not in caught.value.fix
 
 
 # --- both
