@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar, cast
@@ -17,6 +18,7 @@ from qtlplat.errors import PluginError, QtlplatError, TrainingError, told
 
 T = TypeVar("T")
 _READ = tuple(state.get for state in OFTEN)
+_BUILTINS = builtins.__dict__
 
 
 def guarded(work: Callable[[], T], provider: str, doing: str) -> T:
@@ -29,10 +31,20 @@ def called(function: Callable[..., T], *arguments: Any) -> T:
 
     Costs some microseconds; all the rest is put back after the epoch.
     """
+    python, seed = _BUILTINS.copy(), torch.initial_seed()
     before = [get() for get in _READ]
-    result = function(*arguments)
-    if [get() for get in _READ] != before:
-        put_back(dict(zip(OFTEN, before, strict=True)))
+    try:
+        result = function(*arguments)
+    finally:
+        _BUILTINS.update(python)  # first of all: what follows uses them
+        if [get() for get in _READ] != before:
+            put_back(dict(zip(OFTEN, before, strict=True)))
+    if torch.initial_seed() != seed:
+        raise PluginError(
+            "a module seeds torch's global generator while it runs: what other layers draw would not be random",
+            where=_owner(function) if isinstance(function, nn.Module) else "",
+            fix="draw from a torch.Generator of your own",
+        )
     return result
 
 
@@ -52,13 +64,18 @@ def check_logits(module: nn.Module, y: object, rows: int, classes: int | None = 
     if sound and classes in (None, cast("Tensor", y).shape[1]):
         return
     found = f"{str(y.dtype).removeprefix('torch.')} {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
-    packages = {provider.module.partition(".")[0]: provider.distribution for _, provider in found_plugins()}
-    owners = (packages.get(type(part).__module__.partition(".")[0]) for part in module.modules())
     raise PluginError(
         f"a module returned {found} for {rows} samples, it must be float32 ({rows}, {classes or 'F'})",
-        where=next((owner for owner in owners if owner), type(module).__name__),
+        where=_owner(module),
         fix="return one row for each sample, whatever the samples are",
     )
+
+
+def _owner(module: nn.Module) -> str:
+    """The distribution that a module's class, or that of one of its parts, is from; the class if it is no plugin's."""
+    packages = {provider.module.partition(".")[0]: provider.distribution for _, provider in found_plugins()}
+    owners = (packages.get(type(part).__module__.partition(".")[0]) for part in module.modules())
+    return next((owner for owner in owners if owner), type(module).__name__)
 
 
 class Surroundings:
@@ -78,10 +95,12 @@ def training_errors() -> Iterator[None]:
 
     Memory that runs out is a TrainingError in any case. What a plugin prints goes to stderr.
     """
-    with contained():
+    with contained(forks=False):
         try:
             yield
-        except QtlplatError:
+        except QtlplatError as error:
+            if not error.where and (fault := plugin_calls.blame(error)):
+                error.where = fault.where
             raise
         except BaseException as error:
             no_memory = _out_of_memory(error)

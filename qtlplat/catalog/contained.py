@@ -13,9 +13,9 @@ import sys
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
-from qtlplat.catalog.process_state import FIXED, STATES, Watch, put_back, take
+from qtlplat.catalog.process_state import FIXED, STATES, Watch, put_back, spare, take
 from qtlplat.errors import PluginError, told
 from qtlplat.streams import set_streams
 
@@ -28,22 +28,26 @@ class contained:  # noqa: N801 -- used as a context manager
 
     Args:
         random: whether generators of random numbers are put back, too; a model that is built may draw from them.
+        forks: whether the code may fork the process; the threads of torch and ours, which hold locks, would be missing
+            in the child, which could then wait for ever.
 
     Raises:
         KeyboardInterrupt, Terminated: a signal arrived and its handler raised this, whatever was made of it inside.
         PluginError: something was changed that cannot be put back.
     """
 
-    def __init__(self, *, random: bool = True) -> None:
+    def __init__(self, *, random: bool = True, forks: bool = True) -> None:
         self.states = STATES if random else FIXED
+        self.fork = os.fork if forks else _no_fork
         self.stop: BaseException | None = None  # what the handler of a signal raised
 
     def __enter__(self) -> contained:
         self.builtins, self.process, self.leave = _BUILTINS.copy(), os.getpid(), os._exit
         os._exit = self._leaving  # type: ignore[assignment]
+        self.fork, os.fork = os.fork, self.fork
+        self.streams = _Streams()
         self.before = take(self.states)
         self.watch = Watch(self.before, self.states)
-        self.streams = _Streams()
         self.register = atexit.register
         atexit.register = _register  # type: ignore[assignment]
         sys.meta_path.insert(0, self.watch)
@@ -74,7 +78,7 @@ class contained:  # noqa: N801 -- used as a context manager
         self, _kind: type[BaseException] | None, error: BaseException | None, _trace: TracebackType | None
     ) -> None:
         _BUILTINS.update(self.builtins)  # first of all: what follows uses them
-        os._exit = self.leave
+        os._exit, os.fork = self.leave, self.fork
         if os.getpid() != self.process:  # a child that was forked inside must not become a second command
             os._exit(0)
         if self.watch in sys.meta_path:
@@ -91,6 +95,13 @@ class contained:  # noqa: N801 -- used as a context manager
             )
 
 
+def _no_fork() -> NoReturn:
+    raise PluginError(
+        "code that builds or runs a model must not fork the process: the child could wait for ever for its threads",
+        fix="start a program with subprocess, or processes with multiprocessing.get_context('spawn')",
+    )
+
+
 class _Streams:
     """While it lives, what is written to stdout, on any level, goes to stderr."""
 
@@ -103,6 +114,7 @@ class _Streams:
                 self.kept[number] = os.dup(number)
         if len(self.kept) == 2:
             os.dup2(ERR, OUT)
+            spare.append(self.kept[ERR])
         set_streams(**dict.fromkeys(self.own, _Open(sys.stderr or io.StringIO())))
 
     def put_back(self) -> list[str]:
@@ -112,6 +124,8 @@ class _Streams:
         """
         self._flush()
         left = []
+        if len(self.kept) == 2:
+            spare.pop()
         for number, copy in self.kept.items():
             try:
                 os.dup2(copy, number)

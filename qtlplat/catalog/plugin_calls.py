@@ -32,14 +32,15 @@ def guarded(work: Callable[[], T], provider: str, doing: str, *, random: bool = 
         work: what calls the plugin. A lazy answer must be used up inside.
         provider: whom the error names.
         doing: for the message, as "loading dataset x".
-        random: whether generators of random numbers are put back afterwards.
+        random: whether generators of random numbers are put back afterwards; not so for code that builds or runs a
+            model, which must not fork the process either.
 
     Raises:
         QtlplatError: what the plugin raised on purpose; PluginError for everything else.
         KeyboardInterrupt, Terminated: somebody stopped the command meanwhile.
     """
     try:
-        with contained(random=random):
+        with contained(random=random, forks=random):
             try:
                 return work()
             except BaseException as error:

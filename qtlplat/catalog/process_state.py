@@ -126,6 +126,26 @@ def _put_limits(before: list[tuple[int, int]]) -> None:
             resource.setrlimit(which, (soft, hard))
 
 
+spare: list[int] = []  # copies of stderr, which both streams go to while a plugin's code runs; the last one counts
+
+
+def _outputs() -> list[tuple[int, int] | None]:
+    """Which files the descriptors 1 and 2 are; None for one that is closed: the next file that is opened gets it."""
+    found: list[tuple[int, int] | None] = []
+    for number in (1, 2):
+        try:
+            status = os.fstat(number)
+            found.append((status.st_dev, status.st_ino))
+        except OSError:
+            found.append(None)
+    return found
+
+
+def _put_outputs(_before: object) -> None:
+    for number in (1, 2):
+        os.dup2(spare[-1], number)
+
+
 def _start_method() -> str | None:
     method: str | None = sys.modules["multiprocessing"].get_start_method(allow_none=True)
     return method
@@ -133,7 +153,8 @@ def _start_method() -> str | None:
 
 PYTHON = (
     # first what the others need
-    State("the limits of resources", lambda: [resource.getrlimit(one) for one in _LIMITS], _put_limits),
+    State("the limits of resources", lambda: list(map(resource.getrlimit, _LIMITS)), _put_limits, often=True),
+    State("the files that stdout and stderr go to", _outputs, _put_outputs, often=True),
     State("sys.modules", lambda: _Modules(sys.modules), _put_modules),
     attribute("sys.stdin", "sys", "stdin"),
     attribute("sys.excepthook", "sys", "excepthook"),
@@ -164,8 +185,8 @@ PYTHON = (
         lambda v: signal.pthread_sigmask(signal.SIG_SETMASK, v),
     ),
     State("timers", _timers, _put_timers),
-    State("the working directory", _directory, lambda v: os.chdir(v) if v else None),
-    State("the umask", _umask, os.umask),
+    State("the working directory", _directory, lambda v: os.chdir(v) if v else None, often=True),
+    State("the umask", _umask, os.umask, often=True),
     State("environment variables", os.environ._data.copy, _put_environment),  # type: ignore[attr-defined]
     State("the locale", lambda: locale.setlocale(locale.LC_ALL), lambda v: locale.setlocale(locale.LC_ALL, v)),
     State("whether subnormal numbers are kept", lambda: _SMALLEST / 2 > 0, _put_subnormals, often=True),
@@ -194,9 +215,10 @@ LIBRARIES = (
     State("the random numbers of numpy", _numpy_random, _put_numpy_random, "numpy.random", random=True),
 )
 
-STATES = (*PYTHON[:2], *TORCH, *PENNYLANE, *LIBRARIES, *PYTHON[2:])
+STATES = (*PYTHON[:3], *TORCH, *PENNYLANE, *LIBRARIES, *PYTHON[3:])
 OFTEN = tuple(state for state in STATES if state.often)
 FIXED = tuple(state for state in STATES if not state.random)
+RANDOM = tuple(state for state in STATES if state.random)
 
 
 def take(states: Iterable[State] = STATES) -> Snapshot:

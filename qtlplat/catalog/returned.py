@@ -6,6 +6,7 @@ Called inside of `guarded`: the classes of what is converted are a plugin's, and
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import numbers
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from qtlplat.catalog.plan import canonical_json
+from qtlplat.catalog.process_state import RANDOM, Snapshot, put_back, take
 from qtlplat.contracts import Cell, Circuit, ImageSet
 from qtlplat.errors import PluginError, Problem, shown
 
@@ -113,7 +115,27 @@ def circuit(given: Circuit) -> Circuit:
     limits: Any = given.initial_range
     if isinstance(limits, list | tuple):
         limits = tuple(number(one, "initial_range must be two finite numbers, one") for one in series(limits, "limits"))
-    return Circuit(given.function, given.qubits, shapes, given.n_inputs, given.n_outputs, limits)
+    function = _secluded(given.function) if callable(given.function) else given.function
+    return Circuit(function, given.qubits, shapes, given.n_inputs, given.n_outputs, limits)
+
+
+def _secluded(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function of a circuit; what it does to generators of random numbers is seen by its own next call alone."""
+    own: Snapshot = {}
+
+    @functools.wraps(function)
+    def call(*arguments: Any, **named: Any) -> Any:
+        before = take(RANDOM)
+        put_back(own)
+        try:
+            return function(*arguments, **named)
+        finally:
+            after = take(RANDOM)
+            if after != before:
+                own.update(after)
+                put_back(before)
+
+    return call
 
 
 def cell(given: object) -> Cell:

@@ -177,7 +177,7 @@ class _Repeated:
             # On a copy, and with random numbers of its own: being traced must leave nothing behind.
             with isolated_rng():
                 copied = build(copy.deepcopy(module), list(tensors), trained)
-                self.program = checked_trace(copied, [*self.tensors, *batch])
+                self.program = called(checked_trace, copied, [*self.tensors, *batch])
         except CannotTraceError as error:
             on_note(f"the head runs untraced, more slowly: {error}")
 

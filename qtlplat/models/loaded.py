@@ -68,7 +68,7 @@ class Trained:
         n = len(images)
         filled = np.zeros((-(-n // BATCH) * BATCH, *self.shape), np.uint8)
         filled[:n] = images
-        with contained(random=False), torch.no_grad():
+        with contained(random=False, forks=False), torch.no_grad():
             parts = [self.logits(batch) for batch in torch.from_numpy(filled).split(BATCH)]
         result: npt.NDArray[np.float64] = torch.cat(parts, dim=1)[:, :n].double().softmax(-1).numpy()
         return result

@@ -66,6 +66,7 @@ PENNYLANE = {
 
 PYTHON = {
     "the limits of resources": "import resource as r; r.setrlimit(r.RLIMIT_CORE, (1, r.getrlimit(r.RLIMIT_CORE)[1]))",
+    "the files that stdout and stderr go to": "os.close(1); os.dup2(os.open('/dev/null', os.O_WRONLY), 2)",
     "sys.modules": "import json; sys.modules['mailcap'] = None; del sys.modules['json']",
     "sys.stdin": "import io; sys.stdin = io.StringIO()",
     "sys.excepthook": "sys.excepthook = lambda *a: None",

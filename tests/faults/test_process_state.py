@@ -15,17 +15,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pennylane as qml
 import pytest
 import sklearn
 import torch
 from faulty_components import instead
-from outcome import apart, assert_fine, assert_inert, assert_refused, here
+from outcome import apart, assert_fine, assert_inert, assert_refused, at_most, here
 from sampling import sampled
 from state_changes import CHANGES, ELSEWHERE, FOR_GOOD, IMPORTS, all_changes
 
+from qtlplat.catalog import returned
 from qtlplat.catalog.contained import contained
 from qtlplat.catalog.process_state import OFTEN, STATES, Snapshot, _same, put_back, take
+from qtlplat.contracts import Circuit
 from qtlplat.errors import PluginError
 from qtlplat.plugin_modules import called
 
@@ -142,11 +145,13 @@ def test_a_call_that_changes_everything_changes_no_number(function: str, faulty:
     assert "loud" in changed.err
 
 
-def test_a_module_in_training_is_checked_for_what_the_next_step_depends_on(before: Snapshot) -> None:
-    for state in OFTEN:
-        kept: dict[str, object] = {}
-        called(exec, IMPORTS + CHANGES[state.name], kept)
-        assert changes(before) == [], state.name
+def test_a_module_in_training_is_checked_for_what_the_next_step_depends_on() -> None:
+    with contained():  # as all training is
+        inside = take(OFTEN)
+        for state in OFTEN:
+            kept: dict[str, object] = {}
+            called(exec, IMPORTS + CHANGES[state.name], kept)
+            assert [one.name for one, value in inside.items() if not _same(value, one.value())] == [], state.name
 
 
 def test_a_library_that_is_imported_by_a_plugin_is_left_as_it_was_imported(
@@ -261,6 +266,76 @@ def test_files_that_a_plugin_closes_are_an_error_not_an_empty_answer(faulty: Fau
     done = apart("ls", "heads", "--json", environment={"PYTHONPATH": str(tmp_path / "site")})
     assert_refused(done, 5)
     assert "faulty-lab is left out: it changes what cannot be put back: files that were open" in done.err
+
+
+IN_FORWARD = {
+    "len is replaced": "import builtins; builtins.len = lambda x: 3",
+    "isinstance is replaced": "import builtins; builtins.isinstance = lambda *a: True",
+    "no file may be opened": "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (3, r.getrlimit(r.RLIMIT_NOFILE)[1]))",
+    "no file may be written": "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (0, r.getrlimit(r.RLIMIT_FSIZE)[1]))",
+    "stdout and stderr are closed": "import os; os.close(1); os.close(2)",
+    "another directory": "import os; os.chdir('/')",
+}
+
+
+@pytest.mark.parametrize("change", sampled(IN_FORWARD.values(), 3), ids=IN_FORWARD)
+def test_what_a_forward_breaks_behind_its_last_line_is_put_back_before_anything_else_happens(
+    change: str, faulty: Faulty, elsewhere: Path
+) -> None:
+    flag = elsewhere / "now"
+    looks = "    y = self.layer(x); float(y.detach().sum())\n"  # looking at values, it is called in every step
+    then = f"    if __import__('os').path.exists({str(flag)!r}):\n        {change}\n"
+    faulty(f"\n\ndef forward(self, x, torch):\n{looks}{then}    return y\n")
+    plain = here(*OWN, "--store", "a.db")
+    assert_fine(plain)
+    flag.touch()
+    changed = here(*OWN, "--store", "b.db")
+    assert_fine(changed)
+    assert numbers(changed.out) == numbers(plain.out)
+
+
+FORKS = {
+    "fork": "import os\npid = os.fork()\nif pid == 0: os._exit(0)\nos.waitpid(pid, 0)",
+    "multiprocessing": "import multiprocessing as m\np = m.get_context('fork').Process()\np.start()\np.join()",
+}
+
+
+@pytest.mark.parametrize("body", sampled(FORKS.values(), 2), ids=FORKS)
+def test_a_forward_that_forks_is_refused(body: str, faulty: Faulty) -> None:
+    faulty(instead("forward", "self, x, torch", f"{body}\nreturn self.layer(x)"))
+    with at_most(60):
+        assert_refused(here(*OWN, "--store", "a.db"), 4, "must not fork the process", "subprocess", "faulty-lab")
+
+
+def test_a_module_that_seeds_torch_while_it_is_trained_is_refused() -> None:
+    with contained(), pytest.raises(PluginError, match="seeds torch's global generator"):
+        called(torch.manual_seed, 3)
+
+
+@pytest.mark.parametrize("seed", ["torch.manual_seed(1)", "numpy.random.seed(1)", "random.seed(1)", "torch.rand(3)"])
+def test_the_function_of_a_circuit_has_random_numbers_of_its_own(seed: str) -> None:
+    import random
+
+    names = {"torch": torch, "numpy": np, "random": random}
+    drawn: list[float] = []
+
+    def function() -> None:
+        eval(seed, names)
+        drawn.append(float(torch.rand(())) + np.random.rand() + random.random())
+
+    circuit = returned.circuit(Circuit(function, 1, {"w": (1,)}, 1, 1))
+
+    def after() -> tuple[float, float, float]:
+        return float(torch.rand(())), np.random.rand(), random.random()
+
+    with contained():
+        torch.manual_seed(7), np.random.seed(7), random.seed(7)
+        first = after()
+        torch.manual_seed(7), np.random.seed(7), random.seed(7)
+        circuit.function()
+        circuit.function()
+        assert after() == first
+    assert drawn[0] != drawn[1]  # what differs from call to call is seen to
 
 
 AT_WORK = {
