@@ -323,6 +323,7 @@ for name, (qubits, gate) in ARITHMETIC.items():
 PRODUCTS: dict[str, Callable[[Any, list[int]], Any]] = {
     "prod": lambda w, q: qml.prod(qml.CNOT(q), qml.RY(w[0], 1), qml.CZ(q)),
     "prod of two": lambda w, q: qml.prod(qml.RY(w[0], 1), qml.SWAP(q), qml.RX(w[1], 0)),
+    "prod of real ones": lambda w, q: qml.prod(qml.Hadamard(0), qml.RZ(w[0], 0), qml.RX(w[1], 1)),
     "adjoint of prod": lambda w, q: qml.adjoint(qml.prod(qml.CNOT(q), qml.RY(w[0], 1))),
     "ctrl of prod": lambda w, q: qml.ctrl(qml.prod(qml.X(1), qml.RY(w[0], 1)), 0),
     "pow of prod": lambda w, q: qml.pow(qml.prod(qml.CNOT(q), qml.RY(w[0], 1)), 2),
