@@ -1,12 +1,14 @@
-"""One thread per process, patience with slow machines, fake distributions: a module and a dist-info; a real server.
+"""One thread per process, samples of many cases, patience with slow machines, fake distributions, a real server.
 
 The tests run side by side, and idle threads that wait for work would slow them all.
 """
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
+import random
 import signal
 import sys
 import tempfile
@@ -26,8 +28,42 @@ from a_server import PostgresServer, running_server
 from hypothesis import HealthCheck, settings
 
 # How long a machine takes to draw examples says nothing about what is tested.
-settings.register_profile("patient", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("patient")
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", patient, max_examples=25)
+settings.register_profile("nightly", patient, max_examples=1000)
+settings.load_profile("default")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of a test that is marked `sampled(n)` n cases stay what they are; the others are nightly."""
+    groups: dict[str, list[pytest.Function]] = {}
+    for item in items:
+        if item.get_closest_marker("sampled") and not item.get_closest_marker("nightly"):
+            assert isinstance(item, pytest.Function)
+            groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
+    for group in groups.values():
+        (marker,) = group[0].iter_markers("sampled")
+        for item in beyond_a_sample(group, *marker.args):
+            item.add_marker(pytest.mark.nightly)
+
+
+def beyond_a_sample(cases: list[pytest.Function], number: int) -> list[pytest.Function]:
+    """The cases but for `number`, drawn by a fixed seed and so that many values of parameters are met."""
+    left = random.Random(0).sample(cases, len(cases))
+    values = {case: {(name, id(value)) for name, value in case.callspec.params.items()} for case in cases}
+    met: set[tuple[str, int]] = set()
+    for _ in range(min(number, len(left))):
+        best = max(left, key=lambda case: len(values[case] - met))
+        met |= values[best]
+        left.remove(best)
+    return left
+
+
+def pytest_collection_finish() -> None:
+    """Spare the collector of garbage what was imported: a million objects that stay."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
