@@ -36,12 +36,13 @@ settings.load_profile("default")
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test that is marked `sampled(n)` n cases stay what they are; the others are nightly."""
-    groups: dict[str, list[pytest.Function]] = {}
+    """Of a test that is marked `sampled(n)` n cases, and n of its slow ones, stay what they are; others are nightly."""
+    groups: dict[tuple[str, bool], list[pytest.Function]] = {}
     for item in items:
         if item.get_closest_marker("sampled") and not item.get_closest_marker("nightly"):
             assert isinstance(item, pytest.Function)
-            groups.setdefault(item.nodeid.partition("[")[0], []).append(item)
+            slow = item.get_closest_marker("slow") is not None
+            groups.setdefault((item.nodeid.partition("[")[0], slow), []).append(item)
     for group in groups.values():
         (marker,) = group[0].iter_markers("sampled")
         for item in beyond_a_sample(group, *marker.args):

@@ -19,6 +19,7 @@ def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("QTLPLAT_STORE", str(tmp_path / "s.db"))
 
 
+@pytest.mark.sampled(15)
 @pytest.mark.usefixtures("store")
 @pytest.mark.parametrize(
     "line",

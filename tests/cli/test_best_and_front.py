@@ -158,6 +158,7 @@ def test_stores_without_finished_runs_are_no_error(tmp_path: Path, command: list
     assert "no finished run has f1" in called.err
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("command", [["best", "--by", "head,dataset"], ["front", "f1", "loss"]])
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"], ["--md"]])
 def test_hostile_names_are_inert(tmp_path: Path, command: list[str], form: list[str]) -> None:

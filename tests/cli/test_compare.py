@@ -432,6 +432,7 @@ def test_pretrainings_and_failed_runs_have_nothing_to_compare(store: Path) -> No
     assert "it is failed" in qtlplat(store, "compare", failed, run).err
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"], ["--md"]])
 def test_hostile_names_are_inert(store: Path, form: list[str]) -> None:
     one, other = store_run(store, LINEAR), store_run(store, QUANTUM, head=HOSTILE)

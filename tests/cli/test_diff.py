@@ -127,6 +127,7 @@ def test_a_changed_missing_value_is_not_equal_to_a_number(store: Path) -> None:
     assert (numbers["verdict"], numbers["largest"]) == ("different", None)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"], ["--md"]])
 def test_hostile_names_are_inert(store: Path, form: list[str]) -> None:
     one, other = store_run(store, LINEAR), store_run(store, QUANTUM, head=HOSTILE, environment={HOSTILE: HOSTILE})

@@ -108,6 +108,7 @@ def test_pandas_reads_the_csv_back_equal(store: Path) -> None:
     assert rows[0]["by"][0]["head"] == HOSTILE
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("form", [[], ["--json"], ["--md"]])
 def test_hostile_names_are_inert(store: Path, form: list[str]) -> None:
     given = [PredictionRow(0, HOSTILE, HOSTILE, 0, 1, (0.1, 0.9))]

@@ -324,6 +324,7 @@ def test_forms_exclude_each_other_and_columns_must_be_some() -> None:
 # --- every listing
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "command",
     [

@@ -185,6 +185,7 @@ def test_classes_have_the_names_that_the_run_has_stored(store: Path) -> None:
 # --- as files
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "errors"])
 def test_a_file_is_written_whole_and_not_again_without_force(
     store: Path, runs: tuple[str, str], kind: str, tmp_path: Path

@@ -48,6 +48,7 @@ def test_every_variable_of_an_option_is_documented() -> None:
         assert re.search(rf"^\| `{variable}` \|.*\| `{option}` \|$", page, re.MULTILINE)
 
 
+@pytest.mark.sampled(20)
 @pytest.mark.parametrize("path", LEAVES)
 def test_the_most_explicit_source_of_every_option_wins(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every combination of the variable and of the option at every level, for every option with a variable."""

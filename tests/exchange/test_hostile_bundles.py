@@ -166,6 +166,7 @@ ARCHIVES: dict[str, tuple[Callable[[Members, Path], None], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(14)
 @pytest.mark.parametrize("fault", every_other(ARCHIVES, 5))  # type: ignore[arg-type]
 def test_an_archive(fault: str, sent: Sent) -> None:
     make, said = ARCHIVES[fault]
@@ -246,6 +247,7 @@ DATABASES: dict[str, tuple[Callable[[sqlite3.Connection], object], str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.sampled(18)
 @pytest.mark.parametrize("fault", every_other(DATABASES, 7))  # type: ignore[arg-type]
 def test_a_database(fault: str, sent: Sent, tmp_path: Path) -> None:
     spoil, said = DATABASES[fault]

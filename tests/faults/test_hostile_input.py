@@ -259,6 +259,7 @@ def test_a_password_is_not_stored_with_a_run(monkeypatch: pytest.MonkeyPatch) ->
 # Surroundings.
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("name", ["QTLPLAT_STORE", "QTLPLAT_REGISTRY", "QTLPLAT_NEU_DET", "XDG_CONFIG_HOME", "HOME"])
 @pytest.mark.parametrize(
     "value", ["\udcff\udcfe", "\x1b[31m", "a\nb", "x" * 5000, "/dev/null", "/dev/zero", "relative/x"]

@@ -66,6 +66,7 @@ def test_every_entry_has_a_change_that_is_tried() -> None:
     assert len({state.name for state in STATES}) == len(STATES)
 
 
+@pytest.mark.sampled(30)
 @pytest.mark.parametrize("name", CHANGES)
 def test_an_entry_is_noticed_and_put_back(name: str, before: Snapshot) -> None:
     kept: dict[str, object] = {}

@@ -64,6 +64,7 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> str:
     return digest(write(tmp_path_factory.mktemp("plain"), PLAIN))
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("name", SAME)
 def test_the_same_pictures_are_the_same_set_in_every_layout(name: str, plain: str, tmp_path: Path) -> None:
     if name.startswith("folders of classes, names"):  # ids are then made of class and number, in one spelling

@@ -105,6 +105,7 @@ def values_and_gradients(runner, dtype=torch.float64, batch=3):
     return [outputs.detach(), inputs.grad, *(w.grad for w in weights.values())]
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("device", ["default.qubit", "default.mixed", "lightning.qubit", "reference.qubit"])
 @pytest.mark.parametrize("axis", ["X", "Y", "Z"])
 def test_a_batch_equals_plain_matrix_products(device, axis):
@@ -125,6 +126,7 @@ def test_gradients_equal_finite_differences():
     assert torch.autograd.gradcheck(layer, (inputs,), eps=1e-6, atol=1e-6)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("device", "function", "method", "tolerance"),
     [

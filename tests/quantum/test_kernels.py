@@ -90,6 +90,7 @@ def test_products_of_turns_are_products_of_turns(real):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("lead", LEADS)
 @pytest.mark.parametrize("qubits", [1, 2, 3])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
@@ -107,6 +108,7 @@ def test_tensor_products_of_unitary_matrices(lead, qubits, dtype):
         torch.testing.assert_close(product, plain, rtol=0, atol=1e-12)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("lead", LEADS)
 @pytest.mark.parametrize("qubits", [1, 2, 3, 5])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
@@ -129,6 +131,7 @@ def waves(angles):
     return wave_state(angles, *map(torch.from_numpy, wave_tables(angles.shape[-2])))
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("lead", LEADS)
 @pytest.mark.parametrize("qubits", [1, 2, 3, 5, 6])
 def test_real_product_states(lead, qubits):
@@ -148,6 +151,7 @@ def test_a_complex_matrix_on_real_states(lead):
     )
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("lead", LEADS)
 @pytest.mark.parametrize(("size", "after"), [(8, 1), (2, 1), (2, 4), (2, 2), (4, 2)])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
@@ -165,6 +169,7 @@ def test_a_matrix_on_neighbouring_qubits(lead, size, after, dtype):
     torch.testing.assert_close(apply(matrix, states, after), whole @ states, rtol=0, atol=1e-12)
 
 
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("lead", LEADS)
 @pytest.mark.parametrize("after", [1, 2])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])

@@ -213,6 +213,7 @@ def by_qiskit(text: str) -> np.ndarray:
     return np.asarray(DensityMatrix(total).reverse_qargs().data)
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.parametrize("version", [2, 3])
 @pytest.mark.parametrize("name", CASES)
 def test_qiskit_reads_it_and_computes_the_same(name: str, version: int) -> None:

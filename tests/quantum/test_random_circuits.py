@@ -23,12 +23,14 @@ def test_a_few_random_circuits():
     check(1, count=60, most_gates=12)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(100, 105))
 def test_many_random_circuits(number):
     check(number, count=120, most_gates=12)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.slow
 @pytest.mark.parametrize("number", range(200, 202))
 def test_long_random_circuits(number):

@@ -102,6 +102,7 @@ def check(device: str, name: str, sizes: set[int], dtype: torch.dtype, tolerance
             torch.testing.assert_close(found.double(), right, atol=summed, rtol=10 * tolerance)
 
 
+@pytest.mark.sampled(14)
 @pytest.mark.parametrize(("device", "name"), [(d, n) for d, names in QUICK.items() for n in names])
 def test_a_batch_is_its_samples(device: str, name: str) -> None:
     circuit = CIRCUITS[name]
@@ -109,6 +110,7 @@ def test_a_batch_is_its_samples(device: str, name: str) -> None:
     check(device, name, {circuit.n_inputs, 5}, torch.float64, 1e-6, **precise)  # type: ignore[arg-type]
 
 
+@pytest.mark.sampled(60)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("name", CIRCUITS)
@@ -128,6 +130,7 @@ def test_with_shots_a_batch_is_its_samples(name: str) -> None:
     check("default.qubit", name, {3}, torch.float64, FIVE_ERRORS, shots=SHOTS)
 
 
+@pytest.mark.sampled(12)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in CIRCUITS if name not in REFUSED_WITH_SHOTS])
 @pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])

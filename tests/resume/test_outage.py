@@ -215,6 +215,7 @@ def test_a_server_that_is_away_for_a_minute_of_training_costs_nothing(
     assert left(url) == []
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     "line",
     [

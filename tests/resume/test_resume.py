@@ -49,6 +49,7 @@ def interrupted(store: Path) -> list[str]:
 
 
 # of about 60 steps of pretraining, 2 of features and 48 of heads
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "step", [40, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 7, 31, 61, 62, 63, 64, 75, 109))]
 )

@@ -69,6 +69,7 @@ def stored(tmp_path_factory: pytest.TempPathFactory, filled: tuple[Path, list[st
     return find_store(str(next(folder.glob("*.db")))), filled[1][1]
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.parametrize("name", ODD)
 def test_a_stored_name_is_found_as_it_is_suggested(stored: tuple[StoreLocation, str], name: str) -> None:
     find(stored[0], name, stored[1])

@@ -102,6 +102,7 @@ def read_all(reader: Reader, run: str) -> None:
     family(reader, run)
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     "table",
     [

@@ -21,6 +21,7 @@ KINDS: dict[str, Callable[[Path], object]] = {
 }
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize("words", KINDS)
 @pytest.mark.parametrize("name", ["", "locks", "weights", "features", "checkpoints"])
 def test_what_is_in_the_place_of_a_directory_is_named_before_anything_is_done(

@@ -281,6 +281,7 @@ CREATE TRIGGER fail BEFORE INSERT ON {schema}.runs EXECUTE FUNCTION {schema}.fai
 """
 
 
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize(
     ("code", "words"),
     [

@@ -68,6 +68,7 @@ def test_the_same_word_typed_in_two_ways_is_one_tag(location: StoreLocation) -> 
     assert Reader(location).run(run).tags == ("\u00fcber",)
 
 
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("tag", HOSTILE)
 def test_what_is_no_tag_is_refused_and_nothing_is_stored(location: StoreLocation, tag: str) -> None:
     with Writer(location) as writer:

@@ -49,6 +49,7 @@ def test_a_question_is_answered_in_numbers_and_texts(location: StoreLocation, st
     assert len(asked(location, "select * from generate_series(1, 20000)")) == 20000
 
 
+@pytest.mark.sampled(6)
 @pytest.mark.parametrize(
     ("query", "words"),
     [

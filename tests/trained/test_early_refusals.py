@@ -139,6 +139,7 @@ WRITERS = (
 )
 
 
+@pytest.mark.sampled(10)
 @pytest.mark.usefixtures("nothing_slow")
 @pytest.mark.parametrize("words", WRITERS, ids=lambda words: " ".join(words[:4]))
 @pytest.mark.parametrize("fault", ["exists", "no directory", "read-only"])

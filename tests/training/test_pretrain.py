@@ -95,7 +95,7 @@ def test_validation_samples_belong_to_the_training_part_of_a_cell(images):
     assert set(cells[0].train) == set(split.train) | set(split.validation)
 
 
-@pytest.mark.parametrize("ema_epochs", [0.0, 0.5])
+@pytest.mark.parametrize("averaging", [0.0, 0.5])
 def test_the_best_epoch_by_validation_loss_is_kept(images, averaging):
     best, rows, _, split = train(images, options(ema_epochs=averaging, learning_rate=0.05))
     losses = [r.values["validation_loss"] for r in rows]
@@ -133,7 +133,7 @@ def test_the_best_of_several_initialisations_is_returned(images):
     assert {(r.position, r.epoch) for r in rows} == {(p, e) for p in range(3) for e in (1, 2)}
 
 
-@pytest.mark.parametrize("ema_epochs", [0.0, 0.5])
+@pytest.mark.parametrize("averaging", [0.0, 0.5])
 def test_a_search_that_goes_on_after_any_epoch_ends_the_same(images, averaging):
     chosen = options(n_init=2, epochs=8, ema_epochs=averaging, learning_rate=0.05)
     # labels that nothing can be learned about: the best epoch is not the last one
