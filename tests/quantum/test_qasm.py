@@ -347,3 +347,24 @@ def test_a_single_unitary_on_the_last_wire_is_compared_too() -> None:
 
     case = Case(function, 3)
     assert np.abs(by_qiskit(case.text(2)) - case.state()).max() < AGREEMENT
+
+
+@pytest.mark.parametrize("version", [2, 3])
+@pytest.mark.parametrize(
+    "measured",
+    [
+        lambda: [qml.var(qml.X(0)), qml.expval(qml.Z(1))],
+        lambda: [qml.probs(op=qml.X(0))],
+        lambda: [qml.purity(wires=[0]), qml.vn_entropy(wires=[0]), qml.mutual_info([0], [1])],
+        lambda: [qml.var(qml.measure(0)), qml.expval(qml.Z(1))],
+    ],
+    ids=["variance", "chances of an observable", "of the state", "variance of a measurement"],
+)
+def test_gates_are_written_whatever_is_measured(measured: Callable[[], Any], version: int) -> None:
+    def function(inputs: Any, weights: Any, wires: Any) -> Any:
+        qml.AngleEmbedding(inputs, wires=wires)
+        qml.CRX(weights[0], wires=wires)
+        return measured()
+
+    text = Case(function, 2).text(version)
+    assert f"// output {len(measured()) - 1}: " in text
