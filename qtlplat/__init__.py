@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         TrainingError,
         UntrustedError,
         refused_data,
-        shown,
+        safe_repr,
     )
     from qtlplat.hookspecs import hookimpl
     from qtlplat.preparation import AnnotatedImage, PreparationOptions, prepare

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from qtlplat.conventions import ROLES as ROLES  # noqa: PLC0414 -- of the contracts, too
 from qtlplat.conventions import Role as Role  # noqa: PLC0414
-from qtlplat.errors import PluginError, Problem, shown
+from qtlplat.errors import PluginError, Problem, safe_repr
 from qtlplat.images import ImageSet as ImageSet  # noqa: PLC0414 -- a contract, too: found here by everybody
 from qtlplat.images import array_text
 from qtlplat.metrics import Metric as Metric  # noqa: PLC0414 -- a contract, too
@@ -239,7 +239,7 @@ def check_circuit(circuit: Circuit, provider: str) -> None:
         if not holds:
             value = getattr(circuit, rule.partition(" ")[0])
             fix = f"mend {rule.partition(' ')[0]} where the circuit is declared"
-            raise PluginError(f"the circuit's {rule}, is {shown(value)}", where=provider, fix=fix)
+            raise PluginError(f"the circuit's {rule}, is {safe_repr(value)}", where=provider, fix=fix)
 
 
 def _counts(number: object) -> bool:
@@ -258,7 +258,7 @@ def check_cells(cells: Sequence[Cell], n: int, provider: str) -> None:
     def refuse(cell: Cell, what: str) -> None:
         raise PluginError(
             f"evaluator returned a bad cell: {what}",
-            where=f"{provider}, fold {shown(cell.fold)}, seed {shown(cell.seed)}",
+            where=f"{provider}, fold {safe_repr(cell.fold)}, seed {safe_repr(cell.seed)}",
             fix="check a plugin with qtlplat.testing.check_evaluator",
         )
 
@@ -268,12 +268,12 @@ def check_cells(cells: Sequence[Cell], n: int, provider: str) -> None:
     for cell in cells:
         if not isinstance(cell, Cell):
             raise PluginError(
-                f"evaluator returned a bad cell: {shown(cell)}", where=provider, fix="return a list of qtlplat.Cell"
+                f"evaluator returned a bad cell: {safe_repr(cell)}", where=provider, fix="return a list of qtlplat.Cell"
             )
         for name, number in (("fold", cell.fold), ("seed", cell.seed)):
             # NumPy's integers would seed other random numbers, and no database takes them
             if type(number) is not int or not 0 <= number < 2**63:
-                refuse(cell, f"{name} must be an int in [0, 2^63), is {shown(number)}")
+                refuse(cell, f"{name} must be an int in [0, 2^63), is {safe_repr(number)}")
         if (cell.fold, cell.seed) in seen:
             refuse(cell, "the pair (fold, seed) stands twice")
         seen.add((cell.fold, cell.seed))

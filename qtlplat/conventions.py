@@ -38,7 +38,7 @@ def short(run_id: str | None) -> str:
     return (run_id or "")[:SHORT]
 
 
-def ledger(parameters: Mapping[str, Any]) -> dict[str, Any]:
+def flat_counts(parameters: Mapping[str, Any]) -> dict[str, Any]:
     """The figures of a stored ledger by name, None for one that it lacks, as that of a pretraining does."""
     found: dict[str, Any] = {}
     for name, path in LEDGER.items():

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, UnidentifiedImageError
 
-from qtlplat.errors import shown, told
+from qtlplat.errors import describe_exception, safe_repr
 
 MAX_PIXELS = 2**24  # of one image
 FORMATS = ("JPEG", "PNG", "BMP", "TIFF", "WEBP", "GIF")
@@ -94,7 +94,7 @@ def decode_image(stream: BinaryIO, mode: Literal["L", "RGB"] = "L") -> DecodedIm
                 return _decoded(image, mode, deep=deep)
     except UnidentifiedImageError:
         stream.seek(0)
-        what = f"is none of {', '.join(FORMATS)}: starts with {shown(stream.read(8))}"
+        what = f"is none of {', '.join(FORMATS)}: starts with {safe_repr(stream.read(8))}"
         raise UnfitImageError("format", what) from None
     except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         what = f"has too many pixels, at most {MAX_PIXELS} are decoded"
@@ -104,9 +104,9 @@ def decode_image(stream: BinaryIO, mode: Literal["L", "RGB"] = "L") -> DecodedIm
     except OSError as error:
         if error.errno is not None:
             raise
-        raise UnfitImageError("pixels", f"cannot be decoded: {told(error, 80)}") from None
+        raise UnfitImageError("pixels", f"cannot be decoded: {describe_exception(error, 80)}") from None
     except Exception as error:  # noqa: BLE001 -- Pillow's decoders raise what they stumble over
-        raise UnfitImageError("pixels", f"cannot be decoded: {told(error, 80)}") from None
+        raise UnfitImageError("pixels", f"cannot be decoded: {describe_exception(error, 80)}") from None
 
 
 def _decoded(image: Image.Image, mode: Literal["L", "RGB"], *, deep: bool) -> DecodedImage:
@@ -119,7 +119,7 @@ def _decoded(image: Image.Image, mode: Literal["L", "RGB"], *, deep: bool) -> De
         what = f"holds {number} pages or frames, must hold one: save the one you mean as a file of its own"
         raise UnfitImageError("pages", what)
     if image.mode not in MODES:
-        what = f"is {shown(image.mode)}, must be gray or red, green and blue with 8 bits each"
+        what = f"is {safe_repr(image.mode)}, must be gray or red, green and blue with 8 bits each"
         raise UnfitImageError("mode", what)
     if deep or max(_tiff_depths(image)) > 8:
         raise UnfitImageError("mode", "has 16 bits per channel or more, must have 8: convert it to 8 bits first")

@@ -31,7 +31,7 @@ _IN_URL = re.compile(r"(?<=[\w+.-])(:/{1,2})[^\s/:@]*:\S*@")
 _IN_WORDS = re.compile(r"(?i)(?<=password=)[^\s&'\"]+")
 
 
-def inert(text: str) -> str:
+def escape_control(text: str) -> str:
     """Text that steers no terminal: line breaks, control characters and half characters are spelled out."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
 
@@ -41,23 +41,23 @@ def without_passwords(text: str) -> str:
     return _IN_WORDS.sub("***", _IN_URL.sub(r"\1***@", text))
 
 
-def shown(value: object, limit: int = MAX_VALUE) -> str:
+def safe_repr(value: object, limit: int = MAX_VALUE) -> str:
     """``repr`` of a value without passwords, cut at `limit` characters; safe to print, whatever the value is."""
     try:
         text = repr(value[:LONGEST] if isinstance(value, str | bytes) else value)
-        text = inert(without_passwords(text[:LONGEST])[: 2 * limit])
+        text = escape_control(without_passwords(text[:LONGEST])[: 2 * limit])
     except BaseException:  # noqa: BLE001 -- a stranger's __repr__, or a number with too many digits
         text = f"<a value of {type(value).__name__}>"
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def told(error: BaseException, limit: int = 160) -> str:
+def describe_exception(error: BaseException, limit: int = 160) -> str:
     """An exception that is not ours in a few words: its type, and its text where it has one."""
     try:
         text = str(error).strip()
     except BaseException:  # noqa: BLE001 -- a stranger's __str__
         text = ""
-    return f"{type(error).__name__}: {shown(text, limit)}" if text else type(error).__name__
+    return f"{type(error).__name__}: {safe_repr(text, limit)}" if text else type(error).__name__
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Problem:
 
     def __str__(self) -> str:
         """``where: field: what``, on one line."""
-        return inert(": ".join(part for part in (self.where, self.field, self.what) if part))
+        return escape_control(": ".join(part for part in (self.where, self.field, self.what) if part))
 
 
 class QtlplatError(Exception):
@@ -103,7 +103,7 @@ class QtlplatError(Exception):
         Args:
             complete: what becomes of each line first; it completes commands in it (see `qtlplat.command_hints`).
         """
-        return [cut(inert(without_passwords(complete(line)))) for line in self._lines()]
+        return [cut(escape_control(without_passwords(complete(line)))) for line in self._lines()]
 
     def _lines(self) -> list[str]:
         body = [line for line in self.what.splitlines() if line.strip()] or [type(self).__name__]
@@ -187,9 +187,9 @@ def unknown_name(kind: str, asked: str, known: Iterable[str], *, notes: Sequence
     """The text for an unknown name: what was asked, the near matches, all known names, further notes."""
     names = sorted(set(known))
     near = get_close_matches(asked[:100], names, n=3, cutoff=0.5)
-    lines = [f"unknown {kind} {shown(asked)}"]
+    lines = [f"unknown {kind} {safe_repr(asked)}"]
     if not asked.isascii():  # a letter of another alphabet may look like the one that was meant
-        lines.append(f"  spelled out: {shown(ascii(asked)[1:-1])}")
+        lines.append(f"  spelled out: {safe_repr(ascii(asked)[1:-1])}")
     if near:
         lines.append(f"  did you mean: {', '.join(near)}")
     lines.append(f"  known: {', '.join(names) if names else 'none'}")
@@ -203,4 +203,4 @@ def cut(line: str, limit: int = MAX_WIDTH) -> str:
 
 def one_line(error: Exception | str) -> str:
     """What an error says, in one line of at most 240 characters."""
-    return shown(" ".join(str(error).split()) or type(error).__name__, 240)[1:-1]
+    return safe_repr(" ".join(str(error).split()) or type(error).__name__, 240)[1:-1]

@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from qtlplat.errors import DataError, Problem, shown
+from qtlplat.errors import DataError, Problem, safe_repr
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +79,10 @@ class ImageSet:
             yield from (bad(name, what) for what in self._name_problems(name))
         for key, note in self.notes.items():
             if _unfit(key) or not isinstance(note, str):
-                yield bad("notes", f"must be text by name, has {shown(key)}: {shown(note)}")
+                yield bad("notes", f"must be text by name, has {safe_repr(key)}: {safe_repr(note)}")
         for key, fact in self.facts.items():
             if what := _unfit(key) or _off(fact, len(images)):
-                yield bad(f"facts[{shown(key)}]", what)
+                yield bad(f"facts[{safe_repr(key)}]", what)
 
     def _name_problems(self, field: str) -> Iterator[str]:
         names: tuple[object, ...] = getattr(self, field)
@@ -92,9 +92,9 @@ class ImageSet:
         if wrong:
             yield wrong
         elif field == "sample_ids" and len(set(names)) < len(names):
-            yield f"{shown(next(name for name, count in Counter(names).items() if count > 1))} stands twice"
+            yield f"{safe_repr(next(name for name, count in Counter(names).items() if count > 1))} stands twice"
         elif field == "class_names" and (len(names) < 2 or len(set(names)) < len(names)):
-            yield f"must be at least two different names, is {shown(names)}"
+            yield f"must be at least two different names, is {safe_repr(names)}"
 
     def _label_problems(self) -> Iterator[str]:
         n, k = len(self.images), len(self.class_names)
@@ -105,7 +105,7 @@ class ImageSet:
         outside = labels[(labels < 0) | (labels >= k)]
         if outside.size:
             yield f"value {int(outside[0])} is outside [0, {k}) of {k} class names"
-        empty = [shown(self.class_names[c]) for c in range(k) if not np.any(labels == c)]
+        empty = [safe_repr(self.class_names[c]) for c in range(k) if not np.any(labels == c)]
         if empty:
             yield f"no sample of class {', '.join(empty)}"
 
@@ -196,13 +196,13 @@ def _range_text(images: npt.NDArray[np.generic]) -> str:
 def _unfit(name: object) -> str:
     """Why something cannot name a sample, group or class in files, databases and messages; '' if it can."""
     if not isinstance(name, str) or not name:
-        return f"must be non-empty strings, has {shown(name)}"
+        return f"must be non-empty strings, has {safe_repr(name)}"
     if "\0" in name:
-        return f"must hold no zero byte, has {shown(name)}"
+        return f"must hold no zero byte, has {safe_repr(name)}"
     try:
         name.encode()
     except UnicodeEncodeError:
-        return f"must be UTF-8, has {shown(name)}"
+        return f"must be UTF-8, has {safe_repr(name)}"
     return ""
 
 
@@ -222,5 +222,5 @@ def array_text(value: object) -> str:
     except Exception:  # noqa: BLE001 -- a stranger's property
         shape = dtype = None
     if isinstance(shape, tuple) and dtype is not None:  # a tensor of some other library
-        return f"{type(value).__name__} of {shown(dtype, 40)} {shown(tuple(shape), 80)}"
+        return f"{type(value).__name__} of {safe_repr(dtype, 40)} {safe_repr(tuple(shape), 80)}"
     return type(value).__name__

@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 
 STORED = "declared metrics"  # what is stored of a run's environment
 
@@ -30,21 +30,23 @@ class Metric:
     def __post_init__(self) -> None:
         """Refuse what cannot be meant. Raises TypeError or ValueError, which name the field."""
         if not isinstance(self.name, str):
-            raise TypeError(f"the name of a metric must be a text, is {shown(self.name)}")
+            raise TypeError(f"the name of a metric must be a text, is {safe_repr(self.name)}")
         if not isinstance(self.greater_is_better, bool):
             raise TypeError(
-                f"greater_is_better of metric {shown(self.name)} must be True or False, is "
-                f"{shown(self.greater_is_better)}"
+                f"greater_is_better of metric {safe_repr(self.name)} must be True or False, is "
+                f"{safe_repr(self.greater_is_better)}"
             )
         for field in ("lower", "upper"):
             bound = getattr(self, field)
             number = isinstance(bound, int | float) and not isinstance(bound, bool) and math.isfinite(bound)
             if bound is not None and not number:
                 raise ValueError(
-                    f"{field} of metric {shown(self.name)} must be a finite number or None, is {shown(bound)}"
+                    f"{field} of metric {safe_repr(self.name)} must be a finite number or None, is {safe_repr(bound)}"
                 )
         if self.lower is not None and self.upper is not None and not self.lower < self.upper:
-            raise ValueError(f"metric {shown(self.name)} has lower {self.lower}, which is not below upper {self.upper}")
+            raise ValueError(
+                f"metric {safe_repr(self.name)} has lower {self.lower}, which is not below upper {self.upper}"
+            )
 
     @property
     def lower_is_better(self) -> bool:
@@ -125,7 +127,7 @@ def agreed(name: str, declared: Iterable[tuple[str, Metric | None]], fix: str) -
         runs = ", ".join(run for run, metric in by_run[:3] if metric is None) or "none of these"
         more = " and more" if sum(metric is None for _, metric in by_run) > 3 else ""
         raise UsageError(
-            f"the evaluator does not declare whether more or less of {shown(name)} is better (run {runs}{more})",
+            f"the evaluator does not declare whether more or less of {safe_repr(name)} is better (run {runs}{more})",
             fix=f"{fix}; for further runs declare it: EvaluatorSpec(..., metric_info=[qtlplat.Metric(...)])",
         )
     first, *others = (metric for _, metric in known)
@@ -133,7 +135,7 @@ def agreed(name: str, declared: Iterable[tuple[str, Metric | None]], fix: str) -
         if metric.greater_is_better != first.greater_is_better:
             ways = [f"{'more' if m.greater_is_better else 'less'} in run {r}" for r, m in (known[0], (run, metric))]
             raise UsageError(
-                f"the runs declare opposite directions of {shown(name)}: better is {ways[0]}, {ways[1]}", fix=fix
+                f"the runs declare opposite directions of {safe_repr(name)}: better is {ways[0]}, {ways[1]}", fix=fix
             )
     for metric in others:
         lower = None if None in (first.lower, metric.lower) else min(first.possible[0], metric.possible[0])

@@ -13,15 +13,15 @@ from torch import Tensor, nn
 from qtlplat.catalog import plugin_calls
 from qtlplat.catalog.contained import contained
 from qtlplat.catalog.host import found_plugins
-from qtlplat.catalog.process_state import FIXED, OFTEN, put_back, take
-from qtlplat.errors import PluginError, QtlplatError, TrainingError, told
+from qtlplat.catalog.process_state import FIXED, OFTEN, put_back, take_snapshot
+from qtlplat.errors import PluginError, QtlplatError, TrainingError, describe_exception
 
 T = TypeVar("T")
 _READ = tuple(state.get for state in OFTEN)
 _BUILTINS = builtins.__dict__
 
 
-def guarded(work: Callable[[], T], provider: str, doing: str) -> T:
+def guarded_build(work: Callable[[], T], provider: str, doing: str) -> T:
     """As `qtlplat.catalog.plugin_calls.guarded`, for code that builds or runs a model: it may draw random numbers."""
     return plugin_calls.guarded(work, provider, doing, random=False)
 
@@ -82,7 +82,7 @@ class Surroundings:
     """All that a process has one of, but for random numbers, as it is when an object of this class is made."""
 
     def __init__(self) -> None:
-        self._before = take(FIXED)
+        self._before = take_snapshot(FIXED)
 
     def put_back(self) -> None:
         """Put back what is no longer so; what cannot be put back is told after the training."""
@@ -109,7 +109,7 @@ def training_errors() -> Iterator[None]:
                 raise
             fix = "free some memory, or train in smaller batches: -S pretraining.batch_size=8 -S training.batch_size=8"
             fix = fix if no_memory else "run again with --debug to see where"
-            raise fault or TrainingError(f"training failed: {told(error)}", fix=fix) from error
+            raise fault or TrainingError(f"training failed: {describe_exception(error)}", fix=fix) from error
 
 
 def _out_of_memory(error: BaseException) -> bool:

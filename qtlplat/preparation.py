@@ -18,7 +18,7 @@ from pydantic import Field
 
 from qtlplat.contracts import ImageSet
 from qtlplat.crops import Box, CropOptions, Rectangle, area, around_defect, defect_free
-from qtlplat.errors import DataError, Problem, shown
+from qtlplat.errors import DataError, Problem, safe_repr
 
 CLASS_NAMES = ("normal", "anomalous")
 WHERE = "dataset preparation"
@@ -197,7 +197,7 @@ def _check(sources: Sequence[AnnotatedImage]) -> None:
     for source in sources:
         for field, text in (("id", source.id), ("label", source.label)):
             if not isinstance(text, str) or not text:
-                problems.append(Problem(shown(source.id), field, f"must be text, is {shown(text)}"))
+                problems.append(Problem(safe_repr(source.id), field, f"must be text, is {safe_repr(text)}"))
     if problems:
         raise DataError("the source images contradict themselves", problems=problems, where=WHERE, fix=FIX)
     for id_, count in Counter(s.id for s in sources).items():
@@ -212,9 +212,11 @@ def _check(sources: Sequence[AnnotatedImage]) -> None:
         for i, box in enumerate((*source.boxes, *source.ignored)):
             ends = (box.xmin, box.xmax, box.ymin, box.ymax)
             if not all(isinstance(end, int | np.integer) for end in ends):
-                problems.append(Problem(source.id, f"boxes[{i}]", f"{shown(box)} must have whole numbers for its ends"))
+                problems.append(
+                    Problem(source.id, f"boxes[{i}]", f"{safe_repr(box)} must have whole numbers for its ends")
+                )
             elif not (0 <= box.xmin < box.xmax <= width and 0 <= box.ymin < box.ymax <= height):
-                what = f"{shown(box)} is empty or leaves the image of {width} x {height} pixels"
+                what = f"{safe_repr(box)} is empty or leaves the image of {width} x {height} pixels"
                 problems.append(Problem(source.id, f"boxes[{i}]", what))
     if problems:
         raise DataError("the source images contradict themselves", problems=problems, where=WHERE, fix=FIX)

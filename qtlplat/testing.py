@@ -28,7 +28,7 @@ from qtlplat.contracts import (
     Split,
     check_cells,
 )
-from qtlplat.errors import Problem, shown
+from qtlplat.errors import Problem, safe_repr
 from qtlplat.hookspecs import Spec
 from qtlplat.recipes import RecipeSpec
 
@@ -71,19 +71,19 @@ def check_dataset(spec: DatasetSpec, options: Options | None = None) -> None:
     options = _checked_options(spec, options)
     _require(_is_available(spec, options), f"{spec.name}: the data is not at hand; pass options that point to it")
     first, second = spec.load(options), spec.load(options)
-    _require(isinstance(first, ImageSet), f"{spec.name}: load must return an ImageSet, returned {shown(first)}")
+    _require(isinstance(first, ImageSet), f"{spec.name}: load must return an ImageSet, returned {safe_repr(first)}")
     _require(first.digest == second.digest, f"{spec.name}: load gave two different datasets for the same options")
     if spec.check is not None:
         problems = spec.check(options)
         _require(
             isinstance(problems, Sequence) and all(isinstance(p, Problem) for p in problems),
-            f"{spec.name}: check must return a list of qtlplat.Problem, returned {shown(problems)}",
+            f"{spec.name}: check must return a list of qtlplat.Problem, returned {safe_repr(problems)}",
         )
     if spec.files is not None:
         found = spec.files(options, sorted(set(first.groups)))
         _require(
             isinstance(found, Mapping) and all(isinstance(part, str) for pair in found.items() for part in pair),
-            f"{spec.name}: files must return a mapping of sources to text, returned {shown(found)}",
+            f"{spec.name}: files must return a mapping of sources to text, returned {safe_repr(found)}",
         )
 
 
@@ -105,7 +105,9 @@ def check_backbone(
     for k in n_classes:
         where = f"{spec.name} for {k} classes"
         backbone, again = (_seeded(lambda: spec.build(options, input_shape, k)) for _ in range(2))  # noqa: B023
-        _require(isinstance(backbone, Backbone), f"{where}: build must return a Backbone, returned {shown(backbone)}")
+        _require(
+            isinstance(backbone, Backbone), f"{where}: build must return a Backbone, returned {safe_repr(backbone)}"
+        )
         _require(
             isinstance(backbone.dense, tuple) and bool(backbone.dense), f"{where}: dense must be a tuple of modules"
         )
@@ -178,7 +180,7 @@ def check_evaluator(
         metrics = spec.metrics(labels, probabilities)
         _require(
             isinstance(metrics, Mapping) and all(isinstance(v, int | float) for v in metrics.values()),
-            f"{spec.name}: metrics must return numbers by name, returned {shown(metrics)}",
+            f"{spec.name}: metrics must return numbers by name, returned {safe_repr(metrics)}",
         )
 
 
@@ -190,13 +192,13 @@ def check_recipe(spec: RecipeSpec) -> None:
     """
     from qtlplat.catalog.catalog import Catalog
     from qtlplat.catalog.host import load_plugins
-    from qtlplat.catalog.recipes import Selection, chosen_work
+    from qtlplat.catalog.recipes import RecipeSelection, chosen_work
     from qtlplat.catalog.registry import load_registry, shipped_registry
 
     _checked_options(spec, None)
     registry, catalog = load_registry(str(shipped_registry())), Catalog(load_plugins())
     for budget in spec.budgets:
-        work = chosen_work(spec, Selection(budget=budget.name), registry, catalog)
+        work = chosen_work(spec, RecipeSelection(budget=budget.name), registry, catalog)
         _require(bool(work.models), f"{spec.name}: budget {budget.name} trains nothing")
 
 
@@ -207,7 +209,9 @@ def _check_head_at(spec: HeadSpec, options: Options, f: int, k: int, batches: Se
     where = f"{spec.name} with in_features={f}, n_classes={k}"
     head, twin = (_seeded(lambda: _built(spec, options, f, k)) for _ in range(2))
     other = _seeded(lambda: _built(spec, options, f, k), seed=1)
-    _require(isinstance(head, torch.nn.Module), f"{where}: build must return a torch module, returned {shown(head)}")
+    _require(
+        isinstance(head, torch.nn.Module), f"{where}: build must return a torch module, returned {safe_repr(head)}"
+    )
     _require(any(p.requires_grad for p in head.parameters()), f"{where}: has nothing to train")
     _require_same(head.state_dict(), twin.state_dict(), f"{where}: the same seed gave different weights")
     generator = torch.Generator().manual_seed(0)
@@ -246,7 +250,7 @@ def _built(spec: HeadSpec, options: Options, f: int, k: int) -> nn.Module:
     from qtlplat.quantum.devices.engines import choose_engine
 
     circuit = spec.circuit(options)
-    _require(isinstance(circuit, Circuit), f"{spec.name}: circuit must return a Circuit, returned {shown(circuit)}")
+    _require(isinstance(circuit, Circuit), f"{spec.name}: circuit must return a Circuit, returned {safe_repr(circuit)}")
     return spec.build(options, f, k, choose_engine(circuit).layer())
 
 
@@ -261,7 +265,9 @@ def _checked_options(spec: Spec, options: Options | None) -> Options:
 
 def _is_available(spec: DatasetSpec, options: Options) -> bool:
     answer = spec.is_available(options)
-    _require(isinstance(answer, bool), f"{spec.name}: is_available must return True or False, returned {shown(answer)}")
+    _require(
+        isinstance(answer, bool), f"{spec.name}: is_available must return True or False, returned {safe_repr(answer)}"
+    )
     return answer
 
 
@@ -284,7 +290,7 @@ def _require_matrix(value: Tensor, rows: int, columns: int | None, where: str) -
     import torch
 
     wanted = f"float32 ({rows}, {'F' if columns is None else columns})"
-    _require(isinstance(value, torch.Tensor), f"{where}: must give {wanted}, gave {shown(value)}")
+    _require(isinstance(value, torch.Tensor), f"{where}: must give {wanted}, gave {safe_repr(value)}")
     fits = value.ndim == 2 and value.shape[0] == rows and columns in (None, value.shape[1])
     _require(
         fits and value.dtype == torch.float32,

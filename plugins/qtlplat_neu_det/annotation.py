@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from xml.etree.ElementTree import ParseError  # the exception only; parsing goes through defusedxml
 
-from qtlplat import Problem, shown
+from qtlplat import Problem, safe_repr
 from qtlplat_neu_det.naming import CLASSES, class_of
 
 if TYPE_CHECKING:
@@ -81,7 +81,9 @@ def _root(data: bytes, where: str) -> tuple[Element | None, list[Problem]]:
     except (ParseError, ValueError, LookupError) as error:  # the latter two: an unknown or lying encoding
         return None, [Problem(where, "", f"is not well-formed XML: {error}")]
     if root is None or root.tag != "annotation":
-        return None, [Problem(where, "", f"must be an <annotation>, is {shown(None if root is None else root.tag)}")]
+        return None, [
+            Problem(where, "", f"must be an <annotation>, is {safe_repr(None if root is None else root.tag)}")
+        ]
     return root, []
 
 
@@ -107,7 +109,7 @@ def _read(root: Element, where: str) -> tuple[Annotation | None, list[Problem]]:
 def _object(item: Element, at: str, where: str, problems: list[Problem]) -> Marked:
     name = (item.findtext("name") or "").strip()
     if not class_of(name):
-        what = f"unknown class {shown(name)}, known: {', '.join(CLASSES)}"
+        what = f"unknown class {safe_repr(name)}, known: {', '.join(CLASSES)}"
         problems.append(Problem(where, f"{at}/name", what))
     without = item.find("bndbox") is None
     if without:
@@ -134,7 +136,7 @@ def _object(item: Element, at: str, where: str, problems: list[Problem]) -> Mark
 def _flag(item: Element, flag: str, at: str, where: str, problems: list[Problem]) -> bool:
     text = (item.findtext(flag) or "").strip().casefold()
     if text not in (*TRUE, *FALSE):
-        problems.append(Problem(where, f"{at}/{flag}", f"must be 0 or 1, is {shown(text)}"))
+        problems.append(Problem(where, f"{at}/{flag}", f"must be 0 or 1, is {safe_repr(text)}"))
     return text in TRUE
 
 
@@ -145,11 +147,11 @@ def _number(
     text = (found or missing).strip()
     several = sorted({(one.text or "").strip() for one in element.iterfind(path)})
     if len(several) > 1:
-        problems.append(Problem(where, shown_path, f"has several values: {', '.join(map(shown, several[:3]))}"))
+        problems.append(Problem(where, shown_path, f"has several values: {', '.join(map(safe_repr, several[:3]))}"))
         return None
     if NUMBER.fullmatch(text):
         return float(text)
     problems.append(
-        Problem(where, shown_path, "is missing" if found is None else f"must be a number, is {shown(text)}")
+        Problem(where, shown_path, "is missing" if found is None else f"must be a number, is {safe_repr(text)}")
     )
     return None

@@ -17,7 +17,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Protocol
 
-from qtlplat import DataError, Problem, UntrustedError, refused_data, shown
+from qtlplat import DataError, Problem, UntrustedError, refused_data, safe_repr
 
 IMAGES = frozenset(".jpg .jpeg .jpe .jfif .png .bmp .dib .tif .tiff .webp .gif".split())
 ANNOTATIONS = frozenset([".xml"])
@@ -143,7 +143,7 @@ def refused(root: Path, problems: list[Problem]) -> DataError | UntrustedError:
     return refused_data(
         "this is not a NEU-DET that can be read",
         problems=problems,
-        where=f"dataset neu-det, root {shown(str(root))}",
+        where=f"dataset neu-det, root {safe_repr(str(root))}",
         fix="point QTLPLAT_NEU_DET or -S dataset.root=PATH at the directory or zip archive that holds NEU-DET",
     )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 
-from qtlplat import shown
+from qtlplat import safe_repr
 from qtlplat_neu_det.annotation import Annotation
 from qtlplat_neu_det.boxes import VOC, Counting, has_fractions
 from qtlplat_neu_det.files import IMAGES
@@ -113,4 +113,4 @@ def _flags(annotation: Annotation) -> Iterable[str]:
 
 def expected_name(image: str, filename: str) -> str:
     """The finding where `<filename>` names another image."""
-    return f"must be {shown(PurePosixPath(image).name)}, is {shown(filename)}"
+    return f"must be {safe_repr(PurePosixPath(image).name)}, is {safe_repr(filename)}"

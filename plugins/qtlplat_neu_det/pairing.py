@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath, PureWindowsPath
 
-from qtlplat import Problem, shown
+from qtlplat import Problem, safe_repr
 from qtlplat_neu_det.annotation import named_image
 from qtlplat_neu_det.files import Files, UnreadableError, refused
 from qtlplat_neu_det.naming import (
@@ -91,7 +91,7 @@ def pair(files: Files) -> Pairing:
     for entry in result.entries:
         folder = class_of_folder(entry.image)
         if folder and folder != entry.label:
-            what = f"{shown(PurePosixPath(entry.image).parent.name)} contradicts the file name's class"
+            what = f"{safe_repr(PurePosixPath(entry.image).parent.name)} contradicts the file name's class"
             result.problems.append((entry.label, Problem(entry.image, "folder", what)))
         if not entry.image.isascii() and entry.image != entry.image.encode(errors="ignore").decode():
             result.problems.append((entry.label, Problem(entry.image, "file name", "must be UTF-8")))
@@ -111,7 +111,7 @@ def _no_partner(images: Sequence[str], annotations: Sequence[str]) -> str:
     known = _by_full_name(images)
     for annotation in annotations:
         if fit := known.get(full_name(annotation)):
-            return f"{shown(annotation)} may belong to any of {len(fit)} images, as {', '.join(map(shown, fit[:2]))}"
+            return f"{safe_repr(annotation)} may belong to any of {len(fit)} images, as {', '.join(map(safe_repr, fit[:2]))}"
     return "no image fits an annotation"
 
 
@@ -259,10 +259,14 @@ def _check_images(contents: _Contents, partner: Mapping[str, str], left: Sequenc
         if others and contents.of(name) in twins:
             result.problems.append((label, Problem(name, "", f"duplicate of {twins[contents.of(name)]}")))
         elif candidates:
-            what = f"may be any of {len(candidates)}: {', '.join(map(shown, candidates[:3]))}"
+            what = f"may be any of {len(candidates)}: {', '.join(map(safe_repr, candidates[:3]))}"
             result.problems.append((label, Problem(name, "annotation", what)))
         elif label or PurePosixPath(name).parent in annotated:
-            why = f"{shown(partner[others[0]])} belongs to {shown(others[0])}" if others else f"no {_stem(name)}.xml"
+            why = (
+                f"{safe_repr(partner[others[0]])} belongs to {safe_repr(others[0])}"
+                if others
+                else f"no {_stem(name)}.xml"
+            )
             result.problems.append((label, Problem(name, "annotation", f"is missing: {why}")))
         else:
             result.strays.append(name)
@@ -278,7 +282,7 @@ def _check_annotations(contents: _Contents, partner: Mapping[str, str], left: Se
         elif twins:
             result.problems.append((_label(name), Problem(name, "", f"duplicate name, also of {twins[0]}")))
         elif full_name(name) in images:
-            what = f"may be any of {len(images[full_name(name)])}: {', '.join(map(shown, images[full_name(name)][:3]))}"
+            what = f"may be any of {len(images[full_name(name)])}: {', '.join(map(safe_repr, images[full_name(name)][:3]))}"
             result.problems.append((_label(name), Problem(name, "image", what)))
         else:
             result.problems.append((_label(name), Problem(name, "image", f"is missing: no {_stem(name)}.jpg")))

@@ -26,7 +26,7 @@ from qtlplat import (
     decode_image,
     prepare,
     refused_data,
-    shown,
+    safe_repr,
 )
 from qtlplat_neu_det.annotation import Annotation, parse
 from qtlplat_neu_det.boxes import Counting, counting, fitted
@@ -64,7 +64,7 @@ def load(options: NeuDetOptions) -> ImageSet:
     if reading.problems:
         n = len(reading.problems)
         what = f"NEU-DET is damaged: {n} problem{'s' if n > 1 else ''}"
-        where = f"dataset neu-det, root {shown(str(root))}"
+        where = f"dataset neu-det, root {safe_repr(str(root))}"
         raise refused_data(what, problems=gathered(reading.problems), where=where, fix=LOOK_AT_ALL)
     images = prepare(reading.images, options)
     drawn = f"a seeded draw of {options.per_class} anomalies stands for the paper's clean-up, whose rule is not given"
@@ -171,7 +171,7 @@ def _root(options: NeuDetOptions) -> Path:
     if options.root is None:
         raise ConfigError("it is not said where NEU-DET lies", where="dataset neu-det, option root", fix=fix)
     if not os.path.exists(options.root):  # noqa: PTH110 -- Path's own raises for names that are too long
-        what = f"there is nothing at {shown(str(options.root))}"
+        what = f"there is nothing at {safe_repr(str(options.root))}"
         raise ConfigError(what, where="dataset neu-det, option root", fix=fix)
     return options.root
 

@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Sequence
 from pathlib import PurePosixPath
 
-from qtlplat import Problem, shown
+from qtlplat import Problem, safe_repr
 
 MANY = 5  # problems of one kind in one folder, from which they become one line
 FOLDERS = 3  # that are named
@@ -26,13 +26,13 @@ def counted_files(kind: str, names: Sequence[str]) -> str:
     if len(folders) > FOLDERS:
         common = _common([PurePosixPath(folder).parts for folder in folders])
         return f"{text} in {len(folders)} folders{f' below {common}' if common else ''} ({_suffixes(names)})"
-    places = ", ".join(shown(folder) for folder in folders if folder != ".")
+    places = ", ".join(safe_repr(folder) for folder in folders if folder != ".")
     return f"{text}{f' in {places}' if places else ''} ({_suffixes(names)})"
 
 
 def _suffixes(names: Sequence[str]) -> str:
     counts = Counter(PurePosixPath(name).suffix.lower() or "no extension" for name in names)
-    return ", ".join(f"{shown(suffix)[1:-1]} {count}" for suffix, count in counts.most_common(FOLDERS))
+    return ", ".join(f"{safe_repr(suffix)[1:-1]} {count}" for suffix, count in counts.most_common(FOLDERS))
 
 
 def _common(paths: Sequence[Sequence[str]]) -> str:
@@ -41,15 +41,19 @@ def _common(paths: Sequence[Sequence[str]]) -> str:
         if len(set(parts)) > 1:
             break
         common.append(parts[0])
-    return shown("/".join(common)) if common else ""
+    return safe_repr("/".join(common)) if common else ""
 
 
 def nested_archives(names: Sequence[str]) -> str:
     """What to do where the data lies in an archive inside, '' where none does."""
     archives = [name for name in names if PurePosixPath(name).suffix.lower() in (".zip", ".rar", ".7z", ".gz", ".tar")]
     if len(archives) > 1:
-        return f"; {shown(archives[0])} and {len(archives) - 1} more are archives: unpack them"
-    return f"; {shown(archives[0])} is an archive: unpack it, or name it as the root if it is a zip" if archives else ""
+        return f"; {safe_repr(archives[0])} and {len(archives) - 1} more are archives: unpack them"
+    return (
+        f"; {safe_repr(archives[0])} is an archive: unpack it, or name it as the root if it is a zip"
+        if archives
+        else ""
+    )
 
 
 def gathered(problems: Sequence[Problem]) -> list[Problem]:
@@ -64,7 +68,7 @@ def gathered(problems: Sequence[Problem]) -> list[Problem]:
             result += same
             continue
         files = len({problem.where for problem in same})
-        what = f"{files} files, as {shown(PurePosixPath(same[0].where).name)}: {same[0].what}"
+        what = f"{files} files, as {safe_repr(PurePosixPath(same[0].where).name)}: {same[0].what}"
         where = "the root folder" if folder == "." else folder
         result.append(Problem(where, field if len({p.field for p in same}) > 1 else same[0].field, what, hostile))
     return result

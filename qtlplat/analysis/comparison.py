@@ -59,7 +59,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Row:
+class ComparisonRow:
     """One line of a comparison. test: None where nothing was tested, as for the baseline; n: values that were tested.
 
     mean, std: over all finished cells of the side, `cells` in number, with a partner or without; why: no test was
@@ -132,7 +132,7 @@ def _without_nan(value: Any) -> Any:
     return value
 
 
-def compare(baseline: Side, others: Sequence[Side], asked: Asked = Asked()) -> list[Row]:
+def compare(baseline: Side, others: Sequence[Side], asked: Asked = Asked()) -> list[ComparisonRow]:
     """The baseline's row, then one for each other side: other minus baseline.
 
     The tests of all others are one family: where there are several, Holm's p decides their verdicts. Shuffled labels
@@ -162,7 +162,7 @@ def _refuse_unusable(side: Side, metric: str) -> None:
         raise UsageError(unknown_name("metric", metric, known), where=where)
 
 
-def _alone(side: Side, asked: Asked) -> Row:
+def _alone(side: Side, asked: Asked) -> ComparisonRow:
     """A side by itself: mean, spread, parameters, and what its backbone knew."""
     values = [cell.metrics.get(asked.metric, math.nan) for cell in side.cells]
     n, (mean, std) = len(values), mean_std(values)
@@ -175,13 +175,13 @@ def _alone(side: Side, asked: Asked) -> Row:
     if side.variant == SHUFFLED and (words := against_chance(side)):
         notes.append(words)
     trainable, model_total = parameters(side)
-    return Row(
+    return ComparisonRow(
         side.run.id, side.variant, side.label, mean, std, n, n, seen["leakage"], seen["group_leakage"],
         selection_leakage=seen["selection_leakage"], trainable=trainable, model_total=model_total, notes=tuple(notes),
     )  # fmt: skip
 
 
-def _compared(side: Side, baseline: Side, asked: Asked, metric: Metric) -> Row:
+def _compared(side: Side, baseline: Side, asked: Asked, metric: Metric) -> ComparisonRow:
     """A side against the baseline; its verdict is left to `_judged`, which knows the family."""
     wording, notes = what_differs(side, baseline)
     row = _alone(side, asked)
@@ -294,7 +294,7 @@ def _too_few(test: TTest) -> list[str]:
     return [f"the interval holds {what}: n = {test.n} is too few, or the spread too large, for it to mean much"]
 
 
-def _judged(row: Row, p_adjusted: float, family: int, metric: Metric) -> Row:
+def _judged(row: ComparisonRow, p_adjusted: float, family: int, metric: Metric) -> ComparisonRow:
     if row.test is None:
         return row
     remark = {WELCH: "unpaired", ONE_SPLIT: "on this one split"}.get(row.test_name or "", "")

@@ -27,7 +27,7 @@ class Tile:
 
 
 @dataclass(frozen=True)
-class Row:
+class SheetRow:
     """Tiles beside each other; title: above them, '' for none."""
 
     title: str
@@ -42,11 +42,11 @@ def contact_sheet(images: ImageSet, per_class: int, seed: int = 0) -> Image:
         found = np.flatnonzero(images.labels == label)
         picked = np.sort(rng.permutation(found)[:per_class])
         tiles = [Tile(images.images[i], (images.sample_ids[i],)) for i in picked]
-        rows.append(Row(f"{name}: {len(picked)} of {len(found)}", tiles))
+        rows.append(SheetRow(f"{name}: {len(picked)} of {len(found)}", tiles))
     return sheet(rows)
 
 
-def sheet(rows: Sequence[Row]) -> Image:
+def sheet(rows: Sequence[SheetRow]) -> Image:
     """The rows below each other; captions that are too long lose their beginning."""
     from PIL import Image, ImageDraw
 
@@ -76,7 +76,7 @@ def png(picture: Image) -> bytes:
     return out.getvalue()
 
 
-def _height(row: Row) -> int:
+def _height(row: SheetRow) -> int:
     return (LINE if row.title else 0) + TILE + LINE * max((len(tile.captions) for tile in row.tiles), default=1) + GAP
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.conventions import HEAD, NUMERICS, THREAD_VARIABLES, VARIABLE, class_names, ledger
+from qtlplat.conventions import HEAD, NUMERICS, THREAD_VARIABLES, VARIABLE, class_names, flat_counts
 from qtlplat.metrics import SHIPPED, declared_metrics
 
 if TYPE_CHECKING:
@@ -171,7 +171,7 @@ def _all(gathered: Gathered) -> Iterator[tuple[str, str, Any]]:
     for owner in gathered.owners[1:]:
         for name, (before, after) in owner.drift.items():
             yield "interruption", f"changed meanwhile: {name}", f"{before} -> {after}"
-    counts = ledger(run.parameters)
+    counts = flat_counts(run.parameters)
     for name in _COUNTS:
         if counts[name] is not None:
             yield "parameters", name, counts[name]

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from scipy import stats
 
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 
 MOST_SEEDS = 1000
 MOST_SHIFT = 30.0  # beyond it the noncentral t-distribution is lost in rounding
@@ -69,7 +69,7 @@ def repetition(
     below `floor` = (z_level + z_power) times that. Raises UsageError for numbers that make no sense.
     """
     if not 0 < difference < math.inf:
-        raise UsageError(f"the difference to be seen is {shown(difference)}, not above 0")
+        raise UsageError(f"the difference to be seen is {safe_repr(difference)}, not above 0")
     if not (0 < level < 1 and 0 < power < 1 and 1 - level < power):
         raise UsageError(f"level {level} and power {power} must lie between 0 and 1, the power above {1 - level:.3g}")
     if folds < 1 or seeds < 1:

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 
 Floats = npt.NDArray[np.float64]
 Interval = tuple[float, float]
@@ -104,7 +104,7 @@ def corrected_t(
     x = _finite(values)
     _check(level, 0, 1, "the confidence level")
     if not test_train_ratio >= 0 or math.isinf(test_train_ratio):
-        raise UsageError(f"the ratio of test to training samples is {shown(test_train_ratio)}, not 0 or more")
+        raise UsageError(f"the ratio of test to training samples is {safe_repr(test_train_ratio)}, not 0 or more")
     n, mean, sd = len(x), float(x.mean()), _sd(x)
     if not sd > 0:
         return _without_spread(n, mean, sd, float(n - 1), level)
@@ -200,7 +200,7 @@ def practical_equivalence(
     One value, or values without spread, say nothing: NaN. Raises UsageError as `corrected_t`, and for a negative width.
     """
     if not width >= 0 or math.isinf(width):
-        raise UsageError(f"the region of practical equivalence is ±{shown(width)}, not ±0 or more")
+        raise UsageError(f"the region of practical equivalence is ±{safe_repr(width)}, not ±0 or more")
     test = corrected_t(values, test_train_ratio)
     if not test.sd > 0:
         return Rope(width, math.nan, math.nan, math.nan)
@@ -252,7 +252,7 @@ def _cut(mean: float, reach: float, level: float, possible: Interval) -> tuple[I
 
 def _check(value: float, low: float, high: float, what: str, *, closed: bool = False) -> None:
     if not (low <= value <= high if closed else low < value < high):
-        raise UsageError(f"{what} is {shown(value)}, not between {low} and {high}")
+        raise UsageError(f"{what} is {safe_repr(value)}, not between {low} and {high}")
 
 
 def _sd(x: Floats) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtlplat.conventions import LEAKAGES, ROLES, ledger, mean_std
+from qtlplat.conventions import LEAKAGES, ROLES, flat_counts, mean_std
 from qtlplat.store.core.records import CellRecord, EpochRow, PredictionRow, RunRecord
 
 
@@ -26,7 +26,7 @@ def run_row(run: RunRecord) -> dict[str, Any]:
     for name, values in run.metrics.items():
         row[name], row[f"{name}_sd"] = mean_std(values)
     row["cells"] = max((len(values) for values in run.metrics.values()), default=0)
-    row |= ledger(run.parameters)
+    row |= flat_counts(run.parameters)
     row |= {name: getattr(run, name) for name in LEAKAGES}
     row |= {"seconds": run.seconds.get("total"), "tags": ", ".join(run.tags) or None, "note": run.note}
     for part, component in run.components.items():

@@ -13,7 +13,7 @@ from qtlplat.api import rows
 from qtlplat.api.error_notes import explained
 from qtlplat.api.records import Records
 from qtlplat.conventions import mean_std, short
-from qtlplat.errors import UsageError, inert, shown, unknown_name
+from qtlplat.errors import UsageError, escape_control, safe_repr, unknown_name
 from qtlplat.store.core.location import StoreLocation, find_store
 from qtlplat.store.core.records import ArtifactRow, CellRecord, EpochRow, PredictionRow, RunKind, RunRecord
 from qtlplat.store.read.filters.tree import unquoted
@@ -23,7 +23,7 @@ from qtlplat.store.write.writer import Writer
 
 if TYPE_CHECKING:
     from qtlplat.analysis.best import Best
-    from qtlplat.analysis.comparison import Row
+    from qtlplat.analysis.comparison import ComparisonRow
 
 
 @explained
@@ -92,7 +92,7 @@ class Store:
         Quicker than `runs` where a store is large: nothing else is read. where, sort, limit: as of `runs`.
         """
         if isinstance(fields, str):  # which is a sequence of texts, too: its letters
-            raise UsageError(f"fields is the text {shown(fields)}, not a list", where="fields", fix=f"[{fields!r}]")
+            raise UsageError(f"fields is the text {safe_repr(fields)}, not a list", where="fields", fix=f"[{fields!r}]")
         if not fields:
             raise UsageError("no field is named", where="fields", fix='for example: ["run", "head.layers", "f1"]')
         _check_limit(limit)
@@ -120,7 +120,7 @@ class Store:
         rope: float = 0.01,
         detect: float = 0.01,
         greater_is_better: bool | None = None,
-    ) -> Records[Row]:
+    ) -> Records[ComparisonRow]:
         """The runs against the first one, or the controls of a single run against its head, as `qtlplat compare`.
 
         Parameters
@@ -192,12 +192,14 @@ class Run:
         self.record = record
 
     def __repr__(self) -> str:
-        return f"<run {self.id}: {inert(self.title)}, {self.status}>"
+        return f"<run {self.id}: {escape_control(self.title)}, {self.status}>"
 
     def _repr_html_(self) -> str:
         """For notebooks: one line, with everything that was stored made inert."""
         scores = ", ".join(f"{name} {mean:.4f}" for name, mean in self._means().items())
-        return escape(f"run {short(self.id)}: {inert(self.title)}, {self.status}{', ' + scores if scores else ''}")
+        return escape(
+            f"run {short(self.id)}: {escape_control(self.title)}, {self.status}{', ' + scores if scores else ''}"
+        )
 
     def _means(self) -> dict[str, float]:
         found = {name: mean_std(values)[0] for name, values in self.record.metrics.items()}

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _NormBase
 
-from qtlplat.errors import told
+from qtlplat.errors import describe_exception
 from qtlplat.plugin_modules import called
 from qtlplat.seeding import isolated_rng
 
@@ -49,7 +49,7 @@ def why_not_trainable(module: nn.Module, samples: Tensor) -> str:
             logits = called(module, samples)
             called(logits.sum().backward)
     except Exception as error:  # noqa: BLE001 -- whatever a stranger's module raises on a batch that it cannot take
-        return told(error)
+        return describe_exception(error)
     gradients = [p.grad for p in module.parameters() if p.grad is not None]
     finite = all(bool(torch.isfinite(tensor).all()) for tensor in (logits, *gradients))
     return "" if finite else "its logits or gradients are not finite"

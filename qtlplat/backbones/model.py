@@ -10,11 +10,11 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from qtlplat.analysis.ledger import ledger
+from qtlplat.analysis.parameter_counts import parameter_counts
 from qtlplat.backbones.fused_conv import features_of
 from qtlplat.contracts import Backbone, BackboneSpec, HeadSpec
-from qtlplat.errors import ConfigError, UntrustedError, told
-from qtlplat.plugin_modules import guarded
+from qtlplat.errors import ConfigError, UntrustedError, describe_exception
+from qtlplat.plugin_modules import guarded_build
 from qtlplat.portable_random import PortableRandom
 from qtlplat.quantum.devices.engines import Engine
 from qtlplat.quantum.devices.layer import CircuitLayer
@@ -70,7 +70,7 @@ class WholeBackbone(nn.Module):
             return super().load_state_dict(state_dict, strict, assign)
         except RuntimeError as error:
             raise UntrustedError(
-                f"weights do not fit the backbone: {told(error)}",
+                f"weights do not fit the backbone: {describe_exception(error)}",
                 where="weights of a pretraining",
                 fix="train again, in a store of your own",
             ) from error
@@ -121,7 +121,7 @@ class BackboneFactory:
         """A new backbone; raises PluginError where it cannot be built."""
         work = functools.partial(self.spec.build, self.options, self.shape, self.n_classes)
         with PortableRandom():
-            return guarded(work, self.provider, "building the backbone")
+            return guarded_build(work, self.provider, "building the backbone")
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ class HeadFactory:
         with PortableRandom():
             layer = self.engine.layer() if self.engine else None
             work = functools.partial(self.spec.build, self.options, self.in_features, self.n_classes, layer)
-            return guarded(work, self.provider, "building the head")
+            return guarded_build(work, self.provider, "building the head")
 
 
 def count(module: nn.Module) -> int:
@@ -165,7 +165,7 @@ def head_parts(head: nn.Module) -> dict[str, int]:
     return {"pre_net": pre_net, "vqc": vqc, "post_net": sum(trainable.values()) - pre_net - vqc}
 
 
-def parameter_ledger(model: WholeBackbone, replaced: int, parts: dict[str, int]) -> dict[str, Any]:
+def counts_of_model(model: WholeBackbone, replaced: int, parts: dict[str, int]) -> dict[str, Any]:
     """The ledger of a backbone whose last `replaced` dense layers give way to a head with these parts."""
     dense: Sequence[int] = [count(block) for block in model.dense]
-    return ledger(count(model.features), dense, replaced, parts)
+    return parameter_counts(count(model.features), dense, replaced, parts)

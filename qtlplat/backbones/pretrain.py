@@ -16,7 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from qtlplat.backbones.trainer import Learner, Network
+from qtlplat.backbones.trainer import BackboneTrainer, Network
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, Cell, ImageSet, Split
 from qtlplat.errors import ConfigError
@@ -182,7 +182,7 @@ class _Search:
             self.best_epoch, self.best_score = epoch, score
             self.best_state = {n: plain(t) for n, t in judged.state_dict().items()}
 
-    def saved(self, learner: Learner) -> Snapshot:
+    def saved(self, learner: BackboneTrainer) -> Snapshot:
         """All of it, and the network in training."""
         facts: dict[str, Any] = {name: getattr(self, name) for name in _COUNTS}
         # as text: a score may be infinite

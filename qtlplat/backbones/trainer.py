@@ -26,7 +26,7 @@ from qtlplat.state.snapshots import Snapshot, below
 EVALUATION_BATCH = 128
 
 
-class Learner:
+class BackboneTrainer:
     """A model that learns step by step. judged: what is evaluated and kept, the average of its weights or the weights.
 
     decay: of the average, per step, in (0, 1); None keeps no average.
@@ -102,7 +102,7 @@ class Network:
             self.smallest = 2 if why_not_trainable(copy.deepcopy(model), pixels[split.train[:1]]) else 1
         self.steps = len(split_order(torch.empty(len(split.train)), options.batch_size, self.smallest))
         decay = math.exp(-1 / (options.ema_epochs * self.steps)) if options.ema_epochs else None
-        self.learner = Learner(model, options.learning_rate, decay)
+        self.learner = BackboneTrainer(model, options.learning_rate, decay)
 
     def epoch(self, epoch: int, on_step: Callable[[], None]) -> dict[str, float]:
         """Train one epoch and evaluate; batch order and dropout depend on (seed, epoch) alone."""

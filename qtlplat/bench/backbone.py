@@ -13,7 +13,7 @@ from torch.nn.functional import cross_entropy
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from qtlplat.backbones.model import WholeBackbone
-from qtlplat.backbones.trainer import Learner
+from qtlplat.backbones.trainer import BackboneTrainer
 from qtlplat.bench.timing import row, summary
 from qtlplat.contracts import Backbone
 from qtlplat.quantum.devices.threads import torch_threads
@@ -65,7 +65,7 @@ def _measure(
     labels = torch.randint(0, n_classes, (len(pixels),))
     ours.standardize.fit(pixels)
     plain = PlainBackbone(ours).train()
-    learner = Learner(ours, LEARNING_RATE, DECAY)
+    learner = BackboneTrainer(ours, LEARNING_RATE, DECAY)
     steps: dict[str, Step] = {
         "plain": _plain_step(plain, pixels, labels),
         "qtlplat": lambda rows: learner.step(pixels[rows], labels[rows])[0],

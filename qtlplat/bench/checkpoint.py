@@ -20,7 +20,7 @@ from qtlplat.catalog.plugin_calls import declared_circuit
 from qtlplat.contracts import Backbone, HeadSpec, ImageSet
 from qtlplat.heads.fit import fit_heads, why_not_stackable
 from qtlplat.heads.lockstep import Task
-from qtlplat.plugin_modules import guarded
+from qtlplat.plugin_modules import guarded_build
 from qtlplat.progress import Silent
 from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat.seeding import isolated_rng
@@ -109,7 +109,7 @@ def _pretraining(
 def _heads(spec: HeadSpec, options: Any, provider: str, stage: Stage, directory: Path) -> dict[str, Any]:
     features, labels = stage.planted()
     circuit = declared_circuit(spec, options, provider)
-    engine = guarded(lambda: choose_engine(circuit), provider, "running the circuit") if circuit else None
+    engine = guarded_build(lambda: choose_engine(circuit), provider, "running the circuit") if circuit else None
     make_head = HeadFactory(spec, options, stage.in_features, CLASSES, engine, provider)
     task = Task(make_head, labels, stack=not why_not_stackable(make_head, stage.in_features))
     with Checkpoints(directory, lambda _text: None) as checkpoints:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from qtlplat.catalog.device import DeviceChoice
 from qtlplat.contracts import Circuit
-from qtlplat.errors import QtlplatError, shown
+from qtlplat.errors import QtlplatError, safe_repr
 from qtlplat.quantum.devices.engines import Engine, choose_engine, example
 from qtlplat.quantum.devices.making import available_devices, make_device, package_of
 
@@ -100,7 +100,7 @@ def _takes_batches(choice: DeviceChoice) -> bool:
 
 
 def _line(error: Exception) -> str:
-    return shown((str(error).splitlines() or [type(error).__name__])[0], 200)[1:-1]
+    return safe_repr((str(error).splitlines() or [type(error).__name__])[0], 200)[1:-1]
 
 
 def _angles(inputs: Tensor, weights: Tensor, wires: Sequence[int]) -> list[Any]:

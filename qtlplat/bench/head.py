@@ -19,7 +19,7 @@ from qtlplat.catalog.plugin_calls import declared_circuit, guarded
 from qtlplat.contracts import HeadSpec
 from qtlplat.errors import ConfigError, UsageError
 from qtlplat.heads.fit import why_not_stackable
-from qtlplat.heads.stack import Stacked
+from qtlplat.heads.stack import StackedHeads
 from qtlplat.quantum.devices.engines import Engine, choose_engine
 from qtlplat.quantum.devices.memory import USABLE_SHARE, device_bytes, free_bytes, size_text
 from qtlplat.quantum.devices.threads import torch_threads
@@ -170,7 +170,7 @@ class _Bench:
     def _stack(self, name: str, heads: Sequence[nn.Module]) -> _Contender:
         """Cells as they are trained, but for the optimizer."""
         cells = len(heads)
-        stacked = Stacked(heads, 0.0, self.on_note)
+        stacked = StackedHeads(heads, 0.0, self.on_note)
         stacked.optimizer = _NoOptimizer()  # type: ignore[assignment]
         features = self.features[:cells]
         targets = one_hot(self.labels[:cells], self.n_classes).to(features)

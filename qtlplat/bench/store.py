@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from qtlplat.bench.synthetic_runs import made_up
-from qtlplat.errors import QtlplatError, shown
+from qtlplat.errors import QtlplatError, safe_repr
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.bulk_insert import fill
@@ -90,6 +90,6 @@ def _lines(command: Sequence[str], store: Path) -> int:
         [sys.executable, "-c", _PROGRAM, *command], capture_output=True, text=True, check=False, env=surroundings
     )
     if done.returncode:
-        what = f"{shown(' '.join(command))} ended with {done.returncode}: {shown(done.stderr, 300)}"
+        what = f"{safe_repr(' '.join(command))} ended with {done.returncode}: {safe_repr(done.stderr, 300)}"
         raise QtlplatError(what, fix="run that command by itself, with --debug")
     return max(0, len(done.stdout.splitlines()) - (command[0] != "show"))

@@ -9,7 +9,7 @@ from qtlplat.catalog.host import DOCTOR, Host, PluginStatus, load_plugins
 from qtlplat.catalog.provider import Component, canonical_name
 from qtlplat.catalog.registry import Registry, load_registry
 from qtlplat.contracts import Kind
-from qtlplat.errors import PluginError, UsageError, shown, unknown_name
+from qtlplat.errors import PluginError, UsageError, safe_repr, unknown_name
 
 
 class Catalog:
@@ -48,8 +48,8 @@ class Catalog:
         if found:
             owners = [c.provider.distribution for c in found]
             raise PluginError(
-                f"{kind} {shown(ref)} is offered by {' and by '.join(owners)}",
-                where=f"{kind} {shown(ref)}",
+                f"{kind} {safe_repr(ref)} is offered by {' and by '.join(owners)}",
+                where=f"{kind} {safe_repr(ref)}",
                 fix=f"write {' or '.join(f'{owner}:{ref}' for owner in owners)}",
             )
         raise self._missing(kind, ref, also_known)
@@ -67,7 +67,7 @@ class Catalog:
     def hints(self) -> list[str]:
         """Plugins that are not loaded and might hold a missing component, one line each."""
         return [
-            f"plugin {shown(p.name)} of {p.provider.distribution} might hold it, but {_why(p)}"
+            f"plugin {safe_repr(p.name)} of {p.provider.distribution} might hold it, but {_why(p)}"
             for p in self.host.plugins
             if p.state != "loaded"
         ]
@@ -83,7 +83,7 @@ class Catalog:
             if not any(_same(distribution, owner) for owner in owners):
                 return UsageError(
                     unknown_name("distribution", distribution, owners),
-                    where=f"{kind} {shown(ref)}",
+                    where=f"{kind} {safe_repr(ref)}",
                     fix="qtlplat plugins list",
                 )
             names = {c.spec.name for c in self.components(kind) if _same(c.provider.distribution, distribution)}
@@ -103,7 +103,7 @@ def open_catalog(registry_file: str | None = None, cwd: Path | None = None) -> t
 def plugin_failure(plugin: PluginStatus) -> PluginError:
     """The error for a broken plugin that was named."""
     return PluginError(
-        f"plugin {shown(plugin.name)} failed to load: {plugin.reason}",
+        f"plugin {safe_repr(plugin.name)} failed to load: {plugin.reason}",
         where=f"distribution {plugin.provider.distribution} {plugin.provider.version}, module {plugin.provider.module}",
         fix=plugin.fix or DOCTOR,
     )

@@ -15,8 +15,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NoReturn
 
-from qtlplat.catalog.process_state import FIXED, STATES, Watch, put_back, spare, take
-from qtlplat.errors import PluginError, told
+from qtlplat.catalog.process_state import FIXED, STATES, Watch, put_back, spare, take_snapshot
+from qtlplat.errors import PluginError, describe_exception
 from qtlplat.streams import set_streams
 
 OUT, ERR = 1, 2  # file descriptors
@@ -46,7 +46,7 @@ class contained:  # noqa: N801 -- used as a context manager
         os._exit = self._leaving  # type: ignore[assignment]
         self.fork, os.fork = os.fork, self.fork
         self.streams = _Streams()
-        self.before = take(self.states)
+        self.before = take_snapshot(self.states)
         self.watch = Watch(self.before, self.states)
         self.register = atexit.register
         atexit.register = _register  # type: ignore[assignment]
@@ -175,7 +175,9 @@ class _AtExit:
             with contained():
                 self.function(*arguments, **named)
         except BaseException as error:  # noqa: BLE001
-            sys.stderr.write(f"warning: a plugin's function for the end of the process failed: {told(error)}\n")
+            sys.stderr.write(
+                f"warning: a plugin's function for the end of the process failed: {describe_exception(error)}\n"
+            )
 
     def __eq__(self, other: object) -> bool:
         return other is self or bool(other == self.function)  # so that it can be unregistered

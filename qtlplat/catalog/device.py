@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qtlplat.catalog.options import validate
 from qtlplat.catalog.references import Given, parse_reference, parse_value
-from qtlplat.errors import ConfigError, Problem, UsageError, shown
+from qtlplat.errors import ConfigError, Problem, UsageError, safe_repr
 
 AUTO, COMPILED = "auto", "compiled"
 EXAMPLES = "auto, compiled, default.qubit, 'default.qubit[shots=1000]' or 'compiled[precision=double]'"
@@ -78,7 +78,7 @@ def parse_device(text: str) -> DeviceChoice:
     choice, problems = read_device(text)
     if choice is None:
         raise ConfigError(
-            f"wrong options of device {shown(text)}",
+            f"wrong options of device {safe_repr(text)}",
             problems=problems,
             where="--device",
             fix=f"for example {EXAMPLES}",
@@ -104,9 +104,9 @@ def _read_options(name: str, given: Mapping[str, Given]) -> tuple[DeviceChoice |
         if key == "wires":
             problems.append(Problem("device.wires", "", "cannot be chosen, the circuit says how many there are"))
         elif not key.isidentifier():
-            problems.append(Problem(f"device.{shown(key)}", "", "is no name of an option"))
+            problems.append(Problem(f"device.{safe_repr(key)}", "", "is no name of an option"))
         elif key not in DeviceOptions.model_fields and not _is_finite(one.value):
-            problems.append(Problem(f"device.{key}", "", f"{shown(one.value)}: must be finite"))
+            problems.append(Problem(f"device.{key}", "", f"{safe_repr(one.value)}: must be finite"))
     if made is None or problems:
         return None, problems
     values = made.model_dump(include=set(DeviceOptions.model_fields))

@@ -22,7 +22,7 @@ from qtlplat.catalog.contained import contained
 from qtlplat.catalog.provider import Component, Provider, canonical_name
 from qtlplat.catalog.verify import SPECS, spec_problem
 from qtlplat.contracts import API_VERSION, KINDS, Kind
-from qtlplat.errors import PluginError, shown, told
+from qtlplat.errors import PluginError, describe_exception, safe_repr
 from qtlplat.hookspecs import Spec
 
 DOCTOR = "qtlplat plugins doctor"
@@ -154,7 +154,7 @@ def _load(
         if manager.has_plugin(name):
             manager.unregister(name=name)
         fix = refused.fix or (
-            f"upgrade or uninstall {provider.distribution}, or write disabled = [{shown(point.name)}] below [plugins] "
+            f"upgrade or uninstall {provider.distribution}, or write disabled = [{safe_repr(point.name)}] below [plugins] "
             "in .qtlplat/registry.toml"
         )
         status = PluginStatus(point.name, provider, "failed", refused.reason, refused.hook, fix, tuple(heard))
@@ -173,7 +173,7 @@ def _contained() -> Iterator[None]:
     except _RefusedError:
         raise
     except Exception as error:  # even handling its errors failed, as with builtins that it replaced
-        raise _RefusedError(f"it breaks Python: {told(error, 80)}") from error
+        raise _RefusedError(f"it breaks Python: {describe_exception(error, 80)}") from error
 
 
 @contextlib.contextmanager
@@ -184,16 +184,16 @@ def _refusing(doing: str, hook: str = "") -> Iterator[None]:
     except BaseException as error:
         if isinstance(error, _RefusedError):
             raise
-        raise _RefusedError(f"{doing} {told(error, 80)}", hook=hook) from error
+        raise _RefusedError(f"{doing} {describe_exception(error, 80)}", hook=hook) from error
 
 
 def _import(point: EntryPoint, heard: list[str]) -> object:
-    with _refusing(f"{shown(point.value)} cannot be imported:"), warnings.catch_warnings(record=True) as caught:
+    with _refusing(f"{safe_repr(point.value)} cannot be imported:"), warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")  # a warning turned into an error must not cost the plugin
         try:
             return point.load()
         finally:
-            heard += [f"{w.category.__name__}: {shown(str(w.message))}" for w in caught]
+            heard += [f"{w.category.__name__}: {safe_repr(str(w.message))}" for w in caught]
 
 
 def _admit(manager: pluggy.PluginManager, plugin: object, name: str) -> list[Spec]:
@@ -214,7 +214,7 @@ def _check_api_version(version: object) -> None:
         )
     if type(version) is not int or version != API_VERSION:
         raise _RefusedError(
-            f"was written for API version {shown(version)}, this qtlplat has {API_VERSION}",
+            f"was written for API version {safe_repr(version)}, this qtlplat has {API_VERSION}",
             fix="install a version of the plugin that fits this qtlplat, or the other way round",
         )
 
@@ -226,7 +226,7 @@ def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
         if not caller.has_spec() and not optional:
             near = get_close_matches(caller.name, known, n=1, cutoff=0.4)
             hint = f"rename it to {near[0]}" if near else f"the hooks are {', '.join(known)}"
-            raise _RefusedError(f"there is no hook {shown(caller.name)}", hook=caller.name, fix=hint)
+            raise _RefusedError(f"there is no hook {safe_repr(caller.name)}", hook=caller.name, fix=hint)
     implemented = {caller.name for caller in manager.get_hookcallers(plugin) or []}
     for hook in known:
         if hook not in implemented and callable(getattr(plugin, hook, None)):
@@ -244,7 +244,7 @@ def _call(manager: pluggy.PluginManager, plugin: object, kind: Kind) -> list[Spe
         # pluggy drops an answer of None.
         answer = answers[0] if answers else None
         if not isinstance(answer, list | tuple):
-            raise _RefusedError(f"{hook} must return a list of specs, returned {shown(answer)}", hook=hook)
+            raise _RefusedError(f"{hook} must return a list of specs, returned {safe_repr(answer)}", hook=hook)
         specs = returned.series(answer, "specs")
     plain = []
     for spec in specs:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, PydanticUserError, ValidationError
 
 from qtlplat.catalog.references import Given
-from qtlplat.errors import Problem, inert, shown
+from qtlplat.errors import Problem, escape_control, safe_repr
 
 M = TypeVar("M", bound=BaseModel)
 _BOUNDS = {"minimum": "≥ {}", "exclusiveMinimum": "> {}", "maximum": "≤ {}", "exclusiveMaximum": "< {}"}
@@ -87,7 +87,7 @@ def _refused(model: type[BaseModel], values: Mapping[str, Any]) -> set[str]:
 def _problem(error: Any, model: type[BaseModel], given: Mapping[str, Given], role: str) -> Problem:
     loc = [str(part) for part in error["loc"]]
     name = loc[0] if loc else ""
-    where = f"{role}.{inert(name)}" if name else role
+    where = f"{role}.{escape_control(name)}" if name else role
     source = f" ({given[name].source})" if name in given and given[name].source else ""
     if error["type"] == "extra_forbidden" and len(loc) == 1:
         known = sorted(model.model_fields)
@@ -96,16 +96,16 @@ def _problem(error: Any, model: type[BaseModel], given: Mapping[str, Given], rol
         return Problem(where, "", f"there is no such option{source}; {hint}")
     if error["type"] == "missing":
         return Problem(where, "", "must be given")
-    message = inert(str(error["msg"]).removeprefix("Value error, "))
+    message = escape_control(str(error["msg"]).removeprefix("Value error, "))
     message = message[:1].lower() + message[1:]
-    value = f"{shown(given[name].value)}: " if name in given else ""
+    value = f"{safe_repr(given[name].value)}: " if name in given else ""
     return Problem(where, "", f"{value}{message}{source}")
 
 
 def _not_finite(made: BaseModel, role: str) -> list[Problem]:
     """A plan has no word for NaN and infinities."""
     return [
-        Problem(f"{role}.{name}", "", f"{shown(value)}: must be finite")
+        Problem(f"{role}.{name}", "", f"{safe_repr(value)}: must be finite")
         for name, value in made.model_dump().items()
         if _has_infinity(value)
     ]

@@ -12,7 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from qtlplat.catalog.device import AUTO, parse_device
-from qtlplat.errors import shown
+from qtlplat.errors import safe_repr
 
 PLAN_FORMAT = 4  # raised when the same plan would mean something else
 
@@ -166,7 +166,9 @@ class RunPlan(_Frozen):
     def _controls_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         unknown = [name for name in names if name not in (*CONTROLS, AUTO_CONTROLS)]
         if unknown:
-            raise ValueError(f"no such control: {shown(unknown[0])}; there are {', '.join((AUTO_CONTROLS, *CONTROLS))}")
+            raise ValueError(
+                f"no such control: {safe_repr(unknown[0])}; there are {', '.join((AUTO_CONTROLS, *CONTROLS))}"
+            )
         if AUTO_CONTROLS in names and len(names) > 1:
             raise ValueError("auto stands alone")
         return tuple(sorted(set(names), key=(*CONTROLS, AUTO_CONTROLS).index))

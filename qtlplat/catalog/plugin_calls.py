@@ -18,7 +18,7 @@ from qtlplat.contracts import (
     check_cells,
     check_circuit,
 )
-from qtlplat.errors import DataError, PluginError, Problem, QtlplatError, UntrustedError, shown, told
+from qtlplat.errors import DataError, PluginError, Problem, QtlplatError, UntrustedError, describe_exception, safe_repr
 
 T = TypeVar("T")
 PUBLISHED = range(2, 9)  # exit codes that an error of ours may have; a plugin's own subclass may say anything
@@ -44,12 +44,14 @@ def guarded(work: Callable[[], T], provider: str, doing: str, *, random: bool = 
             try:
                 return work()
             except BaseException as error:
-                raise _published(error) or PluginError(f"{doing} failed: {told(error)}", fix=FIX) from error
+                raise _published(error) or PluginError(
+                    f"{doing} failed: {describe_exception(error)}", fix=FIX
+                ) from error
     except QtlplatError as error:
         error.where = error.where or provider
         raise
     except Exception as error:  # even handling its errors failed, as with builtins that it replaced
-        raise PluginError(f"{doing} failed: {told(error)}", where=provider, fix=FIX) from error
+        raise PluginError(f"{doing} failed: {describe_exception(error)}", where=provider, fix=FIX) from error
 
 
 def _published(error: BaseException) -> QtlplatError | None:
@@ -83,7 +85,7 @@ def blame(error: BaseException) -> PluginError | None:
         trace = trace.tb_next
     if culprit is None:
         return None
-    return PluginError(f"the plugin's code failed: {told(error)}", where=culprit.distribution, fix=FIX)
+    return PluginError(f"the plugin's code failed: {describe_exception(error)}", where=culprit.distribution, fix=FIX)
 
 
 def declared_circuit(spec: HeadSpec, options: Any, provider: str) -> Circuit | None:
@@ -96,7 +98,7 @@ def declared_circuit(spec: HeadSpec, options: Any, provider: str) -> Circuit | N
         circuit = declare(options)
         if not isinstance(circuit, Circuit):
             raise PluginError(
-                f"circuit must return a qtlplat.Circuit, returned {shown(circuit)}",
+                f"circuit must return a qtlplat.Circuit, returned {safe_repr(circuit)}",
                 fix="return Circuit(function, qubits, ...) from circuit",
             )
         plain = returned.circuit(circuit)

@@ -221,7 +221,7 @@ FIXED = tuple(state for state in STATES if not state.random)
 RANDOM = tuple(state for state in STATES if state.random)
 
 
-def take(states: Iterable[State] = STATES) -> Snapshot:
+def take_snapshot(states: Iterable[State] = STATES) -> Snapshot:
     """What these are now, of libraries that are imported."""
     return {state: state.value() for state in states if not state.module or state.module in sys.modules}
 
@@ -267,7 +267,7 @@ class Watch(importlib.abc.MetaPathFinder):
 
             def exec_module(module: ModuleType) -> None:
                 run(module)
-                self.before |= take(s for s in self.states if f"{s.module}.".startswith(f"{name}."))
+                self.before |= take_snapshot(s for s in self.states if f"{s.module}.".startswith(f"{name}."))
 
             spec.loader.exec_module = exec_module  # type: ignore[method-assign]
         return spec

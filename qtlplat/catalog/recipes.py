@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.registry import Registry
 from qtlplat.catalog.resolve import Request, Resolved, resolve
-from qtlplat.errors import UsageError, shown, unknown_name
+from qtlplat.errors import UsageError, safe_repr, unknown_name
 from qtlplat.recipes import Budget, Claim, RecipeModel, RecipeSpec
 
 
 @dataclass(frozen=True)
-class Selection:
+class RecipeSelection:
     """What of a recipe is wanted; nothing said means all of it.
 
     budget: name, None for the recipe's first one; tables, figures: numbers; backbones: as the recipe's models name
@@ -54,7 +54,7 @@ class Work:
     other_data: bool
 
 
-def chosen_work(recipe: RecipeSpec, selection: Selection, registry: Registry, catalog: Catalog) -> Work:
+def chosen_work(recipe: RecipeSpec, selection: RecipeSelection, registry: Registry, catalog: Catalog) -> Work:
     """The plans of the models that a selection needs, and the claims about them.
 
     A table stands for its claims, a figure for all claims about the models that it shows; with both, either will do.
@@ -100,11 +100,11 @@ def _check_numbers(what: str, asked: Sequence[int], known: set[int]) -> None:
         if number not in known:
             numbers = ", ".join(map(str, sorted(known))) or "none"
             raise UsageError(
-                f"the recipe has no claims about {what} {shown(number)}; known: {numbers}", where=f"--{what}"
+                f"the recipe has no claims about {what} {safe_repr(number)}; known: {numbers}", where=f"--{what}"
             )
 
 
-def _wants(selection: Selection, claim: Claim, model: RecipeModel) -> bool:
+def _wants(selection: RecipeSelection, claim: Claim, model: RecipeModel) -> bool:
     """Whether a claim is asked for."""
     if not _fits(model, selection):
         return False
@@ -113,11 +113,11 @@ def _wants(selection: Selection, claim: Claim, model: RecipeModel) -> bool:
     return claim.table in selection.tables or bool(set(model.figures) & set(selection.figures))
 
 
-def _fits(model: RecipeModel, selection: Selection) -> bool:
+def _fits(model: RecipeModel, selection: RecipeSelection) -> bool:
     return not selection.backbones or model.backbone in selection.backbones
 
 
-def _request(model: RecipeModel, recipe: RecipeSpec, budget: Budget, selection: Selection) -> Request:
+def _request(model: RecipeModel, recipe: RecipeSpec, budget: Budget, selection: RecipeSelection) -> Request:
     epochs = budget.pretrain_epochs
     return Request(
         dataset=selection.dataset or recipe.dataset,
@@ -137,7 +137,7 @@ def _request(model: RecipeModel, recipe: RecipeSpec, budget: Budget, selection: 
     )
 
 
-def _cuts(budget: Budget, selection: Selection, other_data: bool) -> dict[str, str]:
+def _cuts(budget: Budget, selection: RecipeSelection, other_data: bool) -> dict[str, str]:
     cuts = dict(budget.cuts)
     parts = [f"table {n}" for n in selection.tables] + [f"figure {n}" for n in selection.figures]
     parts += [f"backbone {name}" for name in selection.backbones]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from qtlplat.conventions import ROLES
-from qtlplat.errors import UsageError, shown, unknown_name
+from qtlplat.errors import UsageError, safe_repr, unknown_name
 
 _OPENING, _CLOSING = "[{(", "]})"
 EXAMPLE = "write a preset, a component, or 'component[option=value,option=value]'"
@@ -42,17 +42,19 @@ def parse_reference(text: str, role: str) -> Reference:
     name, bracket, rest = text.strip().partition("[")
     name = name.strip()
     if not name or "]" in name or (bracket and not rest.endswith("]")):
-        raise UsageError(f"{role} {shown(text)} cannot be read", where=_place(role), fix=EXAMPLE)
+        raise UsageError(f"{role} {safe_repr(text)} cannot be read", where=_place(role), fix=EXAMPLE)
     options: dict[str, Given] = {}
     for part in _split(rest[:-1]):
         key, equals, raw = part.partition("=")
         key = key.strip()
         if not equals or not key:
             raise UsageError(
-                f"{shown(part.strip())} in {role} {shown(text)} is not option=value", where=_place(role), fix=EXAMPLE
+                f"{safe_repr(part.strip())} in {role} {safe_repr(text)} is not option=value",
+                where=_place(role),
+                fix=EXAMPLE,
             )
         if key in options:
-            raise UsageError(f"option {shown(key)} stands twice in {role} {shown(text)}", where=_place(role))
+            raise UsageError(f"option {safe_repr(key)} stands twice in {role} {safe_repr(text)}", where=_place(role))
         options[key] = Given(parse_value(raw), raw.strip(), "")
     return Reference(text.strip(), name, options)
 
@@ -68,10 +70,10 @@ def parse_sets(sets: Iterable[str], roles: Sequence[str]) -> dict[str, dict[str,
         role, dot, option = key.strip().partition(".")
         if not equals or not dot or not option:
             raise UsageError(
-                f"{shown(text)} is not role.option=value", where="-S", fix="for example: -S evaluator.folds=10"
+                f"{safe_repr(text)} is not role.option=value", where="-S", fix="for example: -S evaluator.folds=10"
             )
         if role not in given:
-            raise UsageError(unknown_name("role", role, roles), where=f"-S {shown(text)}")
+            raise UsageError(unknown_name("role", role, roles), where=f"-S {safe_repr(text)}")
         given[role][option] = Given(parse_value(raw), raw.strip(), "-S")
     return given
 

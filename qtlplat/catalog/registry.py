@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from qtlplat.catalog.plan import PretrainingOptions, TrainingOptions
 from qtlplat.catalog.verify import NAME, NAME_RULE
 from qtlplat.contracts import ROLES, Kind, Role
-from qtlplat.errors import ConfigError, Problem, shown
+from qtlplat.errors import ConfigError, Problem, safe_repr
 
 FILE = "registry.toml"
 MAX_BYTES = 2**17  # of a registry file; the shipped one has 2,159
@@ -159,7 +159,7 @@ def _read(path: Path, problems: list[Problem]) -> _File | None:
     except UnicodeDecodeError as error:
         problems.append(Problem(str(path), "", f"is not UTF-8 text: {error.reason} at byte {error.start}"))
     except ValueError as error:  # tomllib's own error, or a number of too many digits
-        problems.append(Problem(str(path), "", f"is not TOML: {shown(str(error), 200)[1:-1]}"))
+        problems.append(Problem(str(path), "", f"is not TOML: {safe_repr(str(error), 200)[1:-1]}"))
     except RecursionError:
         problems.append(Problem(str(path), "", "is nested too deeply"))
     else:
@@ -190,7 +190,7 @@ def _validated(path: Path, raw: dict[str, Any], problems: list[Problem]) -> _Fil
     except ValidationError as error:
         for e in error.errors(include_url=False, include_context=False):
             words = "there is no such key" if e["type"] == "extra_forbidden" else _lower(e["msg"])
-            got = "" if e["type"] == "missing" else f", is {shown(e['input'])}"
+            got = "" if e["type"] == "missing" else f", is {safe_repr(e['input'])}"
             found.append(Problem(str(path), _toml_path(e["loc"]), words + got))
     problems += found
     return content
@@ -201,13 +201,13 @@ def _bad_names(path: Path, raw: Mapping[str, Any]) -> Iterator[Problem]:
         names: Iterable[str] = raw[table] if isinstance(raw.get(table), dict) else ()
         for name in names:
             if not NAME.fullmatch(name):
-                yield Problem(str(path), table, f"name {shown(name)} {NAME_RULE}")
+                yield Problem(str(path), table, f"name {safe_repr(name)} {NAME_RULE}")
 
 
 def _toml_path(loc: Iterable[int | str]) -> str:
     # pydantic adds the names of union members, which stand in no file.
     parts = [str(p) for p in loc if not str(p).startswith(("list[", "constrained-"))]
-    return ".".join(part if NAME.fullmatch(part) or part.isidentifier() else shown(part) for part in parts)
+    return ".".join(part if NAME.fullmatch(part) or part.isidentifier() else safe_repr(part) for part in parts)
 
 
 def _lower(message: str) -> str:

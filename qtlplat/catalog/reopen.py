@@ -15,7 +15,7 @@ from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, parse_sets
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import ROLES, DatasetSpec, ImageSet, Options, Role
-from qtlplat.errors import ConfigError, DataError, shown
+from qtlplat.errors import ConfigError, DataError, safe_repr
 
 
 def stored_images(plan: Mapping[str, Any], digest: str, catalog: Catalog, sets: Sequence[str] = ()) -> ImageSet:
@@ -126,7 +126,7 @@ def _reopened(
             where=f"{role} {choice.component} of {choice.provider}",
             fix="mend or leave out -S"
             if role == "dataset" and sets
-            else f"install the version of {choice.provider} that the run was made with: {shown(choice.version)}",
+            else f"install the version of {choice.provider} that the run was made with: {safe_repr(choice.version)}",
         )
     now = {
         "version": component.provider.version,

@@ -22,7 +22,7 @@ from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, Reference, parse_reference, parse_sets
 from qtlplat.catalog.registry import Protocol, Registry
 from qtlplat.contracts import ROLES, DatasetSpec, Kind, Options, Role
-from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, shown, unknown_name
+from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, safe_repr, unknown_name
 
 SETTABLE = (*ROLES, "training", "pretraining")  # what the key of -S may begin with
 OWN = ("seed", "seeds", "accelerator", "controls")  # the plan's own fields, as a request has them
@@ -284,7 +284,7 @@ def _replace(text: str | None) -> int | str:
         return "all"
     if not re.fullmatch("[1-9][0-9]{0,5}", text):
         raise UsageError(
-            f"{shown(text)} is not a number of dense layers",
+            f"{safe_repr(text)} is not a number of dense layers",
             where="--replace",
             fix="--replace all, or --replace K with K from 1",
         )
@@ -299,7 +299,7 @@ def _plan_problems(parts: Mapping[str, Any], replace: int | str) -> list[Problem
         RunPlan(**dict.fromkeys(ROLES, blank), replace=replace, **own)
     except ValidationError as error:
         return [
-            Problem(f"--{e['loc'][0]}", "", f"{shown(e['input'])}: {e['msg'][:1].lower()}{e['msg'][1:]}")
+            Problem(f"--{e['loc'][0]}", "", f"{safe_repr(e['input'])}: {e['msg'][:1].lower()}{e['msg'][1:]}")
             for e in error.errors()
         ]
     return []

@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 import numpy as np
 
 from qtlplat.catalog.plan import canonical_json
-from qtlplat.catalog.process_state import RANDOM, Snapshot, put_back, take
+from qtlplat.catalog.process_state import RANDOM, Snapshot, put_back, take_snapshot
 from qtlplat.contracts import Cell, Circuit, ImageSet
-from qtlplat.errors import PluginError, Problem, shown
+from qtlplat.errors import PluginError, Problem, safe_repr
 
 T = TypeVar("T")
 MOST = 100_000  # values that are taken from something that need not end
@@ -28,7 +28,7 @@ MOST = 100_000  # values that are taken from something that need not end
 def text(value: object, what: str) -> str:
     """A plain text; raises PluginError for anything else. what: for the message."""
     if not isinstance(value, str):
-        raise PluginError(f"{what} must be text, is {shown(value)}", fix="return a str")
+        raise PluginError(f"{what} must be text, is {safe_repr(value)}", fix="return a str")
     return str.__str__(value)
 
 
@@ -41,13 +41,13 @@ def number(value: object, what: str) -> float:
         item = getattr(value, "item", None) if getattr(value, "ndim", None) == 0 else None
         plain = value if item is None else item()
         if isinstance(plain, bool | np.bool_) or not isinstance(plain, numbers.Real | Decimal):
-            raise PluginError(f"{what} must be a number, is {shown(value)}", fix="return a float")
+            raise PluginError(f"{what} must be a number, is {safe_repr(value)}", fix="return a float")
         return float(plain)
     except PluginError:
         raise
     except Exception as error:
         fix = "return a finite float, or float('nan')"
-        raise PluginError(f"{what} must be a number that fits a float, is {shown(value)}", fix=fix) from error
+        raise PluginError(f"{what} must be a number that fits a float, is {safe_repr(value)}", fix=fix) from error
 
 
 def series(values: Iterable[T], what: str) -> list[T]:
@@ -61,10 +61,10 @@ def series(values: Iterable[T], what: str) -> list[T]:
 def pairs(mapping: object, what: str) -> list[tuple[Any, Any]]:
     """Names and values of a mapping; raises PluginError for anything else."""
     if not isinstance(mapping, Mapping):
-        raise PluginError(f"{what}, returned {shown(mapping)}", fix="return a dict")
+        raise PluginError(f"{what}, returned {safe_repr(mapping)}", fix="return a dict")
     found = series(mapping.items(), "entries of a mapping")
     if any(not isinstance(pair, tuple) or len(pair) != 2 for pair in found):
-        raise PluginError(f"{what}, returned {shown(mapping)}", fix="return a dict")
+        raise PluginError(f"{what}, returned {safe_repr(mapping)}", fix="return a dict")
     return found
 
 
@@ -100,7 +100,7 @@ def problem(given: object) -> Problem:
         raise PluginError(what, fix="return a list of Problem(where, field, what)")
     parts = [getattr(given, field) for field in ("where", "field", "what")]
     if not all(isinstance(part, str) for part in parts):
-        what = f"where, field and what of a Problem must be text: {shown(given)}"
+        what = f"where, field and what of a Problem must be text: {safe_repr(given)}"
         raise PluginError(what, fix="return a list of Problem(where, field, what)")
     where, field, what = map(str.__str__, parts)
     return Problem(where, field, what, bool(given.hostile))
@@ -125,12 +125,12 @@ def _secluded(function: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(function)
     def call(*arguments: Any, **named: Any) -> Any:
-        before = take(RANDOM)
+        before = take_snapshot(RANDOM)
         put_back(own)
         try:
             return function(*arguments, **named)
         finally:
-            after = take(RANDOM)
+            after = take_snapshot(RANDOM)
             if after != before:
                 own.update(after)
                 put_back(before)
@@ -141,7 +141,7 @@ def _secluded(function: Callable[..., Any]) -> Callable[..., Any]:
 def cell(given: object) -> Cell:
     """A plain copy; raises PluginError for anything that is none."""
     if not isinstance(given, Cell):
-        raise PluginError(f"evaluator returned a bad cell: {shown(given)}", fix="return a list of qtlplat.Cell")
+        raise PluginError(f"evaluator returned a bad cell: {safe_repr(given)}", fix="return a list of qtlplat.Cell")
     return Cell(given.fold, given.seed, array(given.train), array(given.test), array(given.backbone))
 
 
@@ -154,7 +154,7 @@ def options(model: Any) -> dict[str, Any]:
 
 def _refuse_iterators(value: object) -> None:
     if isinstance(value, Iterator):
-        raise PluginError(f"options must be values, one is {shown(value)}", fix="return a list from its serializer")
+        raise PluginError(f"options must be values, one is {safe_repr(value)}", fix="return a list from its serializer")
     if isinstance(value, dict):
         value = list(value.values())
     if isinstance(value, list | tuple | set | frozenset):

@@ -9,7 +9,7 @@ from typing import Any
 
 from qtlplat.catalog.verify_recipe import recipe_problems
 from qtlplat.contracts import BackboneSpec, DatasetSpec, EvaluatorSpec, HeadSpec, Kind, Options
-from qtlplat.errors import shown
+from qtlplat.errors import safe_repr
 from qtlplat.metrics import SHIPPED, Metric
 from qtlplat.recipes import RecipeSpec
 
@@ -44,27 +44,27 @@ def spec_problem(spec: Any, kind: Kind) -> str:
 
 def _problems(spec: Any, kind: Kind) -> Iterator[str]:
     if not isinstance(spec, SPECS[kind]):
-        yield f"must be a {SPECS[kind].__name__}, is {shown(spec)}"
+        yield f"must be a {SPECS[kind].__name__}, is {safe_repr(spec)}"
         return
     name = spec.name
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        yield f"name {shown(name)} {NAME_RULE}"
+        yield f"name {safe_repr(name)} {NAME_RULE}"
     for field in ("summary", "title", "notice"):
         line = getattr(spec, field, "")
         plain = isinstance(line, str) and line.isprintable() and (line.strip() or field != "summary")
         if not plain or len(line) > LONGEST_SUMMARY:
-            yield f"{field} of {name} must be one line of text, at most {LONGEST_SUMMARY} characters, is {shown(line)}"
+            yield f"{field} of {name} must be one line of text, at most {LONGEST_SUMMARY} characters, is {safe_repr(line)}"
     if not inspect.isclass(spec.options) or not issubclass(spec.options, Options):
-        yield f"options of {name} must be a subclass of qtlplat.Options, is {shown(spec.options)}"
+        yield f"options of {name} must be a subclass of qtlplat.Options, is {safe_repr(spec.options)}"
     elif spec.options.model_config.get("extra") != "forbid" or not spec.options.model_config.get("frozen"):
         yield f"options of {name} must forbid unknown names and must be frozen, as qtlplat.Options does and is"
     for field in _CALLS[kind]:
         if not callable(getattr(spec, field)):
-            yield f"{field} of {name} must be a function, is {shown(getattr(spec, field))}"
+            yield f"{field} of {name} must be a function, is {safe_repr(getattr(spec, field))}"
     for field in _OPTIONAL_CALLS.get(kind, ()):
         value = getattr(spec, field)
         if value is not None and not callable(value):
-            yield f"{field} of {name} must be a function or None, is {shown(value)}"
+            yield f"{field} of {name} must be a function or None, is {safe_repr(value)}"
     if isinstance(spec, EvaluatorSpec) and (problem := _metric_problem(spec.metric_info)):
         yield f"metric_info of {name} {problem}"
     if isinstance(spec, RecipeSpec):
@@ -74,12 +74,12 @@ def _problems(spec: Any, kind: Kind) -> Iterator[str]:
 def _metric_problem(info: Any) -> str:
     """The first thing wrong with what an evaluator declares of its metrics, '' if nothing is."""
     if not isinstance(info, list | tuple) or not all(isinstance(metric, Metric) for metric in info):
-        return f"must be a list of qtlplat.Metric, is {shown(info)}"
+        return f"must be a list of qtlplat.Metric, is {safe_repr(info)}"
     names: set[str] = set()
     for metric in info:
         if metric.name in SHIPPED:
-            return f"declares {shown(metric.name)}, which is a metric of every run"
+            return f"declares {safe_repr(metric.name)}, which is a metric of every run"
         if metric.name in names:
-            return f"declares {shown(metric.name)} more than once"
+            return f"declares {safe_repr(metric.name)} more than once"
         names.add(metric.name)
     return ""

@@ -9,7 +9,7 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from qtlplat.errors import shown
+from qtlplat.errors import safe_repr
 from qtlplat.recipes import QUANTITIES, Budget, Claim, RecipeModel, RecipeSpec
 
 
@@ -18,14 +18,14 @@ def recipe_problems(spec: RecipeSpec) -> Iterator[str]:
     for field in ("citation", "dataset"):
         value = getattr(spec, field)
         if not isinstance(value, str) or not value.strip():
-            yield f"{field} of {spec.name} must be text, is {shown(value)}"
+            yield f"{field} of {spec.name} must be text, is {safe_repr(value)}"
     if not _are(spec.input_shape, int) or len(spec.input_shape) != 3 or min(spec.input_shape) < 1:
-        yield f"input_shape of {spec.name} must be (C, H, W), is {shown(spec.input_shape)}"
+        yield f"input_shape of {spec.name} must be (C, H, W), is {safe_repr(spec.input_shape)}"
     if not isinstance(spec.n_classes, int) or spec.n_classes < 2:
-        yield f"n_classes of {spec.name} must be at least 2, is {shown(spec.n_classes)}"
+        yield f"n_classes of {spec.name} must be at least 2, is {safe_repr(spec.n_classes)}"
     for field, kind in (("models", RecipeModel), ("claims", Claim), ("budgets", Budget), ("notes", str)):
         if not _are(getattr(spec, field), kind):
-            yield f"{field} of {spec.name} must be a tuple of {kind.__name__}, is {shown(getattr(spec, field))}"
+            yield f"{field} of {spec.name} must be a tuple of {kind.__name__}, is {safe_repr(getattr(spec, field))}"
             return
         wrong = [what for one in getattr(spec, field) if kind is not str for what in _wrong_types(one, kind)]
         if wrong:
@@ -35,7 +35,7 @@ def recipe_problems(spec: RecipeSpec) -> Iterator[str]:
         if kind is not str and not names:
             yield f"{field} of {spec.name} must not be empty"
         for name in {n for n in names if names.count(n) > 1}:
-            yield f"{field} of {spec.name}: {shown(name)} stands twice"
+            yield f"{field} of {spec.name}: {safe_repr(name)} stands twice"
     yield from _references(spec)
     for claim in spec.claims:
         yield from _claim_problems(spec, claim)
@@ -49,13 +49,13 @@ def _references(spec: RecipeSpec) -> Iterator[str]:
     asked += [(f"budget {b.name}", name) for b in spec.budgets for name in b.models]
     for owner, name in asked:
         if name not in models:
-            yield f"{owner} of {spec.name} names a model {shown(name)} that the recipe does not have"
+            yield f"{owner} of {spec.name} names a model {safe_repr(name)} that the recipe does not have"
 
 
 def _claim_problems(spec: RecipeSpec, claim: Claim) -> Iterator[str]:
     where = f"claim {claim.name} of {spec.name}"
     if claim.quantity not in QUANTITIES:
-        yield f"{where} is about {shown(claim.quantity)}; known: {', '.join(QUANTITIES)}"
+        yield f"{where} is about {safe_repr(claim.quantity)}; known: {', '.join(QUANTITIES)}"
         return
     numbers = [claim.printed, claim.tolerance, *([] if claim.corrected is None else [claim.corrected])]
     if not all(isinstance(x, int | float) and math.isfinite(x) for x in numbers) or claim.tolerance < 0:
@@ -77,7 +77,7 @@ def _wrong_types(one: Any, kind: type[Any]) -> Iterator[str]:
             adapter.validate_python(value, strict=True)
         except ValidationError as error:
             message = error.errors(include_url=False, include_context=False)[0]["msg"]
-            yield f"{field} of {shown(one.name)}: {message[:1].lower()}{message[1:]}, is {shown(value)}"
+            yield f"{field} of {safe_repr(one.name)}: {message[:1].lower()}{message[1:]}, is {safe_repr(value)}"
 
 
 @cache

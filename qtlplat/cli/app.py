@@ -29,9 +29,9 @@ from qtlplat.errors import (
     Terminated,
     UsageError,
     cut,
-    inert,
-    shown,
-    told,
+    describe_exception,
+    escape_control,
+    safe_repr,
     without_passwords,
 )
 
@@ -121,7 +121,7 @@ class LazyGroup(click.Group):
 
             near = get_close_matches(args[0], COMMANDS, n=3)
             hint = f" Did you mean {', '.join(near)}?" if near else f" Known: {', '.join(COMMANDS)}."
-            ctx.fail(f"No such command {shown(args[0])}.{hint}")
+            ctx.fail(f"No such command {safe_repr(args[0])}.{hint}")
         return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
@@ -229,7 +229,7 @@ def _run_guarded(arguments: Sequence[str] | None, settings: Settings) -> int:
         code = 0
     except OSError as error:
         what = f"a file or the disk cannot be used: {error.strerror or type(error).__name__}"
-        where = shown(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
+        where = safe_repr(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
         fix = "check that path, its permissions and the disk"
         if not where and _is_nowhere():
             what, fix = "the current directory has been deleted", "cd to one that is there"
@@ -256,7 +256,7 @@ def _unforeseen(error: BaseException, settings: Settings) -> QtlplatError:
     if fault is not None:
         return fault
     fix = "run the command again with --debug and report what it prints"
-    return QtlplatError(f"a bug in qtlplat: {told(error, 80)}", fix=fix)
+    return QtlplatError(f"a bug in qtlplat: {describe_exception(error, 80)}", fix=fix)
 
 
 def _spoiled(error: BaseException, settings: Settings) -> StoreError | None:
@@ -274,14 +274,16 @@ def _spoiled(error: BaseException, settings: Settings) -> StoreError | None:
         return None
     if found is None:
         return None
-    what = f"the store is not sound ({found.where}: {found.what}), and cannot be used so: {told(error, 80)}"
+    what = (
+        f"the store is not sound ({found.where}: {found.what}), and cannot be used so: {describe_exception(error, 80)}"
+    )
     return StoreError(what, where=location.name, fix=f"see what is wrong: qtlplat store check{location.flag}")
 
 
 def _fail(error: QtlplatError, settings: Settings) -> int:
     """Print an error, behind the traceback of what is being handled if asked for; returns its exit code."""
     if settings.debug:
-        complain([inert(without_passwords(line)) for line in traceback.format_exc().splitlines()])
+        complain([escape_control(without_passwords(line)) for line in traceback.format_exc().splitlines()])
     complain(error.lines(settings.complete))
     return error.exit_code
 

@@ -18,7 +18,7 @@ from click.shell_completion import CompletionItem, get_completion_class
 from qtlplat.cli.render.terminal import clean, write
 from qtlplat.cli.settings import Settings
 from qtlplat.conventions import ROLES, short
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 
 VARIABLE = "_QTLPLAT_COMPLETE"
 SHELLS = ("bash", "fish", "powershell", "zsh")
@@ -38,7 +38,7 @@ def complete(command: click.Command, instruction: str) -> None:
     kind = get_completion_class(shell) if shell in SHELLS else None
     if kind is None or action not in ("source", "complete"):
         known = ", ".join(f"{name}_source" for name in SHELLS)
-        what = f"{shown(instruction)} is no instruction for shell completion"
+        what = f"{safe_repr(instruction)} is no instruction for shell completion"
         raise UsageError(what, where=VARIABLE, fix=f"one of {known}")
     offer_names(command)
     asked = kind(command, {"obj": Settings()}, "qtlplat", VARIABLE)

@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import Any, NoReturn
 
 from qtlplat.cli.render.terminal import Guarded, complain
-from qtlplat.errors import shown
+from qtlplat.errors import safe_repr
 from qtlplat.streams import set_streams
 
 PATIENCE = 10.0  # seconds, for what is still at work
@@ -56,7 +56,7 @@ def _give_up(code: int) -> NoReturn:
     ours = (threading.main_thread(), threading.current_thread())
     threads = [one for one in threading.enumerate() if one not in ours and not one.daemon]
     what = "a thread" if threads else "a process" if children else "a function for the end of the process"
-    name = "".join(f": {shown(one.name)}" for one in [*threads, *children][:1])
+    name = "".join(f": {safe_repr(one.name)}" for one in [*threads, *children][:1])
     complain([f"warning: ended although {what} was still at work{name}"])
     for child in children:  # its output may be waited for
         child.kill()

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from stat import S_IFMT, S_IFREG
 from typing import TYPE_CHECKING, BinaryIO
 
-from qtlplat.errors import DataError, Problem, QtlplatError, UntrustedError, refused_data, shown, told
+from qtlplat.errors import DataError, Problem, QtlplatError, UntrustedError, describe_exception, refused_data, safe_repr
 from qtlplat.exchange.manifest import MANIFEST, MOST_LETTERS, NEEDED, is_known
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def refused(path: Path, problems: list[Problem]) -> DataError | UntrustedError:
     return refused_data(
         "this is no bundle that can be imported, and nothing of it was",
         problems=problems,
-        where=shown(str(path), 200),
+        where=safe_repr(str(path), 200),
         fix="ask for a new one: qtlplat export RUN -o bundle.zip",
     )
 
@@ -91,9 +91,11 @@ def _stumbles(path: Path) -> Iterator[None]:
     except QtlplatError:
         raise
     except OSError as error:
-        raise refused(path, [Problem("", "", f"cannot be read: {error.strerror or told(error)}")]) from error
+        raise refused(
+            path, [Problem("", "", f"cannot be read: {error.strerror or describe_exception(error)}")]
+        ) from error
     except Exception as error:
-        raise refused(path, [Problem("", "", f"is damaged, or not whole: {told(error)}")]) from error
+        raise refused(path, [Problem("", "", f"is damaged, or not whole: {describe_exception(error)}")]) from error
 
 
 def _check_end(path: Path, file: BinaryIO) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.conventions import counted, short, strict
-from qtlplat.errors import StoreError, shown
+from qtlplat.errors import StoreError, safe_repr
 from qtlplat.exchange import archive
 from qtlplat.exchange.manifest import (
     DATABASE,
@@ -102,7 +102,7 @@ def export(
             Path(folder, name).write_bytes(data)
         files = sorted({FILES + row.path for run in every for row in reader.artifacts(run)})
         if strange := [name for name in files if not is_known(name)]:
-            what = f"a file has a name that no bundle takes: {shown(strange[0].removeprefix(FILES))}"
+            what = f"a file has a name that no bundle takes: {safe_repr(strange[0].removeprefix(FILES))}"
             raise StoreError(what, where=str(location.files), fix="report this, with what made the file")
         members = {name: Path(folder, name) for name in (*texts, DATABASE, *files)}
         manifest = Manifest(

@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from qtlplat.errors import ConfigError, Problem, QtlplatError, StoreError, UntrustedError, shown, told
+from qtlplat.errors import ConfigError, Problem, QtlplatError, StoreError, UntrustedError, describe_exception, safe_repr
 from qtlplat.exchange import archive
 from qtlplat.exchange.manifest import DATABASE, FILES, VERSION, Manifest
 from qtlplat.store.backends import bootstrap, foreign
@@ -86,16 +86,16 @@ def _manifest(path: Path, data: bytes) -> Manifest:
     except (ValueError, RecursionError) as error:  # pydantic's ValidationError is a ValueError
         found_by_pydantic = error.errors() if isinstance(error, ValidationError) else []
         problems = [Problem("manifest.json", ".".join(map(str, e["loc"])), e["msg"]) for e in found_by_pydantic]
-        raise archive.refused(path, problems or [Problem("manifest.json", "", told(error))]) from error
+        raise archive.refused(path, problems or [Problem("manifest.json", "", describe_exception(error))]) from error
     if manifest.revision not in REVISIONS:
-        raise _newer(path, f"schema {shown(manifest.revision)}")
+        raise _newer(path, f"schema {safe_repr(manifest.revision)}")
     return manifest
 
 
 def _newer(path: Path, what: str) -> ConfigError:
     return ConfigError(
         f"the bundle was made by a newer version of qtlplat, with {what}",
-        where=shown(str(path), 200),
+        where=safe_repr(str(path), 200),
         fix="pip install --upgrade qtlplat",
     )
 
@@ -122,7 +122,9 @@ def _folder_beside(location: StoreLocation, *, dry_run: bool) -> Iterator[Path]:
         yield folder
     except OSError as error:
         fix = "free some space, or check the disk"
-        raise StoreError(f"cannot unpack: {error.strerror or told(error)}", where=str(beside), fix=fix) from error
+        raise StoreError(
+            f"cannot unpack: {error.strerror or describe_exception(error)}", where=str(beside), fix=fix
+        ) from error
     finally:
         os.close(lock)
         shutil.rmtree(folder, ignore_errors=True)
@@ -197,9 +199,9 @@ def _look(path: Path, theirs: StoreLocation, look: Callable[[Reader], object]) -
     try:
         look(Reader(theirs))
     except Exception as error:  # whatever rows may do to code that believes them
-        what = error.what if isinstance(error, QtlplatError) else told(error)
+        what = error.what if isinstance(error, QtlplatError) else describe_exception(error)
         raise UntrustedError(
             f"the bundle holds a run that cannot be shown, and nothing of it was imported: {what}",
-            where=shown(str(path), 200),
+            where=safe_repr(str(path), 200),
             fix="ask for a new one: qtlplat export RUN -o bundle.zip",
         ) from error

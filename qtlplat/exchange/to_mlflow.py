@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.conventions import strict
-from qtlplat.errors import QtlplatError, StoreError, told
+from qtlplat.errors import QtlplatError, StoreError, describe_exception
 from qtlplat.exchange.tracker_payload import CellFacts, RunFacts, Step, cut, facts
 from qtlplat.extras import require_packages
 from qtlplat.store.core import artifacts
@@ -70,7 +70,9 @@ def _translated(directory: Path) -> Iterator[None]:
         raise
     except Exception as error:
         fix = "name another directory, or upgrade its store: mlflow db upgrade sqlite:///DIR/mlflow.db"
-        raise StoreError(f"MLflow cannot write there: {told(error)}", where=str(directory), fix=fix) from error
+        raise StoreError(
+            f"MLflow cannot write there: {describe_exception(error)}", where=str(directory), fix=fix
+        ) from error
 
 
 @contextmanager

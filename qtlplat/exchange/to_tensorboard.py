@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis.markup import markdown_text
-from qtlplat.errors import StoreError, inert
+from qtlplat.errors import StoreError, escape_control
 from qtlplat.exchange.tracker_payload import CellFacts, RunFacts, Step, facts
 from qtlplat.extras import require_packages
 from qtlplat.store.core.files import write_atomically
@@ -72,7 +72,7 @@ def _events_of_run(run: RunFacts) -> Iterable[Event]:
     from tensorboard.plugins.hparams.summary_v2 import hparams_pb
 
     ended = run.created if run.finished is None else run.finished
-    hparams = {inert(name): _plain(value) for name, value in run.params.items()}
+    hparams = {escape_control(name): _plain(value) for name, value in run.params.items()}
     yield run.created, 0, hparams_pb(hparams, trial_id=run.id, start_time_secs=run.created)
     for tag, text in _texts(run).items():
         yield run.created, 0, _text(tag, text)
@@ -100,7 +100,7 @@ def _scalar(tag: str, value: float) -> Any:
     from tensorboard.plugins.scalar.summary_v2 import scalar_pb
 
     with np.errstate(over="ignore"):  # what is larger than a 32-bit float is infinite there
-        return scalar_pb(inert(tag), np.float32(value))
+        return scalar_pb(escape_control(tag), np.float32(value))
 
 
 def _texts(run: RunFacts) -> dict[str, str]:
@@ -121,7 +121,7 @@ def _listed(values: Mapping[str, str]) -> str:
 
 
 def _safe(text: str) -> str:
-    return markdown_text(inert(text))
+    return markdown_text(escape_control(text))
 
 
 def _text(tag: str, text: str) -> Any:
@@ -138,7 +138,7 @@ def _plain(value: str) -> str | float | bool:
         found = value
     if isinstance(found, bool):
         return found
-    return float(found) if isinstance(found, int | float) and abs(found) < 2**53 else inert(value)
+    return float(found) if isinstance(found, int | float) and abs(found) < 2**53 else escape_control(value)
 
 
 def _end(status: str, ended: float) -> Any:

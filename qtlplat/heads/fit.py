@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from qtlplat.contracts import Cell
-from qtlplat.heads.lockstep import EVALUATION_ROWS, Data, FittedCell, Round, Task
+from qtlplat.heads.lockstep import EVALUATION_ROWS, Data, FittedCell, LockstepTrainer, Task
 from qtlplat.heads.stack import why_not_vectorisable
 from qtlplat.plugin_modules import called
 from qtlplat.quantum.devices.threads import torch_threads
@@ -101,7 +101,7 @@ def fit_heads(
             plan = plans[current]
             chosen = [(t * len(cells), tasks[t]) for t in plan.tasks]
             rounds = [(p, cells[p]) for p in plan.cells]
-            trainer = Round(chosen, data, rounds, learning_rate, stack=plan.stack, on_note=on_note)
+            trainer = LockstepTrainer(chosen, data, rounds, learning_rate, stack=plan.stack, on_note=on_note)
             if start and current == number:
                 where = {"round": current, "epoch": trained, "rows": rows_before}
                 with fitting():
@@ -136,7 +136,7 @@ def _rounds(tasks: Sequence[Task], cells: Sequence[Cell], batch_size: int, most:
             yield _Plan((position,), tuple(together), stack=False)
 
 
-def _snapshot(fitted: Sequence[FittedCell], trainer: Round, where: Mapping[str, int]) -> Snapshot:
+def _snapshot(fitted: Sequence[FittedCell], trainer: LockstepTrainer, where: Mapping[str, int]) -> Snapshot:
     """Training after an epoch: the cells that have ended, and those in training.
 
     where: number of the round, its epoch, how many rows were handed out so far.
@@ -169,7 +169,7 @@ def _ended(start: Snapshot, cells: Sequence[Cell], rounds: Sequence[_Plan]) -> l
 
 def _take_up(
     start: Snapshot,
-    trainer: Round,
+    trainer: LockstepTrainer,
     fitted: Sequence[FittedCell],
     tasks: Sequence[Task],
     cells: int,

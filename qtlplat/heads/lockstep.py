@@ -21,7 +21,7 @@ from torch.nn.functional import one_hot
 from qtlplat.backbones.batches import split_order
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
-from qtlplat.heads.stack import Alone, Stacked, Trainee
+from qtlplat.heads.stack import HeadTrainer, SingleHead, StackedHeads
 from qtlplat.plugin_modules import Surroundings
 from qtlplat.seeding import derive_seed, generator
 from qtlplat.state import snapshots
@@ -83,13 +83,13 @@ class _Variant:
     """The heads of one task on the cells of a round. first: what is added to positions; targets: one-hot (N, K)."""
 
     first: int
-    trainee: Trainee
+    trainee: HeadTrainer
     targets: Tensor
     seconds: float = 0.0
     sums: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
-class Round:
+class LockstepTrainer:
     """Cells trained in lockstep; C of them, all with the same number of steps per epoch, for one or several tasks.
 
     cells: with their positions; tasks: with what is added to the positions of their cells; stack: C may be above 1.
@@ -114,7 +114,7 @@ class Round:
             for _, cell in cells:
                 torch.manual_seed(derive_seed("head", cell.seed, cell.fold))
                 heads.append(task.make_head().to(data.features.device))
-            trainee = Stacked(heads, learning_rate, on_note) if stack else Alone(heads[0], learning_rate)
+            trainee = StackedHeads(heads, learning_rate, on_note) if stack else SingleHead(heads[0], learning_rate)
             self.variants.append(_Variant(first, trainee, one_hot(task.labels).to(data.features)))
         tests = [torch.from_numpy(cell.test.copy()) for _, cell in cells]
         longest = max(len(test) for test in tests)

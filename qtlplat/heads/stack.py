@@ -27,7 +27,7 @@ Tensors = dict[str, Tensor]
 AGREEMENT = 1e-5  # largest difference between a traced step and the untraced one, relative to the largest value
 
 
-class Trainee(Protocol):
+class HeadTrainer(Protocol):
     """What is trained: one head, or the heads of several cells."""
 
     def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
@@ -49,7 +49,7 @@ class Trainee(Protocol):
         """Seed random engines from torch's global generator."""
 
 
-class Alone:
+class SingleHead:
     """One head, trained as torch is usually written."""
 
     def __init__(self, head: nn.Module, learning_rate: float) -> None:
@@ -91,7 +91,7 @@ class Alone:
         reseed(self.head)
 
 
-class Stacked:
+class StackedHeads:
     """The heads of C cells; only the first module is ever called, with the tensors of all.
 
     on_note: told once where the step cannot be traced.
@@ -271,7 +271,7 @@ def step_milliseconds(
     with isolated_rng():
         torch.manual_seed(0)
         head = make_head().to(device)
-        trainee: Trainee = Stacked([head], 1e-4, lambda _text: None) if stack else Alone(head, 1e-4)
+        trainee: HeadTrainer = StackedHeads([head], 1e-4, lambda _text: None) if stack else SingleHead(head, 1e-4)
         features = torch.rand(1, batch, in_features, device=device)
         targets = torch.eye(n_classes, device=device)[torch.arange(batch) % n_classes][None]
         weight = torch.ones(1, batch, device=device)

@@ -14,7 +14,7 @@ from PIL import Image
 
 from qtlplat.conventions import counted
 from qtlplat.decoding import UnfitImageError, decode_image
-from qtlplat.errors import ConfigError, Problem, refused_data, shown, told
+from qtlplat.errors import ConfigError, Problem, describe_exception, refused_data, safe_repr
 
 NAMED = 3  # images in a note on many
 Resample = Literal["nearest", "bilinear", "bicubic", "lanczos"]
@@ -81,10 +81,10 @@ def _decoded(
     except UnfitImageError as error:
         raise _UnfitError(file, error.field, error.what, hostile=error.hostile) from None
     except OSError as error:
-        raise _UnfitError(file, "", f"cannot be read: {error.strerror or told(error, 80)}") from None
+        raise _UnfitError(file, "", f"cannot be read: {error.strerror or describe_exception(error, 80)}") from None
     pixels = decoded.pixels
     if decoded.orientation != 1:
-        done["turned upright, as their EXIF orientation says"].append(shown(str(file)))
+        done["turned upright, as their EXIF orientation says"].append(safe_repr(str(file)))
     size = pixels.shape[1], pixels.shape[0]
     if size != (width, height):
         if resize is None:
@@ -92,5 +92,5 @@ def _decoded(
         picture = Image.fromarray(pixels).resize((width, height), Image.Resampling[resize.upper()])
         pixels = np.asarray(picture)
         words = f"resized from {size[0]} x {size[1]} to {width} x {height} ({resize})"
-        done[words].append(shown(str(file)))
+        done[words].append(safe_repr(str(file)))
     return pixels[None] if channels == 1 else np.ascontiguousarray(pixels.transpose(2, 0, 1))

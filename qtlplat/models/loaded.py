@@ -16,7 +16,7 @@ from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.contained import contained
 from qtlplat.catalog.plan import RunPlan
 from qtlplat.contracts import HeadSpec
-from qtlplat.errors import UntrustedError, told
+from qtlplat.errors import UntrustedError, describe_exception
 from qtlplat.models.trained_run import TrainedRun, look_up
 from qtlplat.quantum.devices.engines import Engine
 from qtlplat.runs.prepare import built_backbone, built_head, choose_for
@@ -133,7 +133,7 @@ def _built(
             head.load_state_dict(state)
         except RuntimeError as error:
             raise UntrustedError(
-                f"the weights of cell {position} do not fit the head: {told(error)}",
+                f"the weights of cell {position} do not fit the head: {describe_exception(error)}",
                 where=f"run {record.id}",
                 fix=f"the head's plugin may have changed; do it again: qtlplat replay {record.id[:8]}",
             ) from error

@@ -17,7 +17,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from qtlplat.errors import ConfigError, TrainingError, told
+from qtlplat.errors import ConfigError, TrainingError, describe_exception
 from qtlplat.extras import EXTRAS
 from qtlplat.models.loaded import Trained
 from qtlplat.quantum.devices.layer import CircuitLayer
@@ -117,7 +117,7 @@ def _written(whole: nn.Module, trained: Trained) -> bytes:
                 dynamic_shapes=({0: torch.export.Dim("N")},),
             )
     except Exception as error:
-        what = f"the model cannot be written in ONNX's operations: {told(error)}"
+        what = f"the model cannot be written in ONNX's operations: {describe_exception(error)}"
         raise TrainingError(what, where=f"run {trained.run}", fix="run again with --debug to see which one") from error
     model = program.model_proto
     for node in _nodes(model):

@@ -11,7 +11,7 @@ from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.reopen import stored_images, stored_run
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.conventions import HEAD, class_names, counted, image_shape
-from qtlplat.errors import StoreError, UntrustedError, UsageError, shown
+from qtlplat.errors import StoreError, UntrustedError, UsageError, safe_repr
 from qtlplat.models.image_files import Resample
 from qtlplat.store.core.artifacts import path_below, what_is_wrong
 from qtlplat.store.core.records import CellRecord, RunRecord
@@ -109,7 +109,7 @@ def _weights(reader: Reader, run: str) -> tuple[Path, str]:
         raise StoreError(f"run {run} has no weights", fix=f"do it again: qtlplat replay {run[:8]}")
     path = path_below(reader.location, artifact.path)
     if path is None:
-        what, where = f"the file {shown(artifact.path)} lies outside of the store's files", f"run {run}"
+        what, where = f"the file {safe_repr(artifact.path)} lies outside of the store's files", f"run {run}"
         raise UntrustedError(f"weights are refused: {what}", where=where, fix=f"do it again: qtlplat replay {run[:8]}")
     fix = f"copy the file from where the run was trained, or do it again: qtlplat replay {run[:8]}"
     if not path.exists():

@@ -6,7 +6,7 @@ import warnings
 
 import torch
 
-from qtlplat.errors import ConfigError, shown
+from qtlplat.errors import ConfigError, safe_repr
 
 
 def check_accelerator(name: str) -> torch.device:
@@ -18,7 +18,7 @@ def check_accelerator(name: str) -> torch.device:
     if name == "cpu":
         return torch.device("cpu")
     if name != "cuda":
-        raise ConfigError(f"there is no accelerator {shown(name)}", where=where, fix="use cpu or cuda")
+        raise ConfigError(f"there is no accelerator {safe_repr(name)}", where=where, fix="use cpu or cuda")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         available = torch.cuda.is_available()

@@ -30,7 +30,7 @@ FROM_WEIGHTS, FROM_NOTHING = "stored weights", "nothing"
 
 
 @dataclass(frozen=True)
-class Again:
+class ResumePoint:
     """A stored run that is to go on. drift: what has changed since and was allowed to, as (before, after) by name.
 
     take_over: whether it may be taken from another machine.
@@ -63,7 +63,7 @@ def replay_in(environment: Mapping[str, str]) -> Replay | None:
 
 
 @dataclass(frozen=True)
-class Job:
+class RunContext:
     """What every step needs: where to write and read, whom to tell, whether to stop.
 
     allow_drift: whether interrupted pretrainings go on although something has changed; replay: what its run is, where
@@ -110,7 +110,7 @@ class Job:
         return row
 
 
-class Clock:
+class StageTimer:
     """Seconds by stage, those before an interruption included as far as they are known."""
 
     def __init__(self, stages: Sequence[str], before: Mapping[str, float]) -> None:
@@ -146,8 +146,12 @@ class Clock:
 
 @contextmanager
 def recorded(
-    job: Job, stages: Sequence[str], make_row: Callable[[], NewRun], again: Again | None = None, made_for: str = ""
-) -> Iterator[tuple[str, Clock]]:
+    job: RunContext,
+    stages: Sequence[str],
+    make_row: Callable[[], NewRun],
+    again: ResumePoint | None = None,
+    made_for: str = "",
+) -> Iterator[tuple[str, StageTimer]]:
     """Start a run's row, or take it up again, and end it whatever happens inside.
 
     It ends finished, failed (it cannot be trained so) or interrupted (a signal, the disk): then it can be resumed.
@@ -162,7 +166,7 @@ def recorded(
     else:
         run, before = again.run, dict(job.reader.run(again.run).seconds)
         job.writer.resume_run(run, again.drift, take_over=again.take_over)
-    clock = Clock(("total", *stages), before)
+    clock = StageTimer(("total", *stages), before)
     try:
         with clock.stage("total"), training_errors():
             yield run, clock
@@ -182,7 +186,7 @@ def recorded(
     job.checkpoints(run).remove()
 
 
-def _end(job: Job, run: str, status: Status, clock: Clock, made_for: str, error: str = "") -> None:
+def _end(job: RunContext, run: str, status: Status, clock: StageTimer, made_for: str, error: str = "") -> None:
     """Say how a run ended, where the store still takes it; otherwise it is found to be interrupted."""
     text = f"run {run} is stored as {status}, with its epochs so far"
     try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan
 from qtlplat.conventions import THREAD_VARIABLES, VARIABLE, numeric_facts
-from qtlplat.errors import ConfigError, shown
+from qtlplat.errors import ConfigError, safe_repr
 from qtlplat.runs.environment import environment
 from qtlplat.store.core.records import ComponentRow, NewCell, RunRecord
 from qtlplat.store.read.queries import Reader
@@ -104,7 +104,9 @@ def refuse(record: RunRecord, changes: Mapping[str, tuple[str, str]]) -> None:
     """Raises ConfigError with all changes, before and after, where there are any."""
     if not changes:
         return
-    lines = [f"  {name}: {shown(before, 40)} -> {shown(after, 40)}" for name, (before, after) in changes.items()]
+    lines = [
+        f"  {name}: {safe_repr(before, 40)} -> {safe_repr(after, 40)}" for name, (before, after) in changes.items()
+    ]
     fix = "bring that back, or accept that the numbers are not those of an undisturbed run: --allow-drift"
     if "threads" in changes:
         fix = f"OMP_NUM_THREADS={changes['threads'][0]} brings the threads back; or accept other numbers: --allow-drift"

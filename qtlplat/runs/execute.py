@@ -23,7 +23,7 @@ from qtlplat.heads.lockstep import FittedCell, Task
 from qtlplat.progress import Progress
 from qtlplat.runs.cells import Pretraining
 from qtlplat.runs.cleanup import remove_leftovers
-from qtlplat.runs.context import Again, Clock, Job, Replay, recorded
+from qtlplat.runs.context import Replay, ResumePoint, RunContext, StageTimer, recorded
 from qtlplat.runs.controls import Variant
 from qtlplat.runs.prepare import Prepared
 from qtlplat.runs.pretraining import Pretrained, all_features, backbone_for
@@ -45,7 +45,7 @@ def execute(
     prepared: Prepared,
     location: StoreLocation,
     progress: Progress,
-    again: Again | None = None,
+    again: ResumePoint | None = None,
     *,
     remarks: Remarks | None = None,
     replay: Replay | None = None,
@@ -69,7 +69,7 @@ def whole_run(plan: RunPlan) -> Work:
     return Work(f"run {plan.fingerprint}", "rows")
 
 
-def carried_out(job: Job, prepared: Prepared, again: Again | None, remarks: Remarks | None = None) -> str:
+def carried_out(job: RunContext, prepared: Prepared, again: ResumePoint | None, remarks: Remarks | None = None) -> str:
     """Train and store a run, within a job; otherwise as `execute`."""
     for line in prepared.notes:
         job.progress.note(line)
@@ -100,17 +100,17 @@ def pretrain_only(prepared: Prepared, location: StoreLocation, progress: Progres
 @contextmanager
 def working(
     location: StoreLocation, progress: Progress, *, allow_drift: bool = False, replay: Replay | None = None
-) -> Iterator[Job]:
+) -> Iterator[RunContext]:
     """A job: signals are obeyed between steps and where a server is waited for, the store is open for writing.
 
     What killed processes left is gone.
     """
     with orderly_stop() as stop, Writer(location, stop.check) as writer:
         remove_leftovers(location)
-        yield Job(writer, Reader(location, stop.check), location, progress, stop, allow_drift, replay)
+        yield RunContext(writer, Reader(location, stop.check), location, progress, stop, allow_drift, replay)
 
 
-def _check_disk(job: Job, prepared: Prepared) -> None:
+def _check_disk(job: RunContext, prepared: Prepared) -> None:
     backbones = len(prepared.pretrainings)
     needed = len(prepared.images) * prepared.make_head.in_features * 4 * backbones + SPARE_BYTES
     free = shutil.disk_usage(job.location.files).free
@@ -137,12 +137,12 @@ def planned_rows(prepared: Prepared, backbones: Sequence[str]) -> list[NewCell]:
 
 
 def _heads(
-    job: Job,
+    job: RunContext,
     prepared: Prepared,
     run: str,
     features: Tensor,
     backbones: Sequence[Pretrained],
-    clock: Clock,
+    clock: StageTimer,
     *,
     resumed: bool,
 ) -> None:
@@ -175,7 +175,7 @@ def _heads(
     job.save_weights(run, states, {"head": prepared.plan.head.identity(), "cells": len(fitted)})
 
 
-def _keep(job: Job, prepared: Prepared, run: str, one: FittedCell) -> None:
+def _keep(job: RunContext, prepared: Prepared, run: str, one: FittedCell) -> None:
     """Store predictions and metrics of a cell."""
     variant, number = divmod(one.position, len(prepared.cells))
     test, labels = prepared.cells[number].test, _labels(prepared, prepared.variants[variant])
@@ -206,7 +206,7 @@ def _moved(prepared: Prepared) -> list[Cell]:
 
 
 def _fit(
-    job: Job,
+    job: RunContext,
     prepared: Prepared,
     run: str,
     features: Tensor,

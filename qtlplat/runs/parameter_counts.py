@@ -15,7 +15,7 @@ from qtlplat.store.core.files import write_atomically
 from qtlplat.store.core.location import StoreLocation
 
 
-def ledgers(
+def parameter_counts(
     plans: Sequence[Resolved], shape: tuple[int, int, int], n_classes: int, location: StoreLocation, *, keep: bool
 ) -> list[dict[str, Any]]:
     """The ledgers of plans' models for images (C, H, W) of K classes, as `prepare.count_parameters` counts them.

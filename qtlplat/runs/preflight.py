@@ -20,8 +20,8 @@ from qtlplat.backbones.batches import Batches, why_not_trainable
 from qtlplat.catalog import plugin_calls, returned
 from qtlplat.catalog.contained import contained
 from qtlplat.contracts import Backbone, EvaluatorSpec
-from qtlplat.errors import ConfigError, PluginError, shown
-from qtlplat.plugin_modules import guarded
+from qtlplat.errors import ConfigError, PluginError, safe_repr
+from qtlplat.plugin_modules import guarded_build
 from qtlplat.quantum.devices.layer import CircuitLayer
 from qtlplat.seeding import isolated_rng
 from qtlplat.state.weights import why_not_storable
@@ -36,8 +36,8 @@ DRAWS = "draw from torch's global generator, which is seeded before every build"
 def try_backbone(build: Callable[[], Backbone], shape: tuple[int, int, int], n_classes: int, provider: str) -> Backbone:
     """Build a backbone twice, send a few images through it and back; raises PluginError naming `provider`."""
     with _trial("backbone", provider):
-        backbone = built_backbone(build, provider)
-        whole, twin = (nn.ModuleList([b.features, *b.dense]) for b in (backbone, built_backbone(build, provider)))
+        backbone = tried_backbone(build, provider)
+        whole, twin = (nn.ModuleList([b.features, *b.dense]) for b in (backbone, tried_backbone(build, provider)))
         _check_twin(whole, twin, "backbone", provider)
         x = torch.rand(_rows(*shape, n_classes), *shape).contiguous(memory_format=torch.channels_last)
         for number, part in enumerate(whole):
@@ -146,7 +146,7 @@ def own_metrics(
             name = str.__str__(given) if isinstance(given, str) else ""
             if not name.isprintable() or not 0 < len(name) <= LONGEST_NAME or name in taken or name in found:
                 fix = f"choose printable names of at most {LONGEST_NAME} characters, but none of {', '.join(taken)}"
-                raise _fault(f"{evaluator.name} has a metric that cannot be called {shown(given)}", provider, fix)
+                raise _fault(f"{evaluator.name} has a metric that cannot be called {safe_repr(given)}", provider, fix)
             found[name] = returned.number(value, f"{evaluator.name}: metric {name}")
         return found
 
@@ -169,7 +169,7 @@ def try_metrics(evaluator: EvaluatorSpec, labels: npt.NDArray[np.int64], n_class
     if not unknown:
         return []
     return [
-        f"evaluator {evaluator.name} does not declare whether more or less of {', '.join(map(shown, unknown))} is "
+        f"evaluator {evaluator.name} does not declare whether more or less of {', '.join(map(safe_repr, unknown))} is "
         "better: best, front and compare will ask for it"
     ]
 
@@ -193,10 +193,10 @@ def _trial(what: str, provider: str) -> Iterator[None]:
             raise _fault(f"the {what} seeds torch's global generator: all cells would start alike", provider, DRAWS)
 
 
-def built_backbone(build: Callable[[], Backbone], provider: str) -> Backbone:
+def tried_backbone(build: Callable[[], Backbone], provider: str) -> Backbone:
     """Build a backbone; raises PluginError naming `provider` where what comes back is none."""
     torch.manual_seed(SEED)
-    backbone = guarded(build, provider, "building the backbone")
+    backbone = guarded_build(build, provider, "building the backbone")
     sound = isinstance(backbone, Backbone) and isinstance(backbone.dense, list | tuple) and len(backbone.dense) > 0
     if not sound or not all(isinstance(part, nn.Module) for part in (backbone.features, *backbone.dense)):
         raise _fault(
@@ -209,7 +209,7 @@ def built_backbone(build: Callable[[], Backbone], provider: str) -> Backbone:
 
 def _built_head(make: Callable[[], nn.Module], provider: str) -> nn.Module:
     torch.manual_seed(SEED)
-    head = guarded(make, provider, "building the head")
+    head = guarded_build(make, provider, "building the head")
     if not isinstance(head, nn.Module):
         raise _fault(
             f"the head's build must return a torch module, it returned {type(head).__name__}",
@@ -221,7 +221,7 @@ def _built_head(make: Callable[[], nn.Module], provider: str) -> nn.Module:
 
 def _check_twin(one: nn.Module, other: nn.Module, what: str, provider: str) -> None:
     """Two that were built from one seed are equal, and have nothing in common."""
-    states = [guarded(module.state_dict, provider, f"reading the state of the {what}") for module in (one, other)]
+    states = [guarded_build(module.state_dict, provider, f"reading the state of the {what}") for module in (one, other)]
     if {id(p) for p in one.parameters()} & {id(p) for p in other.parameters()}:
         raise _fault(
             f"the {what}'s build returns the same parameters again: all cells would train one",
@@ -247,7 +247,7 @@ def _run(
     module: nn.Module, x: Tensor, width: int | None, what: str, provider: str, doing: str = "running the head"
 ) -> Tensor:
     """What a module makes of n samples, checked: (n, width), any width if None."""
-    y = guarded(lambda: module(x), provider, doing)
+    y = guarded_build(lambda: module(x), provider, doing)
     if not isinstance(y, Tensor):
         raise _fault(f"{what} must be a tensor, is {type(y).__name__}", provider, "return one tensor from forward")
     n, of = len(x), "one sample" if len(x) == 1 else f"{len(x)} samples"
@@ -284,7 +284,7 @@ def _differentiate(module: nn.Module, logits: Tensor, what: str, provider: str) 
                 provider,
                 "register it: nn.Parameter as an attribute, layers in nn.ModuleList",
             )
-    guarded(lambda: logits.sum().backward(), provider, f"differentiating the {what}")
+    guarded_build(lambda: logits.sum().backward(), provider, f"differentiating the {what}")
     for name, parameter in trained.items():
         if parameter.grad is None:
             raise _fault(f"no gradient reaches {name} of the {what}", provider, "use it in forward, or leave it out")

@@ -15,9 +15,9 @@ from qtlplat.backbones.model import (
     BackboneFactory,
     HeadFactory,
     WholeBackbone,
+    counts_of_model,
     head_parts,
     kept_width,
-    parameter_ledger,
     replaced_layers,
 )
 from qtlplat.catalog.device import AUTO, parse_device
@@ -40,7 +40,7 @@ from qtlplat.contracts import (
 from qtlplat.errors import ConfigError, PluginError
 from qtlplat.heads.fit import Limits
 from qtlplat.heads.memory import limits
-from qtlplat.plugin_modules import guarded
+from qtlplat.plugin_modules import guarded_build
 from qtlplat.quantum.devices.engines import CLEARLY_COMPILED, Engine, choose_engine, idle_engine
 from qtlplat.runs.accelerator import check_accelerator
 from qtlplat.runs.cells import Pretraining, planned_cells
@@ -280,10 +280,12 @@ def built_head(
     plan, spec = resolved.plan, resolved.specs["head"].spec
     assert isinstance(spec, HeadSpec)
     replaced = replaced_layers(plan.replace, len(model.dense))
-    in_features = guarded(lambda: kept_width(model, replaced, shape), plan.backbone.provider, "running the kept layers")
+    in_features = guarded_build(
+        lambda: kept_width(model, replaced, shape), plan.backbone.provider, "running the kept layers"
+    )
     make = HeadFactory(spec, resolved.options["head"], in_features, n_classes, engine, plan.head.provider)
     parts = head_parts(try_head(make, in_features, n_classes, plan.head.provider, counted=counted))
-    return BuiltHead(make, replaced, parameter_ledger(model, replaced, parts), sum(parts.values()))
+    return BuiltHead(make, replaced, counts_of_model(model, replaced, parts), sum(parts.values()))
 
 
 def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_classes: int) -> list[dict[str, Any]]:
@@ -319,7 +321,9 @@ def choose_for(head: HeadSpec, options: Any, plan: RunPlan) -> Engine | None:
 def _choose(circuit: Circuit, plan: RunPlan) -> Engine:
     device, provider = parse_device(plan.device), plan.head.provider
     try:
-        return guarded(lambda: choose_engine(circuit, device.name, device.options), provider, "running the circuit")
+        return guarded_build(
+            lambda: choose_engine(circuit, device.name, device.options), provider, "running the circuit"
+        )
     except ConfigError as error:
         if device.name != AUTO or circuit.qubits > CLEARLY_COMPILED:
             raise

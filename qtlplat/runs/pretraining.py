@@ -21,7 +21,7 @@ from qtlplat.contracts import Split
 from qtlplat.errors import BusyError, StoreError
 from qtlplat.quantum.devices.threads import torch_threads
 from qtlplat.runs.cells import Pretraining
-from qtlplat.runs.context import REPLAY_OF, Again, Job, recorded
+from qtlplat.runs.context import REPLAY_OF, ResumePoint, RunContext, recorded
 from qtlplat.runs.drift import drift
 from qtlplat.runs.prepare import Material, Prepared
 from qtlplat.runs.resumable import MADE_FOR
@@ -47,7 +47,7 @@ class Pretrained:
     state: Mapping[str, Tensor]
 
 
-def backbone_for(job: Job, prepared: Prepared, wanted: Pretraining, made_for: str = "") -> Pretrained:
+def backbone_for(job: RunContext, prepared: Prepared, wanted: Pretraining, made_for: str = "") -> Pretrained:
     """A backbone that cells start from: what an earlier run left, or pretrained now.
 
     made_for: id of the run that needs it. A replay takes what the run that it does again started from, or what was
@@ -84,13 +84,13 @@ def one_pretraining(plan: PretrainingPlan) -> Work:
     return Work(f"pretraining {plan.fingerprint}", "files")
 
 
-def _doing(job: Job, plan: PretrainingPlan) -> RunRecord | None:
+def _doing(job: RunContext, plan: PretrainingPlan) -> RunRecord | None:
     """The pretraining with this plan that is running, no replay."""
     running = job.reader.running(plan.fingerprint, "pretraining")
     return next((run for run in running if REPLAY_OF not in job.reader.environment(run.id)), None)
 
 
-def _find(job: Job, plan: PretrainingPlan, whose: str, made_for: str) -> Pretrained | None:
+def _find(job: RunContext, plan: PretrainingPlan, whose: str, made_for: str) -> Pretrained | None:
     """What an earlier pretraining with this plan left, if it is there and whole; the newest such one.
 
     Behind a server, the weights of others may lie on other machines.
@@ -141,30 +141,30 @@ def pretraining_of(reader: Reader, run: str, position: int) -> str:
     return source
 
 
-def _may_be_used(job: Job, pretraining: RunRecord, made_for: str) -> bool:
+def _may_be_used(job: RunContext, pretraining: RunRecord, made_for: str) -> bool:
     """Whether a run may use it: a replay uses none but those that were made for itself."""
     return job.replay is None or job.reader.environment(pretraining.id).get(MADE_FOR) == made_for
 
 
-def _interrupted(job: Job, plan: PretrainingPlan, made_for: str) -> Again | None:
+def _interrupted(job: RunContext, plan: PretrainingPlan, made_for: str) -> ResumePoint | None:
     """The newest interrupted pretraining with this plan that can go on as it began, or may go on as things are now."""
     for record in job.reader.interrupted(plan.fingerprint, "pretraining"):
         if not _may_be_used(job, record, made_for):
             continue
         changes = drift(record, plan, job.reader)
         if not changes or job.allow_drift:
-            return Again(record.id, changes)
+            return ResumePoint(record.id, changes)
     return None
 
 
 def pretrained(
-    job: Job,
+    job: RunContext,
     plan: PretrainingPlan,
     material: Material,
     split: Split,
     whose: str = "",
     made_for: str = "",
-    again: Again | None = None,
+    again: ResumePoint | None = None,
     replay_of: str = "",
 ) -> Pretrained:
     """Pretrain a backbone as a run of its own, or go on with one that was interrupted.
@@ -233,7 +233,7 @@ def pretrained(
 
 
 def _threads(
-    job: Job, plan: PretrainingPlan, material: Material, split: Split, again: Again | None, replay_of: str
+    job: RunContext, plan: PretrainingPlan, material: Material, split: Split, again: ResumePoint | None, replay_of: str
 ) -> int:
     """As many as before, if it goes on, repeats another one, or repeats what this machine has done; else measured."""
     if before := stored_threads(job.reader, again.run) if again else None:
@@ -254,7 +254,7 @@ def _threads(
         return measured_threads(fresh, steps, job.progress.note)
 
 
-def features_of(job: Job, prepared: Prepared, run: str, backbone: Pretrained) -> Tensor:
+def features_of(job: RunContext, prepared: Prepared, run: str, backbone: Pretrained) -> Tensor:
     """Frozen features float32 (N, F) of all samples, found or computed; the file is one of the run's."""
     model = WholeBackbone(prepared.build_backbone(), prepared.images.shape[0])
     model.load_state_dict(backbone.state)
@@ -278,7 +278,7 @@ def features_of(job: Job, prepared: Prepared, run: str, backbone: Pretrained) ->
     return features
 
 
-def _alone_at_features(job: Job, key: str, run: str, backbone: str) -> AbstractContextManager[object]:
+def _alone_at_features(job: RunContext, key: str, run: str, backbone: str) -> AbstractContextManager[object]:
     """Around looking for features and computing them; a replay, which uses no others, waits for nobody."""
     if job.replay:
         return nullcontext()
@@ -295,6 +295,6 @@ def _alone_at_features(job: Job, key: str, run: str, backbone: str) -> AbstractC
     return claimed(job.location, Work(f"features {key}", "files"), doing, tell, job.stop.check)
 
 
-def all_features(job: Job, prepared: Prepared, run: str, backbones: list[Pretrained]) -> Tensor:
+def all_features(job: RunContext, prepared: Prepared, run: str, backbones: list[Pretrained]) -> Tensor:
     """Frozen features of all backbones, one behind the other: (P N, F)."""
     return torch.cat([features_of(job, prepared, run, backbone) for backbone in backbones])

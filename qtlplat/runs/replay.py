@@ -11,7 +11,7 @@ from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.reopen import stored_pretraining, stored_run
 from qtlplat.errors import ConfigError
 from qtlplat.progress import Progress
-from qtlplat.runs.context import Again, Replay, replay_in
+from qtlplat.runs.context import Replay, ResumePoint, replay_in
 from qtlplat.runs.drift import Drift, drift, drift_between
 from qtlplat.runs.execute import execute, working
 from qtlplat.runs.numeric_agreement import Part, Verdict, compare_runs, largest, verdict, why
@@ -71,11 +71,11 @@ def replay(
     return execute(prepared, location, progress, _begun(prepared, Reader(location), wanted), replay=wanted)
 
 
-def _begun(prepared: Prepared, reader: Reader, wanted: Replay) -> Again | None:
+def _begun(prepared: Prepared, reader: Reader, wanted: Replay) -> ResumePoint | None:
     """The newest interrupted replay of this sort that can go on as it began, None where there is none."""
     for record in reader.interrupted(prepared.plan.fingerprint, "run"):
         if replay_in(reader.environment(record.id)) == wanted and not drift(record, prepared.plan, reader):
-            return Again(record.id)
+            return ResumePoint(record.id)
     return None
 
 

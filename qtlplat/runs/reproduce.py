@@ -20,7 +20,7 @@ from qtlplat.contracts import DatasetSpec, ImageSet
 from qtlplat.errors import BusyError, QtlplatError, StoreError, TrainingError
 from qtlplat.metrics import SHIPPED
 from qtlplat.progress import Progress
-from qtlplat.runs.parameter_counts import ledgers
+from qtlplat.runs.parameter_counts import parameter_counts
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import HEAD, CellRecord, PredictionRow, RunRecord
 from qtlplat.store.read.queries import Reader
@@ -162,7 +162,7 @@ def measure(
     recipe = work.recipe
     counted = {claim.model for claim in work.claims if claim.kind == "arithmetic"}
     plans = {planned.model.name: planned.resolved for planned in work.models if planned.model.name in counted}
-    ours = ledgers([*plans.values()], recipe.input_shape, recipe.n_classes, reader.location, keep=keep)
+    ours = parameter_counts([*plans.values()], recipe.input_shape, recipe.n_classes, reader.location, keep=keep)
     parameters = dict(zip(plans, ours, strict=True))
     found = {}
     for planned in work.models:

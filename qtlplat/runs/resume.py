@@ -11,7 +11,7 @@ from qtlplat.catalog.reopen import stored_pretraining, stored_run
 from qtlplat.errors import ConfigError
 from qtlplat.progress import Progress
 from qtlplat.quantum.devices.threads import torch_threads
-from qtlplat.runs.context import Again, replay_in
+from qtlplat.runs.context import ResumePoint, replay_in
 from qtlplat.runs.drift import check_cells_agree, drift, refuse
 from qtlplat.runs.execute import execute, planned_rows, working
 from qtlplat.runs.prepare import prepare, prepare_pretraining
@@ -53,7 +53,7 @@ def resume(
             refuse(record, changes)
         check_cells_agree(planned_rows(prepared, ()), record, reader)
         replay = replay_in(reader.environment(record.id))
-        return execute(prepared, location, progress, Again(record.id, changes, allowed.take_over), replay=replay)
+        return execute(prepared, location, progress, ResumePoint(record.id, changes, allowed.take_over), replay=replay)
 
 
 def _resume_pretraining(
@@ -71,7 +71,7 @@ def _resume_pretraining(
     if not allowed.drift:
         refuse(record, changes)
     split = make_split(material.images.labels, material.groups, plan.pretraining, plan.seed)
-    again = Again(record.id, changes, allowed.take_over)
+    again = ResumePoint(record.id, changes, allowed.take_over)
     with (
         working(reader.location, progress) as job,
         announced(reader.location, one_pretraining(plan), job.stop.check),

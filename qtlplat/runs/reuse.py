@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtlplat.progress import Progress
-from qtlplat.runs.context import REPLAY_OF, Again, replay_in
+from qtlplat.runs.context import REPLAY_OF, ResumePoint, replay_in
 from qtlplat.runs.drift import drift
 from qtlplat.runs.execute import carried_out, whole_run, working
 from qtlplat.runs.prepare import Prepared
@@ -60,11 +60,11 @@ def found_or_executed(
             return carried_out(job, prepared, again, remarks)
 
 
-def begun(prepared: Prepared, reader: Reader) -> Again | None:
+def begun(prepared: Prepared, reader: Reader) -> ResumePoint | None:
     """The newest interrupted run with this plan that can go on as it began, None where there is none."""
     for record in reader.interrupted(prepared.plan.fingerprint, "run"):
         if not drift(record, prepared.plan, reader) and not replay_in(reader.environment(record.id)):
-            return Again(record.id)
+            return ResumePoint(record.id)
     return None
 
 

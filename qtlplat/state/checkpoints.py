@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from qtlplat.catalog.plan import canonical_json
-from qtlplat.errors import StoreError, UntrustedError, shown
+from qtlplat.errors import StoreError, UntrustedError, safe_repr
 from qtlplat.state.snapshots import Snapshot, UnfitError
 from qtlplat.state.weights import decode, encode
 from qtlplat.store.core.files import write_atomically
@@ -44,7 +44,7 @@ class Checkpoints:
             raise UntrustedError(
                 "the checkpoints of a run are a link to somewhere else",
                 where=str(directory),
-                fix=f"remove the link, and the run trains again what it had trained: rm {shown(str(directory))}",
+                fix=f"remove the link, and the run trains again what it had trained: rm {safe_repr(str(directory))}",
             )
         self._directory, self._on_note = directory, on_note
         if directory.exists() and not directory.is_dir():
@@ -97,7 +97,9 @@ class Checkpoints:
                 snapshot = self._read(number)
             except Exception as error:  # noqa: BLE001 -- a file that somebody made may be wrong in any way
                 text = (str(error).strip() or type(error).__name__).splitlines()[0]
-                self._on_note(f"checkpoint {self._manifest(number)} is damaged and not used: {shown(text, 160)[1:-1]}")
+                self._on_note(
+                    f"checkpoint {self._manifest(number)} is damaged and not used: {safe_repr(text, 160)[1:-1]}"
+                )
                 continue
             yield number, snapshot
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from qtlplat.catalog.plan import canonical_json
-from qtlplat.errors import shown, told
+from qtlplat.errors import describe_exception, safe_repr
 from qtlplat.state.weights import plain
 
 TIME = "clock"  # the one fact that says nothing about training
@@ -50,7 +50,7 @@ def fitting() -> Iterator[None]:
     except UnfitError:
         raise
     except Exception as error:
-        raise UnfitError(told(error)) from error
+        raise UnfitError(describe_exception(error)) from error
 
 
 def require(fits: bool, what: str) -> None:
@@ -62,13 +62,13 @@ def require(fits: bool, what: str) -> None:
 def count(facts: Mapping[str, Any], name: str, least: int, most: int) -> int:
     """A fact that is a whole number within bounds; UnfitError otherwise."""
     value = facts[name]
-    require(type(value) is int and least <= value <= most, f"its {name} is {shown(value, 40)}")
+    require(type(value) is int and least <= value <= most, f"its {name} is {safe_repr(value, 40)}")
     return int(value)
 
 
 def seconds(value: Any) -> float:
     """A fact that is a time; UnfitError otherwise."""
-    require(type(value) in (int, float) and math.isfinite(value) and value >= 0, f"a time is {shown(value, 40)}")
+    require(type(value) in (int, float) and math.isfinite(value) and value >= 0, f"a time is {safe_repr(value, 40)}")
     return float(value)
 
 
@@ -77,7 +77,7 @@ def require_like(tensors: Mapping[str, Tensor], like: Mapping[str, Tensor], what
     require(tensors.keys() == like.keys(), f"{what} have other names")
     for name, tensor in tensors.items():
         fits = tensor.shape == like[name].shape and tensor.dtype == like[name].dtype
-        require(fits, f"{what}: {shown(name)} has shape {tuple(tensor.shape)} and {tensor.dtype}")
+        require(fits, f"{what}: {safe_repr(name)} has shape {tuple(tensor.shape)} and {tensor.dtype}")
 
 
 def require_probabilities(found: Tensor, rows: int, classes: int) -> None:
@@ -92,7 +92,7 @@ def require_same(taken: Snapshot, again: Snapshot) -> None:
     require(canonical_json(facts) == canonical_json(again.facts), "its facts are others than it would be saved with")
     require_like(taken.tensors, again.tensors, "its tensors")
     for name, tensor in taken.tensors.items():
-        require(torch.equal(_bytes(tensor), _bytes(again.tensors[name])), f"{shown(name)} cannot be taken up")
+        require(torch.equal(_bytes(tensor), _bytes(again.tensors[name])), f"{safe_repr(name)} cannot be taken up")
 
 
 def _bytes(tensor: Tensor) -> Tensor:

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from qtlplat.errors import StoreError, UntrustedError, shown, told
+from qtlplat.errors import StoreError, UntrustedError, describe_exception, safe_repr
 from qtlplat.store.core.files import write_atomically
 
 _FROM_A_COPY = "take the file from a copy, or train again: qtlplat replay RUN"
@@ -60,11 +60,11 @@ def why_not_storable(tensors: Mapping[str, Any]) -> str:
     """Which of a module's tensors cannot be stored, and why; '' if all can."""
     for name, tensor in tensors.items():
         if not isinstance(tensor, Tensor):
-            return f"{shown(name)} is of type {type(tensor).__name__}, not a tensor"
+            return f"{safe_repr(name)} is of type {type(tensor).__name__}, not a tensor"
         try:
             encode({name: tensor}, {})
         except (KeyError, RuntimeError, ValueError, TypeError, NotImplementedError):
-            return f"{shown(name)} has layout {tensor.layout} and type {tensor.dtype} on device {tensor.device}"
+            return f"{safe_repr(name)} has layout {tensor.layout} and type {tensor.dtype} on device {tensor.device}"
     return ""
 
 
@@ -97,7 +97,7 @@ def load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise StoreError(
-            f"weights are damaged: sha256 is {shown(found[:16])}, stored was {shown(sha256[:16])}",
+            f"weights are damaged: sha256 is {safe_repr(found[:16])}, stored was {safe_repr(sha256[:16])}",
             where=str(path),
             fix=_FROM_A_COPY,
         )
@@ -105,7 +105,7 @@ def load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
         tensors = decode(data)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
         raise UntrustedError(
-            f"weights are no safetensors file, which starts with {shown(data[:8])}: {told(error, 60)}",
+            f"weights are no safetensors file, which starts with {safe_repr(data[:8])}: {describe_exception(error, 60)}",
             where=str(path),
             fix="train again, in a store of your own",
         ) from error

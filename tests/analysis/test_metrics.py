@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn import metrics as reference
 
-from qtlplat.analysis.ledger import ledger
 from qtlplat.analysis.metrics import classification_metrics
+from qtlplat.analysis.parameter_counts import parameter_counts
 
 
 @settings(max_examples=60, deadline=None)
@@ -32,7 +32,7 @@ def test_a_probability_of_zero_for_the_truth_gives_a_finite_loss():
 
 
 def test_the_ledger_relates_the_saving_to_the_model_and_to_the_replaced_layers():
-    counts = ledger(100, [50, 30, 20], 2, {"pre_net": 6, "vqc": 3, "post_net": 1})
+    counts = parameter_counts(100, [50, 30, 20], 2, {"pre_net": 6, "vqc": 3, "post_net": 1})
     assert counts == {
         "backbone_total": 200,
         "replaced_layers": 2,

@@ -8,7 +8,7 @@ import pytest
 
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.host import load_plugins
-from qtlplat.catalog.recipes import Selection, Work, chosen_work
+from qtlplat.catalog.recipes import RecipeSelection, Work, chosen_work
 from qtlplat.catalog.registry import Registry, load_registry, shipped_registry
 from qtlplat.catalog.verify import spec_problem
 from qtlplat.errors import UsageError
@@ -46,7 +46,7 @@ def registry() -> Registry:
 @pytest.fixture
 def work(registry: Registry, catalog: Catalog):
     def choose(**selection: object) -> Work:
-        return chosen_work(RECIPE, Selection(**selection), registry, catalog)  # type: ignore[arg-type]
+        return chosen_work(RECIPE, RecipeSelection(**selection), registry, catalog)  # type: ignore[arg-type]
 
     return choose
 

@@ -21,7 +21,7 @@ from stored_runs import store_runs
 
 from qtlplat.cli.app import COMMANDS, cli, main
 from qtlplat.cli.render.terminal import Guarded, clean, inert_layout, say, stdout_console
-from qtlplat.errors import QtlplatError, shown
+from qtlplat.errors import QtlplatError, safe_repr
 from qtlplat.store.core.location import find_store
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer
@@ -99,7 +99,7 @@ def evil(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def nobody_trains(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
-        raise QtlplatError(shown(EVIL), where=EVIL, fix=EVIL)
+        raise QtlplatError(safe_repr(EVIL), where=EVIL, fix=EVIL)
 
     # All are imported before the first is replaced: what imports a name meanwhile would keep the replacement for good.
     training = {name: importlib.import_module(f"qtlplat.runs.{name}") for name in TRAINING}

@@ -27,7 +27,7 @@ from state_changes import CHANGES, ELSEWHERE, FOR_GOOD, IMPORTS, all_changes
 
 from qtlplat.catalog import returned
 from qtlplat.catalog.contained import contained
-from qtlplat.catalog.process_state import OFTEN, STATES, Snapshot, _same, put_back, take
+from qtlplat.catalog.process_state import OFTEN, STATES, Snapshot, _same, put_back, take_snapshot
 from qtlplat.contracts import Circuit
 from qtlplat.errors import PluginError
 from qtlplat.plugin_modules import called
@@ -46,7 +46,7 @@ PYTEST = b"PYTEST_CURRENT_TEST"
 def before(install: object, elsewhere: Path) -> Any:
     """Whatever a test leaves behind is a failure here, and not in another test."""
     assert all((torch, qml, sklearn, asyncio, multiprocessing))  # imported: their states are looked at
-    state = take()
+    state = take_snapshot()
     yield state
     changed = changes(state)
     put_back(state)
@@ -148,7 +148,7 @@ def test_a_call_that_changes_everything_changes_no_number(function: str, faulty:
 
 def test_a_module_in_training_is_checked_for_what_the_next_step_depends_on() -> None:
     with contained():  # as all training is
-        inside = take(OFTEN)
+        inside = take_snapshot(OFTEN)
         for state in OFTEN:
             kept: dict[str, object] = {}
             called(exec, IMPORTS + CHANGES[state.name], kept)

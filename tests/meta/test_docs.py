@@ -312,12 +312,12 @@ def test_json_keys_of_a_run_are_documented() -> None:
 
 
 def test_json_keys_of_a_comparison_are_documented() -> None:
-    from qtlplat.analysis.comparison import Row
+    from qtlplat.analysis.comparison import ComparisonRow
     from qtlplat.analysis.power import repetition
     from qtlplat.analysis.statistics import practical_equivalence
 
     text = part_of_json_page("qtlplat compare")
-    assert missing_keys(Row("r", "head", "x", None, None, 0, 0, None, None).form(), text) == set()
+    assert missing_keys(ComparisonRow("r", "head", "x", None, None, 0, 0, None, None).form(), text) == set()
     assert missing_keys(vars(practical_equivalence([0.1, 0.2], 0.2)), text) == set()
     assert missing_keys(vars(repetition(0.1, 0.1, 0.2, folds=6)), text) == set()
 

@@ -18,7 +18,7 @@ from a_server import PostgresServer
 from quick_runs import RUN, call, numbers_of
 
 from qtlplat.cli.app import _run
-from qtlplat.runs.context import Job
+from qtlplat.runs.context import RunContext
 from qtlplat.store.core.location import find_store
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.read.queries import Reader
@@ -47,17 +47,17 @@ def qtlplat(plugins: Path, url: str) -> Callable[[str], int]:
 def at_epoch(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, Callable[[], object]]], None]:
     """Do something before the n-th time that epochs are stored."""
 
-    store = Job.add_epochs
+    store = RunContext.add_epochs
 
     def plan(actions: dict[int, Callable[[], object]]) -> None:
         count = iter(range(1, 1000))
 
-        def stored(self: Job, run: str, rows: Any) -> None:
+        def stored(self: RunContext, run: str, rows: Any) -> None:
             if action := actions.get(next(count)):
                 action()
             store(self, run, rows)
 
-        monkeypatch.setattr(Job, "add_epochs", stored)
+        monkeypatch.setattr(RunContext, "add_epochs", stored)
 
     return plan
 

@@ -16,7 +16,7 @@ from quick_runs import RUN
 
 from qtlplat.cli.commands.export_model import MODELS, ModelOptions
 from qtlplat.cli.settings import Settings
-from qtlplat.errors import ConfigError, DataError, shown
+from qtlplat.errors import ConfigError, DataError, safe_repr
 from qtlplat.models.image_files import read_pictures
 from qtlplat.models.loaded import open_trained
 
@@ -133,7 +133,7 @@ def test_an_orientation_is_applied_and_told_and_further_pages_are_refused(tmp_pa
     assert np.array_equal(found[0, 0], pixels)
     (note,) = notes
     assert note.startswith("turned upright, as their EXIF orientation says: 1 image (")
-    assert shown(str(tmp_path / "turned.png")) in note
+    assert safe_repr(str(tmp_path / "turned.png")) in note
     assert read_pictures([tmp_path / "turned.png"] * 9, (1, 12, 10))[1][0].endswith(", ...)")
     told = read_pictures([tmp_path / "turned.png"] * 9, (1, 6, 5), "nearest")[1]
     assert [line.split(" (")[0] for line in told] == [

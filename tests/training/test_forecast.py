@@ -8,7 +8,7 @@ import pytest
 
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.host import load_plugins
-from qtlplat.catalog.recipes import PlannedModel, Selection, chosen_work
+from qtlplat.catalog.recipes import PlannedModel, RecipeSelection, chosen_work
 from qtlplat.catalog.registry import load_registry, shipped_registry
 from qtlplat.recipes import Budget, Claim, RecipeModel, RecipeSpec
 from qtlplat.runs.forecast import FEATURE_SECONDS, GUESSED_SAMPLES, HEAD_EPOCH_SECONDS, forecast
@@ -44,7 +44,7 @@ class Stored:
 
 def planned(recipe: RecipeSpec, budget: str) -> list[PlannedModel]:
     catalog, registry = Catalog(load_plugins()), load_registry(str(shipped_registry()))
-    work = chosen_work(recipe, Selection(budget=budget), registry, catalog)
+    work = chosen_work(recipe, RecipeSelection(budget=budget), registry, catalog)
     return [one for one in work.models if one.trained]
 
 

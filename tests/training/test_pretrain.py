@@ -11,7 +11,7 @@ from torch import nn
 from qtlplat.backbones.features import frozen_features
 from qtlplat.backbones.model import WholeBackbone
 from qtlplat.backbones.pretrain import make_split, pretrain, pretraining_cells
-from qtlplat.backbones.trainer import Learner
+from qtlplat.backbones.trainer import BackboneTrainer
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, ImageSet
 from qtlplat.errors import ConfigError, TrainingError
@@ -252,6 +252,6 @@ class Infinite(nn.Module):
 def test_a_loss_that_is_not_finite_changes_no_weight():
     model = nn.Sequential(nn.Flatten(), nn.Linear(4, 2))
     before = {name: t.clone() for name, t in model.state_dict().items()}
-    loss, _ = Learner(model, 0.1, 0.9).step(torch.full((2, 1, 2, 2), float("nan")), torch.tensor([0, 1]))
+    loss, _ = BackboneTrainer(model, 0.1, 0.9).step(torch.full((2, 1, 2, 2), float("nan")), torch.tensor([0, 1]))
     assert np.isnan(loss)
     assert all(torch.equal(before[name], t) for name, t in model.state_dict().items())

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from qtlplat.compile.trace import CannotTraceError
-from qtlplat.heads.stack import Alone, Stacked, checked_trace, step_milliseconds
+from qtlplat.heads.stack import SingleHead, StackedHeads, checked_trace, step_milliseconds
 
 C, B, F, K = 3, 8, 5, 2
 
@@ -68,11 +68,11 @@ class Rolling(nn.Module):
 @pytest.mark.parametrize("make", [mlp, Turning])
 def test_a_traced_stack_equals_heads_trained_alone(make):
     notes = []
-    stack = Stacked(heads(make), 0.05, notes.append)
-    alone = [Alone(head, 0.05) for head in heads(make)]
+    stack = StackedHeads(heads(make), 0.05, notes.append)
+    alone = [SingleHead(head, 0.05) for head in heads(make)]
     for step in range(5):
         if step == 3:  # what is stored goes on
-            stored, stack = stack.save(), Stacked(heads(make), 0.05, notes.append)
+            stored, stack = stack.save(), StackedHeads(heads(make), 0.05, notes.append)
             stack.load({name: tensor.clone() for name, tensor in stored.items()})
         features, targets, weight = batch(step)
         sums = stack.step(features, targets, weight)
@@ -95,7 +95,7 @@ def test_a_traced_stack_equals_heads_trained_alone(make):
 @pytest.mark.parametrize("make", [Counting, Rolling])
 def test_a_head_that_changes_from_call_to_call_runs_untraced_and_says_so(make):
     notes = []
-    stack = Stacked(heads(make), 0.05, notes.append)
+    stack = StackedHeads(heads(make), 0.05, notes.append)
     features, targets, weight = batch()
     first, second = (stack.step(features, targets, weight)[0, 0] for _ in range(2))
     assert first != second
@@ -106,7 +106,7 @@ def test_a_head_that_changes_from_call_to_call_runs_untraced_and_says_so(make):
 
 
 def test_tracing_leaves_the_generator_where_it_was():
-    stack = Stacked(heads(mlp), 0.05, lambda _: None)
+    stack = StackedHeads(heads(mlp), 0.05, lambda _: None)
     torch.manual_seed(5)
     before = torch.random.get_rng_state()
     stack.step(*batch())
@@ -120,7 +120,7 @@ def test_buffers_and_frozen_parameters_stay_as_they_are():
         head.register_buffer("scale", torch.tensor(2.0))
         return head
 
-    stack = Stacked(heads(make), 0.05, lambda _: None)
+    stack = StackedHeads(heads(make), 0.05, lambda _: None)
     before = stack.states()
     stack.step(*batch())
     after = stack.states()

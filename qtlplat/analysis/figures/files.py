@@ -11,7 +11,7 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis.figures.style import look
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,7 +32,7 @@ def format_of(name: PurePath) -> str:
     ending = name.suffix.lower().removeprefix(".")
     if ending not in FORMATS:
         raise UsageError(
-            f"{shown(str(name))} is no {', '.join(f.upper() for f in FORMATS[:-1])} or {FORMATS[-1].upper()} file",
+            f"{safe_repr(str(name))} is no {', '.join(f.upper() for f in FORMATS[:-1])} or {FORMATS[-1].upper()} file",
             where="--output",
             fix=f"-o {name.with_suffix('.svg')}" if name.name else "-o figure.svg",
         )

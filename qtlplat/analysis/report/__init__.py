@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 
 if TYPE_CHECKING:
     from qtlplat.analysis.report.document import Document
@@ -22,7 +22,7 @@ def format_of(name: PurePath) -> str:
     ending = name.suffix.lower()
     if ending not in FORMATS:
         raise UsageError(
-            f"{shown(str(name))} is no .html, .md or .tex file", where="--output", fix="for example: -o report.html"
+            f"{safe_repr(str(name))} is no .html, .md or .tex file", where="--output", fix="for example: -o report.html"
         )
     return ending
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from qtlplat.analysis.comparison import Row, compare
+from qtlplat.analysis.comparison import ComparisonRow, compare
 from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.document import Column
 from qtlplat.analysis.report.numbers import interval, p_value, percent
@@ -36,13 +36,13 @@ def measured(side: Side) -> bool:
     return any(METRIC in cell.metrics for cell in side.cells)
 
 
-def alone(stored: StoredRun) -> Row | None:
+def alone(stored: StoredRun) -> ComparisonRow | None:
     """A run's head by itself: mean, spread, leaks; None where it has no finished cell with the metric."""
     side = variants(stored.run, stored.cells)[0]
     return compare(side, [])[0] if measured(side) else None
 
 
-def score(row: Row | None) -> tuple[str, str, str]:
+def score(row: ComparisonRow | None) -> tuple[str, str, str]:
     """Mean, standard deviation and number of cells of a row, for a table."""
     return ("", "", "0") if row is None else (percent(row.mean), percent(row.std), str(row.cells))
 
@@ -53,7 +53,7 @@ def seen(stored: StoredRun) -> tuple[str, str, str]:
     return (percent(found["leakage"], 1), percent(found["group_leakage"], 1), percent(found["selection_leakage"], 1))
 
 
-def difference(row: Row) -> tuple[str, ...]:
+def difference(row: ComparisonRow) -> tuple[str, ...]:
     """What a row says against the baseline, for the columns `DIFFERENCE`."""
     if row.test is None:
         return ("", "", "", "", row.verdict)
@@ -61,6 +61,6 @@ def difference(row: Row) -> tuple[str, ...]:
     return (percent(mean, signed=True), interval(ends), p_value(row.test.p), p_value(row.p_adjusted), row.verdict)
 
 
-def remarks(rows: Sequence[Row], name: Callable[[Row], str]) -> tuple[str, ...]:
+def remarks(rows: Sequence[ComparisonRow], name: Callable[[ComparisonRow], str]) -> tuple[str, ...]:
     """What a reader must know besides the rows, each thing once, with the rows that it belongs to."""
     return tuple(said_once((name(row), row.notes) for row in rows))

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from qtlplat.analysis.comparison import Asked, Row, compare
+from qtlplat.analysis.comparison import Asked, ComparisonRow, compare
 from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.columns import (
     DIFFERENCE,
@@ -29,7 +29,7 @@ from qtlplat.analysis.report.material import Material
 from qtlplat.analysis.sides import SETTINGS, variants
 from qtlplat.conventions import short
 
-Tested = tuple[StoredRun, Row]
+Tested = tuple[StoredRun, ComparisonRow]
 
 
 def leakage(material: Material) -> Section:

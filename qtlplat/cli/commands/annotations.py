@@ -17,7 +17,7 @@ from qtlplat.cli.render.terminal import note, say
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import name_store, opened
 from qtlplat.conventions import counted, short
-from qtlplat.errors import UsageError, shown, unknown_name
+from qtlplat.errors import UsageError, safe_repr, unknown_name
 
 if TYPE_CHECKING:
     from qtlplat.store.read.queries import Reader
@@ -57,7 +57,7 @@ def tag_command(
         emit(rows, (*_TAGS[:2], when), listing, empty="no run has a tag; give one: qtlplat tag @last --add paper")
         return
     if both := sorted({*add} & {*remove}):
-        raise UsageError(f"tag {shown(both[0])} is to be given and taken away", fix="leave one of them out")
+        raise UsageError(f"tag {safe_repr(both[0])} is to be given and taken away", fix="leave one of them out")
     runs = _resolved(reader, references)
     if add or remove:
         before = reader.remarks(runs)
@@ -129,8 +129,8 @@ def _edited(text: str) -> str | None:
     except (click.ClickException, ValueError) as error:  # ValueError: quotes that do not close, bytes that are no text
         named = next((name for name in ("VISUAL", "EDITOR") if os.environ.get(name)), "")
         raise UsageError(
-            f"the note could not be edited: {shown(str(error))}",
-            where=f"{named}={shown(os.environ[named])}" if named else "VISUAL and EDITOR are not set",
+            f"the note could not be edited: {safe_repr(str(error))}",
+            where=f"{named}={safe_repr(os.environ[named])}" if named else "VISUAL and EDITOR are not set",
             fix="name an editor, as in EDITOR=nano, or give the text: qtlplat note RUN 'TEXT'",
         ) from error
 

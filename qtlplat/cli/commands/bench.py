@@ -20,7 +20,7 @@ from qtlplat.cli.commands.bench_store import store
 from qtlplat.cli.components import open_components
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import BackboneSpec, HeadSpec
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 
 DEVICES = "compiled,default.qubit,lightning.qubit"
 MOST_SIZES = 64
@@ -129,7 +129,9 @@ def _range(text: str) -> range:
     match = re.fullmatch(r"([0-9]{1,4})(?:\.\.([0-9]{1,4}))?", text.strip())
     sizes = range(int(match[1]), int(match[2] or match[1]) + 1) if match else range(0)
     if not 0 < len(sizes) <= MOST_SIZES:
-        raise UsageError(f"{shown(text)} is no number of qubits", where="--qubits", fix="--qubits 5, or --qubits 2..8")
+        raise UsageError(
+            f"{safe_repr(text)} is no number of qubits", where="--qubits", fix="--qubits 5, or --qubits 2..8"
+        )
     return sizes
 
 

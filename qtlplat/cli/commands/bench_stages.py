@@ -19,7 +19,7 @@ from qtlplat.cli.render.output import emit
 from qtlplat.cli.settings import Settings, pass_settings
 from qtlplat.cli.stores import asked_store
 from qtlplat.contracts import BackboneSpec, HeadSpec
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 
 IMAGES = (1, 200, 200)  # C, H, W of what is measured
 Network = tuple[BackboneSpec, Any, ComponentChoice]
@@ -174,7 +174,7 @@ def _replaced(text: str) -> Any:
     """'all', or a number of dense layers."""
     if text != "all" and not re.fullmatch("[1-9][0-9]{0,5}", text):
         raise UsageError(
-            f"{shown(text)} is not a number of dense layers",
+            f"{safe_repr(text)} is not a number of dense layers",
             where="--replace",
             fix="--replace all, or --replace K with K from 1",
         )

@@ -14,7 +14,7 @@ from qtlplat.cli.render.columns import Column, write_json
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.settings import Settings, pass_settings
 from qtlplat.conventions import counted
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 
 COLUMNS = (
     Column("command", "command"),
@@ -61,5 +61,5 @@ def _place(keep: str | None) -> Iterator[Path]:
     else:
         path = Path(keep).absolute()
         if path.exists():
-            raise UsageError(f"{shown(str(path))} exists already", where="--keep", fix="name a new file")
+            raise UsageError(f"{safe_repr(str(path))} exists already", where="--keep", fix="name a new file")
         yield path

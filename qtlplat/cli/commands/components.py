@@ -25,7 +25,7 @@ from qtlplat.cli.render.recipe import print_recipe, recipe_facts
 from qtlplat.cli.render.terminal import clean, say, stdout_console
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.contracts import KINDS, Circuit, HeadSpec, Kind, Options
-from qtlplat.errors import UsageError, shown, unknown_name
+from qtlplat.errors import UsageError, safe_repr, unknown_name
 
 MOST_QUBITS_TRIED = 20  # choosing an engine means running the circuit
 
@@ -161,7 +161,7 @@ def _kind_of(name: str, registry: Registry, catalog: Catalog) -> Kind:
         return kinds[0]
     if kinds:
         raise UsageError(
-            f"{shown(name)} is a {' and a '.join(kinds)}", fix=" or ".join(f"--kind {kind}" for kind in kinds)
+            f"{safe_repr(name)} is a {' and a '.join(kinds)}", fix=" or ".join(f"--kind {kind}" for kind in kinds)
         )
     broken = catalog.failure(bare)
     if broken:
@@ -203,7 +203,7 @@ def _check_output(output: Path, force: bool) -> None:
     """Refuse a file that could not or must not be written, before any work."""
     if output.suffix.lower() != ".svg":
         raise UsageError(
-            f"{shown(str(output))} is no SVG file", where="--output", fix=f"-o {output.with_suffix('.svg')}"
+            f"{safe_repr(str(output))} is no SVG file", where="--output", fix=f"-o {output.with_suffix('.svg')}"
         )
     refuse(output, force)
 

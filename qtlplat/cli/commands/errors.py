@@ -238,7 +238,7 @@ def _write_sheet(
 
 def _sheet(worst: Sequence[Mistake], images: ImageSet) -> Image:
     """The samples in their order, with id, classes, how often they are wrong, and the probability given to that."""
-    from qtlplat.analysis.contact_sheet import Row, Tile, sheet
+    from qtlplat.analysis.contact_sheet import SheetRow, Tile, sheet
 
     places = {sample: i for i, sample in enumerate(images.sample_ids)}
     tiles = []
@@ -249,4 +249,4 @@ def _sheet(worst: Sequence[Mistake], images: ImageSet) -> Image:
         captions = (one.sample_id, f"true: {one.name}", f"given: {one.taken_for[0].name}")
         often = f"{one.wrong} of {one.tested}{certainty}"
         tiles.append(Tile(images.images[places[one.sample_id]], tuple(map(clean, (*captions, often)))))
-    return sheet([Row("", tiles[i : i + BESIDE]) for i in range(0, len(tiles), BESIDE)])
+    return sheet([SheetRow("", tiles[i : i + BESIDE]) for i in range(0, len(tiles), BESIDE)])

@@ -14,7 +14,7 @@ from qtlplat.cli.render.files import exists, refuse
 from qtlplat.cli.render.output import emit, where_option
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 
 if TYPE_CHECKING:
     from qtlplat.exchange.bundle import Bundled
@@ -151,7 +151,9 @@ def _model(
 
 def _refuse_bundle(output: Path, force: bool) -> None:
     if output.suffix.lower() != ".zip":
-        raise UsageError(f"{shown(str(output))} is no .zip file", where="--output", fix="for example: -o bundle.zip")
+        raise UsageError(
+            f"{safe_repr(str(output))} is no .zip file", where="--output", fix="for example: -o bundle.zip"
+        )
     refuse(output, force)
 
 

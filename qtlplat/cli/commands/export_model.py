@@ -12,7 +12,7 @@ from qtlplat.cli.render.files import refuse, write_output
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import HeadSpec
-from qtlplat.errors import ConfigError, UsageError, shown
+from qtlplat.errors import ConfigError, UsageError, safe_repr
 
 if TYPE_CHECKING:
     from qtlplat.quantum.inspect.qasm_program import Version
@@ -122,5 +122,5 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        what = f"{shown(text)} must be numbers with commas between them"
+        what = f"{safe_repr(text)} must be numbers with commas between them"
         raise UsageError(what, where="--input", fix="for example: --input 0.1,0.2") from None

@@ -13,7 +13,7 @@ from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.conventions import counted
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 
 if TYPE_CHECKING:
     from qtlplat.store.read.queries import Reader
@@ -35,7 +35,7 @@ def import_command(settings: Settings, bundle: Path, dry_run: bool, partly: bool
     from qtlplat.exchange.importing import import_bundle
 
     if not bundle.is_file():
-        raise UsageError(f"{shown(str(bundle))} is no file", where="BUNDLE", fix="qtlplat export RUN -o bundle.zip")
+        raise UsageError(f"{safe_repr(str(bundle))} is no file", where="BUNDLE", fix="qtlplat export RUN -o bundle.zip")
     location = asked_store(settings)
     imported = import_bundle(location, bundle, _look, partly=partly, dry_run=dry_run)
     if not dry_run:

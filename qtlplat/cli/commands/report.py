@@ -17,7 +17,7 @@ from qtlplat.cli.render.output import where_option
 from qtlplat.cli.render.terminal import note, write
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
-from qtlplat.errors import QtlplatError, UsageError, shown
+from qtlplat.errors import QtlplatError, UsageError, safe_repr
 
 if TYPE_CHECKING:
     from qtlplat.analysis.report.material import Audit, Material
@@ -116,9 +116,10 @@ def _reproduction(reader: Reader, recipe: str, budget: str | None) -> Reproducti
     found = next((record for record in fitting if "selection" not in record.content.cuts), next(iter(fitting), None))
     if found is None:
         there = ", ".join(dict.fromkeys(record.content.budget for record in every))
-        under = f" under budget {shown(budget)}" if budget else ""
+        under = f" under budget {safe_repr(budget)}" if budget else ""
         raise UsageError(
-            f"no reproduction of recipe {shown(recipe)}{under} is stored" + (f"; there is {there}" if there else ""),
+            f"no reproduction of recipe {safe_repr(recipe)}{under} is stored"
+            + (f"; there is {there}" if there else ""),
             fix="qtlplat ls recipes lists recipes; qtlplat reproduce RECIPE --budget B makes one",
         )
     return found

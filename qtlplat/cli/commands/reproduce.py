@@ -46,7 +46,7 @@ def reproduce_command(
     called again. A model that cannot be trained does not stop the others; the exit code is 6 then. `qtlplat ls recipes`
     lists the recipes, `qtlplat info RECIPE` shows models, claims and budgets.
     """
-    from qtlplat.catalog.recipes import Selection, chosen_work
+    from qtlplat.catalog.recipes import RecipeSelection, chosen_work
     from qtlplat.catalog.resolve import resolve_component
     from qtlplat.cli.components import open_components
     from qtlplat.cli.render.progress import make_progress
@@ -57,7 +57,7 @@ def reproduce_command(
     registry, catalog = open_components(settings)
     component, _, choice = resolve_component("recipe", recipe, registry, catalog)
     assert isinstance(component.spec, RecipeSpec)
-    work = chosen_work(component.spec, Selection(**selection), registry, catalog)
+    work = chosen_work(component.spec, RecipeSelection(**selection), registry, catalog)
     reader = Reader(location)
     reader.runs(limit=1)  # a store that cannot be used is refused before any work
     progress = make_progress(settings.verbosity)

@@ -29,7 +29,7 @@ def backbone_facts(component: Component, options: Options) -> dict[str, Any] | N
     import torch
 
     from qtlplat.backbones.model import count
-    from qtlplat.runs.preflight import built_backbone, try_backbone
+    from qtlplat.runs.preflight import tried_backbone, try_backbone
 
     images = {"input_shape": list(SHAPE), "n_classes": CLASSES}
     where = f"backbone {spec.name} of {component.provider.distribution}"
@@ -38,7 +38,7 @@ def backbone_facts(component: Component, options: Options) -> dict[str, Any] | N
         return spec.build(options, SHAPE, CLASSES)
 
     try:
-        built_backbone(build, where)
+        tried_backbone(build, where)
     except ConfigError as error:
         return {**images, "problem": error.what}
     try:

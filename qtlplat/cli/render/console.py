@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console, ConsoleOptions
 from rich.segment import Segment
 
-from qtlplat.errors import inert
+from qtlplat.errors import escape_control
 
 
 class InertConsole(Console):
@@ -20,5 +20,5 @@ class InertConsole(Console):
             if segment.control or segment.text == "\n" or segment.text.isprintable():
                 yield segment
             else:
-                text = "\n".join(map(inert, segment.text.split("\n")))
+                text = "\n".join(map(escape_control, segment.text.split("\n")))
                 yield Segment(text, segment.style)

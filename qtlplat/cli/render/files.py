@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import click
 
 from qtlplat.cli.render.columns import Column, print_tsv
-from qtlplat.errors import StoreError, UsageError, shown
+from qtlplat.errors import StoreError, UsageError, safe_repr
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,13 +38,13 @@ def refuse(output: Path, force: bool) -> None:
     if not output.parent.is_dir():
         where = str(output.parent)
         raise StoreError(
-            f"cannot write {shown(output.name)}: there is no such directory",
+            f"cannot write {safe_repr(output.name)}: there is no such directory",
             where=where,
             fix=f"make it first: mkdir -p {shlex.quote(where)}",
         )
     if not os.access(output.parent, os.W_OK | os.X_OK):
         raise StoreError(
-            f"cannot write {shown(output.name)}: its directory may not be written to",
+            f"cannot write {safe_repr(output.name)}: its directory may not be written to",
             where=str(output.parent),
             fix="choose another directory, or change its permissions",
         )
@@ -52,7 +52,7 @@ def refuse(output: Path, force: bool) -> None:
 
 def exists(output: Path) -> UsageError:
     """The error for a file that is there and must not be overwritten."""
-    return UsageError(f"{shown(str(output))} exists", where="--output", fix="choose another name, or add --force")
+    return UsageError(f"{safe_repr(str(output))} exists", where="--output", fix="choose another name, or add --force")
 
 
 def write_output(output: Path, data: bytes, force: bool) -> None:

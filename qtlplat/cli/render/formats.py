@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from qtlplat.cli.render.columns import Column, cell
 from qtlplat.cli.render.terminal import clean
 from qtlplat.conventions import strict
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 from qtlplat.extras import require_packages
 
 if TYPE_CHECKING:
@@ -46,10 +46,10 @@ def asked_for(output: Path, flag: str, force: bool, *, picture: bool = False) ->
     known = {**SUFFIXES, ".png": "png"} if picture else SUFFIXES
     form = known.get(output.suffix.lower(), "")
     if not form:
-        what = f"{shown(str(output))} ends with none of {', '.join(known)}"
+        what = f"{safe_repr(str(output))} ends with none of {', '.join(known)}"
         raise UsageError(what, where="--output", fix="for example: -o runs.csv")
     if flag not in ("", form):
-        raise UsageError(f"--{flag} and {shown(output.name)} are two forms", where="--output", fix="leave one out")
+        raise UsageError(f"--{flag} and {safe_repr(output.name)} are two forms", where="--output", fix="leave one out")
     refuse(output, force)
     if form == "parquet":
         require_packages("parquet", "writing Parquet", "--output", ".csv, .json, .md and .tex need nothing")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from qtlplat.errors import shown
+from qtlplat.errors import safe_repr
 
 MOST_WARNINGS = 20  # different ones; a package that has more to say is not heard
 LONGEST = 400  # characters of a warning
@@ -52,7 +52,7 @@ class _Warnings(logging.Handler):
         if len(self._said) > MOST_WARNINGS:
             note("warning: further warnings are left out")
         else:
-            note(f"warning from {shown(package)[1:-1]}: {shown(words, LONGEST)[1:-1]}")
+            note(f"warning from {safe_repr(package)[1:-1]}: {safe_repr(words, LONGEST)[1:-1]}")
 
 
 def _package(filename: str) -> str:

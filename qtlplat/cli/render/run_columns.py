@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 from datetime import UTC, datetime
 
 from qtlplat.cli.render.terminal import on_terminal
-from qtlplat.conventions import LEAKAGES, ROLES, ledger, short
+from qtlplat.conventions import LEAKAGES, ROLES, flat_counts, short
 
 
 class MeanSd(float):
@@ -56,7 +56,7 @@ def row(run: dict[str, Any]) -> dict[str, Any]:
     return {
         **{key: run[key] for key in ("run", "kind", "status", "created", "seed", "fingerprint", "pretraining")},
         **names,
-        **ledger(run["parameters"]),
+        **flat_counts(run["parameters"]),
         **{name: run[name] for name in LEAKAGES},
         "f1": f1,
         "accuracy": accuracy,

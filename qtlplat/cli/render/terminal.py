@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 import click
 
 from qtlplat.cli.settings import suggest
-from qtlplat.errors import cut, inert, without_passwords
+from qtlplat.errors import cut, escape_control, without_passwords
 from qtlplat.streams import set_streams
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ LAYOUT = ("\n", "\t")  # the control characters that a stream may get
 
 def clean(text: str) -> str:
     """Text without passwords, and with control characters (ESC, C1, newlines) as escapes: inert in any terminal."""
-    return inert(without_passwords(text))
+    return escape_control(without_passwords(text))
 
 
 def say(*lines: str) -> None:
@@ -115,7 +115,7 @@ def inert_layout(text: str) -> str:
         plain = plain.replace(character, "")
     if plain.isprintable():
         return text
-    return "".join(c if c.isprintable() or c in LAYOUT else inert(c) for c in text)
+    return "".join(c if c.isprintable() or c in LAYOUT else escape_control(c) for c in text)
 
 
 @contextmanager

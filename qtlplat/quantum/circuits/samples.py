@@ -16,7 +16,7 @@ from pennylane.tape import QuantumScript
 from torch import Tensor
 
 from qtlplat.contracts import Circuit
-from qtlplat.errors import PluginError, shown
+from qtlplat.errors import PluginError, safe_repr
 
 NUMBERS = (  # measurements that are real numbers, always as many
     ExpectationMP,
@@ -83,7 +83,7 @@ class SampleFunction:
         qubits = self.circuit.qubits
         for wire in tape.wires:
             if isinstance(wire, int | np.integer | str) and wire not in range(qubits):
-                what = f"the circuit uses wire {shown(wire)}, its {qubits} qubits are wires 0 to {qubits - 1}"
+                what = f"the circuit uses wire {safe_repr(wire)}, its {qubits} qubits are wires 0 to {qubits - 1}"
                 raise PluginError(what, fix="take wires from the function's argument `wires`, or declare more qubits")
         for measurement in tape.measurements:
             if not isinstance(measurement, NUMBERS):
@@ -152,7 +152,7 @@ def _check_returned(returned: Any, measured: list[MeasurementProcess]) -> None:
     flat = list(_flat(returned))
     for one in flat:
         if not isinstance(one, MeasurementProcess):
-            raise PluginError(f"the circuit returns {shown(one)}, which is no measurement", fix=RETURN)
+            raise PluginError(f"the circuit returns {safe_repr(one)}, which is no measurement", fix=RETURN)
     if [id(m) for m in flat] != [id(m) for m in measured]:
         what = "the circuit does not return all of its measurements in the order in which it makes them"
         raise PluginError(what, fix=RETURN)

@@ -12,7 +12,7 @@ import torch
 from pennylane.measurements import ExpectationMP, ProbabilityMP, VarianceMP
 
 from qtlplat.contracts import Circuit
-from qtlplat.errors import ConfigError, inert, told
+from qtlplat.errors import ConfigError, describe_exception, escape_control
 from qtlplat.quantum.circuits.samples import SampleFunction
 from qtlplat.quantum.inspect.qasm_program import (
     CannotWriteError,
@@ -57,10 +57,10 @@ def to_qasm(
     except CannotWriteError as error:
         raise _refusal(str(error), version, other=error.other) from error
     except Exception as error:
-        raise _refusal(told(error), version) from error
+        raise _refusal(describe_exception(error), version) from error
     _check(lines, program, operations, measurements, version)
     notes = [*comments, *(f"output {i}: {_in_words(one, program)}" for i, one in enumerate(measurements))]
-    return "\n".join([*(f"// {inert(note)}" for note in notes), *lines, ""])
+    return "\n".join([*(f"// {escape_control(note)}" for note in notes), *lines, ""])
 
 
 def _refusal(why: str, version: Version, *, other: bool = False) -> ConfigError:
@@ -116,7 +116,7 @@ def _check(
         node = qml.QNode(function, device, diff_method=None, cache=False)
         *expected, state = (np.asarray(result) for result in [*node(), *([] if whole else [None])])
     except Exception as error:
-        raise _refusal(f"{REFERENCE} cannot run it: {told(error)}", version) from error
+        raise _refusal(f"{REFERENCE} cannot run it: {describe_exception(error)}", version) from error
     found = [_value(measurement, branches, program) for measurement in measurements]
     differences = [float(np.abs(a - b).max()) for a, b in zip(found, expected, strict=True)]
     if whole:

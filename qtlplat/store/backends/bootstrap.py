@@ -13,7 +13,7 @@ from pathlib import Path
 
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import StoreError, UsageError, shown
+from qtlplat.errors import StoreError, UsageError, safe_repr
 from qtlplat.store.backends import postgres
 from qtlplat.store.backends.address import Server
 from qtlplat.store.backends.retry import nobody_waits, patiently
@@ -100,7 +100,7 @@ def upgrade_within(connection: Connection, location: StoreLocation) -> None:
     broken = connection.exec_driver_sql("PRAGMA foreign_key_check").first()
     if broken:
         raise StoreError(
-            f"the upgraded store would hold dangling references in {shown(broken[0])}; it stays as it was",
+            f"the upgraded store would hold dangling references in {safe_repr(broken[0])}; it stays as it was",
             where=str(location.path),
             fix="report this, with the output of `qtlplat store check`",
         )

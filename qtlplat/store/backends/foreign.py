@@ -15,7 +15,7 @@ from typing import Any, NoReturn
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import QtlplatError, UntrustedError, inert, shown, told
+from qtlplat.errors import QtlplatError, UntrustedError, describe_exception, escape_control, safe_repr
 from qtlplat.store.backends import bootstrap
 from qtlplat.store.backends.own_schema import OBJECTS, normal, own_tables
 from qtlplat.store.core import database, parts, row_digests, schema, views
@@ -41,7 +41,7 @@ def adopt(location: StoreLocation, name: str) -> None:
     except _NotOursError as error:
         raise _refused(str(error), name) from error
     except sa.exc.DBAPIError as error:
-        raise _refused(f"its database cannot be read: {told(error.orig or error)}", name) from error
+        raise _refused(f"its database cannot be read: {describe_exception(error.orig or error)}", name) from error
 
 
 class _NotOursError(Exception):
@@ -72,12 +72,12 @@ def _adopt(location: StoreLocation) -> None:
             raise _NotOursError("its schema has no name")
         revision = database.revision(connection, location)  # of a plain table, as is known now
         if different := tables ^ own_tables(revision):
-            raise _NotOursError(f"its schema {shown(revision)} is not ours at {shown(min(different)[1])}")
+            raise _NotOursError(f"its schema {safe_repr(revision)} is not ours at {safe_repr(min(different)[1])}")
         if {name for kind, name, _, _ in found if kind == "view"} - set(views.VIEWS):
             raise _NotOursError("it has views of its own")
         damage = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
         if damage != "ok":
-            raise _NotOursError(f"its database is damaged: {shown(damage, 200)}")
+            raise _NotOursError(f"its database is damaged: {safe_repr(damage, 200)}")
         if strange_value := next(_strange(connection), ""):
             raise _NotOursError(strange_value)
         if changed := row_digests.all_changed(connection):
@@ -89,14 +89,14 @@ def _adopt(location: StoreLocation) -> None:
 def _strange(connection: Connection) -> Iterator[str]:
     """What no writer of ours would have stored, in words."""
     if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
-        yield f"a row of {shown(broken[0])} refers to one that is not there"
+        yield f"a row of {safe_repr(broken[0])} refers to one that is not there"
     for part in parts.all_parts(connection):
         columns = schema.metadata.tables[part.name].columns
         tests = [_test(part.name, columns[name]) for name in part.columns]
         for row in connection.execute(sa.select(part.table)):
             for name, value, fits in zip(part.columns, row, tests, strict=True):
                 if not _holds(fits, value):
-                    yield f"{part.name}.{name} holds {shown(value)}"
+                    yield f"{part.name}.{name} holds {safe_repr(value)}"
 
 
 def _holds(fits: Callable[[Any], bool], value: Any) -> bool:
@@ -132,7 +132,9 @@ def _is(pattern: re.Pattern[str]) -> Callable[[Any], bool]:
 
 
 def _is_time(value: Any) -> bool:
-    return isinstance(value, str) and inert(value) == value and datetime.fromisoformat(value).tzinfo is not None
+    return (
+        isinstance(value, str) and escape_control(value) == value and datetime.fromisoformat(value).tzinfo is not None
+    )
 
 
 def _from_json(value: Any) -> Any:

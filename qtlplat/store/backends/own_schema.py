@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import shown
+from qtlplat.errors import safe_repr
 from qtlplat.store.core import views
 from qtlplat.store.core.location import StoreLocation
 
@@ -52,11 +52,11 @@ def differences(connection: Connection, location: StoreLocation) -> Iterator[str
         yield from _settings(connection)
     for kind, name in sorted(own.keys() | found.keys()):
         if (kind, name) not in found:
-            yield f"the {kind} {shown(name)} is missing"
+            yield f"the {kind} {safe_repr(name)} is missing"
         elif (kind, name) not in own:
-            yield f"the {kind} {shown(name)} is not one of a store"
+            yield f"the {kind} {safe_repr(name)} is not one of a store"
         elif found[kind, name] != own[kind, name]:
-            yield f"the {kind} {shown(name)} is not defined as qtlplat defines it"
+            yield f"the {kind} {safe_repr(name)} is not defined as qtlplat defines it"
 
 
 def _of_file(connection: Connection) -> Definitions:
@@ -82,7 +82,7 @@ def _own_of_file() -> Definitions:
 def _settings(connection: Connection) -> Iterator[str]:
     for name, own in (("user_version", 0), ("encoding", "UTF-8")):
         if (found := connection.exec_driver_sql(f"PRAGMA {name}").scalar()) != own:
-            yield f"the setting {name} is {shown(found)}, not {own!r}"
+            yield f"the setting {name} is {safe_repr(found)}, not {own!r}"
 
 
 # kind, name and text of everything in a schema but sequences and what belongs to types; %s: the schema

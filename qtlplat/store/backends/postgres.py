@@ -14,7 +14,7 @@ from sqlalchemy import create_engine, event, exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool, QueuePool
 
-from qtlplat.errors import ConfigError, LockedError, StoreError, shown
+from qtlplat.errors import ConfigError, LockedError, StoreError, safe_repr
 from qtlplat.store.backends.address import DRIVER, Server
 from qtlplat.store.core import lock_holders, schema, views
 from qtlplat.store.core.columns import Text
@@ -117,7 +117,7 @@ def refuse_strangers(connection: Connection, server: Server) -> None:
         raise StoreError(_FORBIDDEN[0], where=server.url, fix=_filled(_FORBIDDEN[1], server))
     if found is not None:
         raise StoreError(
-            f"schema {server.schema!r} of the database belongs to something else (table {shown(found)}); "
+            f"schema {server.schema!r} of the database belongs to something else (table {safe_repr(found)}); "
             "it has not been touched",
             where=server.url,
             fix="name a schema of its own: --store 'postgresql://USER@HOST/DATABASE?schema=qtlplat_runs'",
@@ -269,7 +269,7 @@ def _refusal(error: BaseException) -> tuple[str, str] | None:
 def explained(error: BaseException, server: Server) -> StoreError | ConfigError:
     """An error of SQLAlchemy or psycopg as ours, with the store and a way out."""
     original = getattr(error, "orig", None) or error
-    text = shown(" ".join(str(original).split()), 200)
+    text = safe_repr(" ".join(str(original).split()), 200)
     code = state(error)
     if "invalid connection option" in text or "invalid URI" in text:
         what = f"the URL holds an option that libpq does not know: {text}"

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
-from qtlplat.errors import ConfigError, shown
+from qtlplat.errors import ConfigError, safe_repr
 from qtlplat.store.backends import postgres
 from qtlplat.store.core.location import StoreLocation
 
@@ -32,7 +32,7 @@ def longest_wait() -> float:
         return max(0.0, float(text)) if text else DEFAULT_SECONDS
     except ValueError:
         raise ConfigError(
-            f"{shown(text)} is not a number of seconds", where="QTLPLAT_STORE_WAIT", fix="QTLPLAT_STORE_WAIT=120"
+            f"{safe_repr(text)} is not a number of seconds", where="QTLPLAT_STORE_WAIT", fix="QTLPLAT_STORE_WAIT=120"
         ) from None
 
 

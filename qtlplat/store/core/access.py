@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from sqlalchemy import exc
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import StoreError, shown
+from qtlplat.errors import StoreError, safe_repr
 from qtlplat.store.backends.retry import LOG, nobody_waits
 from qtlplat.store.core import damage, database, schema
 from qtlplat.store.core.columns import ForeignValueError
@@ -136,7 +136,7 @@ class Access:
                 return None
             if found != schema.REVISIONS[-1]:
                 raise StoreError(
-                    f"the store has the older schema {shown(found)}",
+                    f"the store has the older schema {safe_repr(found)}",
                     where=self.location.name,
                     fix="qtlplat store upgrade (it makes a backup first)",
                 )
@@ -145,4 +145,4 @@ class Access:
 
 def shown_id(record: Any) -> str:
     """An id as it is; one that is no id, quoted."""
-    return record if isinstance(record, str) and re.fullmatch(r"[0-9a-f]{16}", record) else shown(record, 40)
+    return record if isinstance(record, str) and re.fullmatch(r"[0-9a-f]{16}", record) else safe_repr(record, 40)

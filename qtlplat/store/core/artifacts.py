@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from qtlplat.errors import StoreError, shown
+from qtlplat.errors import StoreError, safe_repr
 from qtlplat.store.core.files import KINDS, in_the_way, rename_new, sync
 from qtlplat.store.core.location import StoreLocation
 
@@ -31,7 +31,7 @@ def what_is_wrong(location: StoreLocation, relative: str, sha256: str, size: int
     """In words, '' where the file is there and is the one that was stored."""
     path = path_below(location, relative)
     if path is None:
-        return f"the file {shown(relative)} lies outside of the store's files"
+        return f"the file {safe_repr(relative)} lies outside of the store's files"
     try:
         found = path.stat().st_size
         if found != size:

@@ -13,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Dialect
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
-from qtlplat.errors import shown
+from qtlplat.errors import safe_repr
 
 
 class ForeignValueError(ValueError):
@@ -25,7 +25,7 @@ _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 def _text(value: Any) -> str | None:
     if value is not None and type(value) is not str:  # SQLite keeps what it was given
-        raise ForeignValueError(f"{shown(value, 40)} is not text")
+        raise ForeignValueError(f"{safe_repr(value, 40)} is not text")
     return value
 
 
@@ -36,7 +36,7 @@ def _time(value: Any) -> str | None:
             return text
     except ValueError:
         pass
-    raise ForeignValueError(f"{shown(value, 40)} is not a UTC time")
+    raise ForeignValueError(f"{safe_repr(value, 40)} is not a UTC time")
 
 
 class Text(TypeDecorator[str]):
@@ -106,7 +106,7 @@ class Number(TypeDecorator[float]):
         if value is None:
             return None
         if not isinstance(value, int | float) and value != "NaN":
-            raise ForeignValueError(f"{shown(value, 40)} is no number")
+            raise ForeignValueError(f"{safe_repr(value, 40)} is no number")
         return float(value)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Any:
@@ -131,7 +131,7 @@ class Whole(TypeDecorator[int]):
     def process_result_value(self, value: Any, dialect: Dialect) -> int | None:
         """Itself. Raises ForeignValueError for anything else than an integer, which SQLite would keep, too."""
         if value is not None and not isinstance(value, int):
-            raise ForeignValueError(f"{shown(value, 40)} is no whole number")
+            raise ForeignValueError(f"{safe_repr(value, 40)} is no whole number")
         return value
 
 
@@ -162,7 +162,7 @@ class Facts(TypeDecorator[Any]):
             return None
         if type(found := _from_json(value)) is self.kind:
             return found
-        raise ForeignValueError(f"{shown(value, 40)} is not a JSON {'list' if self.kind is list else 'object'}")
+        raise ForeignValueError(f"{safe_repr(value, 40)} is not a JSON {'list' if self.kind is list else 'object'}")
 
 
 class Numbers(Facts):
@@ -217,15 +217,15 @@ def _from_json(value: Any) -> Any:
     try:
         return _DECODER.decode(value)
     except (ValueError, TypeError, RecursionError) as error:
-        raise ForeignValueError(f"{shown(value, 40)} is no JSON") from error
+        raise ForeignValueError(f"{safe_repr(value, 40)} is no JSON") from error
 
 
 def _from_json_number(value: Any) -> float:
     if isinstance(value, str) and value in _NOT_FINITE:
         return _NOT_FINITE[value]
     if not isinstance(value, int | float):
-        raise ForeignValueError(f"{shown(value, 40)} is no number")
+        raise ForeignValueError(f"{safe_repr(value, 40)} is no number")
     try:
         return float(value)
     except OverflowError as error:
-        raise ForeignValueError(f"{shown(value, 40)} is out of range") from error
+        raise ForeignValueError(f"{safe_repr(value, 40)} is out of range") from error

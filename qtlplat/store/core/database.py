@@ -21,7 +21,7 @@ from sqlalchemy import create_engine, event, exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool
 
-from qtlplat.errors import StoreError, shown
+from qtlplat.errors import StoreError, safe_repr
 from qtlplat.store.backends import postgres
 from qtlplat.store.backends.retry import nobody_waits, patiently
 from qtlplat.store.core import schema
@@ -247,10 +247,10 @@ def revision(connection: Connection, location: StoreLocation) -> str | None:
     if len(found) != 1:
         raise _no_revision(f"the table {schema.VERSION_TABLE} has {len(found)} rows instead of one", location)
     if not re.fullmatch(r"\d{4}", str(found[0])):
-        raise _no_revision(f"the table {schema.VERSION_TABLE} says {shown(found[0])}", location)
+        raise _no_revision(f"the table {schema.VERSION_TABLE} says {safe_repr(found[0])}", location)
     if found[0] not in schema.REVISIONS:
         raise StoreError(
-            f"the store has schema {shown(found[0])}, which this version of qtlplat does not know "
+            f"the store has schema {safe_repr(found[0])}, which this version of qtlplat does not know "
             f"(it knows up to {schema.REVISIONS[-1]!r}); it has not been touched",
             where=location.name,
             fix="pip install --upgrade qtlplat",
@@ -287,7 +287,7 @@ def check_pages(location: StoreLocation) -> None:
     with translated(location):
         found = after_roll_back(location, first_damage)
     if found != "ok":
-        raise StoreError(f"the store is damaged: {shown(found, 200)}", where=str(location.path), fix=RECOVER)
+        raise StoreError(f"the store is damaged: {safe_repr(found, 200)}", where=str(location.path), fix=RECOVER)
 
 
 def after_roll_back(location: StoreLocation, read: Callable[[], T]) -> T:

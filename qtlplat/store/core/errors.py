@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 from sqlalchemy import exc
 
-from qtlplat.errors import LockedError, StoreError, Terminated, shown
+from qtlplat.errors import LockedError, StoreError, Terminated, safe_repr
 from qtlplat.store.backends import postgres
 from qtlplat.store.core import lock_holders
 from qtlplat.store.core.columns import ForeignValueError
@@ -77,10 +77,10 @@ def translated(location: StoreLocation) -> Iterator[None]:
             if name.startswith(prefix):
                 raise StoreError(f"{what} ({name}: {original})", where=str(location.path), fix=fix) from error
         if str(original).startswith(("no such table", "no such column")):  # of ours: others' queries are told apart
-            what = f"the store is damaged: {shown(str(original), 200)[1:-1]}"
+            what = f"the store is damaged: {safe_repr(str(original), 200)[1:-1]}"
             raise StoreError(what, where=str(location.path), fix=RECOVER) from error
         raise StoreError(
-            f"the store cannot do that: {type(original).__name__}: {shown(str(original), 200)}",
+            f"the store cannot do that: {type(original).__name__}: {safe_repr(str(original), 200)}",
             where=str(location.path),
         ) from error
     except ForeignValueError as error:
@@ -89,4 +89,4 @@ def translated(location: StoreLocation) -> Iterator[None]:
     except UnicodeDecodeError as error:  # SQLite quotes what it cannot read
         raise StoreError("the store is damaged: its names are no text", where=location.name, fix=RECOVER) from error
     except (UnicodeEncodeError, OverflowError) as error:
-        raise StoreError(f"a value cannot be stored: {shown(str(error), 200)}", where=location.name) from error
+        raise StoreError(f"a value cannot be stored: {safe_repr(str(error), 200)}", where=location.name) from error

@@ -13,7 +13,7 @@ import stat
 from pathlib import Path
 from typing import BinaryIO
 
-from qtlplat.errors import StoreError, shown
+from qtlplat.errors import StoreError, safe_repr
 
 
 def write_atomically(path: Path, data: bytes, *, new: bool = False) -> None:
@@ -81,7 +81,7 @@ def _strange(place: Path, error: OSError, *, is_last: bool) -> str:
         return (
             "a link leads in a circle"
             if circle
-            else f"a link leads to {shown(str(place.readlink()))}, which is not there"
+            else f"a link leads to {safe_repr(str(place.readlink()))}, which is not there"
         )
     if is_directory:
         return "a directory is in the place of a file" if is_last and error.errno == errno.EISDIR else ""

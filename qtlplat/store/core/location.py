@@ -8,7 +8,7 @@ import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from qtlplat.errors import ConfigError, UsageError, shown
+from qtlplat.errors import ConfigError, UsageError, safe_repr
 from qtlplat.store.backends.address import Server, parse
 
 FILE_NAME = "store.db"
@@ -107,7 +107,7 @@ def _expanded(text: str, asked: str) -> Path:
     try:
         return Path(text).expanduser()
     except RuntimeError:
-        user = shown(text.partition("/")[0])
+        user = safe_repr(text.partition("/")[0])
         raise ConfigError(
             f"there is no home directory {user}", where=asked, fix=f"write the directory out, or ./{text} for the name"
         ) from None
@@ -138,7 +138,7 @@ def _explicit_path(explicit: str, here: Path, asked: str) -> Path:
         scheme = url[1].lower()
         if not re.match(r"sqlite(\+pysqlite)?$", scheme):
             raise ConfigError(
-                f"a store behind {shown(scheme)} is not supported: SQLite files and PostgreSQL are",
+                f"a store behind {safe_repr(scheme)} is not supported: SQLite files and PostgreSQL are",
                 where=asked,
                 fix="--store results.db, or --store postgresql://USER@HOST/DATABASE",
             )
@@ -150,7 +150,9 @@ def _explicit_path(explicit: str, here: Path, asked: str) -> Path:
             fix="--store postgresql://USER@HOST/DATABASE, or ./ before the name of a file",
         )
     if not text or "\0" in text or text == ":memory:":
-        raise ConfigError(f"{shown(explicit)} does not name a file", where=asked, fix="name a file: --store results.db")
+        raise ConfigError(
+            f"{safe_repr(explicit)} does not name a file", where=asked, fix="name a file: --store results.db"
+        )
     path = here / _expanded(text, asked)
     return path / FILE_NAME if _is_directory(path) or text.endswith(("/", os.sep)) else path
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from qtlplat.errors import shown
+from qtlplat.errors import safe_repr
 
 LOCKS = Path("/proc/locks")  # of Linux
 PROCESSES = Path("/proc")
@@ -57,7 +57,7 @@ def of_server(engine: Engine, schema: str) -> str:
     except SQLAlchemyError:
         return UNKNOWN
     return _told(
-        [f"{pid} ({shown(name)}, user {shown(user)}, from {host})" for pid, name, user, host in rows], "session"
+        [f"{pid} ({safe_repr(name)}, user {safe_repr(user)}, from {host})" for pid, name, user, host in rows], "session"
     )
 
 
@@ -84,4 +84,4 @@ def _program(process: int) -> str:
     except OSError:
         return "a program of another user"
     text = " ".join(os.fsdecode(word) for word in words[:3] if word)
-    return shown(text)[1:-1] if text else "a program without a name"
+    return safe_repr(text)[1:-1] if text else "a program without a name"

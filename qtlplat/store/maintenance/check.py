@@ -15,7 +15,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import counted
-from qtlplat.errors import LockedError, StoreError, shown
+from qtlplat.errors import LockedError, StoreError, safe_repr
 from qtlplat.store.backends import own_schema
 from qtlplat.store.core import artifacts, damage, database, row_digests, schema
 from qtlplat.store.core.access import shown_id
@@ -109,7 +109,7 @@ def _is_of_another_schema(store: OpenStore, problems: list[Finding]) -> bool:
     if revision in (None, schema.REVISIONS[-1]):
         return revision is None
     problems.extend(_damaged_pages(store))
-    what = f"the store has the older schema {shown(revision)}, of which only the pages are checked"
+    what = f"the store has the older schema {safe_repr(revision)}, of which only the pages are checked"
     problems.append(Finding(what, location.name, "qtlplat store upgrade (it makes a backup first)"))
     return True
 
@@ -157,9 +157,9 @@ def _bad_values(store: OpenStore) -> Iterator[Finding]:
 def _damage(connection: Connection, where: str) -> Iterator[Finding]:
     for (line,) in connection.exec_driver_sql(f"PRAGMA integrity_check({MOST})").all():
         if line != "ok":
-            yield Finding(f"damaged: {shown(line, 200)}", where, database.RECOVER)
+            yield Finding(f"damaged: {safe_repr(line, 200)}", where, database.RECOVER)
     for table, _, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check").all()[:MOST]:
-        what = f"a row of {shown(table)} refers to a row of {shown(parent)} that is not there"
+        what = f"a row of {safe_repr(table)} refers to a row of {safe_repr(parent)} that is not there"
         yield Finding(what, where, database.RECOVER)
 
 
@@ -199,7 +199,7 @@ def _changed_rows(store: OpenStore, until: float = math.inf) -> Iterator[Finding
             yield Finding("it was stored and is not there any more", f"run {shown_id(record)}", database.RECOVER)
     for run, finished in ((run, row.finished) for run, row in runs.items() if row.status == "running"):
         if finished is not None:
-            what = f"not as stored: it ended {shown(finished)}, and its status is 'running'"
+            what = f"not as stored: it ended {safe_repr(finished)}, and its status is 'running'"
             yield Finding(what, f"run {shown_id(run)}", _ROWS_FIX)
 
 
@@ -272,7 +272,7 @@ def _unfinished_runs(store: OpenStore) -> Iterator[str]:
         if row.status == "running" and is_abandoned(store.location, run, row.host):
             yield f"run {shown_id(run)} was left by its process and counts as interrupted"
         elif row.status == "running":
-            yield f"run {shown_id(run)} is running on {shown(row.host)}"
+            yield f"run {shown_id(run)} is running on {safe_repr(row.host)}"
 
 
 def _locks(location: StoreLocation) -> list[str]:

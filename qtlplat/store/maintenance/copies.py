@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from qtlplat.errors import StoreError, UsageError, shown
+from qtlplat.errors import StoreError, UsageError, safe_repr
 from qtlplat.store.core import database, parts, row_digests, schema, views
 from qtlplat.store.core.files import rename_new, sync
 from qtlplat.store.core.location import StoreLocation, no_store
@@ -86,7 +86,7 @@ def new_file(target: Path) -> Iterator[Path]:
 
 
 def _exists(target: Path) -> UsageError:
-    return UsageError(f"{shown(str(target))} exists", fix="choose another name")
+    return UsageError(f"{safe_repr(str(target))} exists", fix="choose another name")
 
 
 def _copy_pages(location: StoreLocation, unfinished: Path) -> None:
@@ -131,7 +131,7 @@ def _check(copy: StoreLocation, *, thorough: bool) -> None:
         wrong = row_digests.all_changed(connection) if thorough else {}
     if found != "ok" or wrong:
         rows = f"rows of {', '.join(list(wrong)[:3])} are not as they were stored"
-        what = rows if found == "ok" else shown(found, 200)
+        what = rows if found == "ok" else safe_repr(found, 200)
         raise StoreError(f"the store is damaged, no copy was made: {what}", fix="look closer: qtlplat store check")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.engine import Connection, Engine
 
-from qtlplat.errors import StoreError, UsageError, shown
+from qtlplat.errors import StoreError, UsageError, safe_repr
 from qtlplat.store.backends import bootstrap
 from qtlplat.store.core import artifacts, damage, database, parts, row_digests, schema
 from qtlplat.store.core.files_lock import taking_up
@@ -106,7 +106,7 @@ def _refuse_older(other: StoreLocation) -> None:
         found = database.revision(connection, other)
         if found != schema.REVISIONS[-1]:
             raise StoreError(
-                f"the store to merge has the older schema {shown(found)}",
+                f"the store to merge has the older schema {safe_repr(found)}",
                 where=other.name,
                 fix=f"qtlplat store upgrade --store {quote(other.name)} (it makes a backup first)",
             )
@@ -115,7 +115,7 @@ def _refuse_older(other: StoreLocation) -> None:
         said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
         if said != "ok":
             fix = f"look closer: qtlplat store check --store {quote(other.name)}"
-            raise StoreError(f"the store to merge is damaged: {shown(said)}", where=other.name, fix=fix)
+            raise StoreError(f"the store to merge is damaged: {safe_repr(said)}", where=other.name, fix=fix)
 
 
 def _refuse_other_schema(ours: Connection, location: StoreLocation) -> None:

@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from sqlalchemy import delete, exc, select, update
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import BusyError, LockedError, StoreError, UsageError, shown
+from qtlplat.errors import BusyError, LockedError, StoreError, UsageError, safe_repr
 from qtlplat.store.backends import bootstrap
 from qtlplat.store.core import artifacts, damage, database, parts, row_digests, schema
 from qtlplat.store.core.location import StoreLocation
@@ -67,7 +67,7 @@ def recover(location: StoreLocation, new: StoreLocation) -> Recovered:
     if not database.header(location) and not location.exists:
         raise UsageError("there is no store to recover", where=f"{location.path} ({location.why})")
     if new.path.exists():
-        raise UsageError(f"{shown(str(new.path))} exists", where="--to", fix="choose another name")
+        raise UsageError(f"{safe_repr(str(new.path))} exists", where="--to", fix="choose another name")
     if running := held_locks(location):
         raise BusyError(f"run {running[0]} is being written to the store", fix="end it, then recover what is there")
     _refuse_locked(location)
@@ -141,7 +141,7 @@ def _revision(old: sqlite3.Connection) -> str:
         return newest
     if isinstance(revision, str) and revision.isdecimal() and revision > newest:
         raise StoreError(
-            f"the store has schema {shown(revision)}, which this version of qtlplat does not know",
+            f"the store has schema {safe_repr(revision)}, which this version of qtlplat does not know",
             fix="pip install --upgrade qtlplat",
         )
     return revision if revision in schema.REVISIONS else newest

@@ -20,7 +20,7 @@ from pathlib import Path
 from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import StoreError, shown
+from qtlplat.errors import StoreError, safe_repr
 from qtlplat.store.backends import bootstrap, postgres
 from qtlplat.store.core import artifacts, database, schema
 from qtlplat.store.core.files_lock import undisturbed
@@ -230,7 +230,7 @@ def _delete_files(location: StoreLocation, unneeded: list[Unneeded], done: Colle
         except FileNotFoundError:
             continue  # its run has removed it itself
         except OSError as error:
-            failed.append(f"  {shown(str(one.path))}: {error.strerror}")
+            failed.append(f"  {safe_repr(str(one.path))}: {error.strerror}")
             continue
         done.count(one)
     if failed:
@@ -246,7 +246,7 @@ def _refuse_shared_files(location: StoreLocation) -> None:
     for path in _inside(location.path.parent):
         if path.stem == location.path.stem and path != location.path and path.is_file() and _is_a_store(path):
             raise StoreError(
-                f"another store, {shown(path.name)}, has the same directory of files",
+                f"another store, {safe_repr(path.name)}, has the same directory of files",
                 where=str(location.files),
                 fix="move that one elsewhere, with a copy of the files",
             )

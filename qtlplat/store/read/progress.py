@@ -16,7 +16,7 @@ from qtlplat.store.read.queries import Reader
 
 
 @dataclass(frozen=True)
-class Progress:
+class RunProgress:
     """A run in training.
 
     epoch: the newest that a cell of the head has stored, 0 before the first; epochs: how many each cell will have (at
@@ -43,13 +43,13 @@ class Progress:
         return {**vars(self), "seconds_left": self.seconds_left}
 
 
-def progress(reader: Reader, runs: Sequence[RunRecord]) -> dict[str, Progress]:
+def progress(reader: Reader, runs: Sequence[RunRecord]) -> dict[str, RunProgress]:
     """How far runs are, by id; only their own epochs are read."""
     found = reader.read(lambda connection: [_of_run(connection, run) for run in runs], [run.id for run in runs])
     return {} if found is None else {run.id: one for run, one in zip(runs, found, strict=True)}
 
 
-def _of_run(connection: Connection, run: RunRecord) -> Progress:
+def _of_run(connection: Connection, run: RunRecord) -> RunProgress:
     epochs, cells = schema.epochs.c, schema.cells.c
     totals = select(func.count(), func.coalesce(func.sum(epochs.seconds), 0.0)).where(epochs.run_id == run.id)
     done, seconds = connection.execute(totals).one()
@@ -74,7 +74,7 @@ def _of_run(connection: Connection, run: RunRecord) -> Progress:
     per_cell = run.plan.get("training" if run.kind == "run" else "pretraining", {}).get("epochs")
     # cells are trained side by side, initialisations of a backbone one after the other
     epoch = max((row.epoch for row in latest), default=0) if run.kind == "run" else (latest[-1].epoch if latest else 0)
-    return Progress(
+    return RunProgress(
         epoch,
         per_cell,
         done,

@@ -14,7 +14,7 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import SHORT, short
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 from qtlplat.store.backends.retry import LOG
 from qtlplat.store.core import schema
 from qtlplat.store.core.access import Access
@@ -172,7 +172,8 @@ class Reader(Access):
         prefix = reference.lower()
         if re.fullmatch(r"[0-9a-f]+", prefix) and len(prefix) < MIN_PREFIX:
             raise UsageError(
-                f"run reference {shown(reference)} is too short", fix=f"type {MIN_PREFIX} characters of an id, or more"
+                f"run reference {safe_repr(reference)} is too short",
+                fix=f"type {MIN_PREFIX} characters of an id, or more",
             )
         if not re.fullmatch(r"[0-9a-f]{1,16}", prefix):
             self._unknown(reference)
@@ -185,7 +186,7 @@ class Reader(Access):
         if len(found) > 1:
             lines = [f"  {row.id}  {row.kind}  {row.created}" for row in found]
             raise UsageError(
-                "\n".join([f"run reference {shown(reference)} is ambiguous", *lines]), fix="type more characters"
+                "\n".join([f"run reference {safe_repr(reference)} is ambiguous", *lines]), fix="type more characters"
             )
         return str(found[0].id)
 
@@ -259,7 +260,7 @@ class Reader(Access):
         match = re.fullmatch(r"@(?:last|-([1-9]\d{0,8}))", reference)
         if not match:
             raise UsageError(
-                f"unknown run reference {shown(reference)}",
+                f"unknown run reference {safe_repr(reference)}",
                 fix="use the first characters of an id (a3f), @last, @-2 for the one before it, @best:f1 or @tag:NAME",
             )
         offset = int(match[1] or 1) - 1
@@ -274,7 +275,7 @@ class Reader(Access):
         known = [
             r.id for r in self._rows(select(schema.runs.c.id).where(run_annotations.LISTED).order_by(*NEWEST_FIRST))
         ]
-        lines = [f"there is no run {shown(reference)}"]
+        lines = [f"there is no run {safe_repr(reference)}"]
         beginnings = [k[: max(len(reference), SHORT)] for k in known]
         if near := get_close_matches(reference.lower(), beginnings, n=3, cutoff=0.5):
             lines.append(f"  did you mean: {', '.join(near)}")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Select, delete, func, insert, select, update
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 from qtlplat.store.core import rows, schema
 from qtlplat.store.core.dialect import among
 from qtlplat.store.core.records import Remarks
@@ -47,7 +47,7 @@ def _checked_tag(tag: str) -> str:
     sound = all(c.isalnum() or c in _BESIDE_LETTERS for c in text) and text[:1].isalnum()
     if not sound or len(text) > LONGEST_TAG:
         raise UsageError(
-            f"{shown(tag)} is no tag",
+            f"{safe_repr(tag)} is no tag",
             fix=f"letters, digits and any of {_BESIDE_LETTERS!r}, a letter or digit first, at most {LONGEST_TAG}",
         )
     return text
@@ -61,7 +61,7 @@ def checked_note(text: str) -> str:
     if len(found) > LONGEST_NOTE:
         raise UsageError(f"the note has {len(found)} characters", fix=f"shorten it to {LONGEST_NOTE}")
     if "\0" in found or any("\ud800" <= c <= "\udfff" for c in found):
-        raise UsageError(f"the note holds characters that are no text: {shown(found)}", fix="leave them out")
+        raise UsageError(f"the note holds characters that are no text: {safe_repr(found)}", fix="leave them out")
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import BusyError, StoreError, shown
+from qtlplat.errors import BusyError, StoreError, safe_repr
 from qtlplat.store.backends.postgres import received
 from qtlplat.store.core import row_digests, rows, schema
 from qtlplat.store.read import run_annotations
@@ -80,7 +80,7 @@ def row_of(connection: Connection, where: str, run_id: str) -> Any:
     query = select(runs.id, runs.status, runs.owner, runs.host, runs.pid, trashed).where(runs.id == run_id)
     row = connection.execute(query.with_for_update(key_share=True, of=schema.runs)).one_or_none()
     if row is None:
-        raise StoreError(f"there is no run {shown(run_id)}", where=where)
+        raise StoreError(f"there is no run {safe_repr(run_id)}", where=where)
     return row
 
 
@@ -90,7 +90,7 @@ def busy(connection: Connection, where: str, row: Any) -> BusyError:
     query = select(owners.since).where(owners.run_id == row.id, owners.number == row.owner)
     since = connection.execute(query).scalar()
     return BusyError(
-        f"run {row.id} is owned by process {row.pid} on {shown(row.host)} since {since}",
+        f"run {row.id} is owned by process {row.pid} on {safe_repr(row.host)} since {since}",
         where=where,
         fix=f"wait for it, or stop it first: kill {row.pid}",
     )
@@ -158,7 +158,7 @@ def _finish_run(connection: Connection, where: str, operation: Operation) -> Non
     if values["status"] == "finished":
         left = connection.execute(select(cells.c.position).where(unfinished)).scalars().all()
         if left:
-            raise StoreError(f"run {run} cannot be finished: its cells {shown(list(left))} are not", where=where)
+            raise StoreError(f"run {run} cannot be finished: its cells {safe_repr(list(left))} are not", where=where)
     else:
         connection.execute(update(cells).where(unfinished).values(status=values["status"]))
     connection.execute(update(schema.runs).where(schema.runs.c.id == run).values(**values, finished=operation.at))

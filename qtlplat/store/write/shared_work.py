@@ -18,7 +18,7 @@ from typing import Literal
 from sqlalchemy import exc
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import StoreError, shown
+from qtlplat.errors import StoreError, safe_repr
 from qtlplat.store.backends import postgres
 from qtlplat.store.backends.retry import patiently, pause
 from qtlplat.store.core import database
@@ -94,7 +94,7 @@ def claimed(
 
 def _described(reader: Reader, run: RunRecord) -> str:
     since = next((owner.since for owner in reversed(reader.owners(run.id))), run.created)
-    return f"{run.kind} {run.id} (process {run.pid} on {shown(run.host)[1:-1]}, since {since})"
+    return f"{run.kind} {run.id} (process {run.pid} on {safe_repr(run.host)[1:-1]}, since {since})"
 
 
 def _try(location: StoreLocation, work: Work, *, alone: bool, on_wait: Callable[[], None]) -> Callable[[], None] | None:

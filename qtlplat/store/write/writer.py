@@ -17,7 +17,7 @@ from typing import Any, Self
 from sqlalchemy import insert, update
 from sqlalchemy.engine import Connection
 
-from qtlplat.errors import BusyError, StoreError, shown
+from qtlplat.errors import BusyError, StoreError, safe_repr
 from qtlplat.store.backends.bootstrap import choose_journal, prepare
 from qtlplat.store.backends.retry import LOG, longest_wait, nobody_waits
 from qtlplat.store.core import row_digests, rows, schema
@@ -213,7 +213,7 @@ class Writer:
         seconds: by stage. error: what stopped it.
         """
         if status not in ENDED:
-            raise StoreError(f"a run cannot end as {shown(status)}", where=self._location.name)
+            raise StoreError(f"a run cannot end as {safe_repr(status)}", where=self._location.name)
         took = {name: float(value) for name, value in seconds.items()}
         words = error.replace("\0", "\\x00")  # of whatever went wrong; PostgreSQL takes no NUL
         self._send("finish_run", run_id, {"status": status, "seconds": took, "error": words})

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import LEAKAGES
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 from qtlplat.metrics import SHIPPED, STORED, agreed, declared_metrics
 from qtlplat.store.core import schema
 from qtlplat.store.core.dialect import among
@@ -70,7 +70,7 @@ def _lower(connection: Connection, known: KnownNames, field: FieldName, runs: sa
         declared = [] if word in SHIPPED else _declared(connection, word, runs)
         # without a run that has it there is nothing to judge
         return bool(declared or word in SHIPPED) and agreed(word, declared, fix).lower_is_better
-    raise UsageError(f"nothing says whether more or less of {shown(str(field))} is better", fix=fix)
+    raise UsageError(f"nothing says whether more or less of {safe_repr(str(field))} is better", fix=fix)
 
 
 def _declared(connection: Connection, metric: str, runs: sa.Select[Any]) -> list[tuple[str, Any]]:

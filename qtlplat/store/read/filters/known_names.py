@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import ROLES
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 from qtlplat.metrics import SHIPPED
 from qtlplat.store.core import dialect, schema
 from qtlplat.store.read.filters.language import MANUAL, misplaced
@@ -79,7 +79,7 @@ class KnownNames:
         words = str(name)
         close = get_close_matches(words[:100], sorted(set(near)), n=3, cutoff=0.5)
         lines = [f"did you mean: {', '.join(close)}"] if close else []
-        return asked.error(name.at, f"unknown field {shown(words)}", [*lines, *notes])
+        return asked.error(name.at, f"unknown field {safe_repr(words)}", [*lines, *notes])
 
     def metrics(self, others: Collection[str] = ()) -> list[str]:
         """All metrics, as they are asked for. others: fields that unquoted names mean."""

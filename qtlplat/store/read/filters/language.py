@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from functools import cache, lru_cache
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.errors import UsageError, inert
+from qtlplat.errors import UsageError, escape_control
 from qtlplat.store.read.filters.tree import (
     FIELD,
     FUNCTIONS,
@@ -138,7 +138,7 @@ def unreadable(text: str, at: int, expected: Collection[str]) -> UsageError:
     if "TEXT" in expected and bare and bare[0].lower() == "null":
         fix = "write: is null, or is not null"
     elif "TEXT" in expected and bare:
-        fix = f"a text stands in quotes: '{inert(bare[0])[:80]}'"
+        fix = f"a text stands in quotes: '{escape_control(bare[0])[:80]}'"
     elif "OPERATOR" in expected and bare:
         fix = f"a name with spaces or signs stands in double quotes: '\"my metric\" > 0.9'; or: {MANUAL}"
     elif text[at : at + 1] in ("'", '"'):
@@ -149,7 +149,7 @@ def unreadable(text: str, at: int, expected: Collection[str]) -> UsageError:
 def misplaced(text: str, at: int, what: str, fix: str = MANUAL, notes: Sequence[str] = ()) -> UsageError:
     """An error with the part of the filter around a place, a mark below that, and further lines."""
     first = max(0, at - WINDOW // 2)
-    before, after = inert(text[first:at]), inert(text[at : first + WINDOW])
+    before, after = escape_control(text[first:at]), escape_control(text[at : first + WINDOW])
     begin, end = "…" if first else "", "…" if len(text) > first + WINDOW else ""
     lines = [f"the filter cannot be used: {what}", f"  {begin}{before}{after}{end}", f"  {' ' * len(begin + before)}^"]
     return UsageError("\n".join([*lines, *(f"  {words}" for words in notes)]), where=WHERE, fix=fix)

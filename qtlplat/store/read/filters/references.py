@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qtlplat.errors import MAX_VALUE, UsageError, cut, shown
+from qtlplat.errors import MAX_VALUE, UsageError, cut, safe_repr
 from qtlplat.store.read.filters.tree import Value, field_name
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def description(reference: str) -> Description:
     sign = name[:1] if kind == "@best" and name[:1] in "+-" else ""
     if not name.removeprefix(sign).strip():
         raise UsageError(
-            f"run reference {shown(reference)} names nothing", fix="@best:f1, @best:-loss for the lowest, @tag:NAME"
+            f"run reference {safe_repr(reference)} names nothing", fix="@best:f1, @best:-loss for the lowest, @tag:NAME"
         )
     if kind == "@tag":
         return Description(f"tag = {Value(unicodedata.normalize('NFC', name))}")  # as tags are stored

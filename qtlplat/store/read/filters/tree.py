@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 
 Operator = Literal["=", "<", "<=", ">", ">=", "in", "like", "between", "null"]
 
@@ -163,7 +163,7 @@ def field_name(text: str, at: int = 0, where: str = "") -> FieldName:
     text = text.strip()
     if len(text) > LONGEST_FIELD or not re.fullmatch(FIELD, text):
         raise UsageError(
-            f"{shown(text)} is no field",
+            f"{safe_repr(text)} is no field",
             where=where,
             fix="f1, min(f1), head.layers, f1@linear; a name with spaces or signs in double quotes: '\"my metric\"'",
         )

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from qtlplat.errors import UsageError, shown
+from qtlplat.errors import UsageError, safe_repr
 from qtlplat.store.read.sql import column_docs
 
 T = TypeVar("T")
@@ -44,8 +44,8 @@ def several() -> UsageError:
 def not_understood(text: str, query: str) -> UsageError:
     """Of a query of which the database says something else. text: what it says."""
     return UsageError(
-        "\n".join([f"the query cannot be understood: {shown(text, 200)}", *_near(text)]),
-        where=shown(query),
+        "\n".join([f"the query cannot be understood: {safe_repr(text, 200)}", *_near(text)]),
+        where=safe_repr(query),
         fix="what there is to ask: qtlplat sql --schema; queries to start from: qtlplat sql --examples",
     )
 

@@ -8,7 +8,9 @@ from typing import Any
 HEAD_PARTS = ("pre_net", "vqc", "post_net")
 
 
-def ledger(features: int, dense: Sequence[int], replaced_layers: int, head: Mapping[str, int]) -> dict[str, Any]:
+def parameter_counts(
+    features: int, dense: Sequence[int], replaced_layers: int, head: Mapping[str, int]
+) -> dict[str, Any]:
     """Parameter counts of a backbone whose last dense layers are replaced by a head.
 
     Parameters
