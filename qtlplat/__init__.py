@@ -87,7 +87,7 @@ __all__ = [
     "prepare",
     "refused_data",
     "run",
-    "shown",
+    "safe_repr",
 ]
 
 _ROOM = {
@@ -102,7 +102,7 @@ _ROOM = {
     "decoding": ("DecodedImage", "UnfitImageError", "decode_image"),
     "errors": (
         "ConfigError", "DataError", "PluginError", "Problem", "QtlplatError", "TrainingError", "UntrustedError",
-        "refused_data", "shown",
+        "refused_data", "safe_repr",
     ),
     "hookspecs": ("hookimpl",),
     "preparation": ("AnnotatedImage", "PreparationOptions", "prepare"),

@@ -111,7 +111,8 @@ def _no_partner(images: Sequence[str], annotations: Sequence[str]) -> str:
     known = _by_full_name(images)
     for annotation in annotations:
         if fit := known.get(full_name(annotation)):
-            return f"{safe_repr(annotation)} may belong to any of {len(fit)} images, as {', '.join(map(safe_repr, fit[:2]))}"
+            some = ", ".join(map(safe_repr, fit[:2]))
+            return f"{safe_repr(annotation)} may belong to any of {len(fit)} images, as {some}"
     return "no image fits an annotation"
 
 
@@ -282,7 +283,8 @@ def _check_annotations(contents: _Contents, partner: Mapping[str, str], left: Se
         elif twins:
             result.problems.append((_label(name), Problem(name, "", f"duplicate name, also of {twins[0]}")))
         elif full_name(name) in images:
-            what = f"may be any of {len(images[full_name(name)])}: {', '.join(map(safe_repr, images[full_name(name)][:3]))}"
+            fit = images[full_name(name)]
+            what = f"may be any of {len(fit)}: {', '.join(map(safe_repr, fit[:3]))}"
             result.problems.append((_label(name), Problem(name, "image", what)))
         else:
             result.problems.append((_label(name), Problem(name, "image", f"is missing: no {_stem(name)}.jpg")))

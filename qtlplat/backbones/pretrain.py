@@ -86,7 +86,7 @@ def make_split(
         except ValueError as error:
             raise ConfigError(
                 f"cannot keep {share:.0%} of {len(indices)} samples for {purpose}: {error}",
-                where=f"pretraining.{purpose}_share",
+                where=f"pretraining.{purpose.removesuffix('idation')}_size",
                 fix="use more samples or a larger share",
             ) from error
         return [np.sort(half) for half in halves]

@@ -154,8 +154,8 @@ def _load(
         if manager.has_plugin(name):
             manager.unregister(name=name)
         fix = refused.fix or (
-            f"upgrade or uninstall {provider.distribution}, or write disabled = [{safe_repr(point.name)}] below [plugins] "
-            "in .qtlplat/registry.toml"
+            f"upgrade or uninstall {provider.distribution}, or write disabled = [{safe_repr(point.name)}] below "
+            "[plugins] in .qtlplat/registry.toml"
         )
         status = PluginStatus(point.name, provider, "failed", refused.reason, refused.hook, fix, tuple(heard))
         return status, []

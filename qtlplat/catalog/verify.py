@@ -53,7 +53,8 @@ def _problems(spec: Any, kind: Kind) -> Iterator[str]:
         line = getattr(spec, field, "")
         plain = isinstance(line, str) and line.isprintable() and (line.strip() or field != "summary")
         if not plain or len(line) > LONGEST_SUMMARY:
-            yield f"{field} of {name} must be one line of text, at most {LONGEST_SUMMARY} characters, is {safe_repr(line)}"
+            limit = f"at most {LONGEST_SUMMARY} characters"
+            yield f"{field} of {name} must be one line of text, {limit}, is {safe_repr(line)}"
     if not inspect.isclass(spec.options) or not issubclass(spec.options, Options):
         yield f"options of {name} must be a subclass of qtlplat.Options, is {safe_repr(spec.options)}"
     elif spec.options.model_config.get("extra") != "forbid" or not spec.options.model_config.get("frozen"):

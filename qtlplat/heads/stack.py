@@ -244,7 +244,7 @@ def checked_trace(function: Function, arguments: Sequence[Tensor]) -> Program:
     original = last.clone()
     for factor in (1.0, 0.5):
         last.copy_(original * factor)
-        with torch.no_grad():
+        with torch.no_grad(), isolated_rng():
             torch.manual_seed(0)
             expected = function(*arguments)
             torch.manual_seed(0)

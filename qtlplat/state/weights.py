@@ -104,8 +104,9 @@ def load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
     try:
         tensors = decode(data)
     except (SafetensorError, ValueError, KeyError, RuntimeError) as error:
+        why = describe_exception(error, 60)
         raise UntrustedError(
-            f"weights are no safetensors file, which starts with {safe_repr(data[:8])}: {describe_exception(error, 60)}",
+            f"weights are no safetensors file, which starts with {safe_repr(data[:8])}: {why}",
             where=str(path),
             fix="train again, in a store of your own",
         ) from error

@@ -36,7 +36,7 @@ def test_without_data_the_first_line_says_that_surfaces_are_synthetic(qtlplat):
     code, _, err = qtlplat("run --dry-run -S dataset.per_class=18 --evaluator kfold[folds=2]")
     assert code == 0, err
     assert "steel-synth" in err.splitlines()[0]
-    assert "mean nothing for steel" in err.splitlines()[0]
+    assert "say nothing about real steel" in err.splitlines()[0]
 
 
 def test_json_has_the_fixed_shape_and_show_repeats_it(stored, json_of):

@@ -165,7 +165,9 @@ BUGS = {
     "what a plugin raises becomes nothing": Bug(
         EXCEPT,
         "qtlplat/catalog/plugin_calls.py",
-        '                raise _published(error) or PluginError(f"{doing} failed: {told(error)}", fix=FIX) from error',
+        "                raise _published(error) or PluginError(\n"
+        '                    f"{doing} failed: {describe_exception(error)}", fix=FIX\n'
+        "                ) from error",
         "                return None",
         ("tests/faults/test_plugin_training.py::test_metrics_that_raise_after_training[a ValueError]",),
     ),

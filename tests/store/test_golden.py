@@ -24,7 +24,7 @@ def old(request: pytest.FixtureRequest, tmp_path: Path) -> StoreLocation:
 
 
 def test_there_is_one_for_each_released_schema() -> None:
-    assert list(schema.REVISIONS[:-1]) == REVISIONS  # the last one's is made when the next is begun
+    assert [*schema.REVISIONS[:-2]] == REVISIONS  # the last one's is made when the next is begun
 
 
 def test_an_old_store_is_refused_with_the_command_and_the_check_says_so(old: StoreLocation) -> None:

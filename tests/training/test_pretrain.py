@@ -95,9 +95,9 @@ def test_validation_samples_belong_to_the_training_part_of_a_cell(images):
     assert set(cells[0].train) == set(split.train) | set(split.validation)
 
 
-@pytest.mark.parametrize("averaging", [0.0, 0.5])
-def test_the_best_epoch_by_validation_loss_is_kept(images, averaging):
-    best, rows, _, split = train(images, options(ema_epochs=averaging, learning_rate=0.05))
+@pytest.mark.parametrize("ema_epochs", [0.0, 0.5])
+def test_the_best_epoch_by_validation_loss_is_kept(images, ema_epochs):
+    best, rows, _, split = train(images, options(ema_epochs=ema_epochs, learning_rate=0.05))
     losses = [r.values["validation_loss"] for r in rows]
     assert best.best_epoch == 1 + int(np.argmin(losses))
     assert best.score == -min(losses)
@@ -133,9 +133,9 @@ def test_the_best_of_several_initialisations_is_returned(images):
     assert {(r.position, r.epoch) for r in rows} == {(p, e) for p in range(3) for e in (1, 2)}
 
 
-@pytest.mark.parametrize("averaging", [0.0, 0.5])
-def test_a_search_that_goes_on_after_any_epoch_ends_the_same(images, averaging):
-    chosen = options(n_init=2, epochs=8, ema_epochs=averaging, learning_rate=0.05)
+@pytest.mark.parametrize("ema_epochs", [0.0, 0.5])
+def test_a_search_that_goes_on_after_any_epoch_ends_the_same(images, ema_epochs):
+    chosen = options(n_init=2, epochs=8, ema_epochs=ema_epochs, learning_rate=0.05)
     # labels that nothing can be learned about: the best epoch is not the last one
     images = replace(images, labels=np.random.default_rng(0).permutation(images.labels))
     split = make_split(images.labels, images.groups, chosen, 0)
@@ -164,7 +164,7 @@ def test_a_search_that_goes_on_after_any_epoch_ends_the_same(images, averaging):
 
 
 def test_averaged_weights_are_the_exponential_average_of_the_weights_after_each_step(images):
-    """One epoch, by hand: w_avg = d w_avg + (1 - d) w with d = exp(-1 / (averaging * steps)), started at step one."""
+    """One epoch, by hand: w_avg = d w_avg + (1 - d) w with d = exp(-1 / (ema_epochs * steps)), started at step one."""
     from qtlplat.seeding import derive_seed, generator
 
     chosen = options(epochs=1, ema_epochs=0.5)
