@@ -99,21 +99,27 @@ def _put_numpy_random(before: tuple[Any, ...]) -> None:
     np.random.set_state((name, np.frombuffer(key, np.uint32), *rest))
 
 
-class _Modules(dict[str, Any]):
+class _Modules:
     """Equal to every table of modules that holds these, and no further name that is barred from being imported."""
 
+    def __init__(self) -> None:
+        self.table: dict[str, Any] = sys.modules.copy()  # a plain one: thousands of names are copied and compared
+
     def __eq__(self, other: object) -> bool:
-        if not isinstance(other, dict) or not self.items() <= other.items():
+        if not isinstance(other, _Modules):
             return False
-        return list(other.values()).count(None) == list(self.values()).count(None)
+        before, now = self.table, other.table
+        if len(before) == len(now):
+            return before == now
+        return before.items() <= now.items() and list(now.values()).count(None) == list(before.values()).count(None)
 
-    __hash__ = None
+    __hash__ = None  # type: ignore[assignment]
 
 
-def _put_modules(before: dict[str, Any]) -> None:
+def _put_modules(before: _Modules) -> None:
     """Those that were imported are again the ones; others may have come."""
-    sys.modules.update(before)
-    for name in [name for name in sys.modules if sys.modules[name] is None and name not in before]:
+    sys.modules.update(before.table)
+    for name in [name for name in sys.modules if sys.modules[name] is None and name not in before.table]:
         del sys.modules[name]
 
 
@@ -155,7 +161,7 @@ PYTHON = (
     # first what the others need
     State("the limits of resources", lambda: list(map(resource.getrlimit, _LIMITS)), _put_limits, often=True),
     State("the files that stdout and stderr go to", _outputs, _put_outputs, often=True),
-    State("sys.modules", lambda: _Modules(sys.modules), _put_modules),
+    State("sys.modules", _Modules, _put_modules),
     attribute("sys.stdin", "sys", "stdin"),
     attribute("sys.excepthook", "sys", "excepthook"),
     attribute("sys.unraisablehook", "sys", "unraisablehook"),

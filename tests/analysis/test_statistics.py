@@ -87,7 +87,7 @@ def test_with_ratio_0_it_is_scipys_paired_t_test() -> None:
     assert (test.t, test.p, test.df) == pytest.approx((found.statistic, found.pvalue, found.df), rel=1e-9)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(samples, ratios)
 def test_swapping_the_sides_turns_the_sign(values: list[float], ratio: float) -> None:
     there, back = corrected_t(values, ratio), corrected_t([-v for v in values], ratio)
@@ -96,7 +96,7 @@ def test_swapping_the_sides_turns_the_sign(values: list[float], ratio: float) ->
     assert there.interval == pytest.approx((-back.interval[1], -back.interval[0]), nan_ok=True)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(samples, samples, eighths, ratios)
 def test_a_shift_of_both_sides_changes_nothing(x: list[float], y: list[float], shift: float, ratio: float) -> None:
     n = min(len(x), len(y))
@@ -105,7 +105,7 @@ def test_a_shift_of_both_sides_changes_nothing(x: list[float], y: list[float], s
     assert repr(plain) == repr(shifted)  # NaN equals itself here
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(samples, ratios)
 def test_p_is_a_probability_and_agrees_with_the_interval(values: list[float], ratio: float) -> None:
     test = corrected_t(values, ratio)
@@ -271,7 +271,7 @@ def test_equivalence_is_the_integral_of_the_posterior(ratio: float, width: float
     assert rope.better == pytest.approx(integral(width, math.inf), abs=1e-8)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(samples, ratios, st.sampled_from([0.0, 0.125, 1.0]))
 def test_the_three_probabilities_make_one_and_mirror(values: list[float], ratio: float, width: float) -> None:
     rope = practical_equivalence(values, ratio, width)
@@ -317,7 +317,7 @@ def test_mcnemar_of_two_and_one_disagreements() -> None:
 probabilities = st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=1, max_size=8)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=25)
 @given(probabilities)
 def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
     assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]), abs=1e-12)

@@ -59,7 +59,7 @@ table = st.lists(
     max_size=4,
 )
 every_word = [{"name": w, "n": i, "x": i / 3, "ok": True, "parts": [w], "facts": {w: w}} for i, w in enumerate(WORDS)]
-few = settings(max_examples=60)
+few = settings(max_examples=25)
 
 
 def same(a: Any, b: Any) -> bool:

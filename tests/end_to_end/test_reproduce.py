@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -66,22 +67,32 @@ def install(site):
     (info / "entry_points.txt").write_text("[qtlplat]\nsmall = small_recipe\n")
 
 
-@pytest.fixture(autouse=True)
-def _installed(tmp_path, monkeypatch):
-    site = tmp_path / "site"
-    site.mkdir()
+@pytest.fixture(scope="module", autouse=True)
+def site(tmp_path_factory):
+    site = tmp_path_factory.mktemp("site")
     install(site)
-    monkeypatch.syspath_prepend(str(site))
-    importlib.invalidate_caches()
-    yield
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(str(site))
+        importlib.invalidate_caches()
+        yield site
     sys.modules.pop("small_recipe", None)
 
 
+@pytest.fixture(scope="module")
+def once():
+    """What the first test that asks for it has made, for the others to copy."""
+    return []
+
+
 @pytest.fixture
-def reproduced(json_of, tmp_path):
+def reproduced(once, json_of, tmp_path, tmp_path_factory):
     """A store in which the tiny budget has been carried out, and what was printed."""
-    store = tmp_path / "s.db"
-    return store, json_of("reproduce small2024 --store", store)
+    if not once:
+        folder = tmp_path_factory.mktemp("reproduced")
+        once += folder, json_of("reproduce small2024 --store", folder / "s.db")
+    folder, facts = once
+    shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    return tmp_path / "s.db", facts
 
 
 def verdicts(facts):
@@ -247,14 +258,14 @@ def test_a_damaged_ledger_is_counted_again(reproduced, json_of):
     assert [len(path.read_bytes()) > 20 for path in kept] == [True, True]
 
 
-def test_a_complete_reproduction_needs_neither_torch_nor_pennylane(reproduced, tmp_path):
+def test_a_complete_reproduction_needs_neither_torch_nor_pennylane(reproduced, site):
     store, _ = reproduced
     code = (
         "import sys; from qtlplat.cli.app import _run; "
         "assert _run(['reproduce', 'small2024', '--json', '-q', '--store', sys.argv[1]]) == 0; "
         "print([name for name in ('torch', 'pennylane') if name in sys.modules], file=sys.stderr)"
     )
-    path = os.pathsep.join([str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])
+    path = os.pathsep.join([str(site), os.environ.get("PYTHONPATH", "")])
     done = subprocess.run(
         [sys.executable, "-c", code, str(store)],
         env={**os.environ, "PYTHONPATH": path},

@@ -183,7 +183,7 @@ def defects(width, height, boxes, margin):
 
 
 @given(boxed_images(), st.integers(8, 20), st.integers(0, 4), st.floats(1, 3), st.floats(0, 0.9))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 def test_crops_keep_every_rule(image, min_side, margin, max_aspect, max_overlap):
     width, height, boxes = image
     options = PreparationOptions(min_side=min_side, margin=margin, max_aspect=max_aspect, max_overlap=max_overlap)
@@ -204,7 +204,7 @@ def test_crops_keep_every_rule(image, min_side, margin, max_aspect, max_overlap)
 
 
 @given(boxed_images(), st.integers(8, 20), st.integers(0, 4))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 def test_the_first_crop_is_as_large_as_the_largest_empty_square(image, min_side, margin):
     width, height, boxes = image
     crops = defect_free((height, width), boxes, PreparationOptions(min_side=min_side, margin=margin))
@@ -275,7 +275,7 @@ def test_facts_are_finite_numbers_one_for_each_sample(fact, told):
 
 
 @given(boxed_images(), st.integers(8, 80), st.integers(8, 80), st.integers(0, 2**32 - 1))
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=50)
 def test_a_crop_around_a_defect_holds_as_much_of_one_as_goes_in(image, wide, high, seed):
     width, height, boxes = image
     (left, top, right, bottom), share = around_defect((height, width), boxes, (wide, high), np.random.default_rng(seed))

@@ -20,7 +20,7 @@ def check(number: int, count: int, most_gates: int) -> None:
 
 
 def test_a_few_random_circuits():
-    check(1, count=60, most_gates=12)
+    check(1, count=25, most_gates=12)
 
 
 @pytest.mark.sampled(1)

@@ -66,6 +66,7 @@ def test_a_run_stopped_at_any_step_ends_bitwise_equal(
     assert leftovers(store) == []
 
 
+@pytest.mark.slow
 def test_a_run_stopped_again_and_again_ends_bitwise_equal(
     qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any
 ) -> None:

@@ -104,7 +104,7 @@ trees = st.recursive(
 )
 
 
-@settings(max_examples=200, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(trees)
 def test_what_is_written_down_is_read_as_the_same(tree: Filter) -> None:
     again = parse(str(tree))

@@ -80,7 +80,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
     return list(facts(location).values())
 
 
-@settings(max_examples=200, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(filters)
 def test_generated_filters_mean_the_same_as_in_the_store(rows: list[dict[str, object]], written: Written) -> None:
     try:

@@ -81,7 +81,7 @@ def assert_constant(statement: str) -> None:
         }  # 0.0: how SQLAlchemy divides
 
 
-@settings(max_examples=300, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(filters)
 def test_generated_filters_agree_with_plain_python(store: Store, written: Written) -> None:
     agrees(store, written)
@@ -94,7 +94,7 @@ def test_two_thousand_generated_filters_agree_with_plain_python(store: Store, wr
     agrees(store, written)
 
 
-@settings(max_examples=50, derandomize=True)
+@settings(max_examples=25, derandomize=True)
 @given(st.text(max_size=60), st.sampled_from(["'", '"']))
 def test_any_text_between_quotes_is_a_value_or_refused(store: Store, text: str, quote: str) -> None:
     store.statements.clear()
