@@ -120,11 +120,11 @@ def leakage_line(seen: Mapping[str, float | None]) -> str:
     """
     parts = []
     if share := seen["leakage"]:
-        parts.append(f"the backbone was trained on {percent(share)} of what is tested")
+        parts.append(f"the backbone was trained on {percent(share)} of the test samples")
     if share := seen["group_leakage"]:
-        parts.append(f"the source image of {percent(share)} of what is tested stands in training")
+        parts.append(f"the source image of {percent(share)} of the test samples is in a training set")
     if share := seen["selection_leakage"]:
-        parts.append(f"the backbone's best epoch was chosen on {percent(share)} of what is tested")
+        parts.append(f"the backbone's best epoch was chosen on {percent(share)} of the test samples")
     return f"leakage: {'; '.join(parts)}" if parts else ""
 
 

@@ -51,7 +51,7 @@ def test_the_leak_line_names_what_there_is() -> None:
     none = {"leakage": None, "group_leakage": None, "selection_leakage": None}
     assert leakage_line(none) == leakage_line({"leakage": 0.0, "group_leakage": 0.0, "selection_leakage": 0.0}) == ""
     assert leakage_line({"leakage": 0.0, "group_leakage": 0.5, "selection_leakage": 0.0}) == (
-        "leakage: the source image of 50 % of what is tested stands in training"
+        "leakage: the source image of 50 % of the test samples is in a training set"
     )
     assert leakage_line({"leakage": 0.8, "group_leakage": 0.9, "selection_leakage": 0.2}).count(";") == 2
 

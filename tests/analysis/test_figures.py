@@ -307,9 +307,9 @@ def test_what_the_backbone_had_seen_stands_in_the_caption() -> None:
     leaky = StoredRun(record("c" * 16), cells)
     assert notes([leaky, run_of([0.5])]) == [
         "Tested by kfold6: cccccccc, 01234567.",
-        "Leak in cccccccc: the backbone was trained on 62 % of what is tested; the source image of 100 % of what is "
-        "tested stands in training.",
+        "Leakage in cccccccc: the backbone was trained on 62 % of the test samples; the source image of 100 % of the "
+        "test samples is in a training set.",
     ]
     (caption,) = (text.get_text() for text in draw("box", [leaky]).texts)
     assert "Tested by kfold6: cccccccc." in caption
-    assert "Leak in cccccccc" in caption
+    assert "Leakage in cccccccc" in caption

@@ -175,7 +175,7 @@ def test_a_leak_of_many_runs_is_told_once(tmp_path: Path) -> None:
         store_run(path, (0.9, 0.8), cells=cells)
     out = qtlplat(path, "report").out
     assert r"every run of a head (70 to 80 %)" in out
-    assert "best epoch was chosen on a part of what is tested in every run of a head (25 %)" in out
+    assert "best epoch was chosen on a part of the test samples in every run of a head (25 %)" in out
 
 
 # --- runs that did not end

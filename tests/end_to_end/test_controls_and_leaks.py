@@ -64,7 +64,7 @@ def test_a_shared_backbone_leaks_and_the_page_says_so(json_of, qtlplat, controll
     assert {cell["pretraining"] for cell in cells} == {run["pretraining"]}
     for command in (f"show {run['run']}", f"run {SMALL} --head linear --needed"):
         _, out, _ = qtlplat(f"{command} --store", controlled)
-        words = f"the backbone was trained on {100 * seen / tested:.0f} % of what is tested"
+        words = f"the backbone was trained on {100 * seen / tested:.0f} % of the test samples"
         assert re.search(f"^leakage:? +{words}", out, re.MULTILINE)
 
 
@@ -107,7 +107,7 @@ def test_holdout_tests_what_the_backbone_was_not_trained_on(json_of, qtlplat, co
     assert "best epoch" not in out
     chosen = " -S pretraining.monitor=test -S pretraining.val_size=0"
     _, out, _ = qtlplat(f"run {line} --head linear{chosen} --store", controlled)
-    assert "the backbone's best epoch was chosen on 100 % of what is tested" in out
+    assert "the backbone's best epoch was chosen on 100 % of the test samples" in out
 
 
 def test_a_pretraining_says_what_its_test_part_shares_with_training(json_of, qtlplat, controlled):

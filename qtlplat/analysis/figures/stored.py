@@ -92,7 +92,7 @@ def notes(runs: Sequence[StoredRun]) -> list[str]:
             told.setdefault(words, []).append(stored.id)
     by = "; ".join(f"{name}: {', '.join(ids)}" for name, ids in tested.items())
     lines = [f"Tested by {by}."] if by else []
-    return [*lines, *(f"Leak in {', '.join(ids)}: {words}." for words, ids in told.items())]
+    return [*lines, *(f"Leakage in {', '.join(ids)}: {words}." for words, ids in told.items())]
 
 
 def missing(stored: StoredRun, what: str) -> DataError:

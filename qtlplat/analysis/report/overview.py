@@ -51,16 +51,16 @@ def _warnings(material: Material) -> list[str]:
     chosen = {run: row.selection_leakage for run, row in rows if row.selection_leakage}
     found = []
     for shares, what in (
-        (seen, "the backbone was trained on a part of what is tested"),
-        (sources, "the source image of a part of what is tested stands in training"),
-        (chosen, "the backbone's best epoch was chosen on a part of what is tested"),
+        (seen, "the backbone was trained on a part of the test samples"),
+        (sources, "the source image of a part of the test samples is in a training set"),
+        (chosen, "the backbone's best epoch was chosen on a part of the test samples"),
     ):
         if shares:
             whose = ", ".join(f"{run} ({percent(share, 0)} %)" for run, share in shares.items())
             if len(shares) == len(rows) > MOST_NAMED:
                 least, most = (percent(pick(shares.values()), 0) for pick in (min, max))
                 whose = f"every run of a head ({least if least == most else f'{least} to {most}'} %)"
-            found.append(f"Leak: {what} in {whose}; such scores are optimistic.")
+            found.append(f"Leakage: {what} in {whose}; such scores are optimistic.")
     return found
 
 

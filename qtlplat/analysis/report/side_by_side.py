@@ -33,7 +33,7 @@ Tested = tuple[StoredRun, ComparisonRow]
 
 
 def leakage(material: Material) -> Section:
-    """What the backbone had seen of what is tested, and the same head under other evaluators."""
+    """What the backbone has seen of the test samples, and the same head under other evaluators."""
     rows = tuple(
         (short(stored.run.id), stored.name, name_of(stored, "evaluator"), *score(row), *seen(stored))
         for stored, row in _tested(material.heads)

@@ -97,7 +97,7 @@ def runs_command(
     """List the stored runs, newest first.
 
     f1 and accuracy are means over the head's finished cells, ± their sample standard deviation; leakage is the share of
-    what they test that the backbone was trained on, source leakage the share whose source image stands in training;
+    what they test that the backbone was trained on, source leakage the share whose source image is in a training set;
     replaced is the number of dense layers that the head stands for, trainable the number of its parameters.
 
     --where, --sort and --cols take any field of the filter language: head.layers, min(f1), last(test_loss), tag, note,

@@ -59,7 +59,7 @@ def print_claims(
     sources = [(name, leakage) for name, (_, leakage) in leaks.items() if leakage]
     for found, words in (
         (shared, "their backbone was trained on"),
-        (sources, "a source image stands in training, of head or backbone, for"),
+        (sources, "the source image is in a training set, of head or backbone, for"),
     ):
         if found:
             least, most = (f"{100 * pick(leakage for _, leakage in found):.0f}" for pick in (min, max))

@@ -55,7 +55,7 @@ _VIEWS = {
         parameters integer parameters of the whole model
         frozen integer parameters that stayed as they were pretrained
         leakage real share of what the head's cells test that its backbone was trained on, 0 to 1
-        group_leakage real share of it whose source image stands in training
+        group_leakage real share of it whose source image is in a training set
         selection_leakage real share of it whose accuracy chose the backbone's best epoch
         seconds real how long it took
         pretraining text the run that its backbone comes from; NULL where there is none, or more than one
@@ -83,7 +83,7 @@ _VIEWS = {
         recall real of the test samples
         loss real mean cross-entropy on the test samples
         leakage real share of its test samples that its backbone was trained on, 0 to 1
-        group_leakage real share of them whose source image stands in training
+        group_leakage real share of them whose source image is in a training set
         selection_leakage real share of them whose accuracy chose the backbone's best epoch
         seconds real spent on it
         pretraining text the run that its backbone comes from

@@ -66,7 +66,7 @@ TABLES = {
         seconds spent on it
         variant head, or the control that it belongs to
         leakage share of its test samples that its backbone was trained on, 0 to 1
-        group_leakage share of them whose source image stands in training, of the head or the backbone
+        group_leakage share of them whose source image is in a training set, of the head or the backbone
         selection_leakage share of them whose accuracy chose the backbone's best epoch
         pretraining the run that its backbone comes from
         """,
