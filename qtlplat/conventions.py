@@ -1,4 +1,4 @@
-"""What is the same wherever a run is told of: short id, own variant, class names, mean ± sd, leaks, strict JSON."""
+"""Common representation of runs: short id, own variant, class names, mean ± sd, leakage, strict JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ HEAD = "head"  # the variant of a cell that is no control
 Role = Literal["dataset", "backbone", "head", "evaluator"]  # of a component of a run
 ROLES: tuple[Role, ...] = ("dataset", "backbone", "head", "evaluator")
 LEAKAGES = ("leakage", "group_leakage", "selection_leakage")
-LEDGER = {  # figures of the parameter counts, and where they stand in it
+COUNT_PATHS = {  # parameter counts by name, and their paths in the stored JSON
     "trainable": ("head", "total"),
     "parameters": ("model_total",),
     "frozen": ("kept",),
@@ -39,9 +39,9 @@ def short(run_id: str | None) -> str:
 
 
 def flat_counts(parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """The figures of a stored ledger by name, None for one that it lacks, as that of a pretraining does."""
+    """Stored parameter counts by name, None for a missing one (pretrainings lack some)."""
     found: dict[str, Any] = {}
-    for name, path in LEDGER.items():
+    for name, path in COUNT_PATHS.items():
         value: Any = parameters
         for part in path:
             value = None if value is None else value.get(part)

@@ -45,7 +45,7 @@ def defect_free(shape: tuple[int, ...], boxes: Sequence[Box], options: CropOptio
     Every maximal empty rectangle is cut along its longer side into as many pieces as its shorter side fits in,
     evenly spread, each at most `max_aspect` times as long as wide. Pieces are taken by falling area (then from the
     top, then from the left) unless they overlap a taken one by more than `max_overlap`. An image without boxes
-    yields none: nobody has said where its defect is.
+    yields none: the place of its defect is unknown.
 
     shape: (H, W) of the image, pixels.
     """

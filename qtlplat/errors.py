@@ -7,7 +7,7 @@ QtlplatError (1)
 ├── PluginError (4)       a plugin is broken, or two of them clash, where it was named
 ├── StoreError (5)        the experiment store or the disk
 │   └── LockedError (7)   the store's database is locked by another process
-├── TrainingError (6)     training could not go on (NaN, out of memory)
+├── TrainingError (6)     training failed (NaN, out of memory)
 ├── BusyError (7)         owned by another process
 └── UntrustedError (8)    a file from outside is refused
 
@@ -79,12 +79,12 @@ class Problem:
 
 
 class QtlplatError(Exception):
-    """What is wrong, where, and how to mend it.
+    """What is wrong, where, and how to fix it.
 
     Parameters
     ----------
     what: one lower-case sentence without a full stop, values quoted with `shown`.
-    problems: everything that was found, a line each below `what`; the message shows the first ones.
+    problems: all problems found, a line each below `what`; the message shows the first ones.
     where: the file, line, field or component.
     fix: a command to type or the line to change.
     """
@@ -154,7 +154,7 @@ class LockedError(StoreError):
 
 
 class TrainingError(QtlplatError):
-    """Training could not go on."""
+    """Training failed."""
 
     exit_code = 6
 

@@ -49,7 +49,7 @@ class ImageSet:
             raise DataError(
                 "the dataset breaks its contract",
                 problems=problems,
-                fix="mend what made it: the docstring of qtlplat.ImageSet says what it takes",
+                fix="correct the code that creates it; the docstring of qtlplat.ImageSet lists the rules",
             )
         for name in ("images", "labels"):  # torch takes no negative strides
             object.__setattr__(self, name, np.ascontiguousarray(getattr(self, name)))
@@ -92,7 +92,7 @@ class ImageSet:
         if wrong:
             yield wrong
         elif field == "sample_ids" and len(set(names)) < len(names):
-            yield f"{safe_repr(next(name for name, count in Counter(names).items() if count > 1))} stands twice"
+            yield f"duplicate {safe_repr(next(name for name, count in Counter(names).items() if count > 1))}"
         elif field == "class_names" and (len(names) < 2 or len(set(names)) < len(names)):
             yield f"must be at least two different names, is {safe_repr(names)}"
 

@@ -1,4 +1,4 @@
-"""Which way a metric is better and which values it can have: whoever computes it declares it."""
+"""Direction and bounds of metrics, declared by the evaluators that compute them."""
 
 from __future__ import annotations
 

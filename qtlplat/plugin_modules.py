@@ -85,7 +85,7 @@ class Surroundings:
         self._before = take_snapshot(FIXED)
 
     def put_back(self) -> None:
-        """Put back what is no longer so; what cannot be put back is told after the training."""
+        """Restore changed settings; settings that cannot be restored are reported after the training."""
         put_back(self._before)
 
 

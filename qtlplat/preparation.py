@@ -22,7 +22,7 @@ from qtlplat.errors import DataError, Problem, safe_repr
 
 CLASS_NAMES = ("normal", "anomalous")
 WHERE = "dataset preparation"
-FIX = "mend these images where the dataset is read, or leave them out"
+FIX = "correct these images in the code that reads the dataset, or leave them out"
 
 
 @dataclass(frozen=True, eq=False)

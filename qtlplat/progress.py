@@ -28,7 +28,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Reports to nobody."""
+    """Discards all reports."""
 
     def note(self, text: str) -> None:
         """Say nothing."""
@@ -38,5 +38,5 @@ class Silent:
 
     @contextmanager
     def stage(self, title: str, total: int) -> Iterator[Stage]:
-        """A stage that nobody sees."""
+        """A stage without output."""
         yield self

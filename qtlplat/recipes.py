@@ -32,7 +32,7 @@ class RecipeModel:
         None is the backbone itself with its own dense layers: a pretraining.
     figures: numbers of the figures that show it.
     instead_of: name of the model that this one repeats in another way (another evaluator, say), '' for a model of the
-        publication; what it yields is printed beside that one's, and claims nothing.
+        publication; its result is printed next to that one's, and is no claim.
     epoch_seconds: what an epoch of the pretraining takes, roughly, until the store knows better.
     """
 

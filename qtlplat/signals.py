@@ -15,7 +15,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Stop:
-    """Whether somebody asked to stop."""
+    """Whether a signal asked the process to stop."""
 
     def __init__(self) -> None:
         self.signal: int | None = None

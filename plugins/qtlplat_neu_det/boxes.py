@@ -1,4 +1,4 @@
-"""Boxes as annotations count pixels become half-open boxes from 0; how a set counts is told by all its boxes."""
+"""Convert annotated boxes to half-open boxes from 0; all boxes of a set decide how it counts pixels."""
 
 from __future__ import annotations
 

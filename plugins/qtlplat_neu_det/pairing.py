@@ -237,7 +237,7 @@ def _by_full_name(names: Iterable[str]) -> dict[str, list[str]]:
 
 
 def _check_copies(contents: _Contents, result: Pairing) -> None:
-    """Of images with one name and the same bytes nobody can tell which is meant: parts of a split overlap."""
+    """Images with one name and the same bytes are ambiguous: parts of a split overlap."""
     for names in _by_full_name(entry.image for entry in result.entries).values():
         first: dict[str, str] = {}
         for name in names if len(names) > 1 else ():

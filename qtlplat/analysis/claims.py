@@ -60,11 +60,11 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Measured:
-    """What we know about a model.
+    """Results of a model.
 
-    parameters: its ledger (`analysis.ledger`); own_layers: whether it is the backbone with its own dense layers;
-    metrics: estimates as shares, by name, where it was run; runs: ids of the runs that they come from.
-    error: why it could not be run, '' where it was not tried.
+    parameters: its counts (`analysis.parameter_counts`); own_layers: whether it is the backbone with its own dense
+    layers; metrics: estimates as shares, by name, if it was run; runs: ids of the runs that they come from; error: why
+    it could not be run, '' if it was not tried.
     """
 
     parameters: Mapping[str, Any] | None = None
@@ -209,15 +209,15 @@ def judge(
 
 
 def _arithmetic(claim: Claim, mine: Measured) -> Judged:
-    ledger = mine.parameters
-    if ledger is None:
+    counts = mine.parameters
+    if counts is None:
         return Judged(claim, None, None, "not run")
     note = ""
     if claim.quantity == "parameters":
-        ours = float(ledger["backbone_total"] if mine.own_layers else ledger["model_total"])
+        ours = float(counts["backbone_total"] if mine.own_layers else counts["model_total"])
     else:
-        ours = float(ledger["reduction_percent_model"])
-        note = f"of the whole model; of the replaced layers alone {ledger['reduction_percent_replaced']:.2f} %"
+        ours = float(counts["reduction_percent_model"])
+        note = f"of the whole model; of the replaced layers alone {counts['reduction_percent_replaced']:.2f} %"
     if abs(ours - claim.printed) <= claim.tolerance:
         return Judged(claim, ours, None, "confirmed", note=note)
     if claim.corrected is not None and abs(ours - claim.corrected) <= claim.tolerance:

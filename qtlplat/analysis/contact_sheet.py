@@ -28,7 +28,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class SheetRow:
-    """Tiles beside each other; title: above them, '' for none."""
+    """A row of tiles; title: above them, '' for none."""
 
     title: str
     tiles: Sequence[Tile]

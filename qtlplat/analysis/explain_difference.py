@@ -1,7 +1,7 @@
 """What decided the numbers of stored runs, as facts in a fixed order of weight, and which of them differ between runs.
 
-Reads nothing and prints nothing: it is handed what is stored. The order is a judgement, with its reason beside each
-kind; no probabilities are made up.
+Reads nothing and prints nothing: it gets stored values as arguments. The order is a judgement, with a reason for each
+kind; it claims no probabilities.
 """
 
 from __future__ import annotations

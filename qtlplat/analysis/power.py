@@ -19,11 +19,11 @@ MOST_SHIFT = 30.0  # beyond it the noncentral t-distribution is lost in rounding
 
 @dataclass(frozen=True)
 class Needed:
-    """What it takes to see a difference.
+    """The number of seeds that a difference requires.
 
-    difference, power, level: as asked for; folds: cells per seed; seeds, cells: the fewest that suffice, None where
+    difference, power, level: as requested; folds: cells per seed; seeds, cells: the fewest that suffice, None if
     `MOST_SEEDS` do not; floor: the smallest difference that any number of seeds would show with this power;
-    power_now: that of the cells there are. NaN where the cells there are have no spread.
+    power_now: the power of the present cells. NaN if these have no spread.
     """
 
     difference: float

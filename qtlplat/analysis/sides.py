@@ -78,7 +78,7 @@ def opposed(runs: Sequence[Gathered], *, twice: bool) -> tuple[Side, list[Side]]
 
 
 def leaks(cells: Sequence[CellRecord]) -> dict[str, float | None]:
-    """The leaks of all test samples of the cells, named as in a `NewCell`; None where no cell knows it."""
+    """The leakage shares of all test samples of the cells, named as in a `NewCell`; None if no cell has it."""
     return {name: _share(cells, name) for name in ("leakage", "group_leakage", "selection_leakage")}
 
 
@@ -93,11 +93,11 @@ def parameters(side: Side) -> tuple[int | None, int | None]:
 
     `frozen` trains fewer than it has: its model is as large as the head's.
     """
-    ledger = side.run.parameters
-    trainable = {HEAD: ledger.get("head", {}).get("total"), **ledger.get("controls", {})}.get(side.variant)
-    if side.variant in (HEAD, "frozen", "shuffled") or trainable is None or "kept" not in ledger:
-        return trainable, ledger.get("model_total") if side.variant in (HEAD, "frozen", "shuffled") else None
-    return trainable, ledger["kept"] + trainable
+    counts = side.run.parameters
+    trainable = {HEAD: counts.get("head", {}).get("total"), **counts.get("controls", {})}.get(side.variant)
+    if side.variant in (HEAD, "frozen", "shuffled") or trainable is None or "kept" not in counts:
+        return trainable, counts.get("model_total") if side.variant in (HEAD, "frozen", "shuffled") else None
+    return trainable, counts["kept"] + trainable
 
 
 def what_differs(side: Side, baseline: Side) -> tuple[Wording, list[str]]:

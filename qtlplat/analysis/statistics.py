@@ -73,8 +73,8 @@ class Rope:
 def differences(values: Sequence[float], baseline: Sequence[float]) -> Floats:
     """Paired differences, values minus baseline; float64 (n,).
 
-    Differences of a few units in the last place are rounding, and become 0. Raises UsageError for different lengths,
-    and for what is not finite.
+    Differences of a few units in the last place are rounding, and become 0. Raises UsageError for different lengths
+    and for values that are not finite.
     """
     first, second = _finite(values), _finite(baseline)
     if len(first) != len(second):

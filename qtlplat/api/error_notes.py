@@ -1,4 +1,4 @@
-"""Errors in Python as on the command line: where it is and how to mend it stand below what is wrong."""
+"""Python errors as on the command line: the location and the fix follow the message."""
 
 from __future__ import annotations
 

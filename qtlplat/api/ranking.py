@@ -73,10 +73,10 @@ def best_runs(
         metric: a metric or field that is a number.
         by: the fields that make a group; None: backbone and head, of runs with the same data and the same evaluator.
         where: a filter.
-        greater_is_better: what to go by instead of what the evaluators declared.
+        greater_is_better: the direction of the metric; None: as the evaluators declared it.
 
     Raises:
-        UsageError: For a field or filter that cannot be understood, and for a metric whose direction nobody declared.
+        UsageError: For an invalid field or filter, and for a metric whose direction no evaluator declared.
     """
     fields = list(by if by is not None else BY)
     asked = list(dict.fromkeys([*fields, metric, "run", "status"]))

@@ -9,7 +9,7 @@ from qtlplat.store.core.records import CellRecord, EpochRow, PredictionRow, RunR
 
 
 def run_row(run: RunRecord) -> dict[str, Any]:
-    """A run: what it is, its components with their options (``head.layers``), every metric's mean and sd, its ledger.
+    """A run, its components with their options (``head.layers``), every metric's mean and sd, and its parameter counts.
 
     A metric of a single cell has no sd (None).
     """

@@ -121,16 +121,16 @@ class Store:
         detect: float = 0.01,
         greater_is_better: bool | None = None,
     ) -> Records[ComparisonRow]:
-        """The runs against the first one, or the controls of a single run against its head, as `qtlplat compare`.
+        """Compare runs with the first one, or the controls of a single run with its head, as `qtlplat compare`.
 
         Parameters
         ----------
         runs: as `run` takes them, or runs themselves.
-        metric: of every cell; level: confidence level of tests and intervals; rope: differences up to ± it are
-            practically none; detect: the difference to see, in the metric's units.
+        metric: of every cell; level: confidence level of tests and intervals; rope: region of practical
+            equivalence, ± it; detect: the difference to see, in the metric's units.
         greater_is_better: of the metric; None: as the runs' evaluators declared it.
 
-        Raises UsageError where there is nothing to compare with, and where nobody declared the direction.
+        Raises UsageError if there is nothing to compare with, or if no evaluator declared the direction.
         """
         from qtlplat.analysis.comparison import Asked, compare
         from qtlplat.analysis.sides import opposed
@@ -161,8 +161,8 @@ class Store:
         where: a filter, as of `runs`.
         greater_is_better: of the metric; None: as the runs' evaluators declared it.
 
-        Raises UsageError for what cannot be understood, and where nobody declared the direction. Where groups of `by`
-        mix data or evaluators, a UserWarning says so.
+        Raises UsageError for invalid arguments, and if no evaluator declared the direction. Warns (UserWarning) if
+        groups of `by` mix data or evaluators.
         """
         from qtlplat.api.ranking import best_runs
 

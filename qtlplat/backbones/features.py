@@ -48,13 +48,13 @@ def frozen_features(
     on_step: Callable[[], None] = lambda: None,
     afresh: bool = False,
 ) -> tuple[Tensor, Path, bool]:
-    """Features float32 (N, F) of all images; from ``directory/<key>.npy`` where it is whole, else computed and saved.
+    """Features float32 (N, F) of all images; from ``directory/<key>.npy`` if it is intact, else computed and saved.
 
-    Where this was cut off before, it goes on: what is computed is kept in pieces meanwhile, in ``directory/<key>/``.
+    An interrupted computation is resumed: finished pieces are kept in ``directory/<key>/`` until all are there.
     Returns the features, the file, and whether it was found. A damaged file is computed again. accelerator: the torch
     device that computes; features and model lie on the CPU before and after; on_step: called after each batch, may
-    raise to stop; afresh: compute them all the same, and keep them beside a file that says otherwise.
-    Raises TrainingError where a feature is not finite.
+    raise to stop; afresh: compute them even if a file exists, and save them separately if it differs.
+    Raises TrainingError if a feature is not finite.
     """
     path, pieces = directory / f"{key}.npy", directory / key
     width = _width(model, replaced, images)
@@ -138,7 +138,7 @@ def _piece(pieces: Path, start: int) -> Path:
 
 
 def _write(path: Path, features: Tensor) -> None:
-    """A file of features, and beside it its sha256."""
+    """A file of features, and one with its sha256."""
     data = _as_file(features)
     write_atomically(path, data)
     write_atomically(path.with_suffix(".sha256"), hashlib.sha256(data).hexdigest().encode())

@@ -42,7 +42,7 @@ def features_of(features: nn.Module, images: Tensor) -> Tensor:
 
 
 def _kind(layer: nn.Module) -> str:
-    """What a layer is, if it is exactly torch's and nobody watches it."""
+    """The kind of a layer, if it is exactly torch's and has no hooks."""
     if _hooked(layer):
         return ""
     if type(layer) is nn.Conv2d and layer.padding_mode == "zeros" and not isinstance(layer.padding, str):

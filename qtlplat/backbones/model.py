@@ -166,6 +166,6 @@ def head_parts(head: nn.Module) -> dict[str, int]:
 
 
 def counts_of_model(model: WholeBackbone, replaced: int, parts: dict[str, int]) -> dict[str, Any]:
-    """The ledger of a backbone whose last `replaced` dense layers give way to a head with these parts."""
+    """The parameter counts of a backbone whose last `replaced` dense layers are replaced by a head with these parts."""
     dense: Sequence[int] = [count(block) for block in model.dense]
     return parameter_counts(count(model.features), dense, replaced, parts)

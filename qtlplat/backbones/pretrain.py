@@ -127,8 +127,8 @@ def pretrain(
 
     on_epoch: called after each epoch, with what takes a snapshot; on_initialisation: after each initialisation that
     ends; on_step: after each step, may raise to stop; accelerator: the torch device that computes: initial weights and
-    the order of batches do not depend on it, and what is returned lies on the CPU; start: a snapshot to go on from;
-    on_start: called once it is taken up. Raises UnfitError before that, where it is none of this training.
+    the order of batches do not depend on it, and what is returned lies on the CPU; start: a snapshot to resume from;
+    on_start: called when it is restored. Raises UnfitError before that, if it does not belong to this training.
     """
     pixels = torch.tensor(images.images).to(accelerator)
     labels = torch.tensor(images.labels).to(accelerator)
@@ -218,7 +218,7 @@ class _Search:
         return cls(epoch=epoch, **counts, **scores, seconds=spent, best_state=saved.part("best"), kept=kept)
 
     def check(self, taken: Snapshot, network: Network, classes: int) -> None:
-        """Let a fresh network go on from a snapshot; raises UnfitError where it is none of this search and network."""
+        """Restore a snapshot into a fresh network; raises UnfitError if it does not fit this search and network."""
         network.learner.load(taken)
         like = network.learner.judged.state_dict()
         require_like(self.best_state, like, "its best weights")

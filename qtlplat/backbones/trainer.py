@@ -71,7 +71,7 @@ class BackboneTrainer:
         return {**model, **average, **below("adam", optimizer_tensors(self.optimizer))}
 
     def load(self, saved: Snapshot) -> None:
-        """Go on from what `save` gave, bit for bit."""
+        """Continue from the state that `save` returned, bit for bit."""
         self.model.load_state_dict(saved.part("model"))
         if self.average:
             self.average.load_state_dict(saved.part("average"))

@@ -163,17 +163,17 @@ def _run_row(run: _Run, head: Any, components: Any, controls: Any, status: str, 
     seed = run.number // 100 % 5
     places = {role: {**c, "provider": "qtlplat", "version": "0.1.0", "locations": []} for role, c in components.items()}
     plan: dict[str, Any] = {**places, "pretraining": _PRETRAINING, "seed": seed, "accelerator": "cpu"}
-    ledger: dict[str, Any] = {}
+    counts: dict[str, Any] = {}
     if run.parent:
         plan |= {"replace": "all", "training": _TRAINING, "seeds": 1, "controls": list(controls), "device": "auto"}
         kept, total = 262880, 534482
-        ledger = {"backbone_total": total, "replaced_layers": 4, "replaced": total - kept, "kept": kept}
-        ledger |= {
+        counts = {"backbone_total": total, "replaced_layers": 4, "replaced": total - kept, "kept": kept}
+        counts |= {
             "head": {"total": head[3]},
             "model_total": kept + head[3],
             "controls": dict.fromkeys(controls, 4098),
         }
-        ledger["reduction_percent_model"] = 100 * (1 - (kept + head[3]) / total)
+        counts["reduction_percent_model"] = 100 * (1 - (kept + head[3]) / total)
     seconds = {"total": 10 + 5 * chance.random(), "features": chance.random(), "heads": 5 * chance.random()}
     values = {
         "id": run.id,
@@ -187,7 +187,7 @@ def _run_row(run: _Run, head: Any, components: Any, controls: Any, status: str, 
         "pid": 4711,
         "dataset_digest": "a" * 64,
         "plan": json.dumps(plan),
-        "parameters": json.dumps(ledger),
+        "parameters": json.dumps(counts),
         "seconds": json.dumps(seconds),
         "error": "loss is NaN in cell 3" if status == "failed" else "",
         "owner": 1,

@@ -20,11 +20,11 @@ _exit = os._exit  # which code of others may replace
 
 
 def leave(code: int) -> NoReturn:
-    """End the process with an exit code; what somebody else left at work gets some seconds to finish.
+    """End the process with an exit code; threads of libraries and plugins get some seconds to finish.
 
-    Python waits for threads and calls the functions that were registered for the end. The interpreter is not taken
-    down then: that takes torch seconds, and crashes threads that still run. From here on a signal ends the process at
-    once; one that is ignored, as Ctrl-C in the background of a script, stays so.
+    Python waits for threads and calls the registered exit functions. The interpreter is not finalized: that takes torch
+    seconds, and crashes running threads. From here on a signal ends the process at once; ignored signals, such as
+    Ctrl-C in the background of a script, stay ignored.
     """
     for number in (signal.SIGINT, signal.SIGTERM):
         if signal.getsignal(number) is not signal.SIG_IGN:

@@ -41,7 +41,7 @@ class Memory:
         return self._owner.get(node, node) not in self._pieces
 
     def allocate(self, node: fx.Node) -> Tensor:
-        """A tensor of the node's layout, in memory that nobody needs any more, or new memory."""
+        """A tensor of the node's layout, in unused or new memory."""
         layout: TensorLayout = node.meta["layout"]
         extent = 1 + sum((n - 1) * s for n, s in zip(layout.size, layout.stride, strict=True))
         size = extent * layout.dtype.itemsize if all(layout.size) else 0

@@ -3,7 +3,7 @@
 Cells whose epochs have equally many steps are stacked: one vectorised forward and backward serves them all, each
 with its own weights, batches and optimizer state, so the result is that of training them one by one (but for dropout,
 whose masks are drawn for the whole stack). A head that cannot be vectorised trains cell by cell.
-No storage here: every epoch is handed to a callback, with a way to take a snapshot from which training can go on.
+No storage here: every epoch is passed to a callback, with a function that takes a snapshot to resume from.
 """
 
 from __future__ import annotations
@@ -82,10 +82,10 @@ def fit_heads(
     features: float32 (N, F), on the device to compute on.
     on_epoch: called after each epoch with a row per cell that is trained in lockstep, and with what takes a snapshot;
         on_note: with what a user should know; on_step: after each step, may raise to stop.
-    start: a snapshot to go on from, taken with the same arguments; on_start: called once it is taken up.
+    start: a snapshot to resume from, taken with the same arguments; on_start: called when it is restored.
 
     Returns the fitted cells by position. Raises TrainingError at the first loss that is not finite; UnfitError, before
-    anything is called, where `start` is none of this training.
+    any callback, if `start` does not belong to this training.
     """
     data = Data(features, batch_size, limits.rows)
     plans = list(_rounds(tasks, cells, batch_size, limits.cells))
@@ -175,9 +175,9 @@ def _take_up(
     cells: int,
     where: Mapping[str, int],
 ) -> None:
-    """Let a round go on from a snapshot; raises UnfitError where it is none of this training.
+    """Restore a trainer from a snapshot; raises UnfitError if it does not belong to this training.
 
-    fitted: the cells that had ended; cells: how many each task has.
+    fitted: the finished cells; cells: how many each task has.
     """
     trainer.load(Snapshot(start.part("now"), start.facts["now"]))
     fresh = [_state_of(task) for task in tasks] if fitted else []

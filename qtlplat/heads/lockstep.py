@@ -1,7 +1,7 @@
 """Heads trained in lockstep: the same cells, the same batches, one or several variants of the head.
 
-A batch is gathered once for all variants. Each of them has weights, an optimizer and random numbers of its own, so it
-comes out as it would alone.
+A batch is gathered once for all variants. Each of them has its own weights, optimizer and random numbers, so its
+results do not depend on the others.
 """
 
 from __future__ import annotations
@@ -195,7 +195,7 @@ class LockstepTrainer:
         return Snapshot(tensors, {"seconds": [variant.seconds for variant in self.variants]})
 
     def load(self, saved: Snapshot) -> None:
-        """Go on from what `save` gave, bit for bit."""
+        """Continue from the state that `save` returned, bit for bit."""
         for number, (variant, seconds) in enumerate(zip(self.variants, saved.facts["seconds"], strict=True)):
             variant.trainee.load(saved.part(str(number)))
             variant.seconds = snapshots.seconds(seconds)

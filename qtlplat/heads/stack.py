@@ -43,7 +43,7 @@ class HeadTrainer(Protocol):
         """All that training changes, by name, copied to the CPU."""
 
     def load(self, saved: Tensors) -> None:
-        """Go on from what `save` gave, bit for bit."""
+        """Continue from the state that `save` returned, bit for bit."""
 
     def reseed(self) -> None:
         """Seed random engines from torch's global generator."""
@@ -238,7 +238,7 @@ def _loss(logits: Tensor, targets: Tensor, weight: Tensor) -> tuple[Tensor, Tens
 
 
 def checked_trace(function: Function, arguments: Sequence[Tensor]) -> Program:
-    """`trace`, and the result held against the function itself on two batches; raises CannotTraceError otherwise."""
+    """`trace`, and compare the result with the function on two batches; raises CannotTraceError if they differ."""
     program = trace(function, arguments)
     last = arguments[-1]
     original = last.clone()

@@ -63,12 +63,12 @@ class _Whole(nn.Module):
 def onnx_model(trained: Trained, images: npt.NDArray[np.uint8]) -> OnnxModel:
     """The model with its weights: input "images" uint8 (N, C, H, W), output "probabilities" float32 (N, K).
 
-    images: uint8 (n, C, H, W), those of the run; on 256 of them, evenly apart, it is held against torch.
+    images: uint8 (n, C, H, W), those of the run; on 256 of them, evenly spaced, the model is compared with torch.
 
     Raises
     ------
-    ConfigError: the circuit has no form that ONNX can hold, or draws shots.
-    TrainingError: it cannot be written in ONNX's operations, or does not compute what torch does.
+    ConfigError: the circuit cannot be expressed in ONNX, or draws shots.
+    TrainingError: it cannot be written in ONNX's operations, or its results differ from torch's.
     """
     if trained.draws_shots:
         raise ConfigError(

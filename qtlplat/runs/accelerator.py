@@ -1,4 +1,4 @@
-"""Where torch computes; what is missing is told before any work."""
+"""The device torch computes on; a missing one is reported before any work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What processes that were killed have left beside a store, and nobody needs any more."""
+"""Remove unused files of killed processes from a store's directory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from qtlplat.store.read.queries import Reader
 
 
 def remove_leftovers(location: StoreLocation) -> None:
-    """Delete what a process left that was killed as its run began or ended: checkpoints and locks that nobody needs."""
+    """Delete unused checkpoints and locks of processes that were killed while their run started or ended."""
     # Looked for first: whatever run another process begins from now on has nothing among them.
     checkpoints, locks = list((location.files / "checkpoints").glob("*")), list(location.locks.glob("*.lock"))
     if not checkpoints and not locks:

@@ -31,9 +31,9 @@ FROM_WEIGHTS, FROM_NOTHING = "stored weights", "nothing"
 
 @dataclass(frozen=True)
 class ResumePoint:
-    """A stored run that is to go on. drift: what has changed since and was allowed to, as (before, after) by name.
+    """A stored run to resume. drift: accepted changes since it started, as (before, after) by name.
 
-    take_over: whether it may be taken from another machine.
+    take_over: whether to take it from another machine.
     """
 
     run: str
@@ -52,7 +52,7 @@ class Replay:
     heads_only: bool = False
 
     def facts(self) -> dict[str, str]:
-        """As what is stored of a run's environment: an interrupted replay goes on as one."""
+        """Read from a run's stored environment, so that an interrupted replay is resumed as one."""
         return {REPLAY_OF: self.of, REPLAY_FROM: FROM_WEIGHTS if self.heads_only else FROM_NOTHING}
 
 
@@ -64,10 +64,10 @@ def replay_in(environment: Mapping[str, str]) -> Replay | None:
 
 @dataclass(frozen=True)
 class RunContext:
-    """What every step needs: where to write and read, whom to tell, whether to stop.
+    """Shared by all steps of a run: store, checkpoints, progress, signals.
 
-    allow_drift: whether interrupted pretrainings go on although something has changed; replay: what its run is, where
-    it does another one again.
+    allow_drift: whether interrupted pretrainings are resumed despite changed settings; replay: the replayed run, if the
+    run is a replay.
     """
 
     writer: Writer
@@ -90,10 +90,10 @@ class RunContext:
         return {cell.position for cell in stored if cell.status == "finished"}
 
     def add_epochs(self, run: str, rows: Sequence[EpochRow]) -> None:
-        """Store epochs; says which ones came out differently than the first time."""
+        """Store epochs; report repeated ones that differ from the stored ones."""
         for row in self.writer.add_epochs(run, rows):
             self.progress.note(
-                f"epoch {row.epoch} of cell {row.cell} of run {run} came out differently than before it was interrupted"
+                f"epoch {row.epoch} of cell {row.cell} of run {run} differs from the one stored before the interruption"
             )
 
     def save_weights(self, run: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> ArtifactRow:
@@ -152,11 +152,11 @@ def recorded(
     again: ResumePoint | None = None,
     made_for: str = "",
 ) -> Iterator[tuple[str, StageTimer]]:
-    """Start a run's row, or take it up again, and end it whatever happens inside.
+    """Start or resume a run's row, and store its final status even after an error.
 
-    It ends finished, failed (it cannot be trained so) or interrupted (a signal, the disk): then it can be resumed.
-    stages: whose seconds are counted, beside all; make_row: called for a run that starts; made_for: id of the run that
-    needs this one. Yields the run's id and its clock.
+    It ends finished, failed (training error) or interrupted (a signal, the disk); only then it can be resumed.
+    stages: timed stages, in addition to the total; make_row: called for a new run; made_for: id of the run that needs
+    this one. Yields the run's id and its clock.
     """
     if again is None:
         row = make_row()
@@ -196,7 +196,7 @@ def _end(job: RunContext, run: str, status: Status, clock: StageTimer, made_for:
     except StoreError:  # a full disk: nobody holds its lock any more, which says the same
         text, status = f"the end of run {run} could not be stored, its epochs so far are", "interrupted"
     if made_for:
-        return  # what needs it ends as well, and says how to go on
+        return  # the run that needs it ends as well, and says how to resume
     if status == "interrupted":
-        text += f"; go on with: qtlplat resume {run[:8]}{job.location.flag}"
+        text += f"; resume it with: qtlplat resume {run[:8]}{job.location.flag}"
     job.progress.note(text)

@@ -1,4 +1,4 @@
-"""What a head is held against: other heads, or other labels, on the same cells with the same batches.
+"""Baselines and ablations of a head, trained on the same cells with the same batches.
 
 `linear`: one dense layer. `mlp`: one hidden layer, tanh, of the width whose trainable parameters come nearest to the
 head's. `identity`: the head with its circuit replaced by the identity. `unentangled`: without its entangling gates.

@@ -1,6 +1,6 @@
-"""What has changed since a run was stored that may change its numbers.
+"""Changes since a run was stored that may change its numbers.
 
-A run that goes on must come out as if it had never stopped; where that cannot be, a user decides.
+A resumed run must give the results of an uninterrupted one; if that is impossible, the user decides.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ SURROUNDINGS = ("engine", "host", "platform", "cpus")
 
 
 def drift(record: RunRecord, plan: RunPlan | PretrainingPlan, reader: Reader) -> Drift:
-    """What has changed since a run was stored, as (before, after) by name; plan: its own, with today's components."""
+    """Changes since a run was stored, as (before, after) by name; plan: its own, with the installed components."""
     components = {role: getattr(plan, role) for role in record.components}
     surroundings = environment("", plan.accelerator)
     names = {*DECISIVE, *numeric_facts(reader.environment(record.id), surroundings)}
@@ -81,7 +81,7 @@ def _changes(
 
 
 def check_cells_agree(rows: Sequence[NewCell], record: RunRecord, reader: Reader) -> None:
-    """Raises ConfigError where a run's stored cells are not those that it would have today: it cannot go on then."""
+    """Raises ConfigError if a run's stored cells differ from those that its evaluator gives now."""
     stored = {cell.position: cell for cell in reader.cells(record.id)}
     if not stored:
         return
@@ -93,25 +93,26 @@ def check_cells_agree(rows: Sequence[NewCell], record: RunRecord, reader: Reader
     ]
     if different or len(stored) != len(rows):
         raise ConfigError(
-            f"run {record.id} cannot go on: it has {len(stored)} cells, today it would have {len(rows)}, "
-            f"of which {len(different)} are trained or tested on other samples",
+            f"cannot resume run {record.id}: its evaluator now gives {len(rows)} cells instead of {len(stored)}, "
+            f"{len(different)} of them with other samples",
             where=f"run {record.id[:8]}",
-            fix="run it again: qtlplat show RUN prints its plan",
+            fix="start a new run; qtlplat show RUN prints its plan",
         )
 
 
 def refuse(record: RunRecord, changes: Mapping[str, tuple[str, str]]) -> None:
-    """Raises ConfigError with all changes, before and after, where there are any."""
+    """Raises ConfigError with all changes, before and after, if there are any."""
     if not changes:
         return
+    settings = "1 setting has changed" if len(changes) == 1 else f"{len(changes)} settings have changed"
     lines = [
         f"  {name}: {safe_repr(before, 40)} -> {safe_repr(after, 40)}" for name, (before, after) in changes.items()
     ]
-    fix = "bring that back, or accept that the numbers are not those of an undisturbed run: --allow-drift"
+    fix = "restore these settings, or accept other numbers: --allow-drift"
     if "threads" in changes:
         fix = f"OMP_NUM_THREADS={changes['threads'][0]} brings the threads back; or accept other numbers: --allow-drift"
     raise ConfigError(
-        "\n".join([f"run {record.id} cannot go on as it began: {len(changes)} changed since", *lines]),
+        "\n".join([f"cannot resume run {record.id}: {settings} since it started", *lines]),
         where=f"run {record.id[:8]}, stored {record.created}",
         fix=fix,
     )

@@ -16,7 +16,7 @@ PACKAGES = ("qtlplat", "torch", "pennylane", "pennylane-lightning", "numpy", "sc
 
 
 def environment(device: str, accelerator: str = "cpu") -> dict[str, str]:
-    """Versions of what computes, the machine, threads, the device as asked for ('': none), this directory's commit."""
+    """Versions of packages, the machine, threads, the requested device ('': none), this directory's commit."""
     import torch
 
     facts = {

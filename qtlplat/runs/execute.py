@@ -50,12 +50,12 @@ def execute(
     remarks: Remarks | None = None,
     replay: Replay | None = None,
 ) -> str:
-    """Train and store a run, or go on with one that was interrupted; returns its id.
+    """Train and store a run, or resume an interrupted one; returns its id.
 
-    remarks: tags and note of a run that starts; replay: what it is, where it does another run again.
+    remarks: tags and note of a new run; replay: the replayed run, if this one is a replay.
 
-    The backbones' weights and the frozen features are found by content where an earlier run left them, and an
-    interrupted pretraining goes on; in a `replay` nothing is. Raises what stopped the run, after it has been recorded.
+    Backbone weights and frozen features of earlier runs are reused, and interrupted pretrainings are resumed, except in
+    a `replay`. Raises the error that stopped the run, after it has been stored.
     """
     with working(location, progress, allow_drift=bool(again and again.drift), replay=replay) as job:
         if replay:
@@ -163,7 +163,7 @@ def _heads(
             def say() -> None:
                 assert start is not None
                 clock.restore(start)
-                job.progress.note(f"run {run} goes on after epoch {start.facts['epoch']}")
+                job.progress.note(f"run {run} resumes after epoch {start.facts['epoch']}")
 
             return _fit(job, prepared, run, features, save, start, say)
 
@@ -216,7 +216,7 @@ def _fit(
 ) -> list[FittedCell]:
     """Train all variants on all cells, storing every epoch as it ends.
 
-    save: told how to take a snapshot; start: one to go on from; on_start: called once it is taken up.
+    save: called with a function that takes a snapshot; start: one to resume from; on_start: called when it is restored.
     """
     training, cells = prepared.plan.training, _moved(prepared)
     where = features.to(prepared.accelerator)

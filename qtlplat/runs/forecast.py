@@ -72,7 +72,7 @@ def forecast(missing: Sequence[PlannedModel], images: ImageSet, reader: Reader) 
 
 
 def _n_controls(planned: PlannedModel) -> int:
-    """How many controls are trained beside a head; of `auto` as many as a head with, or without, a circuit can have."""
+    """The number of controls of a head; for `auto` the most that a head with, or without, a circuit can have."""
     names = planned.resolved.plan.controls
     if AUTO_CONTROLS not in names:
         return len(names)

@@ -1,4 +1,4 @@
-"""Whether two stored runs of one plan came out the same: bit for bit, within a tolerance, or differently, and where."""
+"""Compare two stored runs of one plan: bitwise equal, within a tolerance, or different, and where."""
 
 from __future__ import annotations
 

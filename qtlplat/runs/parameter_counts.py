@@ -1,4 +1,4 @@
-"""Parameter counts of plans' models: found by content beside the store, or counted with torch and PennyLane."""
+"""Parameter counts of plans' models: found by content in the store's files, or counted with torch and PennyLane."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from qtlplat.store.core.location import StoreLocation
 def parameter_counts(
     plans: Sequence[Resolved], shape: tuple[int, int, int], n_classes: int, location: StoreLocation, *, keep: bool
 ) -> list[dict[str, Any]]:
-    """The ledgers of plans' models for images (C, H, W) of K classes, as `prepare.count_parameters` counts them.
+    """The parameter counts of plans' models for images (C, H, W) of K classes, as by `count_parameters`.
 
-    keep: whether what had to be counted is written beside the store. Raises as `prepare` does.
+    keep: whether to save new counts in the store's files. Raises as `prepare` does.
     """
-    paths = [location.files / "ledgers" / f"{_key(resolved, shape, n_classes)}.json" for resolved in plans]
+    paths = [location.files / "parameter_counts" / f"{_key(resolved, shape, n_classes)}.json" for resolved in plans]
     found = [_read(path) for path in paths]
-    missing = [i for i, ledger in enumerate(found) if ledger is None]
+    missing = [i for i, counts in enumerate(found) if counts is None]
     if missing:
         from qtlplat.runs.prepare import count_parameters
 
         counted = count_parameters([plans[i] for i in missing], shape, n_classes)
-        for i, ledger in zip(missing, counted, strict=True):
-            found[i] = ledger
+        for i, counts in zip(missing, counted, strict=True):
+            found[i] = counts
             if keep:
-                write_atomically(paths[i], json.dumps(ledger).encode())
-    return [ledger for ledger in found if ledger is not None]
+                write_atomically(paths[i], json.dumps(counts).encode())
+    return [counts for counts in found if counts is not None]
 
 
 def _key(resolved: Resolved, shape: tuple[int, int, int], n_classes: int) -> str:
@@ -44,10 +44,10 @@ def _key(resolved: Resolved, shape: tuple[int, int, int], n_classes: int) -> str
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    """A kept ledger; None where there is none, or where the file is not whole."""
+    """Saved counts; None if there are none, or if the file is damaged."""
     try:
-        ledger = json.loads(path.read_text(encoding="utf-8"))
+        counts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     needed = {"backbone_total", "model_total", "reduction_percent_model", "reduction_percent_replaced"}
-    return ledger if isinstance(ledger, dict) and needed <= ledger.keys() else None
+    return counts if isinstance(counts, dict) and needed <= counts.keys() else None

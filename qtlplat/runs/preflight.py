@@ -1,6 +1,6 @@
-"""Checks on one tiny batch before any work: what plugins return has the right shape, dtype, device and gradients.
+"""Check components on one tiny batch before any work: shape, dtype, device and gradients of their outputs.
 
-Whatever is wrong is a PluginError that names the plugin, says what it returned and how to mend it.
+Every problem is a PluginError that names the plugin, the returned value and the fix.
 """
 
 from __future__ import annotations
@@ -185,7 +185,7 @@ def _fault(what: str, provider: str, fix: str) -> PluginError:
 
 @contextmanager
 def _trial(what: str, provider: str) -> Iterator[None]:
-    """Gradients on, random numbers of our own; whoever seeds them is told apart."""
+    """Enable gradients, isolate random numbers, and detect code that seeds them."""
     with contained(), isolated_rng(), torch.enable_grad():
         torch.manual_seed(SEED)
         yield

@@ -61,12 +61,12 @@ class Material:
 
 @dataclass(frozen=True)
 class Prepared:
-    """A run that can start: the plan bound to data that was read, and everything built once and tried.
+    """A run that can start: the plan bound to its data, and all components built and tried once.
 
-    build_backbone: makes a fresh backbone; make_head: makes a fresh head; replaced: dense layers that go;
-    parameters: the ledger; accelerator: where torch computes; limits: how much of the training fits into memory.
+    build_backbone: makes a fresh backbone; make_head: makes a fresh head; replaced: number of replaced dense
+    layers; parameters: their counts; accelerator: torch's device; limits: how much of the training fits into memory.
     groups: the source of each sample, duplicates joined; pretrainings: the backbones that its cells start from;
-    variants: the head, then its controls; notes: what a user should be told.
+    variants: the head, then its controls; notes: messages for the user.
     """
 
     plan: RunPlan
@@ -129,7 +129,7 @@ class Prepared:
 
 @dataclass(frozen=True)
 class BuiltHead:
-    """A head on a cut backbone. parameters: the ledger; trainable: how many of the head's are trained."""
+    """A head on a cut backbone. parameters: their counts; trainable: how many of the head's are trained."""
 
     make: HeadFactory
     replaced: int
@@ -140,10 +140,10 @@ class BuiltHead:
 def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | None = None) -> Prepared:
     """Read the data, build and try backbone and head on a tiny batch, ask the evaluator for the cells.
 
-    files: the store's, where what was found out about the data before is read and kept; images: the plan's dataset,
-    where it has been read already.
+    files: the store's directory of files, which caches facts about the data; images: the plan's dataset, if it has been
+    read already.
 
-    Raises ConfigError and DataError for what a user can mend, PluginError for what a plugin did wrong.
+    Raises ConfigError and DataError for errors of the user, PluginError for errors of a plugin.
     """
     plan = resolved.plan
     accelerator = check_accelerator(plan.accelerator)
@@ -289,12 +289,12 @@ def built_head(
 
 
 def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_classes: int) -> list[dict[str, Any]]:
-    """The ledgers of plans' models for images (C, H, W) of K classes; no data is needed. Raises as `prepare`.
+    """The parameter counts of plans' models for images (C, H, W) of K classes; needs no data. Raises as `prepare`.
 
     A backbone that several plans share is built once, and no circuit is run.
     """
     backbones: dict[str, WholeBackbone] = {}
-    ledgers = []
+    found = []
     for resolved in plans:
         plan, head = resolved.plan, resolved.specs["head"].spec
         assert isinstance(head, HeadSpec)
@@ -305,8 +305,8 @@ def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_c
         circuit = declared_circuit(head, resolved.options["head"], plan.head.provider)
         engine = None if circuit is None else idle_engine(circuit)
         own = built_head(resolved, engine, backbones[backbone], shape, n_classes, counted=True)
-        ledgers.append(own.parameters)
-    return ledgers
+        found.append(own.parameters)
+    return found
 
 
 def choose_for(head: HeadSpec, options: Any, plan: RunPlan) -> Engine | None:

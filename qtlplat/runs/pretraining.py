@@ -147,7 +147,7 @@ def _may_be_used(job: RunContext, pretraining: RunRecord, made_for: str) -> bool
 
 
 def _interrupted(job: RunContext, plan: PretrainingPlan, made_for: str) -> ResumePoint | None:
-    """The newest interrupted pretraining with this plan that can go on as it began, or may go on as things are now."""
+    """The newest interrupted pretraining with this plan that can be resumed without changes, or with accepted ones."""
     for record in job.reader.interrupted(plan.fingerprint, "pretraining"):
         if not _may_be_used(job, record, made_for):
             continue
@@ -167,10 +167,10 @@ def pretrained(
     again: ResumePoint | None = None,
     replay_of: str = "",
 ) -> Pretrained:
-    """Pretrain a backbone as a run of its own, or go on with one that was interrupted.
+    """Pretrain a backbone as a separate run, or resume an interrupted one.
 
-    split: what trains, chooses and tests; whose: what is said of it; made_for: the run that needs it; replay_of: the
-    pretraining that is done again.
+    split: training, validation and test samples; whose: its description in messages; made_for: the run that needs it;
+    replay_of: the replayed pretraining.
     """
     images, options = material.images, plan.pretraining
     cells = pretraining_cells(split, options, plan.seed)
@@ -202,7 +202,7 @@ def pretrained(
                 assert start is not None
                 clock.restore(start)
                 place = f"initialisation {start.facts['position'] + 1}, " if options.n_init > 1 else ""
-                job.progress.note(f"pretraining {run} goes on after {place}epoch {start.facts['epoch']}")
+                job.progress.note(f"pretraining {run} resumes after {place}epoch {start.facts['epoch']}")
 
             return pretrain(
                 material.build_backbone,
@@ -235,7 +235,7 @@ def pretrained(
 def _threads(
     job: RunContext, plan: PretrainingPlan, material: Material, split: Split, again: ResumePoint | None, replay_of: str
 ) -> int:
-    """As many as before, if it goes on, repeats another one, or repeats what this machine has done; else measured."""
+    """The previous number for a resumed, replayed or repeated pretraining on this machine; else a measured one."""
     if before := stored_threads(job.reader, again.run) if again else None:
         return before
     if plan.accelerator != "cpu" or asked_for():
@@ -279,7 +279,7 @@ def features_of(job: RunContext, prepared: Prepared, run: str, backbone: Pretrai
 
 
 def _alone_at_features(job: RunContext, key: str, run: str, backbone: str) -> AbstractContextManager[object]:
-    """Around looking for features and computing them; a replay, which uses no others, waits for nobody."""
+    """Hold the lock of features while finding or computing them; a replay, which reuses none, does not wait."""
     if job.replay:
         return nullcontext()
 

@@ -1,4 +1,4 @@
-"""Does a stored run again from its plan, and holds what comes out against what is stored."""
+"""Repeat a stored run from its plan, and compare the results with the stored ones."""
 
 from __future__ import annotations
 
@@ -55,13 +55,13 @@ def replay(
     sets: Sequence[str] = (),
     heads_only: bool = False,
 ) -> str:
-    """Do a finished run again from its stored plan, as a run of its own; returns the id of that.
+    """Repeat a finished run from its stored plan, as a new run; returns the id of the new run.
 
-    Nothing is found by content: backbones are pretrained again and features computed again. A replay of it that was
-    interrupted, and can go on as it began, goes on. sets: ``dataset.option=value``, for data that lies elsewhere;
-    heads_only: start from the stored weights of its backbones.
+    Nothing is reused: backbones are pretrained again and features computed again. An interrupted replay of the run is
+    resumed if nothing has changed. sets: ``dataset.option=value``, for data that was moved; heads_only: start from the
+    stored weights of its backbones.
 
-    Raises UsageError where it has not finished or has no heads, and as `qtlplat.runs.execute.execute`.
+    Raises UsageError if it has not finished or has no heads, and as `qtlplat.runs.execute.execute`.
     """
     refuse_replay(record, heads_only=heads_only)
     if record.kind == "pretraining":
@@ -72,7 +72,7 @@ def replay(
 
 
 def _begun(prepared: Prepared, reader: Reader, wanted: Replay) -> ResumePoint | None:
-    """The newest interrupted replay of this sort that can go on as it began, None where there is none."""
+    """The newest interrupted replay of this kind that can be resumed without changes, None if there is none."""
     for record in reader.interrupted(prepared.plan.fingerprint, "run"):
         if replay_in(reader.environment(record.id)) == wanted and not drift(record, prepared.plan, reader):
             return ResumePoint(record.id)

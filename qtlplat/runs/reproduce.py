@@ -45,9 +45,9 @@ class ModelState:
 
 @dataclass(frozen=True)
 class Check:
-    """A model tested in another way, beside the same model as published: F1 as shares.
+    """A model with another evaluator, compared with the published model: F1 as shares.
 
-    difference: F1 of this one minus that of the other one, None where one of them is missing.
+    difference: F1 of this one minus that of the other one, None if one of them is missing.
     """
 
     model: str
@@ -61,7 +61,7 @@ class Check:
 
 
 def read_data(work: Work, *, needed: bool) -> ImageSet | None:
-    """The dataset of a recipe's models; None where it is not needed and not at hand. Raises as the dataset does."""
+    """The dataset of a recipe's models; None if it is neither needed nor available. Raises as the dataset does."""
     resolved = work.models[0].resolved
     spec = resolved.specs["dataset"].spec
     assert isinstance(spec, DatasetSpec)
@@ -72,7 +72,7 @@ def read_data(work: Work, *, needed: bool) -> ImageSet | None:
 
 
 def survey(work: Work, images: ImageSet | None, reader: Reader) -> list[ModelState]:
-    """Which of the models that the budget trains are there; images: None where the data is not at hand."""
+    """The state of the models that the budget trains; images: None if the data is not available."""
     trained = [planned for planned in work.models if planned.trained]
     if images is None:
         return [ModelState(planned, None) for planned in trained]
@@ -120,7 +120,7 @@ def carry_out(
         try:
             if pretraining in lost and _starts_from_the_plans_backbone(planned, images):
                 what = f"its backbone could not be pretrained, see {lost[pretraining]}"
-                raise TrainingError(what, where=name, fix="mend that first")
+                raise TrainingError(what, where=name, fix="fix that error first")
             prepared = prepare(planned.resolved, location.files, images)
             if of_its_own:
                 pretrain_only(prepared, location, progress)
@@ -153,10 +153,9 @@ def measure(
     keep: bool,
     failed: Mapping[str, QtlplatError] | None = None,
 ) -> dict[str, Measured]:
-    """What is known about every model: its parameters, from the layers' shapes, and its metrics where it was run.
+    """Parameter counts of every model, from the layers' shapes, and metrics of the trained ones.
 
-    failed: why models could not be run, by name; keep: whether counted parameters may be kept beside the store, to be
-    found the next time.
+    failed: why models could not be run, by name; keep: whether to save parameter counts in the store's files.
     """
     runs = {state.name: state.run for state in states if state.run}
     recipe = work.recipe
@@ -218,7 +217,7 @@ def _of_cells(run: RunRecord, positions: Sequence[int], reader: Reader) -> dict[
 
 
 def checks(states: Sequence[ModelState], measured: Mapping[str, Measured]) -> list[Check]:
-    """The models that repeat another one in another way, beside that one."""
+    """Models that repeat another one with another evaluator, with that one."""
     found = []
     for state in states:
         model = state.planned.model

@@ -1,4 +1,4 @@
-"""Which of the stored runs would go on: known before torch is loaded."""
+"""Select the stored runs that can be resumed, without importing torch."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ RESUMABLE = ("interrupted", "failed")
 def refuse_replay(record: RunRecord, *, heads_only: bool) -> None:
     """Refuse a replay of a run that has not finished, or of the heads of a pretraining. Raises UsageError."""
     if record.status != "finished":
-        fix = f"go on with it: qtlplat resume {record.id[:8]}" if record.status != "running" else "wait for it"
-        raise UsageError(f"run {record.id} is {record.status}: there is nothing to hold a replay against", fix=fix)
+        fix = f"resume it: qtlplat resume {record.id[:8]}" if record.status != "running" else "wait for it"
+        raise UsageError(f"run {record.id} is {record.status}: it has no results to compare with", fix=fix)
     if record.kind == "pretraining" and heads_only:
         raise UsageError("a pretraining has no heads", where="--heads-only", fix="leave it out, or name a run")
 
 
 def what_to_resume(reader: Reader, run_id: str) -> RunRecord:
-    """The run that goes on where this one is asked for: itself, or the run that a pretraining was made for.
+    """The run to resume if this one is requested: itself, or the run that a pretraining was made for.
 
-    Raises UsageError where it has finished, or lies in the trash.
+    Raises UsageError if it has finished, or is in the trash.
     """
     record = reader.run(run_id)
     _refuse_trash(record)
     if record.status == "finished":
-        raise UsageError(f"run {run_id} is finished", fix=f"look at it: qtlplat show {run_id[:8]}")
+        raise UsageError(f"run {run_id} is finished", fix=f"show it: qtlplat show {run_id[:8]}")
     made_for = reader.environment(run_id).get(MADE_FOR) if record.kind == "pretraining" else None
     owner = None if made_for is None else _known(reader, made_for)
     if owner is None:
@@ -36,19 +36,19 @@ def what_to_resume(reader: Reader, run_id: str) -> RunRecord:
     if owner.status not in (*RESUMABLE, "running"):
         raise UsageError(
             f"pretraining {run_id} was made for run {owner.id}, which is {owner.status}: nothing needs it any more",
-            fix=f"look at that run: qtlplat show {owner.id[:8]}",
+            fix=f"show that run: qtlplat show {owner.id[:8]}",
         )
     return owner
 
 
 def _refuse_trash(record: RunRecord) -> None:
     if record.trashed:
-        fix = f"take it out first: qtlplat rm --restore {record.id[:8]}"
+        fix = f"restore it first: qtlplat rm --restore {record.id[:8]}"
         raise UsageError(f"run {record.id} is in the trash since {record.trashed}", fix=fix)
 
 
 def _known(reader: Reader, run_id: str) -> RunRecord | None:
-    """A run, or None where it has been deleted."""
+    """A run, or None if it has been deleted."""
     try:
         return reader.run(run_id)
     except UsageError:
@@ -56,9 +56,9 @@ def _known(reader: Reader, run_id: str) -> RunRecord | None:
 
 
 def all_interrupted(reader: Reader) -> list[RunRecord]:
-    """Every run that was interrupted, oldest first.
+    """All interrupted runs, oldest first.
 
-    A pretraining that was made for a run is none of them: that run goes on with it, or nothing needs it any more.
+    Pretrainings that were made for a run are left out: that run resumes them, or they are not needed any more.
     """
     found = reader.interrupted()
     return [r for r in found if r.kind == "run" or MADE_FOR not in reader.environment(r.id)][::-1]

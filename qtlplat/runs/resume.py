@@ -1,4 +1,4 @@
-"""Goes on with stored runs that were interrupted, as if they had never stopped, or says what has changed since."""
+"""Resume interrupted runs with the results of uninterrupted ones, or list the settings that have changed."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ class Permission:
 def resume(
     record: RunRecord, catalog: Catalog, location: StoreLocation, progress: Progress, allowed: Permission
 ) -> str:
-    """Go on with a run until it has finished; returns its id.
+    """Resume a run until it has finished; returns its id.
 
-    Raises ConfigError where something has changed that may change its numbers, with each change, unless that is
-    allowed; BusyError where somebody owns it; and as `qtlplat.runs.execute.execute`.
+    Raises ConfigError with all changes that may change its numbers, unless they are accepted; BusyError if another
+    process owns it; and as `qtlplat.runs.execute.execute`.
     """
     reader = Reader(location)
     if record.kind == "pretraining":

@@ -25,15 +25,15 @@ def found_or_executed(
 ) -> str:
     """Return the id of the finished run with a plan, or train and store one.
 
-    A process that trains the same plan now is waited for. If it ends without a result, its run is resumed here, or
-    trained anew if it has failed or cannot be resumed as it began.
+    If another process is training the same plan, wait for it. If that process ends without a result, its run is
+    resumed here, or trained again if it has failed or cannot be resumed without changes.
 
     Args:
         prepared: What is trained.
         location: The store.
-        progress: Told who is waited for, and what is found.
+        progress: Reports waiting and reuse.
         remarks: Tags and a note for the run; a run that is found gets them too.
-        go_on: Also resume an interrupted run that nobody was waited for.
+        go_on: Also resume an interrupted run of an earlier process.
     """
     remarks = remarks or Remarks()
     plan = prepared.plan
@@ -61,7 +61,7 @@ def found_or_executed(
 
 
 def begun(prepared: Prepared, reader: Reader) -> ResumePoint | None:
-    """The newest interrupted run with this plan that can go on as it began, None where there is none."""
+    """The newest interrupted run with this plan that can be resumed without changes, None if there is none."""
     for record in reader.interrupted(prepared.plan.fingerprint, "run"):
         if not drift(record, prepared.plan, reader) and not replay_in(reader.environment(record.id)):
             return ResumePoint(record.id)
@@ -69,7 +69,7 @@ def begun(prepared: Prepared, reader: Reader) -> ResumePoint | None:
 
 
 def _add(writer: Writer, run: RunRecord, remarks: Remarks) -> None:
-    """Say of a stored run what is not said of it yet; what is noted on it stays above."""
+    """Add missing tags and a note to a stored run, below its existing note."""
     if tags := [tag for tag in remarks.tags if tag not in run.tags]:
         writer.tag([run.id], tags)
     if remarks.note and remarks.note not in (run.note or ""):

@@ -15,7 +15,7 @@ _MADE = ("name", "version", "digest", "code", "locations")  # of a component: no
 
 
 def why_not_again(reader: Reader, plan: RunPlan | PretrainingPlan, kind: RunKind) -> str:
-    """What has changed since the newest finished run that the same was asked of, in a line; '' if there is none."""
+    """The changes since the newest finished run of the same request, in a line; '' if there is none."""
     now = plan.model_dump(mode="json")
     for record in reader.runs(LOOKED_AT, kind):
         if record.status == "finished" and _asked(record.plan) == _asked(now):
@@ -26,7 +26,7 @@ def why_not_again(reader: Reader, plan: RunPlan | PretrainingPlan, kind: RunKind
 
 
 def _asked(plan: Mapping[str, Any]) -> dict[str, Any]:
-    """What somebody asked for: no digests, no versions, and not where things lie."""
+    """The requested plan, without digests, versions and locations."""
     asked = {key: value for key, value in plan.items() if key != "dataset_digest"}
     for role in ("dataset", *ROLES):
         if isinstance(choice := plan.get(role), Mapping):

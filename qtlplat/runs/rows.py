@@ -58,7 +58,7 @@ def new_pretraining(plan: PretrainingPlan, images: ImageSet, made_for: str) -> N
 
 
 def _environment(images: ImageSet, device: str, accelerator: str) -> dict[str, str]:
-    """What surrounds a run, what its labels are called and how large its images are: its data may not be at hand."""
+    """The environment of a run, its class names and image size, which are needed if its data is not available."""
     known = {**class_facts(images.class_names), **shape_facts(images.shape)}
     return {**environment(device, accelerator), **known}
 

@@ -36,7 +36,7 @@ def earlier_threads(reader: Reader, earlier: list[RunRecord]) -> int | None:
 
 
 def asked_for() -> bool:
-    """Whether somebody has asked for the number of threads that torch has, by --threads or a variable."""
+    """Whether the user set the number of torch's threads, by --threads or a variable."""
     return any(os.environ.get(name) for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"))
 
 

@@ -1,8 +1,8 @@
-"""Checkpoints: training as it was after an epoch, on disk, so that it goes on from there bit for bit.
+"""Checkpoints: the state of training after an epoch, on disk, to resume from bit for bit.
 
-Each is a file of tensors and a manifest with its sha256, written in this order; two are kept. Writing goes on beside
-the training of the next epoch, and is waited for before the one after that: at most one epoch of work is not on disk.
-What is read was perhaps made by somebody else: what is not whole, or no plain file, or another run's, is not used.
+Each is a file of tensors and a manifest with its sha256, written in this order; two are kept. A checkpoint is written
+while the next epoch trains, and finished before the one after that: at most one epoch of work is not on disk.
+Checkpoints are not trusted: incomplete ones, those of other runs, and anything but plain files are not used.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Checkpoints:
             self._pool.shutdown()
 
     def save(self, snapshot: Snapshot) -> None:
-        """Write a checkpoint, beside whatever is done next; waits for the one before it."""
+        """Write a checkpoint in the background; waits for the one before it."""
         self._wait()
         self._number += 1
         self._pending = self._pool.submit(self._write, self._number, snapshot)

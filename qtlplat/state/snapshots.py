@@ -20,7 +20,7 @@ TIME = "clock"  # the one fact that says nothing about training
 
 @dataclass(frozen=True)
 class Snapshot:
-    """What training needs to go on. tensors: by name, on the CPU and nobody else's; facts: JSON-able."""
+    """The state to resume training from. tensors: by name, on the CPU, not shared; facts: JSON-able."""
 
     tensors: Mapping[str, Tensor] = field(default_factory=dict)
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -44,7 +44,7 @@ class UnfitError(Exception):
 
 @contextmanager
 def fitting() -> Iterator[None]:
-    """Around taking up a snapshot, which somebody may have made: whatever goes wrong with it is an UnfitError."""
+    """Turn every error into an UnfitError while a snapshot, which is not trusted, is restored."""
     try:
         yield
     except UnfitError:

@@ -79,12 +79,12 @@ def save_weights(directory: Path, tensors: Mapping[str, Tensor], facts: Mapping[
 
 
 def load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
-    """Tensors by name; nothing but safetensors is ever read, and so nothing in the file is ever run.
+    """Tensors by name; only safetensors files are read, so no code in a file is ever run.
 
     Raises
     ------
-    StoreError: the file is missing or is not what was saved.
-    UntrustedError: it is, but it holds something else than tensors: whoever wrote the store means no good.
+    StoreError: the file is missing or differs from the saved one.
+    UntrustedError: it has the stored digest, but is no safetensors file: the store was tampered with.
     """
     from safetensors import SafetensorError
 

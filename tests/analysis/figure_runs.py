@@ -7,7 +7,7 @@ from typing import Any
 from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.store.core.records import CellRecord, ComponentRow, EpochRow, PredictionRow, RunRecord
 
-LEDGER = {"backbone_total": 1000, "replaced_layers": 4, "model_total": 400}
+PARAMETERS = {"backbone_total": 1000, "replaced_layers": 4, "model_total": 400}
 
 
 def component(role: str, name: str) -> ComponentRow:
@@ -29,7 +29,7 @@ def record(run_id: str, kind: str = "run", head: str = "dressed5x3", **changes: 
         "plan": {},
         "components": {role: component(role, name) for role, name in names.items()},
         "dataset_digest": "a" * 64,
-        "parameters": LEDGER if kind == "run" else {},
+        "parameters": PARAMETERS if kind == "run" else {},
         "metrics": {},
         "seconds": {},
         "pretraining": None,

@@ -10,7 +10,7 @@ from qtlplat.analysis.claims import Estimate, Measured, boost, judge, of_cells, 
 from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.recipes import Claim
 
-LEDGER = {
+PARAMETERS = {
     "backbone_total": 1000,
     "model_total": 774,
     "reduction_percent_model": 22.6,
@@ -40,18 +40,18 @@ def run(value: float, low: float, high: float) -> Measured:
     [(774, None, "confirmed"), (764, 774, "misprint"), (764, None, "contradicted"), (764, 770, "contradicted")],
 )
 def test_a_count_is_confirmed_a_misprint_or_contradicted(printed: int, corrected: int | None, expected: str) -> None:
-    assert verdict(claim("parameters", printed, 0, corrected=corrected), Measured(LEDGER)) == expected
+    assert verdict(claim("parameters", printed, 0, corrected=corrected), Measured(PARAMETERS)) == expected
 
 
 def test_a_backbone_with_its_own_layers_has_the_backbones_parameters() -> None:
-    assert verdict(claim("parameters", 1000, 0), Measured(LEDGER, own_layers=True)) == "confirmed"
+    assert verdict(claim("parameters", 1000, 0), Measured(PARAMETERS, own_layers=True)) == "confirmed"
 
 
 def test_a_reduction_is_of_the_whole_model_and_rounds_within_its_tolerance() -> None:
-    (judged,) = judge([claim("reduction", 22.61, 0.01)], {"m": Measured(LEDGER)})
+    (judged,) = judge([claim("reduction", 22.61, 0.01)], {"m": Measured(PARAMETERS)})
     assert (judged.verdict, judged.ours) == ("confirmed", 22.6)
     assert "of the replaced layers alone 80.00 %" in judged.note
-    assert verdict(claim("reduction", 22.62, 0.01), Measured(LEDGER)) == "contradicted"
+    assert verdict(claim("reduction", 22.62, 0.01), Measured(PARAMETERS)) == "contradicted"
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_lower_value_does_not_contradict_where_the_budget_trains_less() -> Non
 
 def test_other_data_and_missing_runs_decide_nothing() -> None:
     assert verdict(claim(), run(0.95, 0.945, 0.955), other_data=True) == "inconclusive"
-    assert verdict(claim(), Measured(LEDGER)) == "not run"
+    assert verdict(claim(), Measured(PARAMETERS)) == "not run"
     assert verdict(claim("parameters", 774, 0), Measured()) == "not run"
     assert verdict(claim(), Measured(metrics={}, runs=("r1",))) == "inconclusive"
 

@@ -118,7 +118,7 @@ def test_the_front_is_what_no_model_beats() -> None:
     assert [p.name for p in pareto.front(models)] == ["b", "a"]
 
 
-def test_a_pretraining_has_no_ledger_to_draw() -> None:
+def test_a_pretraining_has_no_parameter_counts_to_draw() -> None:
     stored = StoredRun(record("b" * 16, "pretraining"), (cell(0, 0.9),))
     with pytest.raises(DataError, match="no parameter counts"):
         pareto.points([stored])

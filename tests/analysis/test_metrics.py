@@ -1,4 +1,4 @@
-"""Metrics agree with scikit-learn; the ledger with the counts that follow from the paper's shapes."""
+"""Metrics agree with scikit-learn; the parameter counts with the counts that follow from the paper's shapes."""
 
 import numpy as np
 import pytest
@@ -31,7 +31,7 @@ def test_a_probability_of_zero_for_the_truth_gives_a_finite_loss():
     assert np.isfinite(classification_metrics(np.array([0]), np.array([[0.0, 1.0]]))["loss"])
 
 
-def test_the_ledger_relates_the_saving_to_the_model_and_to_the_replaced_layers():
+def test_the_parameter_counts_relate_the_saving_to_the_model_and_to_the_replaced_layers():
     counts = parameter_counts(100, [50, 30, 20], 2, {"pre_net": 6, "vqc": 3, "post_net": 1})
     assert counts == {
         "backbone_total": 200,

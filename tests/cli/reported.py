@@ -13,7 +13,7 @@ from qtlplat.store.write.writer import Writer
 
 TEX = r"\input{/etc/passwd}%\end{table}$x^2_3&#~"
 NASTY = f"{HOSTILE}{TEX}</title></script><img src=http://x onerror=alert(1)>\"'"
-LEDGER = {
+PARAMETERS = {
     "backbone_total": 534482, "kept": 262880, "replaced": 271602, "replaced_layers": 4, "model_total": 271110,
     "head": {"pre_net": 8196, "vqc": 24, "post_net": 10, "total": 8230}, "controls": {"linear": 4098},
     "reduction_percent_model": 49.27612, "reduction_percent_replaced": 96.96983,
@@ -93,7 +93,7 @@ def filled(path: Path) -> Path:
     store_controls(path, linear=(0.97, 0.98, 0.99, 0.96, 0.97, 0.98), shuffled=(0.5, 0.49, 0.52, 0.47, 0.5, 0.51))
     changes = {"leakage": 0.0, "group_leakage": 0.0, "pretraining": backbone(path)}
     cells = [cell(i, i, test_hash=f"other {i}", **changes) for i in range(3)]
-    store_run(path, (0.9, 0.91, 0.89), cells=cells, evaluator="nested6", parameters=LEDGER, plan=PLAN)
+    store_run(path, (0.9, 0.91, 0.89), cells=cells, evaluator="nested6", parameters=PARAMETERS, plan=PLAN)
     return path
 
 

@@ -72,7 +72,7 @@ def _stored(name: str, error: str) -> tuple[bytes, tuple[str, str, str]]:
         return path.read_bytes(), ids
 
 
-LEDGER = {"backbone_total": 534482, "head": {"vqc": 15, "total": 42}}
+PARAMETERS = {"backbone_total": 534482, "head": {"vqc": 15, "total": 42}}
 
 
 def _write(path: Path, name: str, error: str) -> tuple[str, str, str]:
@@ -82,7 +82,7 @@ def _write(path: Path, name: str, error: str) -> tuple[str, str, str]:
         def start(kind: str, used: tuple[str, ...]) -> str:
             components = [component(role, name) for role in used]
             surroundings = {"python": "3.11", "argv": name}
-            run = NewRun(kind, "f" * 64, 7, {"seed": 7, "note": name}, components, "a" * 64, surroundings, LEDGER)  # type: ignore[arg-type]
+            run = NewRun(kind, "f" * 64, 7, {"seed": 7, "note": name}, components, "a" * 64, surroundings, PARAMETERS)  # type: ignore[arg-type]
             return writer.start_run(run)
 
         pretraining = start("pretraining", roles[:2])

@@ -118,7 +118,7 @@ def test_the_newest_runs_are_found_without_reading_the_others(store: Path) -> No
     }
 
 
-def test_runs_of_which_the_ledger_holds_totals_alone_are_reported(store: Path) -> None:
+def test_runs_of_which_the_parameter_counts_hold_totals_alone_are_reported(store: Path) -> None:
     """Parameters by part of a head are empty cells where they are not stored."""
     called = qtlplat(store, "report", "@last")
     assert called.code == 0

@@ -27,11 +27,11 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
         if number == 15:
             f1[0] = math.nan
         status = "interrupted" if number == 14 else "finished"
-        ledger = {"model_total": size, "head": {"vqc": 0, "total": 12}}
+        parameters = {"model_total": size, "head": {"vqc": 0, "total": 12}}
         cells = [cell(i, i, leakage=0.5) for i in range(3)]
         plan = {"training": {"epochs": 10 * (number % 3)}}
         run = store_run(
-            store, f1, head=head, backbone=backbone, parameters=ledger, cells=cells, plan=plan, status=status
+            store, f1, head=head, backbone=backbone, parameters=parameters, cells=cells, plan=plan, status=status
         )
         values = {"f1": np.mean(f1), "sd": np.std(f1, ddof=1), "loss": np.mean([1 - v for v in f1]), "size": size}
         rows.append({"run": run, "head": head, "backbone": backbone, "epochs": plan["training"]["epochs"], **values})
@@ -121,7 +121,7 @@ def test_a_direction_can_be_turned(rows: tuple[Path, pd.DataFrame]) -> None:
     worst = table[table["head"] == "mlp"].f1.idxmin()
     assert [row["run"] for row in found["rows"]] == [table.loc[worst].run]
     assert found["directions"] == {"f1": "-", "loss": "+"}
-    assert "unbeaten in f1 (less is better), loss (more is better)" in qtlplat(store, "front", "f1:-", "loss:+").err
+    assert "Pareto-optimal in f1 (lower is better), loss (higher is better)" in qtlplat(store, "front", "f1:-", "loss:+").err
 
 
 @pytest.mark.parametrize(

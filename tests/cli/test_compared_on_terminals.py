@@ -23,8 +23,8 @@ class Terminal(io.StringIO):
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("terminal") / "s.db"
     wrong = {0: predictions(0, [True, False, False])}
-    ledger = {"model_total": 1000, **CLASSICAL}
-    store_run(path, LINEAR, head="linear", parameters=ledger, predicted=wrong, environment={"threads": "2"})
+    parameters = {"model_total": 1000, **CLASSICAL}
+    store_run(path, LINEAR, head="linear", parameters=parameters, predicted=wrong, environment={"threads": "2"})
     store_run(path, QUANTUM, parameters={"model_total": 900}, predicted=wrong, environment={"threads": "4"})
     store_run(path, QUANTUM, head=HOSTILE, parameters={"model_total": 800}, predicted=wrong)
     return path

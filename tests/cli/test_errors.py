@@ -135,7 +135,7 @@ def test_pretrainings_have_nothing_to_show(store: Path) -> None:
         (["@last", "--json", "-o", "x.png"], "two forms"),
         (["@last", "--sort", "size"], "unknown column"),
         (["@-9"], "there is no run"),
-        (["--where", "head = 'nobody'"], "no run is as asked for"),
+        (["--where", "head = 'nobody'"], "no runs match the filter"),
     ],
 )
 def test_what_cannot_be_meant_ends_with_2(store: Path, runs: tuple[str, str], arguments: list[str], words: str) -> None:

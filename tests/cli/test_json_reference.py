@@ -36,9 +36,9 @@ def keys_of(value: Any) -> Iterator[str]:
 )
 def test_every_key_is_documented(tmp_path: Path, command: list[str]) -> None:
     wrong = {0: predictions(0, [True, False])}
-    ledger = {"model_total": 7}
-    store_run(tmp_path / "s.db", LINEAR, head="linear", predicted=wrong, parameters=ledger)
-    store_run(tmp_path / "s.db", QUANTUM, predicted=wrong, parameters=ledger)
+    parameters = {"model_total": 7}
+    store_run(tmp_path / "s.db", LINEAR, head="linear", predicted=wrong, parameters=parameters)
+    store_run(tmp_path / "s.db", QUANTUM, predicted=wrong, parameters=parameters)
     found = json.loads(qtlplat(tmp_path / "s.db", *command, "--json").out)
     text = PAGE.split(f"\n## qtlplat {command[0]}\n", 1)[1].split("\n## ", 1)[0]
     keys = set(keys_of(found)) - {"f1", "parameters"}

@@ -12,7 +12,7 @@ from stored_runs import qtlplat
 
 import qtlplat as api
 
-LEDGER = {"model_total": 100, "head": {"vqc": 0, "total": 12}}
+PARAMETERS = {"model_total": 100, "head": {"vqc": 0, "total": 12}}
 LOW = tuple(value - 0.2 for value in LINEAR)
 
 
@@ -24,8 +24,8 @@ def store(tmp_path: Path) -> Path:
 @pytest.fixture
 def runs(store: Path) -> dict[str, str]:
     """Two datasets and two evaluators: scores are high on the easy data."""
-    easy = {"dataset": "easy", "digest": "e" * 64, "parameters": LEDGER}
-    hard = {"dataset": "hard", "digest": "f" * 64, "parameters": LEDGER}
+    easy = {"dataset": "easy", "digest": "e" * 64, "parameters": PARAMETERS}
+    hard = {"dataset": "hard", "digest": "f" * 64, "parameters": PARAMETERS}
     return {
         "easy": store_run(store, QUANTUM, **easy),  # type: ignore[arg-type]
         "hard": store_run(store, LINEAR, **hard),  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from qtlplat.store.core.location import find_store
 from qtlplat.store.core.records import EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.store.write.writer import Writer
 
-LEDGER = {"backbone_total": 1000, "replaced_layers": 4, "model_total": 400}
+PARAMETERS = {"backbone_total": 1000, "replaced_layers": 4, "model_total": 400}
 
 
 @pytest.fixture
@@ -26,7 +26,7 @@ def runs(store: Path) -> tuple[str, str]:
     with Writer(find_store(str(store))) as writer:
 
         def finished(f1: list[float]) -> str:
-            run = writer.start_run(NewRun("run", "f" * 64, 0, {}, [], "a" * 64, {}, LEDGER))
+            run = writer.start_run(NewRun("run", "f" * 64, 0, {}, [], "a" * 64, {}, PARAMETERS))
             variants = [*((i, "head") for i in range(3)), (0, "mlp"), (1, "mlp")]
             tests = [f"{fold}" * 64 for fold, _ in variants]
             writer.add_cells(
@@ -169,7 +169,7 @@ def test_an_interval_without_spread_is_null(store: Path, runs: tuple[str, str]) 
 def test_classes_have_the_names_that_the_run_has_stored(store: Path) -> None:
     with Writer(find_store(str(store))) as writer:
         names = class_facts(("defect-free", HOSTILE))
-        run = writer.start_run(NewRun("run", "f" * 64, 0, {}, [], "a" * 64, names, LEDGER))
+        run = writer.start_run(NewRun("run", "f" * 64, 0, {}, [], "a" * 64, names, PARAMETERS))
         writer.add_cells(run, [NewCell(0, 0, 0, 10, 5, "1" * 64, "2" * 64)])
         writer.add_predictions(run, [PredictionRow(0, s, s, i, 1, (0.25, 0.75)) for i, s in enumerate("ab")])
         writer.finish_cell(run, 0, {"f1": 0.5}, 1.0)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from compared_runs import cell, predictions, store_run
-from reported import LEDGER, filled, page
+from reported import PARAMETERS, filled, page
 from scipy.stats import binomtest
 from stored_runs import qtlplat
 
@@ -53,7 +53,7 @@ def test_every_score_is_that_of_its_run(store: Path) -> None:
             assert leaks == {float(rows[short]["leakage %"]) / 100}
 
 
-def test_parameters_are_those_of_the_ledger(store: Path) -> None:
+def test_parameters_are_those_of_the_parameter_counts(store: Path) -> None:
     (row,) = page(store).table("Parameters")
     values = [
         int(row[name].replace(",", "")) for name in ("backbone", "frozen", "replaced", "trainable", "whole model")
@@ -96,7 +96,7 @@ def test_controls_are_held_against_their_head_sample_by_sample(tmp_path: Path) -
     predicted = {
         position: predictions(position, samples, first=position % 2 * 10) for position, samples in right.items()
     }
-    store_run(path, (0.9, 0.8, 0.7, 0.75, 0.7, 0.7), cells=cells, parameters=LEDGER, predicted=predicted)
+    store_run(path, (0.9, 0.8, 0.7, 0.75, 0.7, 0.7), cells=cells, parameters=PARAMETERS, predicted=predicted)
     shown = page(path)
     head, linear, mlp = shown.table(next(c for c in shown.tables if c.endswith("kfold6")))
     # 8 samples only the head gets right, 1 only the linear head does; mlp has no predictions
@@ -183,9 +183,9 @@ def test_a_leak_of_many_runs_is_told_once(tmp_path: Path) -> None:
 
 def test_failed_and_interrupted_runs_are_listed_with_what_stopped_them(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
-    good = store_run(path, (0.9, 0.8), parameters=LEDGER)
+    good = store_run(path, (0.9, 0.8), parameters=PARAMETERS)
     cells = [cell(i, i) for i in range(3)]
-    cut = store_run(path, (0.7,), cells=cells, parameters=LEDGER, status="interrupted")
+    cut = store_run(path, (0.7,), cells=cells, parameters=PARAMETERS, status="interrupted")
     with Writer(find_store(str(path))) as writer:
         failed = writer.start_run(NewRun("run", "f", 0, {}, [], "a" * 64, {}))
         writer.finish_run(failed, "failed", {}, error="cannot read /home/ada/x.zip: loss is NaN")
@@ -207,7 +207,7 @@ def test_failed_and_interrupted_runs_are_listed_with_what_stopped_them(tmp_path:
 def test_the_selection_leak_stands_beside_the_others_in_every_form(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
     cells = [cell(i, i, leakage=0.0, group_leakage=0.5, selection_leakage=0.125 * i) for i in range(3)]
-    store_run(path, (0.9, 0.91, 0.89), cells=cells, parameters=LEDGER)
+    store_run(path, (0.9, 0.91, 0.89), cells=cells, parameters=PARAMETERS)
     shown = page(path)
     for caption in ("All models", "What was seen before it was tested"):
         (row,) = shown.table(caption)
@@ -237,7 +237,7 @@ def test_what_leaks_in_a_backbone_s_own_test_part_is_told_too(tmp_path: Path) ->
 
 def test_an_unknown_selection_leak_is_left_open(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
-    store_run(path, (0.9,), cells=[cell(0, 0, leakage=0.5, group_leakage=0.5)], parameters=LEDGER)
+    store_run(path, (0.9,), cells=[cell(0, 0, leakage=0.5, group_leakage=0.5)], parameters=PARAMETERS)
     (row,) = page(path).table("What was seen before it was tested")
     assert (row["leakage %"], row["selection leakage %"]) == ("50.0", "")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from compared_runs import store_run
-from reported import LEDGER, NASTY, assert_self_contained, filled, page
+from reported import NASTY, PARAMETERS, assert_self_contained, filled, page
 from stored_runs import qtlplat
 
 from qtlplat.store.core.location import find_store
@@ -60,13 +60,13 @@ def test_claims_stand_with_our_number_and_their_runs(store: Path) -> None:
 
 def test_a_reproduction_brings_its_heads_under_other_evaluators(tmp_path: Path) -> None:
     path = tmp_path / "s.db"
-    first = store_run(path, (0.9, 0.8), parameters=LEDGER)
-    other = store_run(path, (0.7, 0.8), parameters=LEDGER, evaluator="nested6")
-    store_run(path, (0.7, 0.8), parameters=LEDGER, head="linear")
-    matched = store_run(path, (0.6, 0.7), parameters=LEDGER, dataset="matched", digest="b" * 64)
+    first = store_run(path, (0.9, 0.8), parameters=PARAMETERS)
+    other = store_run(path, (0.7, 0.8), parameters=PARAMETERS, evaluator="nested6")
+    store_run(path, (0.7, 0.8), parameters=PARAMETERS, head="linear")
+    matched = store_run(path, (0.6, 0.7), parameters=PARAMETERS, dataset="matched", digest="b" * 64)
     shorter = {"seed": 0, "pretraining": {"epochs": 3}}  # of another budget: another training of the same head
-    store_run(path, (0.5, 0.6), parameters=LEDGER, evaluator="nested6", plan=shorter)
-    store_run(path, (0.5, 0.6), parameters=LEDGER, dataset="matched", digest="b" * 64, plan=shorter)
+    store_run(path, (0.5, 0.6), parameters=PARAMETERS, evaluator="nested6", plan=shorter)
+    store_run(path, (0.5, 0.6), parameters=PARAMETERS, dataset="matched", digest="b" * 64, plan=shorter)
     with Writer(find_store(str(path))) as writer:
         writer.add_reproduction(outcome(claim("F1", (first,), 85.0, "inconclusive")))
     shown = page(path, "--recipe", "nobody2024")

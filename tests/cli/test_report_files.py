@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from compared_runs import cell
-from reported import LEDGER, backbone, filled, page
+from reported import PARAMETERS, backbone, filled, page
 from stored_runs import qtlplat
 
 from qtlplat.store.core.location import find_store
@@ -34,7 +34,7 @@ def test_nothing_private_is_told(tmp_path: Path) -> None:
             "python": "3.11",
             "command": "run -S dataset.root=/home/ada --store ada.db",
         }
-        run = writer.start_run(NewRun("run", "f", 0, plan, rows, "a" * 64, environment, LEDGER))
+        run = writer.start_run(NewRun("run", "f", 0, plan, rows, "a" * 64, environment, PARAMETERS))
         writer.add_cells(run, [cell(0, 0)])
         writer.finish_cell(run, 0, {"f1": 0.5}, 1.0)
         writer.finish_run(run, "failed", {}, error="disk full: /home/ada/s.db")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from compared_runs import cell, predictions, store_controls, store_run
-from reported import LEDGER, NASTY, PARTS, PLAN, assert_self_contained, backbone, filled, page
+from reported import NASTY, PARAMETERS, PARTS, PLAN, assert_self_contained, backbone, filled, page
 from stored_runs import is_inert, qtlplat
 
 from qtlplat.conventions import class_facts
@@ -31,7 +31,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     store_run(
         path, (0.9, 0.8, 0.7, 0.75), head=NASTY, dataset=NASTY, backbone=NASTY, evaluator=NASTY, cells=cells,
-        parameters=LEDGER, plan=plan, environment=class_facts((NASTY, f"{NASTY}鋼 two")),
+        parameters=PARAMETERS, plan=plan, environment=class_facts((NASTY, f"{NASTY}鋼 two")),
         predicted={0: predictions(0, [True, False])},
     )  # fmt: skip
     backbone(path, name=NASTY)
@@ -148,5 +148,5 @@ def many(tmp_path: Path) -> Path:
     for i in range(20):
         options = {f"option_{k}": k for k in range(30)}
         plan = {**PLAN, "head": {**PARTS, "options": options}}
-        store_run(path, (0.9, 0.91, 0.89), cells=cells, evaluator=f"kfold{i}", parameters=LEDGER, plan=plan)
+        store_run(path, (0.9, 0.91, 0.89), cells=cells, evaluator=f"kfold{i}", parameters=PARAMETERS, plan=plan)
     return path

@@ -57,7 +57,7 @@ def test_fields_of_controls_are_columns_too(tmp_path: Path) -> None:
 def test_nothing_found_says_so(tmp_path: Path) -> None:
     store_runs(tmp_path / "s.db")
     called = qtlplat(tmp_path / "s.db", "runs", "--where", "f1 > 2")
-    assert (called.code, called.out, called.err) == (0, "", "no run is as asked for\n")
+    assert (called.code, called.out, called.err) == (0, "", "no runs match the filter\n")
     assert json.loads(qtlplat(tmp_path / "s.db", "runs", "--where", "f1 > 2", "--json").out) == []
 
 
@@ -120,7 +120,7 @@ def test_figures_and_reports_are_made_of_runs_that_a_filter_chooses(tmp_path: Pa
     for command in ("plot", "report"):
         called = qtlplat(path, command, "--where", "f1 > 2")
         assert (called.code, called.out) == (2, "")
-        assert "no run is as asked for" in called.err
+        assert "no runs match the filter" in called.err
     assert "no run is named" in qtlplat(path, "plot").err
 
 

@@ -144,7 +144,7 @@ def test_the_table_names_runs_cuts_notes_and_what_leaks(reproduced, qtlplat):
     assert "epochs: 2 instead of 40" in out
     assert "it contradicts itself" in out
     assert "leakage: their backbone was trained on" in out
-    assert "3 of 3 models are there" in err
+    assert "3 of 3 models are stored" in err
 
 
 def test_an_interrupted_reproduction_goes_on_where_it_stopped(json_of, qtlplat, tmp_path, monkeypatch):
@@ -248,9 +248,9 @@ def test_a_dry_run_judges_arithmetic_and_stores_nothing(qtlplat, tmp_path):
     assert not store.exists()
 
 
-def test_a_damaged_ledger_is_counted_again(reproduced, json_of):
+def test_damaged_parameter_counts_are_counted_again(reproduced, json_of):
     store, facts = reproduced
-    kept = sorted((find_store(str(store)).files / "ledgers").iterdir())
+    kept = sorted((find_store(str(store)).files / "parameter_counts").iterdir())
     assert len(kept) == 2  # the backbone's own layers are counted with the head of the defaults
     for path in kept:
         path.write_bytes(path.read_bytes()[:20])
@@ -280,7 +280,7 @@ def test_stored_runs_say_how_long_others_take(reproduced, qtlplat):
     store, _ = reproduced
     _, _, err = qtlplat("reproduce small2024 --budget more --dry-run --store", store)
     assert "missing: shallow, 2 cells" in err
-    assert "3 of 4 models are there" in err
+    assert "3 of 4 models are stored" in err
 
 
 @pytest.mark.parametrize(("line", "code"), [("--table 5", 9), ("--table 3", 0), ("--table 5 --figure 4", 9)])

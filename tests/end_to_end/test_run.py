@@ -18,7 +18,7 @@ RUN_KEYS = {
 }  # fmt: skip
 
 
-def test_the_run_ends_with_folds_ledger_id_and_next_commands(qtlplat, tmp_path):
+def test_the_run_ends_with_folds_parameter_counts_id_and_next_commands(qtlplat, tmp_path):
     code, out, err = qtlplat(f"run {SMALL} --head 'dressed[qubits=2,layers=1]' --store", tmp_path / "s.db")
     assert code == 0, err
     assert "mean" in out

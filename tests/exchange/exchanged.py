@@ -22,7 +22,7 @@ from qtlplat.store.write.writer import Writer
 
 HOSTILE = '=HYPERLINK("http://x";"y")\n\x1b[31mred\x07\t[bold]x[/bold]|<script>`'
 SAMPLES = [f"crop-{i}" for i in range(6)]
-LEDGER = {
+PARAMETERS = {
     "backbone_total": 534482, "kept": 262880, "replaced": 271602, "replaced_layers": 4, "model_total": 271110,
     "head": {"pre_net": 8196, "vqc": 24, "post_net": 10, "total": 8230}, "controls": {"linear": 4098},
     "reduction_percent_model": 49.27612, "reduction_percent_replaced": 96.96983,
@@ -85,7 +85,7 @@ def fill(path: Path) -> tuple[str, str, str]:
             ]
             plan = {"seed": 7, "training": {"epochs": 3, "learning_rate": 1e-3}, "replace": "all"}
             facts = {"python": "3.11", "host": "here", "command": f"run --head {name}"}
-            return writer.start_run(NewRun(kind, "f" * 64, 7, plan, parts, "a" * 64, facts, LEDGER))  # type: ignore[arg-type]
+            return writer.start_run(NewRun(kind, "f" * 64, 7, plan, parts, "a" * 64, facts, PARAMETERS))  # type: ignore[arg-type]
 
         parent = start("pretraining", "lenet2")
         writer.add_artifact(parent, weights(location, b"of the backbone"))

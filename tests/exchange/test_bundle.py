@@ -226,7 +226,7 @@ def test_only_what_has_ended_and_is_whole_is_exported(sent: Sent) -> None:
         (["@last", "-o", "no/where/b.zip"], 5, "no such directory"),
         (["fff0", "-o", "b.zip"], 2, "there is no run"),
         (["-o", "b.zip"], 2, "no run is named"),
-        (["--where", "head = 'nobody'", "-o", "b.zip"], 2, "no run is as asked for"),
+        (["--where", "head = 'nobody'", "-o", "b.zip"], 2, "no runs match the filter"),
         (["--where", "head = ", "-o", "b.zip"], 2, "--where"),
         (["@last", "-o", "b.zip", "--with-weights"], 2, "--with-weights"),
         (["@last", "--to", "mlflow", "d", "--with-report"], 2, "--with-report"),

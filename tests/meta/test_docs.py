@@ -326,8 +326,8 @@ def test_json_keys_of_a_dry_run_are_documented() -> None:
     text = part_of_json_page("qtlplat run --dry-run")
     source = (ROOT / "qtlplat" / "runs" / "prepare.py").read_text(encoding="utf-8")
     body = source.split("def dry_run", 1)[1].split("\ndef ", 1)[0]
-    ledger = (ROOT / "qtlplat" / "analysis" / "parameter_counts.py").read_text(encoding="utf-8").split("return {", 1)[1]
-    keys = re.findall(r'"(\w+)":', body) + re.findall(r'"(\w+)":', ledger)
+    counts = (ROOT / "qtlplat" / "analysis" / "parameter_counts.py").read_text(encoding="utf-8").split("return {", 1)[1]
+    keys = re.findall(r'"(\w+)":', body) + re.findall(r'"(\w+)":', counts)
     assert len(keys) > 20
     assert [key for key in keys if f'"{key}"' not in text] == []
 

@@ -27,7 +27,7 @@ def epochs_stored(store: Path) -> dict[str, int]:
 
 def resume_points(log: Path) -> dict[str, int]:
     """The epoch after which each run went on last, by id."""
-    pattern = r"(?:pretraining|run) (\w{16}) goes on after (?:initialisation \d+, )?epoch (\d+)"
+    pattern = r"(?:pretraining|run) (\w{16}) resumes after (?:initialisation \d+, )?epoch (\d+)"
     return {run: int(epoch) for run, epoch in re.findall(pattern, log.read_text())}
 
 
@@ -105,7 +105,7 @@ def test_a_reproduction_that_is_killed_goes_on_with_the_same_command(runs: Runs)
     assert leftovers(runs.store) == []
     runs.log.write_text("")
     assert runs.to_the_end("reproduce quick2026") == 0
-    assert re.search(r"(\d) of \1 models are there", runs.log.read_text())
+    assert re.search(r"(\d) of \1 models are stored", runs.log.read_text())
     assert {run.id for run in reader.runs()} == set(after)
 
 

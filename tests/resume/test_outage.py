@@ -177,7 +177,7 @@ def test_a_run_that_is_stopped_while_the_server_is_away_goes_on_later(
     assert qtlplat(f"{RUN} {HEAD}") == 130
     assert time.monotonic() - started < 30
     told = capsys.readouterr().err
-    assert "go on with: qtlplat resume" in told
+    assert "resume it with: qtlplat resume" in told
     assert "qtlplat store sync" in told
     assert "s3cret" not in told
     at_epoch({})

@@ -55,7 +55,7 @@ def test_a_run_that_was_put_away_comes_back_and_goes_on_where_it_was(
     assert sorted(path.name for path in checkpoints.iterdir()) == kept
     assert qtlplat(f"rm --restore {run.id}") == 0
     assert qtlplat("resume") == 0
-    assert f"run {run.id} goes on after epoch" in capsys.readouterr().err
+    assert f"run {run.id} resumes after epoch" in capsys.readouterr().err
     assert numbers_of(store) == undisturbed(QUANTUM)["numbers"]
     assert leftovers(store) == []
 

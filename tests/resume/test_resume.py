@@ -176,7 +176,7 @@ def test_what_has_changed_is_refused_with_each_difference_unless_it_is_allowed(
     capsys.readouterr()
     assert qtlplat(f"resume -q --store {store}") == 3
     err = capsys.readouterr().err
-    assert err.startswith(f"error: run {run} cannot go on as it began: 5 changed since")
+    assert err.startswith(f"error: cannot resume run {run}: 5 settings have changed since it started")
     for name, value in list(today.items())[:5]:
         assert f"{name}: " in err
         assert f"-> '{value}'" in err

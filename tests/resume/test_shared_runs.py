@@ -116,7 +116,7 @@ def test_if_the_first_is_killed_the_next_goes_on_with_its_pretraining(runs: Runs
         process.join(200)
         assert process.exitcode == 0, runs.log.read_text()
     assert kinds(runs) == {("pretraining", "finished"): 1, ("run", "finished"): 3, ("run", "interrupted"): 1}
-    assert re.search(r"pretraining \w{16} goes on after epoch \d+", runs.log.read_text())
+    assert re.search(r"pretraining \w{16} resumes after epoch \d+", runs.log.read_text())
     (pretraining,) = reader_of(runs).runs(kind="pretraining")
     assert pretraining.owner == 2
     assert runs.to_the_end("resume --all") == 0, runs.log.read_text()

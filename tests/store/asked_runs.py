@@ -16,7 +16,7 @@ from qtlplat.store.write.writer import Writer
 
 HOSTILE = '=HYPERLINK("http://x")\n\x1b[31m\'; DROP TABLE runs; --[bold]|<script>'
 CLASSES = json.dumps(["normal", HOSTILE])
-LEDGER = {"model_total": 900, "kept": 700, "replaced_layers": 4, "head": {"total": 42}, "controls": {"linear": 10}}
+PARAMETERS = {"model_total": 900, "kept": 700, "replaced_layers": 4, "head": {"total": 42}, "controls": {"linear": 10}}
 
 
 def stored(location: StoreLocation) -> dict[str, str]:
@@ -30,7 +30,7 @@ def stored(location: StoreLocation) -> dict[str, str]:
             rows += [component("head", name=head, options={"layers": 3, "note": head}), component("evaluator")]
         environment = {"python": "3.11", "torch": "2.13.0", "classes": CLASSES}
         new = new_run(
-            kind, components=rows, environment=environment, parameters=LEDGER if kind == "run" else {}, **said
+            kind, components=rows, environment=environment, parameters=PARAMETERS if kind == "run" else {}, **said
         )
         found[name] = writer.start_run(new)
         return found[name]

@@ -1,9 +1,8 @@
 """Figures of stored runs: one module per kind, each with its numbers and its drawing.
 
 `read` takes everything that a figure needs from the store, `draw` makes a matplotlib figure of it; `files` turns that
-into bytes. Every number in a figure is a stored row or comes from stored rows by the function beside the drawing, and
-the command line prints the same numbers where there is nothing to draw on. matplotlib is imported when something is
-drawn.
+into bytes. Every number in a figure is a stored row or is computed from stored rows in the module of its kind.
+Without a file the command line prints the same numbers. matplotlib is imported when a figure is drawn.
 """
 
 from __future__ import annotations

@@ -83,10 +83,10 @@ def out_of_fold_errors(stored: StoredRun) -> Errors:
 
 @styled
 def draw(errors: Errors, images: ImageSet, notes: Sequence[str] = ()) -> Figure:
-    """A contact sheet of the worst errors, up to 24; raises DataError where the dataset has not the samples.
+    """A contact sheet of the worst errors, up to 24; raises DataError if the dataset lacks the samples.
 
-    images: the dataset that the run was tested on; whoever loads it compares its digest with the stored one. notes:
-    further lines of the caption.
+    images: the dataset of the run; the caller has compared its digest with the stored one. notes: further lines of the
+    caption.
     """
     shown = errors.wrong[:MOST]
     index = {sample_id: i for i, sample_id in enumerate(images.sample_ids)}

@@ -1,7 +1,7 @@
 """The numbers of every kind of figure as plain values: what `qtlplat plot --json` prints. Keys are never renamed.
 
-The same functions make them as make the drawings; a value that is not finite stands as it is, whoever writes JSON
-turns it into null.
+The same functions compute them for the drawings. Values that are not finite stay as they are; the JSON writer turns
+them into null.
 """
 
 from __future__ import annotations
@@ -15,10 +15,9 @@ from qtlplat.analysis.sides import leaks
 
 
 def form(kind: str, runs: Sequence[StoredRun]) -> dict[str, Any]:
-    """One kind of figure of the runs: its kind, what the runs are and what leaks in them, and its rows.
+    """One kind of figure of the runs: its kind, its runs with their leakage, and its rows.
 
-    Raises as its numbers do: DataError where a run has not what the figure shows, UsageError for too many runs or
-    too few.
+    Raises DataError if a run lacks the numbers of the figure, UsageError for too many runs or too few.
     """
     makers: dict[str, Callable[[Sequence[StoredRun]], list[dict[str, Any]]]] = {
         "convergence": _convergence,

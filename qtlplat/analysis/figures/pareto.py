@@ -44,9 +44,9 @@ class Point:
 
 
 def points(runs: Sequence[StoredRun]) -> list[Point]:
-    """A point for each run and one for each of their backbones; raises DataError where a run has no F1 or no ledger.
+    """A point for each run and one for each of their backbones; raises DataError if a run lacks F1 or parameters.
 
-    A backbone's F1 is what its pretraining measured on its own test part.
+    A backbone's F1 is that of its pretraining's own test part.
     """
     found: dict[tuple[str, ...], Point] = {}
     backbones: dict[tuple[str, ...], Point] = {}

@@ -122,7 +122,7 @@ def marker(position: int) -> str:
 
 
 def inert(text: str) -> str:
-    """Text that can be drawn: what is not printable, or not in the font, stands as an escape."""
+    """Text that can be drawn: characters that are not printable, or not in the font, become escapes."""
     known = _drawable()
     return "".join(c if c.isprintable() and ord(c) in known else ascii(c)[1:-1] for c in text)
 

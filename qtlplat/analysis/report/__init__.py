@@ -1,7 +1,7 @@
 """A report on stored runs: records -> a document (`contents.py` and what it calls) -> HTML, Markdown or LaTeX.
 
-`material.py` reads from the store what a report needs, the modules beside it make sections of it, and a renderer writes
-them. Every number is a stored row, or comes from stored rows by a function of `analysis`; beside it stands its run.
+`material.py` reads the data of a report from the store, the other modules make sections of it, and a renderer writes
+them. Every number is a stored row, or is computed from stored rows by a function of `analysis`, and names its run.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The ledger of a publication's claims, from a stored reproduction."""
+"""The table of a publication's claims, from a stored reproduction."""
 
 from __future__ import annotations
 

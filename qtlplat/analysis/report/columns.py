@@ -37,7 +37,7 @@ def measured(side: Side) -> bool:
 
 
 def alone(stored: StoredRun) -> ComparisonRow | None:
-    """A run's head by itself: mean, spread, leaks; None where it has no finished cell with the metric."""
+    """A run's head by itself: mean, spread, leakage; None if it has no finished cell with the metric."""
     side = variants(stored.run, stored.cells)[0]
     return compare(side, [])[0] if measured(side) else None
 
@@ -48,7 +48,7 @@ def score(row: ComparisonRow | None) -> tuple[str, str, str]:
 
 
 def seen(stored: StoredRun) -> tuple[str, str, str]:
-    """Leak, group leakage and selection leakage of what a run tests, for the columns `SEEN`."""
+    """Leakage, group leakage and selection leakage of a run's test samples, for the columns `SEEN`."""
     found = leaks(stored.finished())
     return (percent(found["leakage"], 1), percent(found["group_leakage"], 1), percent(found["selection_leakage"], 1))
 

@@ -1,4 +1,4 @@
-"""The section on controls: every head against what it is held against, on the same cells."""
+"""The section on controls: every head compared with its baselines and ablations on the same cells."""
 
 from __future__ import annotations
 

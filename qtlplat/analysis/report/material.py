@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Audit:
-    """A dataset that was audited now. name: as asked for; facts: of `audit`, None where it is not at hand; why: so."""
+    """An audited dataset. name: as requested; facts: of `audit`, None if it is not available; why: the reason."""
 
     name: str
     digest: str

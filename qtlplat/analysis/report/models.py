@@ -23,7 +23,7 @@ from qtlplat.conventions import short
 
 
 def models(material: Material) -> Section:
-    """Every head and every backbone that tests all data: F1 with spread, parameters, reduction; then the ledger."""
+    """Every head and every backbone that tests all data: F1 with spread, parameters, reduction; then all counts."""
     totals = _backbone_totals(material)
     scored, counted = [], []
     for stored in [*material.runs]:
@@ -32,10 +32,10 @@ def models(material: Material) -> Section:
                 continue
             scored.append(_backbone_row(stored, material, totals))
             continue
-        ledger = stored.run.parameters
+        counts = stored.run.parameters
         scored.append(_head_row(stored))
-        if "model_total" in ledger:
-            counted.append(_ledger_row(stored))
+        if "model_total" in counts:
+            counted.append(_counts_row(stored))
     columns = (
         RUN, Column("backbone"), Column("replaced", "number"), Column("head"), EVALUATOR, *SCORE,
         Column("parameters", "number"), Column("reduction, model %", "number"), Column("reduction, Eq. 7 %", "number"),
@@ -50,10 +50,10 @@ def models(material: Material) -> Section:
     blocks: list[Block] = [Table("All models", columns, tuple(scored), notes)] if scored else []
     if counted:
         names = ("backbone", "frozen", "replaced", "pre-net", "circuit", "post-net", "trainable", "whole model")
-        ledger_columns = (RUN, MODEL, *(Column(name, "number") for name in names))
+        count_columns = (RUN, MODEL, *(Column(name, "number") for name in names))
         words = ("frozen + trainable = whole model; trainable = pre-net + circuit + post-net",)
-        blocks.append(Table("Parameters", ledger_columns, tuple(counted), words))
-    return Section("models", "Models", tuple(blocks) or (Text("No run has a score or a parameter counts."),))
+        blocks.append(Table("Parameters", count_columns, tuple(counted), words))
+    return Section("models", "Models", tuple(blocks) or (Text("No run has a score or parameter counts."),))
 
 
 def _backbone_totals(material: Material) -> dict[str, int]:
@@ -67,12 +67,12 @@ def _backbone_totals(material: Material) -> dict[str, int]:
 
 
 def _head_row(stored: StoredRun) -> tuple[str, ...]:
-    run, ledger = stored.run, stored.run.parameters
+    run, counts = stored.run, stored.run.parameters
     row = alone(stored)
     return (
-        short(run.id), name_of(stored, "backbone"), count(ledger.get("replaced_layers")), name_of(stored, "head"),
-        name_of(stored, "evaluator"), *score(row), count(ledger.get("model_total")),
-        *(_plain_percent(ledger.get(f"reduction_percent_{of}")) for of in ("model", "replaced")), *seen(stored),
+        short(run.id), name_of(stored, "backbone"), count(counts.get("replaced_layers")), name_of(stored, "head"),
+        name_of(stored, "evaluator"), *score(row), count(counts.get("model_total")),
+        *(_plain_percent(counts.get(f"reduction_percent_{of}")) for of in ("model", "replaced")), *seen(stored),
     )  # fmt: skip
 
 
@@ -95,11 +95,11 @@ def _backbone_row(stored: StoredRun, material: Material, totals: dict[str, int])
     )
 
 
-def _ledger_row(stored: StoredRun) -> tuple[str, ...]:
-    ledger = stored.run.parameters
-    head = ledger.get("head", {})
-    parts = [*map(ledger.get, ("backbone_total", "kept", "replaced"))]
-    parts += [*map(head.get, ("pre_net", "vqc", "post_net", "total")), ledger.get("model_total")]
+def _counts_row(stored: StoredRun) -> tuple[str, ...]:
+    counts = stored.run.parameters
+    head = counts.get("head", {})
+    parts = [*map(counts.get, ("backbone_total", "kept", "replaced"))]
+    parts += [*map(head.get, ("pre_net", "vqc", "post_net", "total")), counts.get("model_total")]
     return (short(stored.run.id), stored.name, *map(count, parts))
 
 

@@ -88,13 +88,13 @@ def _line(stored: StoredRun, material: Material, several: bool) -> tuple[str, ..
 
 
 def _unfinished(material: Material) -> list[Table]:
-    """Runs that are running, or did not end well, with what stopped them."""
+    """Runs that are running, interrupted or failed, with the reason."""
     rows = []
     for stored in material.runs:
         run = stored.run
         if run.status == "finished":
             continue
-        ended = {"running": "it goes on", "interrupted": "a signal, or its process is gone", "failed": "an error"}
+        ended = {"running": "still running", "interrupted": "a signal, or its process is gone", "failed": "an error"}
         cells = f"{sum(cell.status == 'finished' for cell in stored.cells)} of {len(stored.cells)}"
         rows.append((short(run.id), run.kind, run.status, run.error or ended[run.status], cells, when(run.finished)))
     if not rows:

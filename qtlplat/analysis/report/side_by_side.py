@@ -53,7 +53,7 @@ def side_by_side(heads: Sequence[StoredRun], role: str) -> list[Table]:
 
     All else: components, and how backbone and head were trained, so that runs of several budgets never share a table.
 
-    The baseline is the run that leaks most; the others are the newest of their sort.
+    The baseline is the run with the highest leakage; the others are the newest of their kind.
     """
     groups: dict[str, dict[str, Tested]] = {}
     for stored, row in _tested(heads):

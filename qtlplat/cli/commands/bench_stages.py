@@ -112,11 +112,11 @@ def checkpoint(
     as_json: bool,
     **given: Any,
 ) -> None:
-    """Time how long checkpoints hold up a run.
+    """Measure how long checkpoints delay a run.
 
-    After every epoch a checkpoint is written beside the training of the next one. What holds training up is copying the
-    tensors, and waiting where the disk is slower than an epoch. Images and features are random; the disk is that of the
-    store, which is left as it is.
+    After every epoch a checkpoint is written while the next one trains. Training waits while tensors are copied, and
+    for the disk if it is slower than an epoch. Images and features are random; the disk is that of the store, which
+    does not change.
     """
     threads, say = given.pop("threads"), notes(settings)
     network, (spec, options, choice) = _network_and_head(settings, backbone, head_name)

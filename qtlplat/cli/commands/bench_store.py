@@ -1,4 +1,4 @@
-"""`qtlplat bench store`: a large store is made up, commands on it are timed. No SQL here."""
+"""`qtlplat bench store`: time commands on a large synthetic store. No SQL here."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ COLUMNS = (
 def store(settings: Settings, /, runs: int, repeats: int, keep: str | None, as_json: bool) -> None:
     """Time commands on a large store, start-up included.
 
-    A store is made up for it, in a temporary directory: --runs runs of 6 cells and 40 epochs each, with their
+    The store is synthetic and in a temporary directory: --runs runs of 6 cells and 40 epochs each, with their
     pretrainings, some with controls, predictions, tags and notes. Seconds are the median of --repeats processes; rows
     are the lines that a command prints.
     """

@@ -32,12 +32,12 @@ LEAST_NEEDED = ("parameters", "cells", "leakage", "median")
 
 @click.command("best")
 @click.option(
-    "--metric", default="f1", metavar="NAME", show_default=True, help="What is to be best: a mean over cells."
+    "--metric", default="f1", metavar="NAME", show_default=True, help="The metric to rank by, a mean over cells."
 )
 @click.option(
     "--by",
     metavar="A,B",
-    help="The fields that make a group. Default: backbone,head, of runs with the same data and evaluator.",
+    help="The fields that define a group. Default: backbone,head, of runs with the same data and evaluator.",
 )
 @direction_options
 @listing_options
@@ -47,11 +47,11 @@ def best_command(
 ) -> None:
     """Show the best finished run of every group, and how many runs it is the best of.
 
-    A metric is a mean over the cells of the head, ± their sample standard deviation. Whether more or less of it is
-    better is what the run's evaluator declared; --minimize and --maximize say it for others. Fields are those of
-    --where. Scores of other data, or of another evaluator, are not comparable: such runs stand in groups of their own
-    unless --by is given. The best of many runs is lucky in part, the more so the more there are: the median of the
-    group stands beside it.
+    A metric is a mean over the cells of the head, ± their sample standard deviation. The run's evaluator
+    declares whether higher or lower is better; otherwise use --minimize or --maximize. Fields are those of --where.
+    Scores on other data, or of another evaluator, are not comparable: such runs are in separate groups unless --by is
+    given. The best of many runs is partly lucky, more so the more runs there are: compare it with the median of the
+    group.
     """
     from qtlplat.api.ranking import best_runs
 

@@ -179,7 +179,7 @@ def _bundle(
 def _bundled(
     reader: Reader, references: Sequence[str], where: str | None, output: Path, force: bool, with_report: bool
 ) -> Bundled:
-    """Write the bundle, without damaged runs that nobody has named."""
+    """Write the bundle, without damaged runs that were selected by a filter."""
     from qtlplat.exchange.bundle import export
     from qtlplat.store.maintenance.extract import NotWholeError, with_parents
     from qtlplat.store.read.filters.references import chosen

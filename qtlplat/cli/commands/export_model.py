@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """What is asked for beside the run and the file. cell: position, None for all cells (of OpenQASM: the first one).
+    """Options of an export, in addition to run and file. cell: position, None for all cells (OpenQASM: the first).
 
-    inputs: numbers, apart by commas, that are bound as the circuit's inputs; image: a file, of which they are made;
-    sets: ``dataset.option=value``, for data that was moved; force: overwrite the file.
+    inputs: comma-separated numbers, bound as the circuit's inputs; image: a file to compute them from; sets:
+    ``dataset.option=value``, for data that was moved; force: overwrite the file.
     """
 
     cell: int | None = None

@@ -1,4 +1,4 @@
-"""`qtlplat import BUNDLE`: runs that somebody exported, into the store. No SQL here, no torch."""
+"""`qtlplat import BUNDLE`: copy exported runs into the store. No SQL here, no torch."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def import_command(settings: Settings, bundle: Path, dry_run: bool, partly: bool
 
 
 def _look(reader: Reader) -> None:
-    """Everything that listings and pages make of the runs, for whoever made them may be nobody's friend."""
+    """Render the runs in all listings and pages, because their author is not trusted."""
     from qtlplat.cli.commands.show import read_run
     from qtlplat.cli.render.run_columns import row
     from qtlplat.store.read.serialize import short_form

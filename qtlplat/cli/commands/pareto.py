@@ -28,17 +28,17 @@ LEAST_NEEDED = ("evaluator", "dataset", "backbone")
 
 @click.command("front")
 @click.argument("fields", metavar="FIELD FIELD..", nargs=-1)
-@click.option("--all", "every", is_flag=True, help="List the beaten runs too.")
+@click.option("--all", "every", is_flag=True, help="List the dominated runs, too.")
 @listing_options
 @pass_settings
 def front_command(settings: Settings, fields: Sequence[str], every: bool, listing: Listing) -> None:
-    """List the finished runs that no other beats: as good in every field and better in one.
+    """List the Pareto-optimal runs for the given fields.
 
-    FIELD is a metric (mean over the cells of the head) or any field of --where that is a number. Whether more or less
-    of a metric is better is what the runs' evaluators declared. Less is better of counts of parameters, times, leaks
-    and spreads. FIELD:+ and FIELD:- say it for others. Scores of other data, or of another evaluator, are not
-    comparable: a run is beaten only by one that was tested alike. Runs that are equal in all fields do not beat each
-    other.
+    FIELD is a metric (mean over the cells of the head) or any numeric field of --where. The runs' evaluators declare
+    whether higher or lower is better for a metric. Lower is better for parameter counts, times, leakage and spreads.
+    FIELD:+ and FIELD:- set the direction of other fields. Scores on other data, or of another evaluator, are not
+    comparable: a run is dominated only by runs with the same data and evaluator. Runs that are equal in all fields do
+    not dominate each other.
     """
     from qtlplat.api.ranking import front_runs
 
@@ -80,7 +80,7 @@ def front_command(settings: Settings, fields: Sequence[str], every: bool, listin
             else ""
         )
         kept = sum(best for _, best in front.listed)
-        note(f"{kept} of {known} finished runs are unbeaten in {_told(lower)}{lost}")
+        note(f"{kept} of {known} finished runs are Pareto-optimal in {_told(lower)}{lost}")
         if front.remark:
             note(front.remark)
 
@@ -113,4 +113,4 @@ def _columns(lower: Mapping[str, bool], every: bool) -> list[Column]:
 
 
 def _told(lower: Mapping[str, bool]) -> str:
-    return ", ".join(f"{text(name)} ({'less' if less else 'more'} is better)" for name, less in lower.items())
+    return ", ".join(f"{text(name)} ({'lower' if less else 'higher'} is better)" for name, less in lower.items())

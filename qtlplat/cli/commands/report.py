@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 @click.option("--recipe", metavar="R", help="The newest stored reproduction of a recipe, with its claims and runs.")
 @click.option("--budget", metavar="B", help="The newest one under this budget; with --recipe.")
 @output_options("File to write, .html, .md or .tex by its name. Left out, Markdown goes to stdout.")
-@click.option("--audit", is_flag=True, help="Audit the data as well, where it is at hand.")
+@click.option("--audit", is_flag=True, help="Audit the data, too, if it is available.")
 @click.option(
     "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For --audit: where data is now, dataset.root=PATH."
 )
@@ -126,7 +126,7 @@ def _reproduction(reader: Reader, recipe: str, budget: str | None) -> Reproducti
 
 
 def _publication(settings: Settings, recipe: str) -> tuple[str, ...]:
-    """What a recipe says of its publication; nothing where its plugin is not there any more."""
+    """A recipe's notes on its publication; empty if its plugin is not installed."""
     from qtlplat.catalog.resolve import resolve_component
     from qtlplat.cli.components import open_components
     from qtlplat.recipes import RecipeSpec
@@ -134,7 +134,7 @@ def _publication(settings: Settings, recipe: str) -> tuple[str, ...]:
     try:
         component, _, _ = resolve_component("recipe", recipe, *open_components(settings))
     except QtlplatError as error:
-        note(f"nothing is told of the publication: {error.what.splitlines()[0]}")
+        note(f"no notes on the publication: {error.what.splitlines()[0]}")
         return ()
     spec = component.spec
     assert isinstance(spec, RecipeSpec)
@@ -159,7 +159,7 @@ def _head_of(run: RunRecord) -> str:
 
 
 def _audits(settings: Settings, material: Material, sets: Sequence[str]) -> tuple[Audit, ...]:
-    """An audit of every dataset that runs used; of one that is not at hand, why not."""
+    """An audit of every dataset that runs used, or the reason why it is not available."""
     from qtlplat.analysis.audit import audit
     from qtlplat.analysis.report.material import Audit
     from qtlplat.analysis.report.privacy import without_paths

@@ -1,4 +1,4 @@
-"""`qtlplat reproduce RECIPE`: carry out a publication again and hold its claims against what comes out. No SQL here."""
+"""`qtlplat reproduce RECIPE`: reproduce a publication and check its claims. No SQL here."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ CONTRADICTED = 9  # exit code of --strict
 @click.argument("recipe")
 @click.option("--table", "tables", type=int, multiple=True, metavar="N", help="Only the claims of this table.")
 @click.option("--figure", "figures", type=int, multiple=True, metavar="N", help="Only the models of this figure.")
-@click.option("--budget", metavar="B", help="How much is carried out, e.g. smoke, quick or paper. Default: the first.")
+@click.option("--budget", metavar="B", help="How much to train, e.g. smoke, quick or paper. Default: the first.")
 @click.option("--backbone", "backbones", multiple=True, metavar="B", help="Only the models with this backbone.")
 @click.option("--dataset", metavar="D", help="Other data than the recipe's; claims about metrics are then not judged.")
 @click.option("--seed", type=int, help="Everything random follows from it. Default: 0.")
 @click.option("--accelerator", type=click.Choice(["cpu", "cuda"]), help="Where torch computes. Default: cpu.")
-@click.option("--dry-run", is_flag=True, help="Train and store nothing: what is missing, how long it takes, counts.")
-@click.option("--strict", is_flag=True, help="Exit with 9 where a claim is contradicted.")
+@click.option("--dry-run", is_flag=True, help="List missing runs, their duration and parameter counts; train nothing.")
+@click.option("--strict", is_flag=True, help="Exit with 9 if a claim is contradicted.")
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
 def reproduce_command(
     settings: Settings, /, recipe: str, dry_run: bool, strict: bool, as_json: bool, **selection: Any
 ) -> int:
-    """Carry out a publication again and hold its claims against what comes out.
+    """Reproduce a publication and check its claims.
 
-    Runs that are there already are not repeated, so an interrupted reproduction goes on where it stopped when it is
-    called again. A model that cannot be trained does not stop the others; the exit code is 6 then. `qtlplat ls recipes`
-    lists the recipes, `qtlplat info RECIPE` shows models, claims and budgets.
+    Stored runs are reused, so the same command continues an interrupted reproduction. A model that cannot be trained
+    does not stop the others; the exit code is then 6. `qtlplat ls recipes` lists the recipes, `qtlplat info RECIPE`
+    shows models, claims and budgets.
     """
     from qtlplat.catalog.recipes import RecipeSelection, chosen_work
     from qtlplat.catalog.resolve import resolve_component
@@ -97,14 +97,14 @@ add_common_options(reproduce_command)
 
 
 def _announce(work: Work, states: Sequence[ModelState], *, is_available: bool) -> None:
-    """What is there and what is missing, with the time that it will take; to stderr."""
+    """Print stored and missing models with the expected time to stderr."""
     note(f"{work.recipe.citation}")
     note(f"budget {work.budget.name}: {work.budget.summary}")
     if not is_available:
-        note(f"dataset {work.models[0].resolved.plan.dataset.name} is not at hand: parameters are counted all the same")
+        note(f"dataset {work.models[0].resolved.plan.dataset.name} is not available: only parameters are counted")
         return
     missing = [state for state in states if state.run is None]
-    note(f"{len(states) - len(missing)} of {len(states)} models are there")
+    note(f"{len(states) - len(missing)} of {len(states)} models are stored")
     for state in missing:
         if state.expected:
             kind = "initialisation" if state.planned.model.head is None else "cell"

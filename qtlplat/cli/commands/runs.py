@@ -78,7 +78,7 @@ LEAST_NEEDED = (
 
 @click.command("runs")
 @click.option("--kind", type=click.Choice(["run", "pretraining"]), help="Only these.")
-@click.option("--trash", is_flag=True, help="What lies in the trash instead.")
+@click.option("--trash", is_flag=True, help="List the runs in the trash instead.")
 @click.option(
     "--watch",
     "watched",
@@ -88,7 +88,7 @@ LEAST_NEEDED = (
     metavar="[SECONDS]",
     help="Follow them, with epoch, accuracy and time left, looking every so many seconds (2); Ctrl-C ends it.",
 )
-@click.option("--until-done", is_flag=True, help="With --watch: end when no run is running any more.")
+@click.option("--until-done", is_flag=True, help="With --watch: exit when no run is running.")
 @listing_options
 @pass_settings
 def runs_command(
@@ -139,7 +139,7 @@ def runs_command(
         columns,
         replace(listing, where=None, sort=None, limit=None),  # the store has selected, sorted and counted
         json_rows=forms,
-        empty="no run is as asked for" if listing.where or kind else none,
+        empty="no runs match the filter" if listing.where or kind else none,
     )
     if waiting := waiting_runs(reader.location):
         note(f"{len(waiting)} runs have written what only this machine knows yet: qtlplat store sync")

@@ -71,7 +71,7 @@ def show_command(settings: Settings, reference: str, sections: tuple[str, ...], 
 
 
 def _json_keys(sections: Sequence[str]) -> list[str]:
-    """The parts of the JSON that sections stand for, beside what identifies the run."""
+    """The keys of the JSON that belong to sections, in addition to those that identify the run."""
     parts = {"cells": ("metrics", "cells"), "curve": ("epochs",), "params": ("parameters",), "plan": ("plan",)}
     parts["env"] = ("environment",)
     return ["run", "kind", "status", *(key for name in sections for key in parts[name])]

@@ -49,11 +49,10 @@ def path_command(settings: Settings, as_json: bool) -> None:
 @_json
 @pass_settings
 def check_command(settings: Settings, as_json: bool) -> int:
-    """Look for damage and list it; exit code 5 if there is any.
+    """List damage; exit with 5 if there is any.
 
-    Looks at the database's pages and references, at the digests of every run's rows, at the files of the runs, and
-    for locks and half-written files that were left. Nothing is changed. Files that belong to no run are told on
-    stderr; they are no damage.
+    Checks the database's pages and references, the digests of every run's rows, the files of the runs, and remaining
+    locks and incomplete files. Changes nothing. Notes on stderr list files that belong to no run; they are no damage.
     """
     from qtlplat.store.maintenance.check import Health, check
     from qtlplat.store.maintenance.findings import Finding
@@ -85,14 +84,14 @@ def check_command(settings: Settings, as_json: bool) -> int:
     "--output",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="The file to write; it must not exist. Default: beside the store, with the time in its name.",
+    help="The file to write; it must not exist. Default: next to the store, with the time in its name.",
 )
 @pass_settings
 def backup_command(settings: Settings, output: Path | None) -> None:
-    """Copy the database while others may go on writing, check the copy, and print its path.
+    """Copy the database, check the copy, and print its path.
 
-    It holds every row of every run. The files of runs (weights, cached features) are not in it; they never change, so
-    any tool that copies a directory can keep them.
+    Other processes may write meanwhile. The copy holds every row of every run, but not the files of runs (weights,
+    cached features). These never change, so any tool can copy their directory.
     """
     from qtlplat.store.maintenance.copies import backup
 
@@ -105,7 +104,7 @@ def backup_command(settings: Settings, output: Path | None) -> None:
 @click.command("upgrade")
 @pass_settings
 def upgrade_command(settings: Settings) -> None:
-    """Bring an older store to the schema of this version, after a backup beside it."""
+    """Upgrade an older store to the schema of this version, after a backup in its directory."""
     from qtlplat.store.backends.bootstrap import prepare
 
     location = existing_store(settings, "upgrade")
@@ -156,7 +155,7 @@ def recover_command(settings: Settings, new: str, as_json: bool) -> None:
 
 @click.command("merge")
 @click.argument("other")
-@click.option("--partly", is_flag=True, help="Leave out what clashes, is damaged or lacks a file, and merge the rest.")
+@click.option("--partly", is_flag=True, help="Leave out conflicting, damaged and incomplete runs, and merge the rest.")
 @_json
 @pass_settings
 def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -> None:
@@ -196,8 +195,8 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
 
 
 @click.command("gc")
-@click.option("--dry-run", is_flag=True, help="Delete nothing, say what would be.")
-@click.option("--older-than", type=click.FloatRange(0, 36500), metavar="DAYS", help="Only runs that lie there so long.")
+@click.option("--dry-run", is_flag=True, help="List what would be deleted.")
+@click.option("--older-than", type=click.FloatRange(0, 36500), metavar="DAYS", help="Only runs trashed that long ago.")
 @_json
 @pass_settings
 def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_json: bool) -> None:

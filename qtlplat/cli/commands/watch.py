@@ -35,10 +35,10 @@ LEAST_NEEDED = ("created", "kind", "f1", "model")
 def watch(
     reader: Reader, read: Callable[[int], Sequence[RunRecord]], seconds: float, listing: Listing, *, until_done: bool
 ) -> None:
-    """Follow runs until nobody wants to any more (KeyboardInterrupt), or until none is running.
+    """Follow runs until KeyboardInterrupt, or until none is running.
 
-    read: at most so many runs, newest first; seconds: between two looks. A terminal gets a table that changes, anything
-    else a line for each change. Raises UsageError where another form was asked for.
+    read: at most so many runs, newest first; seconds: between two reads. A terminal gets a live table, other outputs a
+    line for each change. Raises UsageError if another form was requested.
     """
     if listing.fmt or listing.sort or listing.cols:
         raise UsageError("--watch goes with no other form", where="qtlplat runs", fix="leave out --json, --sort, ...")

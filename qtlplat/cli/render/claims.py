@@ -1,4 +1,4 @@
-"""The tables of `qtlplat reproduce`: claims with verdicts, checks, leaks, cuts and notes."""
+"""The tables of `qtlplat reproduce`: claims with verdicts, checks, leakage, cuts and notes."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ def _longest(column: Column, rows: Sequence[Mapping[str, Any]]) -> int:
 def fitting(
     rows: Sequence[Mapping[str, Any]], columns: Sequence[Column], width: int, least_needed: Sequence[str]
 ) -> list[Column]:
-    """The columns that fit beside each other into `width` characters; the least needed go first, in that order."""
+    """The columns that fit into `width` characters; the least important are dropped first, in that order."""
     kept = list(columns)
     for name in least_needed:
         if sum(_longest(column, rows) + GAP for column in kept) <= width:

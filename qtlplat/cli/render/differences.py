@@ -43,7 +43,7 @@ def list_differences(differences: Sequence[Difference], ids: Sequence[str], list
 
 
 def print_differences(differences: Sequence[Difference], ids: Sequence[str]) -> None:
-    """The table for a terminal; as many runs beside each other as fit, the others below in further blocks."""
+    """The table for a terminal; as many runs side by side as fit, the others below in further blocks."""
     if not differences:
         say("nothing that is stored differs between these runs", "")
         return

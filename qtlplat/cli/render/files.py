@@ -56,9 +56,9 @@ def exists(output: Path) -> UsageError:
 
 
 def write_output(output: Path, data: bytes, force: bool) -> None:
-    """Write the file whole or not at all.
+    """Write the file completely or not at all.
 
-    Raises StoreError if that cannot be done, UsageError if somebody else has made the file meanwhile and it must not be
+    Raises StoreError if writing fails, UsageError if another process has created the file meanwhile and it must not be
     overwritten (no `force`).
     """
     from qtlplat.store.core.files import write_atomically

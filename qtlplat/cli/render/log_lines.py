@@ -32,7 +32,7 @@ class _Warnings(logging.Handler):
         self._said: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
-        """What was logged where nobody listens."""
+        """Records of loggers without a handler."""
         self._say(record.getMessage, record.name.partition(".")[0])
 
     def show(self, message: Warning | str, category: type[Warning], filename: str, *_: object, **__: object) -> None:

@@ -57,7 +57,7 @@ def strip(width: int, low: float, high: float, marks: Sequence[tuple[float, floa
 
 
 def _room(taken: int) -> int:
-    """Characters for a drawing beside `taken` others."""
+    """The width of a drawing in characters, if `taken` characters are used."""
     if not sys.stdout.isatty():
         return WIDTH
     return max(12, min(60, shutil.get_terminal_size().columns - taken))

@@ -19,7 +19,7 @@ class MeanSd(float):
     sd: float | None
 
     def __new__(cls, mean: float, sd: float | None) -> MeanSd:
-        """The number and what stands beside it."""
+        """The number and its annotation."""
         number = super().__new__(cls, mean)
         number.sd = sd
         return number

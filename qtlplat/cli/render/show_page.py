@@ -45,7 +45,7 @@ def page(run: Mapping[str, Any]) -> None:
 
 
 def _glance(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What it is, how it went, its score, what it is held against, what leaks, what people said of it."""
+    """Identity, status, score, controls, leakage, tags and notes of the run."""
     yield "run", f"{run['run']}  {run['kind']}  {run['status']}"
     yield "what", _what(run)
     if run["error"]:

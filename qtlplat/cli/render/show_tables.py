@@ -17,8 +17,8 @@ from qtlplat.conventions import HEAD, leakage_line
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 40
-# what the keys of a ledger are called
-LEDGER = {
+# of parameter counts
+COUNT_LABELS = {
     "backbone_total": "backbone",
     "replaced_layers": "replaced layers",
     "kept": "frozen",
@@ -50,16 +50,16 @@ def sparkline(values: Sequence[float], width: int) -> str:
 
 
 def component_line(component: Mapping[str, Any]) -> str:
-    """A component on one line: as asked for, what it is, its options, who provides it."""
+    """A component on one line: the requested name, its component, options and provider."""
     options = text(component["options"])
     inside = f"[{options}]" if options else ""
     return f"{component['name']} = {component['component']}{inside}  ({component['provider']} {component['version']})"
 
 
 def cells(run: Mapping[str, Any], *, leaks: bool = True) -> None:
-    """The head's cells with their metrics, their mean and its ± sd, then the controls and what was seen before.
+    """The head's cells with their metrics, their mean and its ± sd, then the controls and the leakage.
 
-    leaks: whether that is still to be said.
+    leaks: whether to print the leakage.
     """
     from qtlplat.store.read.serialize import head_cells
 
@@ -84,7 +84,7 @@ def cells(run: Mapping[str, Any], *, leaks: bool = True) -> None:
 
 
 def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
-    """What the head is held against: trainable parameters, mean ± sd of each metric; nothing where there is none."""
+    """The controls: trainable parameters, mean ± sd of each metric; empty if there are none."""
     from qtlplat.store.read.serialize import by_variant
 
     found = by_variant(run["cells"])
@@ -140,9 +140,9 @@ def params(run: Mapping[str, Any]) -> None:
 
 
 def _in_words(name: str) -> str:
-    """What a key of the ledger is called."""
+    """The label of a parameter count."""
     part, _, control = name.partition(".")
-    return f"trainable in control {control}" if part == "controls" else LEDGER.get(name, name)
+    return f"trainable in control {control}" if part == "controls" else COUNT_LABELS.get(name, name)
 
 
 def plan(run: Mapping[str, Any]) -> None:

@@ -1,8 +1,8 @@
-"""The one door of everything that is printed: no value that passes it can steer a terminal.
+"""All output goes through this module, so that no value can control a terminal.
 
-What commands say goes through `say`, `note` and `write_row`, a line at a time, so that not even a line break comes out
-of a value. Behind them the streams are guarded as a whole (`guarded_streams`): what click, a library or a plugin prints
-is made inert too. Only rich, whose escape sequences are its own, writes past the guard; its consoles guard each text.
+Commands print with `say`, `note` and `write_row`, a line at a time, so that a value cannot contain a line break. The
+streams are guarded as a whole, too (`guarded_streams`): control characters in the output of click, libraries and
+plugins are escaped. Only rich writes its own escape sequences past the guard; its consoles escape each text.
 """
 
 from __future__ import annotations

@@ -47,8 +47,8 @@ class Derivative(Function):
 class Kernel(Function):
     """A function of `batched` tensors and further tables, returning its result first.
 
-    Subclasses have `forward`, `kept` (inputs and outputs -> what the backward pass needs beside the gradient, the
-    batched ones first, and how many these are) and `derive` (the gradient, then what was kept -> a gradient for each
+    Subclasses have `forward`, `kept` (inputs and outputs -> the tensors for the backward pass, the batched
+    ones first, and their number) and `derive` (the gradient, then what was kept -> a gradient for each
     batched tensor).
     """
 

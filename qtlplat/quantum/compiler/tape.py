@@ -165,7 +165,7 @@ class _Groups:
 
 
 def _kind(op: Operator) -> Any:
-    """What a gate's matrix depends on beside its angle, None where that cannot be told."""
+    """Other values that a gate's matrix depends on, in addition to its angle; None if they are unknown."""
     settings = sorted(op.hyperparameters.items())
     if not type(op).__module__.startswith("pennylane.") or not all(isinstance(v, str | int) for _, v in settings):
         return None

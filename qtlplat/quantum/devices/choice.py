@@ -122,7 +122,7 @@ class DeviceRunner(BatchRunner):
         raise self._cannot_run(problems)
 
     def _methods(self, problems: dict[str, str]) -> Iterator[str]:
-        """What may be tried, and what is not, with the reason; sets each as it yields it."""
+        """The settings to try, and the excluded ones with the reason; applies each as it yields it."""
         inputs, weights = trial_numbers(self.circuit, 1)
         own_shots = self.traits.draws and not self._shots  # the device itself takes its values for exact ones
         for self.gradient_method in () if own_shots else OF_THE_DEVICE:

@@ -128,7 +128,7 @@ class ParameterShift(torch.autograd.Function):
     as one batch.
 
     evaluate: (parameters as arrays, each with one value or with one per row; rows) -> float64 (rows, n_outputs).
-    rules: one for each parameter as `shift_rules` gives them, empty for what is not trained.
+    rules: one for each parameter as `shift_rules` gives them, empty for parameters that are not trained.
     batch: B; rows: how many rows to evaluate at once.
     """
 

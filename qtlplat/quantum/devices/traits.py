@@ -1,6 +1,6 @@
-"""What a device does with a circuit, found out by experiment: whether it draws shots, how precisely it computes.
+"""Properties of devices, found by experiment: whether they draw shots, and their precision.
 
-Nobody asks a device whether its values are exact: some that are asked for exact values draw shots of their own.
+A device's own statement is not trusted: some devices draw shots although exact values are requested.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class GlobalGenerators:
 
     @contextmanager
     def in_place(self) -> Iterator[None]:
-        """Inside, they are in this state, which goes on with them; afterwards they are as they were."""
+        """Use this state inside the context, and keep its changes; restore the previous state afterwards."""
         outside = np.random.get_state(), random.getstate()
         self._set(self._states)
         try:
@@ -108,12 +108,12 @@ def looked_at(
     noisy: bool,
     single: bool,
 ) -> DeviceTraits:
-    """Run a circuit on a device a few times, and see.
+    """Measure the properties of a device by running a circuit a few times.
 
-    make: a fresh device with this many shots (None: exact values are asked for), seeded always alike, as a function of
-    one sample; shots: as asked for; noisy: whether values other than those of `REFERENCE` were asked for; single:
-    whether the device says that it computes in single precision, believed where that would take long to find out.
-    Raises ConfigError where its values are not those of the circuit; what running it raises passes through.
+    make: a fresh device with this many shots (None: exact values), always with the same seed, as a function of one
+    sample; shots: as requested; noisy: whether values other than those of `REFERENCE` are requested; single: whether
+    the device declares single precision, trusted if a measurement would take long. Raises ConfigError if its values
+    are not those of the circuit; errors of the device pass through.
     """
     circuit = function.circuit
     samples, weights = trial_values(function)

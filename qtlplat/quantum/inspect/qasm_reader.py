@@ -159,7 +159,7 @@ def _measured(branch: Branch, line: Line) -> list[Branch]:
 
 
 def _reset(branch: Branch, wire: int) -> list[Branch]:
-    """The qubit is 0 afterwards, whatever it was: two histories, which nobody can tell apart."""
+    """Reset the qubit to 0, whatever it was: two branches that cannot be distinguished."""
     zero, one = _projected(branch.state, wire)
     return [Branch(state, branch.bits) for state in (zero, applied(one, _X, [wire])) if state.any()]
 

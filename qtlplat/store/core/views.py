@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from sqlalchemy.engine import Connection
 
-from qtlplat.conventions import LEAKAGES, LEDGER, ROLES
+from qtlplat.conventions import COUNT_PATHS, LEAKAGES, ROLES
 from qtlplat.metrics import SHIPPED
 from qtlplat.store.core.schema import EPOCH_COLUMNS
 
@@ -96,7 +96,7 @@ def _runs(sql: _Dialect) -> str:
     tested = "FROM cells c WHERE c.run_id = r.id AND c.variant = 'head' AND c.leakage IS NOT NULL"
     leaks = [f"(SELECT sum(c.{name} * c.n_test) / sum(c.n_test) {tested}) AS {name}" for name in LEAKAGES]
     counted = ("trainable", "parameters", "frozen")
-    ledger = [f"{sql.path('r.parameters', *LEDGER[name], number='bigint')} AS {name}" for name in counted]
+    totals = [f"{sql.path('r.parameters', *COUNT_PATHS[name], number='bigint')} AS {name}" for name in counted]
     parents = "FROM lineage l WHERE l.run_id = r.id AND l.role = 'pretraining'"
     columns = [
         "r.id AS run, r.kind, r.status, r.created, r.finished",
@@ -104,7 +104,7 @@ def _runs(sql: _Dialect) -> str:
         f"{sql.path('r.parameters', 'replaced_layers', number='bigint')} AS replaced, r.seed",
         *metrics,
         f"(SELECT count(*) FROM cells c WHERE {of_head}) AS cells",
-        *ledger,
+        *totals,
         *leaks,
         f"{sql.path('r.seconds', 'total', number='double precision')} AS seconds",
         f"(SELECT CASE WHEN count(*) = 1 THEN min(l.parent_id) END {parents}) AS pretraining",

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from qtlplat.conventions import HEAD, LEAKAGES, LEDGER, ROLES
+from qtlplat.conventions import COUNT_PATHS, HEAD, LEAKAGES, ROLES
 from qtlplat.store.core import dialect, schema
 from qtlplat.store.core.dialect import Expression
 from qtlplat.store.core.location import StoreLocation
@@ -106,7 +106,7 @@ class Fields:
             **{name: lambda name=name: _of_any_role(name) for name in ("component", "provider", "version")},  # type: ignore[misc]
             **{
                 name: lambda path=path: _number(dialect.json_number(_RUN.parameters, dialect.path(path)))  # type: ignore[misc]
-                for name, path in LEDGER.items()
+                for name, path in COUNT_PATHS.items()
             },
             **{name: lambda name=name: _number(_leak(name)) for name in LEAKAGES},  # type: ignore[misc]
             "tag": lambda: _several(schema.tags.c.run_id, schema.tags.c.tag),

@@ -67,7 +67,9 @@ def chosen(reader: Reader, references: Sequence[str], where: str | None) -> list
         held = [str(row["run"]) for row in reader.table(["run"], None if references else "run", where=where)]
         found = [run for run in found if run in set(held)] if references else held
         if not found:
-            raise UsageError("no run is as asked for", where="--where", fix="try the filter: qtlplat runs --where ...")
+            raise UsageError(
+                "no runs match the filter", where="--where", fix="try the filter: qtlplat runs --where ..."
+            )
     if not found:
         raise UsageError("no run is named", fix="name one, as @last, or choose: --where \"head = 'dressed5x3'\"")
     return found
