@@ -121,7 +121,7 @@ def test_a_direction_can_be_turned(rows: tuple[Path, pd.DataFrame]) -> None:
     worst = table[table["head"] == "mlp"].f1.idxmin()
     assert [row["run"] for row in found["rows"]] == [table.loc[worst].run]
     assert found["directions"] == {"f1": "-", "loss": "+"}
-        told = qtlplat(store, "front", "f1:-", "loss:+").err
+    told = qtlplat(store, "front", "f1:-", "loss:+").err
     assert "Pareto-optimal in f1 (lower is better), loss (higher is better)" in told
 
 
