@@ -41,39 +41,39 @@ if TYPE_CHECKING:
 # name -> (module below qtlplat.cli.commands, one line of help); the command object has the command's name
 COMMANDS = {
     "run": ("run", "Train a head on a frozen backbone and store the result."),
-    "resume": ("resume", "Go on with a run that was interrupted: Ctrl-C, a killed process, a full disk."),
+    "resume": ("resume", "Resume an interrupted run: after Ctrl-C, a killed process or a full disk."),
     "predict": ("predict", "Classify images with the weights of a stored run."),
-    "replay": ("replay", "Do a stored run again from its plan, and say whether the same comes out."),
-    "reproduce": ("reproduce", "Carry out a publication again and hold its claims against what comes out."),
+    "replay": ("replay", "Repeat a stored run and check that the results match."),
+    "reproduce": ("reproduce", "Reproduce a publication and check its claims."),
     "runs": ("runs", "List the stored runs, newest first."),
     "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
-    "tag": ("annotations", "Give runs tags, or take them away; without RUN, list all tags."),
-    "note": ("annotations", "Note something on a run, or print what is noted."),
-    "rm": ("annotations", "Put runs into the trash, or take them out again; nothing is deleted."),
-    "sql": ("sql", "Ask the store in SQL, read-only; --schema and --examples tell what there is."),
+    "tag": ("annotations", "Add tags to runs, or remove them; without RUN, list all tags."),
+    "note": ("annotations", "Write a note on a run, or print it."),
+    "rm": ("annotations", "Move runs to the trash, or restore them; nothing is deleted."),
+    "sql": ("sql", "Query the store with SQL, read-only; --schema and --examples help to start."),
     "compare": ("compare", "Compare runs, or a run's controls with its head: difference, interval, p, verdict."),
-    "diff": ("diff", "Rank what could explain a difference between two runs, and say how far their numbers agree."),
-    "best": ("best", "Show the best finished run of every group, and how many runs it is the best of."),
-    "front": ("pareto", "List the finished runs that no other beats: as good in every field and better in one."),
+    "diff": ("diff", "Rank possible causes of a difference between two runs, and compare their numbers."),
+    "best": ("best", "Show the best finished run of every group, and the size of the group."),
+    "front": ("pareto", "List the Pareto-optimal runs for the given fields."),
     "errors": (
         "errors",
-        "List the samples that heads get wrong most often: by which heads, taken for what.",
+        "List the samples that are misclassified most often, with the heads and predicted classes.",
     ),
-    "plot": ("plot", "Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF."),
+    "plot": ("plot", "Plot stored runs in the terminal, or with -o as PNG, SVG or PDF."),
     "report": ("report", "Write a report on stored runs: HTML, Markdown or LaTeX tables."),
-    "export": ("export", "Write runs as a bundle for another store, for MLflow or TensorBoard, or a trained model."),
-    "import": ("imports", "Take over the runs of a bundle that qtlplat export made, with their files."),
+    "export": ("export", "Export runs as a bundle, to MLflow or TensorBoard, or a trained model to ONNX or OpenQASM."),
+    "import": ("imports", "Import the runs of a bundle of qtlplat export, with their files."),
     "ls": ("components", "List datasets, backbones, heads, evaluators and recipes: components and presets."),
     "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),
-    "data": ("data", "Look at a dataset: info, check, audit, preview."),
+    "data": ("data", "Inspect a dataset: info, check, audit, preview."),
     "bench": (
         "bench",
-        "Measure how fast heads, backbones, stages and stores are, what checkpoints cost, what devices can do.",
+        "Measure the speed of heads, backbones, stages, stores and checkpoints, and test devices.",
     ),
-    "plugins": ("plugins", "List plugins, or find out what is wrong with them."),
+    "plugins": ("plugins", "List plugins, or diagnose them."),
     "store": (
         "store",
-        "Find the experiment store, check, back up, upgrade, recover, merge, sync it, empty its trash.",
+        "Manage the experiment store: path, check, backup, upgrade, recover, merge, sync, gc.",
     ),
 }
 
@@ -82,7 +82,7 @@ LOOK_SECONDS = 5.0  # for what in a store may have led to a bug
 
 
 class ReaderLeft(Exception):  # noqa: N818 -- it is no error
-    """Nobody reads our output any more, as behind `| head`."""
+    """The reader of stdout has closed it, as `| head` does."""
 
 
 class LazyGroup(click.Group):
@@ -249,7 +249,7 @@ def _is_nowhere() -> bool:
 
 
 def _unforeseen(error: BaseException, settings: Settings) -> QtlplatError:
-    """What nobody caught: a plugin's fault where its code raised it, that of a spoiled store, else a bug of ours."""
+    """Convert an uncaught exception: an error of a plugin that raised it, of a damaged store, else a bug in qtlplat."""
     from qtlplat.catalog.plugin_calls import blame
 
     fault = blame(error) or _spoiled(error, settings)

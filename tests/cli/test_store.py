@@ -203,7 +203,7 @@ def test_recover_says_what_is_whole_and_what_is_not(store: Path) -> None:
     target = store.with_name("saved.db")
     called = qtlplat(store, "store", "recover", "--to", str(target))
     assert (called.code, called.out) == (0, f"{target}\n")
-    assert "whole runs: 0" in called.err
+    assert "complete runs: 0" in called.err
     assert "without rows of environment" in called.err
     assert store.read_bytes() == before
     (run,) = json.loads(qtlplat(target, "runs", "--json").out)

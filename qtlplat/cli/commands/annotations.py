@@ -29,8 +29,8 @@ _TAGS = (Column("tag", "tag"), Column("runs", "runs", right=True), Column("since
 
 @click.command("tag")
 @click.argument("references", metavar="[RUN]...", nargs=-1)
-@click.option("--add", "-a", multiple=True, metavar="TAG", help="Give the runs this tag (repeat for more).")
-@click.option("--remove", "-r", multiple=True, metavar="TAG", help="Take this tag from the runs (repeat for more).")
+@click.option("--add", "-a", multiple=True, metavar="TAG", help="Add this tag (repeatable).")
+@click.option("--remove", "-r", multiple=True, metavar="TAG", help="Remove this tag (repeatable).")
 @listing_options
 @pass_settings
 def tag_command(
@@ -40,7 +40,7 @@ def tag_command(
     remove: tuple[str, ...],
     listing: Listing,
 ) -> None:
-    """Give runs tags, or take them away; without RUN, list all tags.
+    """Add tags to runs, or remove them; without RUN, list all tags.
 
     A tag is a word of at most 60 letters, digits and _ - . : /, and begins with a letter or digit. Without --add and
     --remove, the tags of the runs are shown. Runs in the trash are not counted.
@@ -77,17 +77,17 @@ def tag_command(
 @click.command("note")
 @click.argument("reference", metavar="RUN")
 @click.argument("text", required=False)
-@click.option("--append", is_flag=True, help="Put TEXT below the note that the run has.")
+@click.option("--append", is_flag=True, help="Add TEXT below the existing note.")
 @click.option("--edit", is_flag=True, help="Write the note in your editor (VISUAL or EDITOR).")
-@click.option("--clear", is_flag=True, help="Take the note away.")
+@click.option("--clear", is_flag=True, help="Delete the note.")
 @_json
 @pass_settings
 def note_command(
     settings: Settings, reference: str, text: str | None, append: bool, edit: bool, clear: bool, as_json: bool
 ) -> None:
-    """Note something on a run, or print what is noted.
+    """Write a note on a run, or print it.
 
-    A run has one note of at most 10,000 characters: TEXT replaces it, with --append it goes below.
+    A run has one note of at most 10,000 characters. TEXT replaces it; with --append it is added below.
     """
     reader = opened(settings)
     if edit + clear + (text is not None) > 1:
@@ -119,7 +119,7 @@ def note_command(
 
 
 def _edited(text: str) -> str | None:
-    """What an editor makes of a text; None if it was not saved.
+    """The text as changed in an editor; None if it was not saved.
 
     Raises:
         UsageError: If there is no editor, or it fails.
@@ -137,14 +137,14 @@ def _edited(text: str) -> str | None:
 
 @click.command("rm")
 @click.argument("references", metavar="RUN...", nargs=-1, required=True)
-@click.option("--restore", is_flag=True, help="Take the runs out of the trash again.")
+@click.option("--restore", is_flag=True, help="Restore the runs from the trash.")
 @_json
 @pass_settings
 def rm_command(settings: Settings, references: tuple[str, ...], restore: bool, as_json: bool) -> None:
-    """Put runs into the trash, or take them out again; nothing is deleted.
+    """Move runs to the trash, or restore them; nothing is deleted.
 
-    What lies in the trash is not listed, not counted by @last, and not found by `run --needed`; runs that build on it
-    stay as they are. `qtlplat runs --trash` lists it, `qtlplat store gc` empties it. A run whose process lives is
+    Runs in the trash are not listed, not counted by @last, and not reused by `run --needed`; runs that build on them do
+    not change. `qtlplat runs --trash` lists the trash, `qtlplat store gc` empties it. A run whose process is alive is
     refused.
     """
     reader = opened(settings)

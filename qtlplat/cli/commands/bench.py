@@ -28,10 +28,10 @@ MOST_SIZES = 64
 
 @click.group("bench")
 def bench_command() -> None:
-    """Measure how fast heads, backbones, stages and stores are, what checkpoints cost, what devices can do.
+    """Measure the speed of heads, backbones, stages, stores and checkpoints, and test devices.
 
-    What qtlplat computes is timed against the same thing as it is usually written, in turn, in one process. Medians are
-    shown; spread is the interquartile range divided by the median, and tells how much else the machine had to do.
+    qtlplat and the usual implementation are timed alternately in one process. Times are medians; spread is the
+    interquartile range divided by the median, and shows how busy the machine was.
     """
 
 
@@ -55,8 +55,8 @@ def head(
     """Time a training step of a head on several engines.
 
     NAME is a head, e.g. dressed5x3 or 'dressed[qubits=4]'. A step is forward and backward, without the optimizer.
-    default.qubit stands for PennyLane's TorchLayer on it; times are compared with it, and so are, in float64, logits
-    and gradients. Other devices are driven as `run --device` drives them.
+    default.qubit means PennyLane's TorchLayer on it; times are compared with it, and so are, in float64, logits and
+    gradients. Other devices are used as by `run --device`.
     """
     as_json = given.pop("as_json")
     heads = _heads(settings, name, qubits, layers)
@@ -90,7 +90,7 @@ def backbone(
 ) -> None:
     """Time a pretraining step of a backbone.
 
-    NAME is a backbone, e.g. lenet2. "plain" is the same network in torch as it is usually written.
+    NAME is a backbone, e.g. lenet2. "plain" is the same network in ordinary torch.
     """
     component, options, choice = resolve_component("backbone", name, *open_components(settings))
     spec = component.spec

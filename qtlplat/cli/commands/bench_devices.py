@@ -34,7 +34,7 @@ COLUMNS = (
 @listing_options
 @pass_settings
 def devices(settings: Settings, /, devices: str | None, listing: Listing) -> None:
-    """Try what PennyLane's devices can do with two small circuits: values, gradients, batches, shots, seeds.
+    """Test PennyLane's devices with two small circuits: values, gradients, batches, shots, seeds.
 
     Nothing is timed. Values and gradients are compared with those of default.qubit; with --json the differences are
     printed as numbers.

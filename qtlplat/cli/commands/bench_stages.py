@@ -68,9 +68,9 @@ _CHECKPOINT_COLUMNS = (
 def run(
     settings: Settings, /, backbone: str | None, head_name: str | None, replace: str, as_json: bool, **given: Any
 ) -> None:
-    """Time the whole head stage of a run against a plain loop.
+    """Compare the head stage of a run with a plain training loop.
 
-    Features are random, as many as the backbone has for images of 200 x 200; nothing is pretrained and nothing stored.
+    Features are random, as many as the backbone has for images of 200 x 200. Nothing is pretrained or stored.
     qtlplat trains all cells for all epochs. The plain loop (PennyLane's TorchLayer on default.qubit, Adam, the same
     features) is run for --plain-steps steps, and its seconds are extrapolated from them.
     """
@@ -94,7 +94,7 @@ def run(
 
 @click.command("checkpoint")
 @click.option("--backbone", metavar="B", help="The network that is pretrained. Default: the registry's.")
-@click.option("--head", "head_name", metavar="H", help="What is trained on its features. Default: the registry's.")
+@click.option("--head", "head_name", metavar="H", help="The head to train on the features. Default: the registry's.")
 @click.option("--samples", type=click.IntRange(40), default=2200, show_default=True, metavar="N", help="Images.")
 @click.option("--folds", type=click.IntRange(2), default=6, show_default=True, metavar="N", help="Cells of the run.")
 @click.option("--epochs", type=SIZE, default=40, show_default=True, metavar="N", help="Epochs of the heads.")

@@ -85,7 +85,7 @@ def asked_for(reader: Reader, references: Sequence[str], baseline: str | None) -
 
 @click.command("compare")
 @click.argument("references", metavar="RUN...", nargs=-1, required=True)
-@click.option("--metric", default="f1", metavar="NAME", show_default=True, help="What to compare, of every cell.")
+@click.option("--metric", default="f1", metavar="NAME", show_default=True, help="The metric to compare, of every cell.")
 @click.option("--baseline", metavar="RUN", help="Compare all others with this run. Default: the first.")
 @click.option(
     "--rope",
@@ -93,7 +93,7 @@ def asked_for(reader: Reader, references: Sequence[str], baseline: str | None) -
     default=0.01,
     show_default=True,
     metavar="X",
-    help="Differences up to ±X are practically none.",
+    help="Region of practical equivalence: treat differences within ±X as negligible.",
 )
 @click.option(
     "--level",
@@ -109,11 +109,9 @@ def asked_for(reader: Reader, references: Sequence[str], baseline: str | None) -
     default=0.01,
     show_default=True,
     metavar="X",
-    help="Tell how many seeds it takes to see a difference of X.",
+    help="Estimate the number of seeds needed to detect a difference of X.",
 )
-@click.option(
-    "--differences", "only_differences", is_flag=True, help="List what differs between the runs, nothing else."
-)
+@click.option("--differences", "only_differences", is_flag=True, help="List only the differing settings of the runs.")
 @direction_options
 @listing_options
 @pass_settings
@@ -131,7 +129,7 @@ def compare_command(
 ) -> None:
     """Compare runs, or a run's controls with its head: difference, interval, p, verdict.
 
-    What differs between the runs comes first, on a terminal and in JSON; nothing that is the same is shown.
+    On a terminal and in JSON, the differing settings of the runs come first.
 
     RUN is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or @tag:paper. Differences are the
     others minus the first RUN. Cells of the same fold, seed and test samples are paired; a single RUN has its controls

@@ -67,9 +67,9 @@ add_common_options(ls_command)
 
 @click.command("info")
 @click.argument("name")
-@click.option("--kind", type=click.Choice(get_args(Kind)), help="Where a name belongs to several kinds.")
-@click.option("--device", metavar="DEV", default=AUTO, show_default=True, help="What would run a head's circuit.")
-@output_options("SVG file for a head's circuit, besides what is printed.")
+@click.option("--kind", type=click.Choice(get_args(Kind)), help="The kind, if several kinds have this name.")
+@click.option("--device", metavar="DEV", default=AUTO, show_default=True, help="The device for a head's circuit.")
+@output_options("Write a head's circuit to this SVG file, too.")
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
 def info_command(
@@ -77,8 +77,8 @@ def info_command(
 ) -> None:
     """Describe a component or preset: options, provider, a head's circuit.
 
-    NAME may carry options, as in 'dressed[qubits=4]'. A quantum head's circuit is drawn, its gates are counted, and it
-    is said what would run it, and why; a backbone's parameters are counted layer by layer.
+    NAME may have options, as in 'dressed[qubits=4]'. For a quantum head, the output has the circuit, its gate counts
+    and its engine, with the reason for that engine; for a backbone, the parameters of each layer.
     """
     if output is not None:
         _check_output(output, force)
@@ -271,7 +271,7 @@ def _shots(shots: Mapping[str, Any]) -> str:
 
 
 def _steps(steps: Mapping[str, Any]) -> str:
-    """What the compiler made of a circuit, in words."""
+    """The compiler's description of a circuit."""
     words = {
         "layers": ("layer of single-qubit gates", "layers of single-qubit gates"),
         "permutations": ("permutation", "permutations"),

@@ -1,4 +1,4 @@
-"""`qtlplat data`: what is in a dataset, what is wrong with it, what it looks like."""
+"""`qtlplat data`: inspect, check, audit and preview a dataset."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _sets = click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="An 
 
 @click.group("data")
 def data_command() -> None:
-    """Look at a dataset: info, check, audit, preview.
+    """Inspect a dataset: info, check, audit, preview.
 
-    DATASET is a component, a preset or 'component[option=value]'; left out, it is the default that `run` would use.
+    DATASET is a component, a preset or 'component[option=value]'. Default: the dataset that `run` would use.
     """
 
 
@@ -39,7 +39,7 @@ def data_command() -> None:
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
 def info(settings: Settings, dataset: str | None, sets: Sequence[str], as_json: bool) -> None:
-    """Sizes, classes, sources, pixel statistics, digest and what the preparation did."""
+    """Show sizes, classes, sources, pixel statistics, digest and preparation."""
     images, choice = _load(settings, dataset, sets)
     pixels = images.images
     facts: dict[str, Any] = {
@@ -71,9 +71,9 @@ def info(settings: Settings, dataset: str | None, sets: Sequence[str], as_json: 
 @listing_options
 @pass_settings
 def check(settings: Settings, dataset: str | None, sets: Sequence[str], listing: Listing) -> int:
-    """Read everything and list all that is wrong; exit code 3, or 8 for what is hostile. Nothing is modified.
+    """Read all files and list all problems; exit with 3, or with 8 for hostile files. Nothing is modified.
 
-    If nothing is wrong, the dataset's notes say what is unusual, and how it was prepared.
+    Without problems, the dataset's notes describe unusual properties and the preparation.
     """
     spec, options, choice = _find(settings, dataset, sets)
     with make_progress(settings.verbosity).stage(f"checking {choice.name}", 1) as stage:
@@ -93,14 +93,14 @@ def check(settings: Settings, dataset: str | None, sets: Sequence[str], listing:
 @data_command.command("audit")
 @_argument
 @_sets
-@click.option("--limit", type=click.IntRange(0), help="At most so many duplicates (20 in the table, all in JSON).")
+@click.option("--limit", type=click.IntRange(0), help="The most duplicates to list (20 in the table, all in JSON).")
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
 def audit(settings: Settings, dataset: str | None, sets: Sequence[str], limit: int | None, as_json: bool) -> None:
-    """Duplicates, sources shared between folds, balance, and shortcuts; judges nothing.
+    """Report duplicates, sources shared between folds, class balance and shortcuts.
 
-    Shortcuts are trivial numbers (sharpness, mean, spread, resize factor) that tell the classes apart without any
-    shape: each alone and all together are tried under grouped folds.
+    Shortcuts are trivial numbers (sharpness, mean, spread, resize factor) that separate the classes without any shape:
+    each alone and all together are tested with grouped folds.
     """
     from qtlplat.analysis.audit import audit as audit_images
     from qtlplat.cli.commands.data_audit import default_folds, limited, print_audit
@@ -121,7 +121,7 @@ def audit(settings: Settings, dataset: str | None, sets: Sequence[str], limit: i
 @_sets
 @output_options("PNG file to write. Left out, it is called after the dataset.")
 @click.option("-n", "per_class", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples per class.")
-@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Draws the samples.")
+@click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed for drawing the samples.")
 @pass_settings
 def preview(
     settings: Settings,

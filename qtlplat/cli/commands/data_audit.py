@@ -25,7 +25,7 @@ Divide = Callable[[npt.NDArray[np.int64], Sequence[str]], Sequence[Cell]]
 def default_folds(settings: Settings) -> tuple[str, Divide]:
     """Name of the registry's default evaluator, and (labels, groups) -> its cells for seed 0.
 
-    A backbone's split does not exist yet; for evaluators that look at it a random fifth stands for its test part.
+    A backbone's split does not exist yet; evaluators that need one get a random fifth as its test part.
     """
     component, options, choice = resolve_component("evaluator", None, *open_components(settings))
     spec = component.spec

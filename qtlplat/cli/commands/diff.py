@@ -60,12 +60,11 @@ METRICS = (
 @listing_options
 @pass_settings
 def diff_command(settings: Settings, first: str, second: str, listing: Listing) -> None:
-    """Rank what could explain a difference between two runs, and say how far their numbers agree.
+    """Rank possible causes of a difference between two runs, and compare their numbers.
 
-    Everything stored that is not the same in both: data, folds, backbone, head, training, code, seed, device, packages,
-    hardware. The order is fixed and says how much such a difference can do; whether the numbers differ by more than
-    chance is what `compare` tells. RUN is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or
-    @tag:paper.
+    Causes are all stored differences: data, folds, backbone, head, training, code, seed, device, packages, hardware.
+    Their order is fixed, the strongest first. `compare` tests whether the numbers differ by more than chance. RUN
+    is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or @tag:paper.
     """
     from qtlplat.store.read.loaded import gather
 

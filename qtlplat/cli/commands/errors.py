@@ -66,8 +66,8 @@ LEAST_NEEDED = ("file", "source", "probability", "of_runs")
 
 @click.command("errors")
 @click.argument("references", metavar="RUN..", nargs=-1)
-@click.option("--only-by", metavar="RUN", help="Only what this run gets wrong and none of the others.")
-@click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="Where the data lie now, as dataset.root=PATH.")
+@click.option("--only-by", metavar="RUN", help="Only samples that this run gets wrong and all others get right.")
+@click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="dataset.OPTION=VALUE, for data that was moved.")
 @partial(listing_options, picture="a contact sheet of the worst samples, 24 or those of -n")
 @pass_settings
 def errors_command(
@@ -77,12 +77,12 @@ def errors_command(
     sets: Sequence[str],
     listing: Listing,
 ) -> None:
-    """List the samples that heads get wrong most often: by which heads, taken for what.
+    """List the samples that are misclassified most often, with the heads and predicted classes.
 
-    Counted are the predictions of the heads themselves in finished cells, no controls. Worst first: wrong in the
-    largest share of the cells that tested it, then in most, then with most certainty. RUN is the beginning of an id,
-    @last, @-2 (the one before the last), @best:f1 or @tag:paper; --where chooses runs. Nothing but the contact sheet
-    needs the dataset.
+    Predictions of heads in finished cells count, those of controls do not. Samples are sorted by the share of their
+    cells in which they are wrong, then by that number of cells, then by certainty. RUN is the beginning of an id,
+    @last, @-2 (the one before the last), @best:f1 or @tag:paper; --where selects runs. Only the contact sheet requires
+    the dataset.
     """
     from qtlplat.store.read.misclassified import mistakes
 
@@ -197,7 +197,7 @@ def _summary(found: Mistakes, shown: int, only_by: str | None) -> None:
 
 
 def _files(settings: Settings, reader: Reader, found: Mistakes, sets: Sequence[str]) -> Mapping[tuple[str, str], str]:
-    """Where the sources lie, by digest of the data and source, as far as plugins know; says what is in the way."""
+    """Paths of the sources by digest of the data and source, as far as plugins provide them; notes missing ones."""
     from qtlplat.catalog.reopen import stored_files
     from qtlplat.cli.components import open_components
 

@@ -67,7 +67,7 @@ class _ExportCommand(click.Command):
     "--image",
     type=click.Path(path_type=Path),
     metavar="FILE",
-    help="With --to qasm, qasm3: the circuit's inputs are what the model makes of this image.",
+    help="With --to qasm, qasm3: compute the circuit's inputs from this image.",
 )
 @click.option(
     "-S",
@@ -76,9 +76,9 @@ class _ExportCommand(click.Command):
     metavar="KEY=VALUE",
     help="With --to onnx, qasm, qasm3: dataset.OPTION=VALUE, for data that was moved.",
 )
-@click.option("--with-report", is_flag=True, help="Put a report on the runs (HTML) into the bundle.")
-@click.option("--with-weights", is_flag=True, help="With --to mlflow: the runs' files too. A bundle always holds them.")
-@click.option("--json", "as_json", is_flag=True, help="What was written, as strict JSON with stable keys.")
+@click.option("--with-report", is_flag=True, help="Add a report on the runs (HTML) to the bundle.")
+@click.option("--with-weights", is_flag=True, help="With --to mlflow: export the runs' files, too. Bundles have them.")
+@click.option("--json", "as_json", is_flag=True, help="Print the result as strict JSON with stable keys.")
 @pass_settings
 def export_command(
     settings: Settings,
@@ -95,12 +95,12 @@ def export_command(
     with_weights: bool,
     as_json: bool,
 ) -> None:
-    """Write runs as a bundle for another store, for MLflow or TensorBoard, or a trained model.
+    """Export runs as a bundle, to MLflow or TensorBoard, or a trained model to ONNX or OpenQASM.
 
-    RUN is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or @tag:paper; --where chooses runs.
-    A bundle holds rows, files, splits and environment of the runs, and the pretrainings that they build on; qtlplat
-    import takes it. Trackers get parameters, metrics by cell and by epoch, tags and notes; what they have of a run
-    already is brought up to date. A model is checked against torch, a circuit read back, before it is handed over.
+    RUN is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or @tag:paper; --where selects runs.
+    A bundle for `qtlplat import` holds rows, files, splits and environment of the runs, and their pretrainings.
+    Trackers get parameters, metrics by cell and epoch, tags and notes; exporting a run again updates it. An exported
+    model is compared with torch, an exported circuit is read back and compared.
     """
     from qtlplat.store.read.filters.references import chosen
 

@@ -21,16 +21,15 @@ if TYPE_CHECKING:
 
 @click.command("import")
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.option("--dry-run", is_flag=True, help="Verify the bundle and say what would be imported; change nothing.")
-@click.option("--partly", is_flag=True, help="Leave out what clashes with the store, and import the rest.")
+@click.option("--dry-run", is_flag=True, help="Verify the bundle and list what would be imported; change nothing.")
+@click.option("--partly", is_flag=True, help="Leave out runs that conflict with the store, and import the rest.")
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
 def import_command(settings: Settings, bundle: Path, dry_run: bool, partly: bool, as_json: bool) -> None:
-    """Take over the runs of a bundle that qtlplat export made, with their files.
+    """Import the runs of a bundle of qtlplat export, with their files.
 
-    Everything is verified first, by size and sha256; a bundle that is not as qtlplat makes them is refused, and
-    nothing is changed. Runs are compared by content: what is there already is skipped, the same run with other
-    content is a clash, and then nothing is imported.
+    All files are verified first, by size and sha256; an invalid bundle is refused, and nothing changes. Runs are
+    compared by content: identical runs are skipped. If a run has other content in the store, nothing is imported.
     """
     from qtlplat.exchange.importing import import_bundle
 

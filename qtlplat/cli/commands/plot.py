@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 )
 @output_options("File to write, PNG, SVG or PDF by its name. Left out, the same numbers are drawn in the terminal.")
 @click.option(
-    "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For errors: where the images are now, dataset.root=PATH."
+    "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For errors: dataset.OPTION=VALUE, for data that was moved."
 )
-@click.option("--json", "as_json", is_flag=True, help="The numbers of the figure as strict JSON with stable keys.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figure's numbers as strict JSON with stable keys.")
 @pass_settings
 def plot_command(
     settings: Settings,
@@ -49,11 +49,11 @@ def plot_command(
     sets: Sequence[str],
     as_json: bool,
 ) -> None:
-    """Draw stored runs: in the terminal, or with -o as PNG, SVG or PDF.
+    """Plot stored runs in the terminal, or with -o as PNG, SVG or PDF.
 
-    RUN is the beginning of an id, @last, @-2 for the one before the last, @best:f1 or @tag:NAME; left out,
-    --where chooses runs. Several stand side by side; for differences the first one is the baseline, and a single run is
-    compared with its controls.
+    RUN is the beginning of an id, @last, @-2 for the one before the last, @best:f1 or @tag:NAME; without RUN,
+    --where selects runs. Several runs are plotted side by side; for differences the first one is the baseline, and a
+    single run is compared with its controls.
     """
     if as_json and output is not None:
         raise UsageError("--json and --output are two answers", fix="choose one: numbers or a figure")

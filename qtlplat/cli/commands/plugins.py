@@ -1,4 +1,4 @@
-"""`qtlplat plugins`: which plugins are installed (imports none of them), and what is wrong with them."""
+"""`qtlplat plugins`: list installed plugins (without importing them), and diagnose them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _DOCTOR_COLUMNS = (
 @click.group("plugins", invoke_without_command=True)
 @click.pass_context
 def plugins_command(ctx: click.Context) -> None:
-    """List plugins, or find out what is wrong with them."""
+    """List plugins, or diagnose them."""
     if ctx.invoked_subcommand is None:
         ctx.invoke(list_command)
 
@@ -63,7 +63,7 @@ def list_command(settings: Settings, listing: Listing) -> None:
 @listing_options
 @pass_settings
 def doctor_command(settings: Settings, listing: Listing) -> int:
-    """Load every plugin and say what it offers, or what is wrong and what to do; exit 4 if any failed."""
+    """Load every plugin and list its components, or its errors with a fix; exit with 4 if any failed."""
     host = load_plugins(load_registry(settings.registry).disabled)
     rows = [_diagnosis(host, plugin) for plugin in host.plugins]
     emit(rows, _DOCTOR_COLUMNS, listing, json_rows=rows, empty="no plugins are installed")

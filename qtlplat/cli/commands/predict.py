@@ -27,9 +27,9 @@ COLUMNS = (
 @click.command("predict")
 @click.argument("reference", metavar="RUN")
 @click.argument("images", metavar="IMAGE...", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--cell", type=click.IntRange(0), metavar="N", help="Ask the head of this cell alone.")
-@click.option("--ensemble", is_flag=True, help="Ask the heads of all cells and take the mean; the default.")
-@click.option("--resize", is_flag=True, help="Resize images of another size, as the run's dataset resizes its own.")
+@click.option("--cell", type=click.IntRange(0), metavar="N", help="Use only the head of this cell.")
+@click.option("--ensemble", is_flag=True, help="Use the mean over the heads of all cells; the default.")
+@click.option("--resize", is_flag=True, help="Resize images of another size in the way of the run's dataset.")
 @click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="dataset.OPTION=VALUE, for data that was moved.")
 @listing_options
 @pass_settings
@@ -47,7 +47,7 @@ def predict_command(
     """Classify images with the weights of a stored run.
 
     Probabilities are means over the heads of all cells, ± their sample standard deviation; votes counts the cells that
-    choose that class. Images must be gray or coloured with 8 bits each, and of the size that the backbone was trained
+    predict that class. Images must be gray or coloured with 8 bits each, and of the size that the backbone was trained
     on. RUN is the beginning of its id, @last, @-2 (the one before the last), @best:f1 or @tag:paper.
     """
     from qtlplat.cli.components import open_components

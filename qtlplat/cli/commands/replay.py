@@ -1,4 +1,4 @@
-"""`qtlplat replay RUN`: do a stored run again, and say whether it came out the same. No SQL here."""
+"""`qtlplat replay RUN`: repeat a stored run and check that the results match. No SQL here."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ SAID = {
 
 @click.command("replay")
 @click.argument("reference", metavar="RUN")
-@click.option("--verify", is_flag=True, help="Hold epochs, metrics, predictions and weights against the stored ones.")
-@click.option("--heads-only", is_flag=True, help="Train the heads alone, from the stored weights of the backbones.")
+@click.option("--verify", is_flag=True, help="Compare epochs, metrics, predictions and weights with the stored ones.")
+@click.option("--heads-only", is_flag=True, help="Train only the heads, from the stored weights of the backbones.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(0),
     metavar="X",
-    help="With --verify: the largest difference that rounding may make. Default: 0.01.",
+    help="With --verify: the largest accepted difference. Default: 0.01.",
 )
 @click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="dataset.OPTION=VALUE, for data that was moved.")
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
@@ -49,12 +49,11 @@ def replay_command(
     sets: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Do a stored run again from its plan, and say whether the same comes out.
+    """Repeat a stored run and check that the results match.
 
-    The replay is a run of its own, linked to the one that it does again. Nothing is found by content: backbones are
-    pretrained again, features computed again. With --verify it ends with 0 where everything is equal bit for bit or
-    within the tolerance, else with 9. RUN is the beginning of its id, @last, @-2 (the one before the last), @best:f1 or
-    @tag:paper.
+    The replay is a new run, linked to the original. Nothing is reused: backbones are pretrained again, features
+    computed again. With --verify it exits with 0 if everything is bitwise equal or within the tolerance, else with 9.
+    RUN is the beginning of its id, @last, @-2 (the one before the last), @best:f1 or @tag:paper.
     """
     from qtlplat.catalog.reopen import stored_pretraining, stored_run
     from qtlplat.cli.components import open_components

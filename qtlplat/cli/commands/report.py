@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 @click.argument("references", metavar="[RUN]..", nargs=-1)
 @where_option
 @click.option("--recipe", metavar="R", help="The newest stored reproduction of a recipe, with its claims and runs.")
-@click.option("--budget", metavar="B", help="The newest one under this budget; with --recipe.")
+@click.option("--budget", metavar="B", help="With --recipe: the newest reproduction under this budget.")
 @output_options("File to write, .html, .md or .tex by its name. Left out, Markdown goes to stdout.")
 @click.option("--audit", is_flag=True, help="Audit the data, too, if it is available.")
 @click.option(
-    "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For --audit: where data is now, dataset.root=PATH."
+    "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For --audit: dataset.OPTION=VALUE, for data that was moved."
 )
 @pass_settings
 def report_command(
@@ -49,9 +49,9 @@ def report_command(
 ) -> None:
     """Write a report on stored runs: HTML, Markdown or LaTeX tables.
 
-    RUN is the beginning of an id, @last, @-2 for the one before the last, @best:f1 or @tag:NAME; left out, and without
-    --where, all runs are meant. Backbones come with the runs that start from them. Nothing is trained, and nothing is
-    read but the store (and the data, with --audit). The HTML is one file without scripts that loads nothing.
+    RUN is the beginning of an id, @last, @-2 for the one before the last, @best:f1 or @tag:NAME. Without RUN and
+    --where, the report covers all runs. Backbones are included with the runs that use them. Nothing is trained; only
+    the store is read (and the data, with --audit). The HTML is one file without scripts and external resources.
     """
     from qtlplat.analysis.report import format_of, rendered
     from qtlplat.analysis.report.contents import document

@@ -88,7 +88,7 @@ def reproduce_command(
     else:
         print_claims(work, states, judged, checks, leaks)
     if failed:
-        note(f"error: could not be run: {', '.join(failed)}; what went wrong stands above, the rest is judged")
+        note(f"error: could not be run: {', '.join(failed)}; see the errors above; the other claims are checked")
         return TrainingError.exit_code
     return CONTRADICTED if strict and any(one.verdict == "contradicted" for one in judged) else 0
 

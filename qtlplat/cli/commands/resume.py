@@ -1,4 +1,4 @@
-"""`qtlplat resume`: go on with interrupted runs as if they had never stopped. No SQL here."""
+"""`qtlplat resume`: resume interrupted runs. No SQL here."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--allow-drift",
     is_flag=True,
-    help="Go on although data, code, versions or threads have changed; what has is stored with the run.",
+    help="Resume although data, code, versions or threads have changed; the changes are stored with the run.",
 )
 @click.option("--take-over", is_flag=True, help="Take the run from another machine, whose process is gone.")
 @click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="dataset.OPTION=VALUE, for data that was moved.")
@@ -39,11 +39,11 @@ def resume_command(
     sets: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Go on with a run that was interrupted: Ctrl-C, a killed process, a full disk.
+    """Resume an interrupted run: after Ctrl-C, a killed process or a full disk.
 
-    It continues after its last stored epoch and ends with the very numbers of a run that never stopped, bit for bit.
-    What has changed since and could change them is refused, each with its value before and after. A pretraining goes
-    on with the run that needs it. Without RUN: the run that was interrupted, if there is only one.
+    The run continues after its last stored epoch and ends with the same bits as an uninterrupted run. If settings that
+    affect the numbers have changed, they are listed and the run is not resumed. Resuming a pretraining resumes the run
+    that needs it. Without RUN: the interrupted run, if there is only one.
     """
     from qtlplat.cli.components import open_components
     from qtlplat.cli.render.progress import make_progress
@@ -79,7 +79,7 @@ def resume_command(
             if not everything:
                 raise
             first = first or error
-            for line in (f"run {record.id} did not go on", *error.lines()):
+            for line in (f"run {record.id} was not resumed", *error.lines()):
                 note(line)
     if ended:
         name_store(location)

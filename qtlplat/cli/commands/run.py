@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command("run")
-@click.option("--dataset", metavar="D", help="Default: the first dataset of the registry that is at hand.")
+@click.option("--dataset", metavar="D", help="The dataset. Default: the first available one of the registry.")
 @click.option("--backbone", metavar="B", help="The network whose features are used.")
 @click.option("--head", metavar="H", help="What replaces its dense layers, e.g. dressed5x3 or 'dressed[qubits=4]'.")
 @click.option("--evaluator", metavar="E", help="Which cells are trained and tested, e.g. kfold6.")
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @click.option(
     "--controls",
     metavar="none|auto|A,B",
-    help="What the head is held against, on the same cells: linear, mlp, identity, unentangled, frozen, shuffled.",
+    help="Baselines trained on the same cells: auto, or some of linear, mlp, identity, unentangled, frozen, shuffled.",
 )
 @click.option(
     "--threads",
@@ -162,7 +162,7 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
 
 
 def _print_result(run: Mapping[str, Any], request: Mapping[str, Any], catalog: Catalog) -> None:
-    """Folds with mean ± sd, the ledger, the id and what to do next; everything as read back from the store."""
+    """Folds with mean ± sd, parameter counts, the id and next commands; everything as read back from the store."""
     from qtlplat.cli.render.run_columns import mean_sd, show_mean_sd
     from qtlplat.cli.render.show_tables import cells, params
     from qtlplat.store.read.serialize import head_cells

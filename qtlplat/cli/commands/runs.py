@@ -86,7 +86,7 @@ LEAST_NEEDED = (
     is_flag=False,
     flag_value="2",
     metavar="[SECONDS]",
-    help="Follow them, with epoch, accuracy and time left, looking every so many seconds (2); Ctrl-C ends it.",
+    help="Follow them, with epoch, accuracy and time left, updated every SECONDS (2); Ctrl-C stops.",
 )
 @click.option("--until-done", is_flag=True, help="With --watch: exit when no run is running.")
 @listing_options
@@ -97,8 +97,8 @@ def runs_command(
     """List the stored runs, newest first.
 
     f1 and accuracy are means over the head's finished cells, ± their sample standard deviation; leakage is the share of
-    what they test that the backbone was trained on, source leakage the share whose source image is in a training set;
-    replaced is the number of dense layers that the head stands for, trainable the number of its parameters.
+    test samples that the backbone was trained on, source leakage the share whose source image is in a training set;
+    replaced is the number of dense layers that the head replaces, trainable the number of its parameters.
 
     --where, --sort and --cols take any field of the filter language: head.layers, min(f1), last(test_loss), tag, note,
     training.epochs, env.torch, seconds.heads, f1@linear, ... (docs/reference/filters.md).
@@ -142,7 +142,7 @@ def runs_command(
         empty="no runs match the filter" if listing.where or kind else none,
     )
     if waiting := waiting_runs(reader.location):
-        note(f"{len(waiting)} runs have written what only this machine knows yet: qtlplat store sync")
+        note(f"{len(waiting)} runs have unsent rows on this machine: qtlplat store sync")
 
 
 def _fields(cols: str | None) -> list[str]:

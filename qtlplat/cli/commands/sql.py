@@ -1,4 +1,4 @@
-"""`qtlplat sql`: questions to the store in SQL, and what can be asked. The query is the user's; no SQL of ours here."""
+"""`qtlplat sql`: run the user's SQL query on the store, read-only. qtlplat's own SQL is elsewhere."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ LONGEST = 1_000_000  # characters of a query
 
 @click.command("sql")
 @click.argument("query", required=False)
-@click.option("--schema", is_flag=True, help="List all tables, views and columns, with what they mean.")
+@click.option("--schema", is_flag=True, help="List all tables, views and columns with their meaning.")
 @click.option("--examples", is_flag=True, help="Print queries to start from.")
 @click.option(
-    "--timeout", type=click.FloatRange(0.001, 1e6), metavar="SECONDS", help="Stop after so long. Default: 60."
+    "--timeout", type=click.FloatRange(0.001, 1e6), metavar="SECONDS", help="Stop after this time. Default: 60."
 )
 @listing_options
 @pass_settings
 def sql_command(
     settings: Settings, query: str | None, schema: bool, examples: bool, timeout: float | None, listing: Listing
 ) -> None:
-    """Ask the store in SQL, read-only; --schema and --examples tell what there is.
+    """Query the store with SQL, read-only; --schema and --examples help to start.
 
-    QUERY is one statement; - takes it from stdin. The views v_runs, v_cells, v_epochs, v_predictions and v_claims
-    answer most questions. Nothing can be changed this way: the store is opened for reading, and everything but reading
-    is refused.
+    QUERY is one statement; - reads it from stdin. The views v_runs, v_cells, v_epochs, v_predictions and v_claims
+    answer most questions. The store is opened read-only, and all other statements are refused.
     """
     if schema + examples + (query is not None) != 1:
         raise UsageError(
@@ -61,7 +60,9 @@ def _from_stdin() -> str:
         sys.stdin.reconfigure(errors="backslashreplace")
     found = sys.stdin.read(LONGEST + 1)
     if len(found) > LONGEST:
-        raise UsageError(f"the query has more than {LONGEST:,} characters", where="stdin", fix="ask for less at once")
+        raise UsageError(
+            f"the query has more than {LONGEST:,} characters", where="stdin", fix="select fewer rows or columns"
+        )
     return found
 
 

@@ -1,4 +1,4 @@
-"""`qtlplat store`: where the experiment store lies, whether it is whole, and keeping it so. No SQL here."""
+"""`qtlplat store`: locate and maintain the experiment store. No SQL here."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _json = click.option("--json", "as_json", is_flag=True, help="Strict JSON with s
 
 @click.group("store")
 def store_command() -> None:
-    """Find the experiment store, check, back up, upgrade, recover, merge, sync it, empty its trash."""
+    """Manage the experiment store: path, check, backup, upgrade, recover, merge, sync, gc."""
 
 
 @click.command("path")
 @_json
 @pass_settings
 def path_command(settings: Settings, as_json: bool) -> None:
-    """Print the store's path, or its URL without the password; why it is that one goes to stderr."""
+    """Print the store's path, or its URL without the password, and the reason on stderr."""
     location = asked_store(settings)
     if as_json:
         write_json(
@@ -120,10 +120,10 @@ def upgrade_command(settings: Settings) -> None:
 @_json
 @pass_settings
 def recover_command(settings: Settings, new: str, as_json: bool) -> None:
-    """Save what can be read of a damaged store into a new one, and say what is lost.
+    """Copy the readable rows of a damaged store to a new one, and list the losses.
 
-    Rows are read one by one, past broken pages; rows that contradict others are left out. A run that is not whole is
-    failed in the new store, and says so. The damaged store is not changed.
+    Broken pages are skipped; contradictory rows are left out. A run with lost rows is stored as failed, with the
+    reason. The damaged store does not change.
     """
     from qtlplat.store.maintenance.recover import recover
 
@@ -144,7 +144,7 @@ def recover_command(settings: Settings, new: str, as_json: bool) -> None:
         )
         return
     print_path(place.path)
-    note(f"whole runs: {len(found.whole)}")
+    note(f"complete runs: {len(found.whole)}")
     tell("runs in part", [f"{run} without rows of {', '.join(parts)}" for run, parts in found.in_part.items()])
     tell("runs lost", found.gone)
     tell("outcomes of reproductions lost", found.outcomes_lost)
@@ -159,11 +159,11 @@ def recover_command(settings: Settings, new: str, as_json: bool) -> None:
 @_json
 @pass_settings
 def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -> None:
-    """Take over all runs that have ended, with their files, from another store.
+    """Merge all runs that have ended, with their files, from another store.
 
-    OTHER is named as with --store, and only read. Runs are compared by content: what is the same is skipped, but for
-    tags and a note that are missing here; the same run with other content is a clash, and then nothing is merged. What
-    lies in its trash stays there.
+    OTHER is named as with --store, and only read. Runs are compared by content: identical runs are skipped, except for
+    missing tags and notes. If a run has other content in the two stores, nothing is merged. Runs in the trash of OTHER
+    are not merged.
     """
     from qtlplat.store.maintenance.merge import merge
 
@@ -190,7 +190,7 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
     if done.same:
         note(f"here already, with the same content: {len(done.same)}")
     tell("runs not merged, which have not ended", done.running)
-    tell("runs not merged, which lie in the other store's trash", done.trashed)
+    tell("runs not merged, because they are in the other store's trash", done.trashed)
     tell("left out", [f"{record}: {why}" for record, why in done.left_out.items()])
 
 
@@ -200,11 +200,11 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
 @_json
 @pass_settings
 def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_json: bool) -> None:
-    """Empty the trash: delete its runs for good, and files that no run needs any more.
+    """Empty the trash: delete its runs permanently, and files that no run needs.
 
-    The only command that deletes. A run on which others build stays, and so does one that was put into the trash while
-    a run was going on, until that has ended. Files are weights, cached features, checkpoints and locks of runs that are
-    gone, and what was left half written. A second call finishes what was cut off.
+    The only command that deletes. A run that others build on stays, and so does one that was trashed while another run
+    was in progress, until that run has ended. Files are weights, cached features, checkpoints and locks of deleted
+    runs, and incomplete files. After an interruption, a second call deletes the rest.
     """
     from qtlplat.store.maintenance.trash import empty
 
@@ -241,10 +241,10 @@ def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_j
 @_json
 @pass_settings
 def sync_command(settings: Settings, as_json: bool) -> int:
-    """Send what a server did not take while a run was going on; exit code 5 if something is left.
+    """Send rows that could not be sent to the server during a run; exit with 5 if any are left.
 
-    Every write is sent once, however often this is called. What the server refuses, as the writes of a process from
-    which the run was taken over, stays where it is.
+    Every write is applied once, even if the command is repeated. Writes that the server refuses, such as those of a
+    process whose run was taken over, stay on this machine.
     """
     from qtlplat.store.write.sync import sync
 

@@ -77,7 +77,7 @@ def _on_terminal(look: Callable[[], list[dict[str, Any]]], seconds: float, until
 
 
 def _in_lines(look: Callable[[], list[dict[str, Any]]], seconds: float, until_done: bool) -> None:
-    """What is running at the start, then what has changed: one line for a run, its columns apart by tabs."""
+    """Print running runs at the start, then changes: one line per run, with tab-separated columns."""
     columns = [column for column in COLUMNS if column.key != "created"]
     told: dict[str, tuple[Any, ...]] = {}
     first = True
