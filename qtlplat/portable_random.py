@@ -14,23 +14,17 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils._python_dispatch import TorchDispatchMode
+
+from qtlplat.compile.private_torch import DispatchMode
 
 _aten = torch.ops.aten
 
 
-class PortableRandom(TorchDispatchMode):
+class PortableRandom(DispatchMode):
     """Inside, normal and uniform random tensors on the CPU have the same bits on every processor.
 
     They follow from torch's generators as before. Orthogonal matrices are computed in double precision and rounded.
     """
-
-    def __init__(self) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # nothing is compiled in here; to leave it out, torch would import its compiler, which takes 1.3 s
 
     def __torch_dispatch__(
         self, func: Any, types: Sequence[Any], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None

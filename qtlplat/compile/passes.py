@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import fx
 
+from qtlplat.compile.private_torch import changes_arguments, is_overload
 from qtlplat.compile.recorder import TensorLayout, part_of
 
 aten = torch.ops.aten
@@ -72,7 +73,7 @@ def is_view(node: fx.Node) -> bool:
     """Whether a node is another view of its first argument's memory."""
     if node.target is part_of or node.target in _UNSAFE_VIEWS:
         return True
-    if not isinstance(node.target, torch._ops.OpOverload):
+    if not is_overload(node.target):
         return False
     returns = node.target._schema.returns
     return bool(returns) and returns[0].alias_info is not None and not writes(node)
@@ -80,10 +81,8 @@ def is_view(node: fx.Node) -> bool:
 
 def writes(node: fx.Node) -> bool:
     """Whether a node changes its argument's numbers; operations like squeeze_ change a view only."""
-    target = node.target
-    if not isinstance(target, torch._ops.OpOverload) or torch.Tag.inplace_view in target.tags:
-        return False
-    return bool(target._schema.is_mutable)
+    target: Any = node.target
+    return changes_arguments(target) and torch.Tag.inplace_view not in target.tags
 
 
 def is_random(node: fx.Node) -> bool:
@@ -260,7 +259,7 @@ def _is_long_product(node: fx.Node) -> bool:
 
 def _takes_matrices(node: fx.Node) -> bool:
     """Whether a node computes one tensor, always the same, from tensors of three axes (and single numbers)."""
-    if not isinstance(node.target, torch._ops.OpOverload) or is_view(node) or is_random(node):
+    if not is_overload(node.target) or is_view(node) or is_random(node):
         return False
     return layout_at(node) is not None and all(_axes(n) in (0, 3) for n in node.all_input_nodes)
 

@@ -11,9 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx
-from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map
 from torch.utils.weak import WeakTensorKeyDictionary
+
+from qtlplat.compile.private_torch import DispatchMode
 
 
 class DependsOnValuesError(Exception):
@@ -63,19 +64,15 @@ def record_operations(function: Callable[..., Sequence[Tensor]], arguments: Sequ
     return fx.GraphModule(recorder.constants, recorder.graph)
 
 
-class _Recorder(TorchDispatchMode):
+class _Recorder(DispatchMode):
     def __init__(self, arguments: Sequence[Tensor]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        super().__init__()
         self.graph = fx.Graph()
         self.constants = torch.nn.Module()
         # Weak: what the function has done with is freed while it runs, as it would be without us.
         self._nodes = WeakTensorKeyDictionary()
         for number, argument in enumerate(arguments):
             self._note(self.graph.placeholder(f"argument_{number}"), argument)
-
-    @classmethod
-    def _should_skip_dynamo(cls) -> bool:
-        return False  # nothing is compiled in here; to leave it out, torch would import its compiler, which takes 1.3 s
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None

@@ -16,6 +16,7 @@ from torch import Tensor, fx
 
 from qtlplat.compile.buffer_plan import Memory, is_joined_by_hand, joined, piece_at, pieces_of
 from qtlplat.compile.passes import COPIES, is_random, is_view, simplify, writes
+from qtlplat.compile.private_torch import untried
 from qtlplat.compile.recorder import TensorLayout, part_of, record_operations
 
 Function = Callable[..., tuple[Tensor, ...]]
@@ -67,6 +68,8 @@ def trace(function: Function, arguments: Sequence[Tensor]) -> Program:
     Raises CannotTraceError where it cannot be traced, or changes tensors that are not its own. What it does in Python
     is done once, now: the caller must see to it that this is right.
     """
+    if reason := untried():
+        raise CannotTraceError(reason)
     try:
         with torch.no_grad():
             function(*arguments)  # what is made once and kept is made now, not as part of the trace

@@ -14,6 +14,7 @@ from pennylane.operation import Channel, Operator, StatePrepBase
 from pennylane.tape import QuantumScript
 from torch import Tensor, fx
 
+from qtlplat.compile.private_torch import changes_arguments, untried
 from qtlplat.compile.recorder import DependsOnValuesError, record_operations
 from qtlplat.errors import QtlplatError, one_line
 from qtlplat.quantum.circuits.readings import as_array
@@ -87,6 +88,8 @@ def record(function: SampleFunction) -> Recording:
         [numbers[0][0].detach(), *(w.detach() for w in numbers[1].values())]
         for numbers in (trial_numbers(circuit, 1, seed) for seed in (1, 2))
     )
+    if reason := untried():
+        raise CannotCompileError(reason)
     values(*first)  # whatever is wrong with the function itself is said without tracing
     try:
         graph = record_operations(values, second)
@@ -97,7 +100,7 @@ def record(function: SampleFunction) -> Recording:
     except Exception as error:
         text = (str(error).strip() or "no message").splitlines()[0][:160]
         raise CannotCompileError(f"its structure depends on values: {type(error).__name__}: {text}") from error
-    if any(isinstance(n.target, torch._ops.OpOverload) and n.target._schema.is_mutable for n in graph.graph.nodes):
+    if any(changes_arguments(node.target) for node in graph.graph.nodes):
         raise CannotCompileError("it changes a tensor in place")
     plain, seen = notes
     if not plain.agrees(seen, graph(*first)):

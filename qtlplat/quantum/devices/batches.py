@@ -17,8 +17,8 @@ import torch
 from pennylane.ops.qubit.attributes import supports_broadcasting
 from pennylane.tape import QuantumScript
 from torch import Tensor
-from torch._C import _functorch
 
+from qtlplat.compile.private_torch import is_under_vmap, varies_at, vmap_level
 from qtlplat.quantum.circuits.readings import Reading, Readings
 from qtlplat.quantum.circuits.samples import SampleFunction
 
@@ -90,14 +90,10 @@ class Recorder:
         seen: list[tuple[QuantumScript, Readings, list[int], list[int]]] = []
 
         def record(sample: Tensor) -> tuple[Tensor, ...]:
-            level = _functorch.maybe_get_level(sample)
+            level = vmap_level(sample)
 
             def varies(datum: Any) -> bool:
-                return (
-                    isinstance(datum, Tensor)
-                    and _functorch.is_batchedtensor(datum)
-                    and _functorch.maybe_get_level(datum) == level
-                )
+                return varies_at(datum, level)
 
             tape, readings = self.one(sample, weights)
             tape = _taken_apart(tape, varies)
@@ -126,12 +122,7 @@ def _values_unknown() -> Iterator[None]:
     known = qml.math.is_abstract
 
     def is_abstract(tensor: Any, like: str | None = None) -> bool:
-        inner = tensor
-        while isinstance(inner, Tensor) and _functorch.is_functorch_wrapped_tensor(inner):
-            if _functorch.is_batchedtensor(inner):
-                return True
-            inner = _functorch.get_unwrapped(inner)  # stacked cells are differentiated inside of vmap
-        return bool(known(tensor, like))
+        return is_under_vmap(tensor) or bool(known(tensor, like))
 
     qml.math.is_abstract = is_abstract
     try:

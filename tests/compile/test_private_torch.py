@@ -1,0 +1,66 @@
+"""With a torch that is newer than any that was tried, nothing private to it is used, and the numbers are the same."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import torch
+
+from qtlplat.cli.app import _run
+from qtlplat.compile.private_torch import NEWEST_TRIED, untried
+from qtlplat.store.core.location import find_store
+from qtlplat.store.read.queries import Reader
+
+ROOT = Path(__file__).parents[2]
+RUN = "run --dataset steel-synth[per_class=12] --backbone lenet2 --head dressed[qubits=2,layers=1] --json".split()
+RUN += "--evaluator kfold[folds=2] --epochs 2 --pretrain-epochs 1".split()
+
+
+def test_the_installed_torch_is_tried_and_the_range_of_the_project_ends_there() -> None:
+    assert untried() == ""
+    dependencies = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["dependencies"]
+    (torch_range,) = [line for line in dependencies if line.startswith("torch")]
+    assert re.search(r"<(\d+)\.(\d+)", torch_range)
+    major, minor = map(int, re.search(r"<(\d+)\.(\d+)", torch_range).groups())  # type: ignore[union-attr]
+    assert (major, minor - 1) == NEWEST_TRIED
+
+
+@pytest.mark.parametrize(("version", "newer"), [("2.13.1+cpu", False), ("2.14.0", True), ("3.0.0a1", True)])
+def test_newer_releases_are_named(version: str, newer: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch, "__version__", version)
+    assert (version in untried()) == newer
+
+
+def test_only_one_module_uses_what_is_private_to_torch() -> None:
+    private = re.compile(r"torch\._C\b|torch\._ops\b|_functorch\b|torch\.utils\._python_dispatch|_should_skip_dynamo")
+    # the list of torch's switches asks for some that have no public getter; each is left out if torch lacks it
+    allowed = {"compile/private_torch.py", "catalog/torch_state.py"}
+    users = {
+        path.relative_to(ROOT / "qtlplat").as_posix()
+        for path in (ROOT / "qtlplat").rglob("*.py")
+        if private.search(path.read_text(encoding="utf-8"))
+    }
+    assert users == allowed
+
+
+def test_a_run_on_a_newer_torch_trains_on_the_plain_path_to_the_same_numbers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    messages = []
+    for name in ("tried", "untried"):
+        assert _run([*RUN, "--store", str(tmp_path / f"{name}.db")]) == 0
+        messages.append(capsys.readouterr().err)
+        monkeypatch.setattr(torch, "__version__", "2.99.0")
+    usual, said = messages
+    assert "circuit on compiled" in usual
+    assert "circuit on default.qubit" in said
+    assert "runs untraced" in said
+    assert "torch 2.99.0 is newer than 2.13" in said
+    assert losses(tmp_path / "untried.db") == pytest.approx(losses(tmp_path / "tried.db"), abs=1e-5)
+
+
+def losses(store: Path) -> list[float]:
+    """Test losses of all epochs of the head."""
+    reader = Reader(find_store(str(store)))
+    return [row.values["test_loss"] for row in reader.epochs(reader.runs(kind="run")[0].id)]
