@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import gc
 import importlib
+import multiprocessing
 import os
 import random
 import signal
@@ -26,6 +27,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in a script
 import pytest
 from a_server import PostgresServer, running_server
 from hypothesis import HealthCheck, settings
+
+# One process forks all others of a worker: it imports at once what any of them needs, and what takes long.
+multiprocessing.set_forkserver_preload(
+    [
+        "qtlplat.runs.execute",
+        "qtlplat.runs.resume",
+        "qtlplat.store.write.writer",
+        "qtlplat.store.backends.migrations",
+        "torch._dynamo",
+        "psycopg",
+    ]
+)
 
 # How long a machine takes to draw examples says nothing about what is tested.
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -74,12 +74,8 @@ def undisturbed(plugins: Path, tmp_path_factory: pytest.TempPathFactory) -> Call
 
 @pytest.fixture(scope="session")
 def processes() -> Any:
-    """Starts processes from one that has imported already what a run takes long to import."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(
-        ["qtlplat.runs.execute", "qtlplat.runs.resume", "qtlplat.store.backends.migrations", "torch._dynamo"]
-    )
-    return context
+    """Starts processes from the one that has imported what a run takes long to import."""
+    return multiprocessing.get_context("forkserver")
 
 
 @pytest.fixture

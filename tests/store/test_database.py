@@ -94,7 +94,6 @@ def test_the_known_revisions_are_those_of_the_scripts() -> None:
 
 def test_eight_processes_open_a_new_store_at_once(location: StoreLocation) -> None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["qtlplat.store.write.writer", "qtlplat.store.backends.migrations"])
     barrier = context.Barrier(8)
     workers = [context.Process(target=open_and_store_one, args=(location, barrier)) for _ in range(8)]
     for worker in workers:

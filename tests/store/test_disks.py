@@ -27,7 +27,6 @@ NOBODY = 65534
 def call(location: StoreLocation, action: str, *, user: int = 0, limit: int = 0) -> tuple[int, list[str]]:
     """Let a process of its own do something; returns its exit code and what it said, by line."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["qtlplat.store.write.writer", "qtlplat.store.backends.migrations"])
     told = context.Queue()
     process = context.Process(target=on_a_disk.tell, args=(told, str(location.path), action, user, limit))
     process.start()

@@ -97,7 +97,6 @@ def test_an_upgraded_store_is_sound_and_its_rows_are_sealed(old: StoreLocation) 
 def test_an_upgrade_that_several_processes_race_for_is_made_once(tmp_path: Path, processes: int) -> None:
     location = golden(REVISIONS[0], tmp_path / "store.db")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["qtlplat.store.write.writer", "qtlplat.store.backends.migrations"])
     barrier, made = context.Barrier(processes), context.Queue()
     workers = [context.Process(target=upgrade_at_once, args=(location, barrier, made)) for _ in range(processes)]
     for worker in workers:

@@ -94,7 +94,6 @@ def test_a_nul_character_is_refused_in_words_and_leaves_nothing(location: StoreL
 @pytest.mark.parametrize(("opens", "writers", "each"), [(6, 3, 2), pytest.param(32, 8, 20, marks=pytest.mark.slow)])
 def test_many_processes_open_and_write_at_once(location: StoreLocation, opens: int, writers: int, each: int) -> None:
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["qtlplat.store.write.writer", "qtlplat.store.backends.migrations", "psycopg"])
     for work, arguments, n in ((open_and_store_one, (), opens), (store_many, (each,), writers)):
         barrier = context.Barrier(n)
         workers = [context.Process(target=work, args=(location, barrier, *arguments)) for _ in range(n)]

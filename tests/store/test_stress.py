@@ -26,9 +26,7 @@ def together(targets: list[tuple[Any, ...]]) -> list[int | None]:
 
 @pytest.fixture
 def context() -> Any:
-    result = multiprocessing.get_context("forkserver")
-    result.set_forkserver_preload(["qtlplat.store.write.writer", "qtlplat.store.backends.migrations"])
-    return result
+    return multiprocessing.get_context("forkserver")
 
 
 @pytest.mark.parametrize(("writers", "runs"), [(4, 3), pytest.param(8, 20, marks=pytest.mark.slow)])
