@@ -240,7 +240,7 @@ def _changed(options: Options, named: Any) -> str:
 def _protocols(registry: Registry) -> str:
     parts = [
         "A protocol says how backbones are pretrained and heads are trained (`--protocol NAME`). Each option can also"
-        " be set alone: `-S training.batch_size=32`, `-S pretraining.patience=10`."
+        " be set alone: `-S training.batch_size=32`, `-S pretraining.epochs=20`."
     ]
     for role, model in (("training", TrainingOptions), ("pretraining", PretrainingOptions)):
         names = list(registry.protocols)

@@ -158,8 +158,8 @@ HOLDOUT = _again("holdout", "holdout", seeds=6)
 NESTED = _again("nested6", "nested")
 
 PROTOCOL = (
-    "backbones are pretrained in batches of 16 instead of 64, with averaged weights, and their best epoch is chosen on "
-    "a validation part instead of the test part"
+    "backbones are pretrained in batches of 16 instead of 64, with a falling learning rate and averaged weights, and "
+    "their last epoch is kept instead of the one that is best on the test part"
 )
 SMOKE = Budget(
     "smoke",

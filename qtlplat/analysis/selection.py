@@ -12,16 +12,17 @@ def selection(epochs: Sequence[Epoch], selected_by: str) -> dict[str, Any] | Non
     """Test accuracies of a pretraining: of the epoch picked by it, of the one picked without it, and the difference.
 
     epochs: with "cell" (the initialisation), "epoch", "test_accuracy" and, where there was a validation part,
-    "validation_loss"; selected_by: "test" or "validation", what decided which weights were kept.
+    "validation_loss"; selected_by: "last", "validation" or "test", what decided which weights were kept.
 
-    Returns None where no test accuracy is stored. Without a validation part, the unpicked figure is the mean of the
-    last epochs of all initialisations. ``optimism`` is the difference: what looking at the test part adds to it.
+    Returns None where no test accuracy is stored. Without a validation part, or if the last epoch was kept, the
+    unpicked figure is the mean of the last epochs of all initialisations. ``optimism`` is the difference: what looking
+    at the test part adds to it.
     """
     measured = [epoch for epoch in epochs if "test_accuracy" in epoch]
     if not measured:
         return None
     by_test = max(measured, key=lambda e: (e["test_accuracy"], -e["cell"], -e["epoch"]))
-    validated = [epoch for epoch in measured if "validation_loss" in epoch]
+    validated = [epoch for epoch in measured if "validation_loss" in epoch and selected_by != "last"]
     last: dict[int, Epoch] = {}
     for epoch in measured:
         last[epoch["cell"]] = max(epoch, last.get(epoch["cell"], epoch), key=lambda e: e["epoch"])

@@ -121,9 +121,10 @@ def pretrain(
 ) -> Initialisation:
     """Train every initialisation with Adam on the cross-entropy; returns the one with the best score.
 
-    The score is minus the validation loss, or (``monitor = "test"``, optimistic) the test accuracy. Standardization
-    uses the pixels of ``split.train`` only. With ``options.ema_epochs`` the exponential average of the weights is
-    evaluated and kept. Ties keep the earlier epoch and initialisation.
+    The score is minus the validation loss, or (``monitor = "test"``, optimistic) the test accuracy, of the best
+    epoch; with ``monitor = "last"`` minus the training loss of the last one. Standardization uses the pixels of
+    ``split.train`` only. With ``options.ema_epochs`` the exponential average of the weights is evaluated and kept. Ties
+    keep the earlier epoch and initialisation.
 
     on_epoch: called after each epoch, with what takes a snapshot; on_initialisation: after each initialisation that
     ends; on_step: after each step, may raise to stop; accelerator: the torch device that computes: initial weights and
@@ -173,12 +174,12 @@ class _Search:
     seconds: float = 0.0
     kept: Initialisation | None = None
 
-    def see(self, epoch: int, score: float, min_delta: float, judged: nn.Module) -> None:
+    def see(self, epoch: int, score: float, options: PretrainingOptions, judged: nn.Module) -> None:
         """An epoch has ended with a score, larger is better."""
         self.epoch = epoch
-        if score > self.clear_score + min_delta:
+        if score > self.clear_score + options.min_delta:
             self.clear_epoch, self.clear_score = epoch, score
-        if score > self.best_score:
+        if score > self.best_score or options.monitor == "last":
             self.best_epoch, self.best_score = epoch, score
             self.best_state = {n: plain(t) for n, t in judged.state_dict().items()}
 
@@ -231,6 +232,7 @@ class _Search:
 
 _COUNTS = ("position", "epoch", "best_epoch", "clear_epoch", "seconds")
 _SCORES = ("best_score", "clear_score")
+_LOSSES = {"validation": "validation_loss", "last": "train_loss"}  # what is minus the score, by what selects
 
 
 def _train(
@@ -263,8 +265,8 @@ def _train(
             values = network.epoch(epoch, step)
             seconds = time.perf_counter() - started
             search.seconds += seconds
-            score = values["test_accuracy"] if options.monitor == "test" else -values["validation_loss"]
-            search.see(epoch, score, options.min_delta, learner.judged)
+            score = values["test_accuracy"] if options.monitor == "test" else -values[_LOSSES[options.monitor]]
+            search.see(epoch, score, options, learner.judged)
             on_epoch(CellEpoch(position, epoch, seconds, values), lambda: search.saved(learner))
             stage.advance(0, f"epoch {epoch}, loss {values['train_loss']:.3f}")
     learner.judged.load_state_dict(search.best_state)

@@ -56,6 +56,11 @@ class BackboneTrainer:
                 self.average.update_parameters(self.model)
         return value, logits.detach()
 
+    def set_rate(self, learning_rate: float) -> None:
+        """The learning rate from the next step on."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+
     def settle(self, batches: Iterable[Tensor]) -> None:
         """Before an evaluation: an average of weights gets the running statistics that belong to it.
 
@@ -101,6 +106,7 @@ class Network:
         if len(split.train) % options.batch_size == 1:  # a last batch of one sample
             self.smallest = 2 if why_not_trainable(copy.deepcopy(model), pixels[split.train[:1]]) else 1
         self.steps = len(split_order(torch.empty(len(split.train)), options.batch_size, self.smallest))
+        self.options, self.total = options, options.epochs * self.steps
         decay = math.exp(-1 / (options.ema_epochs * self.steps)) if options.ema_epochs else None
         self.learner = BackboneTrainer(model, options.learning_rate, decay)
 
@@ -113,6 +119,7 @@ class Network:
         loss_sum, hits = 0.0, 0
         for step, rows in enumerate(split_order(order, self.batch_size, self.smallest), start=1):
             labels = self.labels[rows]
+            self.learner.set_rate(self._rate((epoch - 1) * self.steps + step - 1))
             loss, logits = self.learner.step(self.pixels[rows], labels)
             if not math.isfinite(loss):
                 state = self.learner.model.state_dict()
@@ -135,6 +142,11 @@ class Network:
                 values[f"{name}_loss"] = float(cross_entropy(logits.double(), truth))
                 values[f"{name}_accuracy"] = float((logits.argmax(1) == truth).double().mean())
         return values
+
+    def _rate(self, before: int) -> float:
+        """The learning rate of a step with so many steps before it."""
+        rate = self.options.learning_rate
+        return rate if self.options.schedule == "constant" else rate * (1 + math.cos(math.pi * before / self.total)) / 2
 
     def logits(self, indices: npt.NDArray[np.int64]) -> Tensor:
         """Logits (n, K) of samples, by what is kept; on the CPU."""

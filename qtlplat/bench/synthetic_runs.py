@@ -32,19 +32,20 @@ HEADS: tuple[tuple[str, str, dict[str, Any], int], ...] = (  # name, component, 
 )
 BACKBONES = (("lenet1", "model-1"), ("lenet2", "model-2"), ("lenet3", "model-3"))
 EVALUATORS = (("kfold6", False), ("kfold6-grouped", True))
-_DATASET = {"per_class": 150, "size": 200, "resample": "bilinear", "normals": "enlarged", "seed": 0, "contrast": 1.0}
+_DATASET = {"per_class": 300, "size": 200, "resample": "bilinear", "normals": "enlarged", "seed": 0, "contrast": 1.0}
 _TRAINING = {"epochs": EPOCHS, "learning_rate": 0.0008, "batch_size": 64}
 _PRETRAINING: dict[str, Any] = {
-    "epochs": 120,
+    "epochs": 8,
     "n_init": 1,
     "learning_rate": 0.001,
+    "schedule": "cosine",
     "batch_size": 16,
     "ema_epochs": 0.5,
     "test_size": 0.2,
     "grouped": False,
-    "monitor": "validation",
-    "val_size": 0.1,
-    "patience": 4,
+    "monitor": "last",
+    "val_size": 0.0,
+    "patience": 0,
 }
 _METRICS = ("accuracy", "f1", "loss", "precision", "recall")
 _ENVIRONMENT = {

@@ -61,7 +61,11 @@ class PretrainingOptions(_Frozen):
 
     epochs: int = Field(120, ge=1, le=100_000, description="at most so many epochs per initialisation")
     n_init: int = Field(1, ge=1, le=1000, description="random initialisations; the best one is kept")
-    learning_rate: float = Field(1e-3, gt=0, description="of Adam")
+    learning_rate: float = Field(1e-3, gt=0, description="of Adam, in the first step")
+    schedule: Literal["constant", "cosine"] = Field(
+        "constant",
+        description="the learning rate over all epochs: constant, or falling to 0 along half a cosine",
+    )
     batch_size: int = Field(16, ge=1, le=1_000_000, description="samples per step")
     ema_epochs: float = Field(
         0.5,
@@ -74,10 +78,11 @@ class PretrainingOptions(_Frozen):
     grouped: bool = Field(
         False, description="keep all samples of one source image, and duplicates of them, on one side of each split"
     )
-    monitor: Literal["validation", "test"] = Field(
+    monitor: Literal["last", "validation", "test"] = Field(
         "validation",
-        description="what chooses the best epoch and initialisation: the loss on a part of the training share, or "
-        "(as the paper does, optimistic) the accuracy on the test share",
+        description="which epoch is kept: the last one (of several initialisations the one with the lowest training "
+        "loss), the one with the lowest loss on a part of the training share, or (as the paper does, optimistic) the "
+        "one with the highest accuracy on the test share",
     )
     val_size: float = Field(0.1, ge=0, lt=1, description="share of the training part kept for validation")
     patience: int = Field(4, ge=0, description="stop after so many epochs without a clearly better one; 0: never")
@@ -88,9 +93,11 @@ class PretrainingOptions(_Frozen):
     )
 
     @model_validator(mode="after")
-    def _validation_needs_samples(self) -> PretrainingOptions:
+    def _what_is_kept_can_be_known(self) -> PretrainingOptions:
         if self.monitor == "validation" and self.val_size == 0:
             raise ValueError("monitor = 'validation' needs a val_size above 0")
+        if self.monitor == "last" and self.patience:
+            raise ValueError("monitor = 'last' stops at no earlier epoch: it needs patience = 0")
         return self
 
 

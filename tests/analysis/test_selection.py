@@ -32,6 +32,12 @@ def test_without_one_the_last_epochs_stand_for_no_choice():
     assert "0.9200 unpicked (the last epochs, n = 2); this was kept" in selection_line(facts)
 
 
+def test_the_last_epoch_is_unpicked_although_there_is_a_validation_part():
+    facts = selection([epoch(0, 1, 0.98, 0.1), epoch(0, 2, 0.90, 0.2)], "last")
+    assert (facts["by_validation"], facts["last_epochs"]) == (None, 0.90)
+    assert "0.9000 unpicked (the last epochs, n = 1); the latter was kept" in selection_line(facts)
+
+
 def test_ties_go_to_the_earlier_one_as_in_training():
     facts = selection([epoch(1, 1, 0.9), epoch(0, 2, 0.9), epoch(0, 1, 0.9)], "test")
     assert (facts["by_test"]["initialisation"], facts["by_test"]["epoch"]) == (0, 1)

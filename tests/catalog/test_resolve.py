@@ -139,7 +139,7 @@ def test_all_option_errors_come_at_once(registry: Registry, catalog: Catalog) ->
 
 
 def test_a_rule_over_two_options_is_told(registry: Registry, catalog: Catalog) -> None:
-    text = refusal(registry, catalog, sets=("pretraining.val_size=0",))
+    text = refusal(registry, catalog, sets=("pretraining.monitor=validation",))
     assert "monitor = 'validation' needs a val_size above 0" in text
 
 

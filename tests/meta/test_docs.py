@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 PAGES = sorted([ROOT / "README.md", *DOCS.rglob("*.md")])
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+FIRST_RUN = ("README.md", "docs/tutorial/first-run.md")
 REGISTRY_TABLES = {"defaults", "plugins", "datasets", "backbones", "heads", "evaluators", "protocols"}
 
 
@@ -109,6 +110,12 @@ def test_the_index_links_every_page() -> None:
     index = DOCS / "README.md"
     linked = {(DOCS / target.partition("#")[0]).resolve() for target in re.findall(r"\]\(([^)\s]+)\)", prose(index))}
     assert {page for page in DOCS.rglob("*.md") if page != index} - linked == set()
+
+
+def test_the_first_command_prints_one_text() -> None:
+    shown = {page: [b for b in blocks(ROOT / page, "text") if b.startswith("cells\n")] for page in FIRST_RUN}
+    assert [len(texts) for texts in shown.values()] == [1, 1]
+    assert shown["README.md"] == shown["docs/tutorial/first-run.md"]
 
 
 # --- command lines

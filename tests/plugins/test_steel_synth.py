@@ -20,7 +20,7 @@ FEW = SteelSynthOptions(images_per_kind=3, per_class=10)
 def test_the_defaults_give_a_balanced_set_of_neu_dets_shape():
     data = SPEC.load(SPEC.options())
     assert data.shape == (1, 200, 200)
-    assert np.bincount(data.labels).tolist() == [150, 150]
+    assert np.bincount(data.labels).tolist() == [300, 300]
     assert {g.rpartition("_")[0] for g in data.groups} == {"inclusion", "patches", "rolled-in_scale", "scratches"}
 
 

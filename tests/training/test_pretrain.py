@@ -113,6 +113,22 @@ def test_the_papers_choice_is_by_test_accuracy_and_needs_no_validation(images):
     assert "validation_loss" not in rows[0].values
 
 
+def test_the_last_epoch_is_kept_if_asked_and_the_initialisation_with_the_lowest_training_loss(images):
+    chosen = options(monitor="last", val_size=0.0, n_init=3, epochs=4, learning_rate=0.1)
+    best, rows, kept, split = train(images, chosen)
+    ends = [row.values for row in rows if row.epoch == 4]
+    losses = [values["train_loss"] for values in ends]
+    assert [one.best_epoch for one in kept] == [4, 4, 4]
+    assert (best.position, best.score) == (int(np.argmin(losses)), -min(losses))
+    accuracy = float(np.mean(best.probabilities.argmax(1) == images.labels[split.test]))
+    assert accuracy == pytest.approx(ends[best.position]["test_accuracy"])
+
+
+def test_the_last_epoch_leaves_nothing_to_wait_for():
+    with pytest.raises(ValueError, match="needs patience = 0"):
+        options(monitor="last", patience=3)
+
+
 @pytest.mark.parametrize("gain", [0.0, 0.02])
 def test_patience_stops_after_so_many_epochs_without_a_clearly_better_one(images, gain):
     best, rows, _, _ = train(images, options(epochs=200, patience=3, learning_rate=0.05, min_delta=gain))
@@ -133,9 +149,9 @@ def test_the_best_of_several_initialisations_is_returned(images):
     assert {(r.position, r.epoch) for r in rows} == {(p, e) for p in range(3) for e in (1, 2)}
 
 
-@pytest.mark.parametrize("ema_epochs", [0.0, 0.5])
-def test_a_search_that_goes_on_after_any_epoch_ends_the_same(images, ema_epochs):
-    chosen = options(n_init=2, epochs=8, ema_epochs=ema_epochs, learning_rate=0.05)
+@pytest.mark.parametrize(("ema_epochs", "schedule"), [(0.0, "constant"), (0.5, "cosine")])
+def test_a_search_that_goes_on_after_any_epoch_ends_the_same(images, ema_epochs, schedule):
+    chosen = options(n_init=2, epochs=8, ema_epochs=ema_epochs, learning_rate=0.05, schedule=schedule)
     # labels that nothing can be learned about: the best epoch is not the last one
     images = replace(images, labels=np.random.default_rng(0).permutation(images.labels))
     split = make_split(images.labels, images.groups, chosen, 0)
@@ -163,11 +179,15 @@ def test_a_search_that_goes_on_after_any_epoch_ends_the_same(images, ema_epochs)
         assert np.array_equal(again.probabilities, whole.probabilities)
 
 
-def test_averaged_weights_are_the_exponential_average_of_the_weights_after_each_step(images):
-    """One epoch, by hand: w_avg = d w_avg + (1 - d) w with d = exp(-1 / (ema_epochs * steps)), started at step one."""
+@pytest.mark.parametrize("schedule", ["constant", "cosine"])
+def test_averaged_weights_are_the_exponential_average_of_the_weights_after_each_step(images, schedule):
+    """Two epochs by hand, w_avg = d w_avg + (1 - d) w with d = exp(-1 / (ema_epochs * steps)), started at step one.
+
+    The learning rate is that of torch's schedulers.
+    """
     from qtlplat.seeding import derive_seed, generator
 
-    chosen = options(epochs=1, ema_epochs=0.5)
+    chosen = options(epochs=2, ema_epochs=0.5, schedule=schedule, monitor="last")
     best, _, _, split = train(images, chosen)
     torch.manual_seed(derive_seed("backbone", 0))
     model = WholeBackbone(tiny(), 1)
@@ -175,14 +195,20 @@ def test_averaged_weights_are_the_exponential_average_of_the_weights_after_each_
     part = torch.from_numpy(split.train)
     model.standardize.fit(pixels[part])
     adam = torch.optim.Adam(model.parameters(), lr=chosen.learning_rate)
-    order = part[torch.randperm(len(part), generator=generator("order", 0, 1))]
-    batches = order.split(chosen.batch_size)
-    decay = np.exp(-1 / (0.5 * len(batches)))
+    batches = [
+        rows
+        for epoch in (1, 2)
+        for rows in part[torch.randperm(len(part), generator=generator("order", 0, epoch))].split(chosen.batch_size)
+    ]
+    rates = torch.optim.lr_scheduler
+    rate = rates.CosineAnnealingLR(adam, len(batches)) if schedule == "cosine" else rates.ConstantLR(adam, 1.0)
+    decay = np.exp(-1 / (0.5 * len(batches) / 2))
     average = None
     for rows in batches:
         adam.zero_grad()
         nn.functional.cross_entropy(model(pixels[rows]), labels[rows]).backward()
         adam.step()
+        rate.step()
         now = {n: p.detach().clone() for n, p in model.named_parameters()}
         average = now if average is None else {n: decay * average[n] + (1 - decay) * now[n] for n in now}
     for name, tensor in average.items():
