@@ -202,7 +202,7 @@ def _check(sources: Sequence[AnnotatedImage]) -> None:
         raise DataError("the source images contradict themselves", problems=problems, where=WHERE, fix=FIX)
     for id_, count in Counter(s.id for s in sources).items():
         if count > 1:
-            problems.append(Problem(id_, "id", f"stands {count} times"))
+            problems.append(Problem(id_, "id", f"occurs {count} times"))
     for source in sources:
         pixels: object = source.pixels
         if not isinstance(pixels, np.ndarray) or pixels.dtype != np.uint8 or pixels.ndim != 2 or 0 in pixels.shape:

@@ -78,7 +78,7 @@ def holdout(options: HoldoutOptions, samples: Samples) -> list[Cell]:
     shared = np.intersect1d(groups[samples.split.seen], groups[samples.split.test])
     if options.grouped and len(shared):
         raise ConfigError(
-            f"{len(shared)} source images stand on both sides of the backbone's split",
+            f"{len(shared)} source images are on both sides of the backbone's split",
             where="evaluator holdout, option grouped",
             fix="-S pretraining.grouped=true",
         )
@@ -123,7 +123,7 @@ def qtlplat_evaluators() -> list[EvaluatorSpec]:
         ),
         EvaluatorSpec(
             name="nested",
-            summary="k-fold with a backbone pretrained inside every fold: nothing it saw is tested",
+            summary="k-fold with a backbone pretrained inside every fold, without leakage",
             cells=nested,
             options=KFoldOptions,
         ),

@@ -141,7 +141,7 @@ def _check_sizes(root: Path, sizes: Mapping[str, int]) -> None:
 def refused(root: Path, problems: list[Problem]) -> DataError | UntrustedError:
     """The error for a root that cannot be read as a whole."""
     return refused_data(
-        "this is not a NEU-DET that can be read",
+        "no readable NEU-DET was found",
         problems=problems,
         where=f"dataset neu-det, root {safe_repr(str(root))}",
         fix="point QTLPLAT_NEU_DET or -S dataset.root=PATH at the directory or zip archive that holds NEU-DET",
@@ -237,7 +237,7 @@ class _Archive:
             raise refused(self._root, [_too_many(self._root)])
         problems = [Problem(name, "", what, hostile) for name, info in members for what, hostile in _faults(info)]
         twice = (name for name, count in Counter(name for name, _ in members).items() if count > 1)
-        problems += [Problem(name, "", "stands more than once in the archive") for name in twice]
+        problems += [Problem(name, "", "is a duplicate name in the archive") for name in twice]
         if problems:
             raise refused(self._root, problems)
         self._members = dict(members)

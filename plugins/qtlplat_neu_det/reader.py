@@ -169,9 +169,9 @@ class _Decoded:
 def _root(options: NeuDetOptions) -> Path:
     fix = f"set {ENVIRONMENT}=PATH or pass -S dataset.root=PATH (directory or zip archive)"
     if options.root is None:
-        raise ConfigError("it is not said where NEU-DET lies", where="dataset neu-det, option root", fix=fix)
+        raise ConfigError("the path of NEU-DET is not set", where="dataset neu-det, option root", fix=fix)
     if not os.path.exists(options.root):  # noqa: PTH110 -- Path's own raises for names that are too long
-        what = f"there is nothing at {safe_repr(str(options.root))}"
+        what = f"no such file or directory: {safe_repr(str(options.root))}"
         raise ConfigError(what, where="dataset neu-det, option root", fix=fix)
     return options.root
 

@@ -47,7 +47,7 @@ class Ranking:
             return ""
         if self.mixed:
             return f"these runs use {words}: their scores are not comparable; {self._apart()}, or use --where"
-        return f"these runs use {words}: each is compared only with runs that were tested alike"
+        return f"these runs use {words}: each is compared only with runs of the same data and evaluator"
 
     def _apart(self) -> str:
         """What to type to have runs compared only with those that were tested alike."""
@@ -131,7 +131,7 @@ class Front:
     def remark(self) -> str:
         """What a reader must know of the mixture, in one line; '' where all runs were tested alike."""
         words = mixture(self.tested)
-        return f"these runs use {words}: a run is beaten only by one that was tested alike" if words else ""
+        return f"these runs use {words}: a run is dominated only by runs with the same ones" if words else ""
 
 
 def front_runs(reader: Reader, fields: Sequence[str], where: str = "", also: Collection[str] = ()) -> Front:

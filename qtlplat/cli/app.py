@@ -232,7 +232,7 @@ def _run_guarded(arguments: Sequence[str] | None, settings: Settings) -> int:
         where = safe_repr(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else ""
         fix = "check that path, its permissions and the disk"
         if not where and _is_nowhere():
-            what, fix = "the current directory has been deleted", "cd to one that is there"
+            what, fix = "the current directory has been deleted", "cd to an existing directory"
         code = _fail(StoreError(what, where=where, fix=fix), settings)
     except BaseException as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
         code = _fail(_unforeseen(error, settings), settings)
@@ -255,7 +255,7 @@ def _unforeseen(error: BaseException, settings: Settings) -> QtlplatError:
     fault = blame(error) or _spoiled(error, settings)
     if fault is not None:
         return fault
-    fix = "run the command again with --debug and report what it prints"
+    fix = "run the command again with --debug and report its output"
     return QtlplatError(f"a bug in qtlplat: {describe_exception(error, 80)}", fix=fix)
 
 
@@ -274,9 +274,7 @@ def _spoiled(error: BaseException, settings: Settings) -> StoreError | None:
         return None
     if found is None:
         return None
-    what = (
-        f"the store is not sound ({found.where}: {found.what}), and cannot be used so: {describe_exception(error, 80)}"
-    )
+    what = f"the store is damaged ({found.where}: {found.what}): {describe_exception(error, 80)}"
     return StoreError(what, where=location.name, fix=f"see what is wrong: qtlplat store check{location.flag}")
 
 

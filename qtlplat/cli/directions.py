@@ -12,13 +12,13 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 def direction_options(command: C) -> C:
     """Both options of a command, as the argument ``greater_is_better``: True, False, or None where none is given."""
-    maximize = click.option("--maximize", "greater_is_better", flag_value=True, type=bool, help="More is better.")
+    maximize = click.option("--maximize", "greater_is_better", flag_value=True, type=bool, help="Higher is better.")
     minimize = click.option(
         "--minimize",
         "greater_is_better",
         flag_value=False,
         type=bool,
         default=None,
-        help="Less of the metric is better, whatever its evaluator declares.",
+        help="Lower is better, whatever the evaluator declares.",
     )
     return minimize(maximize(command))

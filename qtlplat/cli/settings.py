@@ -100,14 +100,14 @@ def add_common_options(command: C) -> C:
             is_flag=True,
             expose_value=False,
             callback=_keep("verbosity", lambda _value: -1),
-            help="No progress.",
+            help="Print no progress.",
         ),
         click.Option(
             ["-v", "--verbose"],
             count=True,
             expose_value=False,
             callback=_keep("verbosity"),
-            help="Say more: the plan with all options.",
+            help="Print more: the plan with all options.",
         ),
         click.Option(["--debug"], is_flag=True, expose_value=False, callback=_keep("debug"), help="Show tracebacks."),
     ]

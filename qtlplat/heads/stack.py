@@ -1,8 +1,8 @@
 """Heads of several cells as one: their parameters stacked, a training step traced once and repeated.
 
 A step is one call from parameters and a batch to losses and gradients, vectorised over the cells, then Adam on all of
-them together. Tracing (`qtlplat.compile.trace`) takes the modules, autograd and ``vmap`` out of the repetition; where
-it cannot be done, or does not give what the untraced step gives, the untraced step is repeated.
+them together. Tracing (`qtlplat.compile.trace`) takes the modules, autograd and ``vmap`` out of the repetition; if that
+fails, or gives other results than the untraced step, the untraced step is repeated.
 """
 
 from __future__ import annotations
@@ -253,7 +253,7 @@ def checked_trace(function: Function, arguments: Sequence[Tensor]) -> Program:
             scale = max(1.0, float(theirs.abs().max())) if theirs.numel() else 1.0
             if not float((ours - theirs).abs().max()) <= AGREEMENT * scale:
                 last.copy_(original)
-                raise CannotTraceError("traced, it does not give what it gives untraced")
+                raise CannotTraceError("traced and untraced results differ")
     last.copy_(original)
     return program
 

@@ -135,7 +135,7 @@ def _built(
             raise UntrustedError(
                 f"the weights of cell {position} do not fit the head: {describe_exception(error)}",
                 where=f"run {record.id}",
-                fix=f"the head's plugin may have changed; do it again: qtlplat replay {record.id[:8]}",
+                fix=f"the head's plugin may have changed; repeat the run: qtlplat replay {record.id[:8]}",
             ) from error
         heads[position] = head
     return backbones, built.replaced, heads

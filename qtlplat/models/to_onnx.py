@@ -72,7 +72,7 @@ def onnx_model(trained: Trained, images: npt.NDArray[np.uint8]) -> OnnxModel:
     """
     if trained.draws_shots:
         raise ConfigError(
-            "the circuit draws shots, which ONNX cannot",
+            "the circuit draws shots, which ONNX does not support",
             where=f"run {trained.run}",
             fix="export a run of a head without shots",
         )
@@ -83,7 +83,7 @@ def onnx_model(trained: Trained, images: npt.NDArray[np.uint8]) -> OnnxModel:
     found = _differences(data, trained, images)
     if not found <= TOLERANCE:
         raise TrainingError(
-            f"the ONNX model differs from torch by {found:.1e}, more than {TOLERANCE:g}: it is not handed over",
+            f"the ONNX model differs from torch by {found:.1e}, more than {TOLERANCE:g}: it is not written",
             where=f"run {trained.run}, {len(images)} images",
             fix="run again with --debug and report the components of the run",
         )

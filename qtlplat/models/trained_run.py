@@ -106,12 +106,14 @@ def _weights(reader: Reader, run: str) -> tuple[Path, str]:
     """File and sha256 of a run's weights, which are what the run saved."""
     artifact = next((a for a in reader.artifacts(run) if a.kind == "weights"), None)
     if artifact is None:
-        raise StoreError(f"run {run} has no weights", fix=f"do it again: qtlplat replay {run[:8]}")
+        raise StoreError(f"run {run} has no weights", fix=f"repeat the run: qtlplat replay {run[:8]}")
     path = path_below(reader.location, artifact.path)
     if path is None:
         what, where = f"the file {safe_repr(artifact.path)} lies outside of the store's files", f"run {run}"
-        raise UntrustedError(f"weights are refused: {what}", where=where, fix=f"do it again: qtlplat replay {run[:8]}")
-    fix = f"copy the file from where the run was trained, or do it again: qtlplat replay {run[:8]}"
+        raise UntrustedError(
+            f"weights are refused: {what}", where=where, fix=f"repeat the run: qtlplat replay {run[:8]}"
+        )
+    fix = f"copy the file from where the run was trained, or repeat the run: qtlplat replay {run[:8]}"
     if not path.exists():
         raise StoreError(f"the weights of run {run} are not here", where=str(path), fix=fix)
     if wrong := what_is_wrong(reader.location, artifact.path, artifact.sha256, artifact.bytes):

@@ -120,12 +120,12 @@ def why(parts: Sequence[Part], changes: Mapping[str, Sequence[str]]) -> str:
     changed = "; ".join(told)
     unequal = [part for part in parts if part.unequal]
     if not unequal:
-        return f"although something has changed: {changed}" if changed else "nothing that is stored has changed"
+        return f"despite changed settings: {changed}" if changed else "no stored setting has changed"
     worst = max(unequal, key=lambda part: part.largest or 0.0)
     where = f"largest in {worst.name}: {worst.place}"
     if any(part.chance for part in unequal):
-        changed = "; ".join(["shots that cannot be repeated were drawn anew", *told])
+        changed = "; ".join(["new shots of a device that cannot repeat them", *told])
     if changed:
         return f"{changed}; {where}"
-    hidden = "nothing that is stored has changed: a component that draws other numbers, or another processor"
+    hidden = "no stored setting has changed: a component with other random numbers, or another CPU"
     return f"{hidden}; {where}"

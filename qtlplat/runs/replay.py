@@ -85,7 +85,7 @@ def _replay_pretraining(
     plan, specs, options = stored_pretraining(record.plan, catalog, sets)
     if plan.samples:
         raise ConfigError(
-            f"pretraining {record.id} saw a part of the data only, chosen by the run that it was made for",
+            f"pretraining {record.id} used only a part of the data, chosen by the run that it was made for",
             where=f"run {record.id[:8]}",
             fix=f"replay a run that builds on it: qtlplat show {record.id[:8]} names them",
         )

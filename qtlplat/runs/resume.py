@@ -25,9 +25,9 @@ from qtlplat.store.write.shared_work import announced
 
 @dataclass(frozen=True)
 class Permission:
-    """What a user allows. drift: going on although something has changed; take_over: a run of another machine.
+    """Permissions of the user. drift: resume despite changed settings; take_over: take a run from another machine.
 
-    sets: ``dataset.option=value``, for data that lies elsewhere now.
+    sets: ``dataset.option=value``, for data that was moved.
     """
 
     drift: bool = False
@@ -62,7 +62,7 @@ def _resume_pretraining(
     plan, specs, options = stored_pretraining(record.plan, catalog, allowed.sets)
     if plan.samples:
         raise ConfigError(
-            f"pretraining {record.id} saw a part of the data only, chosen by a run that is not there any more",
+            f"pretraining {record.id} used only a part of the data, chosen by a run that has been deleted",
             where=f"run {record.id[:8]}",
             fix="run that again: it pretrains its backbones",
         )

@@ -78,7 +78,7 @@ def test_a_filter_chooses_the_runs(rows: tuple[Path, pd.DataFrame]) -> None:
 
 def test_how_many_the_best_is_the_best_of_is_said(rows: tuple[Path, pd.DataFrame]) -> None:
     called = qtlplat(rows[0], "best", "--by", "head")
-    assert "the best of up to 7 runs is lucky in part" in called.err
+    assert "the best of up to 7 runs is partly lucky" in called.err
     assert "1 finished run has no f1" in called.err
     one = qtlplat(rows[0], "best", "--by", "run")
     assert "lucky" not in one.err

@@ -78,7 +78,7 @@ def test_two_runs_of_the_same_numbers_are_bitwise_equal(store: Path) -> None:
     assert found["numbers"]["samples"] == 2
     said = qtlplat(store, "diff", first, other)
     assert said.out == ""
-    assert "nothing that is stored differs" in said.err
+    assert "no stored setting differs" in said.err
     assert "the numbers: bitwise equal (6 pairs of cells, 2 predictions)" in said.err
 
 

@@ -91,7 +91,7 @@ def test_a_run_without_mistakes_is_no_error(store: Path) -> None:
     run = store_run(store, (1.0,), predicted={0: predictions(0, [True])})
     called = qtlplat(store, "errors", run)
     assert (called.code, called.out) == (0, "")
-    assert "no sample is wrong" in called.err
+    assert "no sample is misclassified" in called.err
     assert qtlplat(store, "errors", run, "-o", str(store.with_name("x.png"))).code == 3
 
 

@@ -79,13 +79,13 @@ def test_what_cannot_be_tagged_is_refused_and_nothing_is_stored(store: Path, arg
 
 def test_a_note_is_written_appended_to_printed_and_taken_away(store: Path) -> None:
     _, run, _ = ids(store)
-    assert qtlplat(store, "note", run).err == f"nothing is noted on run {run}\n"
+    assert qtlplat(store, "note", run).err == f"no note on run {run}\n"
     assert qtlplat(store, "note", run, "the best one").out == "the best one\n"
     assert qtlplat(store, "note", run, "seen again", "--append").out == "the best one\nseen again\n"
     assert json.loads(qtlplat(store, "note", run, "--json").out) == {"run": run, "note": "the best one\nseen again"}
     assert json.loads(qtlplat(store, "runs", "--json", "-n", "2").out)[1]["note"] == "the best one\nseen again"
     called = qtlplat(store, "note", run, "--clear")
-    assert (called.out, called.err) == ("", f"store: {store} (named by --store)\nnothing is noted on run {run}\n")
+    assert (called.out, called.err) == ("", f"store: {store} (named by --store)\nno note on run {run}\n")
 
 
 def test_a_note_and_a_tag_are_inert_wherever_they_are_printed(store: Path) -> None:
@@ -143,7 +143,7 @@ def test_what_is_put_away_is_listed_in_the_trash_and_comes_back(store: Path) -> 
     pretraining, run, failed = ids(store)
     called = qtlplat(store, "rm", failed, pretraining)
     assert (called.code, called.out) == (0, "")
-    assert f"run {failed} was put into the trash" in called.err
+    assert f"run {failed} was moved to the trash" in called.err
     assert f"built on by 1 run ({run[:8]}): store gc will keep it" in called.err
     assert [form["run"] for form in json.loads(qtlplat(store, "runs", "--json").out)] == [run]
     trash = json.loads(qtlplat(store, "runs", "--trash", "--json").out)

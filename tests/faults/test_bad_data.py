@@ -411,7 +411,7 @@ ARCHIVES: dict[str, tuple[Callable[[Path], object], int, str, str]] = {
         "patches_1.jpg",
         "is too large",
     ),
-    "a member twice": (twice, 3, "patches_1.jpg", "stands more than once"),
+    "a member twice": (twice, 3, "patches_1.jpg", "is a duplicate name"),
     "a member that is encrypted": (lambda a: patched(a, IMAGE, 8, b"\x01\0"), 3, "patches_1.jpg", "is encrypted"),
     "an unknown compression": (
         lambda a: patched(a, IMAGE, 10, (93).to_bytes(2, "little")),

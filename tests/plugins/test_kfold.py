@@ -118,6 +118,6 @@ def test_holdout_takes_the_split_of_the_backbone_once_per_seed() -> None:
 
 def test_grouped_holdout_refuses_a_split_that_divides_sources() -> None:
     assert holdout(HoldoutOptions(grouped=True), samples(labels_of(30, 30), names(60, size=4), [0]))
-    with pytest.raises(ConfigError, match="1 source images stand on both sides") as caught:
+    with pytest.raises(ConfigError, match="1 source images are on both sides") as caught:
         holdout(HoldoutOptions(grouped=True), samples(labels_of(30, 30), names(60, size=5), [0]))
     assert caught.value.fix == "-S pretraining.grouped=true"

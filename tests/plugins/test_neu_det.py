@@ -307,7 +307,7 @@ def test_a_member_that_stands_twice_is_refused(tmp_path):
         target.writestr("IMAGES/patches_1.jpg", b"x")
         with pytest.warns(UserWarning, match="Duplicate name"):
             target.writestr("IMAGES/patches_1.jpg", b"x")
-    assert found(archive) == {("patches_1.jpg", "", "stands more than once in the archive")}
+    assert found(archive) == {("patches_1.jpg", "", "is a duplicate name in the archive")}
 
 
 def test_a_damaged_archive_tells_which_members_cannot_be_read(root, tmp_path):

@@ -78,7 +78,7 @@ def test_a_replay_on_the_same_machine_is_bitwise_the_same(qtlplat: Call, store: 
         "replay": again.id,
         "verdict": "bitwise",
         "max_difference": 0.0,
-        "why": "nothing that is stored has changed",
+        "why": "no stored setting has changed",
     }
     compared = {part["name"]: (part["compared"], part["unequal"]) for part in outcome["parts"]}
     # 9 cells of 3 epochs with 4 values; 5 metrics; 32 test samples of 2 classes in each cell
@@ -173,7 +173,7 @@ def test_what_only_rounds_otherwise_is_within_the_tolerance(
     code, outcome = replay(first, "--heads-only")
     assert (code, outcome["verdict"], outcome["tolerance"]) == (0, "tolerance", 0.01)
     assert 0 < outcome["max_difference"] < 1e-4
-    assert outcome["why"].startswith("nothing that is stored has changed")
+    assert outcome["why"].startswith("no stored setting has changed")
     code, outcome = replay(first, "--heads-only", "--tolerance", "1e-12")
     assert (code, outcome["verdict"]) == (9, "different")
     # features that came out otherwise lie beside those of the run, whose file is what it was
@@ -238,7 +238,7 @@ def test_the_table_says_what_was_compared(
     assert qtlplat("replay @last --verify --heads-only -q") == 0
     out = capsys.readouterr().out
     assert "predictions\t192\t0\t0\t" in out
-    assert "bitwise the same\nwhy: nothing that is stored has changed\n" in out
+    assert "bitwise the same\nwhy: no stored setting has changed\n" in out
 
 
 def test_a_run_that_has_not_finished_is_not_replayed(
@@ -263,7 +263,7 @@ def test_shots_that_cannot_be_repeated_are_expected(
     assert (known["shots"], known["shots repeat"]) == ("1000, chosen by the device", "no")
     code, outcome = replay(first.id, "--tolerance", "1e-9")
     assert (code, outcome["verdict"]) == (0, "not repeatable")
-    assert outcome["why"].startswith("shots that cannot be repeated were drawn anew; largest in ")
+    assert outcome["why"].startswith("new shots of a device that cannot repeat them; largest in ")
     assert not any(part["unequal"] for part in outcome["parts"] if part["name"].startswith("backbone"))
 
 

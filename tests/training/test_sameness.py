@@ -72,6 +72,6 @@ def test_the_reason_names_changes_and_the_place_of_the_largest_difference(store:
     assert why(parts, {"threads": ("1", "2"), "engine": ("", "compiled")}) == (
         "threads: 1 -> 2; engine: unknown -> compiled; largest in epochs: test_loss of cell 0 after epoch 2"
     )
-    assert why(parts, {}).startswith("nothing that is stored has changed")
+    assert why(parts, {}).startswith("no stored setting has changed")
     same = compare_runs(Reader(find_store(str(store))), first, first)
-    assert why(same, {"threads": ("1", "2")}) == "although something has changed: threads: 1 -> 2"
+    assert why(same, {"threads": ("1", "2")}) == "despite changed settings: threads: 1 -> 2"

@@ -57,7 +57,7 @@ def tag_command(
         emit(rows, (*_TAGS[:2], when), listing, empty="no run has a tag; give one: qtlplat tag @last --add paper")
         return
     if both := sorted({*add} & {*remove}):
-        raise UsageError(f"tag {safe_repr(both[0])} is to be given and taken away", fix="leave one of them out")
+        raise UsageError(f"tag {safe_repr(both[0])} is both added and removed", fix="leave one of them out")
     runs = _resolved(reader, references)
     if add or remove:
         before = reader.remarks(runs)
@@ -112,7 +112,7 @@ def note_command(
     if as_json:
         write_json({"run": run, "note": found})
     elif found is None:
-        note(f"nothing is noted on run {run}")
+        note(f"no note on run {run}")
     else:
         for line in found.split("\n"):
             say(line)
@@ -157,13 +157,13 @@ def rm_command(settings: Settings, references: tuple[str, ...], restore: bool, a
         return
     for run in runs:
         where = "is not in the trash" if restore else f"is in the trash since {said[run].trashed}"
-        done = "was taken out of the trash" if restore else "was put into the trash"
+        done = "was restored from the trash" if restore else "was moved to the trash"
         note(f"run {run} {done if run in changed else where}")
         if not restore and (children := _listed(reader, reader.children(run))):
             builders = f"{counted(len(children), 'run')} ({', '.join(map(short, children[:3]))})"
             note(f"  built on by {builders}: store gc will keep it")
     if changed and not restore:
-        note(f"back again: qtlplat rm --restore {' '.join(map(short, changed[:6]))}{' ...' if changed[6:] else ''}")
+        note(f"to restore: qtlplat rm --restore {' '.join(map(short, changed[:6]))}{' ...' if changed[6:] else ''}")
 
 
 def _listed(reader: Reader, runs: list[str]) -> list[str]:

@@ -127,8 +127,8 @@ def _remarks(ranking: Ranking, metric: str) -> None:
     most = max((one.runs for one in ranking.found), default=0)
     if most > 1:
         note(
-            f"the best of up to {most} runs is lucky in part: on new data expect less, and look at the median; "
-            "qtlplat compare tells what is more than chance"
+            f"the best of up to {most} runs is partly lucky: expect less on new data, see the median, "
+            "and test differences with qtlplat compare"
         )
     if ranking.left_out:
         one = ranking.left_out == 1

@@ -73,7 +73,7 @@ def diff_command(settings: Settings, first: str, second: str, listing: Listing) 
     before, after = gather(reader, ids, probabilities=True)
     rows = [_row(one, before, after) for one in differing([before, after])]
     numbers = agreement(before, after)
-    nothing = "nothing that is stored differs" + (": both are the same run" if len(set(ids)) == 1 else "")
+    nothing = "no stored setting differs" + (": both are the same run" if len(set(ids)) == 1 else "")
     same_plan = before.run.fingerprint == after.run.fingerprint
     frame = {"first": ids[0], "second": ids[1], "same_plan": same_plan, "numbers": numbers.form()}
     on_terminal = sys.stdout.isatty() and not listing.fmt

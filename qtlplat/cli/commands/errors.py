@@ -138,7 +138,7 @@ def _chosen(
     if mine and mine not in ids:
         ids.append(mine)
     if mine and len(ids) == 1:
-        raise UsageError("--only-by needs other runs to hold it against", fix="name them: qtlplat errors RUN RUN..")
+        raise UsageError("--only-by requires other runs to compare with", fix="name them: qtlplat errors RUN RUN..")
     return ids, mine
 
 
@@ -223,7 +223,7 @@ def _write_sheet(
 
     digests = list(dict.fromkeys(one.dataset_digest for one in found.worst))
     if len(digests) != 1:
-        what = "these runs saw several datasets" if digests else "no sample is wrong: there is nothing to show"
+        what = "these runs saw several datasets" if digests else "no sample is misclassified"
         raise DataError(what, where="-o", fix="name runs of one dataset" if digests else "leave -o out")
     record = reader.run(found.seen_by[digests[0]])
     _, catalog = open_components(settings)

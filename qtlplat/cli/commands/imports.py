@@ -61,7 +61,7 @@ def import_command(settings: Settings, bundle: Path, dry_run: bool, partly: bool
     rows = [{"run": run, "became": what} for run, what in became.items()]
     emit(rows, [Column("run", "run"), Column("became", "what became of it")])
     if dry_run:
-        note(f"{bundle} is whole; nothing was changed")
+        note(f"{bundle} is valid; nothing was changed")
     else:
         note(f"{counted(len(done.runs), 'run')} with {counted(done.files, 'file')} imported into {location.name}")
 

@@ -262,7 +262,7 @@ def sync_command(settings: Settings, as_json: bool) -> int:
             if not one.why:
                 note(f"run {one.run}: sent {counted(one.writes, 'write')}")
             if one.torn:
-                note(f"run {one.run}: a last write, cut off by a crash, was dropped; the run has not counted on it")
+                note(f"run {one.run}: a last write, cut off by a crash, was dropped; it had not been acknowledged")
         tell("spools not sent, which stay", [f"run {one.run}: {one.why}: {one.file}" for one in left])
         if not found:
             note("nothing waits to be sent")

@@ -50,7 +50,7 @@ def print_claims(
     counts = Counter(one.verdict for one in judged)
     say("", ", ".join(f"{n} {verdict}" for verdict, n in counts.most_common()))
     if checks:
-        say("", "tested in another way (F1 in %)")
+        say("", "other evaluators (F1 in %)")
         emit([_check_row(check) for check in checks], _CHECK_COLUMNS)
         one_part = [check.model for check in checks if check.f1 and bounded(check.f1) and math.isinf(check.f1.freedom)]
         if one_part:
@@ -66,10 +66,10 @@ def print_claims(
             span = f"{least} %" if least == most else f"{least} to {most} %"
             say("", f"leakage: {words} {span} of what the cells of {_models(found, states)} test")
     if work.cuts:
-        say("", f"what budget {work.budget.name} cuts")
+        say("", f"omitted by budget {work.budget.name}")
         for name, words in work.cuts.items():
             say(f"  {name}: {words}")
-    say("", "what to know about the publication")
+    say("", "notes on the publication")
     for words in work.recipe.notes:
         say(f"  - {words}")
     run = next((state.run.id for state in states if state.run), None)

@@ -45,7 +45,7 @@ def list_differences(differences: Sequence[Difference], ids: Sequence[str], list
 def print_differences(differences: Sequence[Difference], ids: Sequence[str]) -> None:
     """The table for a terminal; as many runs side by side as fit, the others below in further blocks."""
     if not differences:
-        say("nothing that is stored differs between these runs", "")
+        say("no stored setting differs between these runs", "")
         return
     rows = [{"what": d.what, **dict(zip(ids, d.values, strict=True))} for d in differences]
     first = Column("what", "what differs")

@@ -1,4 +1,4 @@
-"""Listings as files and for other programs: CSV, Markdown, LaTeX and Parquet, in which no value means anything.
+"""Listings as files and for other programs: CSV, Markdown, LaTeX and Parquet, with all values escaped.
 
 Numbers keep all their digits and what is missing stays missing. In CSV, Markdown and LaTeX control characters are
 spelled out; JSON and Parquet, which say where a text ends, keep them.

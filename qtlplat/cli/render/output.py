@@ -47,7 +47,7 @@ class Listing:
 
 
 where_option = click.option(
-    "--where", metavar="FILTER", help="Only runs of which this holds, as \"head = 'mlp' and f1 > 0.9\"."
+    "--where", metavar="FILTER", help="Only runs that match this filter, e.g. \"head = 'mlp' and f1 > 0.9\"."
 )
 
 
@@ -96,7 +96,7 @@ def listing_options(function: F, picture: str = "") -> F:
         click.option(
             "--where",
             metavar="FILTER",
-            help="Only rows of which this holds, as in \"head = 'mlp' and f1 > 0.9\".",
+            help="Only rows that match this filter, e.g. \"head = 'mlp' and f1 > 0.9\".",
             **common,
         ),
         click.option("--sort", metavar="A,-B", help="Sort by columns; -COL for descending.", **common),
