@@ -131,7 +131,7 @@ def test_pretrainings_have_nothing_to_show(store: Path) -> None:
     ("arguments", "words"),
     [
         ([], "no run is named"),
-        (["@last", "--only-by", "@last"], "needs other runs"),
+        (["@last", "--only-by", "@last"], "requires other runs"),
         (["@last", "--json", "-o", "x.png"], "two forms"),
         (["@last", "--sort", "size"], "unknown column"),
         (["@-9"], "there is no run"),

@@ -58,7 +58,7 @@ def test_without_any_tag_it_says_how_to_give_one(store: Path) -> None:
         (["@last", "--add", "a b"], "'a b' is no tag"),
         (["@last", "--add", ESC], "is no tag"),
         (["@last", "--add", ""], "'' is no tag"),
-        (["@last", "--add", "x", "--remove", "x"], "given and taken away"),
+        (["@last", "--add", "x", "--remove", "x"], "both added and removed"),
         (["@last", "--remove", "papre"], "did you mean: paper"),
         (["zzz", "--add", "x"], "there is no run 'zzz'"),
         (["@last", "zzz", "--add", "x"], "there is no run 'zzz'"),
@@ -131,7 +131,7 @@ def test_a_note_is_written_in_an_editor(store: Path, tmp_path: Path, monkeypatch
     assert called.err == "the note was not changed\n"
     assert "and more" in called.out
     editor.write_text(f"import os, sys\npath = sys.argv[1]\nopen(path, 'w').close()\n{touch}\n")
-    assert "nothing is noted" in qtlplat(store, "note", "@last", "--edit").err
+    assert "no note on run" in qtlplat(store, "note", "@last", "--edit").err
     editor.write_text("raise SystemExit(1)")
     assert qtlplat(store, "note", "@last", "--edit").code == 2
 

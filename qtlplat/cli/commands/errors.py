@@ -119,7 +119,7 @@ def errors_command(
         },
     }
     asked = replace(listing, where=None, limit=most)
-    emit(shown, columns, asked, json_rows=rows, json_frame=frame, empty="no sample is wrong")
+    emit(shown, columns, asked, json_rows=rows, json_frame=frame, empty="no sample is misclassified")
     if listing.fmt != "json":
         _summary(found, len(rows), mine)
 
