@@ -13,7 +13,7 @@ from qtlplat.errors import PluginError, UsageError, safe_repr, unknown_name
 
 
 class Catalog:
-    """All components at hand, by kind and name. host: what was loaded."""
+    """All available components, by kind and name. host: the loaded plugins."""
 
     def __init__(self, host: Host) -> None:
         self.host = host

@@ -133,7 +133,7 @@ class _Own:
         return self._tops[top]
 
     def _belongs(self, top: str) -> bool:
-        """Whether another top-level module is installed by the same distribution, or lies beside it in its sources."""
+        """Whether another top-level module belongs to the same distribution, or is in the same source directory."""
         path = _located(top)
         if path is None:
             return False

@@ -24,16 +24,16 @@ _BUILTINS = builtins.__dict__
 
 
 class contained:  # noqa: N801 -- used as a context manager
-    """What a plugin changes inside is put back, what it prints goes to stderr, and a signal is told from a raise.
+    """Restore the process state after a plugin's code, send its output to stderr, and detect signals.
 
     Args:
-        random: whether generators of random numbers are put back, too; a model that is built may draw from them.
-        forks: whether the code may fork the process; the threads of torch and ours, which hold locks, would be missing
-            in the child, which could then wait for ever.
+        random: whether to restore random generators, too; building a model may draw from them.
+        forks: whether the code may fork the process. A child lacks the threads of torch and qtlplat, which may hold
+            locks, and could wait forever.
 
     Raises:
-        KeyboardInterrupt, Terminated: a signal arrived and its handler raised this, whatever was made of it inside.
-        PluginError: something was changed that cannot be put back.
+        KeyboardInterrupt, Terminated: a signal arrived, even if the plugin caught its exception.
+        PluginError: a change cannot be undone.
     """
 
     def __init__(self, *, random: bool = True, forks: bool = True) -> None:
@@ -146,7 +146,7 @@ class _Streams:
 
 
 class _Open:
-    """A stream that somebody else cannot close."""
+    """A stream that other code cannot close."""
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream

@@ -178,7 +178,7 @@ def _contained() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _refusing(doing: str, hook: str = "") -> Iterator[None]:
-    """Whatever a plugin's code raises inside costs the plugin, and nobody else; for use inside of `contained`."""
+    """Reject a plugin whose code raises, without affecting others; for use inside of `contained`."""
     try:
         yield
     except BaseException as error:

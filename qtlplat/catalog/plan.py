@@ -29,7 +29,7 @@ class _Frozen(BaseModel):
 class ComponentChoice(_Frozen):
     """One component of a plan, with where it came from."""
 
-    name: str = Field(description="as asked for: a preset or a component")
+    name: str = Field(description="the requested preset or component")
     component: str = Field(description="name of the component")
     provider: str = Field(description="distribution that provides it")
     version: str = Field(description="version of that distribution")
@@ -148,7 +148,7 @@ class RunPlan(_Frozen):
     seed: int = Field(0, ge=0, lt=2**62, description="everything random follows from it")
     seeds: int = Field(1, ge=1, le=1000, description="repetitions of all folds, with seeds seed, seed+1, ...")
     controls: tuple[str, ...] = Field(
-        (), description="what the head is held against: auto, or any of linear, mlp, identity, unentangled, ..."
+        (), description="baselines and ablations of the head: auto, or any of linear, mlp, identity, unentangled, ..."
     )
     device: str = Field(
         AUTO,

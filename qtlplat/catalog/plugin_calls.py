@@ -26,18 +26,18 @@ FIX = "run again with --debug to see where, and tell its author"
 
 
 def guarded(work: Callable[[], T], provider: str, doing: str, *, random: bool = True) -> T:
-    """Run a plugin's code; whatever it raises, KeyboardInterrupt included, becomes an error that names `provider`.
+    """Run a plugin's code; all its exceptions, including KeyboardInterrupt, become errors that name `provider`.
 
     Args:
-        work: what calls the plugin. A lazy answer must be used up inside.
-        provider: whom the error names.
+        work: calls the plugin. It must exhaust lazy results.
+        provider: the plugin to name in errors.
         doing: for the message, as "loading dataset x".
-        random: whether generators of random numbers are put back afterwards; not so for code that builds or runs a
-            model, which must not fork the process either.
+        random: whether to restore random generators afterwards; False for code that builds or runs a model, which must
+            not fork the process either.
 
     Raises:
-        QtlplatError: what the plugin raised on purpose; PluginError for everything else.
-        KeyboardInterrupt, Terminated: somebody stopped the command meanwhile.
+        QtlplatError: raised by the plugin on purpose; PluginError for all other exceptions.
+        KeyboardInterrupt, Terminated: a signal stopped the command.
     """
     try:
         with contained(random=random, forks=random):
@@ -71,9 +71,9 @@ def _published(error: BaseException) -> QtlplatError | None:
 
 
 def blame(error: BaseException) -> PluginError | None:
-    """The error for an exception that came out of an installed plugin's code, None where it had no part in it.
+    """The error for an exception raised in an installed plugin's code, None for other exceptions.
 
-    For code that is called too often, or through too many hands, to be guarded: the traceback knows whose it was.
+    For calls that are too frequent or too indirect to be guarded: the traceback names the plugin.
     """
     from qtlplat.catalog.host import found_plugins
 

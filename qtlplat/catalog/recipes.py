@@ -40,9 +40,9 @@ class PlannedModel:
 
 @dataclass(frozen=True)
 class Work:
-    """What is to be done, and the claims that it is held against.
+    """The models to train, and the claims to check.
 
-    cuts: what is done less than in the publication, by name, each in a sentence.
+    cuts: omitted parts of the publication, by name, each in a sentence.
     other_data: whether another dataset than the recipe's is used.
     """
 
@@ -142,7 +142,7 @@ def _cuts(budget: Budget, selection: RecipeSelection, other_data: bool) -> dict[
     parts = [f"table {n}" for n in selection.tables] + [f"figure {n}" for n in selection.figures]
     parts += [f"backbone {name}" for name in selection.backbones]
     if parts:
-        cuts["selection"] = f"only {' and '.join(parts)}, as asked for"
+        cuts["selection"] = f"only {' and '.join(parts)}, as requested"
     if other_data:
         cuts["dataset"] = f"{selection.dataset} instead of the publication's data: its metrics cannot be judged"
     return cuts

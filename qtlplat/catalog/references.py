@@ -54,7 +54,7 @@ def parse_reference(text: str, role: str) -> Reference:
                 fix=EXAMPLE,
             )
         if key in options:
-            raise UsageError(f"option {safe_repr(key)} stands twice in {role} {safe_repr(text)}", where=_place(role))
+            raise UsageError(f"duplicate option {safe_repr(key)} in {role} {safe_repr(text)}", where=_place(role))
         options[key] = Given(parse_value(raw), raw.strip(), "")
     return Reference(text.strip(), name, options)
 

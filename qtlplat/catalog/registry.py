@@ -120,7 +120,7 @@ def load_registry(explicit: str | None = None, cwd: Path | None = None) -> Regis
         raise ConfigError(
             "the registry is wrong",
             problems=problems,
-            fix="mend the lines named above" + (" or leave out --registry" if explicit else ""),
+            fix="correct these lines" + (" or leave out --registry" if explicit else ""),
         )
     return _merged([(path, content) for path, content in contents if content is not None])
 
@@ -143,7 +143,7 @@ def _is_file(path: Path) -> bool:
 
 
 def shipped_registry() -> Path:
-    """The registry that came with this qtlplat: of the checkout where there is one, else beside the package."""
+    """The shipped registry: that of the checkout, if there is one, else that of the installed package."""
     package = Path(__file__).resolve().parent.parent
     checkout = package.parent
     if (checkout / FILE).is_file() and (checkout / "pyproject.toml").is_file():

@@ -124,7 +124,7 @@ def _reopened(
             f"the {role} does not take the stored options",
             problems=problems,
             where=f"{role} {choice.component} of {choice.provider}",
-            fix="mend or leave out -S"
+            fix="correct or leave out -S"
             if role == "dataset" and sets
             else f"install the version of {choice.provider} that the run was made with: {safe_repr(choice.version)}",
         )

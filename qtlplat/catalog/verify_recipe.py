@@ -35,7 +35,7 @@ def recipe_problems(spec: RecipeSpec) -> Iterator[str]:
         if kind is not str and not names:
             yield f"{field} of {spec.name} must not be empty"
         for name in {n for n in names if names.count(n) > 1}:
-            yield f"{field} of {spec.name}: {safe_repr(name)} stands twice"
+            yield f"{field} of {spec.name}: duplicate {safe_repr(name)}"
     yield from _references(spec)
     for claim in spec.claims:
         yield from _claim_problems(spec, claim)

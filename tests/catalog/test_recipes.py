@@ -62,7 +62,7 @@ def names(work: Work) -> tuple[list[str], list[str]]:
         ({"input_shape": (200, 200)}, "input_shape of r must be (C, H, W)"),
         ({"n_classes": 1}, "n_classes of r"),
         ({"models": ()}, "models of r must not be empty"),
-        ({"models": (*MODELS, MODELS[0])}, "'own' stands twice"),
+        ({"models": (*MODELS, MODELS[0])}, "duplicate 'own'"),
         ({"claims": (replace(CLAIMS[0], model="nobody"),)}, "names a model 'nobody'"),
         ({"claims": (replace(CLAIMS[0], quantity="beauty"),)}, "is about 'beauty'"),
         ({"claims": (replace(CLAIMS[0], printed=float("nan")),)}, "finite numbers"),

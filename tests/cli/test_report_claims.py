@@ -90,7 +90,7 @@ def test_an_outcome_of_a_whole_budget_comes_before_a_newer_part_of_it(tmp_path: 
     path = tmp_path / "s.db"
     whole = outcome(claim("whole", (), None, "not run"))
     part = outcome(claim("part", (), None, "not run"))
-    part = replace(part, cuts={**part.cuts, "selection": "only figure 4, as asked for"})
+    part = replace(part, cuts={**part.cuts, "selection": "only figure 4, as requested"})
     with Writer(find_store(str(path))) as writer:
         writer.add_reproduction(part)
     assert [row["claim"] for row in page(path, "--recipe", "nobody2024").table("Claims")] == ["part"]

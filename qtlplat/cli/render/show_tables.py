@@ -57,10 +57,7 @@ def component_line(component: Mapping[str, Any]) -> str:
 
 
 def cells(run: Mapping[str, Any], *, leaks: bool = True) -> None:
-    """The head's cells with their metrics, their mean and its ± sd, then the controls and the leakage.
-
-    leaks: whether to print the leakage.
-    """
+    """The head's cells with their metrics, their mean and its ± sd, then the controls and, on request, the leakage."""
     from qtlplat.store.read.serialize import head_cells
 
     names = sorted(run["metrics"], key=lambda name: (name not in ("f1", "accuracy"), name != "f1", name))
