@@ -15,6 +15,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "use-python.md"
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
+@pytest.mark.slow
 def test_the_cells_of_the_page_print_what_it_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pandas", reason="tables need pandas")
     monkeypatch.chdir(tmp_path)

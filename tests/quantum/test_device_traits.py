@@ -73,6 +73,7 @@ class TestShots:
         traits = choose_engine(declared(angles), "made.same_shots").traits
         assert (traits.draws, traits.own, traits.shots, traits.repeats) == (True, True, OWN_SHOTS, True)
 
+    @pytest.mark.sampled(2)
     @pytest.mark.parametrize("device", ["default.qubit", "default.mixed", "lightning.qubit", "reference.qubit"])
     def test_devices_of_pennylane_are_exact_and_repeat_their_shots(self, device: str) -> None:
         exact = choose_engine(declared(angles), device)

@@ -152,6 +152,7 @@ def test_every_way_of_differentiating_agrees_with_backpropagation(device, functi
         torch.testing.assert_close(found, expected, atol=tolerance, rtol=0)
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("device", ["default.qubit", "default.mixed", "lightning.qubit", "reference.qubit"])
 def test_single_precision_comes_back_in_single_precision(device):
     runner = DeviceRunner(declared(words), device, {})
@@ -198,6 +199,7 @@ class TestShots:
             assert np.all(np.abs(found - expected) < 5 * error + 1e-6), device
             assert np.abs(found - expected).max() > error.min() / 100, f"{device} measured without noise"
 
+    @pytest.mark.sampled(2)
     @pytest.mark.parametrize("function", [words, mixture, measured, amplitudes])
     def test_gradients_are_right_in_expectation(self, function):
         torch.manual_seed(0)
@@ -208,6 +210,7 @@ class TestShots:
         for found, expected in zip(values_and_gradients(runner), exact, strict=True):
             torch.testing.assert_close(found, expected, atol=0.06, rtol=0)
 
+    @pytest.mark.sampled(1)
     @pytest.mark.parametrize("device", ["default.qubit", "default.mixed", "lightning.qubit"])
     def test_equal_seeds_give_equal_shots(self, device):
         def run(seed):

@@ -256,9 +256,8 @@ def test_a_pretraining_that_nothing_needs_any_more_is_not_among_all(
     assert "nothing needs it any more" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(
-    "backbone", ["lenet2", *(pytest.param(name, marks=pytest.mark.slow) for name in ("lenet1", "lenet3"))]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("backbone", ["lenet1", "lenet2", "lenet3"])
 def test_the_built_in_backbones_go_on_bit_for_bit(
     backbone: str, qtlplat: Call, store: Path, stop_at: Any, tmp_path: Path
 ) -> None:

@@ -239,9 +239,14 @@ COMMON: dict[str, Any] = {
 
 
 class TestStore(Store.TestCase):  # type: ignore[name-defined, misc]
-    settings = settings(max_examples=4, stateful_step_count=30, **COMMON)
+    settings = settings(max_examples=2, stateful_step_count=30, **COMMON)
 
 
 @pytest.mark.slow
 class TestStoreLong(Store.TestCase):  # type: ignore[name-defined, misc]
+    settings = settings(max_examples=20, stateful_step_count=60, **COMMON)
+
+
+@pytest.mark.nightly
+class TestStoreLonger(Store.TestCase):  # type: ignore[name-defined, misc]
     settings = settings(max_examples=120, stateful_step_count=60, **COMMON)

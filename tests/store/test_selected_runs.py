@@ -87,7 +87,7 @@ def test_generated_filters_agree_with_plain_python(store: Store, written: Writte
     agrees(store, written)
 
 
-@pytest.mark.slow
+@pytest.mark.nightly
 @settings(max_examples=2000, derandomize=True)
 @given(filters)
 def test_two_thousand_generated_filters_agree_with_plain_python(store: Store, written: Written) -> None:
