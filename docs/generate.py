@@ -16,7 +16,8 @@ from typing import Any
 
 import click
 
-from qtlplat import contracts, errors, hookspecs, recipes, testing
+from qtlplat import contracts, errors, hookspecs, recipes, specs, testing
+from qtlplat.catalog import verify
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.host import Host, load_plugins
 from qtlplat.catalog.options import describe, locations
@@ -24,20 +25,16 @@ from qtlplat.catalog.plan import PretrainingOptions, TrainingOptions
 from qtlplat.catalog.registry import Registry, load_registry, shipped_registry
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.app import COMMANDS, cli
-from qtlplat.contracts import KINDS, HeadSpec, Kind, Options
+from qtlplat.cli.plugin_commands import plugin_commands
+from qtlplat.contracts import KINDS, Kind, Options
 
 REFERENCE = Path(__file__).resolve().parent / "reference"
 TABLES = REFERENCE.with_name("describe_tables.py")
+API = REFERENCE.with_name("describe_api.py")
 NOTICE = "<!-- Written by docs/generate.py. Change the code or the generator, not this page. -->\n"
 OURS = "qtlplat"  # the distribution whose components are described
 
-SPECS = (
-    contracts.DatasetSpec,
-    contracts.BackboneSpec,
-    contracts.HeadSpec,
-    contracts.EvaluatorSpec,
-    recipes.RecipeSpec,
-)
+SPECS = tuple(sort for sorts in verify.SPECS.values() for sort in sorts)
 RECIPE_PARTS = (recipes.RecipeModel, recipes.Claim, recipes.Budget)
 PASSED = (contracts.ImageSet, contracts.Cell, contracts.Backbone, contracts.Circuit, errors.Problem)
 OPTIONS = (contracts.Options, contracts.NoOptions)
@@ -95,7 +92,8 @@ def _anchor(title: str) -> str:
 def commands() -> Iterator[tuple[str, click.Command, click.Context]]:
     """Every command and subcommand as (path, command, context), groups before their members."""
     root = _root()
-    for name in COMMANDS:
+    own = [name for name, one in plugin_commands().items() if one.point.dist and one.point.dist.name == OURS]
+    for name in (*COMMANDS, *own):
         command = cli.get_command(root, name)
         assert command is not None
         yield from _with_members(f"qtlplat {name}", command, click.Context(command, info_name=name, parent=root))
@@ -177,11 +175,11 @@ def _components() -> str:
         parts.append(f"## {kind.capitalize()}s")
         for component in catalog.components(kind):
             spec = component.spec
-            quantum = " A quantum head." if isinstance(spec, HeadSpec) and spec.circuit else ""
+            quantum = " A quantum head." if isinstance(spec, specs.QuantumHeadSpec) else ""
             parts.append(f"### {spec.name}\n\n{_sentence(spec.summary)}{quantum}")
             if kind == "recipe":
                 parts.append(f"{_recipe_text(spec)}\n\nSee [Reproduce a publication](../how-to/reproduce.md).")
-            else:
+            elif kind != "command":
                 parts.append(_option_table(spec.options))
         presets = _presets(kind, registry, catalog)
         if presets:
@@ -265,7 +263,7 @@ def _sentence(text: str) -> str:
 
 def _hooks() -> str:
     parts = [inspect.cleandoc(hookspecs.__doc__ or "").split("\n\n", 1)[1]]
-    parts.append(f"The version of this API is `{contracts.API_VERSION}`.\n\n## Hooks")
+    parts += [run_path(str(API))["TEXT"], "## Hooks"]
     for hook in hookspecs.HOOKS.values():
         function = getattr(hookspecs, hook)
         parts.append(f"### {hook}\n\n{_code(_signature(function), 'python')}\n\n{inspect.getdoc(function)}")
@@ -274,10 +272,11 @@ def _hooks() -> str:
         parts += [f"### {c.__name__}\n\n{_code(_fields(c), 'python')}\n\n{_code(_doc(c))}" for c in classes]
     parts.append("## Options")
     parts += [f"### {c.__name__}\n\n{_code(f'class {c.__name__}({_base(c)})', 'python')}\n\n{_doc(c)}" for c in OPTIONS]
-    parts.append("## Conformance suites\n\nFrom `qtlplat.testing`, for a plugin's own tests.")
+    parts.append("## Conformance tests\n\nFrom `qtlplat.testing`: subclass one in your tests and set its attributes.")
     for name in testing.__all__:
-        function = getattr(testing, name)
-        parts.append(f"### {name}\n\n{_code(_signature(function), 'python')}\n\n{_doc(function)}")
+        suite = getattr(testing, name)
+        tests = [f"- `{test}`: {_doc(getattr(suite, test))}" for test in dir(suite) if test.startswith("test_")]
+        parts.append("\n".join([f"### {name}\n\n{_code(_doc(suite))}\n", *tests]))
     opening = (
         "What a plugin implements and what it returns. All names are imported from `qtlplat`. To begin, read "
         "[Write a plugin](../how-to/write-a-plugin.md)."

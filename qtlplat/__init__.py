@@ -16,12 +16,8 @@ if TYPE_CHECKING:
     from qtlplat.contracts import (
         API_VERSION,
         Backbone,
-        BackboneSpec,
         Cell,
         Circuit,
-        DatasetSpec,
-        EvaluatorSpec,
-        HeadSpec,
         ImageSet,
         Metric,
         NoOptions,
@@ -39,12 +35,24 @@ if TYPE_CHECKING:
         QtlplatError,
         TrainingError,
         UntrustedError,
+        UsageError,
         refused_data,
         safe_repr,
     )
+    from qtlplat.exchange.request import Export
     from qtlplat.hookspecs import hookimpl
     from qtlplat.preparation import AnnotatedImage, PreparationOptions, prepare
     from qtlplat.recipes import Budget, Claim, RecipeModel, RecipeSpec
+    from qtlplat.specs import (
+        BackboneSpec,
+        CommandSpec,
+        ControlSpec,
+        DatasetSpec,
+        EvaluatorSpec,
+        ExporterSpec,
+        HeadSpec,
+        QuantumHeadSpec,
+    )
 
 __all__ = [
     "API_VERSION",
@@ -56,11 +64,15 @@ __all__ = [
     "Cell",
     "Circuit",
     "Claim",
+    "CommandSpec",
     "ConfigError",
+    "ControlSpec",
     "DataError",
     "DatasetSpec",
     "DecodedImage",
     "EvaluatorSpec",
+    "Export",
+    "ExporterSpec",
     "HeadSpec",
     "ImageSet",
     "Metric",
@@ -70,6 +82,7 @@ __all__ = [
     "PreparationOptions",
     "Problem",
     "QtlplatError",
+    "QuantumHeadSpec",
     "RecipeModel",
     "RecipeSpec",
     "Records",
@@ -80,6 +93,7 @@ __all__ = [
     "TrainingError",
     "UnfitImageError",
     "UntrustedError",
+    "UsageError",
     "__version__",
     "decode_image",
     "hookimpl",
@@ -95,17 +109,21 @@ _ROOM = {
     "api.run": ("run",),
     "api.store": ("Run", "Store", "open_store"),
     "contracts": (
-        "API_VERSION", "Backbone", "BackboneSpec", "Cell", "Circuit", "DatasetSpec", "EvaluatorSpec", "HeadSpec",
-        "ImageSet", "Metric", "NoOptions", "Options", "Samples", "Split",
+        "API_VERSION", "Backbone", "Cell", "Circuit", "ImageSet", "Metric", "NoOptions", "Options", "Samples", "Split",
     ),
     "crops": ("Box",),
     "decoding": ("DecodedImage", "UnfitImageError", "decode_image"),
+    "exchange.request": ("Export",),
     "errors": (
         "ConfigError", "DataError", "PluginError", "Problem", "QtlplatError", "TrainingError", "UntrustedError",
-        "refused_data", "safe_repr",
+        "UsageError", "refused_data", "safe_repr",
     ),
     "hookspecs": ("hookimpl",),
     "preparation": ("AnnotatedImage", "PreparationOptions", "prepare"),
+    "specs": (
+        "BackboneSpec", "CommandSpec", "ControlSpec", "DatasetSpec", "EvaluatorSpec", "ExporterSpec",
+        "HeadSpec", "QuantumHeadSpec",
+    ),
     "recipes": ("Budget", "Claim", "RecipeModel", "RecipeSpec"),
 }  # fmt: skip
 _HOME = {name: room for room, names in _ROOM.items() for name in names}

@@ -1,4 +1,4 @@
-"""What plugins return and what passes between the rooms; shapes, dtypes and units are stated here once.
+"""What passes between plugins and the rooms; shapes, dtypes and units are stated here once.
 
 Letters: B batch, N samples, C,H,W image, F features, K classes, Q qubits, L layers, D folds.
 Angles in radians, times in seconds, `logits` unnormalised. Nothing heavy is imported here: torch appears
@@ -8,7 +8,7 @@ in annotations only.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict
 
 from qtlplat.conventions import ROLES as ROLES  # noqa: PLC0414 -- of the contracts, too
 from qtlplat.conventions import Role as Role  # noqa: PLC0414
-from qtlplat.errors import PluginError, Problem, safe_repr
+from qtlplat.errors import PluginError, safe_repr
 from qtlplat.images import ImageSet as ImageSet  # noqa: PLC0414 -- a contract, too: found here by everybody
 from qtlplat.images import array_text
 from qtlplat.metrics import Metric as Metric  # noqa: PLC0414 -- a contract, too
@@ -25,11 +25,11 @@ from qtlplat.metrics import Metric as Metric  # noqa: PLC0414 -- a contract, too
 if TYPE_CHECKING:
     from torch import nn
 
-API_VERSION = 1  # a plugin declares `qtlplat_api_version = 1`; raised when a spec changes incompatibly
+API_VERSION = (1, 0)  # (major, minor); the policy is in docs/reference/hooks.md
 
-# Everything that a plugin may offer: the components that a run is made of, and recipes.
-Kind = Literal["dataset", "backbone", "head", "evaluator", "recipe"]
-KINDS: tuple[Kind, ...] = (*ROLES, "recipe")
+# Everything that a plugin may offer: the components that a run is made of, and what is done with runs.
+Kind = Literal["dataset", "backbone", "head", "evaluator", "control", "recipe", "exporter", "command"]
+KINDS: tuple[Kind, ...] = (*ROLES, "control", "recipe", "exporter", "command")
 
 
 class Options(BaseModel):
@@ -50,12 +50,15 @@ class NoOptions(Options):
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """One training of a head: what it learns from and what it is tested on.
+    """One training of a head: its training samples and its test samples.
 
-    fold: number of the fold, from 0; seed: of everything random in this cell;
-    train, test: int64 (n,) indices into the dataset, disjoint, each index at most once.
-    backbone: indices of the only samples that this cell's backbone may see, which is pretrained on them; None: the
-    backbone that all such cells of the run share, pretrained on `Samples.split`.
+    Attributes:
+        fold: Number of the fold, from 0.
+        seed: Of everything random in this cell.
+        train: int64 (n,), indices into the dataset, each at most once.
+        test: int64 (m,), likewise, disjoint from `train`.
+        backbone: int64 (k,), the only samples that this cell's backbone may see: it is pretrained on them. None: the
+            backbone that all such cells of the run share, pretrained on `Samples.split`.
     """
 
     fold: int
@@ -67,9 +70,12 @@ class Cell:
 
 @dataclass(frozen=True, eq=False)
 class Split:
-    """How a pretraining divides its samples: what trains, what chooses (may be empty), what tests.
+    """How a pretraining divides its samples; indices into the dataset, int64 (n,), disjoint, sorted.
 
-    Indices into the dataset, int64 (n,), disjoint, sorted.
+    Attributes:
+        train: The training samples.
+        validation: The samples that choose among epochs; may be empty.
+        test: The test samples.
     """
 
     train: npt.NDArray[np.int64]
@@ -78,7 +84,7 @@ class Split:
 
     @property
     def seen(self) -> npt.NDArray[np.int64]:
-        """What shaped the weights: the samples that trained, and those that chose among epochs; sorted."""
+        """The samples that shaped the weights: those of training and validation, int64 (n,), sorted."""
         return np.sort(np.concatenate([self.train, self.validation]))
 
 
@@ -86,8 +92,11 @@ class Split:
 class Samples:
     """What an evaluator makes cells from.
 
-    labels: int64 (N,); groups: N names, samples of one source (and duplicates of them) share one; seeds: every fold is
-    wanted once for each; split: of the backbone that cells share, unless they ask for one of their own.
+    Attributes:
+        labels: int64 (N,), the class of each sample.
+        groups: N names; samples of one source, and duplicates of them, share one.
+        seeds: Every fold is wanted once for each.
+        split: Of the backbone that cells share, unless they ask for one of their own.
     """
 
     labels: npt.NDArray[np.int64]
@@ -103,9 +112,10 @@ class Samples:
 class Backbone:
     """A network in two parts, to be cut between any two of its dense blocks.
 
-    features: images float (B, C, H, W) -> (B, F), flat.
-    dense: blocks in order, each (B, F_i) -> (B, F_{i+1}); the last one yields logits (B, K). A block holds one
-        dense layer and whatever belongs to it (activation, dropout).
+    Attributes:
+        features: Images float32 (B, C, H, W) -> float32 (B, F), flat.
+        dense: Blocks in order, each (B, F_i) -> (B, F_{i+1}); the last one yields logits (B, K). A block holds one
+            dense layer and whatever belongs to it (activation, dropout).
     """
 
     features: nn.Module
@@ -116,16 +126,16 @@ class Backbone:
 class Circuit:
     """What a quantum head declares; something else runs it.
 
-    Parameters
-    ----------
-    function: an ordinary PennyLane quantum function ``function(inputs, wires=..., **weights)`` that returns a
-        *list* of measurements (expectation values, probabilities, variances). It is one of a single sample: `inputs`
-        has shape (n_inputs,), or (1, n_inputs) if the function cannot do with that (`inputs[:, i]`), float64, radians
-        where it feeds rotations; the weights come by the names of `weight_shapes`.
-    qubits: Q, the wires are 0 .. Q-1.
-    weight_shapes: shape of each trainable weight, by the name of its argument.
-    n_inputs, n_outputs: numbers that go in and come out, per sample.
-    initial_range: weights start uniform in [low, high); PennyLane's TorchLayer uses [0, 2 pi).
+    Attributes:
+        function: An ordinary PennyLane quantum function ``function(inputs, wires=..., **weights)`` that returns a
+            *list* of measurements (expectation values, probabilities, variances). It is one of a single sample:
+            `inputs` has shape (n_inputs,), or (1, n_inputs) if the function cannot do with that (`inputs[:, i]`),
+            float64, radians if it feeds rotations; the weights come by the names of `weight_shapes`.
+        qubits: Q, the wires are 0 .. Q-1.
+        weight_shapes: Shape of each trainable weight, by the name of its argument.
+        n_inputs: Numbers that go in, per sample.
+        n_outputs: Numbers that come out, per sample.
+        initial_range: Weights start uniform in [low, high), radians; PennyLane's TorchLayer uses [0, 2 pi).
     """
 
     function: Callable[..., Any]
@@ -136,91 +146,15 @@ class Circuit:
     initial_range: tuple[float, float] = (0.0, 6.283185307179586)
 
 
-@dataclass(frozen=True)
-class DatasetSpec:
-    """A dataset that a plugin offers.
-
-    name: as typed by users, ``[a-z0-9][a-z0-9_-]*``; summary: one line.
-    load: options -> ImageSet; raises DataError with every problem found; never writes where the data lies.
-    check: options -> every problem found, warnings and errors alike; may take as long as a full read does.
-        Left out, `load` is tried instead.
-    is_available: options -> whether `load` can work here and now (a cheap look: does the path exist?). Used to
-        choose a default dataset.
-    files: (options, sources) -> where the files of sources (groups) lie, as text for people, by source; what it does
-        not know is left out. A cheap look that decodes nothing. Left out, nobody is told.
-    title: what messages call it; the name, if left out. notice: a sentence shown when it is used because no dataset
-        before it in the registry's default list was found.
-    """
-
-    name: str
-    summary: str
-    load: Callable[[Any], ImageSet]
-    options: type[Options] = NoOptions
-    check: Callable[[Any], Sequence[Problem]] | None = None
-    is_available: Callable[[Any], bool] = lambda _options: True
-    files: Callable[[Any, Sequence[str]], Mapping[str, str]] | None = None
-    title: str = ""
-    notice: str = ""
-    kind: Literal["dataset"] = field(default="dataset", init=False)
-
-
-@dataclass(frozen=True)
-class BackboneSpec:
-    """A network family that a plugin offers.
-
-    build: (options, input_shape=(C, H, W), n_classes=K) -> Backbone, freshly initialised from torch's global
-        generator, which the caller has seeded. Raises ConfigError where the shapes do not fit.
-    """
-
-    name: str
-    summary: str
-    build: Callable[[Any, tuple[int, int, int], int], Backbone]
-    options: type[Options] = NoOptions
-    kind: Literal["backbone"] = field(default="backbone", init=False)
-
-
-@dataclass(frozen=True)
-class HeadSpec:
-    """A head that a plugin offers; a quantum head also names its circuit.
-
-    build: (options, in_features=F, n_classes=K, circuit) -> module (B, F) -> logits (B, K). `circuit` is None for a
-        classical head; for a quantum head it is a module (B, n_inputs) -> (B, n_outputs) that runs what `circuit`
-        declared and owns its weights. Name the children `pre_net` and `post_net`: the parameter counts use these names.
-    circuit: options -> Circuit, for quantum heads only; cheap enough to be called for `info`.
-    """
-
-    name: str
-    summary: str
-    build: Callable[[Any, int, int, nn.Module | None], nn.Module]
-    options: type[Options] = NoOptions
-    circuit: Callable[[Any], Circuit] | None = None
-    kind: Literal["head"] = field(default="head", init=False)
-
-
-@dataclass(frozen=True)
-class EvaluatorSpec:
-    """A protocol that a plugin offers.
-
-    cells: (options, Samples) -> the cells of a run, fold by fold for each seed; deterministic in its arguments.
-    metrics: (labels int64 (n,), probabilities float64 (n, K)) -> values by name, computed per cell beside the
-        accuracy, F1, precision and recall that every run has.
-    metric_info: for each of these metrics, whether more or less of it is better, and its bounds; stored with the run.
-        One that is left out cannot be judged: `best`, `front` and `compare` ask for its direction.
-    """
-
-    name: str
-    summary: str
-    cells: Callable[[Any, Samples], Sequence[Cell]]
-    options: type[Options] = NoOptions
-    metrics: Callable[[npt.NDArray[np.int64], npt.NDArray[np.float64]], Mapping[str, float]] | None = None
-    metric_info: Sequence[Metric] = ()
-    kind: Literal["evaluator"] = field(default="evaluator", init=False)
-
-
 def check_circuit(circuit: Circuit, provider: str) -> None:
     """Refuse a circuit whose declaration cannot be meant; its function is not called.
 
-    Raises PluginError naming `provider`, for the first field that is wrong.
+    Args:
+        circuit: What a head declared.
+        provider: Whom the error names.
+
+    Raises:
+        PluginError: The first field that is wrong.
     """
     low_high = circuit.initial_range
     sound = {
@@ -238,7 +172,7 @@ def check_circuit(circuit: Circuit, provider: str) -> None:
     for rule, holds in sound.items():
         if not holds:
             value = getattr(circuit, rule.partition(" ")[0])
-            fix = f"mend {rule.partition(' ')[0]} where the circuit is declared"
+            fix = f"correct {rule.partition(' ')[0]} where the circuit is declared"
             raise PluginError(f"the circuit's {rule}, is {safe_repr(value)}", where=provider, fix=fix)
 
 
@@ -249,17 +183,21 @@ def _counts(number: object) -> bool:
 def check_cells(cells: Sequence[Cell], n: int, provider: str) -> None:
     """Refuse cells that no honest training can use.
 
-    Raises
-    ------
-    PluginError: naming `provider`, where something is no cell, fold or seed no whole number, an index out of range or
-        repeated, a part empty, train and test overlap, or a (fold, seed) pair stands twice.
+    Args:
+        cells: What an evaluator returned.
+        n: N, the number of samples.
+        provider: Whom the error names.
+
+    Raises:
+        PluginError: Something is no cell, fold or seed is no whole number, an index is out of range or repeated, a part
+            is empty, train and test overlap, or a (fold, seed) pair is repeated.
     """
 
     def refuse(cell: Cell, what: str) -> None:
         raise PluginError(
             f"evaluator returned a bad cell: {what}",
             where=f"{provider}, fold {safe_repr(cell.fold)}, seed {safe_repr(cell.seed)}",
-            fix="check a plugin with qtlplat.testing.check_evaluator",
+            fix="test the plugin with qtlplat.testing.EvaluatorConformance",
         )
 
     if not cells:
@@ -275,7 +213,7 @@ def check_cells(cells: Sequence[Cell], n: int, provider: str) -> None:
             if type(number) is not int or not 0 <= number < 2**63:
                 refuse(cell, f"{name} must be an int in [0, 2^63), is {safe_repr(number)}")
         if (cell.fold, cell.seed) in seen:
-            refuse(cell, "the pair (fold, seed) stands twice")
+            refuse(cell, f"duplicate (fold, seed) pair ({cell.fold}, {cell.seed})")
         seen.add((cell.fold, cell.seed))
         parts = {"train": cell.train, "test": cell.test}
         for name, part in (parts if cell.backbone is None else {**parts, "backbone": cell.backbone}).items():

@@ -2,33 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 
 from qtlplat.errors import ConfigError
 
 # extra of the distribution -> modules that must be there
-EXTRAS = {
-    "plot": ("matplotlib.figure",),
-    "parquet": ("pyarrow.parquet",),
-    "mlflow": ("mlflow",),
-    "tensorboard": ("tensorboard.summary.writer.record_writer",),
-    "onnx": ("onnx", "onnxruntime", "onnxscript"),
-}
+EXTRAS = {"plot": ("matplotlib.figure",), "parquet": ("pyarrow.parquet",)}
 
 
-def require_packages(extra: str, what_for: str, where: str, otherwise: str = "") -> None:
+def require_packages(
+    extra: str, what_for: str, where: str, otherwise: str = "", *, modules: Sequence[str] = ()
+) -> None:
     """Import what an extra brings.
 
     Args:
-        extra: Its name in `EXTRAS`.
+        extra: Its name.
         what_for: What needs it, as "drawing figures".
         where: The command or option.
         otherwise: What works without it.
+        modules: What it brings, if it is none of `EXTRAS`.
 
     Raises:
         ConfigError: If something is missing or cannot be imported; the fix is the command that installs it.
     """
-    for module in EXTRAS[extra]:
+    for module in modules or EXTRAS[extra]:
         try:
             import_module(module)
         except ImportError as error:

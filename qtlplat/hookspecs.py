@@ -1,9 +1,9 @@
 """The doors through which plugins enter: each hook returns a list of specs and does no work.
 
-A plugin is a module named by an entry point in group ``qtlplat``. It says ``qtlplat_api_version = 1`` and
-implements any of these hooks with ``@qtlplat.hookimpl``. The host calls every hook once, when a command
-needs the components; an exception costs that plugin its components and nobody else theirs. Keep the module
-light: import torch and PennyLane inside the functions that build.
+A plugin is a module named by an entry point in group ``qtlplat``. It says ``qtlplat_api_version = (1, 0)`` and
+implements any of these hooks with ``@qtlplat.hookimpl``. The host calls every hook once, when a command needs the
+components. A hook that raises costs the plugin its components; a spec that is wrong is left out alone. Other plugins
+are never affected. Keep the module light: import torch and PennyLane inside the functions that build.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from collections.abc import Sequence
 
 import pluggy
 
-from qtlplat.contracts import BackboneSpec, DatasetSpec, EvaluatorSpec, HeadSpec
 from qtlplat.recipes import RecipeSpec
+from qtlplat.specs import AnyHeadSpec, BackboneSpec, CommandSpec, ControlSpec, DatasetSpec, EvaluatorSpec, ExporterSpec
 
 ENTRY_POINT_GROUP = "qtlplat"
 
-Spec = DatasetSpec | BackboneSpec | HeadSpec | EvaluatorSpec | RecipeSpec  # what hooks return
+# what hooks return
+Spec = DatasetSpec | BackboneSpec | AnyHeadSpec | EvaluatorSpec | RecipeSpec | ControlSpec | ExporterSpec | CommandSpec
 
 hookspec = pluggy.HookspecMarker("qtlplat")
 hookimpl = pluggy.HookimplMarker("qtlplat")
@@ -34,8 +35,8 @@ def qtlplat_backbones() -> Sequence[BackboneSpec]:  # type: ignore[empty-body]
 
 
 @hookspec
-def qtlplat_heads() -> Sequence[HeadSpec]:  # type: ignore[empty-body]
-    """Return the heads this plugin offers."""
+def qtlplat_heads() -> Sequence[AnyHeadSpec]:  # type: ignore[empty-body]
+    """Return the heads this plugin offers: a HeadSpec for a classical one, a QuantumHeadSpec for one with a circuit."""
 
 
 @hookspec
@@ -44,8 +45,26 @@ def qtlplat_evaluators() -> Sequence[EvaluatorSpec]:  # type: ignore[empty-body]
 
 
 @hookspec
+def qtlplat_controls() -> Sequence[ControlSpec]:  # type: ignore[empty-body]
+    """Return the controls this plugin offers: baselines that are trained next to any head."""
+
+
+@hookspec
 def qtlplat_recipes() -> Sequence[RecipeSpec]:  # type: ignore[empty-body]
     """Return the recipes this plugin offers: publications, what they claim and the runs that they need."""
+
+
+@hookspec
+def qtlplat_exporters() -> Sequence[ExporterSpec]:  # type: ignore[empty-body]
+    """Return the formats in which this plugin writes runs, for `qtlplat export --to NAME`."""
+
+
+@hookspec
+def qtlplat_commands() -> Sequence[CommandSpec]:  # type: ignore[empty-body]
+    """Return the commands this plugin adds to the command line.
+
+    Each name is also that of an entry point in group ``qtlplat.commands`` that names this module.
+    """
 
 
 HOOKS = {
@@ -53,5 +72,8 @@ HOOKS = {
     "backbone": "qtlplat_backbones",
     "head": "qtlplat_heads",
     "evaluator": "qtlplat_evaluators",
+    "control": "qtlplat_controls",
     "recipe": "qtlplat_recipes",
+    "exporter": "qtlplat_exporters",
+    "command": "qtlplat_commands",
 }

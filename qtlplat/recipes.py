@@ -27,13 +27,19 @@ QUANTITIES: Mapping[str, ClaimKind] = {
 class RecipeModel:
     """A model of a publication, as a run of qtlplat.
 
-    name: unique in its recipe, as the publication calls it.
-    backbone, head, replace, evaluator, protocol, seeds, controls: as typed after the flags of `qtlplat run`; a head of
-        None is the backbone itself with its own dense layers: a pretraining.
-    figures: numbers of the figures that show it.
-    instead_of: name of the model that this one repeats in another way (another evaluator, say), '' for a model of the
-        publication; its result is printed next to that one's, and is no claim.
-    epoch_seconds: what an epoch of the pretraining takes, roughly, until the store knows better.
+    Attributes:
+        name: Unique in its recipe, as the publication calls it.
+        backbone: As typed after `--backbone`.
+        head: As typed after `--head`; None for the backbone itself with its own dense layers, a pretraining.
+        replace: As typed after `--replace`.
+        evaluator: As typed after `--evaluator`.
+        protocol: As typed after `--protocol`.
+        seeds: As typed after `--n-seeds`.
+        controls: As typed after `--controls`.
+        figures: Numbers of the figures that show it.
+        instead_of: Name of the model that this one repeats in another way (with another evaluator, say), '' for a model
+            of the publication. Its results are printed next to that one's, and no claim is judged by them.
+        epoch_seconds: What an epoch of the pretraining takes, roughly, until the store knows better.
     """
 
     name: str
@@ -53,20 +59,22 @@ class RecipeModel:
 class Claim:
     """A number that a publication prints.
 
-    Parameters
-    ----------
-    name: unique in its recipe.
-    quantity: `parameters` (of the whole model, frozen ones too), `reduction` (percent of the whole backbone's
-        parameters that the model does without), `f1`, `accuracy`, `precision`, `recall` (percent), or `boost` (by how
-        many percent of the baseline's F1 the model's is higher). It decides the kind.
-    model: name of the model that it is about; baseline: of the one that a `boost` compares with.
-    where: where it is printed, e.g. "Table III, row CM-2".
-    printed: the number, in the unit that it is printed in; unit: e.g. "%".
-    tolerance: in the same unit. How far from it a number may be and still be the same one: an arithmetic claim's is
-        half a digit of its last place or so, a metric's the uncertainty that the publication leaves. Of a comparison
-        only the sign is judged, whatever its size, and the tolerance is how far beyond zero the interval must lie.
-    corrected: where the printed number cannot be meant, the one that follows from the publication's own statements.
-    table: number of the table that it stands in; note: what a reader should know.
+    Attributes:
+        name: Unique in its recipe.
+        quantity: `parameters` (of the whole model, frozen ones too), `reduction` (percent of the whole backbone's
+            parameters that the model does without), `f1`, `accuracy`, `precision`, `recall` (percent), or `boost` (by
+            how many percent of the baseline's F1 the model's is higher). It decides the kind.
+        model: Name of the model that it is about.
+        where: Where it is printed, e.g. "Table III, row CM-2".
+        printed: The number, in `unit`.
+        tolerance: In the same unit. How far from it a number may be and still be the same one: an arithmetic claim's is
+            half a digit of its last place or so, a metric's the uncertainty that the publication leaves. Of a
+            comparison only the sign is judged, and the tolerance is how far beyond zero the interval must lie.
+        unit: Of the printed number, e.g. "%".
+        baseline: Name of the model that a `boost` compares with.
+        corrected: If the printed number cannot be meant, the one that follows from the publication's own statements.
+        table: Number of the table that holds it.
+        note: What a reader should know.
     """
 
     name: str
@@ -89,14 +97,20 @@ class Claim:
 
 @dataclass(frozen=True)
 class Budget:
-    """How much of a publication is carried out.
+    """How much of a publication is reproduced.
 
-    summary: one line, with the time it takes; models: names of those that are trained, () for all;
-    protocol, epochs, pretrain_epochs, n_init: as the flags of `qtlplat run`, None as the model has it; pretrain_epochs
-        may be given by name of the backbone; sets: `-S` texts.
-    cuts: what is done less than in the publication, by name ("epochs", "models", ...), each in a sentence.
-    trains_less: whether models are trained for fewer epochs or on less data than in the publication, so that their
-        metrics do not speak against it.
+    Attributes:
+        name: As typed after `--budget`.
+        summary: One line, with the time it takes.
+        models: Names of those that are trained, () for all.
+        protocol: As the flag of `qtlplat run`; None for that of each model.
+        epochs: As the flag of `qtlplat run`; None for the protocol's.
+        pretrain_epochs: As the flag of `qtlplat run`, or one number by name of the backbone.
+        n_init: As the flag of `qtlplat run`.
+        sets: `-S` texts.
+        cuts: What is done less than in the publication, by name ("epochs", "models", ...), each in a sentence.
+        trains_less: Whether models are trained for fewer epochs or on less data than in the publication, so that their
+            metrics do not contradict it.
     """
 
     name: str
@@ -111,15 +125,21 @@ class Budget:
     trains_less: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class RecipeSpec:
-    """A publication that a plugin offers to carry out again: data only.
+    """A publication that a plugin offers to reproduce: data only.
 
-    citation: authors, title, place, year; dataset: reference of the dataset that it used; input_shape: (C, H, W) and
-    n_classes: K of its images, enough to count parameters without data.
-    models: in the order in which they are trained; claims: in the order in which they are printed; budgets: by what
-    `--budget` calls them, the first one is the default.
-    notes: what a reader should know about the publication as a whole, such as where it contradicts itself.
+    Attributes:
+        name: As typed by users.
+        summary: One line.
+        citation: Authors, title, place, year.
+        dataset: Reference of the dataset that it used.
+        input_shape: (C, H, W) of its images, enough to count parameters without data.
+        n_classes: K.
+        models: In the order in which they are trained.
+        claims: In the order in which they are printed.
+        budgets: The first one is the default.
+        notes: What a reader should know about the publication as a whole, such as contradictions in it.
     """
 
     name: str

@@ -6,11 +6,12 @@ import subprocess
 import pytest
 
 from qtlplat.cli.app import COMMANDS
+from qtlplat.cli.plugin_commands import plugin_commands
 from qtlplat.command_hints import OPEN_STORE, READ_REGISTRY, completed, shell_word
 
 
 def test_every_command_opens_the_store_or_reads_the_registry() -> None:
-    assert set(COMMANDS) == OPEN_STORE | READ_REGISTRY
+    assert {*COMMANDS, *plugin_commands()} == OPEN_STORE | READ_REGISTRY
 
 
 @pytest.mark.parametrize(

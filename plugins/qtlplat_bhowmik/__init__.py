@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from qtlplat import Budget, Claim, RecipeModel, RecipeSpec, hookimpl
 
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 
 class Row(NamedTuple):

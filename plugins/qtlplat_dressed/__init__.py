@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtlplat import Circuit, HeadSpec, hookimpl
+from qtlplat import Circuit, QuantumHeadSpec, hookimpl
 from qtlplat_dressed.options import DressedOptions
 
 if TYPE_CHECKING:
     from torch import nn
 
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 
 def circuit(options: DressedOptions) -> Circuit:
@@ -26,19 +26,18 @@ def circuit(options: DressedOptions) -> Circuit:
     return Circuit(function, qubits=q, weight_shapes={"weights": (options.layers, q, 3)}, n_inputs=q, n_outputs=q)
 
 
-def build(options: DressedOptions, in_features: int, n_classes: int, circuit: nn.Module | None) -> nn.Module:
+def build(options: DressedOptions, in_features: int, n_classes: int, circuit: nn.Module) -> nn.Module:
     """The head around the running circuit: (B, in_features) -> logits (B, n_classes)."""
     from qtlplat_dressed.head import DressedHead
 
-    assert circuit is not None, "a quantum head is built with its circuit"
     return DressedHead(options, in_features, n_classes, circuit)
 
 
 @hookimpl
-def qtlplat_heads() -> list[HeadSpec]:
+def qtlplat_heads() -> list[QuantumHeadSpec]:
     """The dressed head."""
     return [
-        HeadSpec(
+        QuantumHeadSpec(
             name="dressed",
             summary="dressed quantum circuit: linear, tanh, strongly entangling circuit, activation, linear",
             build=build,

@@ -14,7 +14,7 @@ from pydantic import Field
 
 from qtlplat import Cell, ConfigError, EvaluatorSpec, Options, Samples, hookimpl
 
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 
 class KFoldOptions(Options):

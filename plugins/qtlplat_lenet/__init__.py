@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtlplat import Backbone, BackboneSpec, hookimpl
 from qtlplat_lenet.options import LenetOptions
 
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 
 def build(options: LenetOptions, input_shape: tuple[int, int, int], n_classes: int) -> Backbone:
@@ -18,4 +18,11 @@ def build(options: LenetOptions, input_shape: tuple[int, int, int], n_classes: i
 @hookimpl
 def qtlplat_backbones() -> list[BackboneSpec]:
     """One component; the registry names its three architectures lenet1, lenet2 and lenet3."""
-    return [BackboneSpec("lenet", "three LeNet-like convolutional networks for 200x200 images", build, LenetOptions)]
+    return [
+        BackboneSpec(
+            name="lenet",
+            summary="three LeNet-like convolutional networks for 200x200 images",
+            build=build,
+            options=LenetOptions,
+        )
+    ]

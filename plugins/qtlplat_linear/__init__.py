@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field
 
-from qtlplat import HeadSpec, NoOptions, Options, hookimpl
+from qtlplat import ControlSpec, HeadSpec, NoOptions, Options, hookimpl
 
 if TYPE_CHECKING:
     from torch import nn
 
 # The host refuses a plugin written for another API, with a sentence instead of a stack trace.
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 
 class MlpOptions(Options):
@@ -31,18 +31,47 @@ class MlpOptions(Options):
     dropout: float = Field(0.0, ge=0, lt=1, description="share of hidden activations dropped while training")
 
 
-def build_linear(_options: NoOptions, in_features: int, n_classes: int, _circuit: nn.Module | None) -> nn.Module:
+def build_linear(_options: NoOptions, in_features: int, n_classes: int) -> nn.Module:
     """One dense layer, features (B, in_features) -> logits (B, n_classes)."""
     from qtlplat_linear.heads import Linear
 
     return Linear(in_features, n_classes)
 
 
-def build_mlp(options: MlpOptions, in_features: int, n_classes: int, _circuit: nn.Module | None) -> nn.Module:
+def build_mlp(options: MlpOptions, in_features: int, n_classes: int) -> nn.Module:
     """Hidden layers and a last dense layer, features (B, in_features) -> logits (B, n_classes)."""
     from qtlplat_linear.heads import Mlp
 
     return Mlp(in_features, n_classes, hidden=options.hidden, activation=options.activation, dropout=options.dropout)
+
+
+def linear_control(*, in_features: int, n_classes: int, trainable: int) -> nn.Module:  # noqa: ARG001
+    """One dense layer, whatever the head has."""
+    from qtlplat_linear.heads import Linear
+
+    return Linear(in_features, n_classes)
+
+
+def mlp_control(*, in_features: int, n_classes: int, trainable: int) -> nn.Module:
+    """One hidden layer, tanh, of the width whose trainable parameters come nearest to those of the head."""
+    from qtlplat_linear.heads import Mlp
+
+    width = nearest_width(trainable, in_features, n_classes)
+    return Mlp(in_features, n_classes, hidden=(width,), activation="tanh", dropout=0.0)
+
+
+def nearest_width(parameters: int, in_features: int, n_classes: int) -> int:
+    """Width w of the one hidden layer, at least 1, for which ``w (in_features + 1) + n_classes (w + 1)`` is nearest."""
+    return max(1, round((parameters - n_classes) / (in_features + 1 + n_classes)))
+
+
+@hookimpl
+def qtlplat_controls() -> list[ControlSpec]:
+    """The same two as baselines for other heads."""
+    return [
+        ControlSpec(name="linear", summary="one dense layer", build=linear_control),
+        ControlSpec(name="mlp", summary="one hidden layer, as many parameters as the head", build=mlp_control),
+    ]
 
 
 @hookimpl

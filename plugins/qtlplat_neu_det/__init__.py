@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from qtlplat import DatasetSpec, ImageSet, Problem, hookimpl
 from qtlplat_neu_det.options import NeuDetOptions
 
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 
 def _load(options: NeuDetOptions) -> ImageSet:
@@ -43,7 +43,7 @@ def qtlplat_datasets() -> list[DatasetSpec]:
             load=_load,
             options=NeuDetOptions,
             check=_check,
-            files=_files,
+            locate_files=_files,
             is_available=_is_available,
         )
     ]

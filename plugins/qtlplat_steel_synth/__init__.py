@@ -5,7 +5,7 @@ from __future__ import annotations
 from qtlplat import DatasetSpec, ImageSet, hookimpl
 from qtlplat_steel_synth.options import SteelSynthOptions
 
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 
 def _load(options: SteelSynthOptions) -> ImageSet:

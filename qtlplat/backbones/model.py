@@ -12,12 +12,13 @@ from torch import Tensor, nn
 
 from qtlplat.analysis.parameter_counts import parameter_counts
 from qtlplat.backbones.fused_conv import features_of
-from qtlplat.contracts import Backbone, BackboneSpec, HeadSpec
+from qtlplat.contracts import Backbone
 from qtlplat.errors import ConfigError, UntrustedError, describe_exception
 from qtlplat.plugin_modules import guarded_build
 from qtlplat.portable_random import PortableRandom
 from qtlplat.quantum.devices.engines import Engine
 from qtlplat.quantum.devices.layer import CircuitLayer
+from qtlplat.specs import AnyHeadSpec, BackboneSpec, build_head
 
 
 class Standardize(nn.Module):
@@ -119,7 +120,7 @@ class BackboneFactory:
 
     def __call__(self) -> Backbone:
         """A new backbone; raises PluginError where it cannot be built."""
-        work = functools.partial(self.spec.build, self.options, self.shape, self.n_classes)
+        work = functools.partial(self.spec.build, self.options, input_shape=self.shape, n_classes=self.n_classes)
         with PortableRandom():
             return guarded_build(work, self.provider, "building the backbone")
 
@@ -132,7 +133,7 @@ class HeadFactory:
     engine: what runs a quantum head's circuit, None for a classical head; provider: whom errors name.
     """
 
-    spec: HeadSpec
+    spec: AnyHeadSpec
     options: Any
     in_features: int
     n_classes: int
@@ -143,7 +144,7 @@ class HeadFactory:
         """A new head; raises PluginError where it cannot be built."""
         with PortableRandom():
             layer = self.engine.layer() if self.engine else None
-            work = functools.partial(self.spec.build, self.options, self.in_features, self.n_classes, layer)
+            work = functools.partial(build_head, self.spec, self.options, self.in_features, self.n_classes, layer)
             return guarded_build(work, self.provider, "building the head")
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
-from qtlplat.catalog.host import DOCTOR, Host, PluginStatus, load_plugins
+from qtlplat.catalog.host import DOCTOR, Host, PluginStatus, RefusedSpec, load_plugins
 from qtlplat.catalog.provider import Component, canonical_name
 from qtlplat.catalog.registry import Registry, load_registry
 from qtlplat.contracts import Kind
@@ -18,12 +19,12 @@ class Catalog:
     def __init__(self, host: Host) -> None:
         self.host = host
 
-    def components(self, kind: Kind | None = None) -> list[Component]:
+    def components(self, kind: Kind | None = None) -> list[Component[Any]]:
         """The components of a kind, or all; sorted by name."""
         mine = [c for c in self.host.components if kind is None or c.spec.kind == kind]
         return sorted(mine, key=lambda c: (c.spec.kind, c.spec.name, c.provider.distribution))
 
-    def matches(self, kind: Kind, ref: str) -> list[Component]:
+    def matches(self, kind: Kind, ref: str) -> list[Component[Any]]:
         """The components of a kind that ``name`` or ``dist:name`` could mean: none, one, or several."""
         distribution, name = split_reference(ref)
         return [
@@ -32,7 +33,7 @@ class Catalog:
             if c.spec.name == name and (not distribution or _same(c.provider.distribution, distribution))
         ]
 
-    def component(self, kind: Kind, ref: str, *, also_known: Iterable[str] = ()) -> Component:
+    def component(self, kind: Kind, ref: str, *, also_known: Iterable[str] = ()) -> Component[Any]:
         """The component that ``name`` or ``dist:name`` means.
 
         also_known: further names (presets) for the message about an unknown one.
@@ -54,14 +55,19 @@ class Catalog:
             )
         raise self._missing(kind, ref, also_known)
 
-    def failure(self, ref: str) -> PluginStatus | None:
-        """The broken plugin that ``name`` or ``dist:name`` points to, if it points to one."""
+    def failure(self, ref: str, kind: Kind | None = None) -> PluginError | None:
+        """The error for the broken plugin or spec that ``name`` or ``dist:name`` points to, if it points to one.
+
+        kind: of the spec; None for any.
+        """
         distribution, name = split_reference(ref)
-        for plugin in self.host.failed:
-            if distribution and _same(plugin.provider.distribution, distribution):
-                return plugin
-            if not distribution and plugin.name == name:
-                return plugin
+        for plugin in self.host.plugins:
+            mine = not distribution or _same(plugin.provider.distribution, distribution)
+            for spec in plugin.refused:
+                if mine and spec.name == name and kind in (None, spec.kind):
+                    return plugin_failure(plugin, spec)
+            if plugin.state == "failed" and mine and (distribution or plugin.name == name):
+                return plugin_failure(plugin)
         return None
 
     def hints(self) -> list[str]:
@@ -73,9 +79,9 @@ class Catalog:
         ]
 
     def _missing(self, kind: Kind, ref: str, also_known: Iterable[str]) -> PluginError | UsageError:
-        broken = self.failure(ref)
+        broken = self.failure(ref, kind)
         if broken:
-            return plugin_failure(broken)
+            return broken
         names = {c.spec.name for c in self.components(kind)} | set(also_known)
         distribution, name = split_reference(ref)
         if distribution:
@@ -100,10 +106,15 @@ def open_catalog(registry_file: str | None = None, cwd: Path | None = None) -> t
     return registry, Catalog(load_plugins(registry.disabled))
 
 
-def plugin_failure(plugin: PluginStatus) -> PluginError:
-    """The error for a broken plugin that was named."""
+def plugin_failure(plugin: PluginStatus, spec: RefusedSpec | None = None) -> PluginError:
+    """The error for a broken plugin that was named, or for one spec of it."""
+    what = (
+        f"{spec.kind} {safe_repr(spec.name)} cannot be used"
+        if spec
+        else f"plugin {safe_repr(plugin.name)} failed to load"
+    )
     return PluginError(
-        f"plugin {safe_repr(plugin.name)} failed to load: {plugin.reason}",
+        f"{what}: {spec.reason if spec else plugin.reason}",
         where=f"distribution {plugin.provider.distribution} {plugin.provider.version}, module {plugin.provider.module}",
         fix=plugin.fix or DOCTOR,
     )

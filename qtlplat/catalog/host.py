@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from importlib.metadata import EntryPoint, distributions
-from typing import Literal
+from typing import Any, Literal, TypeGuard
 
 import pluggy
 
@@ -26,13 +26,24 @@ from qtlplat.errors import PluginError, describe_exception, safe_repr
 from qtlplat.hookspecs import Spec
 
 DOCTOR = "qtlplat plugins doctor"
+_API = ".".join(map(str, API_VERSION))
+
+
+@dataclass(frozen=True)
+class RefusedSpec:
+    """A spec that is left out alone. name: '' if it has none; reason: what is wrong with it."""
+
+    kind: Kind
+    name: str
+    reason: str
 
 
 @dataclass(frozen=True)
 class PluginStatus:
     """What became of a plugin. reason: why not loaded; hook: which hook failed; fix: what to do about it.
 
-    warnings: what its import warned about.
+    refused: of a plugin that was loaded, the specs that cannot be used; warnings: about its API version, and what its
+    import warned about.
     """
 
     name: str
@@ -41,6 +52,7 @@ class PluginStatus:
     reason: str = ""
     hook: str = ""
     fix: str = ""
+    refused: tuple[RefusedSpec, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -48,7 +60,7 @@ class PluginStatus:
 class Host:
     """All components of all plugins that could be loaded, and the fate of every plugin."""
 
-    components: tuple[Component, ...]
+    components: tuple[Component[Any], ...]
     plugins: tuple[PluginStatus, ...]
 
     @property
@@ -57,10 +69,14 @@ class Host:
         return [p for p in self.plugins if p.state == "failed"]
 
     def warnings(self) -> list[str]:
-        """One line for each broken plugin, for stderr."""
+        """One line for each broken plugin, and for each spec that is left out, for stderr."""
+        broken = [
+            *((f"plugin {p.name!r}", p, p.reason) for p in self.failed),
+            *((f"a {one.kind}", p, one.reason) for p in self.plugins for one in p.refused),
+        ]
         return [
-            f"warning: plugin {p.name!r} of {p.provider.distribution} is left out: {p.reason} (see: {DOCTOR})"
-            for p in self.failed
+            f"warning: {what} of {p.provider.distribution} is left out: {reason} (see: {DOCTOR})"
+            for what, p, reason in broken
         ]
 
 
@@ -97,7 +113,7 @@ def load_plugins(disabled: Collection[str] = ()) -> Host:
     Nothing that a plugin does wrong is raised: it is recorded, and that plugin offers nothing.
     """
     manager = _new_manager()
-    components: list[Component] = []
+    components: list[Component[Any]] = []
     statuses: list[PluginStatus] = []
     for point, provider in found_plugins():
         if is_disabled(provider, disabled):
@@ -108,14 +124,23 @@ def load_plugins(disabled: Collection[str] = ()) -> Host:
     return Host(tuple(components), tuple(statuses))
 
 
+def load_plugin(point: EntryPoint, provider: Provider) -> tuple[PluginStatus, list[Spec]]:
+    """Load one plugin alone, for a command that it offers."""
+    return _load(_new_manager(), point, provider, ())
+
+
 def offered_specs(plugin: object, name: str) -> list[Spec]:
     """What a plugin object (usually a module) offers, verified as at loading; for conformance suites.
 
-    Raises PluginError saying what is wrong with it.
+    Raises PluginError saying what is wrong with it, or with one of its specs.
     """
+    refused: list[RefusedSpec] = []
     try:
         with _contained():
-            return _admit(_new_manager(), plugin, name)
+            specs = _admit(_new_manager(), plugin, name, refused)
+        if refused:
+            raise PluginError(refused[0].reason, where=name, fix="correct the spec")
+        return specs
     except _RefusedError as refused:
         where = f"{name}.{refused.hook}" if refused.hook else name
         raise PluginError(refused.reason, where=where, fix=refused.fix) from refused
@@ -138,28 +163,30 @@ def _plugin_name(provider: Provider) -> str:
 
 
 def _load(
-    manager: pluggy.PluginManager, point: EntryPoint, provider: Provider, others: Sequence[Component]
+    manager: pluggy.PluginManager, point: EntryPoint, provider: Provider, others: Sequence[Component[Any]]
 ) -> tuple[PluginStatus, list[Spec]]:
     name = _plugin_name(provider)
     if manager.is_blocked(name):
         reason = "disabled in the registry"
         return PluginStatus(point.name, provider, "disabled", reason), []
     heard: list[str] = []
+    refused: list[RefusedSpec] = []
+    taken = {(c.spec.kind, c.spec.name) for c in others if c.provider.distribution == provider.distribution}
     try:
         with _contained():
             module = _import(point, heard)
-            specs = _admit(manager, module, name)
-        _refuse_repeats(specs, provider, others)
-    except _RefusedError as refused:
+            specs = _without_repeats(_admit(manager, module, name, refused), taken, refused)
+            heard += _newer(getattr(module, "qtlplat_api_version", None))
+    except _RefusedError as error:
         if manager.has_plugin(name):
             manager.unregister(name=name)
-        fix = refused.fix or (
+        fix = error.fix or (
             f"upgrade or uninstall {provider.distribution}, or write disabled = [{safe_repr(point.name)}] below "
             "[plugins] in .qtlplat/registry.toml"
         )
-        status = PluginStatus(point.name, provider, "failed", refused.reason, refused.hook, fix, tuple(heard))
+        status = PluginStatus(point.name, provider, "failed", error.reason, error.hook, fix, warnings=tuple(heard))
         return status, []
-    return PluginStatus(point.name, provider, "loaded", warnings=tuple(heard)), specs
+    return PluginStatus(point.name, provider, "loaded", refused=tuple(refused), warnings=tuple(heard)), specs
 
 
 @contextlib.contextmanager
@@ -196,15 +223,15 @@ def _import(point: EntryPoint, heard: list[str]) -> object:
             heard += [f"{w.category.__name__}: {safe_repr(str(w.message))}" for w in caught]
 
 
-def _admit(manager: pluggy.PluginManager, plugin: object, name: str) -> list[Spec]:
-    """Register a plugin, verify its hooks, call each of them, check what came back."""
+def _admit(manager: pluggy.PluginManager, plugin: object, name: str, refused: list[RefusedSpec]) -> list[Spec]:
+    """Register a plugin, verify its hooks, call each of them, check what came back; bad specs are added to the list."""
     with _refusing("qtlplat_api_version cannot be read:"):
         _check_api_version(getattr(plugin, "qtlplat_api_version", None))
     with _refusing("cannot be registered:"):
         manager.register(plugin, name)
     with _refusing("its hooks cannot be read:"):
         _check_hooks(manager, plugin)
-    return [spec for kind in KINDS for spec in _call(manager, plugin, kind)]
+    return [spec for kind in KINDS for spec in _call(manager, plugin, kind, refused)]
 
 
 def _check_api_version(version: object) -> None:
@@ -212,11 +239,27 @@ def _check_api_version(version: object) -> None:
         raise _RefusedError(
             "does not say which API it was written for", fix=f"write qtlplat_api_version = {API_VERSION} in its module"
         )
-    if type(version) is not int or version != API_VERSION:
+    if not _is_version(version):
         raise _RefusedError(
-            f"was written for API version {safe_repr(version)}, this qtlplat has {API_VERSION}",
+            f"its API version {safe_repr(version)} must be (major, minor)",
+            fix=f"write qtlplat_api_version = {API_VERSION}",
+        )
+    if version[0] != API_VERSION[0]:
+        raise _RefusedError(
+            f"was written for API version {version[0]}.{version[1]}, this qtlplat has {_API}",
             fix="install a version of the plugin that fits this qtlplat, or the other way round",
         )
+
+
+def _is_version(version: object) -> TypeGuard[tuple[int, int]]:
+    return type(version) is tuple and len(version) == 2 and all(type(part) is int and part >= 0 for part in version)
+
+
+def _newer(version: object) -> list[str]:
+    """A note on a plugin that was written for a later minor version of this API: it is loaded all the same."""
+    if not _is_version(version) or version <= API_VERSION:
+        return []
+    return [f"it was written for API version {version[0]}.{version[1]}, this qtlplat has {_API}: upgrade qtlplat"]
 
 
 def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
@@ -233,7 +276,7 @@ def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
             raise _RefusedError(f"{hook} is not marked as a hook", hook=hook, fix=f"write @hookimpl above {hook}")
 
 
-def _call(manager: pluggy.PluginManager, plugin: object, kind: Kind) -> list[Spec]:
+def _call(manager: pluggy.PluginManager, plugin: object, kind: Kind, refused: list[RefusedSpec]) -> list[Spec]:
     hook = hookspecs.HOOKS[kind]
     callers = manager.get_hookcallers(plugin) or []
     if hook not in {caller.name for caller in callers}:
@@ -248,21 +291,29 @@ def _call(manager: pluggy.PluginManager, plugin: object, kind: Kind) -> list[Spe
         specs = returned.series(answer, "specs")
     plain = []
     for spec in specs:
-        with _refusing(f"a spec that {hook} returned cannot be read:", hook):
-            one = returned.spec(spec, SPECS[kind]) if isinstance(spec, SPECS[kind]) else spec
-            problem = spec_problem(one, kind)
-            plain.append(one)
+        one, problem = spec, ""
+        try:
+            with _refusing(f"a spec that {hook} returned cannot be read:", hook):
+                one = next((returned.spec(spec, sort) for sort in SPECS[kind] if isinstance(spec, sort)), spec)
+                problem = spec_problem(one, kind)
+        except _RefusedError as error:
+            problem = error.reason
         if problem:
-            raise _RefusedError(f"{hook} returned a bad spec: {problem}", hook=hook)
+            name = getattr(one, "name", "") if isinstance(one, SPECS[kind]) else ""
+            reason = f"{hook} returned a bad spec: {problem}"
+            refused.append(RefusedSpec(kind, name if type(name) is str else "", reason))
+        else:
+            plain.append(one)
     return plain
 
 
-def _refuse_repeats(specs: Sequence[Spec], provider: Provider, others: Sequence[Component]) -> None:
-    """One distribution must not offer a name twice: `dist:name` could not tell them apart."""
-    taken = {(c.spec.kind, c.spec.name) for c in others if c.provider.distribution == provider.distribution}
+def _without_repeats(specs: Sequence[Spec], taken: set[tuple[str, str]], refused: list[RefusedSpec]) -> list[Spec]:
+    """The specs but for repeated names: `dist:name` could not tell the specs of one distribution apart."""
+    kept = []
     for spec in specs:
         if (spec.kind, spec.name) in taken:
-            raise _RefusedError(
-                f"{provider.distribution} offers {spec.kind} {spec.name!r} twice", fix="rename one of them"
-            )
+            refused.append(RefusedSpec(spec.kind, spec.name, f"{spec.kind} {spec.name!r} is offered twice: rename one"))
+        else:
+            kept.append(spec)
         taken.add((spec.kind, spec.name))
+    return kept

@@ -12,13 +12,13 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from qtlplat.catalog.device import AUTO, parse_device
-from qtlplat.errors import safe_repr
 
 PLAN_FORMAT = 4  # raised when the same plan would mean something else
 
 
-# Heads and labels that a head is held against, see `qtlplat.runs.controls`; auto: all that fit the head.
+# Baselines and ablations of a head, see `qtlplat.runs.controls`; auto: all of `CONTROLS` that fit the head.
 CONTROLS = ("linear", "mlp", "identity", "unentangled", "frozen", "shuffled")
+ABLATIONS = ("identity", "unentangled", "frozen", "shuffled")  # the others are components that plugins offer
 AUTO_CONTROLS = "auto"
 
 
@@ -150,6 +150,9 @@ class RunPlan(_Frozen):
     controls: tuple[str, ...] = Field(
         (), description="baselines and ablations of the head: auto, or any of linear, mlp, identity, unentangled, ..."
     )
+    control_code: dict[str, str] = Field(
+        default={}, description="sha256 of the code of each control that a plugin offers, by name"
+    )
     device: str = Field(
         AUTO,
         description="what runs the circuit: auto, compiled, or a PennyLane device, with options in brackets; canonical",
@@ -170,15 +173,11 @@ class RunPlan(_Frozen):
 
     @field_validator("controls")
     @classmethod
-    def _controls_are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
-        unknown = [name for name in names if name not in (*CONTROLS, AUTO_CONTROLS)]
-        if unknown:
-            raise ValueError(
-                f"no such control: {safe_repr(unknown[0])}; there are {', '.join((AUTO_CONTROLS, *CONTROLS))}"
-            )
+    def _controls_are_sorted(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if AUTO_CONTROLS in names and len(names) > 1:
             raise ValueError("auto stands alone")
-        return tuple(sorted(set(names), key=(*CONTROLS, AUTO_CONTROLS).index))
+        order = (*CONTROLS, AUTO_CONTROLS)
+        return tuple(sorted(set(names), key=lambda name: (order.index(name) if name in order else len(order), name)))
 
     def bind(self, dataset_digest: str) -> RunPlan:
         """The same plan, for this very data."""
@@ -219,6 +218,7 @@ class RunPlan(_Frozen):
                 "seed": self.seed,
                 "seeds": self.seeds,
                 "controls": self.controls,
+                "control_code": self.control_code,
                 "device": self.device,
                 "accelerator": self.accelerator,
             }

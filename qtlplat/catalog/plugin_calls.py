@@ -7,18 +7,9 @@ from typing import Any, TypeVar
 
 from qtlplat.catalog import returned
 from qtlplat.catalog.contained import contained
-from qtlplat.contracts import (
-    Cell,
-    Circuit,
-    DatasetSpec,
-    EvaluatorSpec,
-    HeadSpec,
-    ImageSet,
-    Samples,
-    check_cells,
-    check_circuit,
-)
+from qtlplat.contracts import Cell, Circuit, ImageSet, Samples, check_cells, check_circuit
 from qtlplat.errors import DataError, PluginError, Problem, QtlplatError, UntrustedError, describe_exception, safe_repr
+from qtlplat.specs import AnyHeadSpec, DatasetSpec, EvaluatorSpec, HeadSpec
 
 T = TypeVar("T")
 PUBLISHED = range(2, 9)  # exit codes that an error of ours may have; a plugin's own subclass may say anything
@@ -88,11 +79,11 @@ def blame(error: BaseException) -> PluginError | None:
     return PluginError(f"the plugin's code failed: {describe_exception(error)}", where=culprit.distribution, fix=FIX)
 
 
-def declared_circuit(spec: HeadSpec, options: Any, provider: str) -> Circuit | None:
+def declared_circuit(spec: AnyHeadSpec, options: Any, provider: str) -> Circuit | None:
     """The circuit of a head, None for a classical one; raises PluginError where what is declared is no circuit."""
-    declare = spec.circuit
-    if declare is None:
+    if isinstance(spec, HeadSpec):
         return None
+    declare = spec.circuit
 
     def declared() -> Circuit:
         circuit = declare(options)
@@ -148,11 +139,11 @@ def checked_dataset(spec: DatasetSpec, options: Any, provider: str) -> tuple[Seq
 
 def source_files(spec: DatasetSpec, options: Any, provider: str, sources: Sequence[str]) -> Mapping[str, str]:
     """Where the files of sources lie, by source, as far as the dataset knows; raises PluginError for anything else."""
-    find = spec.files
+    find = spec.locate_files
     if find is None:
         return {}
     return guarded(
-        lambda: returned.texts(find(options, sources), "the dataset's files must return text by source"),
+        lambda: returned.texts(find(options, sources), "the dataset's locate_files must return text by source"),
         provider,
         f"finding files of dataset {spec.name}",
     )

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Generic, TypeVar
 
 from qtlplat.catalog.code import code_of, digest_of
 from qtlplat.hookspecs import Spec
+
+S_co = TypeVar("S_co", bound=Spec, covariant=True)
 
 
 @dataclass(frozen=True)
@@ -21,10 +24,10 @@ class Provider:
 
 
 @dataclass(frozen=True)
-class Component:
+class Component(Generic[S_co]):
     """A spec and who provides it."""
 
-    spec: Spec
+    spec: S_co
     provider: Provider
 
     @cached_property

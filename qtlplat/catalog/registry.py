@@ -98,8 +98,8 @@ class Registry:
     files: tuple[Path, ...] = ()
 
     def presets_of(self, kind: Kind) -> Mapping[str, Preset]:
-        """The presets of a kind by name; a recipe has none."""
-        return {} if kind == "recipe" else self.presets[kind]
+        """The presets of a kind by name; {} for a kind that has none, such as recipes."""
+        return next((presets for role, presets in self.presets.items() if role == kind), {})
 
 
 def load_registry(explicit: str | None = None, cwd: Path | None = None) -> Registry:

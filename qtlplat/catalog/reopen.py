@@ -13,9 +13,10 @@ from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan
 from qtlplat.catalog.plugin_calls import guarded, load_images, source_files, written_options
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, parse_sets
-from qtlplat.catalog.resolve import Resolved
-from qtlplat.contracts import ROLES, DatasetSpec, ImageSet, Options, Role
-from qtlplat.errors import ConfigError, DataError, safe_repr
+from qtlplat.catalog.resolve import Resolved, RunComponents, find_controls
+from qtlplat.contracts import ROLES, ImageSet, Options, Role
+from qtlplat.errors import ConfigError, DataError, Problem, safe_repr
+from qtlplat.specs import DatasetSpec
 
 
 def stored_images(plan: Mapping[str, Any], digest: str, catalog: Catalog, sets: Sequence[str] = ()) -> ImageSet:
@@ -29,9 +30,9 @@ def stored_images(plan: Mapping[str, Any], digest: str, catalog: Catalog, sets: 
     ConfigError: the plugin does not take the stored options any more.
     DataError: the data cannot be read, or is not what the run saw; both digests are named.
     """
-    choice, component, spec, options = _dataset(plan, catalog, sets)
+    choice, component, options = _dataset(plan, catalog, sets)
     where = f"dataset {choice.component} of {choice.provider}"
-    images = load_images(spec, options, component.provider.distribution)
+    images = load_images(component.spec, options, component.provider.distribution)
     if images.digest != digest:
         raise DataError(
             f"the dataset has changed: its digest is {images.digest}, the run saw {digest}",
@@ -48,17 +49,16 @@ def stored_files(
 
     sets: as above. Raises UsageError, PluginError and ConfigError as `stored_images`, and what the dataset raises.
     """
-    _, component, spec, options = _dataset(plan, catalog, sets)
-    return source_files(spec, options, component.provider.distribution, sources)
+    _, component, options = _dataset(plan, catalog, sets)
+    return source_files(component.spec, options, component.provider.distribution, sources)
 
 
 def _dataset(
     plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str]
-) -> tuple[ComponentChoice, Component, DatasetSpec, Options]:
+) -> tuple[ComponentChoice, Component[DatasetSpec], Options]:
     choice = _validated(ComponentChoice, plan.get("dataset"))
     component, options, _ = _reopened("dataset", choice, catalog, sets)
-    assert isinstance(component.spec, DatasetSpec)
-    return choice, component, component.spec, options
+    return choice, component, options
 
 
 def stored_run(plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str] = ()) -> Resolved:
@@ -70,17 +70,29 @@ def stored_run(plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str] = 
     stored = _validated(RunPlan, plan)
     found = {role: _reopened(role, getattr(stored, role), catalog, sets) for role in ROLES}
     today: dict[str, Any] = {role: choice for role, (_, _, choice) in found.items()}
+    missing: list[Problem] = []
+    controls = find_controls(stored.controls, catalog, missing)
+    if missing:
+        fix = "install the plugin that offers them"
+        raise ConfigError("controls of the run are not available", problems=missing, fix=fix)
+    today["control_code"] = {name: component.digest for name, component in controls.items()}
     return Resolved(
         stored.model_copy(update={**today, "dataset_digest": ""}),
-        {role: component for role, (component, _, _) in found.items()},
+        RunComponents(
+            dataset=found["dataset"][0],
+            backbone=found["backbone"][0],
+            head=found["head"][0],
+            evaluator=found["evaluator"][0],
+        ),
         {role: options for role, (_, options, _) in found.items()},
         (),
+        controls,
     )
 
 
 def stored_pretraining(
     plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str] = ()
-) -> tuple[PretrainingPlan, dict[Role, Component], dict[Role, Options]]:
+) -> tuple[PretrainingPlan, dict[Role, Component[Any]], dict[Role, Options]]:
     """The stored plan of a pretraining with its components and options by role. sets: as above. Raises likewise."""
     stored = _validated(PretrainingPlan, plan)
     roles: tuple[Role, ...] = ("dataset", "backbone")
@@ -109,7 +121,7 @@ def _validated(kind: type[P], plan: Any) -> P:
 
 def _reopened(
     role: Role, choice: ComponentChoice, catalog: Catalog, sets: Sequence[str]
-) -> tuple[Component, Options, ComponentChoice]:
+) -> tuple[Component[Any], Options, ComponentChoice]:
     """A stored component: as it is today, its options, and what a plan keeps of both."""
     component = catalog.component(role, f"{choice.provider}:{choice.component}")
     given = {name: Given(value, source="the stored plan") for name, value in choice.options.items()}

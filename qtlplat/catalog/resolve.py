@@ -8,22 +8,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
 
 from pydantic import BaseModel, ValidationError
 
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.device import read_device
 from qtlplat.catalog.options import locations, validate
-from qtlplat.catalog.plan import ComponentChoice, PretrainingOptions, RunPlan, TrainingOptions
+from qtlplat.catalog.plan import (
+    ABLATIONS,
+    AUTO_CONTROLS,
+    CONTROLS,
+    ComponentChoice,
+    PretrainingOptions,
+    RunPlan,
+    TrainingOptions,
+)
 from qtlplat.catalog.plugin_calls import guarded, written_options
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, Reference, parse_reference, parse_sets
 from qtlplat.catalog.registry import Protocol, Registry
-from qtlplat.contracts import ROLES, DatasetSpec, Kind, Options, Role
+from qtlplat.contracts import ROLES, Kind, Options, Role
 from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, safe_repr, unknown_name
+from qtlplat.specs import AnyHeadSpec, BackboneSpec, ControlSpec, DatasetSpec, EvaluatorSpec
 
+SHIPPED = "qtlplat"  # the distribution whose controls `auto` means
 SETTABLE = (*ROLES, "training", "pretraining")  # what the key of -S may begin with
 OWN = ("seed", "seeds", "accelerator", "controls")  # the plan's own fields, as a request has them
 
@@ -53,17 +63,28 @@ class Request:
     sets: tuple[str, ...] = ()
 
 
+class RunComponents(TypedDict):
+    """The components of a run by role."""
+
+    dataset: Component[DatasetSpec]
+    backbone: Component[BackboneSpec]
+    head: Component[AnyHeadSpec]
+    evaluator: Component[EvaluatorSpec]
+
+
 @dataclass(frozen=True)
 class Resolved:
     """A plan with what it needs to be carried out.
 
-    specs: the component by role; options: its validated options by role; notes: what a user should be told.
+    specs: the component by role; options: its validated options by role; notes: what a user should be told; controls:
+    those of the run that plugins offer, by name.
     """
 
     plan: RunPlan
-    specs: Mapping[Role, Component]
+    specs: RunComponents
     options: Mapping[Role, Options]
     notes: Sequence[str]
+    controls: Mapping[str, Component[ControlSpec]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +92,7 @@ class _Choice:
     """A reference looked up, its options validated as far as they go."""
 
     reference: Reference
-    component: Component
+    component: Component[Any]
     options: Options | None
     problems: Sequence[Problem]
 
@@ -116,20 +137,46 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
     if request.controls is not None:
         names = [name.strip() for name in request.controls.split(",")]
         parts["controls"] = () if names == ["none"] else tuple(names)
+    controls = find_controls(parts.get("controls", ()), catalog, problems)
+    parts["control_code"] = {name: component.digest for name, component in controls.items()}
     _refuse(problems + _plan_problems(parts, replace))
     plan = RunPlan(**{kind: choice.public() for kind, choice in chosen.items()}, replace=replace, **parts)
     options = {kind: choice.options for kind, choice in chosen.items() if choice.options is not None}
-    return Resolved(plan, {kind: choice.component for kind, choice in chosen.items()}, options, notes)
+    dataset, backbone, head, evaluator = (chosen[role].component for role in ROLES)
+    components = RunComponents(dataset=dataset, backbone=backbone, head=head, evaluator=evaluator)
+    return Resolved(plan, components, options, notes, controls)
+
+
+def find_controls(names: Sequence[str], catalog: Catalog, problems: list[Problem]) -> dict[str, Component[ControlSpec]]:
+    """The controls that plugins offer, by name; of `auto`, those that are shipped. Problems are added to the list."""
+    found: dict[str, Component[ControlSpec]] = {}
+    for name in CONTROLS if AUTO_CONTROLS in names else names:
+        automatic = AUTO_CONTROLS in names
+        matches = catalog.matches("control", f"{SHIPPED}:{name}" if automatic else name)
+        if matches:
+            found[name] = matches[0] if automatic else catalog.component("control", name)
+        elif name not in ABLATIONS and not automatic:
+            known = (AUTO_CONTROLS, *ABLATIONS, *(c.spec.name for c in catalog.components("control")))
+            what = f"no such control: {safe_repr(name)}; there are {', '.join(known)}"
+            problems.append(Problem("--controls", "", what))
+    return found
 
 
 def resolve_component(
-    kind: Kind, ref: str | None, registry: Registry, catalog: Catalog, sets: Sequence[str] = ()
-) -> tuple[Component, Options, ComponentChoice]:
-    """One component by reference (None: the default), with its validated options. sets: ``kind.option=value``.
+    kind: Kind,
+    ref: str | None,
+    registry: Registry,
+    catalog: Catalog,
+    sets: Sequence[str] = (),
+    flags: Mapping[str, Given] | None = None,
+) -> tuple[Component[Any], Options, ComponentChoice]:
+    """One component by reference (None: the default), with its validated options.
+
+    sets: ``kind.option=value``; flags: options that have a flag of their own, by name.
 
     Raises as `resolve`.
     """
-    choice = _choose(kind, ref, registry, catalog, parse_sets(sets, (kind,))[kind], [])
+    choice = _choose(kind, ref, registry, catalog, parse_sets(sets, (kind,))[kind] | dict(flags or {}), [])
     _refuse(choice.problems)
     assert choice.options is not None
     return choice.component, choice.options, choice.public()
@@ -177,7 +224,7 @@ def _look_up(kind: Kind, text: str, registry: Registry, catalog: Catalog, sets: 
     return _Choice(reference, component, options, problems)
 
 
-def _of_preset(kind: Kind, name: str, catalog: Catalog, where: str) -> Component:
+def _of_preset(kind: Kind, name: str, catalog: Catalog, where: str) -> Component[Any]:
     try:
         return catalog.component(kind, name)
     except UsageError as error:
@@ -209,8 +256,7 @@ def _first_at_hand(
 
 
 def _is_available(choice: _Choice) -> bool:
-    spec = choice.component.spec
-    assert isinstance(spec, DatasetSpec)
+    spec: DatasetSpec = choice.component.spec
     try:
         return guarded(
             lambda: bool(spec.is_available(choice.options)), choice.component.provider.distribution, "looking"
@@ -220,14 +266,12 @@ def _is_available(choice: _Choice) -> bool:
 
 
 def _title(choice: _Choice) -> str:
-    spec = choice.component.spec
-    assert isinstance(spec, DatasetSpec)
+    spec: DatasetSpec = choice.component.spec
     return spec.title or choice.reference.text
 
 
 def _replaced(missing: Sequence[_Choice], used: _Choice) -> str:
-    spec = used.component.spec
-    assert isinstance(spec, DatasetSpec)
+    spec: DatasetSpec = used.component.spec
     first = f"{' and '.join(map(_title, missing))} not found; using {_title(used)}."
     return f"{first} {spec.notice}" if spec.notice else first
 

@@ -5,36 +5,40 @@ from __future__ import annotations
 import inspect
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 from typing import Any
 
 from qtlplat.catalog.verify_recipe import recipe_problems
-from qtlplat.contracts import BackboneSpec, DatasetSpec, EvaluatorSpec, HeadSpec, Kind, Options
+from qtlplat.contracts import Kind, Options
 from qtlplat.errors import safe_repr
 from qtlplat.metrics import SHIPPED, Metric
 from qtlplat.recipes import RecipeSpec
+from qtlplat.specs import (
+    BackboneSpec,
+    CommandSpec,
+    ControlSpec,
+    DatasetSpec,
+    EvaluatorSpec,
+    ExporterSpec,
+    HeadSpec,
+    QuantumHeadSpec,
+)
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 NAME_RULE = "must be lower-case letters, digits, '-' and '_', beginning with a letter or digit, at most 64"
 LONGEST_SUMMARY = 200  # characters
-SPECS: dict[Kind, type[Any]] = {
-    "dataset": DatasetSpec,
-    "backbone": BackboneSpec,
-    "head": HeadSpec,
-    "evaluator": EvaluatorSpec,
-    "recipe": RecipeSpec,
+SPECS: dict[Kind, tuple[type[Any], ...]] = {
+    "dataset": (DatasetSpec,),
+    "backbone": (BackboneSpec,),
+    "head": (HeadSpec, QuantumHeadSpec),
+    "evaluator": (EvaluatorSpec,),
+    "control": (ControlSpec,),
+    "recipe": (RecipeSpec,),
+    "exporter": (ExporterSpec,),
+    "command": (CommandSpec,),
 }
-_CALLS: dict[Kind, tuple[str, ...]] = {
-    "dataset": ("load", "is_available"),
-    "backbone": ("build",),
-    "head": ("build",),
-    "evaluator": ("cells",),
-    "recipe": (),
-}
-_OPTIONAL_CALLS: dict[Kind, tuple[str, ...]] = {
-    "dataset": ("check", "files"),
-    "head": ("circuit",),
-    "evaluator": ("metrics",),
-}
+_CALLS = ("load", "is_available", "build", "circuit", "cells", "write", "require")  # fields that are functions
+_OPTIONAL_CALLS = ("check", "locate_files", "metrics")  # functions or None
 
 
 def spec_problem(spec: Any, kind: Kind) -> str:
@@ -44,7 +48,7 @@ def spec_problem(spec: Any, kind: Kind) -> str:
 
 def _problems(spec: Any, kind: Kind) -> Iterator[str]:
     if not isinstance(spec, SPECS[kind]):
-        yield f"must be a {SPECS[kind].__name__}, is {safe_repr(spec)}"
+        yield f"must be a {' or '.join(sort.__name__ for sort in SPECS[kind])}, is {safe_repr(spec)}"
         return
     name = spec.name
     if not isinstance(name, str) or not NAME.fullmatch(name):
@@ -59,13 +63,14 @@ def _problems(spec: Any, kind: Kind) -> Iterator[str]:
         yield f"options of {name} must be a subclass of qtlplat.Options, is {safe_repr(spec.options)}"
     elif spec.options.model_config.get("extra") != "forbid" or not spec.options.model_config.get("frozen"):
         yield f"options of {name} must forbid unknown names and must be frozen, as qtlplat.Options does and is"
-    for field in _CALLS[kind]:
-        if not callable(getattr(spec, field)):
-            yield f"{field} of {name} must be a function, is {safe_repr(getattr(spec, field))}"
-    for field in _OPTIONAL_CALLS.get(kind, ()):
-        value = getattr(spec, field)
-        if value is not None and not callable(value):
-            yield f"{field} of {name} must be a function or None, is {safe_repr(value)}"
+    for item in fields(spec):
+        value = getattr(spec, item.name)
+        if item.name in _CALLS and not callable(value):
+            yield f"{item.name} of {name} must be a function, is {safe_repr(value)}"
+        if item.name in _OPTIONAL_CALLS and value is not None and not callable(value):
+            yield f"{item.name} of {name} must be a function or None, is {safe_repr(value)}"
+    if isinstance(spec, ExporterSpec) and spec.target not in ("file", "directory"):
+        yield f"target of {name} must be 'file' or 'directory', is {safe_repr(spec.target)}"
     if isinstance(spec, EvaluatorSpec) and (problem := _metric_problem(spec.metric_info)):
         yield f"metric_info of {name} {problem}"
     if isinstance(spec, RecipeSpec):

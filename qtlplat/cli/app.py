@@ -11,7 +11,7 @@ import re
 import signal
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from qtlplat.cli.ending import leave
+from qtlplat.cli.plugin_commands import load_command, plugin_commands
 from qtlplat.cli.render.log_lines import telling
 from qtlplat.cli.render.terminal import complain, guarded_streams
 from qtlplat.cli.settings import Settings, add_common_options
@@ -66,10 +67,6 @@ COMMANDS = {
     "ls": ("components", "List datasets, backbones, heads, evaluators and recipes: components and presets."),
     "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),
     "data": ("data", "Inspect a dataset: info, check, audit, preview."),
-    "bench": (
-        "bench",
-        "Measure the speed of heads, backbones, stages, stores and checkpoints, and test devices.",
-    ),
     "plugins": ("plugins", "List plugins, or diagnose them."),
     "store": (
         "store",
@@ -89,15 +86,18 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order of the table."""
-        return list(COMMANDS)
+        """All commands, in the order of the table, then those of plugins."""
+        return [*COMMANDS, *plugin_commands()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of a command and return the command, or None where there is no such name."""
-        if cmd_name not in COMMANDS:
+        if cmd_name in COMMANDS:
+            module = import_module(f"qtlplat.cli.commands.{COMMANDS[cmd_name][0]}")
+            command: click.Command = getattr(module, f"{cmd_name}_command")
+        elif cmd_name in plugin_commands():
+            command = load_command(cmd_name, ctx.find_object(Settings) or Settings())
+        else:
             return None
-        module = import_module(f"qtlplat.cli.commands.{COMMANDS[cmd_name][0]}")
-        command: click.Command = getattr(module, f"{cmd_name}_command")
         if ctx.resilient_parsing:  # a shell asks for completions
             from qtlplat.cli.completion import offer_names
 
@@ -109,18 +109,19 @@ class LazyGroup(click.Group):
         """Commands, from the table, and options: nothing is imported."""
         from click.shell_completion import CompletionItem
 
-        fit = [CompletionItem(name, help=line) for name, (_, line) in COMMANDS.items() if name.startswith(incomplete)]
+        fit = [CompletionItem(name, help=line) for name, line in _lines() if name.startswith(incomplete)]
         return [*fit, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the near names for an unknown command."""
-        if args and args[0] not in COMMANDS and not args[0].startswith("-"):
+        if args and not args[0].startswith("-") and args[0] not in COMMANDS and args[0] not in plugin_commands():
             from difflib import get_close_matches
 
-            near = get_close_matches(args[0], COMMANDS, n=3)
-            hint = f" Did you mean {', '.join(near)}?" if near else f" Known: {', '.join(COMMANDS)}."
+            known = self.list_commands(ctx)
+            near = get_close_matches(args[0], known, n=3)
+            hint = f" Did you mean {', '.join(near)}?" if near else f" Known: {', '.join(known)}."
             ctx.fail(f"No such command {safe_repr(args[0])}.{hint}")
         return super().resolve_command(ctx, args)
 
@@ -134,7 +135,13 @@ class LazyGroup(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, from the table: nothing is imported."""
         with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+            formatter.write_dl(list(_lines()))
+
+
+def _lines() -> Iterator[tuple[str, str]]:
+    """Every command with its line of help; nothing of a plugin is imported."""
+    yield from ((name, line) for name, (_, line) in COMMANDS.items())
+    yield from ((name, command.summary) for name, command in plugin_commands().items())
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})

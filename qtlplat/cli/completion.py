@@ -93,7 +93,7 @@ def offer_names(command: click.Command) -> None:
         if type(param.type) is not click.types.StringParamType:
             continue
         if isinstance(param, click.Option):
-            named = _OPTIONS.get(param.opts[0])
+            named = _OPTIONS.get(f"{command.name} {param.opts[0]}") or _OPTIONS.get(param.opts[0])
         elif param.name == "run" or "RUN" in (param.metavar or ""):
             named = _RUNS
         elif param.name == "name":
@@ -149,6 +149,7 @@ def _component(kind: str | None) -> _Named:
 _RUNS, _TAGS, _ANYTHING = _Named(_runs), _Named(_tags), _Named(_components)
 _OPTIONS: dict[str, click.ParamType[Any]] = {
     **{f"--{kind}": _component(kind) for kind in (*ROLES, "recipe")},
+    "export --to": _component("exporter"),
     "--protocol": _Named(_protocols),
     "--device": _Named(lambda _settings: ((name, "") for name in DEVICES)),
     **dict.fromkeys(("--baseline", "--only-by"), _RUNS),

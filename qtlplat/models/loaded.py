@@ -15,7 +15,6 @@ from qtlplat.backbones.model import WholeBackbone
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.contained import contained
 from qtlplat.catalog.plan import RunPlan
-from qtlplat.contracts import HeadSpec
 from qtlplat.errors import UntrustedError, describe_exception
 from qtlplat.models.trained_run import TrainedRun, look_up
 from qtlplat.quantum.devices.engines import Engine
@@ -90,7 +89,6 @@ def open_trained(
     found = look_up(reader, record, catalog, cells=cells, sets=sets)
     resolved, shape, names = found.resolved, found.shape, found.class_names
     plan, head = resolved.plan.bind(record.dataset_digest), resolved.specs["head"].spec
-    assert isinstance(head, HeadSpec)
     engine = choose_for(head, resolved.options["head"], plan)
     with isolated_rng():
         backbones, replaced, heads = _built(record, found, engine)

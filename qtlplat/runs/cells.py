@@ -12,7 +12,7 @@ from qtlplat.backbones.pretrain import make_split
 from qtlplat.catalog.plan import RunPlan
 from qtlplat.catalog.plugin_calls import evaluator_cells
 from qtlplat.catalog.resolve import Resolved
-from qtlplat.contracts import Cell, EvaluatorSpec, ImageSet, Samples, Split
+from qtlplat.contracts import Cell, ImageSet, Samples, Split
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +41,6 @@ def planned_cells(
     Raises ConfigError where the data cannot be divided so, PluginError for cells that no honest training can use.
     """
     plan, evaluator = resolved.plan, resolved.specs["evaluator"].spec
-    assert isinstance(evaluator, EvaluatorSpec)
     split = make_split(images.labels, groups, plan.pretraining, plan.seed)
     samples = Samples(images.labels, groups, tuple(range(plan.seed, plan.seed + plan.seeds)), split)
     cells = evaluator_cells(evaluator, resolved.options["evaluator"], samples, plan.evaluator.provider)

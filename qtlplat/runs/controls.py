@@ -1,20 +1,20 @@
 """Baselines and ablations of a head, trained on the same cells with the same batches.
 
-`linear`: one dense layer. `mlp`: one hidden layer, tanh, of the width whose trainable parameters come nearest to the
-head's. `identity`: the head with its circuit replaced by the identity. `unentangled`: without its entangling gates.
-`frozen`: with the circuit's weights as they were drawn. `shuffled`: the head itself on permuted labels.
+Baselines (`linear`, `mlp`) are components that plugins offer. Ablations change the head itself: `identity` replaces its
+circuit by the identity, `unentangled` takes its entangling gates out, `frozen` leaves the circuit's weights as they
+were drawn, `shuffled` permutes the labels.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from torch import nn
 
 from qtlplat.backbones.model import HeadFactory, trainable_count
-from qtlplat.catalog.plan import AUTO_CONTROLS, CONTROLS
+from qtlplat.catalog.plan import ABLATIONS, AUTO_CONTROLS, CONTROLS
+from qtlplat.catalog.provider import Component
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, PluginError
 from qtlplat.portable_random import PortableRandom
@@ -22,6 +22,7 @@ from qtlplat.quantum.devices.engines import Engine
 from qtlplat.quantum.devices.layer import CircuitLayer
 from qtlplat.quantum.inspect.unentangled import has_entangling_gates, unentangled
 from qtlplat.runs.preflight import try_head
+from qtlplat.specs import ControlSpec, build_head
 from qtlplat.store.core.records import HEAD
 
 
@@ -47,10 +48,12 @@ def make_variants(
     trainable: int,
     provider: str,
     choose: Callable[[Circuit], Engine],
+    baselines: Mapping[str, Component[ControlSpec]],
 ) -> tuple[list[Variant], list[str]]:
     """The head itself, then its controls; and notes on those that `auto` leaves out.
 
-    names: of controls, or `auto`; trainable: the head's parameters; provider: of the head; choose: what runs a circuit.
+    names: of controls, or `auto`; trainable: the head's parameters; provider: of the head; choose: what runs a circuit;
+    baselines: the controls that plugins offer, by name.
     Raises ConfigError where a control that was asked for by name does not fit the head.
     """
     engine = make_head.engine
@@ -59,7 +62,10 @@ def make_variants(
     automatic = AUTO_CONTROLS in names
     for name in CONTROLS if automatic else names:
         try:
-            variants.append(_control(name, variants[0], make_head, provider, choose))
+            if name in baselines:
+                variants.append(_baseline(name, variants[0], make_head, baselines[name]))
+            elif name in ABLATIONS:
+                variants.append(_ablation(name, variants[0], make_head, provider, choose))
         except _UnfitError as error:
             if not automatic:
                 raise ConfigError(
@@ -75,7 +81,17 @@ class _UnfitError(Exception):
     """Why a control does not fit a head."""
 
 
-def _control(
+def _baseline(name: str, head: Variant, make_head: HeadFactory, control: Component[ControlSpec]) -> Variant:
+    f, k = make_head.in_features, make_head.n_classes
+    make = _portable(lambda: control.spec.build(in_features=f, n_classes=k, trainable=head.trainable))
+    try:
+        built = try_head(make, f, k, f"{control.provider.distribution}, control {name}")
+    except ConfigError as error:
+        raise _UnfitError(error.what) from error
+    return Variant(name, make, trainable_count(built))
+
+
+def _ablation(
     name: str, head: Variant, make_head: HeadFactory, provider: str, choose: Callable[[Circuit], Engine]
 ) -> Variant:
     if name == "shuffled":
@@ -105,29 +121,6 @@ def _portable(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
     return portable
 
 
-def _linear(head: HeadFactory) -> Made:
-    return lambda: nn.Sequential(OrderedDict(post_net=nn.Linear(head.in_features, head.n_classes))), ""
-
-
-def _mlp(head: HeadFactory) -> Made:
-    width = nearest_width(trainable_count(head()), head.in_features, head.n_classes)
-
-    def make() -> nn.Module:
-        layers = {
-            "pre_net": nn.Linear(head.in_features, width),
-            "tanh": nn.Tanh(),
-            "post_net": nn.Linear(width, head.n_classes),
-        }
-        return nn.Sequential(OrderedDict(layers))
-
-    return make, ""
-
-
-def nearest_width(parameters: int, in_features: int, n_classes: int) -> int:
-    """Width w of the one hidden layer, at least 1, for which ``w (in_features + 1) + n_classes (w + 1)`` is nearest."""
-    return max(1, round((parameters - n_classes) / (in_features + 1 + n_classes)))
-
-
 def _identity(head: HeadFactory) -> Made:
     if head.engine is None:
         raise _UnfitError("it has no circuit")
@@ -138,7 +131,7 @@ def _identity(head: HeadFactory) -> Made:
 
     def make() -> nn.Module:
         engine.layer()  # its weights are drawn all the same, so that the layers around it start as the head's do
-        return head.spec.build(head.options, head.in_features, head.n_classes, nn.Identity())
+        return build_head(head.spec, head.options, head.in_features, head.n_classes, nn.Identity())
 
     return make, ""
 
@@ -167,8 +160,6 @@ def _frozen(head: HeadFactory) -> Made:
 
 
 _MAKERS: dict[str, Callable[[HeadFactory], Made]] = {
-    "linear": _linear,
-    "mlp": _mlp,
     "identity": _identity,
     "frozen": _frozen,
 }

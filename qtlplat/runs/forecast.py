@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from qtlplat.catalog.plan import AUTO_CONTROLS, CONTROLS, RunPlan
 from qtlplat.catalog.recipes import PlannedModel
-from qtlplat.contracts import HeadSpec, ImageSet
+from qtlplat.contracts import ImageSet
 from qtlplat.runs.cells import planned_cells
+from qtlplat.specs import QuantumHeadSpec
 from qtlplat.store.core.records import RunRecord
 from qtlplat.store.read.queries import Reader
 
@@ -76,9 +77,8 @@ def _n_controls(planned: PlannedModel) -> int:
     names = planned.resolved.plan.controls
     if AUTO_CONTROLS not in names:
         return len(names)
-    head = planned.resolved.specs["head"].spec
-    assert isinstance(head, HeadSpec)
-    return len(CONTROLS if head.circuit is not None else CLASSICAL_CONTROLS)
+    quantum = isinstance(planned.resolved.specs["head"].spec, QuantumHeadSpec)
+    return len(CONTROLS if quantum else CLASSICAL_CONTROLS)
 
 
 def _guess(planned: PlannedModel, n_samples: int) -> _Speed:

@@ -19,11 +19,12 @@ from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.backbones.batches import Batches, why_not_trainable
 from qtlplat.catalog import plugin_calls, returned
 from qtlplat.catalog.contained import contained
-from qtlplat.contracts import Backbone, EvaluatorSpec
+from qtlplat.contracts import Backbone
 from qtlplat.errors import ConfigError, PluginError, safe_repr
 from qtlplat.plugin_modules import guarded_build
 from qtlplat.quantum.devices.layer import CircuitLayer
 from qtlplat.seeding import isolated_rng
+from qtlplat.specs import EvaluatorSpec
 from qtlplat.state.weights import why_not_storable
 
 SEED = 715_160_931_407  # of the trial; a plugin that seeds torch's generator itself shows by another one

@@ -25,18 +25,7 @@ from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan, cano
 from qtlplat.catalog.plugin_calls import declared_circuit, load_images, written_options
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.resolve import Resolved
-from qtlplat.contracts import (
-    ROLES,
-    BackboneSpec,
-    Cell,
-    Circuit,
-    DatasetSpec,
-    EvaluatorSpec,
-    HeadSpec,
-    ImageSet,
-    Options,
-    Role,
-)
+from qtlplat.contracts import ROLES, Cell, Circuit, ImageSet, Options, Role
 from qtlplat.errors import ConfigError, PluginError
 from qtlplat.heads.fit import Limits
 from qtlplat.heads.memory import limits
@@ -47,6 +36,7 @@ from qtlplat.runs.cells import Pretraining, planned_cells
 from qtlplat.runs.controls import Variant, make_variants
 from qtlplat.runs.preflight import try_backbone, try_batches, try_head, try_metrics
 from qtlplat.seeding import isolated_rng
+from qtlplat.specs import AnyHeadSpec, BackboneSpec, DatasetSpec, EvaluatorSpec
 from qtlplat.store.core.records import HEAD
 
 
@@ -148,8 +138,6 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
     plan = resolved.plan
     accelerator = check_accelerator(plan.accelerator)
     head, evaluator = resolved.specs["head"].spec, resolved.specs["evaluator"].spec
-    assert isinstance(head, HeadSpec)
-    assert isinstance(evaluator, EvaluatorSpec)
     engine = choose_for(head, resolved.options["head"], plan)
     if images is None:
         images = _read(resolved.specs["dataset"], resolved.options["dataset"])
@@ -160,7 +148,12 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
     )
     built = built_head(resolved, engine, model, images.shape, n_classes)
     variants, notes = make_variants(
-        plan.controls, built.make, built.trainable, plan.head.provider, lambda circuit: _choose(circuit, plan)
+        plan.controls,
+        built.make,
+        built.trainable,
+        plan.head.provider,
+        lambda circuit: _choose(circuit, plan),
+        resolved.controls,
     )
     groups = source_groups(images, files / "groups" if files else None)
     cells, pretrainings = planned_cells(resolved, images, groups)
@@ -225,7 +218,7 @@ def _try_backbone_batches(build: BackboneFactory, pretrainings: Sequence[Pretrai
 
 
 def prepare_pretraining(
-    plan: PretrainingPlan, specs: Mapping[Role, Component], options: Mapping[Role, Options], files: Path
+    plan: PretrainingPlan, specs: Mapping[Role, Component[Any]], options: Mapping[Role, Options], files: Path
 ) -> tuple[PretrainingPlan, Material]:
     """What a backbone is pretrained from, where no run of heads needs it; and the plan, bound to that data.
 
@@ -238,9 +231,8 @@ def prepare_pretraining(
     return plan.model_copy(update={"dataset_digest": images.digest}), material
 
 
-def _read(component: Component, options: Options) -> ImageSet:
+def _read(component: Component[DatasetSpec], options: Options) -> ImageSet:
     """A dataset's images."""
-    assert isinstance(component.spec, DatasetSpec)
     return load_images(component.spec, options, component.provider.distribution)
 
 
@@ -257,11 +249,10 @@ def _check_unchanged(resolved: Resolved) -> None:
 
 
 def built_backbone(
-    component: Component, options: Options, shape: tuple[int, int, int], n_classes: int
+    component: Component[BackboneSpec], options: Options, shape: tuple[int, int, int], n_classes: int
 ) -> tuple[BackboneFactory, WholeBackbone]:
     """What builds a plan's backbone for images (C, H, W) of K classes, and one that was built and tried."""
     spec = component.spec
-    assert isinstance(spec, BackboneSpec)
     provider = component.provider.distribution
     build = BackboneFactory(spec, options, shape, n_classes, provider)
     return build, WholeBackbone(try_backbone(build, shape, n_classes, provider), shape[0])
@@ -278,7 +269,6 @@ def built_head(
 ) -> BuiltHead:
     """A plan's head on a backbone, built and tried; counted: whether its engine is an idle one."""
     plan, spec = resolved.plan, resolved.specs["head"].spec
-    assert isinstance(spec, HeadSpec)
     replaced = replaced_layers(plan.replace, len(model.dense))
     in_features = guarded_build(
         lambda: kept_width(model, replaced, shape), plan.backbone.provider, "running the kept layers"
@@ -297,7 +287,6 @@ def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_c
     found = []
     for resolved in plans:
         plan, head = resolved.plan, resolved.specs["head"].spec
-        assert isinstance(head, HeadSpec)
         backbone = canonical_json(plan.backbone.identity())
         if backbone not in backbones:
             component, chosen = resolved.specs["backbone"], resolved.options["backbone"]
@@ -309,7 +298,7 @@ def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_c
     return found
 
 
-def choose_for(head: HeadSpec, options: Any, plan: RunPlan) -> Engine | None:
+def choose_for(head: AnyHeadSpec, options: Any, plan: RunPlan) -> Engine | None:
     """What runs a head's circuit on the plan's device; None for a classical head.
 
     Raises ConfigError where the device cannot be had, PluginError where the circuit breaks its contract.

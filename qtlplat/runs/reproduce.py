@@ -16,7 +16,7 @@ from qtlplat.analysis.claims import Estimate, Measured, of_cells, of_predictions
 from qtlplat.analysis.designs import design
 from qtlplat.catalog.plugin_calls import guarded, load_images
 from qtlplat.catalog.recipes import PlannedModel, Work
-from qtlplat.contracts import DatasetSpec, ImageSet
+from qtlplat.contracts import ImageSet
 from qtlplat.errors import BusyError, QtlplatError, StoreError, TrainingError
 from qtlplat.metrics import SHIPPED
 from qtlplat.progress import Progress
@@ -64,7 +64,6 @@ def read_data(work: Work, *, needed: bool) -> ImageSet | None:
     """The dataset of a recipe's models; None if it is neither needed nor available. Raises as the dataset does."""
     resolved = work.models[0].resolved
     spec = resolved.specs["dataset"].spec
-    assert isinstance(spec, DatasetSpec)
     options, provider = resolved.options["dataset"], resolved.plan.dataset.provider
     if not needed and not guarded(lambda: spec.is_available(options), provider, f"looking for dataset {spec.name}"):
         return None

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan
-from qtlplat.contracts import ROLES, Cell, EvaluatorSpec, ImageSet
+from qtlplat.contracts import ROLES, Cell, ImageSet
 from qtlplat.conventions import HEAD, class_facts, shape_facts
 from qtlplat.heads.stack import step_milliseconds
 from qtlplat.metrics import metric_facts
@@ -19,6 +19,7 @@ from qtlplat.runs.environment import environment
 from qtlplat.runs.preflight import own_metrics
 from qtlplat.runs.prepare import Prepared
 from qtlplat.runs.resumable import MADE_FOR
+from qtlplat.specs import EvaluatorSpec
 from qtlplat.state.epochs import CellEpoch
 from qtlplat.store.core.records import ComponentRow, EpochRow, NewCell, NewRun, PredictionRow, Remarks
 

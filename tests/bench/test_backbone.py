@@ -5,8 +5,8 @@ import torch
 from torch import nn
 
 from qtlplat.backbones.model import WholeBackbone
-from qtlplat.bench.backbone import PlainBackbone, bench_backbone
 from qtlplat.contracts import Backbone
+from qtlplat_bench.backbone import PlainBackbone, bench_backbone
 
 KEYS = ["engine", "qubits", "layers", "batch", "cells", "threads", "ms_per_step", "ms_per_cell_step", "spread"]
 KEYS += ["max_value_error", "max_gradient_error"]

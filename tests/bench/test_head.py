@@ -9,11 +9,11 @@ import pytest
 import torch
 from torch import nn
 
-from qtlplat import Circuit, HeadSpec, NoOptions
-from qtlplat.bench import head as bench
-from qtlplat.bench.head import Setting, bench_head
+from qtlplat import Circuit, HeadSpec, NoOptions, QuantumHeadSpec
 from qtlplat.catalog.device import parse_device
 from qtlplat.errors import ConfigError, UsageError
+from qtlplat_bench import head as bench
+from qtlplat_bench.head import Setting, bench_head
 from qtlplat_dressed import qtlplat_heads
 from qtlplat_dressed.options import DressedOptions
 from qtlplat_linear import qtlplat_heads as classical_heads
@@ -88,10 +88,10 @@ def test_gradients_under_dropout_are_not_compared():
 
 
 def test_a_head_that_cannot_be_stacked_says_why():
-    def build(_options, in_features, n_classes, _circuit):
+    def build(_options, in_features, n_classes):
         return nn.Sequential(nn.BatchNorm1d(in_features), nn.Linear(in_features, n_classes))
 
-    rows, notes = rows_of(HeadSpec("norm", "batch norm", build), NoOptions())
+    rows, notes = rows_of(HeadSpec(name="norm", summary="batch norm", build=build), NoOptions())
     assert [r["cells"] for r in rows] == [1]
     assert "rest of the batch" in notes[0]
 
@@ -123,7 +123,8 @@ def test_a_circuit_with_one_output_still_has_gradients():
     def build(_options, in_features, n_classes, circuit):
         return nn.Sequential(nn.Linear(in_features, 1), circuit, nn.Linear(1, n_classes))
 
-    rows, _ = rows_of(HeadSpec("one", "one", build, circuit=circuit), NoOptions(), circuit_only=True)
+    spec = QuantumHeadSpec(name="one", summary="one", build=build, circuit=circuit)
+    rows, _ = rows_of(spec, NoOptions(), circuit_only=True)
     assert all(0 < r["max_gradient_error"] < 1e-5 for r in rows)
 
 

@@ -8,9 +8,9 @@ import pytest
 from torch import nn
 
 from qtlplat import HeadSpec, NoOptions
-from qtlplat.bench import run as bench
-from qtlplat.bench.run import Stage, bench_run
 from qtlplat.errors import ConfigError
+from qtlplat_bench import run as bench
+from qtlplat_bench.run import Stage, bench_run
 from qtlplat_dressed import qtlplat_heads
 from qtlplat_dressed.options import DressedOptions
 
@@ -63,11 +63,11 @@ def test_less_than_an_epoch_is_evaluated_once_and_compared_with_nothing():
 
 
 def test_a_head_that_cannot_be_stacked_is_trained_cell_by_cell():
-    def build(_options, in_features, n_classes, _circuit):
+    def build(_options, in_features, n_classes):
         return nn.Sequential(nn.BatchNorm1d(in_features), nn.Linear(in_features, n_classes))
 
     notes: list[str] = []
-    rows = bench_run(HeadSpec("norm", "batch norm", build), NoOptions(), "test", STAGE, notes.append)
+    rows = bench_run(HeadSpec(name="norm", summary="batch norm", build=build), NoOptions(), "test", STAGE, notes.append)
     assert [(r["engine"], r["cells"], r["qubits"]) for r in rows] == [
         ("qtlplat: torch", 1, None),
         ("plain: torch", 1, None),

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
-from qtlplat.bench import timing
-from qtlplat.bench.timing import interleaved, row, summary
 from qtlplat.quantum.devices.threads import torch_threads
+from qtlplat_bench import timing
+from qtlplat_bench.timing import interleaved, row, summary
 
 
 def test_median_and_spread_are_those_of_the_measured_seconds():

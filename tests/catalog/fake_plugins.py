@@ -8,9 +8,9 @@ Install = Callable[..., None]
 
 HEAD = """
 from qtlplat import HeadSpec, hookimpl
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
-def build(options, in_features, n_classes, circuit):
+def build(options, in_features, n_classes):
     raise AssertionError("catalog tests build nothing")
 
 @hookimpl

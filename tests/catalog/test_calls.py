@@ -11,11 +11,12 @@ def files_of(answer: Any) -> Any:
     def files(options: BaseModel, sources: list[str]) -> Any:
         return answer(sources)
 
-    return source_files(DatasetSpec("d", "s", lambda _: None, files=files), None, "lab", ["a", "b"])  # type: ignore[arg-type, return-value]
+    spec = DatasetSpec(name="d", summary="s", load=lambda _: None, locate_files=files)  # type: ignore[arg-type, return-value]
+    return source_files(spec, None, "lab", ["a", "b"])
 
 
 def test_a_dataset_that_names_no_files_has_none() -> None:
-    assert source_files(DatasetSpec("d", "s", lambda _: None), None, "lab", ["a"]) == {}  # type: ignore[arg-type, return-value]
+    assert source_files(DatasetSpec(name="d", summary="s", load=lambda _: None), None, "lab", ["a"]) == {}  # type: ignore[arg-type, return-value]
 
 
 def test_files_are_told_by_source() -> None:

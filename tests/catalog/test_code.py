@@ -17,23 +17,23 @@ FILES = {
         from qtlplat import BackboneSpec, HeadSpec, hookimpl
         from labelled import backbones, heads
 
-        qtlplat_api_version = 1
+        qtlplat_api_version = (1, 0)
 
 
         @hookimpl
         def qtlplat_heads():
-            return [HeadSpec("flat", "a head", heads.build, heads.HeadOptions)]
+            return [HeadSpec(name="flat", summary="a head", build=heads.build, options=heads.HeadOptions)]
 
 
         @hookimpl
         def qtlplat_backbones():
-            return [BackboneSpec("net", "a backbone", backbones.build)]
+            return [BackboneSpec(name="net", summary="a backbone", build=backbones.build)]
         """,
     "backbones.py": """
         from .parts.layers import features
 
 
-        def build(options, shape, k):
+        def build(options, input_shape, n_classes):
             from torch import nn
 
             from qtlplat import Backbone
@@ -57,7 +57,7 @@ FILES = {
             width: int = Field(3, description="how wide it is")
 
 
-        def build(options, in_features, n_classes, circuit):
+        def build(options, in_features, n_classes):
             from torch import nn
 
             return nn.Linear(in_features, n_classes)
@@ -121,7 +121,7 @@ def test_a_component_uses_its_module_what_that_imports_and_what_made_it(package:
         ("parts/__init__.py", "\n", "a = 1\n", ["backbone"]),
         ("unused.py", "1", "2", []),
         ("__init__.py", '"a head"', '"another text"', []),
-        ("__init__.py", "qtlplat_api_version = 1", "qtlplat_api_version = 1\nx = 2", ["backbone", "head"]),
+        ("__init__.py", "qtlplat_api_version = (1, 0)", "qtlplat_api_version = (1, 0)\nx = 2", ["backbone", "head"]),
         ("../labelled_common.py", "1", "2", ["head"]),
         ("unused.py", "a = 1", "def (", []),
         (

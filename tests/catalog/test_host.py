@@ -39,13 +39,14 @@ def test_a_strangers_plugin_is_loaded_with_its_provider(install: Install) -> Non
     assert (component.provider.version, component.provider.module) == ("1.5", "acme_good")
 
 
-HOOKED = "from qtlplat import hookimpl\nqtlplat_api_version = 1\n@hookimpl\n"
+HOOKED = "from qtlplat import hookimpl\nqtlplat_api_version = (1, 0)\n@hookimpl\n"
 BROKEN = {
     "import_error": ("import does_not_exist_anywhere", "ModuleNotFoundError", ""),
     "system_exit": ("raise SystemExit('licence expired')", "SystemExit: 'licence expired'", ""),
     "exception_with_markup": ("raise ValueError('[red]\\x1b[31m')", "ValueError", ""),
     "no_version": ("x = 1", "does not say which API", ""),
-    "other_version": ("qtlplat_api_version = 99", "written for API version 99", ""),
+    "other_version": ("qtlplat_api_version = (99, 0)", "written for API version 99.0", ""),
+    "no_pair": ("qtlplat_api_version = 1", "its API version 1 must be (major, minor)", ""),
     "hook_raises": (
         HOOKED + "def qtlplat_heads():\n    1 / 0",
         "qtlplat_heads raised ZeroDivisionError",
@@ -62,7 +63,7 @@ BROKEN = {
         "qtlplat_haeds",
     ),
     "unmarked": (
-        "qtlplat_api_version = 1\ndef qtlplat_heads():\n    return []",
+        "qtlplat_api_version = (1, 0)\ndef qtlplat_heads():\n    return []",
         "qtlplat_heads is not marked as a hook",
         "qtlplat_heads",
     ),
@@ -76,14 +77,6 @@ BROKEN = {
         "must return a list of specs, returned None",
         "qtlplat_heads",
     ),
-    "wrong_spec": (HEAD.format(name="x").replace("qtlplat_heads", "qtlplat_backbones"), "must be a BackboneSpec", ""),
-    "bad_name": (HEAD.format(name="../Evil"), "name '../Evil' must be lower-case", "qtlplat_heads"),
-    "bad_options": (
-        HEAD.format(name="x").replace("build=build", "build=build, options=dict"),
-        "options of x must be a subclass of qtlplat.Options",
-        "qtlplat_heads",
-    ),
-    "not_callable": (HEAD.format(name="x").replace("build=build", "build=3"), "build of x must be a function", ""),
 }
 
 
@@ -113,12 +106,40 @@ def test_a_misspelt_hook_is_answered_with_the_near_one(install: Install) -> None
     assert status(load_plugins(), "near").fix == "rename it to qtlplat_heads"
 
 
-def test_one_bad_spec_costs_the_plugin_all_of_its_components(install: Install) -> None:
-    source = HEAD.format(name="fine") + "\n@hookimpl\ndef qtlplat_datasets():\n    return [None]\n"
-    install("half-dist", "half_good", source, entry="half")
+BAD_SPECS = {
+    "wrong_spec": (HEAD.format(name="x").replace("qtlplat_heads", "qtlplat_backbones"), "must be a BackboneSpec"),
+    "bad_name": (HEAD.format(name="../Evil"), "name '../Evil' must be lower-case"),
+    "bad_options": (
+        HEAD.format(name="x").replace("build=build", "build=build, options=dict"),
+        "options of x must be a subclass of qtlplat.Options",
+    ),
+    "not_callable": (HEAD.format(name="x").replace("build=build", "build=3"), "build of x must be a function"),
+}
+
+
+@pytest.mark.parametrize("case", BAD_SPECS)
+def test_a_bad_spec_is_left_out_alone(case: str, install: Install) -> None:
+    source, reason = BAD_SPECS[case]
+    more = "from qtlplat import EvaluatorSpec\n@hookimpl\ndef qtlplat_evaluators():\n    "
+    more += "return [EvaluatorSpec(name='fine', summary='s', cells=lambda o, s: [])]\n"
+    install("half-dist", f"half_{case}", f"{source}\n{more}", entry="half")
     host = load_plugins()
-    assert status(host, "half").state == "failed"
-    assert heads(host, "half-dist") == []
+    half = status(host, "half")
+    assert half.state == "loaded"
+    assert heads(host, "half-dist") == ["fine"]
+    (refused,) = half.refused
+    assert reason in refused.reason
+    (line,) = host.warnings()
+    assert "half-dist" in line
+
+
+def test_a_plugin_of_a_later_minor_version_is_loaded_with_a_note(install: Install) -> None:
+    install("new-dist", "of_tomorrow", HEAD.format(name="new").replace("(1, 0)", "(1, 7)"), entry="new")
+    host = load_plugins()
+    assert heads(host, "new-dist") == ["new"]
+    assert status(host, "new").warnings == (
+        "it was written for API version 1.7, this qtlplat has 1.0: upgrade qtlplat",
+    )
 
 
 def test_a_disabled_plugin_is_not_even_imported(install: Install) -> None:
@@ -159,7 +180,8 @@ def test_a_distribution_offering_a_name_twice_is_refused(install: Install) -> No
     install("twice", "second_of_two", HEAD.format(name="same"), entry="two")
     host = load_plugins()
     assert status(host, "one").state == "loaded"
-    assert status(host, "two").reason == "twice offers head 'same' twice"
+    assert [one.reason for one in status(host, "two").refused] == ["head 'same' is offered twice: rename one"]
+    assert heads(host, "twice") == ["same"]
 
 
 def test_offered_specs_raises_what_the_host_would_record() -> None:

@@ -30,7 +30,17 @@ BUDGETS = (
     Budget("short", "a moment", models=("own", "hybrid"), protocol="standard", epochs=3, pretrain_epochs=2, n_init=1),
     Budget("whole", "all of it", cuts={"nothing": "nothing at all"}),
 )
-RECIPE = RecipeSpec("r", "a recipe", "Somebody, 2024", "neu-det", (1, 200, 200), 2, MODELS, CLAIMS, BUDGETS)
+RECIPE = RecipeSpec(
+    name="r",
+    summary="a recipe",
+    citation="Somebody, 2024",
+    dataset="neu-det",
+    input_shape=(1, 200, 200),
+    n_classes=2,
+    models=MODELS,
+    claims=CLAIMS,
+    budgets=BUDGETS,
+)
 
 
 @pytest.fixture(scope="module")

@@ -14,14 +14,14 @@ from qtlplat.catalog.plan import PretrainingOptions, TrainingOptions
 from qtlplat.catalog.registry import Registry, load_registry, shipped_registry
 from qtlplat.catalog.resolve import Request, Resolved, resolve, resolve_component
 from qtlplat.catalog.verify import spec_problem
-from qtlplat.contracts import DatasetSpec
 from qtlplat.errors import ConfigError, PluginError, UsageError
+from qtlplat.specs import DatasetSpec
 
 DATASETS = """
 from pathlib import Path
 from pydantic import Field
 from qtlplat import DatasetSpec, Options, hookimpl
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 class Here(Options):
     root: Path = Field(Path("nowhere"), description="directory of the data", json_schema_extra={"location": True})

@@ -11,13 +11,13 @@ import pytest
 from sqlalchemy import Engine, event
 from stored_runs import qtlplat
 
-from qtlplat.bench.store import COMMANDS
-from qtlplat.bench.synthetic_runs import CELLS, EPOCHS, made_up
 from qtlplat.cli.app import COMMANDS as KNOWN
 from qtlplat.store.core import database
 from qtlplat.store.core.location import find_store
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.bulk_insert import fill
+from qtlplat_bench.store import COMMANDS
+from qtlplat_bench.synthetic_runs import CELLS, EPOCHS, made_up
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
 

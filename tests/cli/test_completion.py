@@ -79,7 +79,7 @@ def test_a_shell_that_does_not_tell_the_line_is_a_usage_error(
 
 
 def test_commands_and_options(ask) -> None:  # type: ignore[no-untyped-def]
-    assert ask("") == list(COMMANDS)
+    assert ask("") == [*COMMANDS, "bench"]
     assert ask("re") == [name for name in COMMANDS if name.startswith("re")]
     assert {"check", "backup", "gc"} <= set(ask("store "))
     assert {"--sort", "--store"} <= set(ask("runs --s"))

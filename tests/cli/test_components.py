@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from qtlplat.cli.app import main
+from qtlplat.contracts import KINDS
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -45,7 +46,7 @@ def test_ls_shows_components_and_presets_of_all_kinds(qtlplat: Run) -> None:
     assert rows["head", "mlp"]["preset_of"] is None
     assert rows["head", "dressed5x3"]["preset_of"] == "dressed"
     assert rows["backbone", "lenet2"]["provider"] == "qtlplat"
-    assert {kind for kind, _ in rows} == {"dataset", "backbone", "head", "evaluator", "recipe"}
+    assert {kind for kind, _ in rows} == set(KINDS)
     assert set(rows["head", "mlp"]) == {"kind", "name", "preset_of", "provider", "version", "summary"}
 
 

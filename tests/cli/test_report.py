@@ -17,7 +17,8 @@ from qtlplat.catalog.plugin_calls import load_images
 from qtlplat.catalog.resolve import Request, resolve, resolve_component
 from qtlplat.cli.components import open_components
 from qtlplat.cli.settings import Settings
-from qtlplat.contracts import DatasetSpec, ImageSet
+from qtlplat.contracts import ImageSet
+from qtlplat.specs import DatasetSpec
 from qtlplat.store.core.location import find_store
 from qtlplat.store.core.records import ComponentRow, NewCell, NewRun
 from qtlplat.store.read.queries import Reader

@@ -18,7 +18,7 @@ from qtlplat.store.read.queries import Reader
 PLUGIN = """
 from qtlplat import Budget, Claim, RecipeModel, RecipeSpec, hookimpl
 
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 def model(name, head, replace="all", **more):
     return RecipeModel(name, "lenet2", head, replace, "kfold[folds=2]", "standard", **more)
@@ -43,9 +43,10 @@ TINY = dict(epochs=2, pretrain_epochs=1, n_init=1)
 @hookimpl
 def qtlplat_recipes():
     return [RecipeSpec(
-        "small2024", "a small publication", "Nobody, 2024", "steel-synth[per_class=18,images_per_kind=8]",
-        (1, 200, 200), 2, MODELS, CLAIMS,
-        (
+        name="small2024", summary="a small publication", citation="Nobody, 2024",
+        dataset="steel-synth[per_class=18,images_per_kind=8]", input_shape=(1, 200, 200), n_classes=2,
+        models=MODELS, claims=CLAIMS,
+        budgets=(
             Budget("tiny", "seconds", models=("net", "hybrid", "held out"), cuts={"epochs": "2 instead of 40"}, **TINY),
             Budget("more", "seconds", **TINY),
             Budget("short", "seconds", models=("net",), trains_less=True, **TINY),

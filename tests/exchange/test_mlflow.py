@@ -178,7 +178,7 @@ def test_without_the_library_the_command_that_installs_it_is_named(
 
 
 def test_names_are_what_mlflow_takes_and_stay_apart() -> None:
-    from qtlplat.exchange.to_mlflow import _named
+    from qtlplat_trackers.to_mlflow import _named
 
     names = ["a/b", "a:b", "../x", "", "ü", "x" * 400, "x" * 401, "a\x1b", "a\n"]
     found = _named({name: i for i, name in enumerate(names)})

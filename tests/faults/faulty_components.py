@@ -167,7 +167,7 @@ FORWARD = "self, x, torch"
 HEAD = {
     **_all(
         "build_head",
-        "options, in_features, n_classes, circuit",
+        "options, in_features, n_classes",
         {
             "returns nothing": ("pass", "must return a torch module, it returned NoneType"),
             "returns a function": ("return lambda x: x", "must return a torch module, it returned function"),
@@ -302,7 +302,7 @@ EVALUATOR = {
             "goes out of range": (HALF + "return [Cell(0, 0, a, b + 99)]", "outside [0, 16)"),
             "goes below": (HALF + "return [Cell(0, 0, a, b - 99)]", "outside [0, 16)"),
             "repeats an index": (HALF + "return [Cell(0, 0, a, b[[0, 0]])]", "test repeats an index"),
-            "repeats a fold": (HALF + "return [Cell(0, 0, a, b)] * 2", "stands twice"),
+            "repeats a fold": (HALF + "return [Cell(0, 0, a, b)] * 2", "duplicate (fold, seed)"),
             "has a fold that is text": (HALF + "return [Cell('0', 0, a, b)]", "fold must be an int"),
             "has a seed of NumPy's": (HALF + "return [Cell(0, np.int64(0), a, b)]", "seed must be an int"),
             "has a seed that is NaN": (HALF + "return [Cell(0, float('nan'), a, b)]", "seed must be an int"),

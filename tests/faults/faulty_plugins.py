@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import Field
 from qtlplat import (
     Backbone, BackboneSpec, Budget, Cell, Circuit, Claim, DatasetSpec, EvaluatorSpec, HeadSpec, ImageSet, Options,
-    Problem, RecipeModel, RecipeSpec, hookimpl,
+    Problem, QuantumHeadSpec, RecipeModel, RecipeSpec, hookimpl,
 )
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 
 class SquaresOptions(Options):
@@ -75,7 +75,7 @@ def forward(self, x, torch):
     return self.layer(x)
 
 
-def build_head(options, in_features, n_classes, circuit):
+def build_head(options, in_features, n_classes):
     import torch
 
     class Head(torch.nn.Module):
@@ -104,21 +104,23 @@ def metrics(labels, probabilities):
 
 
 def dataset_specs():
-    return [DatasetSpec("squares", "made-up squares", lambda o: load(o), SquaresOptions, lambda o: check(o),
-                        lambda o: is_available(o))]
+    return [DatasetSpec(name="squares", summary="made-up squares", load=lambda o: load(o), options=SquaresOptions,
+                        check=lambda o: check(o), is_available=lambda o: is_available(o))]
 
 
 def backbone_specs():
-    return [BackboneSpec("net", "two dense layers", lambda o, s, k: build_backbone(o, s, k), BackboneOptions)]
+    return [BackboneSpec(name="net", summary="two dense layers", build=lambda o, **k: build_backbone(o, **k),
+                         options=BackboneOptions)]
 
 
 def head_specs():
-    return [HeadSpec("dense", "one dense layer", lambda o, i, k, c: build_head(o, i, k, c), HeadOptions)]
+    return [HeadSpec(name="dense", summary="one dense layer", build=lambda o, **k: build_head(o, **k),
+                     options=HeadOptions)]
 
 
 def evaluator_specs():
-    return [EvaluatorSpec("half", "half is kept for testing", lambda o, s: cells(o, s), EvaluatorOptions,
-                          lambda y, p: metrics(y, p))]
+    return [EvaluatorSpec(name="half", summary="half is kept for testing", cells=lambda o, s: cells(o, s),
+                          options=EvaluatorOptions, metrics=lambda y, p: metrics(y, p))]
 
 
 def recipe_parts(**changes):
@@ -158,7 +160,7 @@ MODULES = {
     "raises what has no text": ("class E(Exception):\n    def __str__(self): 1 / 0\nraise E", "E"),
     "raises a long text": ("raise ValueError('x' * 10**6)", "ValueError"),
     "says no version": ("del qtlplat_api_version", "does not say which API"),
-    "says another version": ("qtlplat_api_version = 99", "API version 99"),
+    "says another version": ("qtlplat_api_version = (99, 0)", "API version 99.0"),
     "says a version that is text": ("qtlplat_api_version = '1'", "API version '1'"),
     "says a version that cannot be compared": (
         "class V:\n    def __eq__(self, o): 1 / 0\nqtlplat_api_version = V()",
@@ -185,7 +187,7 @@ HOOK = {
     "returns a spec": ("return {kind}_specs()[0]", "must return a list of specs"),
     "returns a mapping": ("return {{'a': {kind}_specs()[0]}}", "must return a list of specs"),
     "yields and raises": ("yield {kind}_specs()[0]\n    raise ValueError('later')", "must return a list of specs"),
-    "returns a list of nothing": ("return [None]", "must be a {Spec}, is None"),
+    "returns a list of nothing": ("return [None]", "must be a {Spec}"),
     "returns a class": ("return [{Spec}]", "must be a {Spec}"),
     "returns another kind's spec": ("return {other}_specs()", "must be a {Spec}"),
     "returns what cannot be shown": (
@@ -235,9 +237,9 @@ SPEC = {
 
 # Functions of a spec by kind: each must be one.
 FUNCTIONS = {
-    "dataset": ("load", "is_available", "check", "files"),
+    "dataset": ("load", "is_available", "check", "locate_files"),
     "backbone": ("build",),
-    "head": ("build", "circuit"),
+    "head": ("build",),
     "evaluator": ("cells", "metrics"),
 }
 

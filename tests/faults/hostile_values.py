@@ -85,11 +85,11 @@ RETURNED = {
     "a problem": ("def check(options):\n    return [{value}]", "check"),
     "a problem's field": ("def check(options):\n    return [Problem('a', {value}, 'b')]", "check"),
     "a problem's harm": ("def check(options):\n    return [Problem('a', 'b', 'c', {value})]", "check"),
-    "a backbone": ("def build_backbone(options, shape, k):\n    return {value}", "run"),
+    "a backbone": ("def build_backbone(options, input_shape, n_classes):\n    return {value}", "run"),
     "a backbone's features": ("def features(torch):\n    return {value}", "run"),
     "a backbone's blocks": ("def blocks(torch, n_classes):\n    return {value}", "run"),
     "a backbone's block": ("def blocks(torch, n_classes):\n    return ({value},)", "run"),
-    "a head": ("def build_head(options, in_features, n_classes, circuit):\n    return {value}", "run"),
+    "a head": ("def build_head(options, in_features, n_classes):\n    return {value}", "run"),
     "logits": ("def forward(self, x, torch):\n    return {value}", "run"),
     "cells": ("def cells(options, samples):\n    return {value}", "run"),
     "a cell": ("def cells(options, samples):\n    return [{value}]", "run"),
@@ -105,8 +105,14 @@ RETURNED = {
     "metrics": ("def metrics(labels, probabilities):\n    return {value}", "run"),
     "a metric": ("def metrics(labels, probabilities):\n    return dict(a={value})", "run"),
     "a metric's name": ("def metrics(labels, probabilities):\n    return {{{value}: 0.5}}", "run"),
-    "a spec's summary": ("def head_specs():\n    return [HeadSpec('dense', {value}, build_head, HeadOptions)]", "info"),
-    "a spec's name": ("def head_specs():\n    return [HeadSpec({value}, 'a head', build_head, HeadOptions)]", "info"),
+    "a spec's summary": (
+        "def head_specs():\n    return [HeadSpec(name='dense', summary={value}, build=build_head)]",
+        "info",
+    ),
+    "a spec's name": (
+        "def head_specs():\n    return [HeadSpec(name={value}, summary='a head', build=build_head)]",
+        "info",
+    ),
     "specs": ("def head_specs():\n    return {value}", "info"),
     "a spec": ("def head_specs():\n    return [{value}]", "info"),
     "a claim's number": (
@@ -152,5 +158,6 @@ def build_head(options, in_features, n_classes, circuit):
     return torch.nn.Sequential(torch.nn.Linear(in_features, 1), circuit, torch.nn.Linear(1, n_classes))
 
 def head_specs():
-    return [HeadSpec('dense', 's', lambda *a: build_head(*a), HeadOptions, lambda o: circuit(o))]
+    return [QuantumHeadSpec(name='dense', summary='s', build=lambda *a, **k: build_head(*a, **k), options=HeadOptions,
+                            circuit=lambda o: circuit(o))]
 """

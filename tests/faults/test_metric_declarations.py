@@ -20,8 +20,8 @@ def metrics(labels, probabilities):
     return {returned}
 
 def evaluator_specs():
-    return [EvaluatorSpec("half", "half is kept for testing", lambda o, s: cells(o, s), EvaluatorOptions,
-                          lambda y, p: metrics(y, p), {info})]
+    return [EvaluatorSpec(name="half", summary="half is kept for testing", cells=cells, options=EvaluatorOptions,
+                          metrics=metrics, metric_info={info})]
 """
 ERRORS = "{'error_free': float((probabilities.argmax(1) != labels).mean())}"
 

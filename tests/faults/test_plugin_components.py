@@ -96,7 +96,8 @@ def with_circuit(body: str) -> str:
         instead("circuit", "options", body)
         + "\n\ndef build_head(options, in_features, n_classes, circuit):\n    import torch\n"
         "    return torch.nn.Sequential(torch.nn.Linear(in_features, 1), circuit, torch.nn.Linear(1, n_classes))\n"
-        "\n\ndef head_specs():\n    return [HeadSpec('dense', 's', lambda *a: build_head(*a), HeadOptions, circuit)]\n"
+        "\n\ndef head_specs():\n    return [QuantumHeadSpec(name='dense', summary='s', build=build_head, "
+        "options=HeadOptions, circuit=circuit)]\n"
     )
 
 

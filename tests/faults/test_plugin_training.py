@@ -70,7 +70,7 @@ def test_metrics_that_raise_after_training(fault: str, faulty: Faulty) -> None:
 @pytest.mark.slow
 def test_a_head_that_cannot_be_built_again(faulty: Faulty) -> None:
     sound = "import torch; return torch.nn.Linear(in_features, n_classes)"
-    faulty(instead("build_head", "options, in_features, n_classes, circuit", later("raise SystemExit(0)", 4, sound)))
+    faulty(instead("build_head", "options, in_features, n_classes", later("raise SystemExit(0)", 4, sound)))
     refused_in_the_middle(4, "SystemExit", "faulty-lab")
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 from examples import Example, examples
 
-from qtlplat.bench.store import make_store
 from qtlplat.cli.app import _run
 from qtlplat.store.core.location import find_store
+from qtlplat_bench.store import make_store
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "query.md"
 FIRST, *COMMANDS = examples(PAGE, "sh")

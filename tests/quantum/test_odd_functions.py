@@ -13,14 +13,14 @@ import scipy.sparse
 import torch
 from quantum.written_circuits import CIRCUITS
 
-from qtlplat.bench.plain import runs_singly
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, PluginError
 from qtlplat.quantum.circuits.samples import trial_numbers
 from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat.quantum.devices.torch_layer import PlainLayer
 from qtlplat.quantum.inspect.inspect import describe, picture
-from qtlplat.quantum.inspect.qasm import to_qasm
+from qtlplat_bench.plain import runs_singly
+from qtlplat_model_files.qasm import to_qasm
 
 
 def circuit_of(change: Any) -> Circuit:

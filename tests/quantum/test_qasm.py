@@ -17,10 +17,10 @@ import torch
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
-from qtlplat.quantum.inspect import qasm, qasm_program
-from qtlplat.quantum.inspect.qasm import to_qasm
-from qtlplat.quantum.inspect.qasm_program import number
-from qtlplat.quantum.inspect.qasm_reader import matrix, read, run
+from qtlplat_model_files import qasm, qasm_program
+from qtlplat_model_files.qasm import to_qasm
+from qtlplat_model_files.qasm_program import number
+from qtlplat_model_files.qasm_reader import matrix, read, run
 
 AGREEMENT = 1e-7
 

@@ -9,7 +9,7 @@ from named_circuits import CIRCUITS
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
-from qtlplat.quantum.inspect.real_valued import MOST_QUBITS, RealCircuit
+from qtlplat_model_files.real_valued import MOST_QUBITS, RealCircuit
 
 SINGLE = 5e-6  # single precision, through a dozen products of matrices
 REFUSED = {

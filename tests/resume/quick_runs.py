@@ -19,7 +19,7 @@ from qtlplat import (
     Backbone, BackboneSpec, Budget, Claim, DatasetSpec, ImageSet, RecipeModel, RecipeSpec, hookimpl,
 )
 
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 
 def load(options):
@@ -43,12 +43,12 @@ def build(options, input_shape, n_classes):
 
 @hookimpl
 def qtlplat_datasets():
-    return [DatasetSpec("quick-squares", "noisy squares", load)]
+    return [DatasetSpec(name="quick-squares", summary="noisy squares", load=load)]
 
 
 @hookimpl
 def qtlplat_backbones():
-    return [BackboneSpec("quick-net", "two convolutions", build)]
+    return [BackboneSpec(name="quick-net", summary="two convolutions", build=build)]
 
 
 @hookimpl
@@ -60,7 +60,8 @@ def qtlplat_recipes():
     claim = Claim("f1 of the hybrid", "f1", "hybrid", "Table 1", 50.0, 50.0, "%", table=1)
     budget = Budget("whole", "seconds", epochs=12, pretrain_epochs=12, n_init=1)
     return [RecipeSpec(
-        "quick2026", "squares", "Nobody, 2026", "quick-squares", (1, 12, 12), 2, models, (claim,), (budget,)
+        name="quick2026", summary="squares", citation="Nobody, 2026", dataset="quick-squares", input_shape=(1, 12, 12),
+        n_classes=2, models=models, claims=(claim,), budgets=(budget,),
     )]
 '''
 

@@ -24,10 +24,11 @@ _INIT = '''
 import numpy as np
 from pydantic import Field
 from qtlplat import (
-    Backbone, BackboneSpec, Cell, Circuit, DatasetSpec, EvaluatorSpec, HeadSpec, ImageSet, Options, hookimpl,
+    Backbone, BackboneSpec, Cell, Circuit, DatasetSpec, EvaluatorSpec, ImageSet, Options, QuantumHeadSpec,
+    hookimpl,
 )
 
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 
 class SquaresOptions(Options):
@@ -98,7 +99,11 @@ def qtlplat_backbones():
 
 @hookimpl
 def qtlplat_heads():
-    return [HeadSpec(name="acme-ry", summary="RY on each qubit", build=build_head, options=RyOptions, circuit=circuit)]
+    return [
+        QuantumHeadSpec(
+            name="acme-ry", summary="RY on each qubit", build=build_head, options=RyOptions, circuit=circuit
+        )
+    ]
 
 
 @hookimpl
@@ -108,7 +113,7 @@ def qtlplat_evaluators():
 
 _HOOK = """
 from qtlplat import HeadSpec, hookimpl
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 
 @hookimpl
@@ -124,7 +129,7 @@ BROKEN = {
     "misspelt-hook": _HOOK.format(hook="qtlplat_haeds", body="return []"),
     "name-clash": _HOOK.format(
         hook="qtlplat_heads",
-        body="return [HeadSpec(name='linear', summary='not the built-in one', build=lambda o, f, k, c: None)]",
+        body="return [HeadSpec(name='linear', summary='not the built-in one', build=lambda o, **k: None)]",
     ),
 }
 

@@ -17,11 +17,11 @@ from PIL import Image
 
 SLOW = (
     "qtlplat.models.loaded",
-    "qtlplat.models.to_onnx",
-    "qtlplat.models.to_qasm",
+    "qtlplat_model_files.to_onnx",
+    "qtlplat_model_files.to_qasm",
     "qtlplat.runs.replay",
     "qtlplat.exchange.bundle",
-    "qtlplat.bench.store",
+    "qtlplat_bench.store",
 )
 
 

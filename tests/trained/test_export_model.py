@@ -14,24 +14,19 @@ import numpy as np
 import pennylane as qml
 import pytest
 import torch
+from exported_model import FORMATS, export
 from PIL import Image
 from torch import nn
 
-from qtlplat.cli.commands.export_model import MODELS, ModelOptions
-from qtlplat.cli.settings import Settings
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, QtlplatError, TrainingError, UntrustedError, UsageError
-from qtlplat.models import to_onnx
 from qtlplat.models.loaded import open_trained
-from qtlplat.models.to_qasm import head_qasm
 from qtlplat.quantum.devices.layer import CircuitLayer
-from qtlplat.quantum.inspect.qasm import to_qasm
+from qtlplat_model_files import to_onnx
+from qtlplat_model_files.qasm import to_qasm
+from qtlplat_model_files.to_qasm import head_qasm
 
 AGREEMENT = 1e-6
-
-
-def export(trained: Any, to: str, output: Path, **options: Any) -> dict[str, Any]:
-    return MODELS[to](Settings(), trained.reader, trained.id, output, ModelOptions(**options))
 
 
 # --- ONNX
@@ -276,7 +271,7 @@ def test_what_cannot_be_exported(
     assert not (tmp_path / "file").exists()
 
 
-@pytest.mark.parametrize("to", MODELS)
+@pytest.mark.parametrize("to", FORMATS)
 def test_files_are_kept_and_changed_weights_refused(trained: Any, tmp_path: Path, to: str) -> None:
     (tmp_path / "file").write_text("precious")
     with pytest.raises(UsageError, match="exists"):

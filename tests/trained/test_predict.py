@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from exported_model import export
 from PIL import Image
 from quick_runs import RUN
 
-from qtlplat.cli.commands.export_model import MODELS, ModelOptions
-from qtlplat.cli.settings import Settings
 from qtlplat.errors import ConfigError, DataError, safe_repr
 from qtlplat.models.image_files import read_pictures
 from qtlplat.models.loaded import open_trained
@@ -236,5 +235,5 @@ def test_cells_with_backbones_of_their_own_are_asked_through_them(trained: Any, 
     for row in trained.reader.predictions(record.id):
         assert found[row.cell, places[row.sample_id]] == pytest.approx(row.probabilities, abs=STORED)
     pytest.importorskip("onnxruntime")
-    facts = MODELS["onnx"](Settings(), trained.reader, record.id, tmp_path / "m.onnx", ModelOptions())
+    facts = export(trained, "onnx", tmp_path / "m.onnx")
     assert facts["max_difference"] < STORED

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from qtlplat.backbones.model import BackboneFactory, HeadFactory, WholeBackbone
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.host import load_plugins
-from qtlplat.contracts import HeadSpec
 from qtlplat.quantum.devices.engines import idle_engine
+from qtlplat.specs import HeadSpec
 
 INITS: dict[str, Callable[[Tensor], Any]] = {
     "normal": nn.init.normal_,
@@ -83,7 +83,7 @@ def built() -> dict[str, str]:
         found[name] = digest(build())
 
     def of_a_plugin(make: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
-        spec = HeadSpec("stranger", "a plugin's head", lambda _options, _n_in, _n_out, _circuit: make())
+        spec = HeadSpec(name="stranger", summary="a plugin's head", build=lambda *_, **__: make())
         return HeadFactory(spec, None, 4, 2, None, "stranger")
 
     for name, draw in INITS.items():

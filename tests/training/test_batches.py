@@ -249,10 +249,10 @@ def test_a_run_with_such_a_head_and_backbone_ends_well(
 PLUGIN = """
 from qtlplat import Backbone, BackboneSpec, HeadSpec, hookimpl
 
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 
-def backbone(options, shape, k):
+def backbone(options, input_shape, n_classes):
     from torch import nn
 
     features = nn.Sequential(nn.AvgPool2d(20), nn.Flatten())
@@ -260,7 +260,7 @@ def backbone(options, shape, k):
     return Backbone(features, (nn.Sequential(nn.Linear(width, 4), nn.BatchNorm1d(4)), nn.Linear(4, k)))
 
 
-def head(options, in_features, n_classes, circuit):
+def head(options, in_features, n_classes):
     from torch import nn
 
     return nn.Sequential(nn.BatchNorm1d(in_features), nn.Linear(in_features, n_classes))
@@ -268,10 +268,10 @@ def head(options, in_features, n_classes, circuit):
 
 @hookimpl
 def qtlplat_backbones():
-    return [BackboneSpec("normed", "a backbone", backbone)]
+    return [BackboneSpec(name="normed", summary="a backbone", build=backbone)]
 
 
 @hookimpl
 def qtlplat_heads():
-    return [HeadSpec("normed", "a head", head)]
+    return [HeadSpec(name="normed", summary="a head", build=head)]
 """

@@ -7,16 +7,20 @@ from torch import nn
 
 from qtlplat.backbones.model import HeadFactory, trainable_count
 from qtlplat.catalog.plan import CONTROLS
-from qtlplat.contracts import Circuit, HeadSpec, NoOptions
+from qtlplat.catalog.provider import Component, Provider
+from qtlplat.contracts import Circuit, NoOptions
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat.quantum.devices.layer import CircuitLayer
-from qtlplat.runs.controls import make_variants, nearest_width
+from qtlplat.runs.controls import make_variants
+from qtlplat.specs import HeadSpec, QuantumHeadSpec
 from qtlplat_dressed import circuit, qtlplat_heads
 from qtlplat_dressed.options import DressedOptions
-from qtlplat_linear import build_linear
+from qtlplat_linear import build_linear, nearest_width, qtlplat_controls
 
 F, K = 7, 2
+OWNER = Provider("qtlplat", "1", "linear", "qtlplat_linear")
+BASELINES = {spec.name: Component(spec, OWNER) for spec in qtlplat_controls()}
 
 
 def dressed(**options):
@@ -31,16 +35,16 @@ def quantum(function, n_outputs, weights=(2,)):
     def build(_options, in_features, n_classes, circuit):
         return nn.Sequential(nn.Linear(in_features, 2), circuit, nn.Linear(n_outputs, n_classes))
 
-    spec = HeadSpec("theirs", "a stranger's", build, circuit=lambda _options: declared)
+    spec = QuantumHeadSpec(name="theirs", summary="a stranger's", build=build, circuit=lambda _options: declared)
     return HeadFactory(spec, NoOptions(), F, K, choose_engine(declared))
 
 
 def classical():
-    return HeadFactory(HeadSpec("linear", "one layer", build_linear), NoOptions(), F, K, None)
+    return HeadFactory(HeadSpec(name="linear", summary="one layer", build=build_linear), NoOptions(), F, K, None)
 
 
 def variants(names, head):
-    made, notes = make_variants(names, head, trainable_count(head()), "acme", choose_engine)
+    made, notes = make_variants(names, head, trainable_count(head()), "acme", choose_engine, BASELINES)
     return {variant.name: variant for variant in made}, notes
 
 

@@ -53,7 +53,18 @@ def small(head: str, controls: str | None) -> list[PlannedModel]:
     claim = Claim("c", "f1", "m", "Table 1", 90, 1)
     budget = Budget("b", "a moment", epochs=10, pretrain_epochs=1, n_init=1)
     return planned(
-        RecipeSpec("r", "a recipe", "Somebody, 2024", "neu-det", (1, 200, 200), 2, (model,), (claim,), (budget,)), "b"
+        RecipeSpec(
+            name="r",
+            summary="a recipe",
+            citation="Somebody, 2024",
+            dataset="neu-det",
+            input_shape=(1, 200, 200),
+            n_classes=2,
+            models=(model,),
+            claims=(claim,),
+            budgets=(budget,),
+        ),
+        "b",
     )
 
 

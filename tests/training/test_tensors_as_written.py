@@ -139,7 +139,7 @@ import torch
 from torch import nn
 from qtlplat import Backbone, BackboneSpec, HeadSpec, hookimpl
 
-qtlplat_api_version = 1
+qtlplat_api_version = (1, 0)
 
 
 class Turned(nn.Module):
@@ -160,18 +160,18 @@ def backbone(options, input_shape, n_classes):
     return Backbone(features, (nn.Linear(9, n_classes),))
 
 
-def head(options, in_features, n_classes, circuit):
+def head(options, in_features, n_classes):
     return nn.Sequential(Turned(in_features), nn.Linear(in_features, n_classes))
 
 
 @hookimpl
 def qtlplat_backbones():
-    return [BackboneSpec("turned-net", "with complex weights", backbone)]
+    return [BackboneSpec(name="turned-net", summary="with complex weights", build=backbone)]
 
 
 @hookimpl
 def qtlplat_heads():
-    return [HeadSpec("turned", "with complex weights", head)]
+    return [HeadSpec(name="turned", summary="with complex weights", build=head)]
 '''
 
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import click
 
-from qtlplat.catalog.catalog import Catalog, plugin_failure
+from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.device import AUTO, parse_device
 from qtlplat.catalog.options import describe
 from qtlplat.catalog.plugin_calls import declared_circuit, guarded
@@ -24,7 +24,7 @@ from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.recipe import print_recipe, recipe_facts
 from qtlplat.cli.render.terminal import clean, say, stdout_console
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
-from qtlplat.contracts import KINDS, Circuit, HeadSpec, Kind, Options
+from qtlplat.contracts import KINDS, ROLES, Circuit, Kind, Options
 from qtlplat.errors import UsageError, safe_repr, unknown_name
 
 MOST_QUBITS_TRIED = 20  # choosing an engine means running the circuit
@@ -54,7 +54,7 @@ _OPTION_COLUMNS = (
 def ls_command(settings: Settings, kinds: str | None, listing: Listing) -> None:
     """List datasets, backbones, heads, evaluators and recipes: components and presets.
 
-    KIND is one of datasets, backbones, heads, evaluators, recipes.
+    KIND is one of datasets, backbones, heads, evaluators, recipes, exporters, commands.
     """
     registry, catalog = open_components(settings)
     wanted = [kind for kind in KINDS if kinds in (None, f"{kind}s")]
@@ -136,7 +136,7 @@ def _rows(kind: Kind, registry: Registry, catalog: Catalog) -> Iterator[dict[str
         yield _row(kind, preset.name, preset.component, owner, _preset_summary(preset, owner is not None))
 
 
-def _row(kind: Kind, name: str, preset_of: str | None, owner: Component | None, summary: str) -> dict[str, Any]:
+def _row(kind: Kind, name: str, preset_of: str | None, owner: Component[Any] | None, summary: str) -> dict[str, Any]:
     return {
         "kind": kind,
         "name": name,
@@ -157,6 +157,7 @@ def _kind_of(name: str, registry: Registry, catalog: Catalog) -> Kind:
     """The one kind that a name belongs to."""
     bare = parse_reference(name, "name").name
     kinds = [kind for kind in KINDS if bare in registry.presets_of(kind) or catalog.matches(kind, bare)]
+    kinds = [kind for kind in kinds if kind in ROLES] or kinds  # `mlp` is a head, and a control too
     if len(kinds) == 1:
         return kinds[0]
     if kinds:
@@ -165,18 +166,18 @@ def _kind_of(name: str, registry: Registry, catalog: Catalog) -> Kind:
         )
     broken = catalog.failure(bare)
     if broken:
-        raise plugin_failure(broken)
+        raise broken
     known = {c.spec.name for c in catalog.components()}.union(*registry.presets.values())
     raise UsageError(unknown_name("component", name, known, notes=catalog.hints()), fix="qtlplat ls")
 
 
-def _circuit(component: Component, options: Options) -> Circuit | None:
+def _circuit(component: Component[Any], options: Options) -> Circuit | None:
     """What a quantum head declares, None for everything else."""
     spec = component.spec
-    return declared_circuit(spec, options, _where(component)) if isinstance(spec, HeadSpec) else None
+    return declared_circuit(spec, options, _where(component)) if spec.kind == "head" else None
 
 
-def _circuit_facts(component: Component, options: Options, device: str) -> dict[str, Any] | None:
+def _circuit_facts(component: Component[Any], options: Options, device: str) -> dict[str, Any] | None:
     choice = parse_device(device)
     circuit = _circuit(component, options)
     if circuit is None:
@@ -195,7 +196,7 @@ def _circuit_facts(component: Component, options: Options, device: str) -> dict[
     return {**facts, "engine": describe_engine(engine)}
 
 
-def _where(component: Component) -> str:
+def _where(component: Component[Any]) -> str:
     return f"head {component.spec.name} of {component.provider.distribution}"
 
 

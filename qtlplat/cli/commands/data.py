@@ -18,8 +18,9 @@ from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.progress import make_progress
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
-from qtlplat.contracts import DatasetSpec, ImageSet
+from qtlplat.contracts import ImageSet
 from qtlplat.errors import refused_data
+from qtlplat.specs import DatasetSpec
 
 _argument = click.argument("dataset", required=False)
 _sets = click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="An option, e.g. dataset.root=PATH.")
@@ -146,7 +147,6 @@ def preview(
 
 def _find(settings: Settings, dataset: str | None, sets: Sequence[str]) -> tuple[DatasetSpec, Any, ComponentChoice]:
     component, options, choice = resolve_component("dataset", dataset, *open_components(settings), sets)
-    assert isinstance(component.spec, DatasetSpec)
     return component.spec, options, choice
 
 

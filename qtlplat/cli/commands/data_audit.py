@@ -15,7 +15,8 @@ from qtlplat.cli.render.columns import Column
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import clean, note, say
 from qtlplat.cli.settings import Settings
-from qtlplat.contracts import Cell, EvaluatorSpec, Samples, Split
+from qtlplat.contracts import Cell, Samples, Split
+from qtlplat.specs import EvaluatorSpec
 
 SCORES = (("f1", "f1"), ("f1_sd", "± sd"), ("balanced_accuracy", "balanced accuracy"))
 
@@ -28,8 +29,7 @@ def default_folds(settings: Settings) -> tuple[str, Divide]:
     A backbone's split does not exist yet; evaluators that need one get a random fifth as its test part.
     """
     component, options, choice = resolve_component("evaluator", None, *open_components(settings))
-    spec = component.spec
-    assert isinstance(spec, EvaluatorSpec)
+    spec: EvaluatorSpec = component.spec
 
     def divide(labels: npt.NDArray[np.int64], groups: Sequence[str]) -> Sequence[Cell]:
         order = np.random.default_rng(0).permutation(len(labels))

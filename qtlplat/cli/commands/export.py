@@ -1,39 +1,46 @@
-"""`qtlplat export RUN..`: runs as a bundle, for another tracker, or a model as a file. No SQL here, no torch."""
+"""`qtlplat export RUN..`: runs as a bundle, or in the format of an exporter that a plugin offers. No SQL, no torch."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.commands.export_model import MODELS, ModelOptions
+from qtlplat.catalog.contained import contained
+from qtlplat.catalog.references import Given
+from qtlplat.catalog.resolve import resolve_component
+from qtlplat.cli.components import open_components
 from qtlplat.cli.render.columns import Column, print_tsv, write_json
-from qtlplat.cli.render.files import exists, refuse
+from qtlplat.cli.render.files import exists, refuse, write_output
 from qtlplat.cli.render.output import emit, where_option
+from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
 from qtlplat.errors import UsageError, safe_repr
+from qtlplat.exchange.request import Export
+from qtlplat.specs import ExporterSpec
 
 if TYPE_CHECKING:
+    from qtlplat.catalog.catalog import Catalog
     from qtlplat.exchange.bundle import Bundled
     from qtlplat.store.read.queries import Reader
 
-TRACKERS = ("mlflow", "tensorboard")
+# options of exporters that have a flag of their own
+FLAGS = {"cell": "--cell", "inputs": "--input", "image": "--image", "weights": "--with-weights"}
+AFTER_TO = "qtlplat.after_to"
 
 
 class _ExportCommand(click.Command):
     """Takes `--to mlflow DIR` for `--to mlflow -o DIR`."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """As click does; what follows a tracker's name is the directory for it, unless -o names one."""
-        named = any(word.startswith(("-o", "--output")) for word in args)
+        """As click does; remembers the argument that follows a format's name, which may be the directory for it."""
         for i, word in enumerate(args[:-1]):
-            name = word.removeprefix("--to=") if word.startswith("--to=") else word if args[i - 1] == "--to" else ""
-            if name in TRACKERS and not named and not args[i + 1].startswith("-"):
-                args = [*args[: i + 1], "-o", *args[i + 1 :]]
-                break
+            if (word.startswith("--to=") or (i and args[i - 1] == "--to")) and not args[i + 1].startswith("-"):
+                ctx.meta[AFTER_TO] = args[i + 1]
         return super().parse_args(ctx, args)
 
 
@@ -50,9 +57,9 @@ class _ExportCommand(click.Command):
 @click.option("--force", is_flag=True, help="Overwrite the file of --output.")
 @click.option(
     "--to",
-    type=click.Choice((*TRACKERS, *MODELS)),
-    help="Instead of a bundle: an MLflow store or TensorBoard event files in a directory, --to mlflow DIR; or one "
-    "run's model as ONNX, its circuit as OpenQASM 2.0 or 3.0, in a file.",
+    metavar="FORMAT",
+    help="Write another format instead of a bundle: mlflow or tensorboard into a directory, --to mlflow DIR; one run's "
+    "model as onnx, its circuit as qasm or qasm3 (OpenQASM 2.0 or 3.0), into a file. `qtlplat ls exporters` lists all.",
 )
 @click.option(
     "--cell",
@@ -74,7 +81,7 @@ class _ExportCommand(click.Command):
     "sets",
     multiple=True,
     metavar="KEY=VALUE",
-    help="With --to onnx, qasm, qasm3: dataset.OPTION=VALUE, for data that was moved.",
+    help="With --to: exporter.OPTION=VALUE; for models, dataset.OPTION=VALUE, for data that was moved.",
 )
 @click.option("--with-report", is_flag=True, help="Add a report on the runs (HTML) to the bundle.")
 @click.option("--with-weights", is_flag=True, help="With --to mlflow: export the runs' files, too. Bundles have them.")
@@ -82,67 +89,125 @@ class _ExportCommand(click.Command):
 @pass_settings
 def export_command(
     settings: Settings,
+    /,
     references: Sequence[str],
     where: str | None,
     output: Path | None,
     force: bool,
     to: str | None,
-    cell: int | None,
-    inputs: str | None,
-    image: Path | None,
     sets: tuple[str, ...],
     with_report: bool,
-    with_weights: bool,
     as_json: bool,
+    **flags: Any,
 ) -> None:
     """Export runs as a bundle, to MLflow or TensorBoard, or a trained model to ONNX or OpenQASM.
 
     RUN is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or @tag:paper; --where selects runs.
     A bundle for `qtlplat import` holds rows, files, splits and environment of the runs, and their pretrainings.
     Trackers get parameters, metrics by cell and epoch, tags and notes; exporting a run again updates it. An exported
-    model is compared with torch, an exported circuit is read back and compared.
+    model is compared with torch, an exported circuit is read back and compared. Plugins may offer further formats.
     """
-    from qtlplat.store.read.filters.references import chosen
-
-    if output is None:
-        place = f"-o model.{to}" if to in MODELS else "DIR"
-        example = f"--to {to} {place}" if to else "-o bundle.zip"
-        raise UsageError("export where to?", where="--output", fix=f"for example: qtlplat export @last {example}")
-    if with_report and to:
-        raise UsageError("--with-report is for bundles", fix="qtlplat report RUN.. -o report.html writes one")
-    if with_weights and to != "mlflow":
-        raise UsageError("--with-weights is for --to mlflow", fix="leave it out")
-    options = ModelOptions(cell, inputs, image, sets, force)
-    if to not in MODELS and options != ModelOptions(force=force):
-        what = "--cell, --input, --image and -S are for models"
-        raise UsageError(what, fix="leave them out, or add --to onnx, qasm or qasm3")
-    reader = opened(settings)
-    if to is not None and to in MODELS:
-        _model(to, settings, reader, chosen(reader, references, where), output, options, as_json=as_json)
-    elif to is None:
+    flags["weights"] = flags.pop("with_weights") or None
+    given = {name: Given(value, str(value), FLAGS[name]) for name, value in flags.items() if value is not None}
+    if to is None:
+        if unfit := [*(FLAGS[name] for name in given), *(["-S"] if sets else [])]:
+            raise UsageError(f"{unfit[0]} is for other formats than a bundle", where=unfit[0], fix="add --to FORMAT")
+        if output is None:
+            raise _nowhere("-o bundle.zip")
+        reader = opened(settings)
         _refuse_bundle(output, force)
         _bundle(reader, references, where, output, force=force, with_report=with_report, as_json=as_json)
+        return
+    if with_report:
+        raise UsageError("--with-report is for bundles", fix="qtlplat report RUN.. -o report.html writes one")
+    registry, catalog = open_components(settings)
+    own = [text for text in sets if text.partition(".")[0].strip() == "exporter"]
+    flagged = _fitting(to, given, catalog)
+    component, options, _ = resolve_component("exporter", to, registry, catalog, own, flagged)
+    spec: ExporterSpec = component.spec
+    after = click.get_current_context().meta.get(AFTER_TO, "")
+    if output is None and spec.target == "directory" and after in references:
+        at = references.index(after)
+        references, output = (*references[:at], *references[at + 1 :]), Path(after)
+    if output is None:
+        raise _nowhere(f"--to {to} {'DIR' if spec.target == 'directory' else f'-o model.{to}'}")
+    export = partial(
+        Export,
+        reader=(reader := opened(settings)),
+        catalog=catalog,
+        output=output,
+        options=options,
+        sets=[text for text in sets if text not in own],
+        save=lambda data: write_output(output, data, force),
+        note=note if settings.verbosity >= 0 else lambda _line: None,
+    )
+    if spec.target == "directory":
+        _to_directory(spec, export, reader, references, where, as_json=as_json)
     else:
-        _require(to)
-        written = reader.past_damage(
-            lambda: _to_tracker(to, reader, chosen(reader, references, where), output, with_weights=with_weights)
-        )
-        _print_written(to, written, output, as_json=as_json)
+        _to_file(spec, export, reader, references, where, force=force, as_json=as_json)
 
 
-def _model(
-    to: str,
-    settings: Settings,
+def _nowhere(example: str) -> UsageError:
+    return UsageError("export where to?", where="--output", fix=f"for example: qtlplat export @last {example}")
+
+
+def _fitting(to: str, given: Mapping[str, Given], catalog: Catalog) -> Mapping[str, Given]:
+    """What flags give; raises UsageError for one that the format has no option for."""
+    spec: ExporterSpec = catalog.component("exporter", to.partition("[")[0].strip()).spec
+    for name in given:
+        if name not in spec.options.model_fields:
+            others = [c.spec.name for c in catalog.components("exporter") if name in c.spec.options.model_fields]
+            fix = f"leave it out, or add --to {' or '.join(others)}"
+            raise UsageError(f"{FLAGS[name]} does not fit --to {spec.name}", where=FLAGS[name], fix=fix)
+    return given
+
+
+def _to_directory(
+    spec: ExporterSpec,
+    export: partial[Export],
     reader: Reader,
-    ids: Sequence[str],
-    output: Path,
-    options: ModelOptions,
+    references: Sequence[str],
+    where: str | None,
     *,
     as_json: bool,
 ) -> None:
-    if len(ids) != 1:
-        raise UsageError(f"{len(ids)} runs are named, a file holds the model of one", fix="name one of them")
-    facts = MODELS[to](settings, reader, ids[0], output, options)
+    from qtlplat.store.read.filters.references import chosen
+
+    def write() -> Mapping[str, Any]:
+        runs = chosen(reader, references, where)
+        with contained():
+            return spec.write(export(runs=runs))
+
+    spec.require()
+    written = reader.past_damage(write)
+    rows: list[dict[str, Any]] = [{"run": run, "written": str(place)} for run, place in written.items()]
+    if as_json:
+        write_json({"to": spec.name, "directory": str(export.keywords["output"]), "rows": rows})
+    else:
+        emit(rows, [Column("run", "run"), Column("written", "written")])
+
+
+def _to_file(
+    spec: ExporterSpec,
+    export: partial[Export],
+    reader: Reader,
+    references: Sequence[str],
+    where: str | None,
+    *,
+    force: bool,
+    as_json: bool,
+) -> None:
+    from qtlplat.store.read.filters.references import chosen
+
+    output = export.keywords["output"]
+    runs = chosen(reader, references, where)
+    if len(runs) != 1:
+        raise UsageError(f"{len(runs)} runs are named, a file holds the model of one", fix="name one of them")
+    refuse(output, force)
+    spec.require()
+    with contained():
+        facts = spec.write(export(runs=runs))
+    facts = {"to": spec.name, "run": runs[0], "file": str(output), **facts}
     if as_json:
         write_json(facts)
     else:
@@ -202,39 +267,6 @@ def _report(reader: Reader, ids: Sequence[str]) -> bytes:
     from qtlplat.cli.commands.report import material_of
 
     return rendered(document(material_of(reader, ids), drawn=True), ".html").encode()
-
-
-def _require(to: str) -> None:
-    """Find out whether a tracker's library is there before anything is read."""
-    if to == "mlflow":
-        from qtlplat.exchange.to_mlflow import require_mlflow
-
-        require_mlflow()
-    else:
-        from qtlplat.exchange.to_tensorboard import require_tensorboard
-
-        require_tensorboard()
-
-
-def _to_tracker(
-    to: str, reader: Reader, ids: Sequence[str], output: Path, *, with_weights: bool
-) -> Mapping[str, object]:
-    """Where each run was written, by id."""
-    if to == "mlflow":
-        from qtlplat.exchange.to_mlflow import to_mlflow
-
-        return to_mlflow(reader, ids, output, weights=with_weights)
-    from qtlplat.exchange.to_tensorboard import to_tensorboard
-
-    return to_tensorboard(reader, ids, output)
-
-
-def _print_written(to: str, written: Mapping[str, object], output: Path, *, as_json: bool) -> None:
-    rows: list[dict[str, Any]] = [{"run": run, "written": str(place)} for run, place in written.items()]
-    if as_json:
-        write_json({"to": to, "directory": str(output), "rows": rows})
-    else:
-        emit(rows, [Column("run", "run"), Column("written", "written")])
 
 
 add_common_options(export_command)

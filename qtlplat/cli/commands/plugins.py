@@ -12,6 +12,7 @@ from qtlplat.cli.render.columns import Column
 from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.conventions import counted
 from qtlplat.errors import PluginError
 
 _LIST_COLUMNS = (
@@ -69,10 +70,10 @@ def doctor_command(settings: Settings, listing: Listing) -> int:
     emit(rows, _DOCTOR_COLUMNS, listing, json_rows=rows, empty="no plugins are installed")
     for line in sorted({line for row in rows for line in row["clashes"]}):
         note(f"note: {line}")
-    if host.failed:
-        count = len(host.failed)
-        note(f"{count} plugin{'s' if count > 1 else ''} failed to load")
-    return PluginError.exit_code if host.failed else 0
+    broken = [plugin for plugin in host.plugins if plugin.state == "failed" or plugin.refused]
+    if broken:
+        note(f"{counted(len(broken), 'plugin')} failed to load, or in part")
+    return PluginError.exit_code if broken else 0
 
 
 for command in (plugins_command, list_command, doctor_command):
@@ -85,9 +86,9 @@ def _diagnosis(host: Host, plugin: PluginStatus) -> dict[str, Any]:
         "provider": plugin.provider.distribution,
         "version": plugin.provider.version,
         "module": plugin.provider.module,
-        "state": {"loaded": "ok"}.get(plugin.state, plugin.state),
+        "state": "incomplete" if plugin.refused else {"loaded": "ok"}.get(plugin.state, plugin.state),
         "components": [f"{c.spec.kind} {c.spec.name}" for c in host.components if c.provider == plugin.provider],
-        "reason": plugin.reason,
+        "reason": "; ".join([plugin.reason] if plugin.reason else [spec.reason for spec in plugin.refused]),
         "hook": plugin.hook,
         "fix": plugin.fix,
         "warnings": list(plugin.warnings),

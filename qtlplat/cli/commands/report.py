@@ -136,8 +136,7 @@ def _publication(settings: Settings, recipe: str) -> tuple[str, ...]:
     except QtlplatError as error:
         note(f"no notes on the publication: {error.what.splitlines()[0]}")
         return ()
-    spec = component.spec
-    assert isinstance(spec, RecipeSpec)
+    spec: RecipeSpec = component.spec
     return (f"The publication: {spec.citation}", *spec.notes)
 
 

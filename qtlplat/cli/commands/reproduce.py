@@ -50,13 +50,11 @@ def reproduce_command(
     from qtlplat.catalog.resolve import resolve_component
     from qtlplat.cli.components import open_components
     from qtlplat.cli.render.progress import make_progress
-    from qtlplat.recipes import RecipeSpec
     from qtlplat.store.read.queries import Reader
 
     location = asked_store(settings)
     registry, catalog = open_components(settings)
     component, _, choice = resolve_component("recipe", recipe, registry, catalog)
-    assert isinstance(component.spec, RecipeSpec)
     work = chosen_work(component.spec, RecipeSelection(**selection), registry, catalog)
     reader = Reader(location)
     reader.runs(limit=1)  # a store that cannot be used is refused before any work

@@ -14,8 +14,9 @@ from qtlplat.cli.render.terminal import clean, note, say
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
 from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.command_hints import shell_word
-from qtlplat.contracts import ROLES, HeadSpec
+from qtlplat.contracts import ROLES
 from qtlplat.conventions import counted, short
+from qtlplat.specs import HeadSpec
 
 if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
@@ -188,8 +189,8 @@ def _print_result(run: Mapping[str, Any], request: Mapping[str, Any], catalog: C
 def _with_other_head(run: Mapping[str, Any], request: Mapping[str, Any], catalog: Catalog) -> str:
     """The same command with a head of the other sort, classical or quantum: it trains on the same features."""
     quantum = run["parameters"]["head"]["vqc"] > 0
-    heads = [c.spec for c in catalog.components("head") if isinstance(c.spec, HeadSpec)]
-    other = next((spec.name for spec in heads if (spec.circuit is None) == quantum), run["head"]["name"])
+    heads = [c.spec for c in catalog.components("head")]
+    other = next((spec.name for spec in heads if isinstance(spec, HeadSpec) == quantum), run["head"]["name"])
     given = {**request, "backbone": run["backbone"]["name"], "head": other}
     words = ["qtlplat", "run"]
     for option in run_command.params:

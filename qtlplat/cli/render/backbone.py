@@ -10,13 +10,14 @@ from qtlplat.catalog.provider import Component
 from qtlplat.cli.render.columns import Column
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import clean, say
-from qtlplat.contracts import Backbone, BackboneSpec, Options
+from qtlplat.contracts import Backbone, Options
 from qtlplat.errors import ConfigError, QtlplatError
+from qtlplat.specs import BackboneSpec
 
 SHAPE, CLASSES = (1, 200, 200), 2  # of the built-in datasets, as they are by default
 
 
-def backbone_facts(component: Component, options: Options) -> dict[str, Any] | None:
+def backbone_facts(component: Component[Any], options: Options) -> dict[str, Any] | None:
     """Parameters by part for images of `SHAPE`, None for everything that is no backbone.
 
     ``dense`` are those of each dense block, in order; ``replaced`` what the last 1, 2, ... of them have together.
@@ -35,7 +36,7 @@ def backbone_facts(component: Component, options: Options) -> dict[str, Any] | N
     where = f"backbone {spec.name} of {component.provider.distribution}"
 
     def build() -> Backbone:
-        return spec.build(options, SHAPE, CLASSES)
+        return spec.build(options, input_shape=SHAPE, n_classes=CLASSES)
 
     try:
         tried_backbone(build, where)

@@ -13,7 +13,7 @@ from qtlplat.cli.render.terminal import note, say
 from qtlplat.recipes import RecipeSpec
 
 
-def recipe_facts(component: Component) -> dict[str, Any] | None:
+def recipe_facts(component: Component[Any]) -> dict[str, Any] | None:
     """What a recipe holds, None for everything else."""
     spec = component.spec
     if not isinstance(spec, RecipeSpec):

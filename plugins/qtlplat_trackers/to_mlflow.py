@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtlplat.conventions import strict
 from qtlplat.errors import QtlplatError, StoreError, describe_exception
-from qtlplat.exchange.tracker_payload import CellFacts, RunFacts, Step, cut, facts
 from qtlplat.extras import require_packages
 from qtlplat.store.core import artifacts
+from qtlplat_trackers.payload import CellFacts, RunFacts, Step, cut, facts
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -43,7 +43,7 @@ def require_mlflow() -> None:
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
     os.environ["DO_NOT_TRACK"] = "true"
     os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "ERROR")
-    require_packages("mlflow", "exporting to MLflow", "qtlplat export --to mlflow")
+    require_packages("mlflow", "exporting to MLflow", "qtlplat export --to mlflow", modules=("mlflow",))
 
 
 def to_mlflow(reader: Reader, runs: Sequence[str], directory: Path, *, weights: bool = False) -> dict[str, str]:

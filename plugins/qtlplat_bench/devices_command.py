@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from qtlplat.catalog.device import parse_device
-from qtlplat.cli.commands.bench_options import notes
 from qtlplat.cli.render.columns import Column
 from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.settings import Settings, pass_settings
+from qtlplat_bench.command_options import notes
 
 # largest difference from exact values, and what is said of it
 LEVELS = ((1e-10, "exact"), (3e-8, "to 1e-8"), (3e-6, "to 1e-6"), (5e-5, "to 1e-5"))
@@ -42,7 +42,7 @@ def devices(settings: Settings, /, devices: str | None, listing: Listing) -> Non
     asked = [parse_device(text) for text in re.split(r",(?![^\[]*\])", devices)] if devices else None
     say = notes(settings)
     say("loading torch and PennyLane")
-    from qtlplat.bench.devices import bench_devices, every_device
+    from qtlplat_bench.devices import bench_devices, every_device
 
     rows = bench_devices(every_device() if asked is None else asked, say)
     emit([_words(row) for row in rows], COLUMNS, listing, json_rows=rows, json_frame={})

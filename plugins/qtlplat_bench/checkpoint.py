@@ -14,18 +14,19 @@ import numpy as np
 
 from qtlplat.backbones.model import HeadFactory
 from qtlplat.backbones.pretrain import make_split, pretrain
-from qtlplat.bench.run import CLASSES, LEARNING_RATE, Stage
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.catalog.plugin_calls import declared_circuit
-from qtlplat.contracts import Backbone, HeadSpec, ImageSet
+from qtlplat.contracts import Backbone, ImageSet
 from qtlplat.heads.fit import fit_heads, why_not_stackable
 from qtlplat.heads.lockstep import Task
 from qtlplat.plugin_modules import guarded_build
 from qtlplat.progress import Silent
 from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat.seeding import isolated_rng
+from qtlplat.specs import AnyHeadSpec
 from qtlplat.state.checkpoints import Checkpoints
 from qtlplat.state.snapshots import Snapshot, Take
+from qtlplat_bench.run import CLASSES, LEARNING_RATE, Stage
 
 WARM_UP = 2  # epochs of heads that are not counted: the first one compiles and traces
 
@@ -54,7 +55,7 @@ class _Watch:
 def bench_checkpoint(
     build: Callable[[], Backbone],
     shape: tuple[int, int, int],
-    spec: HeadSpec,
+    spec: AnyHeadSpec,
     options: Any,
     provider: str,
     stage: Stage,
@@ -106,7 +107,7 @@ def _pretraining(
     return _row("pretraining", watch, 0, directory)
 
 
-def _heads(spec: HeadSpec, options: Any, provider: str, stage: Stage, directory: Path) -> dict[str, Any]:
+def _heads(spec: AnyHeadSpec, options: Any, provider: str, stage: Stage, directory: Path) -> dict[str, Any]:
     features, labels = stage.planted()
     circuit = declared_circuit(spec, options, provider)
     engine = guarded_build(lambda: choose_engine(circuit), provider, "running the circuit") if circuit else None

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis.markup import markdown_text
 from qtlplat.errors import StoreError, escape_control
-from qtlplat.exchange.tracker_payload import CellFacts, RunFacts, Step, facts
 from qtlplat.extras import require_packages
 from qtlplat.store.core.files import write_atomically
+from qtlplat_trackers.payload import CellFacts, RunFacts, Step, facts
 
 if TYPE_CHECKING:
     from qtlplat.store.read.queries import Reader
@@ -27,7 +27,8 @@ Event = tuple[float, int, Any]  # seconds since 1970, step, Summary
 
 def require_tensorboard() -> None:
     """Raise ConfigError with the command that installs it where TensorBoard is missing."""
-    require_packages("tensorboard", "exporting to TensorBoard", "qtlplat export --to tensorboard")
+    modules = ("tensorboard.summary.writer.record_writer",)
+    require_packages("tensorboard", "exporting to TensorBoard", "qtlplat export --to tensorboard", modules=modules)
 
 
 def to_tensorboard(reader: Reader, runs: Sequence[str], directory: Path) -> dict[str, Path]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from qtlplat.bench.synthetic_runs import made_up
 from qtlplat.errors import QtlplatError, safe_repr
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.bulk_insert import fill
+from qtlplat_bench.synthetic_runs import made_up
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("runs", "-n", "20"),

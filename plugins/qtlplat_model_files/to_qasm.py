@@ -14,8 +14,8 @@ from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
 from qtlplat.models.loaded import Trained
 from qtlplat.quantum.devices.layer import CircuitLayer
-from qtlplat.quantum.inspect.qasm import to_qasm
-from qtlplat.quantum.inspect.qasm_program import Version
+from qtlplat_model_files.qasm import to_qasm
+from qtlplat_model_files.qasm_program import Version
 
 
 def head_qasm(

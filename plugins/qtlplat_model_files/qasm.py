@@ -14,7 +14,7 @@ from pennylane.measurements import ExpectationMP, ProbabilityMP, VarianceMP
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, describe_exception, escape_control
 from qtlplat.quantum.circuits.samples import SampleFunction
-from qtlplat.quantum.inspect.qasm_program import (
+from qtlplat_model_files.qasm_program import (
     CannotWriteError,
     Measure,
     Program,
@@ -24,7 +24,7 @@ from qtlplat.quantum.inspect.qasm_program import (
     lower,
     write,
 )
-from qtlplat.quantum.inspect.qasm_reader import Branch, Line, applied, read, run
+from qtlplat_model_files.qasm_reader import Branch, Line, applied, read, run
 
 REFERENCE = "default.qubit"
 TOLERANCE = 1e-7  # PennyLane takes matrices apart with an error of about 1e-8

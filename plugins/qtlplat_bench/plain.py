@@ -7,28 +7,29 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from qtlplat.contracts import Circuit, HeadSpec
+from qtlplat.contracts import Circuit
 from qtlplat.quantum.devices.layer import CircuitLayer
 from qtlplat.quantum.devices.torch_layer import DEVICE, PlainLayer, copy_state
+from qtlplat.specs import AnyHeadSpec, build_head
 
 TORCH_LAYER = f"TorchLayer on {DEVICE}"
 TORCH = "torch"
 
 
 def head_without_engine(
-    spec: HeadSpec, options: Any, in_features: int, n_classes: int, circuit: Circuit | None
+    spec: AnyHeadSpec, options: Any, in_features: int, n_classes: int, circuit: Circuit | None
 ) -> nn.Module:
     """A head with fresh weights, drawn as `HeadFactory` draws them; its circuit cannot run."""
     layer = None if circuit is None else CircuitLayer(circuit, _no_engine)
-    return spec.build(options, in_features, n_classes, layer)
+    return build_head(spec, options, in_features, n_classes, layer)
 
 
-def plain_head(spec: HeadSpec, options: Any, in_features: int, n_classes: int, circuit: Circuit | None) -> nn.Module:
+def plain_head(spec: AnyHeadSpec, options: Any, in_features: int, n_classes: int, circuit: Circuit | None) -> nn.Module:
     """The head around a TorchLayer, with fresh weights, drawn as `HeadFactory` draws them."""
     head = head_without_engine(spec, options, in_features, n_classes, circuit)
     if circuit is None:
         return head
-    plain = spec.build(options, in_features, n_classes, PlainLayer(circuit))
+    plain = build_head(spec, options, in_features, n_classes, PlainLayer(circuit))
     copy_state(head, plain)
     return plain
 

@@ -13,10 +13,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from qtlplat.backbones.model import HeadFactory
-from qtlplat.bench.plain import TORCH, TORCH_LAYER, plain_head
-from qtlplat.bench.timing import Timing, row, summary
 from qtlplat.catalog.plugin_calls import declared_circuit, guarded
-from qtlplat.contracts import Cell, Circuit, HeadSpec
+from qtlplat.contracts import Cell, Circuit
 from qtlplat.errors import ConfigError
 from qtlplat.heads.fit import fit_heads, why_not_stackable
 from qtlplat.heads.lockstep import Task
@@ -26,8 +24,11 @@ from qtlplat.quantum.devices.memory import USABLE_SHARE, device_bytes, free_byte
 from qtlplat.quantum.devices.threads import torch_threads
 from qtlplat.runs.preflight import try_head
 from qtlplat.seeding import derive_seed, generator, isolated_rng
+from qtlplat.specs import AnyHeadSpec
 from qtlplat.state.epochs import CellEpoch
 from qtlplat.state.snapshots import Take
+from qtlplat_bench.plain import TORCH, TORCH_LAYER, plain_head
+from qtlplat_bench.timing import Timing, row, summary
 
 CLASSES = 2
 LEARNING_RATE = 8e-4
@@ -66,7 +67,7 @@ class Stage:
         return features, (features @ direction > 0).long()
 
 
-def bench_run(spec: HeadSpec, options: Any, provider: str, stage: Stage, on_note: Note) -> list[dict[str, Any]]:
+def bench_run(spec: AnyHeadSpec, options: Any, provider: str, stage: Stage, on_note: Note) -> list[dict[str, Any]]:
     """Two rows, of qtlplat and of the plain loop, on the same random features with a label planted in them.
 
     qtlplat's stage is run in full: choosing the engine, compiling, tracing, all epochs of all cells with their
@@ -121,7 +122,7 @@ class _Ours:
     """The head stage as a run does it."""
 
     def __init__(
-        self, spec: HeadSpec, options: Any, provider: str, circuit: Circuit | None, stage: Stage, on_note: Note
+        self, spec: AnyHeadSpec, options: Any, provider: str, circuit: Circuit | None, stage: Stage, on_note: Note
     ) -> None:
         self.spec, self.options, self.provider, self.circuit = spec, options, provider, circuit
         self.stage, self.on_note = stage, on_note

@@ -1,4 +1,4 @@
-"""`qtlplat bench`: what to measure is read here, measured in `qtlplat.bench`, and printed. No torch when imported."""
+"""`qtlplat bench`: what to measure is read here, measured in `qtlplat_bench`, and printed. No torch when imported."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from qtlplat.catalog.device import parse_device
 from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.resolve import resolve_component
-from qtlplat.cli.commands.bench_devices import devices as devices_command
-from qtlplat.cli.commands.bench_options import COLUMNS, SIZE, batch, classes, json_flag, notes, print_rows, threads
-from qtlplat.cli.commands.bench_stages import checkpoint, run
-from qtlplat.cli.commands.bench_store import store
 from qtlplat.cli.components import open_components
-from qtlplat.cli.settings import Settings, add_common_options, pass_settings
-from qtlplat.contracts import BackboneSpec, HeadSpec
+from qtlplat.cli.settings import Settings, pass_settings
 from qtlplat.errors import UsageError, safe_repr
+from qtlplat.specs import AnyHeadSpec, BackboneSpec
+from qtlplat_bench.command_options import COLUMNS, SIZE, batch, classes, json_flag, notes, print_rows, threads
+from qtlplat_bench.devices_command import devices as devices_command
+from qtlplat_bench.stages_commands import checkpoint, run
+from qtlplat_bench.store_command import store
 
 DEVICES = "compiled,default.qubit,lightning.qubit"
 MOST_SIZES = 64
@@ -63,11 +63,10 @@ def head(
     chosen = [parse_device(text) for text in re.split(r",(?![^\[]*\])", devices or DEVICES)]
     say = notes(settings)
     say("loading torch and PennyLane")
-    from qtlplat.bench.head import Setting, bench_head
+    from qtlplat_bench.head import Setting, bench_head
 
     rows: list[dict[str, Any]] = []
     for number, (component, options, choice) in enumerate(heads):
-        assert isinstance(component.spec, HeadSpec)
         # What cannot be had at all is refused; what fails at one size of many leaves the others to be shown.
         setting = Setting(devices=chosen, strict=devices is not None and number == 0, **given)
         say(f"{choice.component}: {', '.join(f'{key}={value}' for key, value in choice.options.items())}")
@@ -93,15 +92,14 @@ def backbone(
     NAME is a backbone, e.g. lenet2. "plain" is the same network in ordinary torch.
     """
     component, options, choice = resolve_component("backbone", name, *open_components(settings))
-    spec = component.spec
-    assert isinstance(spec, BackboneSpec)
+    spec: BackboneSpec = component.spec
     say = notes(settings)
     say("loading torch")
-    from qtlplat.bench.backbone import bench_backbone
     from qtlplat.runs.preflight import try_backbone
+    from qtlplat_bench.backbone import bench_backbone
 
     shape = (channels, image_size, image_size)
-    build = functools.partial(spec.build, options, shape, classes)
+    build = functools.partial(spec.build, options, input_shape=shape, n_classes=classes)
     try_backbone(build, shape, classes, choice.provider)
     say(f"{choice.name}: {given['repeats']} steps each")
     print_rows(bench_backbone(build, shape, classes, **given), COLUMNS, as_json, "plain")
@@ -109,7 +107,7 @@ def backbone(
 
 def _heads(
     settings: Settings, name: str, qubits: str | None, layers: int | None
-) -> list[tuple[Component, Any, ComponentChoice]]:
+) -> list[tuple[Component[AnyHeadSpec], Any, ComponentChoice]]:
     """The head in every size that was asked for, with its options validated."""
     registry, catalog = open_components(settings)
     component, _, _ = resolve_component("head", name, registry, catalog)
@@ -139,5 +137,3 @@ bench_command.add_command(run)
 bench_command.add_command(checkpoint)
 bench_command.add_command(store)
 bench_command.add_command(devices_command)
-for _command in (bench_command, *bench_command.commands.values()):
-    add_common_options(_command)

@@ -18,12 +18,10 @@ import torch
 from torch import Tensor, nn
 
 from qtlplat.errors import ConfigError, TrainingError, describe_exception
-from qtlplat.extras import EXTRAS
 from qtlplat.models.loaded import Trained
 from qtlplat.quantum.devices.layer import CircuitLayer
-from qtlplat.quantum.inspect.real_valued import RealCircuit
+from qtlplat_model_files.real_valued import RealCircuit
 
-PACKAGES = EXTRAS["onnx"]
 INPUT, OUTPUT = "images", "probabilities"
 # Both compute in single precision and add up in another order; probabilities are at most 1.
 TOLERANCE = 1e-5

@@ -12,18 +12,18 @@ import click
 
 from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.catalog.resolve import resolve_component
-from qtlplat.cli.commands.bench_options import MEASURED, SETTING, SIZE, batch, json_flag, notes, print_rows, threads
 from qtlplat.cli.components import open_components
 from qtlplat.cli.render.columns import Column, write_json
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.settings import Settings, pass_settings
 from qtlplat.cli.stores import asked_store
-from qtlplat.contracts import BackboneSpec, HeadSpec
 from qtlplat.errors import UsageError, safe_repr
+from qtlplat.specs import AnyHeadSpec, BackboneSpec
+from qtlplat_bench.command_options import MEASURED, SETTING, SIZE, batch, json_flag, notes, print_rows, threads
 
 IMAGES = (1, 200, 200)  # C, H, W of what is measured
 Network = tuple[BackboneSpec, Any, ComponentChoice]
-Head = tuple[HeadSpec, Any, ComponentChoice]
+Head = tuple[AnyHeadSpec, Any, ComponentChoice]
 
 _STAGE_COLUMNS = (
     Column("engine", "engine"),
@@ -80,7 +80,7 @@ def run(
     say = notes(settings)
     network, (spec, options, choice) = _network_and_head(settings, backbone, head_name)
     say("loading torch and PennyLane")
-    from qtlplat.bench.run import Stage, bench_run
+    from qtlplat_bench.run import Stage, bench_run
 
     _, in_features = _built(network, replaced)
     stage = Stage(in_features=in_features, **given)
@@ -121,9 +121,9 @@ def checkpoint(
     threads, say = given.pop("threads"), notes(settings)
     network, (spec, options, choice) = _network_and_head(settings, backbone, head_name)
     say("loading torch and PennyLane")
-    from qtlplat.bench.checkpoint import bench_checkpoint
-    from qtlplat.bench.run import Stage
     from qtlplat.quantum.devices.threads import torch_threads
+    from qtlplat_bench.checkpoint import bench_checkpoint
+    from qtlplat_bench.run import Stage
 
     build, in_features = _built(network, "all")
     stage = Stage(in_features=in_features, **given)
@@ -153,19 +153,17 @@ def _network_and_head(settings: Settings, backbone: str | None, head: str | None
     registry, catalog = open_components(settings)
     network, network_options, network_choice = resolve_component("backbone", backbone, registry, catalog)
     chosen, options, choice = resolve_component("head", head, registry, catalog)
-    assert isinstance(network.spec, BackboneSpec)
-    assert isinstance(chosen.spec, HeadSpec)
     return (network.spec, network_options, network_choice), (chosen.spec, options, choice)
 
 
 def _built(network: Network, replaced: Any) -> tuple[Callable[[], Any], int]:
     """What makes a backbone for the images that are measured, and how many features a head on it would get."""
     from qtlplat.backbones.model import WholeBackbone, kept_width, replaced_layers
-    from qtlplat.bench.run import CLASSES
     from qtlplat.runs.preflight import try_backbone
+    from qtlplat_bench.run import CLASSES
 
     spec, options, choice = network
-    build = functools.partial(spec.build, options, IMAGES, CLASSES)
+    build = functools.partial(spec.build, options, input_shape=IMAGES, n_classes=CLASSES)
     model = WholeBackbone(try_backbone(build, IMAGES, CLASSES, choice.provider), IMAGES[0])
     return build, kept_width(model, replaced_layers(replaced, len(model.dense)), IMAGES)
 

@@ -14,10 +14,10 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from qtlplat.backbones.model import WholeBackbone
 from qtlplat.backbones.trainer import BackboneTrainer
-from qtlplat.bench.timing import row, summary
 from qtlplat.contracts import Backbone
 from qtlplat.quantum.devices.threads import torch_threads
 from qtlplat.seeding import isolated_rng
+from qtlplat_bench.timing import row, summary
 
 COMPARED_STEPS = 5  # before anything is timed
 LEARNING_RATE, DECAY = 1e-4, 0.99  # neither changes what a step costs

@@ -9,12 +9,12 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from qtlplat.cli.commands.bench_options import SIZE, json_flag, notes
 from qtlplat.cli.render.columns import Column, write_json
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.settings import Settings, pass_settings
 from qtlplat.conventions import counted
 from qtlplat.errors import UsageError, safe_repr
+from qtlplat_bench.command_options import SIZE, json_flag, notes
 
 COLUMNS = (
     Column("command", "command"),
@@ -36,9 +36,9 @@ def store(settings: Settings, /, runs: int, repeats: int, keep: str | None, as_j
     pretrainings, some with controls, predictions, tags and notes. Seconds are the median of --repeats processes; rows
     are the lines that a command prints.
     """
-    from qtlplat.bench.store import bench_store, make_store
     from qtlplat.cli.app import COMMANDS
     from qtlplat.store.core.location import find_store
+    from qtlplat_bench.store import bench_store, make_store
 
     say = notes(settings)
     with _place(keep) as path:

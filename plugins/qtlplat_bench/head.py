@@ -12,11 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, one_hot, pad
 
 from qtlplat.backbones.model import HeadFactory
-from qtlplat.bench.plain import TORCH, TORCH_LAYER, head_without_engine, plain_head, runs_singly
-from qtlplat.bench.timing import interleaved, row
 from qtlplat.catalog.device import AUTO, COMPILED, DeviceChoice
 from qtlplat.catalog.plugin_calls import declared_circuit, guarded
-from qtlplat.contracts import HeadSpec
 from qtlplat.errors import ConfigError, UsageError
 from qtlplat.heads.fit import why_not_stackable
 from qtlplat.heads.stack import StackedHeads
@@ -26,6 +23,9 @@ from qtlplat.quantum.devices.threads import torch_threads
 from qtlplat.quantum.devices.torch_layer import DEVICE, plain_names
 from qtlplat.runs.preflight import try_head
 from qtlplat.seeding import isolated_rng
+from qtlplat.specs import AnyHeadSpec, HeadSpec
+from qtlplat_bench.plain import TORCH, TORCH_LAYER, head_without_engine, plain_head, runs_singly
+from qtlplat_bench.timing import interleaved, row
 
 Gradients = dict[str, Tensor]
 Note = Callable[[str], None]
@@ -61,7 +61,7 @@ class _Contender:
     is_reference: bool = False
 
 
-def bench_head(spec: HeadSpec, options: Any, provider: str, setting: Setting, on_note: Note) -> list[dict[str, Any]]:
+def bench_head(spec: AnyHeadSpec, options: Any, provider: str, setting: Setting, on_note: Note) -> list[dict[str, Any]]:
     """Rows for one head: each engine with one cell, and qtlplat's own program with all cells stacked as well.
 
     A step is the forward and backward pass of the training loss on a batch; parameters stay as they are, for all
@@ -80,17 +80,15 @@ def bench_head(spec: HeadSpec, options: Any, provider: str, setting: Setting, on
 class _Bench:
     """One head with its options, batches and weights, the same for every engine."""
 
-    def __init__(self, spec: HeadSpec, options: Any, provider: str, setting: Setting, on_note: Note) -> None:
+    def __init__(self, spec: AnyHeadSpec, options: Any, provider: str, setting: Setting, on_note: Note) -> None:
         self.options, self.provider, self.setting, self.on_note = options, provider, setting, on_note
         self.circuit = declared_circuit(spec, options, provider)
         self.in_features, self.n_classes, self.spec = setting.features, setting.classes, spec
         if setting.circuit_only:
-            if self.circuit is None:
+            if self.circuit is None or isinstance(spec, HeadSpec):
                 raise UsageError(f"head {spec.name} has no circuit", where="--circuit-only", fix="leave the flag out")
             self.in_features, self.n_classes = self.circuit.n_inputs, self.circuit.n_outputs + 1
-            self.spec = dataclasses.replace(
-                spec, build=lambda _options, in_features, _n_out, c: _CircuitOnly(in_features, c)
-            )
+            self.spec = dataclasses.replace(spec, build=_circuit_only)
         draw = torch.Generator().manual_seed(0)
         shape = (setting.cells, setting.batch)
         self.features = torch.randn(*shape, self.in_features, generator=draw)
@@ -260,15 +258,18 @@ class _NoOptimizer:
         pass
 
 
+def _circuit_only(_options: Any, /, *, in_features: int, n_classes: int, circuit: nn.Module) -> nn.Module:  # noqa: ARG001
+    return _CircuitOnly(in_features, circuit)
+
+
 class _CircuitOnly(nn.Module):
     """A circuit with a trained shift of its inputs, so that it is differentiated by them: (B, n) -> (B, n_outputs + 1).
 
     The last column is zero: a circuit with a single output has a cross-entropy, too.
     """
 
-    def __init__(self, in_features: int, circuit: nn.Module | None) -> None:
+    def __init__(self, in_features: int, circuit: nn.Module) -> None:
         super().__init__()
-        assert circuit is not None
         self.shift, self.circuit = nn.Parameter(torch.zeros(in_features)), circuit
 
     def forward(self, inputs: Tensor) -> Tensor:
