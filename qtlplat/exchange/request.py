@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from qtlplat.catalog.catalog import Catalog
-from qtlplat.store.read.queries import Reader
+if TYPE_CHECKING:
+    from qtlplat.catalog.catalog import Catalog
+    from qtlplat.store.read.queries import Reader
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -259,7 +259,7 @@ def test_inputs_are_not_blamed_for_gates_that_cannot_be_written() -> None:
         ("qasm", {"inputs": "a,b"}, UsageError, "must be numbers"),
         ("qasm", {"inputs": "1,2", "image": Path("x.png")}, UsageError, "both given"),
         ("qasm", {"cell": 4}, UsageError, "belongs to the control"),
-        ("onnx", {"inputs": "1,2"}, UsageError, "takes any images"),
+        ("onnx", {"inputs": "1,2"}, ConfigError, "an option is wrong"),
         ("onnx", {"cell": 99}, UsageError, "has no cell 99"),
     ],
 )
