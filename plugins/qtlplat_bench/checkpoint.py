@@ -67,7 +67,7 @@ def bench_checkpoint(
     """Rows for pretraining, for training heads, and for a run of both.
 
     Each: stage; epochs; ms_per_epoch (median, checkpoints left out); ms_held_up (median, by a checkpoint: copying all
-    tensors, and waiting for the one before it); ms_written (until one is on the disk, beside the training); bytes;
+    tensors, and waiting for the one before it); ms_written (until one is on the disk, during training); bytes;
     share (of the stage's time that checkpoints take).
 
     build: of a backbone for images of `shape` (C, H, W); stage: of the heads, and how many samples there are; batch: of

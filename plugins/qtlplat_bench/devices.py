@@ -21,13 +21,13 @@ Say = Callable[[str], None]
 
 
 def bench_devices(choices: Sequence[DeviceChoice], say: Say) -> list[dict[str, Any]]:
-    """A row for each device, none of which need be there.
+    """A row for each device, including unavailable ones.
 
-    Each row: device (as asked for), package and its version, problem ('' where the circuit of angles runs), values
+    Each row: device (as requested), package and its version, problem ('' where the circuit of angles runs), values
     (exact, or how many shots), value_error, batch (whether a batch is one execution), gradient (how it is computed)
     with weight_error and input_error, amplitude_gradient with amplitude_error, amplitude_problem, shots (whether they
-    can be asked for) and repeats (whether a seed gives the same ones again). Errors are the largest differences from
-    `REFERENCE` in float64; what could not be found out is None.
+    can be requested) and repeats (whether a seed repeats them). Errors are the largest differences from `REFERENCE` in
+    float64; unknown values are None.
     """
     rows = []
     for choice in choices:

@@ -30,7 +30,7 @@ _PROGRAM = "from qtlplat.cli.app import main; main()"
 
 @dataclass(frozen=True)
 class Made:
-    """A store that was made up. seconds: how long that took; runs: with pretrainings."""
+    """A synthetic store. seconds: time to create it; runs: including pretrainings."""
 
     location: StoreLocation
     runs: int

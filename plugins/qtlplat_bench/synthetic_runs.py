@@ -1,4 +1,4 @@
-"""Runs that nobody trained, as many as one likes, with what real ones have: the rows of a store to measure on."""
+"""Synthetic runs in any number, with the rows of real ones: a store for benchmarks."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def _components(run: _Run, head: Any, backbone: Any) -> dict[str, dict[str, Any]
 
 
 def _surroundings(run: _Run) -> dict[str, str]:
-    """What is not the same for all: the oldest eighth was made before an update."""
+    """Environment values that differ between runs: the oldest eighth is older than an update."""
     older = run.number < run.left / 7
     return {"host": "host", **({"version of torch": "2.12.1"} if older else {})}
 

@@ -46,9 +46,9 @@ class CellFacts:
 class RunFacts:
     """A run. created, finished: seconds since 1970, finished None where it has not.
 
-    params: plan, components, ledger as text, by name; metrics: mean (`f1`) and sample standard deviation (`f1_sd`)
+    params: plan, components, parameter counts as text, by name; metrics: mean (`f1`) and sample standard deviation (`f1_sd`)
     over the finished cells of the head, and of every control (`f1 of linear`); steps: means over the head's cells
-    that have the epoch; facts: ids and versions as text, by name; tags, note: what people said of it.
+    that have the epoch; facts: ids and versions as text, by name; tags, note: its annotations.
     """
 
     id: str
@@ -67,7 +67,7 @@ class RunFacts:
 
 
 def facts(reader: Reader, run_id: str) -> RunFacts:
-    """What trackers are told of a run, by its full id."""
+    """The data of a run for trackers, by its full id."""
     record = reader.run(run_id)
     cells = reader.cells(run_id)
     by_cell: dict[int, list[EpochRow]] = defaultdict(list)

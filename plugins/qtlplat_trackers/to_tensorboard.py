@@ -105,7 +105,7 @@ def _scalar(tag: str, value: float) -> Any:
 
 
 def _texts(run: RunFacts) -> dict[str, str]:
-    """What is told in words, as Markdown in which nothing of ours has a meaning."""
+    """The texts of a run as Markdown, with all values escaped."""
     texts = {
         "run": _listed(run.facts),
         "tags": ", ".join(map(_safe, run.tags)),

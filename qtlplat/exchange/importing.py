@@ -1,4 +1,4 @@
-"""Bundles into a store: verified, unpacked beside it, looked at, then merged. What is refused has changed nothing."""
+"""Import bundles into a store: verify, unpack next to the store, check, then merge. A refused bundle changes nothing."""
 
 from __future__ import annotations
 
@@ -44,19 +44,19 @@ def import_bundle(
     partly: bool = False,
     dry_run: bool = False,
 ) -> Imported:
-    """Take the runs of a bundle over into a store; those that are there already, with the same content, stay.
+    """Import the runs of a bundle into a store; identical runs are skipped.
 
     Parameters
     ----------
-    look: called with a reader of the bundle's runs before any is taken over; whatever it raises refuses the bundle.
-    partly: leave out what clashes, and what builds on it.
-    dry_run: only say what would be done; nothing is written beside the store's directory but a temporary one.
+    look: called with a reader of the bundle's runs before the import; refuses the bundle by raising.
+    partly: leave out conflicting runs, and runs that build on them.
+    dry_run: return what would be imported; write only a temporary directory.
 
     Raises
     ------
-    DataError: where the bundle is no bundle, damaged or not whole. ConfigError: it is of a newer version.
-    UntrustedError: where it is not as qtlplat makes bundles.
-    StoreError: where a run clashes with one of the store (unless `partly`), or the disk has no room.
+    DataError: the file is no bundle, damaged or incomplete. ConfigError: it is of a newer version.
+    UntrustedError: qtlplat does not write such bundles.
+    StoreError: a run conflicts with one of the store (unless `partly`), or the disk is full.
     """
     with ExitStack() as stack:
         packed = stack.enter_context(archive.opened(path))
@@ -102,9 +102,9 @@ def _newer(path: Path, what: str) -> ConfigError:
 
 @contextmanager
 def _folder_beside(location: StoreLocation, *, dry_run: bool) -> Iterator[Path]:
-    """A directory on the store's disk that is gone afterwards; those that killed imports left are deleted.
+    """A temporary directory on the store's disk; deletes those of killed imports.
 
-    Its lock is freed when this process dies, so that the next one knows that nobody is at work there.
+    Its lock is released when this process ends, so that the next import recognises it as unused.
     """
     beside = location.path.parent
     if dry_run and not beside.is_dir():
@@ -116,7 +116,7 @@ def _folder_beside(location: StoreLocation, *, dry_run: bool) -> Iterator[Path]:
         beside.mkdir(parents=True, exist_ok=True)
         folder, lock = _locked_folder(beside, f".{location.path.stem}.import")
     except OSError as error:
-        fix = "mend its permissions, or free some space"
+        fix = "correct its permissions, or free some space"
         raise StoreError(f"nothing can be unpacked: {error.strerror}", where=str(beside), fix=fix) from error
     try:
         yield folder
