@@ -76,7 +76,7 @@ def bench_run(spec: AnyHeadSpec, options: Any, provider: str, stage: Stage, on_n
     them before and half of them after qtlplat's stage, and is evaluated at the end of an epoch, or where it stops. Its
     seconds are the median step times all steps, and the evaluation times all epochs and cells.
 
-    In addition to the keys of every row: seconds (of the whole stage), measured_seconds, steps (of all cells, one by one),
+    Further keys: seconds (of the whole stage), measured_seconds, steps (of all cells, one by one),
     measured_steps, extrapolated. ms_per_cell_step is seconds / steps, ms_per_step that of `cells` cells; evaluation is
     part of both. spread: of qtlplat's epochs, of the plain steps. max_value_error: largest difference in training and
     test loss of the first cell after its first epoch; None where the plain loop does not get so far.

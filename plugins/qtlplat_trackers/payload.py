@@ -46,9 +46,9 @@ class CellFacts:
 class RunFacts:
     """A run. created, finished: seconds since 1970, finished None where it has not.
 
-    params: plan, components, parameter counts as text, by name; metrics: mean (`f1`) and sample standard deviation (`f1_sd`)
-    over the finished cells of the head, and of every control (`f1 of linear`); steps: means over the head's cells
-    that have the epoch; facts: ids and versions as text, by name; tags, note: its annotations.
+    params: plan, components, parameter counts as text, by name; metrics: mean (`f1`) and sample standard deviation
+    (`f1_sd`) over the finished cells of the head, and of every control (`f1 of linear`); steps: means over the head's
+    cells that have the epoch; facts: ids and versions as text, by name; tags, note: its annotations.
     """
 
     id: str

@@ -1,4 +1,4 @@
-"""Import bundles into a store: verify, unpack next to the store, check, then merge. A refused bundle changes nothing."""
+"""Import bundles into a store: verify, unpack next to it, check, then merge. A refused bundle changes nothing."""
 
 from __future__ import annotations
 
