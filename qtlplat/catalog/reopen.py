@@ -8,12 +8,13 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from qtlplat.catalog.catalog import Catalog
+from qtlplat.catalog.controls import find_controls
 from qtlplat.catalog.options import validate
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan
 from qtlplat.catalog.plugin_calls import guarded, load_images, source_files, written_options
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, parse_sets
-from qtlplat.catalog.resolve import Resolved, RunComponents, find_controls
+from qtlplat.catalog.resolve import Resolved, RunComponents
 from qtlplat.contracts import ROLES, ImageSet, Options, Role
 from qtlplat.errors import ConfigError, DataError, Problem, safe_repr
 from qtlplat.specs import DatasetSpec

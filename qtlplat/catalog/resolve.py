@@ -14,12 +14,10 @@ from typing import Any, TypedDict
 from pydantic import BaseModel, ValidationError
 
 from qtlplat.catalog.catalog import Catalog
+from qtlplat.catalog.controls import find_controls
 from qtlplat.catalog.device import read_device
 from qtlplat.catalog.options import locations, validate
 from qtlplat.catalog.plan import (
-    ABLATIONS,
-    AUTO_CONTROLS,
-    CONTROLS,
     ComponentChoice,
     PretrainingOptions,
     RunPlan,
@@ -33,7 +31,6 @@ from qtlplat.contracts import ROLES, Kind, Options, Role
 from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, safe_repr, unknown_name
 from qtlplat.specs import AnyHeadSpec, BackboneSpec, ControlSpec, DatasetSpec, EvaluatorSpec
 
-SHIPPED = "qtlplat"  # the distribution whose controls `auto` means
 SETTABLE = (*ROLES, "training", "pretraining")  # what the key of -S may begin with
 OWN = ("seed", "seeds", "accelerator", "controls")  # the plan's own fields, as a request has them
 
@@ -145,21 +142,6 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
     dataset, backbone, head, evaluator = (chosen[role].component for role in ROLES)
     components = RunComponents(dataset=dataset, backbone=backbone, head=head, evaluator=evaluator)
     return Resolved(plan, components, options, notes, controls)
-
-
-def find_controls(names: Sequence[str], catalog: Catalog, problems: list[Problem]) -> dict[str, Component[ControlSpec]]:
-    """The controls that plugins offer, by name; of `auto`, those that are shipped. Problems are added to the list."""
-    found: dict[str, Component[ControlSpec]] = {}
-    for name in CONTROLS if AUTO_CONTROLS in names else names:
-        automatic = AUTO_CONTROLS in names
-        matches = catalog.matches("control", f"{SHIPPED}:{name}" if automatic else name)
-        if matches:
-            found[name] = matches[0] if automatic else catalog.component("control", name)
-        elif name not in ABLATIONS and not automatic:
-            known = (AUTO_CONTROLS, *ABLATIONS, *(c.spec.name for c in catalog.components("control")))
-            what = f"no such control: {safe_repr(name)}; there are {', '.join(known)}"
-            problems.append(Problem("--controls", "", what))
-    return found
 
 
 def resolve_component(
