@@ -18,7 +18,7 @@ FORMATS = ("onnx", "qasm", "qasm3")
 def export(trained: Any, to: str, output: Path, *, force: bool = False, **options: Any) -> dict[str, Any]:
     """Facts about the file."""
     registry, catalog = open_components(Settings())
-    given = {name: Given(value, str(value)) for name, value in options.items()}
+    given = {name: Given(value, str(value)) for name, value in options.items() if value is not None}
     component, chosen, _ = resolve_component("exporter", to, registry, catalog, flags=given)
     refuse(output, force)
     component.spec.require()
