@@ -72,7 +72,11 @@ class Host:
         """One line for each broken plugin, and for each spec that is left out, for stderr."""
         broken = [
             *((f"plugin {p.name!r}", p, p.reason) for p in self.failed),
-            *((f"a {one.kind}", p, one.reason) for p in self.plugins for one in p.refused),
+            *(
+                (f"{one.kind} {safe_repr(one.name)}" if one.name else f"one {one.kind}", p, one.reason)
+                for p in self.plugins
+                for one in p.refused
+            ),
         ]
         return [
             f"warning: {what} of {p.provider.distribution} is left out: {reason} (see: {DOCTOR})"

@@ -41,7 +41,7 @@ def assert_spec_left_out(kind: str, reason: str) -> None:
         if other != kind:
             assert_fine(done, "faulty-lab")
         elif done.code:  # unknown if its name is what is wrong
-            assert_refused(done, 2 if "unknown" in done.err else 4)
+            assert_refused(done, 2 if "error: unknown" in done.err else 4)
 
 
 def test_the_sound_plugin_is_loaded(faulty: Faulty) -> None:
