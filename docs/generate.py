@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import sys
+import tomllib
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from runpy import run_path
@@ -31,6 +32,7 @@ from qtlplat.contracts import KINDS, Kind, Options
 REFERENCE = Path(__file__).resolve().parent / "reference"
 TABLES = REFERENCE.with_name("describe_tables.py")
 API = REFERENCE.with_name("describe_api.py")
+PROJECT = tomllib.loads((REFERENCE.parents[1] / "pyproject.toml").read_text(encoding="utf-8"))
 NOTICE = "<!-- Written by docs/generate.py. Change the code or the generator, not this page. -->\n"
 OURS = "qtlplat"  # the distribution whose components are described
 
@@ -191,9 +193,9 @@ def _components() -> str:
 
 def _built_in() -> tuple[Registry, Catalog]:
     host = load_plugins()
-    broken = [p.reason for p in host.failed if p.provider.distribution == OURS]
-    if broken:
-        raise errors.PluginError(f"a built-in plugin does not load: {broken[0]}")
+    loaded = {p.name for p in host.plugins if p.state == "loaded" and p.provider.distribution == OURS}
+    if missing := PROJECT["project"]["entry-points"]["qtlplat"].keys() - loaded:
+        raise errors.PluginError(f"not loaded: {', '.join(sorted(missing))}", fix="install this checkout again")
     ours = tuple(c for c in host.components if c.provider.distribution == OURS)
     return load_registry(str(shipped_registry())), Catalog(Host(ours, host.plugins))
 

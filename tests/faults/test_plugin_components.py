@@ -70,7 +70,7 @@ def test_info_of_a_broken_backbone(fault: str, faulty: Faulty) -> None:
 @pytest.mark.parametrize("error", ["ConfigError('small')", "DataError('small', problems=[])"])
 def test_info_of_a_backbone_that_takes_no_such_images_says_so(error: str, faulty: Faulty) -> None:
     body = f"from qtlplat.errors import ConfigError, DataError; raise {error}"
-    faulty(instead("build_backbone", "options, shape, k", body))
+    faulty(instead("build_backbone", "options, input_shape, n_classes", body))
     done = here("info", "net")
     assert_fine(done)
     assert "small" in done.out
