@@ -133,8 +133,8 @@ class Circuit:
             float64, radians if it feeds rotations; the weights come by the names of `weight_shapes`.
         qubits: Q, the wires are 0 .. Q-1.
         weight_shapes: Shape of each trainable weight, by the name of its argument.
-        n_inputs: Numbers that go in, per sample.
-        n_outputs: Numbers that come out, per sample.
+        n_inputs: Number of inputs per sample.
+        n_outputs: Number of outputs per sample.
         initial_range: Weights start uniform in [low, high), radians; PennyLane's TorchLayer uses [0, 2 pi).
     """
 

@@ -11,7 +11,7 @@ QtlplatError (1)
 ├── BusyError (7)         owned by another process
 └── UntrustedError (8)    a file from outside is refused
 
-The codes are published and frozen; 9 (a contradicted claim), 130 and 143 (signals) are not errors of ours.
+The codes are published and frozen; 9 (a contradicted claim), 130 and 143 (signals) are no error classes.
 """
 
 from __future__ import annotations
@@ -101,7 +101,7 @@ class QtlplatError(Exception):
         """The message as at most 12 lines, without colour, control characters and passwords.
 
         Args:
-            complete: what becomes of each line first; it completes commands in it (see `qtlplat.command_hints`).
+            complete: called with each line first; completes the commands in it (see `qtlplat.command_hints`).
         """
         return [cut(escape_control(without_passwords(complete(line)))) for line in self._lines()]
 

@@ -1,4 +1,4 @@
-"""A trained model as an ONNX file: backbone, head and its circuit, checked against torch before it is handed over."""
+"""A trained model as an ONNX file: backbone, head and circuit, compared with torch before it is written."""
 
 from __future__ import annotations
 

@@ -34,7 +34,7 @@ class NeuDetOptions(PreparationOptions):
     difficult: Literal["keep", "drop"] = Field(
         "keep",
         description="boxes marked difficult: keep takes them as any other, drop counts none of them as a defect "
-        "(normals are cropped outside of them all the same)",
+        "(normals are still cropped outside of them)",
     )
 
     @field_validator("root", mode="before")

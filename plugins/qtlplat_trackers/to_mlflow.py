@@ -1,7 +1,7 @@
 """Runs as runs of MLflow, by its own client, into an SQLite store of its own; a nested run for each cell. No torch.
 
-A run that is there already and has not changed stays as it is but for what people said of it; one that has changed, or
-that was cut off half way, is deleted as MLflow deletes and written anew.
+A run that is there already and has not changed stays as it is except for its annotations; a run that has changed, or
+was exported incompletely, is deleted as MLflow deletes and written again.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class MetricAgreement:
 
 @dataclass(frozen=True)
 class Agreement:
-    """What became of the same cells in two runs.
+    """The results of the same cells in two runs.
 
     cells: pairs of the same variant, fold, seed and test samples; alone: finished cells without a partner; samples:
     predictions on both sides; other_class: of these with another predicted class; largest_probability: the largest

@@ -73,7 +73,7 @@ class Duplicates:
 def find_duplicates(images: ImageSet) -> Duplicates:
     """All samples of equal pixels, and all pairs that differ by no more than a copy does.
 
-    A copy may be encoded anew, brighter, darker, of another contrast, slightly noisy or sharper, mirrored or turned by
+    A copy may be re-encoded, brighter, darker, of another contrast, slightly noisy or sharper, mirrored or turned by
     quarters. Not found: other sections and scales of the same scene, copies of which much is saturated, and anything
     but equal pixels among images of fewer than 32 pixels a side.
     """

@@ -178,7 +178,7 @@ def _all(gathered: Gathered) -> Iterator[tuple[str, str, Any]]:
 
 
 def _declared(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
-    """What the dataset calls its classes, and which way the evaluator's own metrics are better."""
+    """The class names of the dataset, and the directions of the evaluator's own metrics."""
     if classes := class_names(environment):
         yield "data", "classes", list(classes)
     for name, metric in declared_metrics(environment).items():

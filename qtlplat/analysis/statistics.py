@@ -32,7 +32,7 @@ RESAMPLES = 9999
 class TTest:
     """A two-sided t-test of a mean, or of a difference of means, against zero.
 
-    n: values tested (of both samples together where there are two); mean: what is tested; sd: sample standard
+    n: values tested (of both samples together where there are two); mean: the tested mean; sd: sample standard
     deviation of the values, NaN for two samples; standard_error: of the mean; df: degrees of freedom; interval: of the
     mean, at the confidence level, cut to the values that the mean can have (cut_off says how many of its ends were).
     A test that the values do not allow has NaN in what cannot be said.

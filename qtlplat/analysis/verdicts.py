@@ -139,7 +139,7 @@ def needed_line(needed: Needed, metric: str) -> str:
     if needed.seeds is not None:
         of = f" × {needed.folds} folds" if needed.folds > 1 else ""
         seeds = f"{needed.seeds} seed{'s' if needed.seeds > 1 else ''}"
-        return f"to see {wanted} takes {seeds}{of}; the power of what there is: {needed.power_now:.2f}"
+        return f"to see {wanted} takes {seeds}{of}; the power of the present cells: {needed.power_now:.2f}"
     if needed.difference <= needed.floor:
         floor = in_units(needed.floor, metric, signed=False, decimals=2)
         return f"no number of seeds shows {wanted}: nothing below {floor} can be seen without more images"

@@ -1,7 +1,7 @@
 """The same convolutional features, computed quicker on CPUs: no parameter, name or result changes but by rounding.
 
 A convolution and the max-pooling behind it are computed as one, some samples at a time, so that the large map between
-them stays in the cache and is neither kept nor allocated anew in every step. ReLU comes after pooling, where there are
+them stays in the cache and is neither kept nor allocated in every step. ReLU comes after pooling, where there are
 fewer elements: max(relu(x)) = relu(max(x)). Large kernels go through their spectra. All else is left to torch.
 """
 

@@ -69,7 +69,7 @@ class contained:  # noqa: N801 -- used as a context manager
         return hear
 
     def _leaving(self, status: int) -> None:
-        """In place of `os._exit`: a command ends with a code of ours, and says why; a child process ends."""
+        """Replace `os._exit`: a command exits with a qtlplat exit code and a message; a child process ends."""
         if os.getpid() != self.process:
             self.leave(status)
         raise SystemExit(status)

@@ -40,7 +40,7 @@ class RefusedSpec:
 
 @dataclass(frozen=True)
 class PluginStatus:
-    """What became of a plugin. reason: why not loaded; hook: which hook failed; fix: what to do about it.
+    """The state of a plugin. reason: why not loaded; hook: which hook failed; fix: what to do about it.
 
     refused: of a plugin that was loaded, the specs that cannot be used; warnings: about its API version, and what its
     import warned about.
@@ -260,7 +260,7 @@ def _is_version(version: object) -> TypeGuard[tuple[int, int]]:
 
 
 def _newer(version: object) -> list[str]:
-    """A note on a plugin that was written for a later minor version of this API: it is loaded all the same."""
+    """A note on a plugin that was written for a later minor version of this API: it is still loaded."""
     if not _is_version(version) or version <= API_VERSION:
         return []
     return [f"it was written for API version {version[0]}.{version[1]}, this qtlplat has {_API}: upgrade qtlplat"]

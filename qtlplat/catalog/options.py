@@ -1,4 +1,4 @@
-"""Options of components and protocols: validating what was given, describing what there is. No plugins loaded here."""
+"""Options of components and protocols: validate given values, describe available options. Loads no plugins."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ def guarded(work: Callable[[], T], provider: str, doing: str, *, random: bool = 
 
 
 def _published(error: BaseException) -> QtlplatError | None:
-    """The error of ours that a plugin raised on purpose; it may be one of its own subclass, whose code is not used."""
+    """The QtlplatError that a plugin raised on purpose; if it is of a subclass, the subclass's code is not used."""
     if not isinstance(error, QtlplatError):
         return None
     bases = (base for base in type(error).__mro__ if issubclass(base, QtlplatError))

@@ -21,13 +21,13 @@ from qtlplat.specs import DatasetSpec
 
 
 def stored_images(plan: Mapping[str, Any], digest: str, catalog: Catalog, sets: Sequence[str] = ()) -> ImageSet:
-    """The dataset of a stored plan, read anew.
+    """Read the dataset of a stored plan.
 
-    plan: as stored; digest: of the data that the run saw; sets: ``dataset.option=value``, for data that lies elsewhere.
+    plan: as stored; digest: of the data that the run saw; sets: ``dataset.option=value``, for data that was moved.
 
     Raises
     ------
-    UsageError, PluginError: the dataset's plugin is not there any more, or is broken.
+    UsageError, PluginError: the dataset's plugin is missing or broken.
     ConfigError: the plugin does not take the stored options any more.
     DataError: the data cannot be read, or is not what the run saw; both digests are named.
     """
@@ -38,7 +38,7 @@ def stored_images(plan: Mapping[str, Any], digest: str, catalog: Catalog, sets: 
         raise DataError(
             f"the dataset has changed: its digest is {images.digest}, the run saw {digest}",
             where=f"{where}, version {component.provider.version}; the run used {choice.version}",
-            fix="-S dataset.OPTION=VALUE where the data lies elsewhere, or run again on the data as it is",
+            fix="pass -S dataset.OPTION=VALUE if the data has moved, or start a new run on the present data",
         )
     return images
 

@@ -1,4 +1,4 @@
-"""`--minimize` and `--maximize`: which way a metric is better, where its evaluator does not declare it."""
+"""`--minimize` and `--maximize`: the direction of a metric, if its evaluator does not declare it."""
 
 from __future__ import annotations
 

@@ -57,8 +57,8 @@ def suggest(text: str) -> str:
 def _keep(name: str, value_of: Any = None) -> Any:
     """A callback that keeps an option's value in `Settings`, unless a more explicit source has given one.
 
-    The groups before a command are parsed first, so a later option beats an earlier one. click takes the environment
-    variable anew for every group and command: it counts only as long as no option was given.
+    The groups before a command are parsed first, so a later option beats an earlier one. click reads the environment
+    variable again for every group and command: it counts only as long as no option was given.
     """
 
     def callback(ctx: click.Context, param: click.Parameter, value: Any) -> Any:

@@ -157,7 +157,7 @@ def reseed(head: nn.Module) -> None:
 class _Repeated:
     """A step for batches of one shape, traced if it can be.
 
-    Traced, it reads the batch where the first one lay: a batch that lies elsewhere is copied there.
+    A traced step reads the batch from fixed memory; other batches are copied there.
     """
 
     def __init__(

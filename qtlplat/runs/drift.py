@@ -45,7 +45,7 @@ def drift(record: RunRecord, plan: RunPlan | PretrainingPlan, reader: Reader) ->
 
 
 def drift_between(before: RunRecord, after: RunRecord, reader: Reader) -> Drift:
-    """What differs between a stored run and one that did it again, the machines included."""
+    """The differences between a stored run and its replay, including the machines."""
     then, now = (reader.environment(run.id) for run in (before, after))
     names = (*DECISIVE, *SURROUNDINGS, *numeric_facts(then, now))
     return _changes(before, reader, after, after.components, now, names)

@@ -80,7 +80,7 @@ def backbone_for(job: RunContext, prepared: Prepared, wanted: Pretraining, made_
 
 
 def one_pretraining(plan: PretrainingPlan) -> Work:
-    """A pretraining as work that runs share; behind a server, only those of one machine share its weights."""
+    """A pretraining as work that runs share; for a store on a server, only runs of one machine share its weights."""
     return Work(f"pretraining {plan.fingerprint}", "files")
 
 
@@ -91,9 +91,9 @@ def _doing(job: RunContext, plan: PretrainingPlan) -> RunRecord | None:
 
 
 def _find(job: RunContext, plan: PretrainingPlan, whose: str, made_for: str) -> Pretrained | None:
-    """What an earlier pretraining with this plan left, if it is there and whole; the newest such one.
+    """The weights of the newest earlier pretraining with this plan, if they are intact; None if there is none.
 
-    Behind a server, the weights of others may lie on other machines.
+    For a store on a server, weights may be on other machines.
     """
     unusable = ""
     for earlier in job.reader.finished(plan.fingerprint, "pretraining"):

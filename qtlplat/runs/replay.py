@@ -25,9 +25,9 @@ from qtlplat.store.read.queries import Reader
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a replay.
+    """The result of a replay.
 
-    run: the one that was done again; replay: the new one; max_difference: None where nothing could be compared,
+    run: the original run; replay: the new one; max_difference: None where nothing could be compared,
     infinite where something is missing or not finite; changes: (before, after) by name.
     """
 

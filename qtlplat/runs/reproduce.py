@@ -1,4 +1,4 @@
-"""Carries out a recipe: which runs are there, which are missing and how long they take, and what they say about claims.
+"""Reproduce a recipe: find stored runs, estimate and train missing ones, and check the claims.
 
 Runs are found by fingerprint and made by `prepare` and `execute` as those of `qtlplat run`; nothing here trains. torch
 and PennyLane are imported only where something is missing, so that a complete reproduction is printed in seconds.

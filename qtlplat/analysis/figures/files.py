@@ -28,7 +28,7 @@ _STYLE = re.compile(r' style="([^"]*)"')
 
 
 def format_of(name: PurePath) -> str:
-    """The format that a file's name asks for; raises UsageError where it is none of ours."""
+    """The format of a file's extension; raises UsageError for an unknown one."""
     ending = name.suffix.lower().removeprefix(".")
     if ending not in FORMATS:
         raise UsageError(

@@ -59,7 +59,7 @@ def import_command(settings: Settings, bundle: Path, dry_run: bool, partly: bool
     became |= dict.fromkeys(done.same, "was here already")
     became |= {run: f"left out: {why}" for run, why in done.left_out.items()}
     rows = [{"run": run, "became": what} for run, what in became.items()]
-    emit(rows, [Column("run", "run"), Column("became", "what became of it")])
+    emit(rows, [Column("run", "run"), Column("became", "result")])
     if dry_run:
         note(f"{bundle} is valid; nothing was changed")
     else:

@@ -171,7 +171,7 @@ def _relative(one: Mapping[str, Any]) -> str:
 
 
 def _below(one: Mapping[str, Any]) -> str:
-    """A run that builds on this one, or does it again."""
+    """A run that builds on this one, or repeats it."""
     role = "replayed as" if one["role"] == "replay" else one["kind"]
     what = f"{one['head']} on {one['backbone']}" if one["head"] else one["backbone"] or ""
     return f"{role} {one['run']}  {what}  {one['status']}"

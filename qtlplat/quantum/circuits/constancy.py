@@ -1,4 +1,4 @@
-"""A circuit's function is called anew for every step: the same numbers make the same circuit, and torch sees them."""
+"""Check that a circuit's function, called again with the same numbers, gives the same circuit, visible to torch."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Matrices of single-qubit rotations, and their tensor products, for all layers and qubits at once.
 
-Derivatives of rotations come out of the forward pass: a rotation's derivative is the same rotation a quarter turn
+The forward pass gives the derivatives of rotations: a rotation's derivative is the same rotation a quarter turn
 further. Tensor products differentiate through partial traces, because their factors are unitary.
 """
 
