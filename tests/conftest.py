@@ -46,10 +46,15 @@ settings.register_profile("default", patient, max_examples=25)
 settings.register_profile("nightly", patient, max_examples=1000)
 settings.load_profile("default")
 
+FOLDERS = {name: i for i, name in enumerate(("resume", "end_to_end", "strangers", "trained", "training", "quantum"))}
+
 
 @pytest.hookimpl(tryfirst=True)  # before pytest looks at the marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of a test that is marked `sampled(n)` n cases, and n of its slow ones, stay what they are; others are nightly."""
+    """Of a test that is marked `sampled(n)` n cases, and n of its slow ones, stay what they are; others are nightly.
+
+    Files that take long come first: a process that began one last would leave the others waiting.
+    """
     groups: dict[tuple[str, bool], list[pytest.Function]] = {}
     for item in items:
         if item.get_closest_marker("sampled") and not item.get_closest_marker("nightly"):
@@ -60,6 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         (marker,) = group[0].iter_markers("sampled")
         for item in beyond_a_sample(group, *marker.args):
             item.add_marker(pytest.mark.nightly)
+    items.sort(key=lambda item: FOLDERS.get(item.path.parent.name, len(FOLDERS)))
 
 
 def beyond_a_sample(cases: list[pytest.Function], number: int) -> list[pytest.Function]:
