@@ -176,11 +176,11 @@ TURNS = (
 @pytest.mark.parametrize("function", sampled(["load", "build_backbone", "build_head", "cells", "metrics"], 2))
 def test_what_a_plugin_prints_and_turns_is_put_back(function: str, faulty: Faulty, elsewhere: Path) -> None:
     body = (PRINTS + TURNS).replace("\n", "\n    ")
-    sound = f"sound_{function}(*arguments)"
+    sound = f"sound_{function}(*arguments, **named)"
     # a head or backbone of float64 would be refused: what it built before it turned the switch is sound
     faulty(
         f"\n\nsound_{function} = {function}\n"
-        f"\n\ndef {function}(*arguments):\n    made = {sound}\n    {body}\n    return made\n"
+        f"\n\ndef {function}(*arguments, **named):\n    made = {sound}\n    {body}\n    return made\n"
     )
     before = torch.get_num_threads(), torch.get_default_dtype(), list(warnings.filters)
     done = here(*RUN, "--dry-run", "--json")
