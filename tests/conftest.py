@@ -14,7 +14,7 @@ import signal
 import sys
 import tempfile
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -101,14 +101,17 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     monkeypatch.syspath_prepend(str(site))
     modules: set[str] = set()
 
-    def add(distribution: str, module: str, source: str, entry: str = "", version: str = "1.5") -> None:
+    def add(
+        distribution: str, module: str, source: str, entry: str = "", version: str = "1.5", commands: Sequence[str] = ()
+    ) -> None:
         (site / f"{module}.py").write_text(textwrap.dedent(source))
         info = site / f"{distribution.replace('-', '_')}-{version}.dist-info"
         info.mkdir(exist_ok=True)
         (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: {version}\n")
         points = info / "entry_points.txt"
         text = points.read_text() if points.exists() else "[qtlplat]\n"
-        points.write_text(f"{text}{entry or module} = {module}\n")
+        names = "".join(f"{name} = {module}\n" for name in commands)
+        points.write_text(f"{text}{entry or module} = {module}\n" + (f"[qtlplat.commands]\n{names}" if names else ""))
         modules.add(module)
         importlib.invalidate_caches()
 

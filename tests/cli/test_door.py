@@ -13,7 +13,7 @@ import click
 import pytest
 
 from qtlplat.cli import app as door
-from qtlplat.cli.app import COMMANDS
+from qtlplat.cli.app import COMMANDS, _lines
 from qtlplat.errors import (
     BusyError,
     ConfigError,
@@ -106,7 +106,7 @@ def test_the_package_can_be_called_by_its_name(tmp_path: Path) -> None:
 def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert leave("--help") == 0
     out = capsys.readouterr().out
-    for name, (_, line) in COMMANDS.items():
+    for name, line in _lines():
         assert re.search(rf"^  {name} +{re.escape(line[:30])}", out, re.MULTILINE)
 
 
@@ -197,7 +197,7 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
     assert done.stderr == ""
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", dict(_lines()))
 def test_every_command_has_help_and_takes_the_common_options(name: str) -> None:
     context = click.Context(door.cli)
     command = door.cli.get_command(context, name)

@@ -20,6 +20,7 @@ import pytest
 from stored_runs import store_runs
 
 from qtlplat.cli.app import COMMANDS, cli, main
+from qtlplat.cli.plugin_commands import plugin_commands
 from qtlplat.cli.render.terminal import Guarded, clean, inert_layout, say, stdout_console
 from qtlplat.errors import QtlplatError, safe_repr
 from qtlplat.store.core.location import find_store
@@ -69,7 +70,7 @@ def assert_inert(line: tuple[str, ...], terminal: bool = False) -> tuple[int, st
 
 
 def leaves() -> Iterator[tuple[str, click.Command]]:
-    for name in COMMANDS:
+    for name in (*COMMANDS, *plugin_commands()):
         command = cli.get_command(click.Context(cli), name)
         members = command.commands.items() if isinstance(command, click.Group) else ()
         yield from ((f"{name} {word}", leaf) for word, leaf in members)

@@ -14,6 +14,7 @@ from stored_runs import Called, called_with, store_runs
 
 import qtlplat
 from qtlplat.cli.app import COMMANDS, cli
+from qtlplat.cli.plugin_commands import plugin_commands
 from qtlplat.cli.settings import Settings
 from qtlplat.errors import UsageError
 from qtlplat.store.core.location import find_store
@@ -24,7 +25,7 @@ ROOT = Path(__file__).parents[2]
 
 def leaves() -> Iterator[tuple[str, tuple[click.Command, ...]]]:
     """Every command that does something, with the groups that lead to it."""
-    for name in COMMANDS:
+    for name in (*COMMANDS, *plugin_commands()):
         command = cli.get_command(click.Context(cli), name)
         assert command is not None
         if isinstance(command, click.Group):

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 import click
 import pytest
 
-from qtlplat.cli.app import COMMANDS, _run, cli
+from qtlplat.cli.app import _lines, _run, cli
 
+LINES = dict(_lines())
 ROOT = click.Context(cli, info_name="qtlplat")
 
 
 def commands() -> Iterator[tuple[str, click.Command]]:
-    for name in COMMANDS:
+    for name in LINES:
         command = cli.get_command(ROOT, name)
         assert command is not None
         yield name, command
@@ -49,9 +50,9 @@ def test_every_command_takes_the_common_options(path: str) -> None:
     assert names >= {"--store", "--registry", "-q", "-v", "--debug"}
 
 
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", LINES)
 def test_the_front_page_and_the_commands_help_say_the_same(name: str) -> None:
-    assert COMMANDS[name][1] == first_line(ALL[name])
+    assert LINES[name] == first_line(ALL[name])
 
 
 @pytest.mark.parametrize("path", ["", *ALL])

@@ -1,0 +1,94 @@
+"""Commands of plugins: listed by metadata alone, loaded when they are named; a broken one concerns nobody else."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from qtlplat.cli.app import _run
+from qtlplat.cli.plugin_commands import plugin_commands
+
+Install = Callable[..., None]
+POLISH = '''"""Polish a surface."""
+
+import click
+from qtlplat import CommandSpec, hookimpl
+from qtlplat.cli.settings import pass_settings
+
+qtlplat_api_version = (1, 0)
+
+
+@click.command("polish")
+@pass_settings
+def polish(settings):
+    """Polish a surface."""
+    click.echo(f"polished for {settings.store}")
+
+
+@hookimpl
+def qtlplat_commands():
+    return [CommandSpec(name="polish", summary="Polish a surface.", load=lambda: polish)]
+'''
+
+
+@pytest.fixture(autouse=True)
+def _looked_up_anew() -> Iterator[None]:
+    plugin_commands.cache_clear()
+    yield
+    plugin_commands.cache_clear()
+
+
+def test_it_is_listed_without_being_imported_and_runs(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install("acme-polish", "acme_polish", POLISH, entry="polish", commands=["polish"])
+    assert _run(["--help"]) == 0
+    out, err = capsys.readouterr()
+    assert "polish" in out
+    assert "Polish a surface." in out
+    assert err == ""
+    assert "acme_polish" not in sys.modules
+    assert _run(["polish", "--store", "s.db"]) == 0
+    assert capsys.readouterr().out == "polished for s.db\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "words"),
+    [
+        ("1 / 0", 4, "cannot be imported: ZeroDivisionError"),
+        ("raise SystemExit(0)", 4, "cannot be imported: SystemExit"),
+        ("qtlplat_api_version = (1, 0)", 4, "offers no command polish"),
+        (POLISH.replace("load=lambda: polish", "load=lambda: 3"), 4, "must be a click.Command, is 3"),
+        (POLISH.replace("load=lambda: polish", "load=lambda: exit()"), 4, "loading command polish failed: SystemExit"),
+        (POLISH.replace('"Polish a surface.", load', "7, load"), 4, "summary of polish must be one line"),
+        (POLISH.replace('click.echo(f"polished for {settings.store}")', "1 / 0"), 4, "ZeroDivisionError"),
+    ],
+)
+def test_a_broken_one_is_an_error_where_it_is_named_and_nowhere_else(
+    source: str, code: int, words: str, install: Install, capsys: pytest.CaptureFixture[str]
+) -> None:
+    install("acme-polish", "acme_polish", source, entry="polish", commands=["polish"])
+    assert _run(["--help"]) == 0
+    out, err = capsys.readouterr()
+    assert ("polish" in out, err) == (True, "")
+    assert _run(["polish"]) == code
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert words in err
+    assert "acme-polish" in err
+
+
+def test_a_disabled_plugin_offers_no_command(
+    install: Install, capsys: pytest.CaptureFixture[str], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    install("acme-polish", "acme_polish", "raise SystemExit(0)", entry="polish", commands=["polish"])
+    registry = tmp_path_factory.mktemp("registry") / "r.toml"
+    registry.write_text("[plugins]\ndisabled = ['polish']\n")
+    assert _run(["--registry", str(registry), "polish"]) == 2
+    assert "disabled in the registry" in capsys.readouterr().err
+
+
+def test_a_command_of_qtlplat_itself_wins(install: Install, capsys: pytest.CaptureFixture[str]) -> None:
+    install("acme-polish", "acme_polish", "raise SystemExit(0)", entry="polish", commands=["ls"])
+    assert _run(["ls", "--help"]) == 0
+    assert "List datasets" in capsys.readouterr().out
