@@ -64,18 +64,19 @@ class Catalog:
         for plugin in self.host.plugins:
             mine = not distribution or _same(plugin.provider.distribution, distribution)
             for spec in plugin.refused:
-                if mine and spec.name == name and kind in (None, spec.kind):
+                meant = spec.name == name or (distribution and not spec.name)  # it may be one without a sound name
+                if mine and meant and kind in (None, spec.kind):
                     return plugin_failure(plugin, spec)
             if plugin.state == "failed" and mine and (distribution or plugin.name == name):
                 return plugin_failure(plugin)
         return None
 
     def hints(self) -> list[str]:
-        """Plugins that are not loaded and might hold a missing component, one line each."""
+        """Plugins that are not loaded, or not completely, and might hold a missing component, one line each."""
         return [
             f"plugin {safe_repr(p.name)} of {p.provider.distribution} might hold it, but {_why(p)}"
             for p in self.host.plugins
-            if p.state != "loaded"
+            if p.state != "loaded" or p.refused
         ]
 
     def _missing(self, kind: Kind, ref: str, also_known: Iterable[str]) -> PluginError | UsageError:
@@ -127,7 +128,9 @@ def split_reference(ref: str) -> tuple[str, str]:
 
 
 def _why(plugin: PluginStatus) -> str:
-    return "is disabled in the registry" if plugin.state == "disabled" else f"failed to load: {plugin.reason}"
+    if plugin.state == "disabled":
+        return "is disabled in the registry"
+    return f"failed to load: {plugin.reason}" if plugin.state == "failed" else plugin.refused[0].reason
 
 
 def _same(one: str, other: str) -> bool:

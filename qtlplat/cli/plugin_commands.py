@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import click
 
 from qtlplat.cli.settings import Settings, add_common_options
-from qtlplat.errors import PluginError, UsageError, escape_control, safe_repr
+from qtlplat.errors import ConfigError, PluginError, UsageError, escape_control, safe_repr
 
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
@@ -74,7 +74,11 @@ def load_command(name: str, settings: Settings) -> click.Command:
             f"{safe_repr(point.value)} is no plugin, command {name} cannot be loaded", where=GROUP, fix=fix
         )
     provider = plugin[1]
-    if is_disabled(provider, load_registry(settings.registry).disabled):
+    try:
+        disabled = load_registry(settings.registry).disabled
+    except ConfigError:  # a command that reads the registry says so
+        disabled = ()
+    if is_disabled(provider, disabled):
         what = f"command {name} belongs to plugin {safe_repr(provider.entry_point)}, which is disabled in the registry"
         raise UsageError(what, where=provider.distribution, fix="take it off [plugins] disabled in registry.toml")
     status, specs = load_plugin(*plugin)

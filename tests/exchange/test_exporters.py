@@ -32,7 +32,7 @@ def write_plan(export):
 
 def write_ids(export):
     export.output.mkdir()
-    return {run: (export.output / run).write_text(run) or export.output / run for run in export.runs}
+    return {run: export.output / run for run in export.runs}
 
 
 @hookimpl
