@@ -130,6 +130,7 @@ def test_names_that_are_no_word_of_a_shell_are_not_offered(ask) -> None:  # type
     assert ask("--registry r.toml run --head m") == ["mine", "mlp"]
 
 
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("line", ["run --head d", "show ", "info l", "data check "])
 def test_no_torch_is_imported(line: str, tmp_path: Path) -> None:
     store_runs(tmp_path / "s.db")

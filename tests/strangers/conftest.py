@@ -1,4 +1,4 @@
-"""Other people's distributions, really built and installed, and the command line run beside them."""
+"""Other people's distributions, the sound one really built and installed, and the command line run beside them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from subprocess import CompletedProcess
 
 import pytest
 from stranger_sources import write_broken, write_good
-from stranger_tools import Cli, pip_install, python
+from stranger_tools import Cli, install_by_hand, pip_install, python
 
 
 @pytest.fixture(scope="session")
@@ -21,7 +21,7 @@ def stranger_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def broken_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory for PYTHONPATH with five distributions, each broken in its own way."""
     root = tmp_path_factory.mktemp("broken")
-    return pip_install(root / "site", *write_broken(root))
+    return install_by_hand(root / "site", *write_broken(root))
 
 
 @pytest.fixture

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +23,22 @@ def pip_install(target: Path, *trees: Path) -> Path:
         check=False,
     )
     assert done.returncode == 0, done.stderr
+    return target
+
+
+def install_by_hand(target: Path, *trees: Path) -> Path:
+    """Put what an installer would into `target`: the modules, and what importlib.metadata knows of them."""
+    for tree in trees:
+        project = tomllib.loads((tree / "pyproject.toml").read_text())["project"]
+        (module,) = (path for path in tree.iterdir() if path.is_dir())
+        shutil.copytree(module, target / module.name)
+        facts = target / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
+        facts.mkdir()
+        (facts / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
+        )
+        points = "".join(f"{name} = {value}\n" for name, value in project["entry-points"]["qtlplat"].items())
+        (facts / "entry_points.txt").write_text(f"[qtlplat]\n{points}")
     return target
 
 
