@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
@@ -60,34 +59,6 @@ def numeric_facts(*environments: Mapping[str, str]) -> list[str]:
     if len({environment.get("threads") for environment in environments}) == 1:
         names -= set(THREAD_VARIABLES)
     return [name for name in sorted(names) if name in NUMERICS or name.startswith(VARIABLE)]
-
-
-def class_facts(names: Sequence[str]) -> dict[str, str]:
-    """The names of a dataset's classes, by label, as what is stored of a run's environment."""
-    return {"classes": json.dumps(list(names), ensure_ascii=False)}
-
-
-def shape_facts(shape: tuple[int, int, int]) -> dict[str, str]:
-    """The shape (C, H, W) of a dataset's images, as what is stored of a run's environment."""
-    return {"image shape": " x ".join(map(str, shape))}
-
-
-def image_shape(environment: Mapping[str, str]) -> tuple[int, int, int] | None:
-    """The shape (C, H, W) out of a stored environment; None for a run from before it was stored."""
-    parts = environment.get("image shape", "").split(" x ")
-    if len(parts) != 3 or not all(part.isdecimal() and len(part) < 8 for part in parts):
-        return None
-    channels, height, width = map(int, parts)
-    return (channels, height, width) if channels and height and width else None
-
-
-def class_names(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The names out of a stored environment; () for a run from before they were stored."""
-    try:
-        names = json.loads(environment.get("classes", "[]"))
-    except ValueError:
-        return ()
-    return tuple(names) if isinstance(names, list) and all(isinstance(name, str) for name in names) else ()
 
 
 def mean_std(values: Sequence[float]) -> tuple[float | None, float | None]:

@@ -20,7 +20,7 @@ from pathlib import Path
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["XDG_DATA_HOME"] = tempfile.mkdtemp(prefix="qtlplat-tests-")  # whoever tests may have a store of their own
 os.environ.pop("QTLPLAT_STORE", None)
-os.environ.setdefault("QTLPLAT_STORE_WAIT", "10")
+os.environ.setdefault("QTLPLAT_STORE_PATIENCE", "10")
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in a script's background, and then in its children
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

@@ -7,8 +7,6 @@ import pytest
 
 from qtlplat.conventions import (
     SHORT,
-    class_facts,
-    class_names,
     counted,
     leakage_line,
     mean_std,
@@ -60,16 +58,6 @@ def test_an_id_is_cut_to_what_references_take() -> None:
     assert short("0123456789abcdef") == "01234567"
     assert SHORT >= 3  # what `Reader.resolve` asks for
     assert short(None) == ""
-
-
-@pytest.mark.parametrize("names", [("normal", "anomalous"), ("鋼", 'a "quoted" one\n'), ()])
-def test_class_names_survive_the_environment(names: tuple[str, ...]) -> None:
-    assert class_names({"python": "3.11", **class_facts(names)}) == names
-
-
-@pytest.mark.parametrize("stored", ["", "no JSON", "3", '{"a": 1}', "[1, 2]", "null"])
-def test_what_is_no_list_of_names_names_nothing(stored: str) -> None:
-    assert class_names({"classes": stored}) == class_names({}) == ()
 
 
 def test_a_note_is_told_once_with_those_that_it_belongs_to() -> None:

@@ -37,7 +37,7 @@ def store(settings: Settings, /, runs: int, repeats: int, keep: str | None, as_j
     are the lines that a command prints.
     """
     from qtlplat.cli.app import COMMANDS
-    from qtlplat.store.core.location import find_store
+    from qtlplat.store.backends.find import find_store
     from qtlplat_bench.store import bench_store, make_store
 
     say = notes(settings)

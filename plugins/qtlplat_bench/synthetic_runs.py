@@ -56,7 +56,6 @@ _ENVIRONMENT = {
     "threads": "2",
     "accelerator": "cpu",
     "engine": "compiled",
-    "classes": '["normal", "anomaly"]',
     "version of torch": "2.13.0",
     "version of pennylane": "0.45.0",
     "version of numpy": "2.3.4",
@@ -192,6 +191,9 @@ def _run_row(run: _Run, head: Any, components: Any, controls: Any, status: str, 
         "seconds": json.dumps(seconds),
         "error": "loss is NaN in cell 3" if status == "failed" else "",
         "owner": 1,
+        "classes": '["normal", "anomaly"]',
+        "image_shape": None,
+        "made_for": None,
     }
     return tuple(values), [tuple(values.values())]
 

@@ -87,9 +87,15 @@ def facts(reader: Reader, run_id: str) -> RunFacts:
         facts=_facts(record),
         tags=tuple(said.get("tags", ())),
         note=cut(said.get("note") or ""),
-        environment={name: cut(value) for name, value in reader.environment(run_id).items()},
+        environment={name: cut(value) for name, value in {**reader.environment(run_id), **_data(record)}.items()},
         cells=tuple(_cell(cell, steps[cell.position]) for cell in cells),
     )
+
+
+def _data(record: RunRecord) -> dict[str, str]:
+    """What the data is like."""
+    shape = {"image shape": " x ".join(map(str, record.image_shape))} if record.image_shape else {}
+    return {"classes": json.dumps(record.classes, ensure_ascii=False), **shape}
 
 
 def cut(text: str) -> str:

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.conventions import HEAD, NUMERICS, THREAD_VARIABLES, VARIABLE, class_names, flat_counts
+from qtlplat.conventions import HEAD, NUMERICS, THREAD_VARIABLES, VARIABLE, flat_counts
 from qtlplat.metrics import SHIPPED, declared_metrics
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _all(gathered: Gathered) -> Iterator[tuple[str, str, Any]]:
     yield "what", "kind", run.kind
     yield "what", "status", run.status
     yield "data", "data digest", run.dataset_digest
-    yield from _declared(environment)
+    yield from _declared(run, environment)
     yield from _of_cells(gathered.cells)
     yield from _of_components(run)
     if gathered.backbones:
@@ -177,10 +177,10 @@ def _all(gathered: Gathered) -> Iterator[tuple[str, str, Any]]:
             yield "parameters", name, counts[name]
 
 
-def _declared(environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
+def _declared(run: RunRecord, environment: Mapping[str, str]) -> Iterator[tuple[str, str, Any]]:
     """The class names of the dataset, and the directions of the evaluator's own metrics."""
-    if classes := class_names(environment):
-        yield "data", "classes", list(classes)
+    if run.classes:
+        yield "data", "classes", list(run.classes)
     for name, metric in declared_metrics(environment).items():
         if name not in SHIPPED:
             yield "what", f"{DIRECTION}{name}", f"{'more' if metric.greater_is_better else 'less'} is better"

@@ -14,7 +14,8 @@ from qtlplat.api.error_notes import explained
 from qtlplat.api.records import Records
 from qtlplat.conventions import mean_std, short
 from qtlplat.errors import UsageError, escape_control, safe_repr, unknown_name
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.backends.find import find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import ArtifactRow, CellRecord, EpochRow, PredictionRow, RunKind, RunRecord
 from qtlplat.store.read.filters.tree import unquoted
 from qtlplat.store.read.queries import Reader

@@ -70,12 +70,9 @@ COMMANDS = {
     "plugins": ("plugins", "List plugins, or diagnose them."),
     "store": (
         "store",
-        "Manage the experiment store: path, check, backup, upgrade, recover, merge, sync, gc.",
+        "Manage the experiment store: path, check, backup, upgrade, recover, merge, gc.",
     ),
 }
-
-
-LOOK_SECONDS = 5.0  # for what in a store may have led to a bug
 
 
 class ReaderLeft(Exception):  # noqa: N818 -- it is no error
@@ -242,7 +239,7 @@ def _run_guarded(arguments: Sequence[str] | None, settings: Settings) -> int:
             what, fix = "the current directory has been deleted", "cd to an existing directory"
         code = _fail(StoreError(what, where=where, fix=fix), settings)
     except BaseException as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
-        code = _fail(_unforeseen(error, settings), settings)
+        code = _fail(_unforeseen(error), settings)
     return code
 
 
@@ -255,34 +252,12 @@ def _is_nowhere() -> bool:
     return False
 
 
-def _unforeseen(error: BaseException, settings: Settings) -> QtlplatError:
-    """Convert an uncaught exception: an error of a plugin that raised it, of a damaged store, else a bug in qtlplat."""
+def _unforeseen(error: BaseException) -> QtlplatError:
+    """Convert an uncaught exception: an error of a plugin that raised it, else a bug in qtlplat."""
     from qtlplat.catalog.plugin_calls import blame
 
-    fault = blame(error) or _spoiled(error, settings)
-    if fault is not None:
-        return fault
-    fix = "run the command again with --debug and report its output"
-    return QtlplatError(f"a bug in qtlplat: {describe_exception(error, 80)}", fix=fix)
-
-
-def _spoiled(error: BaseException, settings: Settings) -> StoreError | None:
-    """The error for rows that are not what was stored, where the store has such: whatever they hold may have led here.
-
-    Looking at them takes a while, and is only done here, for some seconds.
-    """
-    from qtlplat.cli.stores import asked_store
-    from qtlplat.store.maintenance.check import first_changed_rows
-
-    try:
-        location = asked_store(settings)
-        found = first_changed_rows(location, LOOK_SECONDS) if location.exists else None
-    except Exception:  # noqa: BLE001 -- of two errors the first one is told
-        return None
-    if found is None:
-        return None
-    what = f"the store is damaged ({found.where}: {found.what}): {describe_exception(error, 80)}"
-    return StoreError(what, where=location.name, fix=f"see what is wrong: qtlplat store check{location.flag}")
+    fix = "look for damage with qtlplat store check; if there is none, report what the command prints with --debug"
+    return blame(error) or QtlplatError(f"a bug in qtlplat: {describe_exception(error, 80)}", fix=fix)
 
 
 def _fail(error: QtlplatError, settings: Settings) -> int:

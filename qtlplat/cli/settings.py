@@ -18,6 +18,8 @@ C = TypeVar("C", bound=click.Command)
 class Settings:
     """Options common to all commands. store, registry: as named, or None; verbosity: -1 quiet, 0, 1, ...
 
+    store_patience: seconds that a server that is away is retried for, None if not asked for.
+
     sources: by name of those, what it was named by: the option's own name, or that of the environment variable.
     """
 
@@ -25,6 +27,7 @@ class Settings:
     registry: str | None = None
     verbosity: int = 0
     debug: bool = False
+    store_patience: float | None = None
     sources: dict[str, str] = field(default_factory=dict)
 
     def complete(self, text: str) -> str:
@@ -73,6 +76,22 @@ def _keep(name: str, value_of: Any = None) -> Any:
         return value
 
     return callback
+
+
+def _keep_patience(ctx: click.Context, _param: click.Parameter, value: float | None) -> None:
+    ctx.ensure_object(Settings).store_patience = value
+
+
+# of commands that train
+store_patience = click.option(
+    "--store-patience",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    expose_value=False,
+    callback=_keep_patience,
+    help="How long to retry a PostgreSQL server that is away, while training continues; then the run is interrupted. "
+    "Default: QTLPLAT_STORE_PATIENCE, or 600.",
+)
 
 
 def add_common_options(command: C) -> C:

@@ -17,9 +17,10 @@ MOST_NAMED = 20
 
 def asked_store(settings: Settings) -> StoreLocation:
     """The store of this call, which need not be there yet."""
-    from qtlplat.store.core.location import find_store
+    from qtlplat.store.backends.find import find_store
 
-    return find_store(settings.store, asked=settings.sources.get("store", "--store"))
+    asked = settings.sources.get("store", "--store")
+    return find_store(settings.store, asked=asked, patience=settings.store_patience)
 
 
 def opened(settings: Settings) -> Reader:
@@ -37,7 +38,7 @@ def name_store(location: StoreLocation) -> None:
 
 def other_store(text: str, asked: str) -> StoreLocation:
     """Another store; nothing (a variable of the shell that is not set) does not stand for the user's own one."""
-    from qtlplat.store.core.location import find_store
+    from qtlplat.store.backends.find import find_store
 
     if not text:
         raise UsageError("'' names no store", where=asked, fix="name a file, for example: results.db")

@@ -27,6 +27,7 @@ from qtlplat.exchange.manifest import (
     is_known,
 )
 from qtlplat.exchange.splits import splits
+from qtlplat.store.backends.sqlite import in_file
 from qtlplat.store.core import artifacts
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.schema import REVISIONS
@@ -86,7 +87,7 @@ def export(
     """
     every = with_parents(Reader(location), runs)
     with tempfile.TemporaryDirectory(prefix="qtlplat-export-") as folder:
-        new = StoreLocation(Path(folder, DATABASE), Path(folder, FILES), "a bundle")
+        new = in_file(Path(folder, DATABASE), Path(folder, FILES), "a bundle")
         extract(location, every, new)
         reader = Reader(new)
         built_upon = tuple(sorted(set(every) - set(runs)))

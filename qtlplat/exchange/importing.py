@@ -20,6 +20,7 @@ from qtlplat.errors import ConfigError, Problem, QtlplatError, StoreError, Untru
 from qtlplat.exchange import archive
 from qtlplat.exchange.manifest import DATABASE, FILES, VERSION, Manifest
 from qtlplat.store.backends import bootstrap, foreign
+from qtlplat.store.backends.sqlite import in_file
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.schema import REVISIONS
 from qtlplat.store.maintenance import merge
@@ -64,14 +65,14 @@ def import_bundle(
         folder = stack.enter_context(_folder_beside(location, dry_run=dry_run))
         _refuse_full(folder, sum(member.bytes for member in manifest.members.values()))
         archive.unpack(path, packed, manifest.members, folder)
-        theirs = StoreLocation(folder / DATABASE, folder / FILES, "a bundle")
+        theirs = in_file(folder / DATABASE, folder / FILES, "a bundle")
         name = str(path)
         foreign.adopt(theirs, name)
         _refuse_other_content(path, theirs, manifest)
         _look(path, theirs, look)
         ours = location
         if dry_run and not location.exists:
-            ours = StoreLocation(folder / "empty.db", folder / "empty.files", location.why)
+            ours = in_file(folder / "empty.db", folder / "empty.files", location.why)
             bootstrap.prepare(ours)
         return Imported(manifest, merge.merge(ours, theirs, partly=partly, dry_run=dry_run, name=name))
 

@@ -10,7 +10,7 @@ from typing import get_args
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.reopen import stored_images, stored_run
 from qtlplat.catalog.resolve import Resolved
-from qtlplat.conventions import HEAD, class_names, counted, image_shape
+from qtlplat.conventions import HEAD, counted
 from qtlplat.errors import StoreError, UntrustedError, UsageError, safe_repr
 from qtlplat.models.image_files import Resample
 from qtlplat.store.core.artifacts import path_below, what_is_wrong
@@ -67,8 +67,7 @@ def look_up(
     resolved = stored_run(record.plan, catalog, sets)
     sources = {cell.position: _source(record, cell) for cell in chosen}
     weights = {run: _weights(reader, run) for run in dict.fromkeys([*sources.values(), record.id])}
-    known = reader.environment(record.id)
-    shape, names = image_shape(known), class_names(known)
+    shape, names = record.image_shape, record.classes
     if not (shape and names):
         images = stored_images(record.plan, record.dataset_digest, catalog, sets)
         shape, names = images.shape, images.class_names

@@ -6,7 +6,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +21,18 @@ from qtlplat.state.snapshots import TIME, Snapshot, UnfitError, seconds
 from qtlplat.state.weights import save_weights
 from qtlplat.store.core.files_lock import taking_up
 from qtlplat.store.core.location import StoreLocation
-from qtlplat.store.core.records import ArtifactRow, EpochRow, NewCell, NewRun, Status
+from qtlplat.store.core.records import (
+    REPLAY,
+    REPLAY_OF_HEADS,
+    ArtifactRow,
+    EpochRow,
+    NewCell,
+    NewRun,
+    RunRecord,
+    Status,
+)
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer
-
-REPLAY_OF, REPLAY_FROM = "replay of run", "replay starts from"  # in the environment of a replay
-FROM_WEIGHTS, FROM_NOTHING = "stored weights", "nothing"
 
 
 @dataclass(frozen=True)
@@ -51,15 +57,14 @@ class Replay:
     of: str
     heads_only: bool = False
 
-    def facts(self) -> dict[str, str]:
-        """Read from a run's stored environment, so that an interrupted replay is resumed as one."""
-        return {REPLAY_OF: self.of, REPLAY_FROM: FROM_WEIGHTS if self.heads_only else FROM_NOTHING}
+    def parents(self) -> dict[str, str]:
+        """As a run's lineage has it: an interrupted replay resumes as one."""
+        return {REPLAY_OF_HEADS if self.heads_only else REPLAY: self.of}
 
 
-def replay_in(environment: Mapping[str, str]) -> Replay | None:
-    """The replay that a run is, by what is stored of its environment; None where it is none."""
-    of = environment.get(REPLAY_OF)
-    return None if of is None else Replay(of, environment.get(REPLAY_FROM) == FROM_WEIGHTS)
+def replay_in(record: RunRecord) -> Replay | None:
+    """The replay that a run is; None if it is none."""
+    return None if record.replay_of is None else Replay(record.replay_of, record.heads_only)
 
 
 @dataclass(frozen=True)
@@ -159,10 +164,7 @@ def recorded(
     this one. Yields the run's id and its clock.
     """
     if again is None:
-        row = make_row()
-        if job.replay:
-            row = replace(row, environment={**row.environment, **job.replay.facts()})
-        run, before = job.writer.start_run(row), dict[str, float]()
+        run, before = job.writer.start_run(make_row()), dict[str, float]()
     else:
         run, before = again.run, dict(job.reader.run(again.run).seconds)
         job.writer.resume_run(run, again.drift, take_over=again.take_over)
@@ -183,7 +185,8 @@ def recorded(
         _end(job, run, "interrupted", clock, made_for)
         raise
     job.writer.finish_run(run, "finished", clock.seconds())
-    job.checkpoints(run).remove()
+    if job.writer.has_arrived(run):
+        job.checkpoints(run).remove()
 
 
 def _end(job: RunContext, run: str, status: Status, clock: StageTimer, made_for: str, error: str = "") -> None:
@@ -193,8 +196,8 @@ def _end(job: RunContext, run: str, status: Status, clock: StageTimer, made_for:
         job.writer.finish_run(run, status, clock.seconds(), error=error)
     except BusyError:
         return
-    except StoreError:  # a full disk: nobody holds its lock any more, which says the same
-        text, status = f"the end of run {run} could not be stored, its epochs so far are", "interrupted"
+    except StoreError:  # a full disk, a server that is away: nobody holds its lock any more, which says the same
+        text, status = f"the end of run {run} could not be stored; it is interrupted", "interrupted"
     if made_for:
         return  # the run that needs it ends as well, and says how to resume
     if status == "interrupted":

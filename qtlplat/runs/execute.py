@@ -33,7 +33,7 @@ from qtlplat.signals import orderly_stop
 from qtlplat.state.epochs import CellEpoch
 from qtlplat.state.snapshots import Snapshot, Take
 from qtlplat.store.core.location import StoreLocation
-from qtlplat.store.core.records import HEAD, NewCell, Remarks
+from qtlplat.store.core.records import HEAD, NewCell, NewRun, Remarks
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.shared_work import Work, announced
 from qtlplat.store.write.writer import Writer
@@ -74,9 +74,12 @@ def carried_out(job: RunContext, prepared: Prepared, again: ResumePoint | None, 
     for line in prepared.notes:
         job.progress.note(line)
     _check_disk(job, prepared)
-    with recorded(job, ("pretrain", "features", "heads"), lambda: new_run(prepared, remarks), again) as (run, clock):
-        if job.replay:  # at once: from now on nobody deletes what it is held against
-            job.writer.link(run, "replay", job.replay.of)
+    parents = job.replay.parents() if job.replay else {}
+
+    def make_row() -> NewRun:
+        return new_run(prepared, remarks, parents)
+
+    with recorded(job, ("pretrain", "features", "heads"), make_row, again) as (run, clock):
         with clock.stage("pretrain"):
             backbones = [backbone_for(job, prepared, wanted, run) for wanted in prepared.pretrainings]
         for backbone in backbones:
@@ -103,11 +106,13 @@ def working(
 ) -> Iterator[RunContext]:
     """A job: signals are obeyed between steps and where a server is waited for, the store is open for writing.
 
-    What killed processes left is gone.
+    What killed processes left is removed before, and after: a run may have ended before a server knew of it.
     """
+    location = location.for_training()
     with orderly_stop() as stop, Writer(location, stop.check) as writer:
         remove_leftovers(location)
         yield RunContext(writer, Reader(location, stop.check), location, progress, stop, allow_drift, replay)
+    remove_leftovers(location)
 
 
 def _check_disk(job: RunContext, prepared: Prepared) -> None:
@@ -157,7 +162,8 @@ def _heads(
     with job.checkpoints(run) as checkpoints:
 
         def save(take: Take) -> None:
-            checkpoints.save(clock.stamp(take()))
+            if job.writer.has_arrived(run):  # whoever resumes from it must find all epochs before it
+                checkpoints.save(clock.stamp(take()))
 
         def go_on(start: Snapshot | None) -> list[FittedCell]:
             def say() -> None:

@@ -21,10 +21,9 @@ from qtlplat.contracts import Split
 from qtlplat.errors import BusyError, StoreError
 from qtlplat.quantum.devices.threads import torch_threads
 from qtlplat.runs.cells import Pretraining
-from qtlplat.runs.context import REPLAY_OF, ResumePoint, RunContext, recorded
+from qtlplat.runs.context import ResumePoint, RunContext, recorded
 from qtlplat.runs.drift import drift
 from qtlplat.runs.prepare import Material, Prepared
-from qtlplat.runs.resumable import MADE_FOR
 from qtlplat.runs.reuse_misses import why_not_again
 from qtlplat.runs.rows import epoch_rows, ids_hash, new_cells, new_pretraining, prediction_rows
 from qtlplat.runs.thread_count import asked_for, earlier_threads, measured_threads, stored_threads
@@ -87,7 +86,7 @@ def one_pretraining(plan: PretrainingPlan) -> Work:
 def _doing(job: RunContext, plan: PretrainingPlan) -> RunRecord | None:
     """The pretraining with this plan that is running, no replay."""
     running = job.reader.running(plan.fingerprint, "pretraining")
-    return next((run for run in running if REPLAY_OF not in job.reader.environment(run.id)), None)
+    return next((run for run in running if run.replay_of is None), None)
 
 
 def _find(job: RunContext, plan: PretrainingPlan, whose: str, made_for: str) -> Pretrained | None:
@@ -143,7 +142,7 @@ def pretraining_of(reader: Reader, run: str, position: int) -> str:
 
 def _may_be_used(job: RunContext, pretraining: RunRecord, made_for: str) -> bool:
     """Whether a run may use it: a replay uses none but those that were made for itself."""
-    return job.replay is None or job.reader.environment(pretraining.id).get(MADE_FOR) == made_for
+    return job.replay is None or (pretraining.made_for or "") == made_for
 
 
 def _interrupted(job: RunContext, plan: PretrainingPlan, made_for: str) -> ResumePoint | None:
@@ -176,18 +175,17 @@ def pretrained(
     cells = pretraining_cells(split, options, plan.seed)
     with (
         torch_threads(_threads(job, plan, material, split, again, replay_of)),
-        recorded(job, (), lambda: new_pretraining(plan, images, made_for), again, made_for) as (run, clock),
+        recorded(job, (), lambda: new_pretraining(plan, images, made_for, replay_of), again, made_for) as (run, clock),
         job.checkpoints(run) as checkpoints,
     ):
-        if replay_of:
-            job.writer.link(run, "replay", replay_of)
         seen: dict[str, Any] = {**leaks(cells[0], split, material.groups, options.monitor)}
         rows = [replace(row, **seen) for row in new_cells(cells, images)]
         finished = job.add_cells(run, rows, resumed=again is not None)
 
         def keep_epoch(row: CellEpoch, take: Take) -> None:
             job.add_epochs(run, epoch_rows([row]))
-            checkpoints.save(clock.stamp(take()))
+            if job.writer.has_arrived(run):  # whoever resumes from it must find all epochs before it
+                checkpoints.save(clock.stamp(take()))
 
         def keep(one: Initialisation) -> None:
             if one.position in finished:

@@ -74,7 +74,7 @@ def replay(
 def _begun(prepared: Prepared, reader: Reader, wanted: Replay) -> ResumePoint | None:
     """The newest interrupted replay of this kind that can be resumed without changes, None if there is none."""
     for record in reader.interrupted(prepared.plan.fingerprint, "run"):
-        if replay_in(reader.environment(record.id)) == wanted and not drift(record, prepared.plan, reader):
+        if replay_in(record) == wanted and not drift(record, prepared.plan, reader):
             return ResumePoint(record.id)
     return None
 

@@ -6,7 +6,6 @@ from qtlplat.errors import UsageError
 from qtlplat.store.core.records import RunRecord
 from qtlplat.store.read.queries import Reader
 
-MADE_FOR = "pretrained for run"  # in the environment of a pretraining that a run of heads needs
 RESUMABLE = ("interrupted", "failed")
 
 
@@ -28,8 +27,7 @@ def what_to_resume(reader: Reader, run_id: str) -> RunRecord:
     _refuse_trash(record)
     if record.status == "finished":
         raise UsageError(f"run {run_id} is finished", fix=f"show it: qtlplat show {run_id[:8]}")
-    made_for = reader.environment(run_id).get(MADE_FOR) if record.kind == "pretraining" else None
-    owner = None if made_for is None else _known(reader, made_for)
+    owner = None if record.made_for is None else _known(reader, record.made_for)
     if owner is None:
         return record
     _refuse_trash(owner)
@@ -60,5 +58,4 @@ def all_interrupted(reader: Reader) -> list[RunRecord]:
 
     Pretrainings that were made for a run are left out: that run resumes them, or they are not needed any more.
     """
-    found = reader.interrupted()
-    return [r for r in found if r.kind == "run" or MADE_FOR not in reader.environment(r.id)][::-1]
+    return [record for record in reader.interrupted() if record.made_for is None][::-1]

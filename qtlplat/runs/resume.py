@@ -52,7 +52,7 @@ def resume(
         if not allowed.drift:
             refuse(record, changes)
         check_cells_agree(planned_rows(prepared, ()), record, reader)
-        replay = replay_in(reader.environment(record.id))
+        replay = replay_in(record)
         return execute(prepared, location, progress, ResumePoint(record.id, changes, allowed.take_over), replay=replay)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtlplat.progress import Progress
-from qtlplat.runs.context import REPLAY_OF, ResumePoint, replay_in
+from qtlplat.runs.context import ResumePoint
 from qtlplat.runs.drift import drift
 from qtlplat.runs.execute import carried_out, whole_run, working
 from qtlplat.runs.prepare import Prepared
@@ -46,7 +46,7 @@ def found_or_executed(
 
         def doing() -> RunRecord | None:
             running = job.reader.running(plan.fingerprint, "run")
-            return next((run for run in running if REPLAY_OF not in job.reader.environment(run.id)), None)
+            return next((run for run in running if run.replay_of is None), None)
 
         with claimed(location, whole_run(plan), doing, progress.note, job.stop.check) as waited:
             if earlier := job.reader.find_finished(plan.fingerprint, "run"):
@@ -63,7 +63,7 @@ def found_or_executed(
 def begun(prepared: Prepared, reader: Reader) -> ResumePoint | None:
     """The newest interrupted run with this plan that can be resumed without changes, None if there is none."""
     for record in reader.interrupted(prepared.plan.fingerprint, "run"):
-        if not drift(record, prepared.plan, reader) and not replay_in(reader.environment(record.id)):
+        if not drift(record, prepared.plan, reader) and record.replay_of is None:
             return ResumePoint(record.id)
     return None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -11,21 +11,20 @@ import numpy.typing as npt
 from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan
 from qtlplat.contracts import ROLES, Cell, ImageSet
-from qtlplat.conventions import HEAD, class_facts, shape_facts
+from qtlplat.conventions import HEAD
 from qtlplat.heads.stack import step_milliseconds
 from qtlplat.metrics import metric_facts
 from qtlplat.quantum.devices.making import package_of
 from qtlplat.runs.environment import environment
 from qtlplat.runs.preflight import own_metrics
 from qtlplat.runs.prepare import Prepared
-from qtlplat.runs.resumable import MADE_FOR
 from qtlplat.specs import EvaluatorSpec
 from qtlplat.state.epochs import CellEpoch
-from qtlplat.store.core.records import ComponentRow, EpochRow, NewCell, NewRun, PredictionRow, Remarks
+from qtlplat.store.core.records import REPLAY, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow, Remarks
 
 
-def new_run(prepared: Prepared, remarks: Remarks | None = None) -> NewRun:
-    """The row of a run about to start, and what is said of it."""
+def new_run(prepared: Prepared, remarks: Remarks | None = None, parents: Mapping[str, str] | None = None) -> NewRun:
+    """The row of a run about to start, and what is said of it. parents: ids of the runs that it repeats, by role."""
     plan = prepared.plan
     return NewRun(
         kind="run",
@@ -35,18 +34,24 @@ def new_run(prepared: Prepared, remarks: Remarks | None = None) -> NewRun:
         components=[_component_row(role, getattr(plan, role)) for role in ROLES],
         dataset_digest=plan.dataset_digest,
         environment={
-            **_environment(prepared.images, plan.device, plan.accelerator),
+            **environment(plan.device, plan.accelerator),
             **_engine(prepared),
             **metric_facts(prepared.evaluator.metric_info),
         },
         parameters=prepared.parameters,
+        classes=prepared.images.class_names,
+        image_shape=prepared.images.shape,
+        parents=parents or {},
         tags=remarks.tags if remarks else (),
         note=remarks.note if remarks else None,
     )
 
 
-def new_pretraining(plan: PretrainingPlan, images: ImageSet, made_for: str) -> NewRun:
-    """The row of a pretraining about to start. made_for: id of the run that needs it, '' where none does."""
+def new_pretraining(plan: PretrainingPlan, images: ImageSet, made_for: str, replay_of: str) -> NewRun:
+    """The row of a pretraining about to start.
+
+    made_for: id of the run that needs it, '' if none does; replay_of: the pretraining that it repeats, '' if none.
+    """
     return NewRun(
         kind="pretraining",
         fingerprint=plan.fingerprint,
@@ -54,14 +59,12 @@ def new_pretraining(plan: PretrainingPlan, images: ImageSet, made_for: str) -> N
         plan=plan.stored(),
         components=[_component_row(role, getattr(plan, role)) for role in ("dataset", "backbone")],
         dataset_digest=plan.dataset_digest,
-        environment={**_environment(images, "", plan.accelerator), **({MADE_FOR: made_for} if made_for else {})},
+        environment=environment("", plan.accelerator),
+        classes=images.class_names,
+        image_shape=images.shape,
+        parents={REPLAY: replay_of} if replay_of else {},
+        made_for=made_for or None,
     )
-
-
-def _environment(images: ImageSet, device: str, accelerator: str) -> dict[str, str]:
-    """The environment of a run, its class names and image size, which are needed if its data is not available."""
-    known = {**class_facts(images.class_names), **shape_facts(images.shape)}
-    return {**environment(device, accelerator), **known}
 
 
 def _engine(prepared: Prepared) -> dict[str, str]:

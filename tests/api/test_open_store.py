@@ -13,7 +13,7 @@ import pytest
 from sample_runs import component, finished_run, new_run
 
 import qtlplat
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.write.writer import Writer
 
 

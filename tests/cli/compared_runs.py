@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import ComponentRow, NewCell, NewRun, PredictionRow
 from qtlplat.store.write.writer import Writer
 
@@ -42,6 +42,7 @@ def store_run(
     status: str = "finished",
     digest: str = "a" * 64,
     environment: Mapping[str, str] | None = None,
+    classes: Sequence[str] = (),
     further: Mapping[str, Sequence[float]] | None = None,
     **components: str,
 ) -> str:
@@ -54,7 +55,7 @@ def store_run(
     with Writer(find_store(str(path))) as writer:
         surroundings = dict(environment or {"python": "3.11"})
         run = writer.start_run(
-            NewRun("run", f"{names}", 7, dict(plan or {"seed": 0}), rows, digest, surroundings, parameters)
+            NewRun("run", f"{names}", 7, dict(plan or {"seed": 0}), rows, digest, surroundings, parameters, classes)
         )
         writer.add_cells(run, list(cells or [cell(i, i) for i in range(len(f1))]))
         for position, value in enumerate(f1):

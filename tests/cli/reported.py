@@ -7,7 +7,7 @@ from pathlib import Path
 from compared_runs import cell, store_controls, store_run
 from stored_runs import HOSTILE, qtlplat
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun
 from qtlplat.store.write.writer import Writer
 

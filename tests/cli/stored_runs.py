@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from qtlplat.cli.app import main
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun
 from qtlplat.store.write.writer import Writer
 

@@ -12,8 +12,8 @@ from sqlalchemy import Engine, event
 from stored_runs import qtlplat
 
 from qtlplat.cli.app import COMMANDS as KNOWN
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core import database
-from qtlplat.store.core.location import find_store
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.bulk_insert import fill
 from qtlplat_bench.store import COMMANDS

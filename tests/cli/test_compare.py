@@ -16,7 +16,7 @@ from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 from qtlplat.analysis.explain_difference import differing
 from qtlplat.cli.render.differences import print_differences
 from qtlplat.conventions import leakage_line
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.loaded import gather
 from qtlplat.store.read.queries import Reader
 

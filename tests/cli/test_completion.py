@@ -14,7 +14,7 @@ from stored_runs import Called, called_with, store_runs
 
 from qtlplat.cli.app import COMMANDS, cli
 from qtlplat.cli.completion import SHELLS
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer
 

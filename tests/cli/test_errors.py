@@ -9,13 +9,12 @@ from compared_runs import LINEAR, QUANTUM, predictions, store_run
 from sqlalchemy import event
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 
-from qtlplat.conventions import class_facts
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import PredictionRow
 from qtlplat.store.read.misclassified import mistakes
 from qtlplat.store.read.queries import Reader
 
-NAMES = class_facts(("normal", "anomalous"))
+NAMES = ("normal", "anomalous")
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def runs(store: Path) -> tuple[str, str]:
     """A quantum head that gets s1 and s2 wrong, a linear one that gets s2 and s3 wrong."""
     right = {"dressed5x3": [True, False, False, True], "linear": [True, True, False, False]}
     first, second = (
-        store_run(store, (0.9,), head=head, predicted={0: predictions(0, row)}, environment=NAMES)
+        store_run(store, (0.9,), head=head, predicted={0: predictions(0, row)}, classes=NAMES)
         for head, row in right.items()
     )
     return first, second
@@ -97,7 +96,7 @@ def test_a_run_without_mistakes_is_no_error(store: Path) -> None:
 
 def test_pandas_reads_the_csv_back_equal(store: Path) -> None:
     given = [PredictionRow(0, f"s{i}", HOSTILE, i % 2, 1 - i % 2, (1 / 3, 2 / 3)) for i in range(5)]
-    run = store_run(store, (0.0,), head=HOSTILE, predicted={0: given}, environment=class_facts(("=1+1", "-2")))
+    run = store_run(store, (0.0,), head=HOSTILE, predicted={0: given}, classes=("=1+1", "-2"))
     called = qtlplat(store, "errors", run, "--csv")
     assert is_inert(called.out + called.err)
     table, rows = pd.read_csv(io.StringIO(called.out)), listed(store, run)["rows"]
@@ -112,7 +111,7 @@ def test_pandas_reads_the_csv_back_equal(store: Path) -> None:
 @pytest.mark.parametrize("form", [[], ["--json"], ["--md"]])
 def test_hostile_names_are_inert(store: Path, form: list[str]) -> None:
     given = [PredictionRow(0, HOSTILE, HOSTILE, 0, 1, (0.1, 0.9))]
-    run = store_run(store, (0.0,), head=HOSTILE, predicted={0: given}, environment=class_facts((HOSTILE, "b")))
+    run = store_run(store, (0.0,), head=HOSTILE, predicted={0: given}, classes=(HOSTILE, "b"))
     called = qtlplat(store, "errors", run, *form)
     assert called.code == 0
     assert is_inert(called.out + called.err)

@@ -23,7 +23,7 @@ from qtlplat.cli.app import COMMANDS, cli, main
 from qtlplat.cli.plugin_commands import plugin_commands
 from qtlplat.cli.render.terminal import Guarded, clean, inert_layout, say, stdout_console
 from qtlplat.errors import QtlplatError, safe_repr
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer
 
@@ -191,7 +191,7 @@ def test_what_is_stored(line: tuple[str, ...], terminal: bool, evil: Path) -> No
 @pytest.mark.parametrize(
     "line", [("runs",), ("show", "@last"), ("rm", "@last"), ("store", "path"), ("sql", "select 1")]
 )
-@pytest.mark.parametrize("name", ["QTLPLAT_STORE", "QTLPLAT_REGISTRY", "QTLPLAT_STORE_WAIT", "QTLPLAT_FILES"])
+@pytest.mark.parametrize("name", ["QTLPLAT_STORE", "QTLPLAT_REGISTRY", "QTLPLAT_STORE_PATIENCE", "QTLPLAT_FILES"])
 def test_the_surroundings(line: tuple[str, ...], name: str, evil: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(name, EVIL)
     assert_inert(line)

@@ -7,8 +7,7 @@ from stored_runs import HOSTILE, Called, is_inert, qtlplat, store_runs
 
 from qtlplat.analysis.figures import KINDS
 from qtlplat.cli.render.plot_text import strip
-from qtlplat.conventions import class_facts
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.store.write.writer import Writer
 
@@ -168,8 +167,8 @@ def test_an_interval_without_spread_is_null(store: Path, runs: tuple[str, str]) 
 
 def test_classes_have_the_names_that_the_run_has_stored(store: Path) -> None:
     with Writer(find_store(str(store))) as writer:
-        names = class_facts(("defect-free", HOSTILE))
-        run = writer.start_run(NewRun("run", "f" * 64, 0, {}, [], "a" * 64, names, PARAMETERS))
+        names = ("defect-free", HOSTILE)
+        run = writer.start_run(NewRun("run", "f" * 64, 0, {}, [], "a" * 64, {}, PARAMETERS, names))
         writer.add_cells(run, [NewCell(0, 0, 0, 10, 5, "1" * 64, "2" * 64)])
         writer.add_predictions(run, [PredictionRow(0, s, s, i, 1, (0.25, 0.75)) for i, s in enumerate("ab")])
         writer.finish_cell(run, 0, {"f1": 0.5}, 1.0)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from stored_runs import ESC, HOSTILE, is_inert, qtlplat, store_runs
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import NewRun
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer

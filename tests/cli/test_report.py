@@ -19,7 +19,7 @@ from qtlplat.cli.components import open_components
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import ImageSet
 from qtlplat.specs import DatasetSpec
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import ComponentRow, NewCell, NewRun
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer

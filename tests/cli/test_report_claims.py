@@ -8,7 +8,7 @@ from compared_runs import store_run
 from reported import NASTY, PARAMETERS, assert_self_contained, filled, page
 from stored_runs import qtlplat
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import ClaimRow, NewReproduction
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer

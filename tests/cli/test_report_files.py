@@ -9,7 +9,7 @@ from compared_runs import cell
 from reported import PARAMETERS, backbone, filled, page
 from stored_runs import qtlplat
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import ComponentRow, NewRun
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer

@@ -10,8 +10,7 @@ from compared_runs import cell, predictions, store_controls, store_run
 from reported import NASTY, PARAMETERS, PARTS, PLAN, assert_self_contained, backbone, filled, page
 from stored_runs import is_inert, qtlplat
 
-from qtlplat.conventions import class_facts
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import NewRun
 from qtlplat.store.write.writer import Writer
 
@@ -31,7 +30,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ]
     store_run(
         path, (0.9, 0.8, 0.7, 0.75), head=NASTY, dataset=NASTY, backbone=NASTY, evaluator=NASTY, cells=cells,
-        parameters=PARAMETERS, plan=plan, environment=class_facts((NASTY, f"{NASTY}鋼 two")),
+        parameters=PARAMETERS, plan=plan, classes=(NASTY, f"{NASTY}鋼 two"),
         predicted={0: predictions(0, [True, False])},
     )  # fmt: skip
     backbone(path, name=NASTY)

@@ -10,7 +10,7 @@ from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 
 from qtlplat.cli.app import _run
 from qtlplat.cli.render.show_tables import sparkline
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import EpochRow, NewCell, NewRun
 from qtlplat.store.write.writer import Writer
 

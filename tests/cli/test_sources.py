@@ -17,7 +17,7 @@ from qtlplat.cli.app import COMMANDS, cli
 from qtlplat.cli.plugin_commands import plugin_commands
 from qtlplat.cli.settings import Settings
 from qtlplat.errors import UsageError
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 ROOT = Path(__file__).parents[2]

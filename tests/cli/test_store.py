@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from stored_runs import component, qtlplat, store_runs
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import ArtifactRow, NewRun
 from qtlplat.store.write.writer import Writer
 
@@ -40,21 +40,12 @@ def test_a_password_in_a_url_is_printed_nowhere(tmp_path: Path) -> None:
     assert "s3cret" not in called.err
 
 
-def test_a_store_in_a_file_has_nothing_to_send(tmp_path: Path) -> None:
-    store_runs(tmp_path / "s.db")
-    called = qtlplat(tmp_path / "s.db", "store", "sync")
-    assert (called.code, called.out) == (0, "")
-    assert "nothing to send" in called.err
-    form = json.loads(qtlplat(tmp_path / "s.db", "store", "sync", "--json").out)
-    assert form == {"store": str(tmp_path / "s.db"), "spools": []}
-
-
 SERVER = "postgresql://me:s3cret@127.0.0.1:1/db"
 
 
 @pytest.mark.parametrize("command", [["runs"], ["store", "check"], ["show", "abc"], ["run", "--head", "linear"]])
 def test_a_server_that_is_not_there_ends_with_5(command: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("QTLPLAT_STORE_WAIT", "0")
+    monkeypatch.setenv("QTLPLAT_STORE_PATIENCE", "0")
     called = qtlplat(SERVER, *command)
     assert (called.code, called.out) == (5, "")
     assert "error: the server does not answer" in called.err

@@ -13,7 +13,7 @@ from test_show import STYLE, Terminal
 
 from qtlplat.cli.commands.watch import watch
 from qtlplat.cli.render.output import Listing
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import ComponentRow, EpochRow, NewCell, NewRun, RunRecord
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer

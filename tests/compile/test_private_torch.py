@@ -9,7 +9,7 @@ import torch
 
 from qtlplat.cli.app import _run
 from qtlplat.compile.private_torch import NEWEST_TRIED, untried
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 ROOT = Path(__file__).parents[2]

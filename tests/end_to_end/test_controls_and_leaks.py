@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 from .conftest import SMALL

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 from .conftest import SMALL

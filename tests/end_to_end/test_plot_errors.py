@@ -45,7 +45,7 @@ def test_classes_are_known_without_the_dataset_but_for_older_runs(stored, qtlpla
     older = tmp_path / "store.db"
     shutil.copy(stored, older)
     with sqlite3.connect(older) as connection:
-        connection.execute("delete from environment where name = 'classes'")
+        connection.execute("update runs set classes = '[]'")
     connection.close()
     assert classes(older, "confusion") == classes(older, "errors") == ["0", "1"]
 

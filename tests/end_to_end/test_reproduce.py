@@ -12,7 +12,7 @@ import pytest
 from qtlplat.errors import BusyError, ConfigError, StoreError, TrainingError
 from qtlplat.runs import execute as execute_module
 from qtlplat.runs import reuse as needed_module
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 PLUGIN = """

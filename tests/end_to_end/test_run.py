@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, f1_score
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 from .conftest import SMALL

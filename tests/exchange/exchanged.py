@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from qtlplat.cli.app import _run
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.files import write_atomically
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.store.write.writer import Writer
 

@@ -24,7 +24,7 @@ from exchanged import (
     with_database,
 )
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import ArtifactRow, NewCell, NewRun, PredictionRow
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.read.queries import Reader
@@ -309,29 +309,6 @@ def test_a_newer_version_is_named(sent: Sent, tmp_path: Path) -> None:
     newer = with_database(members, lambda db: db.execute("UPDATE qtlplat_schema SET version_num = '0099'"), tmp_path)
     told = qtlplat(sent.other, "import", put_together(newer, tmp_path / "m.zip"))
     assert (told.code, "does not know" in told.err) == (5, True)
-
-
-def test_a_bundle_of_an_older_schema_is_upgraded_on_the_way(sent: Sent, tmp_path: Path) -> None:
-    """As the version before the remarks would have made it."""
-
-    def age(db: sqlite3.Connection) -> None:
-        names = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'view'")]
-        for sql in (
-            *(f"DROP VIEW {name}" for name in names),
-            "DROP TABLE tags",
-            "DROP TABLE notes",
-            "DROP TABLE trash",
-        ):
-            db.execute(sql)
-        db.execute("UPDATE qtlplat_schema SET version_num = '0004'")
-
-    members = with_database(taken_apart(sent.bundle), age, tmp_path)
-    manifest = json.loads(members["manifest.json"])
-    members["manifest.json"] = json.dumps({**manifest, "revision": "0004"}).encode()
-    assert qtlplat(sent.other, "import", put_together(members, tmp_path / "old.zip")).code == 0
-    here, there = shown(sent.store, sent.run), shown(sent.other, sent.run)
-    assert {key for key in here if here[key] != there[key]} <= {"tags", "note"}
-    assert rows(sent.other, "tags") == []
 
 
 # --- killed

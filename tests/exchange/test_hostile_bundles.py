@@ -24,8 +24,8 @@ from exchanged import (
 )
 
 from qtlplat.exchange import archive
+from qtlplat.store.backends.sqlite import in_file
 from qtlplat.store.core import database, row_digests
-from qtlplat.store.core.location import StoreLocation
 
 MOST_LINES = 12
 
@@ -202,7 +202,7 @@ def rewritten(old: str, new: str) -> Callable[[sqlite3.Connection], object]:
 
 
 ENDLESS = (
-    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) AS id, '0005' version_num FROM n"
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) AS id, '0001' version_num FROM n"
 )
 DATABASES: dict[str, tuple[Callable[[sqlite3.Connection], object], str]] = {
     "a trigger": (sql("CREATE TRIGGER t AFTER INSERT ON tags BEGIN DELETE FROM runs; END"), "is not ours at 't'"),
@@ -239,7 +239,8 @@ DATABASES: dict[str, tuple[Callable[[sqlite3.Connection], object], str]] = {
     "values that are not those stored": (sql("UPDATE metrics SET value = 1"), "is not as it was stored: metrics"),
     "a run that nobody announced": (
         sql("INSERT INTO runs SELECT '0123456789abcdef', kind, status, fingerprint, seed, created, finished, host, "
-            "pid, dataset_digest, plan, parameters, seconds, error, owner FROM runs LIMIT 1"),
+            "pid, dataset_digest, plan, parameters, seconds, error, owner, classes, image_shape, made_for "
+            "FROM runs LIMIT 1"),
         "0123456789abcdef is not as it was stored",
     ),
     "a parent that is not there": (sql("PRAGMA foreign_keys = OFF", "DELETE FROM runs WHERE kind = 'pretraining'"), ""),
@@ -263,7 +264,7 @@ def test_a_database(fault: str, sent: Sent, tmp_path: Path) -> None:
 def forged(sent: Sent, spoil: Callable[[sqlite3.Connection], object], tmp_path: Path) -> Path:
     """A bundle with other rows, and the digests that fit them."""
     members = with_database(taken_apart(sent.bundle), spoil, tmp_path)
-    place = StoreLocation(tmp_path / "spoilt.db", tmp_path, "")
+    place = in_file(tmp_path / "spoilt.db", tmp_path, "")
     with database.engine(place, write=True).begin() as connection:
         for owner, record in row_digests.ended(connection):
             row_digests.seal(connection, owner, record)

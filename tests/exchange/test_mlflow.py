@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from exchanged import Sent, change, fill, qtlplat
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # what MLflow says about its own libraries

@@ -8,7 +8,7 @@ import pytest
 from exchanged import HOSTILE, Sent, change, qtlplat, snapshot
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from qtlplat.cli.app import _run
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 MOST_LINES = 12  # of a message

@@ -11,7 +11,7 @@ import pytest
 from outcome import PROGRAM, assert_sound
 from sampling import sampled
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.write.writer import Writer
 
 

@@ -224,7 +224,7 @@ def test_a_password_is_shown_nowhere(way: str, url: str, monkeypatch: pytest.Mon
     more = ["--store", url] if way == "--store" else []
     if not more:
         monkeypatch.setenv(way, url)
-    monkeypatch.setenv("QTLPLAT_STORE_WAIT", "0")
+    monkeypatch.setenv("QTLPLAT_STORE_PATIENCE", "0")
     names_a_store = url == URLS[3]  # of which nobody knows the server
     for command in (["runs"], ["store", "path"], ["show", "abc"], ["run", "--head", "linear"], ["run", "--debug"]):
         done = here(*command, *more)

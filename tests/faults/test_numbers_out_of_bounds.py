@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from outcome import assert_fine, assert_refused, here
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.write.writer import Writer
 
 HUGE = "99999999999999999999999"

@@ -31,7 +31,7 @@ PROGRAM = """
 import contextlib, io, json, sys
 from pathlib import Path
 from qtlplat.cli.app import _run
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.write.writer import Writer
 
 store, commands, heavy = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])

@@ -11,7 +11,7 @@ import pytest
 from examples import Example, examples
 
 from qtlplat.cli.app import _run
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat_bench.store import make_store
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "query.md"

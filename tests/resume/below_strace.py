@@ -22,7 +22,7 @@ import strace
 from quick_runs import RUN, leftovers, numbers_of
 
 from qtlplat.cli.app import _run, main
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer

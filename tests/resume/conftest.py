@@ -14,7 +14,7 @@ from quick_runs import RUN, Runs, numbers_of, write_plugin
 
 from qtlplat.cli.app import _run
 from qtlplat.signals import Stop
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 Call = Callable[[str], int]

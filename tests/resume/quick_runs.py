@@ -127,7 +127,7 @@ class Runs:
 
 def owners(store: Path) -> int:
     """How often a run of heads has been started or taken up."""
-    from qtlplat.store.core.location import find_store
+    from qtlplat.store.backends.find import find_store
     from qtlplat.store.read.queries import Reader
 
     return sum(run.owner for run in Reader(find_store(str(store))).runs(kind="run"))
@@ -135,7 +135,7 @@ def owners(store: Path) -> int:
 
 def numbers_of(store: Path | str) -> dict[str, Any]:
     """What must be equal bit for bit, by kind of run: metrics and epochs in hexadecimal, predictions, weights."""
-    from qtlplat.store.core.location import find_store
+    from qtlplat.store.backends.find import find_store
     from qtlplat.store.read.queries import Reader
 
     reader = Reader(find_store(str(store)))

@@ -27,7 +27,7 @@ from safetensors.torch import load, save
 import qtlplat
 from qtlplat.cli.app import _run
 from qtlplat.signals import Stop
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 Call = Callable[[str], int]

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from quick_runs import RUN, Runs, leftovers, numbers_of
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 ARGUMENTS = "--head 'dressed[qubits=2,layers=1]' --controls linear --n-init 1"

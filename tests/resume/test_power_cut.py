@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from below_strace import below_strace
 
-from qtlplat.store.core.database import journal_mode
+from qtlplat.store.backends.sqlite_file import journal_mode
 
 pytestmark = [
     pytest.mark.usefixtures("single_threaded", "plugins"),

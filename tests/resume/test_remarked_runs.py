@@ -11,7 +11,7 @@ import pytest
 from quick_runs import RUN, leftovers, numbers_of
 
 from qtlplat.signals import Stop
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.read.queries import Reader
 

@@ -18,7 +18,7 @@ from quick_runs import PLUGIN, RUN, leftovers
 from qtlplat.cli.app import _run
 from qtlplat.runs.numeric_agreement import Part, verdict
 from qtlplat.signals import Stop
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.lineage import family, replayed
 from qtlplat.store.read.queries import Reader
 

@@ -17,7 +17,7 @@ from qtlplat.cli.app import _run
 from qtlplat.errors import Terminated
 from qtlplat.runs.cleanup import remove_leftovers
 from qtlplat.signals import Stop
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 Call = Callable[[str], int]

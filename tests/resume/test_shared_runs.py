@@ -18,7 +18,7 @@ from quick_runs import RUN, Runs, leftovers, numbers_of
 
 from qtlplat.runs import pretraining
 from qtlplat.runs import reuse as needed_module
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write import shared_work
 from qtlplat.store.write.shared_work import Work, claimed

@@ -14,7 +14,7 @@ import pytest
 from below_strace import QUICK, below_strace, child, ended, goes_on, write_down_what_is_acknowledged
 
 from qtlplat.cli.app import main
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 pytestmark = [

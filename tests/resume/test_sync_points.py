@@ -15,7 +15,7 @@ from quick_runs import RUN, leftovers, numbers_of
 
 from qtlplat.cli.app import _run
 from qtlplat.errors import StoreError
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from below_strace import QUICK, below_strace, goes_on
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 pytestmark = [

@@ -14,7 +14,7 @@ from quick_runs import RUN, numbers_of
 from qtlplat.runs import pretraining, thread_count
 from qtlplat.runs.thread_count import measured_threads
 from qtlplat.signals import Stop
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 Call = Callable[[str], int]

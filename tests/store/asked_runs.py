@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from itertools import count
@@ -15,7 +14,7 @@ from qtlplat.store.core.records import EpochRow, NewCell, PredictionRow
 from qtlplat.store.write.writer import Writer
 
 HOSTILE = '=HYPERLINK("http://x")\n\x1b[31m\'; DROP TABLE runs; --[bold]|<script>'
-CLASSES = json.dumps(["normal", HOSTILE])
+CLASSES = ("normal", HOSTILE)
 PARAMETERS = {"model_total": 900, "kept": 700, "replaced_layers": 4, "head": {"total": 42}, "controls": {"linear": 10}}
 
 
@@ -28,9 +27,14 @@ def stored(location: StoreLocation) -> dict[str, str]:
         rows = [component(role) for role in ("dataset", "backbone")]
         if kind == "run":
             rows += [component("head", name=head, options={"layers": 3, "note": head}), component("evaluator")]
-        environment = {"python": "3.11", "torch": "2.13.0", "classes": CLASSES}
+        environment = {"python": "3.11", "torch": "2.13.0"}
         new = new_run(
-            kind, components=rows, environment=environment, parameters=PARAMETERS if kind == "run" else {}, **said
+            kind,
+            components=rows,
+            environment=environment,
+            classes=CLASSES,
+            parameters=PARAMETERS if kind == "run" else {},
+            **said,
         )
         found[name] = writer.start_run(new)
         return found[name]

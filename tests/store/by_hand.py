@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
+from qtlplat.store.backends.postgres import PostgresBackend
 from qtlplat.store.core.location import StoreLocation
 
 
@@ -23,7 +24,7 @@ def named(location: StoreLocation, query: str) -> list[dict[str, Any]]:
 def _carried_out(
     location: StoreLocation, statement: str, values: Sequence[Any]
 ) -> tuple[list[str], list[tuple[Any, ...]]]:
-    if location.server is None:
+    if not isinstance(location.backend, PostgresBackend):
         raw = sqlite3.connect(location.path)
         found = raw.execute(statement, values)
         names, rows = [column[0] for column in found.description or ()], found.fetchall()
@@ -32,7 +33,7 @@ def _carried_out(
         return names, rows
     import psycopg
 
-    server = location.server
+    server = location.backend.server
     with psycopg.connect(
         host=server.host,
         port=server.port,

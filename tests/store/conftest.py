@@ -5,7 +5,8 @@ from a_server import PostgresServer
 from damage import fill
 from sample_runs import NAME
 
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.backends.find import find_store
+from qtlplat.store.core.location import StoreLocation
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,10 @@ from sample_runs import whole_run
 
 import qtlplat.store.backends.migrations  # noqa: F401 -- another user may not be able to read our modules later
 from qtlplat.errors import QtlplatError
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.backends.copies import backup
+from qtlplat.store.backends.find import find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.maintenance.check import check
-from qtlplat.store.maintenance.copies import backup
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer
 

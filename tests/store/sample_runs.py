@@ -8,9 +8,10 @@ import time
 from typing import Any
 
 from qtlplat.store.backends.bootstrap import prepare
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.files import write_atomically
 from qtlplat.store.core.files_lock import taking_up
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.store.maintenance.trash import empty
 from qtlplat.store.read.queries import Reader
@@ -163,7 +164,8 @@ def train_until_killed(store: str) -> None:
         number = 0
         while True:
             writer.add_epochs(run_id, [epoch(0, number)])
-            print(number, flush=True)  # noqa: T201
+            if writer.has_arrived(run_id):
+                print(number, flush=True)  # noqa: T201
             number += 1
 
 

@@ -62,7 +62,7 @@ def find(location: StoreLocation, name: str, run: str) -> None:
 
 @pytest.fixture(scope="module")
 def stored(tmp_path_factory: pytest.TempPathFactory, filled: tuple[Path, list[str]]) -> tuple[StoreLocation, str]:
-    from qtlplat.store.core.location import find_store
+    from qtlplat.store.backends.find import find_store
 
     folder = tmp_path_factory.mktemp("names") / "at"
     shutil.copytree(filled[0], folder)

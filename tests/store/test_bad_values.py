@@ -14,12 +14,13 @@ from damage import fill
 from sample_runs import NAME
 
 from qtlplat.cli.app import main
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core import columns, schema
-from qtlplat.store.core.access import DamagedRunError
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.maintenance.merge import merge
 from qtlplat.store.maintenance.recover import recover
+from qtlplat.store.read.access import DamagedRunError
 from qtlplat.store.read.lineage import family
 from qtlplat.store.read.loaded import gather
 from qtlplat.store.read.misclassified import mistakes

@@ -11,8 +11,9 @@ from damage import fill
 from sample_runs import epoch, new_cells, new_run
 
 from qtlplat.errors import StoreError, UsageError
-from qtlplat.store.core.location import StoreLocation, find_store
-from qtlplat.store.maintenance import copies
+from qtlplat.store.backends import copies
+from qtlplat.store.backends.find import find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer

@@ -13,10 +13,11 @@ from damage import KINDS, PAGE, _change, _root_page, fill, snapshot
 from sample_runs import new_run
 
 from qtlplat.errors import QtlplatError, StoreError
+from qtlplat.store.backends import copies
 from qtlplat.store.backends.bootstrap import prepare
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core import database
-from qtlplat.store.core.location import StoreLocation, find_store
-from qtlplat.store.maintenance import copies
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.maintenance.merge import merge
 from qtlplat.store.maintenance.recover import recover
@@ -127,7 +128,7 @@ except sqlite3.OperationalError as error:
 def test_looking_at_a_store_that_this_process_writes_does_not_free_its_lock(location: StoreLocation) -> None:
     """A process that closes a file loses all its POSIX locks on it, those of SQLite's own descriptor too."""
     with Writer(location), database.engine(location, write=True).begin():
-        assert database.check_header(location)
+        assert database.has_begun(location)
         assert Reader(location).runs() == []
         told = subprocess.run(
             [sys.executable, "-c", HOLDS, str(location.path)], capture_output=True, text=True, check=True

@@ -4,6 +4,7 @@ import re
 import shutil
 import sqlite3
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,7 @@ from alembic.runtime.migration import MigrationContext
 from sample_runs import finished_run, new_run, open_and_store_one
 
 from qtlplat.errors import StoreError
-from qtlplat.store.backends import migrations
+from qtlplat.store.backends import migrations, own_schema, sqlite, sqlite_file
 from qtlplat.store.backends.bootstrap import prepare
 from qtlplat.store.core import database, schema
 from qtlplat.store.core.location import StoreLocation
@@ -47,7 +48,7 @@ def pragma(location: StoreLocation, name: str) -> object:
     ],
 )
 def test_wal_only_where_sqlite_is_free_of_the_reset_bug(version: tuple[int, ...], mode: str) -> None:
-    assert database.journal_mode(version) == mode
+    assert sqlite_file.journal_mode(version) == mode
 
 
 def test_a_new_store_has_our_pragmas_and_our_mark(location: StoreLocation) -> None:
@@ -57,7 +58,7 @@ def test_a_new_store_has_our_pragmas_and_our_mark(location: StoreLocation) -> No
     assert pragma(location, "foreign_keys") == 1
     assert pragma(location, "synchronous") == 2
     assert pragma(location, "busy_timeout") == 30_000
-    assert pragma(location, "journal_mode") == database.journal_mode(sqlite3.sqlite_version_info)
+    assert pragma(location, "journal_mode") == sqlite_file.journal_mode(sqlite3.sqlite_version_info)
     assert pragma(location, "foreign_key_check") is None
 
 
@@ -153,7 +154,7 @@ def test_a_damaged_store_is_an_error_of_the_store(location: StoreLocation) -> No
 
 
 @pytest.fixture
-def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """A version of qtlplat that knows one more revision, which rebuilds `runs`."""
     folder = tmp_path / "scripts"
     shutil.copytree(migrations.HERE / "versions", folder / "versions", ignore=shutil.ignore_patterns("__pycache__"))
@@ -165,6 +166,9 @@ def next_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
     monkeypatch.setattr(schema, "REVISIONS", (*schema.REVISIONS, NEXT))
     monkeypatch.setattr(migrations.upgrade, "__defaults__", (folder,))
+    own_schema._own_of_file.cache_clear()
+    yield
+    own_schema._own_of_file.cache_clear()
 
 
 def test_an_older_store_is_upgraded_after_a_backup_and_loses_nothing(
@@ -214,7 +218,7 @@ def test_a_writer_holds_the_store_from_its_first_look_on(location: StoreLocation
 
 
 def test_a_locked_store_says_so(location: StoreLocation, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.05)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.05)
     with Writer(location) as writer:
         other = sqlite3.connect(location.path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
@@ -228,7 +232,7 @@ def test_a_locked_store_says_so(location: StoreLocation, monkeypatch: pytest.Mon
 def test_a_full_disk_says_so_and_keeps_what_was_stored(location: StoreLocation) -> None:
     with Writer(location) as writer:
         run_id = finished_run(writer)
-        connection = writer._sender._connection
+        connection = writer._transport._connection
         connection.exec_driver_sql("PRAGMA max_page_count = 1")  # SQLite's own word for a disk without room
         connection.rollback()
         with pytest.raises(StoreError, match="disk is full"):
@@ -245,7 +249,7 @@ def test_readers_cannot_write(location: StoreLocation) -> None:
 
 def test_a_directory_that_cannot_be_made_is_an_error_of_the_store(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    from qtlplat.store.core.location import find_store
+    from qtlplat.store.backends.find import find_store
 
     with pytest.raises(StoreError):
         Writer(find_store(str(tmp_path / "file" / "store.db")))

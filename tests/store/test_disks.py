@@ -16,7 +16,8 @@ import strace
 from damage import snapshot
 from sample_runs import NAME, whole_run
 
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.backends.find import find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from sample_runs import component, finished_run
 
 from qtlplat.errors import UsageError
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.filters.datetimes import Moment, moment
 from qtlplat.store.read.filters.language import parse
 from qtlplat.store.read.filters.tree import (
@@ -327,7 +327,7 @@ def test_a_day_is_compared_as_a_whole() -> None:
 def test_a_parser_is_imported_only_for_a_filter(tmp_path: Path) -> None:
     code = (
         "import sys\nfrom qtlplat.store.read.queries import Reader\n"
-        "from qtlplat.store.core.location import find_store\n"
+        "from qtlplat.store.backends.find import find_store\n"
         f"reader = Reader(find_store({str(tmp_path / 's.db')!r}))\n"
         "reader.runs(sort='-f1')\nassert 'lark' not in sys.modules\n"
         "reader.runs(where='f1 > 1')\nassert 'lark' in sys.modules"

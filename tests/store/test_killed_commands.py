@@ -11,8 +11,8 @@ import pytest
 from damage import fill
 
 from qtlplat.cli.app import _run
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core import files
-from qtlplat.store.core.location import find_store
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.read.queries import Reader
 

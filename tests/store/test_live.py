@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import event
 
 from qtlplat.cli.commands.show import read_run
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import EpochRow, NewCell, NewRun
 from qtlplat.store.read.lineage import family, replayed
 from qtlplat.store.read.progress import progress

@@ -7,9 +7,9 @@ from sample_runs import new_run, whole_run
 
 from qtlplat.errors import BusyError, ConfigError, StoreError
 from qtlplat.store.backends.address import printable
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.copies import backup
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.maintenance.check import check
-from qtlplat.store.maintenance.copies import backup
 from qtlplat.store.maintenance.merge import merge
 from qtlplat.store.maintenance.recover import recover
 from qtlplat.store.read.queries import Reader
@@ -184,8 +184,8 @@ def test_a_server_is_named_by_its_url_and_told_without_its_password(
     assert found.name == told
     assert found.flag == f" --store {shlex.quote(told)}"
     assert printable(url) == told
-    assert find_store(told).server == found.server
-    for text in (repr(found), str(found), str(found.server), found.why, str(found.files), str(found.path)):
+    assert find_store(told).backend.server == found.backend.server
+    for text in (repr(found), str(found), str(found.backend.server), found.why, str(found.files), str(found.path)):
         assert "s3" not in text
     assert found.exists
     assert not found.path.parent.exists()
@@ -193,7 +193,7 @@ def test_a_server_is_named_by_its_url_and_told_without_its_password(
 
 def test_a_password_is_known_to_the_driver_alone() -> None:
     for url in (URL, "postgresql://db.example:6000/runs?user=me&password=s3cret"):
-        found = find_store(url).server
+        found = find_store(url).backend.server
         assert found
         assert dict(found.secrets) == {"password": "s3cret"}
 
@@ -208,7 +208,6 @@ def test_files_of_a_server_lie_on_this_machine_in_a_directory_for_each_store(
     monkeypatch.setenv("QTLPLAT_FILES", str(tmp_path / "scratch"))
     found = find_store(URL)
     assert found.files.parent.parent == tmp_path / "scratch"
-    assert found.spool.parent == found.files.parent
     same = ["postgresql://other@db.example:6000/runs", "postgresql://DB.EXAMPLE:6000/runs?sslmode=require"]
     others = [
         "postgresql://db.example/runs",
@@ -245,3 +244,16 @@ def test_a_wrong_url_is_refused_without_showing_it(url: str, what: str) -> None:
     assert "cret" not in text
     assert "cret" not in repr(caught.value.__context__)
     assert "cret" not in printable(url)
+
+
+def test_the_patience_is_a_number_of_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://me@host/db"
+    monkeypatch.delenv("QTLPLAT_STORE_PATIENCE")
+    assert (find_store(url).patience, find_store(url).for_training().patience) == (30, 600)
+    assert find_store(url, patience=5).for_training().patience == 5
+    for text, seconds in (("0", 0), ("1.5", 1.5), ("-3", 0)):
+        monkeypatch.setenv("QTLPLAT_STORE_PATIENCE", text)
+        assert find_store(url).for_training().patience == seconds
+    monkeypatch.setenv("QTLPLAT_STORE_PATIENCE", "long")
+    with pytest.raises(ConfigError, match="'long' is not a number of seconds"):
+        find_store(url)

@@ -11,8 +11,9 @@ from damage import fill
 
 from qtlplat.cli.app import _run
 from qtlplat.errors import LockedError
+from qtlplat.store.backends import lock_holders, sqlite
 from qtlplat.store.backends import postgres as backend
-from qtlplat.store.core import database, lock_holders
+from qtlplat.store.core import database
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer
@@ -35,7 +36,7 @@ COMMANDS = ("runs", "show @last", "best", "front f1 seconds", "report", "store c
 def holder(location: StoreLocation, monkeypatch: pytest.MonkeyPatch) -> Iterator[int]:
     """The number of a process that holds the store."""
     fill(location, 1)
-    monkeypatch.setattr(database, "BUSY_SECONDS", 0.01)
+    monkeypatch.setattr(sqlite, "BUSY_SECONDS", 0.01)
     command = [sys.executable, "-c", HOLD, str(location.path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout

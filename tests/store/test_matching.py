@@ -11,7 +11,7 @@ from hypothesis import assume, given, settings
 from plain_filter import Written, filters
 
 from qtlplat.errors import UsageError
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.filters.datetimes import stored
 from qtlplat.store.read.filters.matching import matching
 

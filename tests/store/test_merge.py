@@ -10,7 +10,9 @@ from sample_runs import finished_run, new_run, weights, whole_run
 from test_reproductions import OUTCOME
 
 from qtlplat.errors import StoreError, UsageError
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.backends.find import find_store
+from qtlplat.store.backends.sqlite import in_file
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import ArtifactRow
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.maintenance.merge import merge
@@ -177,7 +179,7 @@ def test_a_store_is_not_merged_into_itself_nor_from_nowhere(location: StoreLocat
     fill(location, 1)
     link = location.path.with_name("link.db")
     link.hardlink_to(location.path)
-    for same in (location, StoreLocation(link, location.files, "")):
+    for same in (location, in_file(link, location.files, "")):
         with pytest.raises(UsageError, match="into itself"):
             merge(location, same)
     with pytest.raises(UsageError, match="no store to merge"):

@@ -9,7 +9,6 @@ import pytest
 from by_hand import named, sql
 from sample_runs import component, new_run
 
-from qtlplat.conventions import class_facts
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import NewCell, PredictionRow
 from qtlplat.store.read.misclassified import MOST_NAMED, mistakes
@@ -29,7 +28,7 @@ def runs(location: StoreLocation) -> list[str]:
         for number, head in enumerate(HEADS):
             parts = [component("head", name=head), component("backbone")]
             digest = "b" * 64 if number == 4 else "a" * 64
-            run = writer.start_run(new_run(components=parts, dataset_digest=digest, environment=class_facts(CLASSES)))
+            run = writer.start_run(new_run(components=parts, dataset_digest=digest, classes=CLASSES))
             ids.append(run)
             cells = [(fold, seed, "head") for seed in range(2) for fold in range(2)] + [(0, 0, "linear")]
             writer.add_cells(
@@ -127,7 +126,7 @@ def test_what_a_run_alone_gets_wrong(location: StoreLocation, runs: list[str]) -
 
 
 def test_names_of_classes_are_numbers_where_none_are_stored(location: StoreLocation, runs: list[str]) -> None:
-    sql(location, "delete from environment")
+    sql(location, "UPDATE runs SET classes = '[]'")
     assert {one.name for one in mistakes(Reader(location), runs).worst} == {"0", "1", "2"}
 
 

@@ -18,7 +18,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition,
 from sample_runs import new_cells, new_run
 
 from qtlplat.errors import BusyError, StoreError
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import EpochRow, PredictionRow
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.read.queries import Reader
@@ -86,7 +86,7 @@ class Store(RuleBasedStateMachine):
 
     @staticmethod
     def driver(writer: Writer) -> sqlite3.Connection:
-        found = writer._sender._connection.connection.driver_connection
+        found = writer._transport._connection.connection.driver_connection
         assert isinstance(found, sqlite3.Connection)
         return found
 

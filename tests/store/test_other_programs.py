@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from asked_runs import HOSTILE, stored
 
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.backends.find import find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.views import LEAKAGES, METRICS, VIEWS
 from qtlplat.store.read.queries import Reader
 

@@ -1,12 +1,11 @@
 """A server that goes away: nothing that was told to be stored is lost, nothing is there twice, nobody waits in vain."""
 
-import os
-import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,22 +14,20 @@ import psycopg
 import pytest
 from a_server import PostgresServer
 from by_hand import sql
-from damage import digests
 from sample_runs import epoch, new_cells, new_run, prediction, whole_run
 from sqlalchemy import exc
 from test_reproductions import OUTCOME
 
-from qtlplat.errors import BusyError, QtlplatError, StoreError
-from qtlplat.store.backends import retry
-from qtlplat.store.core.location import StoreLocation, find_store
-from qtlplat.store.core.ownership import RunLock, lock_path
+from qtlplat.errors import BusyError, StoreError
+from qtlplat.store.backends.find import find_store
+from qtlplat.store.backends.postgres import PostgresBackend
+from qtlplat.store.core import retry
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.ownership import lock_path
 from qtlplat.store.core.records import ArtifactRow
 from qtlplat.store.maintenance.check import check
-from qtlplat.store.maintenance.trash import empty
 from qtlplat.store.read.queries import Reader
-from qtlplat.store.write.spool import spool_of, spools
-from qtlplat.store.write.sync import sync
-from qtlplat.store.write.transport import Line
+from qtlplat.store.write.transport import Session
 from qtlplat.store.write.writer import Writer
 
 
@@ -39,10 +36,9 @@ def location(
     behind_a_server: StoreLocation, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[StoreLocation]:
     """Asked again more often than usual; whatever a test does, the server is there for the next one."""
-    for name in ("qtlplat.store.backends.retry", "qtlplat.store.write.transport"):
-        monkeypatch.setattr(f"{name}.PAUSE_SECONDS", 0.1)
-    monkeypatch.setattr("qtlplat.store.write.writer.BRIEFLY_SECONDS", 0.3)
-    yield behind_a_server
+    for name in ("SHORTEST_PAUSE", "LONGEST_PAUSE"):
+        monkeypatch.setattr(retry, name, 0.1)
+    yield replace(behind_a_server, asked_patience=60.0)  # a busy machine starts a server slowly
     if not postgres.is_running():
         postgres.start()
 
@@ -94,21 +90,21 @@ def test_what_is_written_while_a_server_is_away_arrives_when_it_is_back(
         run_id = writer.start_run(new_run())
         write_everything(writer, run_id, {3: postgres.stop, 7: lambda: took_no_time(writer, run_id), 8: postgres.start})
     assert all_rows(location) == undisturbed
-    assert spools(location) == []
     assert not lock_path(location, run_id).exists()
     assert [problem.what for problem in check(location).problems] == [
         "the file is missing; it belongs to run " + run_id
     ]
-    assert "what runs write meanwhile is kept" in caplog.text
-    assert "the server is back: " in caplog.text
+    assert "retrying for 60 seconds while training continues" in caplog.text
+    assert "the server is back" in caplog.text
     assert "s3cret" not in caplog.text
 
 
 def took_no_time(writer: Writer, run_id: str) -> None:
-    """A write, while the server is away, waits for the disk alone."""
+    """A write, while the server is away, waits for nothing."""
     started = time.monotonic()
     writer.add_epochs(run_id, [])
     assert time.monotonic() - started < 0.5
+    assert not writer.has_arrived(run_id)
 
 
 @pytest.mark.slow
@@ -130,9 +126,9 @@ def test_a_write_whose_acknowledgement_is_lost_is_there_once(
     location: StoreLocation, undisturbed: object, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
     """Every transaction is carried out, or not, and then the connection breaks; the next attempt is heard."""
-    transaction, calls = Line.transaction, iter(range(10_000))
+    transaction, calls = Session.transaction, iter(range(10_000))
 
-    def broken(self: Line, work: Any) -> Any:
+    def broken(self: Session, work: Any) -> Any:
         number = next(calls)
         if number % 2 == 0:
             if when == "after":
@@ -141,7 +137,7 @@ def test_a_write_whose_acknowledgement_is_lost_is_there_once(
             raise exc.OperationalError("COMMIT", None, psycopg.OperationalError("server closed the connection"))
         return transaction(self, work)
 
-    monkeypatch.setattr(Line, "transaction", broken)
+    monkeypatch.setattr(Session, "transaction", broken)
     with Writer(location) as writer:
         run_id = writer.start_run(new_run())
         write_everything(writer, run_id)
@@ -170,143 +166,61 @@ def test_a_write_whose_acknowledgement_is_lost_is_there_once(
     assert {p.what for p in check(location).problems} == {"the file is missing; it belongs to run " + run_id}
 
 
-def test_a_run_that_ends_while_the_server_is_away_keeps_its_writes_and_sync_sends_them(
-    location: StoreLocation, postgres: PostgresServer, undisturbed: object, monkeypatch: pytest.MonkeyPatch
+def test_a_run_whose_server_stays_away_is_interrupted_and_resumes(
+    location: StoreLocation, postgres: PostgresServer, undisturbed: object, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setenv("QTLPLAT_STORE_WAIT", "0.5")
+    impatient = replace(location, asked_patience=0.5)
     runs = []
 
     def end_while_away() -> None:
-        with Writer(location) as writer:
+        with Writer(impatient) as writer:
             runs.append(writer.start_run(new_run()))
-            write_everything(writer, runs[0], {3: postgres.stop})
+            write_everything(writer, runs[0], {5: postgres.stop})
 
     with pytest.raises(StoreError) as caught:
         end_while_away()
     (run_id,) = runs
-    (spool,) = spools(location)
-    assert run_id in caught.value.what
-    assert "nothing is lost" in caught.value.what
-    assert caught.value.where == str(spool.path)
-    assert "qtlplat store sync" in caught.value.fix
-    assert "s3cret" not in "\n".join(caught.value.lines())
-    with pytest.raises(StoreError, match="does not answer"):
-        sync(location)
-    assert spools(location) == [spool]
+    assert "does not answer" in caught.value.what
+    assert f"run {run_id} is interrupted" in caught.value.what
+    assert f"qtlplat resume {run_id[:8]} --store" in caught.value.fix
+    assert "s3cret" not in "\n".join(caught.value.lines()) + caplog.text
     postgres.start()
-    kept = spool.path.read_bytes()
     assert Reader(location).run(run_id).status == "interrupted"
-    with pytest.raises(StoreError, match="has not been sent") as caught:
-        empty(location)  # which would not know whose files are whose
-    assert "qtlplat store sync" in caught.value.fix
-    notes = check(location).notes
-    assert any("qtlplat store sync" in note for note in notes)
-    (sent,) = sync(location)
-    assert (sent.run, sent.owner, sent.writes, sent.torn, sent.why) == (run_id, 1, 7, False, "")
+    with Writer(location) as writer:
+        writer.resume_run(run_id)
+        again = [epoch(0, 1, test_loss=float("nan")), epoch(1, 1, other=float("inf")), epoch(0, 2), epoch(1, 2)]
+        assert writer.add_epochs(run_id, again) == []  # which are there already
+        writer.add_predictions(run_id, [prediction(0, "s1"), prediction(0, "s2", (float("nan"), 0.1))])
+        writer.finish_cell(run_id, 0, {"f1": 0.1, "loss": float("-inf")}, 0.5)
+        writer.add_predictions(run_id, [prediction(1, "s1")])
+        writer.finish_cell(run_id, 1, {"f1": 1 / 3}, 0.25)
+        writer.finish_run(run_id, "finished", {"total": 0.1})
     assert all_rows(location) == undisturbed
     assert not lock_path(location, run_id).exists()
-    assert sync(location) == []
-    spool.path.write_bytes(kept)  # as when a crash kept the file from being removed
-    before = digests(location)
-    assert [one.why for one in sync(location)] == [""]
-    assert all_rows(location) == undisturbed
-    assert digests(location) == before
 
 
-KILLED = """
-import os, sys, signal
-from sample_runs import *
-from qtlplat.store.core.location import find_store
-with Writer(find_store(sys.argv[1])) as writer:
+def test_writes_after_patience_has_ended_are_refused_and_memory_is_bounded(
+    location: StoreLocation, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtlplat.store.write.transport.MOST_WAITING", 3)
+    writer = Writer(replace(location, asked_patience=0.6))
     run_id = writer.start_run(new_run())
     writer.add_cells(run_id, new_cells(1))
-    print(run_id, flush=True)
-    sys.stdin.readline()
-    for number in range(5):
-        writer.add_epochs(run_id, [epoch(0, number)])
-    print("kept", flush=True)
-    os.kill(os.getpid(), signal.SIGKILL)
-"""
-
-
-def killed_while_away(location: StoreLocation, postgres: PostgresServer, url: str) -> str:
-    """A process that wrote to its spool, and was killed; returns the id of its run. The server is back."""
-    process = subprocess.Popen(
-        [sys.executable, "-c", KILLED, url],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={
-            **os.environ,
-            "PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]),
-        },
-    )
-    assert process.stdin
-    assert process.stdout
-    run_id = process.stdout.readline().strip()
     postgres.stop()
-    process.stdin.write("\n")
-    process.stdin.flush()
-    assert process.stdout.readline() == "kept\n"
-    assert process.wait(30) == -signal.SIGKILL
-    process.stdin.close()
-    process.stdout.close()
-    postgres.start()
-    return run_id
+    started = time.monotonic()
+    for number in range(3):
+        writer.add_epochs(run_id, [epoch(0, number)])
+    assert time.monotonic() - started < 0.5
+    with pytest.raises(StoreError, match="is interrupted"):
+        writer.add_epochs(run_id, [epoch(0, 3)])
+    assert time.monotonic() - started >= 0.5
+    writer.close()
 
 
 @pytest.fixture
 def url(location: StoreLocation, postgres: PostgresServer) -> str:
-    assert location.server
-    return postgres.url("lab", more=f"?schema={location.server.schema}")
-
-
-def test_what_a_killed_process_has_kept_is_sent_before_its_run_is_taken_up(
-    location: StoreLocation, postgres: PostgresServer, url: str
-) -> None:
-    run_id = killed_while_away(location, postgres, url)
-    spool = spool_of(location, run_id, 1)
-    with spool.path.open("ab") as file:  # the write that the kill cut off
-        file.write(b'0123456789abcdef {"name":"add_epo')
-    assert Reader(location).epochs(run_id) == []
-    lock = RunLock(location, run_id)
-    with Writer(location) as writer:  # which leaves alone what another process may be at
-        lock.release(remove=False)
-        assert Reader(location).epochs(run_id) == []
-        writer.resume_run(run_id)
-        assert [row.epoch for row in Reader(location).epochs(run_id)] == list(range(5))
-        assert writer.add_epochs(run_id, [epoch(0, 4), epoch(0, 5)]) == []
-        writer.finish_cell(run_id, 0, {"f1": 1.0}, 0.1)
-        writer.finish_run(run_id, "finished", {})
-    assert [row.epoch for row in Reader(location).epochs(run_id)] == list(range(6))
-    assert check(location).problems == ()
-    assert spools(location) == []
-
-
-@pytest.mark.slow
-def test_a_run_does_not_go_on_without_what_a_damaged_spool_holds(
-    location: StoreLocation, postgres: PostgresServer, url: str, tmp_path: Path
-) -> None:
-    run_id = killed_while_away(location, postgres, url)
-    path = spool_of(location, run_id, 1).path
-    lines = path.read_bytes().split(b"\n")
-    path.write_bytes(b"\n".join([lines[0], lines[1][:-9], *lines[2:]]))
-    with Writer(location) as writer:
-        with pytest.raises(StoreError, match="a write that waits to be sent is damaged") as caught:
-            writer.resume_run(run_id)
-        assert caught.value.where == str(path)
-        assert Reader(location).owners(run_id)[-1].number == 1
-        path.rename(tmp_path / "kept")
-        writer.resume_run(run_id)
-
-
-@pytest.mark.slow
-def test_whoever_writes_next_sends_what_was_left(location: StoreLocation, postgres: PostgresServer, url: str) -> None:
-    run_id = killed_while_away(location, postgres, url)
-    with Writer(location):
-        assert len(Reader(location).epochs(run_id)) == 5
-    assert Reader(location).run(run_id).status == "interrupted"
+    assert isinstance(location.backend, PostgresBackend)
+    return postgres.url("lab", more=f"?schema={location.backend.server.schema}")
 
 
 @pytest.mark.slow
@@ -337,46 +251,18 @@ def test_whatever_is_killed_and_whenever_nothing_that_was_acknowledged_is_lost(
     process.wait(30)
     if not postgres.is_running():
         postgres.start()
-    assert [one.why for one in sync(location)] in ([], [""])
     stored = [row.epoch for row in Reader(location).epochs(run_id)]
     assert stored == list(range(len(stored)))
-    assert len(acknowledged) <= len(stored) <= len(acknowledged) + 1
-    assert len(acknowledged) > 3
+    assert acknowledged
+    assert max(acknowledged) < len(stored)
     assert check(location).problems == ()
-
-
-def test_sync_refuses_the_writes_of_an_owner_who_was_overtaken_and_keeps_them(
-    location: StoreLocation, postgres: PostgresServer, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run_id = killed_while_away(location, postgres, url)
-    kept = spool_of(location, run_id, 1).path.read_bytes()
-    with monkeypatch.context() as patch:
-        patch.setenv("QTLPLAT_FILES", str(tmp_path / "another machine"))
-        with Writer(elsewhere := find_store(url)) as writer:
-            assert Reader(elsewhere).run(run_id).status == "running"  # for nobody there knows better
-            with pytest.raises(BusyError) as caught:
-                writer.resume_run(run_id)
-            assert "--take-over" in caught.value.fix
-            writer.resume_run(run_id, take_over=True)
-            writer.add_epochs(run_id, [epoch(0, 0)])
-            writer.finish_cell(run_id, 0, {"f1": 1.0}, 0.1)
-            (held,) = sync(location)
-            assert "is owned by process" in held.why
-            writer.finish_run(run_id, "finished", {})
-    (refused,) = sync(location)
-    assert (refused.run, refused.owner, refused.writes) == (run_id, 1, 5)
-    assert "is owned by process" in refused.why
-    assert refused.overtaken
-    assert spool_of(location, run_id, 1).path.read_bytes() == kept
-    assert len(Reader(location).epochs(run_id)) == 1
-    assert [problem.where for problem in check(location).problems] == [str(lock_path(location, run_id))]
 
 
 @pytest.mark.slow
 def test_an_owner_who_was_overtaken_while_away_is_told_when_the_server_is_back(
     location: StoreLocation, postgres: PostgresServer, url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("qtlplat.store.write.transport.PAUSE_SECONDS", 1.5)  # time enough for the other one
+    monkeypatch.setattr(retry, "SHORTEST_PAUSE", 1.5)  # time enough for the other one
     writer = Writer(location)
     run_id = writer.start_run(new_run())
     writer.add_cells(run_id, new_cells(1))
@@ -396,7 +282,6 @@ def test_an_owner_who_was_overtaken_while_away_is_told_when_the_server_is_back(
         go_on()
     with pytest.raises(BusyError, match="is owned by process"):
         writer.__exit__(None, None, None)
-    assert spool_of(location, run_id, 1).path.exists()
 
 
 @pytest.mark.slow
@@ -411,7 +296,7 @@ def test_a_server_that_is_away_is_waited_for_by_readers_and_starts(
             later.start()
             assert work()
             later.join()
-    assert caplog.text.count("trying again for 10 seconds") >= 2
+    assert caplog.text.count("retrying for 60 seconds") >= 2
 
 
 def test_waiting_ends_when_somebody_wants_it_to(location: StoreLocation, postgres: PostgresServer) -> None:
@@ -425,26 +310,16 @@ def test_waiting_ends_when_somebody_wants_it_to(location: StoreLocation, postgre
         Writer(location, interrupt)
 
 
-def test_who_stops_is_not_kept_waiting(
-    location: StoreLocation, postgres: PostgresServer, caplog: pytest.LogCaptureFixture
-) -> None:
-    writer = Writer(location)
+def test_who_stops_is_not_kept_waiting(location: StoreLocation, postgres: PostgresServer) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    writer = Writer(location, interrupt)
     run_id = writer.start_run(new_run())
     postgres.stop()
-    writer.finish_run(run_id, "interrupted", {})
+    writer.hurry()
     started = time.monotonic()
+    with pytest.raises(StoreError, match="is interrupted"):
+        writer.finish_run(run_id, "interrupted", {})
     writer.__exit__(KeyboardInterrupt, KeyboardInterrupt(), None)
     assert time.monotonic() - started < 3
-    assert "qtlplat store sync" in caplog.text
-    assert len(spools(location)) == 1
-
-
-def test_the_longest_wait_is_a_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("QTLPLAT_STORE_WAIT")
-    assert retry.longest_wait() == 120
-    for text, seconds in (("0", 0), ("1.5", 1.5), ("-3", 0)):
-        monkeypatch.setenv("QTLPLAT_STORE_WAIT", text)
-        assert retry.longest_wait() == seconds
-    monkeypatch.setenv("QTLPLAT_STORE_WAIT", "long")
-    with pytest.raises(QtlplatError, match="'long' is not a number of seconds"):
-        retry.longest_wait()

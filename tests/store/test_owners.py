@@ -111,7 +111,7 @@ def test_only_take_over_takes_a_run_from_another_machine(
     for module in (ownership, acquire):
         monkeypatch.setattr(module, "this_host", lambda: "elsewhere")
     other_disk = location.path.parent / "elsewhere"
-    if location.server:  # a machine may have any name: it is another one where the lock is not
+    if location.backend.shared:  # a machine may have any name: it is another one where the lock is not
         location = replace(location, path=other_disk / "store.db", files=other_disk / "store.files")
     with Writer(location) as writer:
         with pytest.raises(BusyError) as caught:

@@ -24,10 +24,12 @@ from test_database import next_revision as next_revision  # noqa: PLC0414 -- a f
 from test_reproductions import OUTCOME
 
 from qtlplat.errors import ConfigError, QtlplatError, StoreError
-from qtlplat.store.backends import postgres
+from qtlplat.store.backends import postgres_errors
 from qtlplat.store.backends.bootstrap import prepare
+from qtlplat.store.backends.find import find_store
+from qtlplat.store.backends.postgres import PostgresBackend
 from qtlplat.store.core import database, row_digests
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.ownership import is_abandoned, this_host
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.read.queries import Reader
@@ -57,10 +59,10 @@ def test_its_tables_are_those_of_a_file_with_one_beside_them(location: StoreLoca
         assert prepare(place) is None
     names = {}
     for place in (location, file):
-        from qtlplat.store.core import parts
+        from qtlplat.store.core.dialect import columns_of
 
         with database.engine(place, write=False).begin() as connection:
-            names[place.name] = parts._columns_of(connection)
+            names[place.name] = columns_of(connection)
     here, there = names[location.name], names[file.name]
     assert {name: dict(columns) for name, columns in here.items() if name != "received"} == {
         name: dict(columns) for name, columns in there.items()
@@ -131,7 +133,7 @@ def test_a_run_is_judged_only_where_its_lock_is(
     with Writer(location) as writer:
         run_id = writer.start_run(new_run())
     assert is_abandoned(location, run_id, "whatever")
-    elsewhere = StoreLocation(tmp_path / "x.db", tmp_path / "x.files", "", location.server)
+    elsewhere = StoreLocation(tmp_path / "x.db", tmp_path / "x.files", "", location.backend)
     assert not is_abandoned(elsewhere, run_id, this_host())
     assert Reader(location).run(run_id).status == "interrupted"
     assert Reader(elsewhere).run(run_id).status == "running"
@@ -152,8 +154,8 @@ def test_two_writers_of_one_run_wait_for_each_other_and_others_do_not(location: 
 
 
 def test_somebody_elses_tables_are_refused_untouched(location: StoreLocation, postgres: PostgresServer) -> None:
-    assert location.server
-    name = location.server.schema
+    assert isinstance(location.backend, PostgresBackend)
+    name = location.backend.server.schema
     postgres.sql(f"CREATE SCHEMA {name} AUTHORIZATION researcher; CREATE TABLE {name}.precious (id int);", "lab")
     postgres.sql("CREATE TABLE IF NOT EXISTS public.runs (id int)", "lab")
     for attempt in (lambda: Reader(location).runs(), lambda: Writer(location), lambda: check_and_raise(location)):
@@ -192,7 +194,7 @@ def test_a_missing_driver_is_named_with_its_command(location: StoreLocation, mon
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("QTLPLAT_STORE_WAIT", "0")
+    monkeypatch.setenv("QTLPLAT_STORE_PATIENCE", "0")
 
 
 REFUSED = {
@@ -228,18 +230,20 @@ def test_a_server_that_lets_nobody_in_is_told_in_words(what: str, postgres: Post
 @pytest.fixture
 def guest(postgres: PostgresServer, location: StoreLocation) -> Iterator[StoreLocation]:
     """The same store for a user who may do nothing with it."""
-    assert location.server
+    assert isinstance(location.backend, PostgresBackend)
     postgres.sql("DROP ROLE IF EXISTS guest")
     postgres.sql("CREATE ROLE guest LOGIN PASSWORD 's3cret'")
-    yield find_store(postgres.url("lab", user="guest", password="s3cret", more=f"?schema={location.server.schema}"))
+    yield find_store(
+        postgres.url("lab", user="guest", password="s3cret", more=f"?schema={location.backend.server.schema}")
+    )
     postgres.sql("DROP OWNED BY guest", "lab")
 
 
 def test_a_missing_permission_is_told_with_what_its_owner_types(
     location: StoreLocation, guest: StoreLocation, postgres: PostgresServer
 ) -> None:
-    assert location.server
-    name = location.server.schema
+    assert isinstance(location.backend, PostgresBackend)
+    name = location.backend.server.schema
     with pytest.raises(StoreError, match="lacks a permission") as caught:
         Writer(guest)
     assert f'CREATE SCHEMA {name} AUTHORIZATION "guest"' in lines_of(caught.value)
@@ -302,9 +306,9 @@ CREATE TRIGGER fail BEFORE INSERT ON {schema}.runs EXECUTE FUNCTION {schema}.fai
 def test_what_goes_wrong_inside_the_server_is_told_in_words(
     location: StoreLocation, postgres: PostgresServer, code: str, words: str
 ) -> None:
-    assert location.server
+    assert isinstance(location.backend, PostgresBackend)
     prepare(location)
-    postgres.sql(FAILING.format(schema=location.server.schema, code=code), "lab")
+    postgres.sql(FAILING.format(schema=location.backend.server.schema, code=code), "lab")
     with Writer(location) as writer, pytest.raises(StoreError) as caught:
         writer.start_run(new_run())
     assert words in caught.value.what
@@ -315,17 +319,17 @@ def test_what_goes_wrong_inside_the_server_is_told_in_words(
 def test_a_full_disk_of_the_server_stops_no_run_that_is_going_on(
     location: StoreLocation, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert location.server
-    monkeypatch.setattr("qtlplat.store.write.transport.PAUSE_SECONDS", 0.1)
+    assert isinstance(location.backend, PostgresBackend)
+    monkeypatch.setattr("qtlplat.store.core.retry.SHORTEST_PAUSE", 0.1)
     with Writer(location) as writer:
         run_id = writer.start_run(new_run())
         writer.add_cells(run_id, new_cells(1))
-        failing = FAILING.format(schema=location.server.schema, code="53100").replace(".runs", ".epochs")
+        failing = FAILING.format(schema=location.backend.server.schema, code="53100").replace(".runs", ".epochs")
         postgres.sql(failing, "lab")
         for number in range(3):
             writer.add_epochs(run_id, [epoch(0, number)])
         assert Reader(location).epochs(run_id) == []
-        postgres.sql(f"DROP TRIGGER fail ON {location.server.schema}.epochs", "lab")
+        postgres.sql(f"DROP TRIGGER fail ON {location.backend.server.schema}.epochs", "lab")
         writer.finish_run(run_id, "failed", {})
     assert len(Reader(location).epochs(run_id)) == 3
     assert Reader(location).run(run_id).status == "failed"
@@ -340,9 +344,11 @@ def test_a_database_of_another_encoding_is_refused(postgres: PostgresServer) -> 
 
 
 def test_an_error_of_a_kind_that_nobody_knows_is_told_too() -> None:
-    server = find_store("postgresql://me:s3cret@host/db").server
+    server = find_store("postgresql://me:s3cret@host/db").backend.server
     assert server
-    error = postgres.explained(exc.InternalError("x", None, psycopg.InternalError("odd: password=s3cret")), server)
+    error = postgres_errors.explained(
+        exc.InternalError("x", None, psycopg.InternalError("odd: password=s3cret")), server
+    )
     assert "the store cannot do that: InternalError" in lines_of(error)
 
 
@@ -357,7 +363,7 @@ def test_an_error_of_a_kind_that_nobody_knows_is_told_too() -> None:
     ],
 )
 def test_what_libpq_says_of_a_server_that_comes_back_is_waited_for(text: str) -> None:
-    assert postgres.is_away(exc.OperationalError("x", None, psycopg.OperationalError(text)))
+    assert postgres_errors.is_away(exc.OperationalError("x", None, psycopg.OperationalError(text)))
 
 
 def test_an_outcome_is_stored_once(location: StoreLocation) -> None:

@@ -18,11 +18,12 @@ from test_database import next_revision as next_revision  # noqa: PLC0414 -- a f
 from test_merge import everything
 
 from qtlplat.errors import StoreError, UsageError
+from qtlplat.store.backends import copies
 from qtlplat.store.backends.bootstrap import prepare
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core import database, row_digests, schema
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import EpochRow
-from qtlplat.store.maintenance import copies
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.maintenance.merge import merge
 from qtlplat.store.maintenance.recover import recover
@@ -167,4 +168,4 @@ def test_an_older_store_is_upgraded_after_a_backup_and_loses_nothing(
     assert sql(location, "SELECT tag FROM runs") == [(None,)]
     assert hashes_that_changed(location) == {}
     assert sql(find_store(str(copy)), "SELECT id FROM runs") == [(run_id,)]
-    assert sql(find_store(str(copy)), "SELECT version_num FROM qtlplat_schema") == [(schema.REVISIONS[-2],)]
+    assert sql(find_store(str(copy)), "SELECT version_num FROM qtlplat_schema") == [(schema.REVISIONS[0],)]

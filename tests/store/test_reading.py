@@ -15,12 +15,12 @@ from qtlplat.store.write.writer import Writer
 
 def rename(location: StoreLocation, run_id: str, new: str) -> None:
     """Give a bare run a chosen id."""
-    if location.server:  # which looks after references
+    if location.backend.shared:  # which looks after references
         columns = ", ".join(column.name for column in schema.runs.columns if column.name != "id")
         sql(location, f"INSERT INTO runs (id, {columns}) SELECT ?, {columns} FROM runs WHERE id = ?", new, run_id)
     for table in ("components", "environment"):
         sql(location, f"UPDATE {table} SET run_id = ? WHERE run_id = ?", new, run_id)
-    if location.server:
+    if location.backend.shared:
         sql(location, "DELETE FROM runs WHERE id = ?", run_id)
     else:
         sql(location, "UPDATE runs SET id = ? WHERE id = ?", new, run_id)

@@ -9,11 +9,12 @@ import pytest
 from sample_runs import finished_run, new_cells, new_run, whole_run
 
 from qtlplat.errors import BusyError, StoreError, UsageError
+from qtlplat.store.backends.copies import backup
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core import database, row_digests
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import Remarks
 from qtlplat.store.maintenance.check import check
-from qtlplat.store.maintenance.copies import backup
 from qtlplat.store.maintenance.merge import merge
 from qtlplat.store.maintenance.recover import recover
 from qtlplat.store.read import run_annotations

@@ -16,8 +16,9 @@ from plain_filter import ANY_FIELDS, MANY, NUMBER_FIELDS, TEXT_FIELDS, Written, 
 from sqlalchemy import event
 
 from qtlplat.errors import UsageError
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core import schema
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read.filters.language import parse
 from qtlplat.store.read.filters.tree import FIELD
 from qtlplat.store.read.queries import Reader

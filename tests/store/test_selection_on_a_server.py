@@ -19,7 +19,7 @@ from test_selected_runs import (
     test_the_values_of_a_table_are_those_of_the_records,  # noqa: F401
 )
 
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 
 
 class _Unread(set[str]):

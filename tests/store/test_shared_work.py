@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 from sample_runs import new_run
 
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.backends.find import find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write import shared_work
 from qtlplat.store.write.shared_work import Work, announced, claimed
@@ -135,7 +136,7 @@ def test_whoever_waits_takes_over_from_a_process_that_was_killed(
 ) -> None:
     context = multiprocessing.get_context("fork")
     has_it = context.Event()
-    server = location.server
+    server = getattr(location.backend, "server", None)
     store = str(location.path)
     if server:
         store = request.getfixturevalue("postgres").url(server.database, more=f"?schema={server.schema}")

@@ -22,7 +22,8 @@ from damage import snapshot
 from sample_runs import finished_run
 
 from qtlplat.errors import StoreError, UsageError
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.backends.find import find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.read.sql.example_queries import EXAMPLES
 from qtlplat.store.read.sql.sqlite import ask
@@ -212,7 +213,7 @@ def test_there_has_to_be_a_store(location: StoreLocation) -> None:
 
 READ_ONLY = """
 import os, sys
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.read.sql.sqlite import ask
 def count(store):

@@ -10,9 +10,10 @@ from by_hand import sql
 from damage import fill
 
 from qtlplat.errors import StoreError
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.backends.own_schema import own_tables
 from qtlplat.store.core import schema
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.maintenance.recover import recover
 from qtlplat.store.read.queries import Reader
@@ -145,7 +146,7 @@ def test_a_column_more_or_less_is_found_and_hides_nothing(location: StoreLocatio
 
 
 @pytest.mark.parametrize("statement", ["DELETE FROM qtlplat_schema", "DROP TABLE qtlplat_schema",
-                                       "INSERT INTO qtlplat_schema VALUES ('0001')",
+                                       "INSERT INTO qtlplat_schema VALUES ('0002')",
                                        "UPDATE qtlplat_schema SET version_num = 'x'",
                                        "UPDATE qtlplat_schema SET version_num = x'00'"])  # fmt: skip
 def test_a_store_whose_revision_is_gone_does_not_pass_for_an_empty_one(
@@ -174,7 +175,7 @@ def test_settings_that_are_not_ours_are_found(location: StoreLocation, stored: l
 def test_an_empty_file_beside_files_of_runs_is_no_new_store(location: StoreLocation, stored: list[str]) -> None:
     location.path.write_bytes(b"")
     for attempt in (lambda: Reader(location).runs(), lambda: Writer(location)):
-        with pytest.raises(StoreError, match="empty file, beside files of its runs"):
+        with pytest.raises(StoreError, match="empty file next to files of its runs"):
             attempt()
     assert "empty file" in whats(location)[0]
     assert location.path.stat().st_size == 0
@@ -219,7 +220,7 @@ def test_behind_a_server_too(behind_a_server: StoreLocation) -> None:
         ("CREATE TRIGGER mine BEFORE INSERT ON runs FOR EACH ROW EXECUTE FUNCTION mine()", "DROP TRIGGER mine ON runs",
          "the trigger 'runs.mine' is not one"),
         ("CREATE RULE mine AS ON DELETE TO tags DO INSTEAD NOTHING", "DROP RULE mine ON tags", "the rule 'tags.mine'"),
-        ("DELETE FROM qtlplat_schema", "INSERT INTO qtlplat_schema VALUES ('0005')", "the store is damaged: the table"),
+        ("DELETE FROM qtlplat_schema", "INSERT INTO qtlplat_schema VALUES ('0001')", "the store is damaged: the table"),
     ):  # fmt: skip
         sql(location, statement)
         if what:

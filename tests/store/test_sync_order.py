@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from qtlplat.store.backends import copies
+from qtlplat.store.backends.copies import backup
 from qtlplat.store.core import files
 from qtlplat.store.core.artifacts import copy_file
 from qtlplat.store.core.files import write_atomically
 from qtlplat.store.core.location import StoreLocation
-from qtlplat.store.maintenance import copies
-from qtlplat.store.maintenance.copies import backup
 from qtlplat.store.write.writer import Writer
 
 CONTENT = b"what must be there after a power cut"

@@ -30,10 +30,11 @@ from sqlalchemy.engine import Connection
 from test_reproductions import MEASURED, OUTCOME
 
 from qtlplat.errors import BusyError, StoreError
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core import files_lock, parts
 from qtlplat.store.core.files import write_atomically
 from qtlplat.store.core.files_lock import taking_up, undisturbed
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import ArtifactRow
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.maintenance.trash import empty

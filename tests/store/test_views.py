@@ -10,8 +10,9 @@ from by_hand import named as rows
 from sample_runs import finished_run, new_cells, new_run
 
 from qtlplat.conventions import LEAKAGES, ROLES, mean_std
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core import schema
-from qtlplat.store.core.location import StoreLocation, find_store
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import HEAD
 from qtlplat.store.core.views import METRICS, SPREAD, VIEWS
 from qtlplat.store.read.queries import Reader

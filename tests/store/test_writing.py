@@ -85,7 +85,9 @@ def test_numpy_numbers_are_stored_as_numbers(writer: Writer, reader: Reader, loc
     writer.add_cells(run_id, new_cells(1))
     writer.add_epochs(run_id, [EpochRow(np.int64(0), np.int64(4), np.float32(0.5), {"test_loss": np.float32(0.25)})])  # type: ignore[arg-type]
     assert reader.epochs(run_id) == [EpochRow(0, 4, 0.5, {"test_loss": 0.25})]
-    of, *kinds = ("pg_typeof", "bigint", "double precision") if location.server else ("typeof", "integer", "real")
+    of, *kinds = (
+        ("pg_typeof", "bigint", "double precision") if location.backend.shared else ("typeof", "integer", "real")
+    )
     assert sql(location, f"SELECT {of}(epoch), {of}(test_loss) FROM epochs") == [tuple(kinds)]
 
 

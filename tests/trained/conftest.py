@@ -26,7 +26,7 @@ from qtlplat.cli.app import _run
 from qtlplat.cli.components import open_components
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import ImageSet
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import RunRecord
 from qtlplat.store.read.queries import Reader
 

@@ -193,10 +193,10 @@ def test_weights_of_another_cell_count_are_refused(trained: Any, pictures: Any) 
     assert "do not fit the head" in called.err
 
 
-def test_a_run_from_before_the_shape_was_stored_reads_its_data(trained: Any, pictures: Any) -> None:
+def test_a_run_without_a_stored_shape_reads_its_data(trained: Any, pictures: Any) -> None:
     files = pictures(trained.images().images[:2])
     expected = trained.call("predict", "@last", *files, "--json").json
-    change(trained, "DELETE FROM environment WHERE name IN ('image shape', 'classes')")
+    change(trained, "UPDATE runs SET image_shape = NULL, classes = '[]'")
     assert trained.call("predict", "@last", *files, "--json").json == expected
 
 

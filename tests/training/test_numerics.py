@@ -11,7 +11,7 @@ from qtlplat.conventions import NUMERICS, VARIABLE
 from qtlplat.runs.drift import drift_between
 from qtlplat.runs.environment import environment
 from qtlplat.runs.numerics import numerics
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import NewRun
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from qtlplat.runs.numeric_agreement import compare_runs, largest, verdict, why
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import ArtifactRow, EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer

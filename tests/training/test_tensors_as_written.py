@@ -23,7 +23,7 @@ from qtlplat.runs.preflight import try_head
 from qtlplat.state.checkpoints import Checkpoints
 from qtlplat.state.snapshots import Snapshot, below, require_same
 from qtlplat.state.weights import decode, encode, load_weights, plain, save_weights
-from qtlplat.store.core.location import find_store
+from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 Z = torch.tensor([[1 + 2j, 3 - 4j, -5j], [0.5, -1, 2 + 2j]])

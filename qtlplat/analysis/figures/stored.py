@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from qtlplat.analysis.sides import leaks
-from qtlplat.conventions import HEAD, class_names, leakage_line, short
+from qtlplat.conventions import HEAD, leakage_line, short
 from qtlplat.errors import DataError
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def read(reader: Reader, run_id: str, *, predictions: bool = False) -> StoredRun
         tuple(reader.epochs(run_id)),
         tuple(reader.predictions(run_id)) if predictions else (),
         tuple(reader.run(parent) for parent in parents if parent is not None),
-        class_names(reader.environment(run_id)),
+        run.classes,
     )
 
 

@@ -131,7 +131,7 @@ def _chosen(
     reader: Reader, references: Sequence[str], where: str | None, only_by: str | None
 ) -> tuple[list[str], str | None]:
     """The ids of the runs that are meant, each once, and that of --only-by, which is one of them."""
-    from qtlplat.store.read.filters.references import chosen
+    from qtlplat.store.read.chosen import chosen
 
     mine = reader.resolve(only_by) if only_by else None
     ids = chosen(reader, references, where) if references or where or not mine else []

@@ -171,7 +171,7 @@ def _to_directory(
     *,
     as_json: bool,
 ) -> None:
-    from qtlplat.store.read.filters.references import chosen
+    from qtlplat.store.read.chosen import chosen
 
     def write() -> Mapping[str, Any]:
         runs = chosen(reader, references, where)
@@ -197,7 +197,7 @@ def _to_file(
     force: bool,
     as_json: bool,
 ) -> None:
-    from qtlplat.store.read.filters.references import chosen
+    from qtlplat.store.read.chosen import chosen
 
     output = export.keywords["output"]
     runs = chosen(reader, references, where)
@@ -247,7 +247,7 @@ def _bundled(
     """Write the bundle, without damaged runs that were selected by a filter."""
     from qtlplat.exchange.bundle import export
     from qtlplat.store.maintenance.extract import NotWholeError, with_parents
-    from qtlplat.store.read.filters.references import chosen
+    from qtlplat.store.read.chosen import chosen
 
     while True:
         ids = chosen(reader, references, where)

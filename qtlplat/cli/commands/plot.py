@@ -92,8 +92,8 @@ add_common_options(plot_command)
 def _read(settings: Settings, references: Sequence[str], where: str | None, kind: str) -> list[StoredRun]:
     """The runs that are meant, each once: in the order in which they were named, or those that a filter selects."""
     from qtlplat.analysis.figures.stored import read
+    from qtlplat.store.read.chosen import chosen
     from qtlplat.store.read.conditions import conditions, mixture
-    from qtlplat.store.read.filters.references import chosen
 
     reader = opened(settings)
 

@@ -9,7 +9,7 @@ import click
 from qtlplat.cli.render.columns import Column, write_json
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import clean, note, say
-from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings, store_patience, suggest
 from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.conventions import short
 
@@ -37,6 +37,7 @@ SAID = {
     help="With --verify: the largest accepted difference. Default: 0.01.",
 )
 @click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="dataset.OPTION=VALUE, for data that was moved.")
+@store_patience
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
 def replay_command(

@@ -82,7 +82,7 @@ def _material(
     reader: Reader, references: Sequence[str], where: str | None, recipe: str | None, budget: str | None
 ) -> Material:
     """The runs that are meant, with the commands that make them again."""
-    from qtlplat.store.read.filters.references import chosen
+    from qtlplat.store.read.chosen import chosen
 
     record = _reproduction(reader, recipe, budget) if recipe else None
     ids = chosen(reader, references, where) if references or where else []

@@ -10,7 +10,7 @@ import click
 from qtlplat.cli.render.claims import bounded, note_of, print_claims
 from qtlplat.cli.render.columns import write_json
 from qtlplat.cli.render.terminal import note
-from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings, store_patience
 from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.errors import QtlplatError, TrainingError
 
@@ -35,6 +35,7 @@ CONTRADICTED = 9  # exit code of --strict
 @click.option("--accelerator", type=click.Choice(["cpu", "cuda"]), help="Where torch computes. Default: cpu.")
 @click.option("--dry-run", is_flag=True, help="List missing runs, their duration and parameter counts; train nothing.")
 @click.option("--strict", is_flag=True, help="Exit with 9 if a claim is contradicted.")
+@store_patience
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
 def reproduce_command(

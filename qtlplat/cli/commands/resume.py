@@ -8,7 +8,7 @@ import click
 
 from qtlplat.cli.render.columns import write_json
 from qtlplat.cli.render.terminal import note, say
-from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings, store_patience, suggest
 from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.errors import QtlplatError, UsageError
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 )
 @click.option("--take-over", is_flag=True, help="Take the run from another machine, whose process is gone.")
 @click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="dataset.OPTION=VALUE, for data that was moved.")
+@store_patience
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
 def resume_command(
@@ -50,12 +51,10 @@ def resume_command(
     from qtlplat.runs.cleanup import remove_leftovers
     from qtlplat.runs.resumable import all_interrupted, what_to_resume
     from qtlplat.store.read.queries import Reader
-    from qtlplat.store.write.sync import sync
 
     location = asked_store(settings)
     reader = Reader(location)
     progress = make_progress(settings.verbosity)
-    sync(location)
     chosen = [] if run is None else [reader.resolve(run)]
     if run is not None and everything:
         raise UsageError("a run and --all are both given", fix="leave one of them out")

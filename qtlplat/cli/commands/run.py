@@ -11,7 +11,7 @@ import click
 from qtlplat.cli.render.columns import Column, text, write_json
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import clean, note, say
-from qtlplat.cli.settings import Settings, add_common_options, pass_settings, suggest
+from qtlplat.cli.settings import Settings, add_common_options, pass_settings, store_patience, suggest
 from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.command_hints import shell_word
 from qtlplat.contracts import ROLES
@@ -59,6 +59,7 @@ if TYPE_CHECKING:
 )
 @click.option("--tag", "tags", multiple=True, metavar="TAG", help="Give the run this tag (repeat for more).")
 @click.option("--note", "remark", metavar="TEXT", help="Note this on the run.")
+@store_patience
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
 def run_command(

@@ -12,7 +12,7 @@ from qtlplat.cli.render.column_fit import fitting, name_hidden
 from qtlplat.cli.render.columns import Column
 from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.run_columns import age, row, short_on_terminals, show_mean_sd
-from qtlplat.cli.render.terminal import note, on_terminal
+from qtlplat.cli.render.terminal import on_terminal
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
 from qtlplat.conventions import percent
@@ -104,7 +104,6 @@ def runs_command(
     training.epochs, env.torch, seconds.heads, f1@linear, ... (docs/reference/filters.md).
     """
     from qtlplat.store.read.serialize import short_form
-    from qtlplat.store.write.sync import waiting_runs
 
     reader = opened(settings)
     asked: dict[str, str] = {"where": listing.where or "", "sort": listing.sort or ""}
@@ -141,8 +140,6 @@ def runs_command(
         json_rows=forms,
         empty="no runs match the filter" if listing.where or kind else none,
     )
-    if waiting := waiting_runs(reader.location):
-        note(f"{len(waiting)} runs have unsent rows on this machine: qtlplat store sync")
 
 
 def _fields(cols: str | None) -> list[str]:

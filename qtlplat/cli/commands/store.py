@@ -20,7 +20,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Strict JSON with s
 
 @click.group("store")
 def store_command() -> None:
-    """Manage the experiment store: path, check, backup, upgrade, recover, merge, sync, gc."""
+    """Manage the experiment store: path, check, backup, upgrade, recover, merge, gc."""
 
 
 @click.command("path")
@@ -35,12 +35,12 @@ def path_command(settings: Settings, as_json: bool) -> None:
                 "path": location.name,
                 "files": str(location.files),
                 "why": location.why,
-                "exists": None if location.server else location.exists,
+                "exists": location.backend.exists(location.path),
             }
         )
         return
     print_path(location.name)
-    if location.server:
+    if location.backend.shared:
         note(f"files of runs on this machine: {location.files}")
     note(location.why if location.exists else f"{location.why}; nothing is stored there yet")
 
@@ -93,7 +93,7 @@ def backup_command(settings: Settings, output: Path | None) -> None:
     Other processes may write meanwhile. The copy holds every row of every run, but not the files of runs (weights,
     cached features). These never change, so any tool can copy their directory.
     """
-    from qtlplat.store.maintenance.copies import backup
+    from qtlplat.store.backends.copies import backup
 
     location = existing_store(settings, "back up")
     print_path(backup(location, output))
@@ -237,40 +237,8 @@ def gc_command(settings: Settings, dry_run: bool, older_than: float | None, as_j
         note(f"{done.outcomes} stored outcomes of reproductions name runs that are gone; their numbers stay")
 
 
-@click.command("sync")
-@_json
-@pass_settings
-def sync_command(settings: Settings, as_json: bool) -> int:
-    """Send rows that could not be sent to the server during a run; exit with 5 if any are left.
-
-    Every write is applied once, even if the command is repeated. Writes that the server refuses, such as those of a
-    process whose run was taken over, stay on this machine.
-    """
-    from qtlplat.store.write.sync import sync
-
-    location = asked_store(settings)
-    found = sync(location) if location.server else []
-    name_store(location)
-    rows = [{**vars(one), "sent": not one.why} for one in found]
-    left = [one for one in found if one.why]
-    if as_json:
-        write_json({"store": location.name, "spools": rows})
-    elif not location.server:
-        note("a store in a file has nothing to send")
-    else:
-        for one in found:
-            if not one.why:
-                note(f"run {one.run}: sent {counted(one.writes, 'write')}")
-            if one.torn:
-                note(f"run {one.run}: a last write, cut off by a crash, was dropped; it had not been acknowledged")
-        tell("spools not sent, which stay", [f"run {one.run}: {one.why}: {one.file}" for one in left])
-        if not found:
-            note("nothing waits to be sent")
-    return StoreError.exit_code if left else 0
-
-
 _LOOKING = (path_command, check_command, backup_command)
-_CHANGING = (upgrade_command, recover_command, merge_command, sync_command, gc_command)
+_CHANGING = (upgrade_command, recover_command, merge_command, gc_command)
 for command in (*_LOOKING, *_CHANGING):
     store_command.add_command(add_common_options(command))
 add_common_options(store_command)

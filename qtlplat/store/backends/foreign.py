@@ -58,7 +58,7 @@ def _refused(why: str, name: str) -> UntrustedError:
 
 def _adopt(location: StoreLocation) -> None:
     try:
-        begun = database.check_header(location)
+        begun = database.has_begun(location)
     except QtlplatError as error:
         raise _NotOursError(error.what) from error
     if not begun:
@@ -111,16 +111,16 @@ def _test(table: str, column: sa.Column[Any]) -> Callable[[Any], bool]:
     named = {
         "id": _is(_ID), "run_id": _is(_ID), "parent_id": _is(_ID), "reproduction_id": _is(_ID),
         "created": _is_time, "finished": _is_time, "since": _is_time,
+        "runs.made_for": _is(_ID),
         "artifacts.path": _is(FILE), "artifacts.sha256": _is(_SHA256), "cells.pretraining": _is(_ID),
         "runs.status": lambda value: value in ("finished", "failed", "interrupted"),
-        "claims.runs": lambda value: isinstance(_from_json(value), list),
         "predictions.probabilities": lambda value: _all_numbers(_from_json(value), list),
     }  # fmt: skip
     if found := named.get(f"{table}.{column.name}") or named.get(column.name):
         return found
     kinds: dict[type, Callable[[Any], bool]] = {
         Numbers: lambda value: _all_numbers(_from_json(value), dict),
-        Facts: lambda value: isinstance(_from_json(value), dict),
+        Facts: lambda value: isinstance(_from_json(value), column.type.kind),  # type: ignore[attr-defined]
         Whole: lambda value: type(value) is int,
         Number: lambda value: isinstance(value, int | float) or value == "NaN",
     }

@@ -1,25 +1,33 @@
-"""All that is different behind a PostgreSQL server: connections, transactions, whose tables they are, what errors mean.
+"""Stores behind a PostgreSQL server: connections, transactions, locks, copies.
 
-SQL that both databases understand stands elsewhere; psycopg is imported when a store behind a server is opened.
+psycopg is imported when such a store is opened. Its schema is in `postgres_schema`, its errors in `postgres_errors`.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
-from typing import Any
+from collections.abc import Callable, Collection, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import create_engine, event, exc
 from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.pool import NullPool, QueuePool
 
-from qtlplat.errors import ConfigError, LockedError, StoreError, safe_repr
+from qtlplat.errors import ConfigError, LockedError, StoreError
+from qtlplat.store.backends import copies, lock_holders, own_schema, postgres_errors, postgres_schema
 from qtlplat.store.backends.address import DRIVER, Server
-from qtlplat.store.core import lock_holders, schema, views
-from qtlplat.store.core.columns import Text
+from qtlplat.store.backends.bootstrap import make_directories, try_writing, upgrade_within
+from qtlplat.store.backends.sqlite import in_file
+from qtlplat.store.core import database, parts, schema, views
 from qtlplat.store.core.hidden import hide
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.retry import retry
 
+T = TypeVar("T")
 LOCK_SECONDS = 30
 IDLE_SECONDS = 60  # in a transaction of a writer
 # a server that is gone without a word is noticed; whoever knows better says so in the URL
@@ -31,28 +39,159 @@ _CONNECTING = {
     "keepalives_count": "3",
     "application_name": "qtlplat",
 }
-
-# Which of an owner's writes have arrived: a write that is sent again changes nothing. Only a server needs that.
-_apart = sa.MetaData()
-received = sa.Table(
-    "received",
-    _apart,
-    sa.Column(
-        "record",
-        Text,
-        sa.ForeignKey(schema.runs.c.id, ondelete="CASCADE", deferrable=True, initially="DEFERRED"),
-        primary_key=True,
-    ),
-    sa.Column("owner", sa.Integer, primary_key=True),
-    sa.Column("number", sa.BigInteger, nullable=False),
-)
-
-_version = sa.Table(
-    schema.VERSION_TABLE, sa.MetaData(), sa.Column("version_num", sa.String(32), nullable=False, primary_key=True)
-)
+ROWS_AT_ONCE = 2000  # of a copy, in memory
 
 
-def engine(server: Server, *, write: bool, keep: bool = False, hidden: Collection[Any] = ()) -> Engine:
+@dataclass(frozen=True)
+class PostgresBackend:
+    """A schema behind a server; files of runs and locks lie on this machine."""
+
+    server: Server
+
+    shared = True
+    other_place = "QTLPLAT_FILES=DIRECTORY"
+    recovery = "restore a backup, or save its rows: qtlplat store backup"
+
+    def name(self, path: Path) -> str:
+        """The URL."""
+        return self.server.url
+
+    def exists(self, path: Path) -> bool | None:
+        """Nothing is known before the server is asked."""
+        return None
+
+    def has_begun(self, location: StoreLocation) -> bool:
+        """As far as is known."""
+        return True
+
+    def is_same(self, location: StoreLocation, other: StoreLocation) -> bool:
+        """Whether host, port, database and schema are the same."""
+        return isinstance(other.backend, PostgresBackend) and other.backend.server.key == self.server.key
+
+    def connect(
+        self,
+        location: StoreLocation,
+        *,
+        write: bool,
+        foreign_keys: bool = True,
+        keep: bool = False,
+        lenient: bool = False,
+        past_definitions: bool = False,
+        hidden: Collection[Any] = (),
+    ) -> Engine:
+        """A reader's transactions see one moment; the server checks references, text and definitions itself."""
+        return _engine(self.server, write=write, keep=keep, hidden=hidden)
+
+    def reading(self, location: StoreLocation, read: Callable[[], T], on_wait: Callable[[], None]) -> T:
+        """The server is waited for."""
+        return retry(location, read, on_wait)
+
+    def refuse_strangers(self, connection: Connection, location: StoreLocation) -> None:
+        """The schema holds the store's tables, or none."""
+        postgres_schema.refuse_strangers(connection, self.server)
+
+    def prepare(self, location: StoreLocation, on_wait: Callable[[], None]) -> Path | None:
+        """One process at a time creates or upgrades the tables; the others wait for it."""
+
+        def once() -> Path | None:
+            with _engine(self.server, write=True).connect() as connection, connection.begin() as transaction:
+                if (old := database.revision(connection, location)) != schema.REVISIONS[-1]:
+                    postgres_schema.hold_schema(connection, self.server)
+                    old = database.revision(connection, location)  # others may have been first
+                if old == schema.REVISIONS[-1]:
+                    try_writing(connection)
+                    transaction.rollback()
+                    return None
+                if old is None:
+                    postgres_schema.create(connection, self.server)
+                    return None
+                copy = copies.backup_beside(location, f"before-{schema.REVISIONS[-1]}")
+                upgrade_within(connection, location)
+            return copy
+
+        make_directories(location)
+        with database.translated(location):
+            return retry(location, once, on_wait)
+
+    def after_upgrade(self, connection: Connection, location: StoreLocation) -> None:
+        """Make the table that only a server has."""
+        postgres_schema.complete(connection)
+
+    def damage(self, connection: Connection, *, quick: bool) -> Iterator[str]:
+        """The server looks after its pages and references itself."""
+        yield from ()
+
+    def schema_differences(self, location: StoreLocation) -> list[str]:
+        """Compared with that of a store that is made among temporary tables, and undone."""
+        schema_name = f'"{self.server.schema}"'
+        with database.translated(location), _engine(self.server, write=True).connect() as connection:
+            transaction = connection.begin()
+            found = postgres_schema.definitions(connection, schema_name)
+            try:
+                own = postgres_schema.own_definitions(connection)
+            except exc.DBAPIError as error:
+                raise own_schema.NotComparedError(postgres_errors.explained(error, self.server).what) from error
+            finally:
+                transaction.rollback()
+        return list(own_schema.compare(found, own))
+
+    def copy(self, location: StoreLocation, target: Path) -> None:
+        """Row by row, of one moment, into an SQLite file of the same schema."""
+        copy = in_file(target, location.files, "a copy")
+        reading, writing = _engine(self.server, write=False), database.engine(copy, write=True, foreign_keys=False)
+        with reading.begin() as source, database.translated(copy), writing.begin() as made:
+            from qtlplat.store.backends.migrations import upgrade
+
+            found = database.revision(source, location)
+            assert found is not None
+            upgrade(made, to=found)
+            if found == schema.REVISIONS[-1]:
+                views.create_views(made)
+            made.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+            for table in parts.every_table(source):
+                query = source.execute(sa.select(table), execution_options={"yield_per": ROWS_AT_ONCE})
+                for rows in query.partitions():
+                    values = [{c: parts.as_sqlite_holds(v) for c, v in row._mapping.items()} for row in rows]
+                    made.execute(sa.insert(table), values)
+
+    def lock(self, location: StoreLocation, name: str, *, alone: bool) -> Callable[[], None] | None:
+        """A lock of a transaction on the server, which may stay open for hours."""
+        connection = _engine(self.server, write=True).connect()
+        try:
+            connection.begin()
+            if _try_to_claim(connection, self.server, name, alone=alone):
+                return lambda: _close(connection)
+        except BaseException:
+            _close(connection)
+            raise
+        _close(connection)
+        return None
+
+    def hold_runs(self, connection: Connection) -> None:
+        """As one writer of a file would."""
+        connection.exec_driver_sql("LOCK TABLE runs, lineage, trash IN SHARE ROW EXCLUSIVE MODE")
+
+    def wait_at_most(self, connection: Connection, seconds: float) -> None:
+        """In this transaction."""
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout TO '{seconds}s'")
+
+    def is_away(self, error: BaseException) -> bool:
+        """By the SQLSTATE."""
+        return postgres_errors.is_away(error)
+
+    def is_of_the_rows(self, error: BaseException) -> bool:
+        """By the SQLSTATE."""
+        return postgres_errors.is_of_the_rows(error)
+
+    def explain_error(self, error: BaseException, location: StoreLocation) -> StoreError | ConfigError:
+        """By the SQLSTATE; a lock with the sessions that hold it."""
+        found = postgres_errors.explained(error, self.server)
+        if isinstance(found, LockedError):
+            found.what += f": {lock_holders.of_server(_engine(self.server, write=False), self.server.schema)}"
+        return found
+
+
+def _engine(server: Server, *, write: bool, keep: bool = False, hidden: Collection[Any] = ()) -> Engine:
     """An engine for the store; nothing is connected yet.
 
     A reader's transactions see one moment and cannot write; a writer's wait for others at the rows that both want.
@@ -100,39 +239,7 @@ def engine(server: Server, *, write: bool, keep: bool = False, hidden: Collectio
     return made
 
 
-def refuse_strangers(connection: Connection, server: Server) -> None:
-    """Raise StoreError where the schema holds tables, none of them the store's own, or may not be looked into.
-
-    In one statement: another process may make the store's tables at any moment.
-    """
-    query = (
-        "SELECT has_schema_privilege(n.oid, 'USAGE'), (SELECT min(c.relname::text) FROM pg_catalog.pg_class c "
-        "WHERE c.relnamespace = n.oid AND c.relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS (SELECT 1 "
-        "FROM pg_catalog.pg_class v WHERE v.relnamespace = n.oid AND v.relname = %s)) "
-        "FROM pg_catalog.pg_namespace n WHERE n.nspname = %s"
-    )
-    names = (schema.VERSION_TABLE, server.schema)
-    allowed, found = connection.exec_driver_sql(query, names).one_or_none() or (True, None)
-    if not allowed:
-        raise StoreError(_FORBIDDEN[0], where=server.url, fix=_filled(_FORBIDDEN[1], server))
-    if found is not None:
-        raise StoreError(
-            f"schema {server.schema!r} of the database belongs to something else (table {safe_repr(found)}); "
-            "it has not been touched",
-            where=server.url,
-            fix="name a schema of its own: --store 'postgresql://USER@HOST/DATABASE?schema=qtlplat_runs'",
-        )
-
-
-def hold_schema(connection: Connection, server: Server) -> None:
-    """Let one process at a time make or upgrade the tables, until its transaction ends."""
-    # the number is that of a lock that only programs know that take it
-    query = "SELECT pg_advisory_xact_lock(%s, hashtext(current_database() || '.' || %s))"
-    connection.exec_driver_sql(query, (schema.APPLICATION_ID, server.schema))
-    connection.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout TO 0")  # a backup may take its time
-
-
-def try_to_claim(connection: Connection, server: Server, digest: str, *, alone: bool) -> bool:
+def _try_to_claim(connection: Connection, server: Server, digest: str, *, alone: bool) -> bool:
     """Claim work that several runs share, until the transaction ends; returns whether nobody else holds it.
 
     The transaction may stay open for hours: it sees no snapshot and holds nothing but this lock. A pooler between us
@@ -149,151 +256,6 @@ def try_to_claim(connection: Connection, server: Server, digest: str, *, alone: 
     return bool(connection.exec_driver_sql(f"SELECT {function}(%s)", (number,)).scalar())
 
 
-def hold_runs(connection: Connection) -> None:
-    """Let nobody begin, link, trash or restore a run until the transaction ends, as one writer of a file would."""
-    connection.exec_driver_sql("LOCK TABLE runs, lineage, trash IN SHARE ROW EXCLUSIVE MODE")
-
-
-def create(connection: Connection, server: Server) -> None:
-    """Make the schema with the newest tables and views, in a transaction. Raises StoreError for another encoding."""
-    encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
-    if encoding != "UTF8":
-        raise StoreError(
-            f"the database has the encoding {encoding}, which cannot hold every text; UTF8 can",
-            where=server.url,
-            fix=f"createdb --encoding UTF8 --template template0 {server.database}_utf8",
-        )
-    there = "SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s"
-    if connection.exec_driver_sql(there, (server.schema,)).first() is None:  # may be forbidden where it is there
-        connection.exec_driver_sql(f'CREATE SCHEMA "{server.schema}"')
-    create_objects(connection)
-    connection.execute(_version.insert().values(version_num=schema.REVISIONS[-1]))
-
-
-def create_objects(connection: Connection) -> None:
-    """Make the newest tables and views where names are looked for first."""
-    schema.metadata.create_all(connection, checkfirst=False)
-    _version.create(connection)
-    views.create_views(connection)
-    complete(connection)
-
-
-def complete(connection: Connection) -> None:
-    """Make what a server's store has beside the tables of every store."""
-    _apart.create_all(connection)
-
-
-def columns_of(connection: Connection) -> dict[str, list[tuple[str, int]]]:
-    """Tables of the store: their columns, in order, each with its place in the primary key, 0 where it is not in it."""
-    query = (
-        "SELECT c.relname, a.attname, coalesce(array_position(k.conkey, a.attnum), 0) FROM pg_catalog.pg_class c "
-        "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
-        "LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p' "
-        "WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace ORDER BY c.relname, a.attnum"
-    )
-    found: dict[str, list[tuple[str, int]]] = {}
-    for table, column, place in connection.exec_driver_sql(query):
-        found.setdefault(table, []).append((column, place))
-    return found
-
-
-def state(error: BaseException) -> str:
-    """The SQLSTATE of an error, '' where it has none, as one of connecting."""
-    original = error.orig if isinstance(error, exc.DBAPIError) else error
-    return str(getattr(original, "sqlstate", None) or "")
-
-
-def is_away(error: BaseException) -> bool:
-    """Whether it helps to try again later: the server does not answer, starts, stops, or has too many connections."""
-    if not isinstance(error, exc.DBAPIError):
-        return False
-    code = state(error)
-    if code:
-        return code.startswith("08") or code in ("57P01", "57P02", "57P03", "53300")
-    return isinstance(error, exc.OperationalError | exc.InterfaceError) and _refusal(error) is None
-
-
-def is_of_the_rows(error: BaseException) -> bool:
-    """Whether the same rows would be refused again: they contradict what is there, or cannot be stored."""
-    if isinstance(error, exc.DBAPIError):
-        return state(error)[:2] in ("22", "23") or isinstance(error, exc.DataError)
-    return isinstance(error, exc.StatementError)  # a value that did not get as far as the server
-
-
-# what a server says when it lets nobody in -> what is wrong, how to mend it; there is no SQLSTATE then
-_REFUSALS = (
-    (
-        ("password authentication failed", "no password supplied", "authentication failed", "role "),
-        "the server refuses user and password",
-        "PGPASSWORD=..., or a line HOST:PORT:DATABASE:USER:PASSWORD in ~/.pgpass, or both in QTLPLAT_STORE",
-    ),
-    (("pg_hba.conf",), "the server takes no connections from here", "ask who runs it for a line in pg_hba.conf"),
-    (
-        ("does not support SSL", "certificate", "sslmode"),
-        "the connection cannot be made safe",
-        "see sslmode and sslrootcert in the URL",
-    ),
-    (("permission denied for database",), "the user may not connect to the database", "GRANT CONNECT ON DATABASE ..."),
-)
-_FORBIDDEN = (
-    "the user lacks a permission",
-    "its owner types once: CREATE SCHEMA {schema} AUTHORIZATION {user}; or, for a schema that is there: "
-    "GRANT USAGE ON SCHEMA {schema} TO {user}; "
-    "GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA {schema} TO {user}",
-)
-_MEANINGS = (
-    ("28", "the server refuses user and password", _REFUSALS[0][2]),
-    ("3D", "there is no such database", "createdb -h {host} -U {role} {database}"),
-    ("42501", *_FORBIDDEN),
-    ("57014", "the server stopped a statement after its time limit", "ask who runs it for a longer statement_timeout"),
-    ("53100", "the server's disk is full", "free some space there; what was stored before is safe"),
-    ("53", "the server lacks memory or connections", "try again later"),
-    ("25006", "the server only reads: it is a copy of another one", "name the one that it follows"),
-    ("58", "the server's disk reported an error", "look into its log"),
-    ("XX", "the server's data is damaged", "look into its log; restore a backup: qtlplat store backup, pg_dump"),
-    ("23", "the store refused a record that contradicts what it holds", ""),
-    ("22", "a value cannot be stored", ""),
-)
-
-
-def _refusal(error: BaseException) -> tuple[str, str] | None:
-    text = str(getattr(error, "orig", None) or error)
-    if "database" in text and "does not exist" in text and "FATAL" in text:
-        return _MEANINGS[1][1:]
-    for words, what, fix in _REFUSALS:
-        if any(word in text for word in words):
-            return what, fix
-    return None
-
-
-def explained(error: BaseException, server: Server) -> StoreError | ConfigError:
-    """An error of SQLAlchemy or psycopg as ours, with the store and a way out."""
-    original = getattr(error, "orig", None) or error
-    text = safe_repr(" ".join(str(original).split()), 200)
-    code = state(error)
-    if "invalid connection option" in text or "invalid URI" in text:
-        what = f"the URL holds an option that libpq does not know: {text}"
-        return ConfigError(what, where=server.url, fix="leave it out, or see PostgreSQL's list of connection options")
-    if isinstance(original, ValueError | TypeError | UnicodeError) or (isinstance(error, exc.DataError) and not code):
-        return StoreError(f"a value cannot be stored: {text}", where=server.url)
-    if code == "55P03" or code.startswith("40"):
-        who = lock_holders.of_server(engine(server, write=False), server.schema)
-        return LockedError(
-            f"the store is locked by another process, and stayed so while it was waited for ({code}): {who}",
-            where=server.url,
-            fix="wait until it has ended, or end it; then try again",
-        )
-    found = next(((what, fix) for prefix, what, fix in _MEANINGS if code.startswith(prefix)), None) if code else None
-    found = found or (None if code else _refusal(error))
-    if found is None and is_away(error):
-        found = "the server does not answer", "start it, or mend host, port or network; what was stored before is safe"
-    if found is None:
-        return StoreError(f"the store cannot do that: {type(original).__name__}: {text}", where=server.url)
-    what, fix = found
-    return StoreError(f"{what} ({f'{code}: ' if code else ''}{text})", where=server.url, fix=_filled(fix, server))
-
-
-def _filled(fix: str, server: Server) -> str:
-    user = f'"{server.user}"' if server.user else "USER"
-    role, host = server.user or "USER", server.host or "HOST"
-    return fix.format(schema=server.schema, user=user, role=role, host=host, database=server.database)
+def _close(connection: Connection) -> None:
+    with suppress(exc.SQLAlchemyError):  # a connection that was lost has freed its claim already
+        connection.close()

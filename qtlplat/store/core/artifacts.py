@@ -100,7 +100,7 @@ def copy_file(source: Path, target: Path, sha256: str, *, new: bool = False) -> 
         raise StoreError(
             f"a file cannot be copied: {error.strerror}",
             where=f"{source} -> {target}",
-            fix="free some space, or mend the permissions of both",
+            fix="free some space, or fix the permissions of both",
         ) from error
     finally:
         unfinished.unlink(missing_ok=True)

@@ -23,6 +23,11 @@ LARGE = ("epochs", "predictions")  # tables that are looked through only where n
 _SIGNS = ("could not decode to utf-8", "malformed json", "type json", "type jsonb", "invalid json text")
 
 
+def lenient_text(data: bytes) -> str:
+    """SQLite's text as Python's; bytes that are not UTF-8 become half surrogates, which nothing of ours can store."""
+    return data.decode(errors="surrogateescape")
+
+
 @dataclass(frozen=True)
 class BadValue:
     """A value that qtlplat did not write. owner: 'runs' or 'reproductions'; record: id as the database holds it."""

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import Connection
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import FunctionElement
 from sqlalchemy.types import NULLTYPE
@@ -230,3 +231,22 @@ class _SampleDeviation:
 def add_functions(connection: sqlite3.Connection) -> None:
     """Give a connection to SQLite the functions that PostgreSQL has anyway."""
     connection.create_aggregate("stddev_samp", 1, _SampleDeviation)  # type: ignore[arg-type]
+
+
+def columns_of(connection: Connection) -> dict[str, list[tuple[str, int]]]:
+    """All tables: their columns, in order, each with its place in the primary key, 0 if it is not in it."""
+    if connection.dialect.name == "sqlite":
+        query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+        columns = "SELECT name, pk FROM pragma_table_info(?)"
+        names = connection.exec_driver_sql(query).scalars().all()
+        return {name: [(c, pk) for c, pk in connection.exec_driver_sql(columns, (name,))] for name in names}
+    query = (
+        "SELECT c.relname, a.attname, coalesce(array_position(k.conkey, a.attnum), 0) FROM pg_catalog.pg_class c "
+        "JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped "
+        "LEFT JOIN pg_catalog.pg_constraint k ON k.conrelid = c.oid AND k.contype = 'p' "
+        "WHERE c.relkind = 'r' AND c.relnamespace = current_schema()::regnamespace ORDER BY c.relname, a.attnum"
+    )
+    found: dict[str, list[tuple[str, int]]] = {}
+    for table, column, place in connection.exec_driver_sql(query):
+        found.setdefault(table, []).append((column, place))
+    return found

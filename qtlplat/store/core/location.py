@@ -1,18 +1,136 @@
-"""Where the experiment store lies and why; it opens nothing and creates nothing."""
+"""Where an experiment store lies and why, and what the database there has to offer; nothing is opened here.
+
+`backends.find` finds a location; `backends.sqlite` and `backends.postgres` implement its `Backend`.
+"""
 
 from __future__ import annotations
 
-import os
-import re
 import shlex
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from qtlplat.errors import ConfigError, UsageError, safe_repr
-from qtlplat.store.backends.address import Server, parse
+from qtlplat.errors import QtlplatError, UsageError
 
-FILE_NAME = "store.db"
-DIRECTORY_NAME = ".qtlplat"
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection, Engine
+
+T = TypeVar("T")
+
+BRIEF_PATIENCE = 30.0  # seconds that a command without training waits for a server
+TRAINING_PATIENCE = 600.0
+
+
+class Backend(Protocol):
+    """A database that a store lies in. Methods raise StoreError unless they say otherwise."""
+
+    @property
+    def shared(self) -> bool:
+        """Whether processes of several machines use the store, so that a machine's name proves nothing."""
+        ...
+
+    @property
+    def other_place(self) -> str:
+        """The fix for files beside the store that have to lie elsewhere."""
+        ...
+
+    @property
+    def recovery(self) -> str:
+        """The fix for a damaged store."""
+        ...
+
+    def name(self, path: Path) -> str:
+        """What messages and `--store` call the store; without a password."""
+        ...
+
+    def exists(self, path: Path) -> bool | None:
+        """Whether the database is there now; None if only the server knows."""
+        ...
+
+    def has_begun(self, location: StoreLocation) -> bool:
+        """Whether a store may have been made there, as far as that is known without opening a connection."""
+        ...
+
+    def is_same(self, location: StoreLocation, other: StoreLocation) -> bool:
+        """Whether two locations of this kind of database are the same store."""
+        ...
+
+    def connect(
+        self,
+        location: StoreLocation,
+        *,
+        write: bool,
+        foreign_keys: bool = True,
+        keep: bool = False,
+        lenient: bool = False,
+        past_definitions: bool = False,
+        hidden: Collection[Any] = (),
+    ) -> Engine:
+        """An engine for the store; nothing is opened yet, and a reader's engine never creates anything.
+
+        Args:
+            location: The store.
+            write: Whether transactions may write; then they wait for other writers.
+            foreign_keys: Whether references are enforced; a schema change needs them off.
+            keep: Whether a connection is used again; then the engine has to be disposed of.
+            lenient: Whether text that is not UTF-8 can be read.
+            past_definitions: Whether tables and views with a damaged definition are passed over.
+            hidden: Ids of records that queries do not see.
+        """
+        ...
+
+    def reading(self, location: StoreLocation, read: Callable[[], T], on_wait: Callable[[], None]) -> T:
+        """Return what `read` returns as soon as the store can be read. on_wait: called meanwhile, may raise."""
+        ...
+
+    def refuse_strangers(self, connection: Connection, location: StoreLocation) -> None:
+        """Refuse a database without our version table that holds somebody else's tables."""
+        ...
+
+    def prepare(self, location: StoreLocation, on_wait: Callable[[], None]) -> Path | None:
+        """Make the store ready to be written: create or upgrade it; returns the path of a backup that was made."""
+        ...
+
+    def after_upgrade(self, connection: Connection, location: StoreLocation) -> None:
+        """Complete and check what an upgrade has made, in its transaction."""
+        ...
+
+    def damage(self, connection: Connection, *, quick: bool) -> Iterator[str]:
+        """What is wrong with the database's pages and references, in words; quick: pages only, up to the first."""
+        ...
+
+    def schema_differences(self, location: StoreLocation) -> list[str]:
+        """How the schema differs from that of a new store, in words."""
+        ...
+
+    def copy(self, location: StoreLocation, target: Path) -> None:
+        """Write a consistent copy as an SQLite file."""
+        ...
+
+    def lock(self, location: StoreLocation, name: str, *, alone: bool) -> Callable[[], None] | None:
+        """Claim a name without waiting; returns what frees it, None if somebody else holds it. May raise OSError."""
+        ...
+
+    def hold_runs(self, connection: Connection) -> None:
+        """Let nobody begin, link, trash or restore a run until the transaction ends."""
+        ...
+
+    def wait_at_most(self, connection: Connection, seconds: float) -> None:
+        """How long a connection waits for other processes' locks from now on."""
+        ...
+
+    def is_away(self, error: BaseException) -> bool:
+        """Whether an error means that the database cannot be reached now."""
+        ...
+
+    def is_of_the_rows(self, error: BaseException) -> bool:
+        """Whether the same rows would be refused again: they contradict what is there, or cannot be stored."""
+        ...
+
+    def explain_error(self, error: BaseException, location: StoreLocation) -> QtlplatError:
+        """An error of SQLAlchemy or the driver as ours, with the store and a fix."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -20,27 +138,26 @@ class StoreLocation:
     """A place for a store: an SQLite file, or a schema behind a PostgreSQL server.
 
     path: the SQLite file; of a store behind a server nothing is there, but copies are called after it. files: directory
-    of weights, caches and locks beside it, on this machine; why: what led there; server: None for a file; asked: what
-    named it, '--store' or 'QTLPLAT_STORE', or '' for the default one.
+    of weights, caches and locks beside it, on this machine; why: what led there; backend: how it is opened; asked: what
+    named it, '--store' or 'QTLPLAT_STORE', or '' for the default one; asked_patience: in seconds, None for the default.
     """
 
     path: Path
     files: Path
     why: str
-    server: Server | None = None
+    backend: Backend
     asked: str = ""
+    asked_patience: float | None = None
 
     @property
     def name(self) -> str:
         """What messages and `--store` call it: the file, or the URL without its password."""
-        return self.server.url if self.server else str(self.path)
+        return self.backend.name(self.path)
 
     @property
     def exists(self) -> bool:
-        """Whether the SQLite file is there now; of a server that is only known when it is asked, so it is assumed."""
-        if self.server:
-            return True
-        return os.path.isfile(self.path)  # noqa: PTH113 -- unlike Path's, it takes a forbidden directory for a no
+        """Whether the database is there now; of a server that is only known when it is asked, so it is assumed."""
+        return self.backend.exists(self.path) is not False
 
     @property
     def flag(self) -> str:
@@ -50,7 +167,7 @@ class StoreLocation:
     @property
     def other_place(self) -> str:
         """What to say for its files to lie elsewhere."""
-        return "QTLPLAT_FILES=DIRECTORY" if self.server else "--store PATH"
+        return self.backend.other_place
 
     @property
     def locks(self) -> Path:
@@ -58,103 +175,13 @@ class StoreLocation:
         return self.files / "locks"
 
     @property
-    def spool(self) -> Path:
-        """Directory of what waits to be sent to a server; of a file's store nothing ever does."""
-        return self.path.with_name(f"{self.path.stem}.spool")
+    def patience(self) -> float:
+        """For how many seconds a server that is away is retried."""
+        return BRIEF_PATIENCE if self.asked_patience is None else self.asked_patience
 
-
-def find_store(explicit: str | None, cwd: Path | None = None, asked: str = "--store") -> StoreLocation:
-    """Find the store: what was asked for, else a `.qtlplat` directory here or above, else the user's data directory.
-
-    Parameters
-    ----------
-    explicit: a file, a directory (`store.db` in it), ``sqlite:///PATH`` or ``postgresql://USER@HOST/DATABASE``; None or
-        '' where nothing was asked for.
-    cwd: where "here" is; the current directory if None.
-    asked: what the user named it by, for messages.
-
-    Raises
-    ------
-    ConfigError: for a URL of another database, or a wrong one. Only its scheme is shown: the rest may hold a password.
-    """
-    here = (cwd or Path.cwd()).absolute()
-    if explicit:
-        if re.match(r"(?i)postgres(ql)?(\+\w+)?:", explicit):
-            return replace(_behind(parse(explicit, asked), f"named by {asked}"), asked=asked)
-        return replace(_at(_explicit_path(explicit, here, asked), f"named by {asked}"), asked=asked)
-    for directory in (here, *here.parents):
-        if _is_directory(directory / DIRECTORY_NAME):
-            return _at(directory / DIRECTORY_NAME / FILE_NAME, f"a {DIRECTORY_NAME} directory in {directory}")
-    why = f"the user's data directory: no --store, no QTLPLAT_STORE, no {DIRECTORY_NAME} directory here or above"
-    return _at(_data_directory() / FILE_NAME, why)
-
-
-def _data_directory() -> Path:
-    import platformdirs
-
-    try:
-        return Path(platformdirs.user_data_dir("qtlplat", appauthor=False))
-    except RuntimeError:  # a user without a name, as in a container, and no HOME
-        raise ConfigError(
-            "there is no home directory to keep the store in",
-            where="HOME is not set, and the system knows no user of this number",
-            fix="name a file: --store results.db",
-        ) from None
-
-
-def _expanded(text: str, asked: str) -> Path:
-    """The path, with `~` and `~NAME` at its beginning replaced by a home directory."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        user = safe_repr(text.partition("/")[0])
-        raise ConfigError(
-            f"there is no home directory {user}", where=asked, fix=f"write the directory out, or ./{text} for the name"
-        ) from None
-
-
-def _behind(server: Server, why: str) -> StoreLocation:
-    """What a store behind a server keeps on this machine lies below QTLPLAT_FILES, or the user's data directory."""
-    asked = os.environ.get("QTLPLAT_FILES")
-    parent = _expanded(asked, "QTLPLAT_FILES").absolute() if asked else _data_directory() / "servers"
-    path = parent / server.key / FILE_NAME
-    return StoreLocation(path=path, files=path.with_name(f"{path.stem}.files"), why=why, server=server)
-
-
-def _is_directory(path: Path) -> bool:
-    return os.path.isdir(path)  # noqa: PTH112 -- unlike Path's, it takes a forbidden directory for a no
-
-
-def _at(path: Path, why: str) -> StoreLocation:
-    """Where a link leads, so that weights and locks are the same by whatever name the store is called."""
-    if os.path.islink(path):  # noqa: PTH114 -- as above
-        path, why = Path(os.path.realpath(path)), f"{why}, by a link at {path}"
-    return StoreLocation(path=path, files=path.with_name(f"{path.stem}.files"), why=why)
-
-
-def _explicit_path(explicit: str, here: Path, asked: str) -> Path:
-    text = explicit
-    if url := re.match(r"([A-Za-z][\w+.-]*):/", text):
-        scheme = url[1].lower()
-        if not re.match(r"sqlite(\+pysqlite)?$", scheme):
-            raise ConfigError(
-                f"a store behind {safe_repr(scheme)} is not supported: SQLite files and PostgreSQL are",
-                where=asked,
-                fix="--store results.db, or --store postgresql://USER@HOST/DATABASE",
-            )
-        text = re.sub(r"^[^:]*:/{0,3}", "", text)
-    elif re.match(r"[^/\s]*:[^/\s]*@", text):  # the rest may hold a password
-        raise ConfigError(
-            "this looks like the address of a server, without its scheme",
-            where=asked,
-            fix="--store postgresql://USER@HOST/DATABASE, or ./ before the name of a file",
-        )
-    if not text or "\0" in text or text == ":memory:":
-        raise ConfigError(
-            f"{safe_repr(explicit)} does not name a file", where=asked, fix="name a file: --store results.db"
-        )
-    path = here / _expanded(text, asked)
-    return path / FILE_NAME if _is_directory(path) or text.endswith(("/", os.sep)) else path
+    def for_training(self) -> StoreLocation:
+        """The same place, with the patience of commands that train unless another one was asked for."""
+        return self if self.asked_patience is not None else replace(self, asked_patience=TRAINING_PATIENCE)
 
 
 def no_store(what_for: str, location: StoreLocation) -> UsageError:

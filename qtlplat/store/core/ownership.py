@@ -70,7 +70,7 @@ def is_abandoned(location: StoreLocation, run_id: str, host: str) -> bool:
     That is ours too where the disk is ours alone: then the name has changed, as a container's does at every start.
     Behind a server a run may be anybody's, on a machine of any name: it is ours where its lock is here.
     """
-    if location.server:
+    if location.backend.shared:
         return lock_path(location, run_id).exists() and _is_free(location, run_id)
     if host != this_host() and not on_local_disk(location.locks):
         return False

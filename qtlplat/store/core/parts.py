@@ -14,8 +14,8 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from qtlplat.store.backends import postgres
 from qtlplat.store.core import schema
+from qtlplat.store.core.dialect import columns_of
 
 OWNERS = schema.OWNERS
 _ORDER = {table.name: place for place, table in enumerate(schema.metadata.sorted_tables)}
@@ -43,7 +43,7 @@ class Part:
 def all_parts(connection: Connection, owner: str | None = None) -> list[Part]:
     """The tables that hold rows of records (of one sort, where `owner` is given), referred ones before referring."""
     found = []
-    for name, columns in _columns_of(connection).items():
+    for name, columns in columns_of(connection).items():
         names = [column for column, _ in columns]
         for table, reference in OWNERS.items():
             key = "id" if name == table else reference
@@ -53,19 +53,9 @@ def all_parts(connection: Connection, owner: str | None = None) -> list[Part]:
     return sorted(found, key=lambda part: (_ORDER.get(part.name, len(_ORDER)), part.name))
 
 
-def _columns_of(connection: Connection) -> dict[str, list[tuple[str, int]]]:
-    """All tables: their columns, in order, each with its place in the primary key, 0 where it is not in it."""
-    if connection.dialect.name == "postgresql":
-        return postgres.columns_of(connection)
-    query = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
-    columns = "SELECT name, pk FROM pragma_table_info(?)"
-    names = connection.exec_driver_sql(query).scalars().all()
-    return {name: [(c, pk) for c, pk in connection.exec_driver_sql(columns, (name,))] for name in names}
-
-
 def every_table(connection: Connection) -> list[sa.TableClause]:
     """All tables with rows that are told of, referred ones before referring; as in `Part`, without types."""
-    names = {name: columns for name, columns in _columns_of(connection).items() if name in _ORDER}
+    names = {name: columns for name, columns in columns_of(connection).items() if name in _ORDER}
     ordered = sorted(names, key=lambda name: _ORDER[name])
     return [sa.table(name, *(sa.column(column) for column, _ in names[name])) for name in ordered]
 

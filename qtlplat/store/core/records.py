@@ -11,6 +11,8 @@ from typing import Any, Literal
 from qtlplat.conventions import HEAD as HEAD  # noqa: PLC0414 -- whoever makes records finds it here
 
 RunKind = Literal["run", "pretraining"]
+# roles of the run that is repeated, in the lineage of the run that repeats it: all of it, or from its stored backbones
+REPLAY, REPLAY_OF_HEADS = "replay", "replay of heads"
 Status = Literal["running", "finished", "failed", "interrupted"]
 
 
@@ -42,6 +44,9 @@ class NewRun:
 
     plan: the whole plan, JSON-able; parameters: the ledger (may be empty for a pretraining);
     environment: versions, host, threads, ... as text by name; dataset_digest: sha256 of the prepared data.
+    classes: names of the dataset's classes, by label; image_shape: (C, H, W), None if unknown.
+    parents: ids of the runs that it repeats or builds on from the start, by role; made_for: id of the run that needs
+    this pretraining, None if none does.
     tags, note: said of it from the start; no part of its plan.
     """
 
@@ -53,6 +58,10 @@ class NewRun:
     dataset_digest: str
     environment: Mapping[str, str]
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    classes: Sequence[str] = ()
+    image_shape: tuple[int, int, int] | None = None
+    parents: Mapping[str, str] = field(default_factory=dict)
+    made_for: str | None = None
     tags: Sequence[str] = ()
     note: str | None = None
 
@@ -163,6 +172,8 @@ class RunRecord:
     leakage, group_leakage, selection_leakage: of all that the head's cells test, as of `NewCell`.
     created, finished: UTC, ISO 8601; error: what stopped it, '' if nothing did; host, pid: the process that owned it
     last; owner: the number of that one, above 1 where the run was taken up again.
+    classes, image_shape, made_for: as of `NewRun`; replay_of: id of the run that it repeats, None if it is no replay;
+    heads_only: whether it repeats that from its stored backbones.
     tags, note, trashed: as of `Remarks`.
     """
 
@@ -187,6 +198,11 @@ class RunRecord:
     leakage: float | None = None
     group_leakage: float | None = None
     selection_leakage: float | None = None
+    classes: tuple[str, ...] = ()
+    image_shape: tuple[int, int, int] | None = None
+    made_for: str | None = None
+    replay_of: str | None = None
+    heads_only: bool = False
     tags: tuple[str, ...] = ()
     note: str | None = None
     trashed: str | None = None
@@ -194,7 +210,7 @@ class RunRecord:
 
 @dataclass(frozen=True)
 class ClaimRow:
-    """A claim of a publication, held against runs.
+    """A claim of a publication, compared with runs.
 
     place: where it is printed; printed, tolerance, ours, low, high: in `unit`; ours is None where nothing was measured,
     low and high where there is no interval; note: why, in words; runs: ids of the runs that `ours` comes from.

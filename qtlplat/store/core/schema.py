@@ -15,11 +15,10 @@ from sqlalchemy import (
 )
 
 from qtlplat.store.core.columns import Facts, Number, Numbers, Text, Time, Whole
-from qtlplat.store.core.records import HEAD
 
 APPLICATION_ID = 0x51544C50  # "QTLP", in the header of the file: no other database is ever written to
 VERSION_TABLE = "qtlplat_schema"
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")  # in order; the last one is what this version reads and writes
+REVISIONS = ("0001",)  # in order; the last one is what this version reads and writes
 
 # Values of an epoch that have a column of their own; any other is kept in `epochs.further`.
 EPOCH_COLUMNS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
@@ -60,7 +59,10 @@ runs = Table(
     Column("parameters", Facts, nullable=False),
     Column("seconds", Numbers, nullable=False),
     Column("error", Text, nullable=False),
-    Column("owner", Whole, nullable=False, server_default="1"),
+    Column("owner", Whole, nullable=False),
+    Column("classes", Facts(list), nullable=False),
+    Column("image_shape", Facts(list)),
+    Column("made_for", Text),
     CheckConstraint("kind IN ('run', 'pretraining')", name="kind"),
     _status(),
     Index(None, "fingerprint", "status"),
@@ -106,7 +108,7 @@ cells = Table(
     Column("test_hash", Text, nullable=False),
     Column("status", Text, nullable=False),
     Column("seconds", Number),
-    Column("variant", Text, nullable=False, server_default=HEAD),
+    Column("variant", Text, nullable=False),
     Column("leakage", Number),
     Column("group_leakage", Number),
     Column("selection_leakage", Number),

@@ -137,13 +137,12 @@ def _epochs(sql: _Dialect) -> str:
 
 
 def _predictions(sql: _Dialect) -> str:
-    known = "(SELECT {0} FROM environment v WHERE v.run_id = r.id AND v.name = 'classes') AS {1}"
     return (
         f"SELECT r.id AS run, r.kind, {_named('r.id')}, p.cell, c.fold, c.seed, c.variant, p.sample_id AS sample, "
         "p.source, p.label, p.predicted, CASE WHEN p.label = p.predicted THEN 1 ELSE 0 END AS correct, "
         f"{sql.number_at('p.probabilities', 'p.predicted')} AS confidence, "
-        f"{known.format(sql.item('v.value', 'p.label'), 'class')}, "
-        f"{known.format(sql.item('v.value', 'p.predicted'), 'predicted_class')}, p.probabilities "
+        f"{sql.item('r.classes', 'p.label')} AS class, "
+        f"{sql.item('r.classes', 'p.predicted')} AS predicted_class, p.probabilities "
         "FROM runs r JOIN cells c ON c.run_id = r.id "
         f"JOIN predictions p ON p.run_id = c.run_id AND p.cell = c.position WHERE {_LIVE}"
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,17 +11,15 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Row, select
-from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import counted
 from qtlplat.errors import LockedError, StoreError, safe_repr
-from qtlplat.store.backends import own_schema
+from qtlplat.store.backends.own_schema import NotComparedError
 from qtlplat.store.core import artifacts, damage, database, row_digests, schema
-from qtlplat.store.core.access import shown_id
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.ownership import is_abandoned, lock_path, this_host
 from qtlplat.store.maintenance.findings import Finding, OpenStore, noted, past_bad_definitions
-from qtlplat.store.write.spool import spools
+from qtlplat.store.read.access import shown_id
 
 MOST = 100  # findings of one sort; a store so damaged is past counting
 STALE_SECONDS = 3600.0  # what is being written is younger
@@ -52,7 +49,7 @@ def check(location: StoreLocation) -> Health:
     notes: list[str] = []
     store = OpenStore(location, database.engine(location, write=False, lenient=True))
     with noted(problems):
-        if database.check_header(location):
+        if database.has_begun(location):
             store = past_bad_definitions(store, problems)
             if not _is_of_another_schema(store, problems):
                 _look(store, problems, notes)
@@ -68,8 +65,8 @@ def _look(store: OpenStore, problems: list[Finding], notes: list[str]) -> None:
     with noted(problems):
         files = _owned_files(store)
     steps: Sequence[Callable[[], Iterable[Finding]]] = (
-        lambda: [] if location.server else _damaged_pages(store),  # it looks after its pages and references itself
-        lambda: _strange_schema(store, notes),
+        lambda: _damaged_pages(store),
+        lambda: _strange_schema(location, notes),
         lambda: _bad_values(store),
         lambda: _changed_rows(store),
         lambda: _lost_files(location, files, elsewhere),
@@ -81,7 +78,6 @@ def _look(store: OpenStore, problems: list[Finding], notes: list[str]) -> None:
                 problems.append(problem)
     with noted(problems):
         notes += _files_elsewhere(location, files, elsewhere)
-        notes += _unsent(location)
         notes += _unfinished_runs(store)
         notes += _files_of_nobody(location, files)
 
@@ -115,31 +111,20 @@ def _is_of_another_schema(store: OpenStore, problems: list[Finding]) -> bool:
 
 
 def _damaged_pages(store: OpenStore) -> Iterator[Finding]:
-    with store.read() as connection:
-        yield from _damage(connection, store.location.name)
-
-
-def _strange_schema(store: OpenStore, notes: list[str]) -> Iterator[Finding]:
     location = store.location
+    with store.read() as connection:
+        for what in location.backend.damage(connection, quick=False):
+            yield Finding(what, location.name, location.backend.recovery)
+
+
+def _strange_schema(location: StoreLocation, notes: list[str]) -> Iterator[Finding]:
     try:
-        if location.server:
-            engine = database.engine(location, write=True)
-            with database.translated(location), engine.connect() as connection, connection.begin() as transaction:
-                found = list(own_schema.differences(connection, location))
-                transaction.rollback()
-        else:
-            with store.read() as connection:
-                found = list(own_schema.differences(connection, location))
-    except StoreError as error:
-        if not location.server:
-            raise
+        found = location.backend.schema_differences(location)
+    except NotComparedError as error:
         notes.append(f"the schema was not compared with that of a new store: {error.what}")
         return
-    fix = "save what it holds into a new store: qtlplat store recover --to NEW.db"
-    if location.server:
-        fix = "undo the change; or save its rows: qtlplat store backup"
     for what in found:
-        yield Finding(what, location.name, fix)
+        yield Finding(what, location.name, location.backend.recovery)
 
 
 def _bad_values(store: OpenStore) -> Iterator[Finding]:
@@ -154,35 +139,10 @@ def _bad_values(store: OpenStore) -> Iterator[Finding]:
         yield Finding(what, f"{_SORT[owner]} {shown_id(record)}", _ROWS_FIX)
 
 
-def _damage(connection: Connection, where: str) -> Iterator[Finding]:
-    for (line,) in connection.exec_driver_sql(f"PRAGMA integrity_check({MOST})").all():
-        if line != "ok":
-            yield Finding(f"damaged: {safe_repr(line, 200)}", where, database.RECOVER)
-    for table, _, parent, _ in connection.exec_driver_sql("PRAGMA foreign_key_check").all()[:MOST]:
-        what = f"a row of {safe_repr(table)} refers to a row of {safe_repr(parent)} that is not there"
-        yield Finding(what, where, database.RECOVER)
-
-
-def first_changed_rows(location: StoreLocation, seconds: float) -> Finding | None:
-    """The first run found of which rows are not as stored; None where none is found in that time.
-
-    Raises StoreError as every reading.
-    """
-    store = OpenStore(location, database.engine(location, write=False, lenient=True))
-    if not database.check_header(location):
-        return None
-    with store.read() as connection:
-        if database.revision(connection, location) != schema.REVISIONS[-1]:
-            return None
-    return next(_changed_rows(store, until=time.monotonic() + seconds), None)
-
-
-def _changed_rows(store: OpenStore, until: float = math.inf) -> Iterator[Finding]:
+def _changed_rows(store: OpenStore) -> Iterator[Finding]:
     with store.read() as connection:
         kept, ended = row_digests.sealed(connection), row_digests.ended(connection)
     for owner, record in ended:
-        if time.monotonic() > until:
-            return
         where, digests = f"{_SORT[owner]} {shown_id(record)}", kept.get(record, {})
         unreadable: list[Finding] = []
         with noted(unreadable), store.read() as connection:
@@ -196,7 +156,9 @@ def _changed_rows(store: OpenStore, until: float = math.inf) -> Iterator[Finding
     runs = _runs_of(store)
     for record in sorted(set(kept) - {record for _, record in ended}, key=str):
         if record not in runs:
-            yield Finding("it was stored and is not there any more", f"run {shown_id(record)}", database.RECOVER)
+            yield Finding(
+                "it was stored and is not there any more", f"run {shown_id(record)}", store.location.backend.recovery
+            )
     for run, finished in ((run, row.finished) for run, row in runs.items() if row.status == "running"):
         if finished is not None:
             what = f"not as stored: it ended {safe_repr(finished)}, and its status is 'running'"
@@ -217,8 +179,8 @@ def _runs_of(store: OpenStore) -> dict[Any, Row[Any]]:
 
 
 def _made_elsewhere(store: OpenStore) -> set[str]:
-    """Ids of runs whose files may well be on other machines: behind a server, those that were never owned here."""
-    if not store.location.server:
+    """Ids of runs whose files may well be on other machines: of a shared store, those that were never owned here."""
+    if not store.location.backend.shared:
         return set()
     here = {row.run_id for row in _rows(store, "owners", "run_id", "host") if row.host == this_host()}
     return set(_runs_of(store)) - here
@@ -237,11 +199,6 @@ def _files_elsewhere(location: StoreLocation, files: _Files, elsewhere: set[str]
     lost = [path for (path, _, _), runs in files.items() if elsewhere.issuperset(runs)]
     if count := sum(not (location.files / path).exists() for path in lost):
         yield f"on the machines that made them, not below {location.files}: {counted(count, 'file')} of runs"
-
-
-def _unsent(location: StoreLocation) -> Iterator[str]:
-    for spool in spools(location):
-        yield f"writes of run {spool.run} wait in {spool.path}: qtlplat store sync{location.flag}"
 
 
 def _owned_files(store: OpenStore) -> _Files:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy.engine import Connection, Engine
 
 from qtlplat.errors import LockedError, StoreError
-from qtlplat.store.core import database
+from qtlplat.store.core import database, schema
 from qtlplat.store.core.location import StoreLocation
 
 
@@ -49,8 +49,6 @@ class OpenStore:
 
 def past_bad_definitions(store: OpenStore, problems: list[Finding]) -> OpenStore:
     """The store as it can be looked at where SQLite refuses all of it for one definition, which is a problem then."""
-    if store.location.server:
-        return store
     past = OpenStore(store.location, database.engine(store.location, write=False, lenient=True, past_definitions=True))
     try:
         _first_query(store)
@@ -65,4 +63,4 @@ def past_bad_definitions(store: OpenStore, problems: list[Finding]) -> OpenStore
 
 def _first_query(store: OpenStore) -> None:
     with store.read() as connection:
-        connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema")
+        connection.dialect.has_table(connection, schema.VERSION_TABLE)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from shlex import quote
@@ -16,7 +15,7 @@ from qtlplat.store.backends import bootstrap
 from qtlplat.store.core import artifacts, damage, database, parts, row_digests, schema
 from qtlplat.store.core.files_lock import taking_up
 from qtlplat.store.core.location import StoreLocation
-from qtlplat.store.read import run_annotations
+from qtlplat.store.write import annotate
 
 MOST_SHOWN = 6
 
@@ -68,7 +67,7 @@ def merge(
     """
     if not database.is_there(other):
         raise UsageError("there is no store to merge", where=other.name)
-    if _is_same(location, other):
+    if location.backend.is_same(location, other):
         raise UsageError("a store cannot be merged into itself", where=other.name, fix="name another one")
     _refuse_older(other)
     if not dry_run:
@@ -88,19 +87,13 @@ def merge(
             (done.runs if owner == "runs" else done.outcomes).append(record)
         if not dry_run:
             with database.translated(location), write.begin() as ours:
-                run_annotations.take_over(ours, theirs, done.same)
+                annotate.take_over(ours, theirs, done.same)
     return done
-
-
-def _is_same(location: StoreLocation, other: StoreLocation) -> bool:
-    if location.server or other.server:
-        return bool(location.server and other.server and location.server.key == other.server.key)
-    return location.exists and os.path.samefile(location.path, other.path)  # noqa: PTH121 -- either may be a link
 
 
 def _refuse_older(other: StoreLocation) -> None:
     """Read without rolling anything back: the other store is not ours to change."""
-    if not database.check_header(other):
+    if not database.has_begun(other):
         raise StoreError("the store to merge is empty", where=other.name, fix="name a store that holds runs")
     with database.translated(other), database.engine(other, write=False).begin() as connection:
         found = database.revision(connection, other)
@@ -110,12 +103,9 @@ def _refuse_older(other: StoreLocation) -> None:
                 where=other.name,
                 fix=f"qtlplat store upgrade --store {quote(other.name)} (it makes a backup first)",
             )
-        if other.server:
-            return
-        said = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-        if said != "ok":
+        if damage_found := next(other.backend.damage(connection, quick=True), ""):
             fix = f"look closer: qtlplat store check --store {quote(other.name)}"
-            raise StoreError(f"the store to merge is damaged: {safe_repr(said)}", where=other.name, fix=fix)
+            raise StoreError(f"the store to merge is damaged: {damage_found}", where=other.name, fix=fix)
 
 
 def _refuse_other_schema(ours: Connection, location: StoreLocation) -> None:

@@ -18,10 +18,12 @@ from sqlalchemy import delete, exc, select, update
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import BusyError, LockedError, StoreError, UsageError, safe_repr
-from qtlplat.store.backends import bootstrap
+from qtlplat.store.backends import bootstrap, copies
+from qtlplat.store.backends.sqlite import SqliteBackend, in_file
+from qtlplat.store.backends.sqlite_file import WAL, header
 from qtlplat.store.core import artifacts, damage, database, parts, row_digests, schema
 from qtlplat.store.core.location import StoreLocation
-from qtlplat.store.maintenance import copies, salvage
+from qtlplat.store.maintenance import salvage
 from qtlplat.store.maintenance.check import held_locks
 
 
@@ -52,19 +54,19 @@ def recover(location: StoreLocation, new: StoreLocation) -> Recovered:
     BusyError: where a process is writing a run of the damaged store, or LockedError: has its database locked.
     StoreError: where nothing of a store can be read, or the new one cannot be written. Nothing is left of it then.
     """
-    if location.server:
+    if not isinstance(location.backend, SqliteBackend):
         raise UsageError(
             "a store behind a server is recovered by the server: what its disk has lost, it has to get back itself",
             where=location.name,
             fix="pg_restore a dump; or take over a copy that `store backup` made: qtlplat store merge COPY.db --partly",
         )
-    if new.server:
+    if not isinstance(new.backend, SqliteBackend):
         raise UsageError(
             "what is recovered goes into a file first",
             where="--to",
             fix="--to NEW.db, then: qtlplat store merge NEW.db",
         )
-    if not database.header(location) and not location.exists:
+    if not header(location) and not location.exists:
         raise UsageError("there is no store to recover", where=f"{location.path} ({location.why})")
     if new.path.exists():
         raise UsageError(f"{safe_repr(str(new.path))} exists", where="--to", fix="choose another name")
@@ -79,13 +81,13 @@ def recover(location: StoreLocation, new: StoreLocation) -> Recovered:
         raise StoreError(
             f"cannot recover: {error.strerror}",
             where=str(error.filename or new.path),
-            fix="mend that, or name another place with --to; the store has not been touched",
+            fix="fix that, or name another place with --to; the store has not been touched",
         ) from error
 
 
 def _refuse_locked(location: StoreLocation) -> None:
     """Raise LockedError where another process may be half way through a write; whatever else is wrong is no matter."""
-    if database.header(location)[18:20] == bytes([database.WAL, database.WAL]):  # there, nobody locks readers out
+    if header(location)[18:20] == bytes([WAL, WAL]):  # there, nobody locks readers out
         return
     try:
         with database.translated(location), database.engine(location, write=False).connect() as connection:
@@ -106,7 +108,7 @@ def _recover(location: StoreLocation, new: StoreLocation, folder: Path) -> Recov
         )
     found = Recovered()
     with copies.new_file(new.path) as unfinished:
-        growing = StoreLocation(unfinished, new.files, new.why)
+        growing = in_file(unfinished, new.files, new.why)
         try:
             with database.translated(growing):
                 _fill(old, growing, found)

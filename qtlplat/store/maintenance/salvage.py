@@ -12,7 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from qtlplat.store.backends import own_schema
-from qtlplat.store.core import database, schema
+from qtlplat.store.backends.copies import JOURNALS
+from qtlplat.store.backends.sqlite_file import HEADER_BYTES, MAGIC, beside, header
+from qtlplat.store.core import schema
+from qtlplat.store.core.damage import lenient_text
 from qtlplat.store.core.location import StoreLocation
 
 _PAGE = 4096  # what SQLite makes, and so every store of ours has
@@ -49,7 +52,7 @@ def open_copy(location: StoreLocation, folder: Path) -> sqlite3.Connection | Non
     First as it is, so that the journal of a killed writer is rolled back; then without journal and by the pages that
     are there, whatever its header says; then with a new first page, which leads to the list of tables on others.
     """
-    head = database.header(location)
+    head = header(location)
     is_ours = head[68:72] == struct.pack(">I", schema.APPLICATION_ID)
     for attempt in range(3):
         # the last time, a store may be one from which the table of its revision was dropped
@@ -61,8 +64,8 @@ def open_copy(location: StoreLocation, folder: Path) -> sqlite3.Connection | Non
             if attempt > 1:
                 _mend_first_page(copy, size)
         else:
-            for suffix in database.JOURNALS[:2]:
-                if (journal := database.beside(location, suffix)).is_file():
+            for suffix in JOURNALS[:2]:
+                if (journal := beside(location, suffix)).is_file():
                     copy_readable(journal, folder / f"{copy.name}{suffix}")
         connection = _opened(copy)
         if needed <= _tables(connection):
@@ -77,7 +80,7 @@ def open_copy(location: StoreLocation, folder: Path) -> sqlite3.Connection | Non
 
 def _opened(copy: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(copy, isolation_level=None)
-    connection.text_factory = database.lenient_text
+    connection.text_factory = lenient_text
     return connection
 
 
@@ -113,12 +116,12 @@ def _tables(connection: sqlite3.Connection) -> set[str]:
 def _mend_header(copy: Path) -> int:
     """Give the file a header that says no more than what has to be known to read it; returns the size of a page."""
     with copy.open("r+b") as file:
-        head = bytearray(file.read(database.HEADER_BYTES).ljust(database.HEADER_BYTES, b"\0"))
+        head = bytearray(file.read(HEADER_BYTES).ljust(HEADER_BYTES, b"\0"))
         (size,), (pages,) = struct.unpack(">H", head[16:18]), struct.unpack(">I", head[28:32])
-        if not head.startswith(database.MAGIC) or (size != 1 and (size < 512 or size & (size - 1))):
+        if not head.startswith(MAGIC) or (size != 1 and (size < 512 or size & (size - 1))):
             size, pages = _PAGE, 0
-        head[:] = bytes(database.HEADER_BYTES)
-        head[:16] = database.MAGIC
+        head[:] = bytes(HEADER_BYTES)
+        head[:16] = MAGIC
         # page size; a rollback journal, no reserved space, and three constants
         head[16:24] = struct.pack(">HBBBBBB", size, 1, 1, 0, 64, 32, 32)
         head[44:48] = struct.pack(">I", 4)  # format of the schema
@@ -154,7 +157,7 @@ def _mend_first_page(copy: Path, size: int) -> None:
     content = size - 5 * len(cells)
     head = struct.pack(">BHHHBI", _INTERIOR, 0, len(cells), content % 65536, 0, last)
     pointers = b"".join(struct.pack(">H", content + 5 * place) for place in range(len(cells)))
-    page = data[: database.HEADER_BYTES] + head + pointers
+    page = data[:HEADER_BYTES] + head + pointers
     with copy.open("r+b") as file:
         file.write(page.ljust(content, b"\0") + b"".join(cells))
 

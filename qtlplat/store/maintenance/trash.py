@@ -2,13 +2,12 @@
 
 Killed at any moment it leaves rows whose files are there, and files without rows, which the next time finds. What a
 run may be about to use is safe: rows, because nobody finds a run in the trash, and one that was put there after a
-running run had begun waits for that one's end; files, by the lock that `sharing.py` describes.
+running run had begun waits for that one's end; files, by the lock that `files_lock` describes.
 """
 
 from __future__ import annotations
 
 import shutil
-import struct
 import time
 from collections import defaultdict
 from collections.abc import Collection, Iterator
@@ -21,14 +20,14 @@ from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import StoreError, safe_repr
-from qtlplat.store.backends import bootstrap, postgres
+from qtlplat.store.backends import bootstrap
+from qtlplat.store.backends.sqlite import is_a_store
 from qtlplat.store.core import artifacts, database, schema
 from qtlplat.store.core.files_lock import undisturbed
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.ownership import is_abandoned, remove_free_lock, this_host
 from qtlplat.store.maintenance.check import STALE_SECONDS
 from qtlplat.store.read.queries import Reader
-from qtlplat.store.write.spool import spools
 
 SHARED = ("weights", "features")  # directories of files that are found by content; no row: nobody needs them
 CLOCKS = timedelta(hours=1)  # how far those of two machines may be apart
@@ -76,8 +75,8 @@ def empty(location: StoreLocation, *, older_than: timedelta = timedelta(), dry_r
 
     Raises
     ------
-    StoreError: the store cannot be written, a file cannot be deleted, another store uses the same directory of
-        files, or writes wait to be sent to the server. BusyError: a run does not let go of files.
+    StoreError: the store cannot be written, a file cannot be deleted, or another store uses the same directory of
+        files. BusyError: a run does not let go of files.
     """
     _refuse_shared_files(location)
     before = (datetime.now(UTC) - older_than).isoformat(timespec="microseconds")
@@ -89,15 +88,8 @@ def empty(location: StoreLocation, *, older_than: timedelta = timedelta(), dry_r
         return done
     bootstrap.prepare(location)
     with undisturbed(location):
-        if waiting := spools(location):  # its files have no row that anybody could know of
-            raise StoreError(
-                f"run {waiting[0].run} has written what has not been sent to the server yet",
-                where=str(waiting[0].path),
-                fix=f"qtlplat store sync{location.flag}",
-            )
         with database.translated(location), database.engine(location, write=True).begin() as connection:
-            if location.server:
-                postgres.hold_runs(connection)
+            location.backend.hold_runs(connection)
             done, unneeded = _look(connection, location, before)
             _delete_rows(connection, done.runs)
         _delete_files(location, unneeded, done)
@@ -237,24 +229,16 @@ def _delete_files(location: StoreLocation, unneeded: list[Unneeded], done: Colle
         raise StoreError(
             "\n".join([f"{len(failed)} files cannot be deleted; the rows of {len(done.runs)} runs are", *failed[:6]]),
             where=str(location.files),
-            fix="mend the permissions, then: qtlplat store gc",
+            fix="fix the permissions, then: qtlplat store gc",
         )
 
 
 def _refuse_shared_files(location: StoreLocation) -> None:
     """Another store whose name differs in its ending only has the same directory of files, and rows that we lack."""
     for path in _inside(location.path.parent):
-        if path.stem == location.path.stem and path != location.path and path.is_file() and _is_a_store(path):
+        if path.stem == location.path.stem and path != location.path and path.is_file() and is_a_store(path):
             raise StoreError(
                 f"another store, {safe_repr(path.name)}, has the same directory of files",
                 where=str(location.files),
                 fix="move that one elsewhere, with a copy of the files",
             )
-
-
-def _is_a_store(path: Path) -> bool:
-    try:
-        head = database.header(StoreLocation(path, path, ""))
-    except StoreError:
-        return False
-    return head.startswith(database.MAGIC) and head[68:72] == struct.pack(">I", schema.APPLICATION_ID)

@@ -6,7 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from sqlalchemy import Row, Select, and_, select
 from sqlalchemy.engine import Connection
@@ -14,9 +14,7 @@ from sqlalchemy.engine import Connection
 from qtlplat.conventions import short
 from qtlplat.store.core import schema
 from qtlplat.store.core.dialect import among
-
-if TYPE_CHECKING:
-    from qtlplat.store.read.queries import Reader
+from qtlplat.store.read.access import Access
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Condition:
     evaluator: str
 
 
-def conditions(reader: Reader, ids: Collection[str]) -> dict[str, Condition]:
+def conditions(reader: Access, ids: Collection[str]) -> dict[str, Condition]:
     """The conditions of runs, by their full ids, as `conditions_of`."""
     chosen = select(schema.runs.c.id).where(schema.runs.c.id.in_(among(json.dumps(list(ids)))))
     return reader.read(lambda connection: conditions_of(connection, chosen), ids) or {}

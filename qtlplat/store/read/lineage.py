@@ -9,10 +9,9 @@ from sqlalchemy import Row, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.store.core import schema
-from qtlplat.store.core.records import RunRecord
+from qtlplat.store.core.records import REPLAY, REPLAY_OF_HEADS, RunRecord
 from qtlplat.store.read.queries import Reader
 
-REPLAY = "replay"  # role of the run that was done again, in the lineage of the run that did it
 MOST_TOLD = 12  # relatives that are told with their names; a backbone may have thousands
 
 
@@ -63,11 +62,12 @@ def family(reader: Reader, run_id: str, most: int = MOST_TOLD) -> Family:
     parents, children = reader.read(read, [run_id]) or ([], [])
 
     def told(rows: list[Row[Any]]) -> tuple[Relative, ...]:
-        return tuple(Relative(row.role, reader.run(row.id)) for row in rows[:most])
+        roles = {REPLAY_OF_HEADS: REPLAY}
+        return tuple(Relative(roles.get(row.role, row.role), reader.run(row.id)) for row in rows[:most])
 
     return Family(told(parents), told(children), len(parents), len(children))
 
 
 def replayed(reader: Reader, run_id: str) -> str | None:
-    """The run that this one does again, None where it is no replay."""
-    return next((one.record.id for one in family(reader, run_id).above if one.role == REPLAY), None)
+    """The run that this one repeats, None if it is no replay."""
+    return reader.run(run_id).replay_of

@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, Select, Text, and_, case, cast, distinct, func, literal, select
 from sqlalchemy.engine import Connection
 
-from qtlplat.conventions import HEAD, class_names
+from qtlplat.conventions import HEAD
 from qtlplat.store.core import schema
 from qtlplat.store.core.dialect import among, json_float, number
 from qtlplat.store.read.queries import Reader
@@ -187,15 +187,11 @@ def _probability() -> ColumnElement[Any]:
 
 
 def _class_names(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """What the labels are called, by the digest of the data; nothing for runs that have not stored it."""
-    runs, environment = schema.runs.c, schema.environment.c
-    query = (
-        select(runs.dataset_digest, func.min(environment.value).label("classes"))
-        .join_from(schema.runs, schema.environment, environment.run_id == runs.id)
-        .where(runs.id.in_(among(json.dumps(list(ids)))), environment.name == "classes")
-        .group_by(runs.dataset_digest)
-    )
-    return {row.dataset_digest: class_names({"classes": row.classes}) for row in connection.execute(query)}
+    """The names of the labels, by the digest of the data; nothing for runs that have not stored them."""
+    runs = schema.runs.c
+    query = select(runs.dataset_digest, runs.classes).where(runs.id.in_(among(json.dumps(list(ids)))))
+    found = {row.dataset_digest: tuple(map(str, row.classes)) for row in connection.execute(query.order_by(runs.id))}
+    return {digest: names for digest, names in found.items() if names}
 
 
 def _seen_by(connection: Connection, ids: Sequence[str]) -> dict[str, str]:

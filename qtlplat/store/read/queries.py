@@ -15,9 +15,7 @@ from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import SHORT, short
 from qtlplat.errors import UsageError, safe_repr
-from qtlplat.store.backends.retry import LOG
 from qtlplat.store.core import schema
-from qtlplat.store.core.access import Access
 from qtlplat.store.core.dialect import among
 from qtlplat.store.core.ownership import is_abandoned
 from qtlplat.store.core.records import (
@@ -34,7 +32,9 @@ from qtlplat.store.core.records import (
     RunRecord,
     Status,
 )
+from qtlplat.store.core.retry import LOG
 from qtlplat.store.read import run_annotations
+from qtlplat.store.read.access import Access
 from qtlplat.store.read.filters.described import described
 from qtlplat.store.read.filters.selection import NEWEST_FIRST, Selection, check
 from qtlplat.store.read.run_rows import assembled, plain, rows_of

@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from qtlplat.conventions import LEAKAGES
 from qtlplat.store.core import schema
 from qtlplat.store.core.dialect import among
-from qtlplat.store.core.records import HEAD, ComponentRow, Remarks, RunRecord
+from qtlplat.store.core.records import HEAD, REPLAY, REPLAY_OF_HEADS, ComponentRow, Remarks, RunRecord
 from qtlplat.store.read import run_annotations
 
 
@@ -47,7 +47,7 @@ def rows_of(connection: Connection, query: Select[Any]) -> RunRows:
         values.where(metrics.run_id.in_(ids), cells.status == "finished", cells.variant == HEAD).order_by(
             metrics.cell, metrics.name
         ),
-        select(lineage).where(lineage.c.run_id.in_(ids), lineage.c.role == "pretraining"),
+        select(lineage).where(lineage.c.run_id.in_(ids)),
         select(cells.run_id, *(_of_tested(cells[name], cells.n_test).label(name) for name in LEAKAGES))
         .where(cells.run_id.in_(ids), cells.variant == HEAD, cells.leakage.is_not(None))
         .group_by(cells.run_id),
@@ -71,21 +71,38 @@ def assembled(rows: RunRows, abandoned: Collection[str]) -> list[RunRecord]:
     values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     for row in rows.metrics:
         values[row.run_id][row.name].append(row.value)
-    pretraining: dict[str, list[str]] = defaultdict(list)
+    parents: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for row in rows.parents:
-        pretraining[row.run_id].append(row.parent_id)
+        parents[row.run_id][row.role].append(row.parent_id)
     leakage = {row.run_id: {name: row._mapping[name] for name in LEAKAGES} for row in rows.leaks}
     return [
         RunRecord(
-            **{**plain(row), "status": "interrupted" if row.id in abandoned else row.status},
+            **{**plain(row), "status": "interrupted" if row.id in abandoned else row.status, **_of_data(row)},
             components=roles[row.id],
             metrics={name: tuple(numbers) for name, numbers in values[row.id].items()},
-            pretraining=pretraining[row.id][0] if len(pretraining[row.id]) == 1 else None,
+            **_relations(parents[row.id]),
             **leakage.get(row.id, {}),
             **vars(rows.said.get(row.id, Remarks())),
         )
         for row in rows.runs
     ]
+
+
+def _relations(parents: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    """What a record says of the runs that it builds on or repeats. parents: ids by role."""
+    pretrainings, heads = parents.get("pretraining", ()), parents.get(REPLAY_OF_HEADS, ())
+    return {
+        "pretraining": pretrainings[0] if len(pretrainings) == 1 else None,
+        "replay_of": next(iter((*heads, *parents.get(REPLAY, ()))), None),
+        "heads_only": bool(heads),
+    }
+
+
+def _of_data(row: Row[Any]) -> dict[str, Any]:
+    """What the data is like; nothing that a store holds may make this fail."""
+    shape = row.image_shape or ()
+    known = len(shape) == 3 and all(type(n) is int and 0 < n < 10**7 for n in shape)
+    return {"classes": tuple(map(str, row.classes)), "image_shape": tuple(shape) if known else None}
 
 
 def plain(row: Row[Any]) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from sqlalchemy import select, update
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import UsageError
-from qtlplat.store.core import rows, schema
+from qtlplat.store.core import schema
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.ownership import lock_path, this_host
+from qtlplat.store.write import rows
 from qtlplat.store.write.operations import busy, row_of
 
 
@@ -23,7 +24,7 @@ def refuse_taking(connection: Connection, location: StoreLocation, run_id: str, 
     """
     row = row_of(connection, location.name, run_id)
     _refuse_going_on(row)
-    elsewhere = not lock_path(location, run_id).exists() if location.server else row.host != this_host()
+    elsewhere = not lock_path(location, run_id).exists() if location.backend.shared else row.host != this_host()
     if row.status == "running" and elsewhere and not take_over:
         error = busy(connection, location.name, row)
         error.fix = (

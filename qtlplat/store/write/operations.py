@@ -14,9 +14,9 @@ from sqlalchemy import insert, select, update
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import BusyError, StoreError, safe_repr
-from qtlplat.store.backends.postgres import received
-from qtlplat.store.core import row_digests, rows, schema
-from qtlplat.store.read import run_annotations
+from qtlplat.store.backends.postgres_schema import received
+from qtlplat.store.core import row_digests, schema
+from qtlplat.store.write import annotate, rows
 
 
 @dataclass(frozen=True)
@@ -104,9 +104,10 @@ def _start_run(connection: Connection, operation: Operation) -> None:
     rows.insert_all(connection, schema.owners, operation.run, [owner])
     rows.insert_all(connection, schema.components, operation.run, values["components"])
     rows.insert_all(connection, schema.environment, operation.run, values["environment"])
-    run_annotations.add_tags(connection, operation.run, values["tags"])
+    rows.insert_all(connection, schema.lineage, operation.run, values["parents"])
+    annotate.add_tags(connection, operation.run, values["tags"])
     if values["note"]:
-        run_annotations.set_note(connection, operation.run, values["note"])
+        annotate.set_note(connection, operation.run, values["note"])
 
 
 def _add_cells(connection: Connection, _where: str, operation: Operation) -> None:

@@ -7,24 +7,20 @@ behind a server: results on another machine's disk are of no use here, and on a 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 from sqlalchemy import exc
-from sqlalchemy.engine import Connection
 
 from qtlplat.errors import StoreError, safe_repr
-from qtlplat.store.backends import postgres
-from qtlplat.store.backends.retry import patiently, pause
-from qtlplat.store.core import database
-from qtlplat.store.core.file_lock import try_lock, unlock
+from qtlplat.store.backends.sqlite import SQLITE
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import RunRecord
+from qtlplat.store.core.retry import pause, retry
 from qtlplat.store.read.queries import Reader
 
 SHORTLY = 0.3  # seconds before a wait is worth a line: looking for a result takes less
@@ -99,36 +95,14 @@ def _described(reader: Reader, run: RunRecord) -> str:
 
 def _try(location: StoreLocation, work: Work, *, alone: bool, on_wait: Callable[[], None]) -> Callable[[], None] | None:
     """A claim without waiting, as what gives it back; None if somebody else holds it."""
-    if location.server and work.result == "rows":
-        with database.translated(location):
-            return patiently(location, lambda: _try_server(location, work, alone=alone), on_wait)
-    path = location.locks / f"work-{work.digest}.lock"
+    backend = location.backend if work.result == "rows" else SQLITE
     try:
-        location.locks.mkdir(parents=True, exist_ok=True)
-        file = try_lock(path, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        return retry(location, lambda: backend.lock(location, f"work-{work.digest}", alone=alone), on_wait)
     except OSError as error:
         raise StoreError(
             f"cannot lock work that runs share: {error.strerror}",
-            where=str(path),
+            where=str(location.locks),
             fix=f"keep locks on a disk that supports them: {location.other_place}",
         ) from error
-    return None if file is None else lambda: unlock(path, file)
-
-
-def _try_server(location: StoreLocation, work: Work, *, alone: bool) -> Callable[[], None] | None:
-    assert location.server is not None
-    connection = database.engine(location, write=True).connect()
-    try:
-        connection.begin()
-        if postgres.try_to_claim(connection, location.server, work.digest, alone=alone):
-            return lambda: _close(connection)
-    except BaseException:
-        _close(connection)
-        raise
-    _close(connection)
-    return None
-
-
-def _close(connection: Connection) -> None:
-    with suppress(exc.SQLAlchemyError):  # a connection that was lost has freed its claim already
-        connection.close()
+    except exc.SQLAlchemyError as error:
+        raise location.backend.explain_error(error, location) from error

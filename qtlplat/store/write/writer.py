@@ -1,14 +1,12 @@
 """The only door by which anything gets into the store.
 
-Everything is committed when a method returns, in a file; behind a server that is away for a while, it is on this
-machine's disk, and committed when the server is back.
+Everything is committed when a method returns; behind a server that is away for a while, when `has_arrived` says so.
 """
 
 from __future__ import annotations
 
 import os
 import secrets
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from types import TracebackType
@@ -18,9 +16,8 @@ from sqlalchemy import insert, update
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import BusyError, StoreError, safe_repr
-from qtlplat.store.backends.bootstrap import choose_journal, prepare
-from qtlplat.store.backends.retry import LOG, longest_wait, nobody_waits
-from qtlplat.store.core import row_digests, rows, schema
+from qtlplat.store.backends.bootstrap import prepare
+from qtlplat.store.core import row_digests, schema
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.ownership import RunLock, is_abandoned, this_host
 from qtlplat.store.core.records import (
@@ -32,13 +29,12 @@ from qtlplat.store.core.records import (
     PredictionRow,
     Status,
 )
-from qtlplat.store.read import run_annotations
-from qtlplat.store.write import acquire
+from qtlplat.store.core.retry import nobody_waits
+from qtlplat.store.read.run_annotations import note_of
+from qtlplat.store.write import acquire, annotate, rows
 from qtlplat.store.write.operations import Operation, busy, row_of
-from qtlplat.store.write.sync import send_leftovers, send_leftovers_of, unsent
-from qtlplat.store.write.transport import Sender, ToFile, ToServer
+from qtlplat.store.write.transport import QueuedTransport, Transport
 
-BRIEFLY_SECONDS = 2.5  # for what is on its way, where something else has ended the work
 ENDED = ("finished", "failed", "interrupted")
 
 
@@ -48,8 +44,8 @@ class Writer:
     The store is created, or upgraded after a backup, where necessary. A run that has not ended when the writer is
     closed, or when its process dies, is `interrupted` from then on.
 
-    A server that is away is waited for where a run starts or is taken up. What a run writes then waits on this
-    machine's disk; leaving the context waits for it, and raises StoreError where something could not be sent.
+    A server that is away is waited for when a run starts, is resumed or ends. What a run writes in between waits in
+    memory until the server is back; when the location's patience ends, every method raises StoreError.
     on_wait: called while a server is waited for, may raise.
 
     Raises
@@ -59,16 +55,13 @@ class Writer:
     """
 
     def __init__(self, location: StoreLocation, on_wait: Callable[[], None] = nobody_waits) -> None:
-        self._location, self._on_wait = location, on_wait
+        self._location = location
         self._locks: dict[str, RunLock] = {}
         self._numbers: dict[str, int] = {}  # which owner of a run this writer is
         self._written: dict[str, int] = {}  # number of the last operation on a run
-        self._ending: dict[str, RunLock] = {}  # locks of runs whose end is not known to have arrived
+        self._ended: set[str] = set()  # runs whose end may not have arrived
         prepare(location, on_wait)
-        choose_journal(location)
-        self._sender: Sender = ToServer(location, on_wait) if location.server else ToFile(location)
-        if location.server:
-            send_leftovers(location)
+        self._transport = QueuedTransport(location, on_wait) if location.backend.shared else Transport(location)
 
     def __enter__(self) -> Self:
         return self
@@ -78,28 +71,23 @@ class Writer:
     ) -> None:
         try:
             if kind is None:
-                self._sender.wait(longest_wait(), self._on_wait)
-            else:  # who stops is not kept waiting: `qtlplat store sync` sends what is left
-                self._sender.wait(BRIEFLY_SECONDS, nobody_waits)
+                self._transport.settle()
         finally:
-            left = self.close()
-            if left and (kind is not None or sys.exc_info()[0] is not None):
-                LOG.warning("%s: %s", (told := unsent(self._location, left)).what, told.fix)
-        if left and kind is None:
-            raise self._sender.refused() or unsent(self._location, left)
+            self.close()
 
-    def close(self) -> list[str]:
-        """Let go of the store and of all runs; returns the ids of runs of which something has not been sent."""
-        left = self._sender.close()
-        self._release_arrived()
-        for locks in (self._locks, self._ending):
-            while locks:
-                locks.popitem()[1].release(remove=False)
-        return left
+    def close(self) -> None:
+        """Let go of the store and of all runs."""
+        self._transport.close()
+        while self._locks:
+            self._locks.popitem()[1].release(remove=False)
+
+    def has_arrived(self, run_id: str) -> bool:
+        """Whether all that was written of a run is committed; only then may a checkpoint rely on it."""
+        return self._transport.has_arrived(run_id)
 
     def hurry(self) -> None:
         """From now on wait for other processes a second at most: somebody has asked to stop."""
-        self._sender.hurry()
+        self._transport.hurry()
 
     def start_run(self, run: NewRun) -> str:
         """Store a run as running, owned by this process; returns its id, 16 hexadecimal characters.
@@ -119,14 +107,18 @@ class Writer:
                 "dataset_digest": run.dataset_digest,
                 "plan": run.plan,
                 "parameters": run.parameters,
+                "classes": list(run.classes),
+                "image_shape": run.image_shape and list(run.image_shape),
+                "made_for": run.made_for,
             },
+            "parents": [{"role": role, "parent_id": parent} for role, parent in run.parents.items()],
             "components": [vars(c) for c in run.components],
             "environment": [{"name": name, "value": value} for name, value in run.environment.items()],
             "tags": list(run.tags),
             "note": run.note,
         }
         try:
-            self._sender.send_now(self._operation("start_run", run_id, values))
+            self._transport.send(self._operation("start_run", run_id, values))
         except BaseException:
             del self._numbers[run_id]
             lock.release(remove=True)
@@ -139,7 +131,7 @@ class Writer:
     ) -> None:
         """Become the owner of a run that was interrupted or has failed; it is running again, and so are its open cells.
 
-        Who owned it before cannot write to it any more, whether it lives or not. What it has left unsent here is sent.
+        Who owned it before cannot write to it any more, whether it lives or not.
 
         Parameters
         ----------
@@ -153,7 +145,7 @@ class Writer:
         """
         where, since = self._location.name, rows.now()
         refuse = acquire.refuse_taking
-        self._sender.at_once(lambda connection: refuse(connection, self._location, run_id, take_over=take_over))
+        self._transport.at_once(lambda connection: refuse(connection, self._location, run_id, take_over=take_over))
         try:
             lock = RunLock(self._location, run_id)
         except BusyError:
@@ -161,11 +153,10 @@ class Writer:
             def tell(connection: Connection) -> None:
                 raise busy(connection, where, row_of(connection, where, run_id)) from None
 
-            self._sender.at_once(tell)
+            self._transport.at_once(tell)
             raise
         try:
-            send_leftovers_of(self._location, run_id, self._on_wait)
-            number = self._sender.at_once(
+            number = self._transport.at_once(
                 lambda connection: acquire.take(connection, where, run_id, since, drift or {})
             )
         except BaseException:
@@ -205,7 +196,7 @@ class Writer:
         self._send("link", run_id, {"role": role, "parent_id": parent_id})
 
     def finish_run(self, run_id: str, status: Status, seconds: Mapping[str, float], error: str = "") -> None:
-        """End a run; nothing of it changes any more.
+        """End a run; nothing of it changes any more. A server that is away is waited for if no other run is open.
 
         Parameters
         ----------
@@ -217,8 +208,12 @@ class Writer:
         took = {name: float(value) for name, value in seconds.items()}
         words = error.replace("\0", "\\x00")  # of whatever went wrong; PostgreSQL takes no NUL
         self._send("finish_run", run_id, {"status": status, "seconds": took, "error": words})
-        self._ending[run_id] = self._locks.pop(run_id)
-        self._release_arrived()
+        self._ended.add(run_id)
+        if self._ended >= self._locks.keys():  # nothing is trained meanwhile
+            self._transport.settle()
+        for one in [one for one in self._ended if self.has_arrived(one)]:
+            self._ended.discard(one)
+            self._locks.pop(one).release(remove=True)
 
     def add_reproduction(self, reproduction: NewReproduction) -> str:
         """Store what became of a recipe's claims; returns its id. What is there already becomes the newest again."""
@@ -238,7 +233,7 @@ class Writer:
                     connection.execute(insert(schema.claims), claims)
             row_digests.seal(connection, "reproductions", reproduction.id)
 
-        self._sender.at_once(write)
+        self._transport.at_once(write)
         return reproduction.id
 
     def tag(self, run_ids: Sequence[str], add: Sequence[str] = (), remove: Sequence[str] = ()) -> set[str]:
@@ -251,10 +246,10 @@ class Writer:
         def write(connection: Connection) -> None:
             for run in run_ids:
                 row_of(connection, self._location.name, run)
-                had.update(run_annotations.remove_tags(connection, run, remove))
-                run_annotations.add_tags(connection, run, add)
+                had.update(annotate.remove_tags(connection, run, remove))
+                annotate.add_tags(connection, run, add)
 
-        self._sender.at_once(write)
+        self._transport.at_once(write)
         return had
 
     def note(self, run_id: str, text: str | None, *, append: bool = False) -> None:
@@ -266,12 +261,10 @@ class Writer:
 
         def write(connection: Connection) -> None:
             row_of(connection, self._location.name, run_id)
-            if (
-                not tried or run_annotations.note_of(connection, run_id) != tried[0]
-            ):  # else only the acknowledgement was lost
-                tried[:] = [run_annotations.set_note(connection, run_id, text, append=append)]
+            if not tried or note_of(connection, run_id) != tried[0]:  # else only the acknowledgement was lost
+                tried[:] = [annotate.set_note(connection, run_id, text, append=append)]
 
-        self._sender.at_once(write)
+        self._transport.at_once(write)
 
     def trash(self, run_ids: Sequence[str]) -> list[str]:
         """Put runs into the trash, all of them or none; returns those that were not there.
@@ -284,10 +277,10 @@ class Writer:
             for row in [row_of(connection, where, run) for run in run_ids]:
                 if row.status == "running" and not is_abandoned(self._location, row.id, row.host):
                     raise busy(connection, where, row)
-            new = [run for run in dict.fromkeys(run_ids) if run_annotations.put_away(connection, run)]
+            new = [run for run in dict.fromkeys(run_ids) if annotate.put_away(connection, run)]
             put_away.update(dict.fromkeys(new))
 
-        self._sender.at_once(write)
+        self._transport.at_once(write)
         return list(put_away)
 
     def restore(self, run_ids: Sequence[str]) -> list[str]:
@@ -297,9 +290,9 @@ class Writer:
         def write(connection: Connection) -> None:
             for run in run_ids:
                 row_of(connection, self._location.name, run)
-            taken_out.update((run, None) for run in dict.fromkeys(run_ids) if run_annotations.take_out(connection, run))
+            taken_out.update((run, None) for run in dict.fromkeys(run_ids) if annotate.take_out(connection, run))
 
-        self._sender.at_once(write)
+        self._transport.at_once(write)
         return list(taken_out)
 
     def _operation(self, name: str, run_id: str, values: Mapping[str, Any]) -> Operation:
@@ -308,11 +301,4 @@ class Writer:
         return Operation(name, run_id, self._numbers.get(run_id, 0), number, rows.now(), values)
 
     def _send(self, name: str, run_id: str, values: Mapping[str, Any]) -> Any:
-        self._release_arrived()
-        operation = self._operation(name, run_id, values)
-        return self._sender.send(operation) if operation.owner else self._sender.send_now(operation)
-
-    def _release_arrived(self) -> None:
-        """Let go of runs that have ended, and of which everything is known to be there."""
-        for run_id in [run_id for run_id in self._ending if self._sender.has_arrived(run_id)]:
-            self._ending.pop(run_id).release(remove=True)
+        return self._transport.send(self._operation(name, run_id, values))

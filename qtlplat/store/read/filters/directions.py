@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
@@ -14,11 +14,9 @@ from qtlplat.errors import UsageError, safe_repr
 from qtlplat.metrics import SHIPPED, STORED, agreed, declared_metrics
 from qtlplat.store.core import schema
 from qtlplat.store.core.dialect import among
+from qtlplat.store.read.access import Access
 from qtlplat.store.read.filters.known_names import KnownNames
 from qtlplat.store.read.filters.tree import OVER_EPOCHS, FieldName, field_name
-
-if TYPE_CHECKING:
-    from qtlplat.store.read.queries import Reader
 
 # fields of every store of which less is better, and those of which more is
 _LESS = ("parameters", "trainable", "frozen", "seconds", *LEAKAGES)
@@ -48,7 +46,7 @@ def lower_is_better(
 
 
 def directions(
-    reader: Reader, names: Sequence[str], ids: Collection[str], fix: Callable[[str], str], place: str
+    reader: Access, names: Sequence[str], ids: Collection[str], fix: Callable[[str], str], place: str
 ) -> dict[str, bool]:
     """The same of runs by their full ids, in a store; nothing where there is no store."""
     runs = sa.select(schema.runs.c.id).where(schema.runs.c.id.in_(among(json.dumps(list(ids)))))

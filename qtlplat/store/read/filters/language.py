@@ -138,9 +138,9 @@ def unreadable(text: str, at: int, expected: Collection[str]) -> UsageError:
     if "TEXT" in expected and bare and bare[0].lower() == "null":
         fix = "write: is null, or is not null"
     elif "TEXT" in expected and bare:
-        fix = f"a text stands in quotes: '{escape_control(bare[0])[:80]}'"
+        fix = f"put text in quotes: '{escape_control(bare[0])[:80]}'"
     elif "OPERATOR" in expected and bare:
-        fix = f"a name with spaces or signs stands in double quotes: '\"my metric\" > 0.9'; or: {MANUAL}"
+        fix = f"put a name with spaces or signs in double quotes: '\"my metric\" > 0.9'; or: {MANUAL}"
     elif text[at : at + 1] in ("'", '"'):
         what = "this quote is not closed" if "TEXT" in expected else what
     return misplaced(text, at, what, fix)

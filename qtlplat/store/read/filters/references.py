@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from qtlplat.errors import MAX_VALUE, UsageError, cut, safe_repr
 from qtlplat.store.read.filters.tree import Value, field_name
-
-if TYPE_CHECKING:
-    from qtlplat.store.read.queries import Reader
 
 
 @dataclass(frozen=True)
@@ -51,25 +46,3 @@ def description(reference: str) -> Description:
     if not sign:
         return Description(where, best=str(field), score=True)
     return Description(where, f"{field}" if sign == "-" else f"-{field}", score=True)
-
-
-def chosen(reader: Reader, references: Sequence[str], where: str | None) -> list[str]:
-    """Ids of the runs that are meant, each once: those that are named, in their order, of which a filter holds.
-
-    where: a filter, None or '' for none. Without references it selects from all runs of heads, newest first.
-
-    Raises
-    ------
-    UsageError: where a reference means nothing, no run is left, or neither references nor a filter are given.
-    """
-    found = list(dict.fromkeys(map(reader.resolve, references)))
-    if where:
-        held = [str(row["run"]) for row in reader.table(["run"], None if references else "run", where=where)]
-        found = [run for run in found if run in set(held)] if references else held
-        if not found:
-            raise UsageError(
-                "no runs match the filter", where="--where", fix="try the filter: qtlplat runs --where ..."
-            )
-    if not found:
-        raise UsageError("no run is named", fix="name one, as @last, or choose: --where \"head = 'dressed5x3'\"")
-    return found

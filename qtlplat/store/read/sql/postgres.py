@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import QtlplatError
-from qtlplat.store.backends import postgres
-from qtlplat.store.backends.address import Server
+from qtlplat.store.backends import postgres_errors
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read.sql.errors import Take, no_columns, not_understood, only_reads, several, stopped
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ T = TypeVar("T")
 _AT_ONCE = 500  # rows on their way
 
 
-def ask(connection: Connection, server: Server, query: str, take: Take[T], seconds: float) -> T:
+def ask(connection: Connection, location: StoreLocation, query: str, take: Take[T], seconds: float) -> T:
     """What `take` makes of the columns and rows. connection: in a transaction of a reader.
 
     Raises UsageError for what is no single query that reads, StoreError where the server goes away meanwhile.
@@ -40,7 +40,7 @@ def ask(connection: Connection, server: Server, query: str, take: Take[T], secon
             return take(names, (tuple(map(_plain, row)) for row in cursor.stream(query.encode(), size=_AT_ONCE)))
     except psycopg.Error as error:
         connection.invalidate()  # in whatever state it is
-        raise _explained(error, server, query, seconds) from error
+        raise _explained(error, location, query, seconds) from error
 
 
 def _columns(raw: psycopg.Connection[Any], query: bytes) -> list[str]:
@@ -68,8 +68,8 @@ def _plain(value: Any) -> Any:
     return value if value is None or isinstance(value, str | int | float | bytes) else str(value)
 
 
-def _explained(error: Exception, server: Server, query: str, seconds: float) -> QtlplatError:
-    code, text = postgres.state(error), " ".join(str(error).split())
+def _explained(error: Exception, location: StoreLocation, query: str, seconds: float) -> QtlplatError:
+    code, text = postgres_errors.state(error), " ".join(str(error).split())
     if code == "57014":
         return stopped(seconds)
     if code == "25006":
@@ -78,4 +78,4 @@ def _explained(error: Exception, server: Server, query: str, seconds: float) -> 
         return several()
     if code[:2] in ("42", "22", "0A", "25", "54", "2F", "3F"):
         return not_understood(text, query)
-    return postgres.explained(error, server)
+    return location.backend.explain_error(error, location)

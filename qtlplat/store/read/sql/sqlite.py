@@ -53,12 +53,10 @@ def ask(reader: Reader, query: str, take: Take[T], seconds: float = SECONDS) -> 
             "the query is empty", fix='qtlplat sql "SELECT head, f1 FROM v_runs"; or: qtlplat sql --examples'
         )
 
-    server = reader.location.server
-
     def read(connection: Connection) -> tuple[T]:
-        if server:
-            return (postgres.ask(connection, server, query, take, seconds),)
-        return (_sqlite(connection, query, take, seconds),)
+        if connection.dialect.name == "sqlite":
+            return (_sqlite(connection, query, take, seconds),)
+        return (postgres.ask(connection, reader.location, query, take, seconds),)
 
     found = reader.read(read)
     if found is None:

@@ -24,7 +24,10 @@ TABLES = {
         parameters the parameter counts: frozen, replaced, trained
         seconds how long it took, by stage: total, pretrain, features, heads
         error what stopped it, empty if nothing did
-        owner number of the process that owns it, or owned it last; above 1: it was taken up again
+        owner number of the process that owns it, or owned it last; above 1: it was resumed
+        classes names of the dataset's classes by label, as a JSON list
+        image_shape channels, height and width of the images, as a JSON list; NULL: unknown
+        made_for the run that needs this pretraining; NULL: none does
         """,
     ),
     "owners": (
@@ -122,15 +125,15 @@ TABLES = {
         "Something that surrounded a run.",
         f"""
         {_RUN_ID}
-        name python, torch, host, threads, ...; classes: the names of the dataset's classes by label, as a JSON list
+        name python, torch, host, threads, ...
         value what it was, as text
         """,
     ),
     "lineage": (
-        "That a run builds on another one, or does it again.",
+        "That a run builds on another one, or repeats it.",
         f"""
         {_RUN_ID}
-        role what the other one gives; pretraining: the weights of its backbone; replay: all of it, it is done again
+        role pretraining: gives its backbone; replay: is repeated; replay of heads: is repeated from its backbones
         parent_id the run that is built upon
         """,
     ),
@@ -149,7 +152,7 @@ TABLES = {
         """,
     ),
     "claims": (
-        "A claim of a publication, held against runs.",
+        "A claim of a publication, compared with runs.",
         """
         reproduction_id the outcome that it is part of
         position its number there, from 0

@@ -1,8 +1,9 @@
-"""Revision 0001: everything."""
+"""Revision 0001: everything. Behind a server the tables are made from `schema.metadata` instead."""
+
+# ruff: noqa: E501 -- SQL as SQLite keeps it
 
 from __future__ import annotations
 
-import sqlalchemy as sa
 from alembic import op
 
 revision = "0001"
@@ -13,130 +14,211 @@ depends_on = None
 
 def upgrade() -> None:
     """Create all tables."""
-    statuses = "status IN ('running', 'finished', 'failed', 'interrupted')"
-    op.create_table(
-        "runs",
-        sa.Column("id", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("fingerprint", sa.Text(), nullable=False),
-        sa.Column("seed", sa.Integer(), nullable=False),
-        sa.Column("created", sa.Text(), nullable=False),
-        sa.Column("finished", sa.Text()),
-        sa.Column("host", sa.Text(), nullable=False),
-        sa.Column("pid", sa.Integer(), nullable=False),
-        sa.Column("dataset_digest", sa.Text(), nullable=False),
-        sa.Column("plan", sa.Text(), nullable=False),
-        sa.Column("parameters", sa.Text(), nullable=False),
-        sa.Column("seconds", sa.Text(), nullable=False),
-        sa.Column("error", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id", name=op.f("pk_runs")),
-        sa.CheckConstraint("kind IN ('run', 'pretraining')", name=op.f("ck_runs_kind")),
-        sa.CheckConstraint(statuses, name=op.f("ck_runs_status")),
-    )
-    op.create_index(op.f("ix_runs_fingerprint_status"), "runs", ["fingerprint", "status"])
-    op.create_index(op.f("ix_runs_created"), "runs", ["created"])
-
-    _part_of_a_run(
-        "components",
-        ["role"],
-        sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("component", sa.Text(), nullable=False),
-        sa.Column("provider", sa.Text(), nullable=False),
-        sa.Column("version", sa.Text(), nullable=False),
-        sa.Column("digest", sa.Text(), nullable=False),
-        sa.Column("options", sa.Text(), nullable=False),
-    )
-    _part_of_a_run(
-        "cells",
-        ["position"],
-        sa.Column("position", sa.Integer(), nullable=False),
-        sa.Column("fold", sa.Integer(), nullable=False),
-        sa.Column("seed", sa.Integer(), nullable=False),
-        sa.Column("n_train", sa.Integer(), nullable=False),
-        sa.Column("n_test", sa.Integer(), nullable=False),
-        sa.Column("train_hash", sa.Text(), nullable=False),
-        sa.Column("test_hash", sa.Text(), nullable=False),
-        sa.Column("status", sa.Text(), nullable=False),
-        sa.Column("seconds", sa.Float()),
-        sa.CheckConstraint(statuses, name=op.f("ck_cells_status")),
-    )
-    _part_of_a_cell(
-        "epochs",
-        ["epoch"],
-        sa.Column("epoch", sa.Integer(), nullable=False),
-        sa.Column("seconds", sa.Float(), nullable=False),
-        sa.Column("train_loss", sa.Float()),
-        sa.Column("train_accuracy", sa.Float()),
-        sa.Column("test_loss", sa.Float()),
-        sa.Column("test_accuracy", sa.Float()),
-        sa.Column("further", sa.Text(), nullable=False),
-    )
-    _part_of_a_cell(
-        "metrics",
-        ["name"],
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("value", sa.Float(), nullable=False),
-    )
-    _part_of_a_cell(
-        "predictions",
-        ["sample_id"],
-        sa.Column("sample_id", sa.Text(), nullable=False),
-        sa.Column("source", sa.Text(), nullable=False),
-        sa.Column("label", sa.Integer(), nullable=False),
-        sa.Column("predicted", sa.Integer(), nullable=False),
-        sa.Column("probabilities", sa.Text(), nullable=False),
-    )
-    _part_of_a_run(
-        "artifacts",
-        ["path"],
-        sa.Column("path", sa.Text(), nullable=False),
-        sa.Column("kind", sa.Text(), nullable=False),
-        sa.Column("sha256", sa.Text(), nullable=False),
-        sa.Column("bytes", sa.Integer(), nullable=False),
-        sa.Column("cell", sa.Integer()),
-        sa.Column("meta", sa.Text(), nullable=False),
-    )
-    _part_of_a_run(
-        "environment",
-        ["name"],
-        sa.Column("name", sa.Text(), nullable=False),
-        sa.Column("value", sa.Text(), nullable=False),
-    )
-    _part_of_a_run(
-        "lineage",
-        ["role", "parent_id"],
-        sa.Column("role", sa.Text(), nullable=False),
-        sa.Column("parent_id", sa.Text(), nullable=False),
-        sa.ForeignKeyConstraint(["parent_id"], ["runs.id"], name=op.f("fk_lineage_parent_id_runs")),
-    )
-    op.create_index(op.f("ix_lineage_parent_id"), "lineage", ["parent_id"])
+    for statement in TABLES.split(";\n"):
+        op.execute(statement)
 
 
-def _part_of_a_run(table: str, key: list[str], *parts: sa.Column[object] | sa.Constraint) -> None:
-    op.create_table(
-        table,
-        sa.Column("run_id", sa.Text(), nullable=False),
-        *parts,
-        sa.PrimaryKeyConstraint("run_id", *key, name=op.f(f"pk_{table}")),
-        sa.ForeignKeyConstraint(["run_id"], ["runs.id"], name=op.f(f"fk_{table}_run_id_runs"), ondelete="CASCADE"),
-        sqlite_with_rowid=False,
-    )
-
-
-def _part_of_a_cell(table: str, key: list[str], *columns: sa.Column[object]) -> None:
-    op.create_table(
-        table,
-        sa.Column("run_id", sa.Text(), nullable=False),
-        sa.Column("cell", sa.Integer(), nullable=False),
-        *columns,
-        sa.PrimaryKeyConstraint("run_id", "cell", *key, name=op.f(f"pk_{table}")),
-        sa.ForeignKeyConstraint(
-            ["run_id", "cell"],
-            ["cells.run_id", "cells.position"],
-            name=op.f(f"fk_{table}_run_id_cell_cells"),
-            ondelete="CASCADE",
-        ),
-        sqlite_with_rowid=False,
-    )
+TABLES = """\
+CREATE TABLE digests (
+    record TEXT NOT NULL,
+    part TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    CONSTRAINT pk_digests PRIMARY KEY (record, part)
+)
+ WITHOUT ROWID;
+CREATE TABLE reproductions (
+    id TEXT NOT NULL,
+    recipe TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    version TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    budget TEXT NOT NULL,
+    dataset_digest TEXT NOT NULL,
+    cuts TEXT NOT NULL,
+    created TEXT NOT NULL,
+    CONSTRAINT pk_reproductions PRIMARY KEY (id)
+);
+CREATE INDEX ix_reproductions_recipe_created ON reproductions (recipe, created);
+CREATE TABLE runs (
+    id TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    status TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    seed INTEGER NOT NULL,
+    created TEXT NOT NULL,
+    finished TEXT,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    dataset_digest TEXT NOT NULL,
+    "plan" TEXT NOT NULL,
+    parameters TEXT NOT NULL,
+    seconds TEXT NOT NULL,
+    error TEXT NOT NULL,
+    owner INTEGER NOT NULL,
+    classes TEXT NOT NULL,
+    image_shape TEXT,
+    made_for TEXT,
+    CONSTRAINT pk_runs PRIMARY KEY (id),
+    CONSTRAINT ck_runs_kind CHECK (kind IN ('run', 'pretraining')),
+    CONSTRAINT ck_runs_status CHECK (status IN ('running', 'finished', 'failed', 'interrupted'))
+);
+CREATE INDEX ix_runs_created ON runs (created);
+CREATE INDEX ix_runs_fingerprint_status ON runs (fingerprint, status);
+CREATE TABLE artifacts (
+    run_id TEXT NOT NULL,
+    path TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    sha256 TEXT NOT NULL,
+    bytes INTEGER NOT NULL,
+    cell INTEGER,
+    meta TEXT NOT NULL,
+    CONSTRAINT pk_artifacts PRIMARY KEY (run_id, path),
+    CONSTRAINT fk_artifacts_run_id_runs FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+CREATE TABLE cells (
+    run_id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    fold INTEGER NOT NULL,
+    seed INTEGER NOT NULL,
+    n_train INTEGER NOT NULL,
+    n_test INTEGER NOT NULL,
+    train_hash TEXT NOT NULL,
+    test_hash TEXT NOT NULL,
+    status TEXT NOT NULL,
+    seconds FLOAT,
+    variant TEXT NOT NULL,
+    leakage FLOAT,
+    group_leakage FLOAT,
+    selection_leakage FLOAT,
+    pretraining TEXT,
+    CONSTRAINT pk_cells PRIMARY KEY (run_id, position),
+    CONSTRAINT ck_cells_status CHECK (status IN ('running', 'finished', 'failed', 'interrupted')),
+    CONSTRAINT fk_cells_run_id_runs FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+CREATE TABLE claims (
+    reproduction_id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    quantity TEXT NOT NULL,
+    model TEXT NOT NULL,
+    place TEXT NOT NULL,
+    printed FLOAT NOT NULL,
+    unit TEXT NOT NULL,
+    tolerance FLOAT NOT NULL,
+    ours FLOAT,
+    low FLOAT,
+    high FLOAT,
+    verdict TEXT NOT NULL,
+    note TEXT NOT NULL,
+    runs TEXT NOT NULL,
+    CONSTRAINT pk_claims PRIMARY KEY (reproduction_id, position),
+    CONSTRAINT ck_claims_kind CHECK (kind IN ('arithmetic', 'metric', 'comparison')),
+    CONSTRAINT ck_claims_verdict CHECK (verdict IN ('confirmed', 'contradicted', 'inconclusive', 'misprint', 'not run')),
+    CONSTRAINT fk_claims_reproduction_id_reproductions FOREIGN KEY(reproduction_id) REFERENCES reproductions (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+CREATE TABLE components (
+    run_id TEXT NOT NULL,
+    role TEXT NOT NULL,
+    name TEXT NOT NULL,
+    component TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    version TEXT NOT NULL,
+    digest TEXT NOT NULL,
+    options TEXT NOT NULL,
+    CONSTRAINT pk_components PRIMARY KEY (run_id, role),
+    CONSTRAINT fk_components_run_id_runs FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+CREATE TABLE environment (
+    run_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,
+    CONSTRAINT pk_environment PRIMARY KEY (run_id, name),
+    CONSTRAINT fk_environment_run_id_runs FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+CREATE TABLE lineage (
+    run_id TEXT NOT NULL,
+    role TEXT NOT NULL,
+    parent_id TEXT NOT NULL,
+    CONSTRAINT pk_lineage PRIMARY KEY (run_id, role, parent_id),
+    CONSTRAINT fk_lineage_run_id_runs FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE,
+    CONSTRAINT fk_lineage_parent_id_runs FOREIGN KEY(parent_id) REFERENCES runs (id)
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_lineage_parent_id ON lineage (parent_id);
+CREATE TABLE notes (
+    run_id TEXT NOT NULL,
+    text TEXT NOT NULL,
+    since TEXT NOT NULL,
+    CONSTRAINT pk_notes PRIMARY KEY (run_id),
+    CONSTRAINT fk_notes_run_id_runs FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+CREATE TABLE owners (
+    run_id TEXT NOT NULL,
+    number INTEGER NOT NULL,
+    since TEXT NOT NULL,
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    drift TEXT NOT NULL,
+    CONSTRAINT pk_owners PRIMARY KEY (run_id, number),
+    CONSTRAINT fk_owners_run_id_runs FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+CREATE TABLE tags (
+    run_id TEXT NOT NULL,
+    tag TEXT NOT NULL,
+    since TEXT NOT NULL,
+    CONSTRAINT pk_tags PRIMARY KEY (run_id, tag),
+    CONSTRAINT fk_tags_run_id_runs FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+CREATE INDEX ix_tags_tag ON tags (tag);
+CREATE TABLE trash (
+    run_id TEXT NOT NULL,
+    since TEXT NOT NULL,
+    CONSTRAINT pk_trash PRIMARY KEY (run_id),
+    CONSTRAINT fk_trash_run_id_runs FOREIGN KEY(run_id) REFERENCES runs (id) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+CREATE TABLE epochs (
+    run_id TEXT NOT NULL,
+    cell INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    seconds FLOAT NOT NULL,
+    train_loss FLOAT,
+    train_accuracy FLOAT,
+    test_loss FLOAT,
+    test_accuracy FLOAT,
+    further TEXT NOT NULL,
+    CONSTRAINT pk_epochs PRIMARY KEY (run_id, cell, epoch),
+    CONSTRAINT fk_epochs_run_id_cell_cells FOREIGN KEY(run_id, cell) REFERENCES cells (run_id, position) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+CREATE TABLE metrics (
+    run_id TEXT NOT NULL,
+    cell INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    value FLOAT NOT NULL,
+    CONSTRAINT pk_metrics PRIMARY KEY (run_id, cell, name),
+    CONSTRAINT fk_metrics_run_id_cell_cells FOREIGN KEY(run_id, cell) REFERENCES cells (run_id, position) ON DELETE CASCADE
+)
+ WITHOUT ROWID;
+CREATE TABLE predictions (
+    run_id TEXT NOT NULL,
+    cell INTEGER NOT NULL,
+    sample_id TEXT NOT NULL,
+    source TEXT NOT NULL,
+    label INTEGER NOT NULL,
+    predicted INTEGER NOT NULL,
+    probabilities TEXT NOT NULL,
+    CONSTRAINT pk_predictions PRIMARY KEY (run_id, cell, sample_id),
+    CONSTRAINT fk_predictions_run_id_cell_cells FOREIGN KEY(run_id, cell) REFERENCES cells (run_id, position) ON DELETE CASCADE
+)
+ WITHOUT ROWID
+"""

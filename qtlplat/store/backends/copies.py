@@ -11,13 +11,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import sqlalchemy as sa
+from sqlalchemy.pool import NullPool
 
 from qtlplat.errors import StoreError, UsageError, safe_repr
-from qtlplat.store.core import database, parts, row_digests, schema, views
+from qtlplat.store.core import database, row_digests
+from qtlplat.store.core.damage import lenient_text
 from qtlplat.store.core.files import rename_new, sync
 from qtlplat.store.core.location import StoreLocation, no_store
 
-_ROWS = 2000  # at once in memory
+JOURNALS = ("-journal", "-wal", "-shm")  # SQLite's own files beside a database
 
 
 def backup(location: StoreLocation, target: Path | None = None) -> Path:
@@ -32,7 +34,7 @@ def backup(location: StoreLocation, target: Path | None = None) -> Path:
     StoreError: where the store or the copy is damaged, or the copy cannot be written. Nothing is left of it then.
     """
     database.check_pages(location)
-    if not (database.is_there(location) if location.server else location.exists):
+    if not database.is_there(location):
         raise no_store("copy", location)
     if target is None:
         return backup_beside(location, "backup", thorough=True)
@@ -52,11 +54,8 @@ def backup_beside(location: StoreLocation, label: str, *, thorough: bool = False
 def _copy(location: StoreLocation, target: Path, *, thorough: bool) -> None:
     with new_file(target) as unfinished:
         with database.translated(location):
-            if location.server:
-                _copy_rows(location, StoreLocation(unfinished, location.files, "a copy"))
-            else:
-                _copy_pages(location, unfinished)
-        _check(StoreLocation(unfinished, location.files, "a copy"), thorough=thorough)
+            location.backend.copy(location, unfinished)
+        _check(unfinished, thorough=thorough)
 
 
 @contextmanager
@@ -80,7 +79,7 @@ def new_file(target: Path) -> Iterator[Path]:
     except OSError as error:
         raise _cannot_write(target, error) from error
     finally:
-        for ending in ("", *database.JOURNALS):
+        for ending in ("", *JOURNALS):
             with suppress(OSError):  # a disk that only reads
                 unfinished.with_name(unfinished.name + ending).unlink()
 
@@ -89,44 +88,13 @@ def _exists(target: Path) -> UsageError:
     return UsageError(f"{safe_repr(str(target))} exists", fix="choose another name")
 
 
-def _copy_pages(location: StoreLocation, unfinished: Path) -> None:
-    with database.engine(location, write=False).connect() as connection:
-        source = connection.connection.driver_connection
-        assert isinstance(source, sqlite3.Connection)
-        copy = sqlite3.connect(unfinished)
-        try:
-            source.backup(copy)
-            copy.execute("PRAGMA journal_mode = delete")  # one file, whatever mode the store is in
-        except sqlite3.Error as error:
-            raise StoreError(
-                f"the store cannot be copied: {error}",
-                where=f"{location.path} -> {unfinished}",
-                fix="free some space, or name another place with -o",
-            ) from error
-        finally:
-            copy.close()
+def _check(copy: Path, *, thorough: bool) -> None:
+    def connect() -> sqlite3.Connection:
+        made = sqlite3.connect(copy)
+        made.text_factory = lenient_text
+        return made
 
-
-def _copy_rows(location: StoreLocation, copy: StoreLocation) -> None:
-    """A file of the same schema with all rows of one moment."""
-    from qtlplat.store.backends.migrations import upgrade
-
-    reading, writing = database.engine(location, write=False), database.engine(copy, write=True, foreign_keys=False)
-    with reading.begin() as source, database.translated(copy), writing.begin() as target:
-        found = database.revision(source, location)
-        assert found is not None
-        upgrade(target, to=found)
-        if found == schema.REVISIONS[-1]:
-            views.create_views(target)
-        target.exec_driver_sql(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        for table in parts.every_table(source):
-            for rows in source.execute(sa.select(table), execution_options={"yield_per": _ROWS}).partitions():
-                values = [{c: parts.as_sqlite_holds(v) for c, v in row._mapping.items()} for row in rows]
-                target.execute(sa.insert(table), values)
-
-
-def _check(copy: StoreLocation, *, thorough: bool) -> None:
-    with database.translated(copy), database.engine(copy, write=False, lenient=True).begin() as connection:
+    with sa.create_engine("sqlite://", creator=connect, poolclass=NullPool).begin() as connection:
         found = connection.exec_driver_sql("PRAGMA integrity_check(1)").scalar()
         wrong = row_digests.all_changed(connection) if thorough else {}
     if found != "ok" or wrong:

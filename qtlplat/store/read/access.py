@@ -11,10 +11,10 @@ from sqlalchemy import exc
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import StoreError, safe_repr
-from qtlplat.store.backends.retry import LOG, nobody_waits
 from qtlplat.store.core import damage, database, schema
 from qtlplat.store.core.columns import ForeignValueError
 from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.retry import LOG, nobody_waits
 
 T = TypeVar("T")
 MOST_NAMED = 5  # damaged runs in a warning
@@ -57,7 +57,7 @@ class Access:
         If rows are damaged, it is called without the records that they belong to, and a warning names these. of:
         ids of runs that are asked for: DamagedRunError if one of them is damaged. whole: StoreError if anything is.
         """
-        if not database.check_header(self.location):
+        if not database.has_begun(self.location):
             return None
         with database.translated(self.location):
             for large in (False, True):
@@ -96,7 +96,7 @@ class Access:
     def _pass_definitions(self, error: BaseException) -> bool:
         """Read past tables and views of which the definition is broken from now on; returns whether that is new."""
         broken = isinstance(error, UnicodeDecodeError) or "malformed database schema" in str(error)
-        if self.location.server or self._past_definitions or not broken:
+        if self._past_definitions or not broken:
             return False
         self._past_definitions = True
         self._engine.dispose()
