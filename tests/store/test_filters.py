@@ -125,7 +125,7 @@ error: the filter cannot be used: expected a text in quotes, a number or true or
   head = dressed5x3 and f1 > 1
          ^
   where: --where
-  fix: a text stands in quotes: 'dressed5x3'""",
+  fix: put text in quotes: 'dressed5x3'""",
         ),
         (
             "tag = null",
