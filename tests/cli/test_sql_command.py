@@ -217,6 +217,5 @@ def test_what_is_not_understood_is_sent_to_schema_and_examples(store: Path, quer
     called = qtlplat(store, "sql", query)
     assert called.code == 2
     assert (
-        f"qtlplat sql --schema --store {store}; queries to start from: qtlplat sql --examples --store {store}"
-        in called.err
+        f"qtlplat sql --schema --store {store}; example queries: qtlplat sql --examples --store {store}" in called.err
     )

@@ -186,7 +186,7 @@ def test_a_newer_schema_is_refused_untouched_with_the_command(location: StoreLoc
 
 def test_a_missing_driver_is_named_with_its_command(location: StoreLocation, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "psycopg", None)
-    with pytest.raises(ConfigError, match="needs psycopg, which is not installed") as caught:
+    with pytest.raises(ConfigError, match="requires psycopg, which is not installed") as caught:
         Reader(location)
     assert caught.value.exit_code == 3
     assert caught.value.fix == "pip install 'qtlplat[postgres]'"

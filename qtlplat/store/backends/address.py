@@ -1,4 +1,4 @@
-"""The address of a store behind a PostgreSQL server: taken from a URL, told without its password."""
+"""The address of a store on a PostgreSQL server: parsed from a URL, shown without its password."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _FORM = "postgresql://USER@HOST/DATABASE, the password in PGPASSWORD or ~/.pgpas
 
 @dataclass(frozen=True)
 class Server:
-    """Where a store lies behind a server.
+    """The location of a store on a server.
 
     host, user: '' where libpq chooses them; schema: of the database, it holds nothing but the store's tables; options:
     further ones of libpq, such as sslmode; secrets: those that are never told, as the password.

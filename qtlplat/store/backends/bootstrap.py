@@ -27,7 +27,7 @@ def prepare(location: StoreLocation, on_wait: Callable[[], None] = nobody_waits)
 
     Raises
     ------
-    StoreError: if the database is refused, or damaged, or it or a directory beside it cannot be written.
+    StoreError: if the database is refused or damaged, or if it or one of its directories cannot be written.
     """
     return location.backend.prepare(location, on_wait)
 

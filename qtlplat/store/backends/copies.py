@@ -25,13 +25,13 @@ JOURNALS = ("-journal", "-wal", "-shm")  # SQLite's own files beside a database
 def backup(location: StoreLocation, target: Path | None = None) -> Path:
     """Copy the database, with every run's rows, to a new file and check the copy; returns its path.
 
-    Files of runs are not part of it. The copy of a store behind a server is an SQLite file with the same rows, a store
-    too. target: where to; beside the store, with the time in its name, if None.
+    The copy has no files of runs. The copy of a store on a server is an SQLite file with the same rows, and a store.
+    target: the new file; None: in the store's directory, with the time in its name.
 
     Raises
     ------
-    UsageError: where there is no store, or the target exists.
-    StoreError: where the store or the copy is damaged, or the copy cannot be written. Nothing is left of it then.
+    UsageError: if there is no store, or the target exists.
+    StoreError: if the store or the copy is damaged, or the copy cannot be written. The copy is then removed.
     """
     database.check_pages(location)
     if not database.is_there(location):
@@ -43,7 +43,7 @@ def backup(location: StoreLocation, target: Path | None = None) -> Path:
 
 
 def backup_beside(location: StoreLocation, label: str, *, thorough: bool = False) -> Path:
-    """The same beside the store, named by what it is for and the time; thorough: check its rows too."""
+    """A backup in the store's directory, named by its purpose and the time; thorough: check its rows, too."""
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     target = location.path.with_name(f"{location.path.stem}.{label}.{stamp}.db")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -60,10 +60,10 @@ def _copy(location: StoreLocation, target: Path, *, thorough: bool) -> None:
 
 @contextmanager
 def new_file(target: Path) -> Iterator[Path]:
-    """A name beside a file that is not there yet; what was written under it is the file when the block ends well.
+    """A temporary name for a new file, which is renamed when the block succeeds.
 
-    Until then nothing has the file's name. Raises UsageError if the file exists, then at the latest; StoreError if it
-    cannot be written. Nothing is left of it then.
+    Raises UsageError if the file exists, at the latest before renaming; StoreError if it cannot be written. The
+    temporary file is then removed.
     """
     if os.path.lexists(target):
         raise _exists(target)

@@ -85,7 +85,7 @@ def _expanded(text: str, asked: str) -> Path:
 
 
 def _behind(server: Server, why: str) -> StoreLocation:
-    """What a store behind a server keeps on this machine lies below QTLPLAT_FILES, or the user's data directory."""
+    """The local files of a store on a server are below QTLPLAT_FILES, or the user's data directory."""
     asked = os.environ.get("QTLPLAT_FILES")
     parent = _expanded(asked, "QTLPLAT_FILES").absolute() if asked else _data_directory() / "servers"
     path = parent / server.key / FILE_NAME

@@ -1,7 +1,7 @@
-"""A database that somebody else made: whether it is a store through and through, before anything of it is used.
+"""Verify a database from an untrusted source completely before any of it is used.
 
-Its file could hold triggers, views that never end, values of other types, or names that lead elsewhere. What passes
-here has the tables of a schema of ours, and in every column what our own writer would have put there.
+The file could hold triggers, endless views, values of other types, or paths that lead elsewhere. A verified database
+has the tables of a qtlplat schema, and every column holds values that qtlplat's writer could have written.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ def _adopt(location: StoreLocation) -> None:
 
 
 def _strange(connection: Connection) -> Iterator[str]:
-    """What no writer of ours would have stored, in words."""
+    """Values that qtlplat's writer does not store, in words."""
     if broken := connection.exec_driver_sql("PRAGMA foreign_key_check").first():
         yield f"a row of {safe_repr(broken[0])} refers to one that is not there"
     for part in parts.all_parts(connection):

@@ -44,7 +44,7 @@ def of_file(database: Path) -> str:
 
 
 def of_server(engine: Engine, schema: str) -> str:
-    """The sessions that hold locks on a schema's tables, beside those of reading, in words."""
+    """The sessions with locks other than read locks on a schema's tables, in words."""
     query = (
         "SELECT DISTINCT a.pid, coalesce(nullif(a.application_name, ''), 'unnamed program'), coalesce(a.usename, ''), "
         "coalesce(host(a.client_addr), 'the server itself') FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid "

@@ -1,4 +1,4 @@
-"""The tables, views and indices that a store of ours has, and in what a store's own differ from them."""
+"""The tables, views and indices of a valid store, and the differences of a given store."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ ROWS_AT_ONCE = 2000  # of a copy, in memory
 
 @dataclass(frozen=True)
 class PostgresBackend:
-    """A schema behind a server; files of runs and locks lie on this machine."""
+    """A schema on a server; files of runs and locks are on this machine."""
 
     server: Server
 
@@ -203,7 +203,7 @@ def _engine(server: Server, *, write: bool, keep: bool = False, hidden: Collecti
         import psycopg
     except ImportError as error:
         raise ConfigError(
-            "a store behind PostgreSQL needs psycopg, which is not installed",
+            "a store on PostgreSQL requires psycopg, which is not installed",
             where=f"{server.url}: {error}",
             fix="pip install 'qtlplat[postgres]'",
         ) from error
@@ -240,10 +240,10 @@ def _engine(server: Server, *, write: bool, keep: bool = False, hidden: Collecti
 
 
 def _try_to_claim(connection: Connection, server: Server, digest: str, *, alone: bool) -> bool:
-    """Claim work that several runs share, until the transaction ends; returns whether nobody else holds it.
+    """Claim work that several runs share, until the transaction ends; returns whether the claim succeeded.
 
-    The transaction may stay open for hours: it sees no snapshot and holds nothing but this lock. A pooler between us
-    and the server leaves it one connection. digest: 32 hexadecimal characters; alone: or together with others.
+    The transaction may stay open for hours: it has no snapshot and only this lock. A connection pooler keeps one
+    connection for it. digest: 32 hexadecimal characters; alone: exclusive or shared.
     """
     # the server notices within a minute that a machine is gone, and not after the two hours of most systems
     connection.exec_driver_sql("SET LOCAL tcp_keepalives_idle TO 30; SET LOCAL tcp_keepalives_interval TO 10")

@@ -1,4 +1,4 @@
-"""The tables of a store behind a server: whose a schema is, how it is made, how it differs from a new one."""
+"""The tables of a store on a server: the owner of a schema, its creation, its differences from a new one."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def create_objects(connection: Connection) -> None:
 
 
 def complete(connection: Connection) -> None:
-    """Make what a server's store has beside the tables of every store."""
+    """Create the objects that only a store on a server has."""
     _apart.create_all(connection)
 
 

@@ -49,7 +49,7 @@ MOST = 100  # findings of one sort; a store so damaged is past counting
 
 @dataclass(frozen=True)
 class SqliteBackend:
-    """A file, with locks and files of runs beside it."""
+    """A file; its locks and files of runs are in a directory next to it."""
 
     shared = False
     other_place = "--store PATH"
@@ -64,11 +64,11 @@ class SqliteBackend:
         return os.path.isfile(path)  # noqa: PTH113 -- unlike Path's, it takes a forbidden directory for a no
 
     def has_begun(self, location: StoreLocation) -> bool:
-        """Look at the first bytes without opening the database.
+        """Check the first bytes without opening the database.
 
-        One that this process has open has been looked at, and is left alone: closing a file frees all locks that the
-        process holds on it (https://sqlite.org/howtocorrupt.html, 2.2), those of SQLite too.
-        Raises StoreError if the file is no SQLite database, or somebody else's, or cannot be read.
+        A database that this process has open has been checked and is skipped: closing a file releases all locks that
+        the process has on it (https://sqlite.org/howtocorrupt.html, 2.2), including SQLite's. Raises StoreError if the
+        file is no SQLite database, belongs to another application, or cannot be read.
         """
         if is_open(location):
             return location.path.stat().st_size > 0
@@ -130,7 +130,7 @@ class SqliteBackend:
         return read()
 
     def refuse_strangers(self, connection: Connection, location: StoreLocation) -> None:
-        """A file of ours has the table of its revision, or none at all."""
+        """A store has its version table, or no tables at all."""
         if others := connection.exec_driver_sql("SELECT count(*) FROM sqlite_schema").scalar():
             what = f"the table {schema.VERSION_TABLE} is missing from a database with {others} others"
             raise database.no_revision(what, location)
@@ -210,7 +210,7 @@ class SqliteBackend:
                 made.close()
 
     def lock(self, location: StoreLocation, name: str, *, alone: bool) -> Callable[[], None] | None:
-        """On a file beside the store."""
+        """On a file in the store's directory."""
         path = location.locks / f"{name}.lock"
         location.locks.mkdir(parents=True, exist_ok=True)
         file = try_lock(path, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
@@ -261,7 +261,7 @@ def _engine(
     past_definitions: bool = False,
     hidden: Collection[Any] = (),
 ) -> Engine:
-    """As `SqliteBackend.connect`; at_rest: nobody writes meanwhile."""
+    """As `SqliteBackend.connect`; at_rest: no process writes meanwhile."""
 
     def connect() -> sqlite3.Connection:
         # a reader in WAL mode needs files beside the database, which read-only media do not let it make
@@ -320,7 +320,7 @@ def _refuse_second_name(location: StoreLocation) -> None:
 
 
 def _choose_journal(location: StoreLocation) -> None:
-    """Bring the file to the journal mode this SQLite is safe with; not now if somebody else has it open."""
+    """Set a journal mode that is safe with this SQLite, unless another process has the file open."""
     wanted = journal_mode(sqlite3.sqlite_version_info)
     with database.translated(location), _engine(location, write=True).connect() as connection:
         driver = driver_of(connection)

@@ -35,7 +35,7 @@ def journal_mode(version: tuple[int, ...]) -> str:
 
 
 def file_of_a_run(location: StoreLocation) -> Path | None:
-    """One of the weights or checkpoints beside a database that is there, if there is any."""
+    """One of the weights or checkpoints of a database, if there are any."""
     if not location.exists:
         return None
     kept = (location.files / name for name in ("weights", "checkpoints"))
@@ -43,7 +43,7 @@ def file_of_a_run(location: StoreLocation) -> Path | None:
 
 
 def was_empty(location: StoreLocation) -> bool:
-    """Whether a journal says that there was nothing in the file before a write that was cut off, or still goes on."""
+    """Whether a journal says that the file was empty before a write that was interrupted or is in progress."""
     try:
         with beside(location, "-journal").open("rb") as file:
             head = file.read(len(JOURNAL_MAGIC) + 12)
@@ -88,12 +88,12 @@ def header(location: StoreLocation) -> bytes:
 
 
 def beside(location: StoreLocation, suffix: str) -> Path:
-    """One of SQLite's own files beside the database, as '-journal'."""
+    """One of SQLite's own files next to the database, as '-journal'."""
     return location.path.with_name(location.path.name + suffix)
 
 
 def in_wal_at_rest(location: StoreLocation) -> bool:
-    """Whether the file is in WAL mode and nobody has it open for writing, nor was killed at that."""
+    """Whether the file is in WAL mode without a present or killed writer."""
     if is_open(location):
         return False
     try:

@@ -17,7 +17,7 @@ from qtlplat.errors import safe_repr
 
 
 class ForeignValueError(ValueError):
-    """A value in a column that nothing of ours has written there."""
+    """A value in a column that qtlplat did not write."""
 
 
 _NOT_FINITE = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}

@@ -24,7 +24,7 @@ _SIGNS = ("could not decode to utf-8", "malformed json", "type json", "type json
 
 
 def lenient_text(data: bytes) -> str:
-    """SQLite's text as Python's; bytes that are not UTF-8 become half surrogates, which nothing of ours can store."""
+    """SQLite's text as Python's; bytes that are not UTF-8 become lone surrogates, which qtlplat never stores."""
     return data.decode(errors="surrogateescape")
 
 

@@ -53,7 +53,7 @@ def revision(connection: Connection, location: StoreLocation) -> str | None:
 
     Raises
     ------
-    StoreError: for a revision that this version of qtlplat does not know, and for a schema of somebody else.
+    StoreError: for a revision that is unknown to this version of qtlplat, and for a foreign schema.
     """
     if not connection.dialect.has_table(connection, schema.VERSION_TABLE):
         location.backend.refuse_strangers(connection, location)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 def try_lock(path: Path, how: int) -> int | None:
-    """Lock a file without waiting; returns its descriptor, or None if somebody else holds it.
+    """Lock a file without waiting; returns its descriptor, or None if another process holds it.
 
     The file is created if it is missing. Its last holder may remove it: a lock on a removed file is taken again.
 

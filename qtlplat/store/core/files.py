@@ -1,4 +1,4 @@
-"""Files beside the store: written so that a crash leaves the old state or the new one, and nothing else for long."""
+"""The store's files: after a crash, either the old or the new content is there."""
 
 from __future__ import annotations
 
@@ -53,9 +53,9 @@ KINDS = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENOENT)  
 
 
 def in_the_way(what: str, path: Path, error: OSError) -> StoreError:
-    """The error for a file or directory that cannot be made or used: what is in its way, where that is, how to go on.
+    """The error for a file or directory that cannot be created or used, with its location and a fix.
 
-    what: what cannot be done, as in 'cannot write'.
+    what: the failed action, as in 'cannot write'.
     """
     for place in (*reversed(path.parents), path):
         if why := _strange(place, error, is_last=place == path):
@@ -119,7 +119,7 @@ def sync(path: Path) -> None:
 
 
 def _opened(path: Path) -> BinaryIO:
-    """A new file under a lock that is freed when this process dies: nobody is at work on it then."""
+    """A new file under a lock that is released when this process ends, so that remains can be recognised."""
     while True:
         file = path.open("xb")
         with contextlib.suppress(OSError):  # a file system without locks keeps what is left over

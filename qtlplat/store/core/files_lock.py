@@ -20,9 +20,9 @@ _PAUSE = 0.05
 
 @contextmanager
 def taking_up(location: StoreLocation) -> Iterator[None]:
-    """No file is deleted while this is held: for whoever finds a file or writes it, until its row is stored.
+    """Prevent the deletion of files, from finding or writing a file until its row is stored.
 
-    Raises BusyError where files are being deleted for longer than a minute, StoreError where the disk cannot lock.
+    Raises BusyError if files are being deleted for longer than a minute, StoreError if the disk has no locks.
     """
     with _held(location, fcntl.LOCK_SH, "files of the store are being deleted"):
         yield
@@ -30,7 +30,7 @@ def taking_up(location: StoreLocation) -> Iterator[None]:
 
 @contextmanager
 def undisturbed(location: StoreLocation) -> Iterator[None]:
-    """Nobody takes up a file while this is held; raises BusyError, StoreError."""
+    """Prevent the reuse of files while they are deleted; raises BusyError, StoreError."""
     with _held(location, fcntl.LOCK_EX, "a run is taking up files of the store"):
         yield
 

@@ -32,7 +32,7 @@ class Backend(Protocol):
 
     @property
     def other_place(self) -> str:
-        """The fix for files beside the store that have to lie elsewhere."""
+        """The fix for files of the store that must be elsewhere."""
         ...
 
     @property
@@ -85,7 +85,7 @@ class Backend(Protocol):
         ...
 
     def refuse_strangers(self, connection: Connection, location: StoreLocation) -> None:
-        """Refuse a database without our version table that holds somebody else's tables."""
+        """Refuse a database that has foreign tables and no version table of qtlplat."""
         ...
 
     def prepare(self, location: StoreLocation, on_wait: Callable[[], None]) -> Path | None:
@@ -109,11 +109,11 @@ class Backend(Protocol):
         ...
 
     def lock(self, location: StoreLocation, name: str, *, alone: bool) -> Callable[[], None] | None:
-        """Claim a name without waiting; returns what frees it, None if somebody else holds it. May raise OSError."""
+        """Claim a name without waiting; returns a function that releases it, None if it is taken. May raise OSError."""
         ...
 
     def hold_runs(self, connection: Connection) -> None:
-        """Let nobody begin, link, trash or restore a run until the transaction ends."""
+        """Block starting, linking, trashing and restoring runs until the transaction ends."""
         ...
 
     def wait_at_most(self, connection: Connection, seconds: float) -> None:
@@ -135,11 +135,11 @@ class Backend(Protocol):
 
 @dataclass(frozen=True)
 class StoreLocation:
-    """A place for a store: an SQLite file, or a schema behind a PostgreSQL server.
+    """The location of a store: an SQLite file, or a schema on a PostgreSQL server.
 
-    path: the SQLite file; of a store behind a server nothing is there, but copies are called after it. files: directory
-    of weights, caches and locks beside it, on this machine; why: what led there; backend: how it is opened; asked: what
-    named it, '--store' or 'QTLPLAT_STORE', or '' for the default one; asked_patience: in seconds, None for the default.
+    path: the SQLite file; for a store on a server it does not exist, but copies are named after it. files: directory of
+    weights, caches and locks on this machine; why: the reason for this location; backend: opens it; asked: its source,
+    '--store' or 'QTLPLAT_STORE', or '' for the default; asked_patience: in seconds, None for the default.
     """
 
     path: Path
@@ -166,7 +166,7 @@ class StoreLocation:
 
     @property
     def other_place(self) -> str:
-        """What to say for its files to lie elsewhere."""
+        """The fix to keep its files elsewhere."""
         return self.backend.other_place
 
     @property

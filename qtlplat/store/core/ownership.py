@@ -49,7 +49,7 @@ class RunLock:
 
 
 def remove_free_lock(location: StoreLocation, run_id: str) -> None:
-    """Remove the lock's file of a run that does not go on, unless a process holds it."""
+    """Remove the lock file of a run that has ended, unless a process holds it."""
     with contextlib.suppress(BusyError, StoreError):
         RunLock(location, run_id).release(remove=True)
 
@@ -65,10 +65,10 @@ def this_host() -> str:
 
 
 def is_abandoned(location: StoreLocation, run_id: str, host: str) -> bool:
-    """Whether nobody holds the lock of a run started on `host`; only the kernel of that machine can tell.
+    """Whether the lock of a run started on `host` is free; only the kernel of that machine knows.
 
-    That is ours too where the disk is ours alone: then the name has changed, as a container's does at every start.
-    Behind a server a run may be anybody's, on a machine of any name: it is ours where its lock is here.
+    On a disk of this machine alone, another host name is also this machine: a container has a new name at every start.
+    For a store on a server, a run belongs to this machine if its lock file is here.
     """
     if location.backend.shared:
         return lock_path(location, run_id).exists() and _is_free(location, run_id)

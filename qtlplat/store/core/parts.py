@@ -54,7 +54,7 @@ def all_parts(connection: Connection, owner: str | None = None) -> list[Part]:
 
 
 def every_table(connection: Connection) -> list[sa.TableClause]:
-    """All tables with rows that are told of, referred ones before referring; as in `Part`, without types."""
+    """All tables with rows in parts, referenced tables first; as in `Part`, without types."""
     names = {name: columns for name, columns in columns_of(connection).items() if name in _ORDER}
     ordered = sorted(names, key=lambda name: _ORDER[name])
     return [sa.table(name, *(sa.column(column) for column, _ in names[name])) for name in ordered]
@@ -76,7 +76,7 @@ def read(connection: Connection, part: Part, record: str) -> list[tuple[Any, ...
 
 
 def as_sqlite_holds(value: Any) -> Any:
-    """A value of a server's row as the same one comes out of an SQLite file."""
+    """A value of a server's row, converted to the value that SQLite returns."""
     if isinstance(value, float):
         return "NaN" if math.isnan(value) else value + 0.0
     return value

@@ -1,4 +1,4 @@
-"""What goes into the store and comes out of it: plain frozen records, no ORM objects, no SQL."""
+"""Records that are written to and read from the store: plain and frozen, no ORM objects, no SQL."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ class Remarks:
 class NewRun:
     """A run about to start.
 
-    plan: the whole plan, JSON-able; parameters: the ledger (may be empty for a pretraining);
+    plan: the whole plan, JSON-able; parameters: their counts (may be empty for a pretraining);
     environment: versions, host, threads, ... as text by name; dataset_digest: sha256 of the prepared data.
     classes: names of the dataset's classes, by label; image_shape: (C, H, W), None if unknown.
     parents: ids of the runs that it repeats or builds on from the start, by role; made_for: id of the run that needs
     this pretraining, None if none does.
-    tags, note: said of it from the start; no part of its plan.
+    tags, note: annotations from the start; no part of its plan.
     """
 
     kind: RunKind
@@ -234,7 +234,7 @@ class ClaimRow:
 
 @dataclass(frozen=True)
 class NewReproduction:
-    """What became of a recipe's claims under a budget. cuts: what was done less than in the publication, by name.
+    """The verdicts on a recipe's claims under a budget. cuts: omitted parts of the publication, by name.
 
     provider, version, digest: of the plugin that offers the recipe; dataset_digest: of the data that was used.
     """

@@ -29,8 +29,8 @@ def retry(location: StoreLocation, attempt: Callable[[], T], on_wait: Callable[[
     The first retry is immediate: a connection that was kept may have been closed long ago.
 
     Args:
-        location: A store behind a server.
-        attempt: What is tried; an error that is not about the connection ends the retries.
+        location: A store on a server.
+            attempt: The action; an error that is not about the connection ends the retries.
         on_wait: Called ten times a second while waiting; may raise to stop.
 
     Raises:

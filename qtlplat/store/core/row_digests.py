@@ -1,7 +1,7 @@
-"""What tells whether stored rows are still those that were stored: a sha256 per record and table, kept beside them.
+"""Digests that detect changed rows: a sha256 per record and table.
 
 A run gets its digests in the transaction that ends it, a reproduction in the one that stores it. SQLite's own check
-sees broken pages; only these see a value that became another one, or a row that is gone.
+detects broken pages; only digests detect changed values and missing rows.
 """
 
 from __future__ import annotations

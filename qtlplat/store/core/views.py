@@ -1,7 +1,7 @@
-"""The views `v_*`: the tables joined and named as people ask for them, for SQL by hand and for other programs.
+"""The views `v_*`: joined tables with convenient names, for SQL by hand and for other programs.
 
-They are no part of a revision: whoever upgrades a store drops them first and makes them anew. Runs in the trash are
-in none of them, and what is not a number is NULL, so that every column has one type. `store/schema.py` has the tables
+They are no part of a revision: an upgrade drops and recreates them. They leave out runs in the trash, and NaN is NULL,
+so that every column has one type. `store/schema.py` has the tables
 that they are made of, `store/sql/meanings.py` says what their columns mean.
 """
 

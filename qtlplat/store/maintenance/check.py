@@ -1,4 +1,4 @@
-"""Everything that can be found out about a store's health; it only reads, and mends nothing."""
+"""Check the health of a store; reads only, and repairs nothing."""
 
 from __future__ import annotations
 
@@ -33,17 +33,17 @@ _FROM_A_COPY = "take it from a copy of the files, or run again what made it"
 
 @dataclass(frozen=True)
 class Health:
-    """What a check found. problems: what has to be mended; notes: what is worth knowing, in words."""
+    """The result of a check. problems: damage to repair; notes: other findings, in words."""
 
     problems: tuple[Finding, ...]
     notes: tuple[str, ...]
 
 
 def check(location: StoreLocation) -> Health:
-    """Look at a store: its pages, schema, references, values, digests, the files of its runs, and what lies about.
+    """Check a store: its pages, schema, references, values, digests, the files of its runs, and remains of crashes.
 
-    Other processes may go on: no transaction is open longer than it takes to read the pages, or one run. What cannot
-    be looked at is a problem too, and does not keep the rest from being looked at.
+    Other processes may write meanwhile: transactions only last while the pages, or one run, are read. Unreadable parts
+    are problems, too, and do not stop the check.
     """
     problems: list[Finding] = []
     notes: list[str] = []
@@ -241,7 +241,7 @@ def _locks(location: StoreLocation) -> list[str]:
 
 
 def _stale_locks(store: OpenStore) -> Iterator[Finding]:
-    """Locks of runs that have ended: nobody will take them away any more."""
+    """Remaining locks of runs that have ended."""
     free = set(_locks(store.location)) - set(held_locks(store.location))
     running = {run for run, row in _runs_of(store).items() if row.status == "running"}
     for run in sorted(free - running):

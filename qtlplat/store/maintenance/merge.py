@@ -124,7 +124,7 @@ def _plan(
     only: Collection[str] | None,
     name: str,
 ) -> list[tuple[str, str]]:
-    """Sort and id of everything to be taken over, what is built upon first; fills in what is not, and why."""
+    """Kind and id of all records to merge, dependencies first; fills in the excluded ones with the reason."""
     kept, own = row_digests.sealed(theirs), row_digests.sealed(ours)
     here = {owner: set(parts.ids(ours, owner)) for owner in parts.OWNERS}
     meant = set(parts.ids(theirs, "runs")) if only is None else set(only)
@@ -229,7 +229,7 @@ def _take_over(
                 parts.insert(ours, part, [_moved(part, row, moved) for row in parts.read(theirs, part, record)])
             row_digests.seal(ours, owner, record)
             if row_digests.changed(ours, owner, record, row_digests.digests_of(theirs, owner, record)):
-                raise StoreError(f"the rows of {record} came out otherwise than they went in", where=location.name)
+                raise StoreError(f"the merged rows of {record} differ from the original ones", where=location.name)
     return len(moved)
 
 

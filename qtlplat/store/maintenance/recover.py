@@ -29,9 +29,9 @@ from qtlplat.store.maintenance.check import held_locks
 
 @dataclass
 class Recovered:
-    """What became of a damaged store.
+    """The result of a recovery.
 
-    whole: ids of the runs of which nothing is lost; in_part: tables of which rows are lost, by run; gone: ids of runs
+    whole: ids of the complete runs; in_part: tables of which rows are lost, by run; gone: ids of runs
     of which only pieces were found; outcomes_lost: ids of reproductions; tables_lost: names of whole tables; refused:
     number of rows that contradict, by table; files_lost: what is wrong, by path.
     """
@@ -56,7 +56,7 @@ def recover(location: StoreLocation, new: StoreLocation) -> Recovered:
     """
     if not isinstance(location.backend, SqliteBackend):
         raise UsageError(
-            "a store behind a server is recovered by the server: what its disk has lost, it has to get back itself",
+            "a store on a server cannot be recovered by qtlplat: restore a backup or dump on the server",
             where=location.name,
             fix="pg_restore a dump; or take over a copy that `store backup` made: qtlplat store merge COPY.db --partly",
         )
@@ -239,7 +239,7 @@ def _digests(old: sqlite3.Connection) -> dict[str, dict[str, str]]:
 
 
 def _judge(connection: Connection, run: str, lost: list[str], found: Recovered) -> None:
-    """End a run that nobody owns any more, and one that is not what it was. lost: tables of which rows are lost."""
+    """End a run without an owner, or with lost rows. lost: tables of which rows are lost."""
     table = schema.runs
     same = table.c.id == run
     if connection.execute(select(table.c.status).where(same)).scalar() == "running":

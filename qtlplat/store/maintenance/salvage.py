@@ -47,10 +47,10 @@ def copy_readable(source: Path, target: Path) -> int:
 
 
 def open_copy(location: StoreLocation, folder: Path) -> sqlite3.Connection | None:
-    """A connection to a copy of the database in `folder`, mended as far as it takes to read tables; None in vain.
+    """A connection to a copy of the database in `folder`, repaired until tables can be read; None if that fails.
 
-    First as it is, so that the journal of a killed writer is rolled back; then without journal and by the pages that
-    are there, whatever its header says; then with a new first page, which leads to the list of tables on others.
+    Tries the copy as it is, so that the journal of a killed writer is rolled back; then without journal and with the
+    present number of pages instead of the header's; then with a new first page that leads to the list of tables.
     """
     head = header(location)
     is_ours = head[68:72] == struct.pack(">I", schema.APPLICATION_ID)

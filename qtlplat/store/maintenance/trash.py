@@ -1,8 +1,8 @@
-"""Emptying the trash: the only place where anything of a store is deleted. Rows first, in one transaction, then files.
+"""Empty the trash, the only module that deletes from a store: first rows, in one transaction, then files.
 
-Killed at any moment it leaves rows whose files are there, and files without rows, which the next time finds. What a
-run may be about to use is safe: rows, because nobody finds a run in the trash, and one that was put there after a
-running run had begun waits for that one's end; files, by the lock that `files_lock` describes.
+If it is killed, all remaining rows have their files, and the next call deletes files without rows. Data that a run may
+be about to use is safe. Rows: runs in the trash are not reused, and a run that was trashed during another run stays
+until that one has ended. Files: by the lock that `files_lock` describes.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _SEAL, _SEALED = ".sha256", ".npy"  # of cached features: the one file has a row
 
 @dataclass(frozen=True)
 class Unneeded:
-    """A file, or a directory of checkpoints, that nobody needs. kind: weights, features, checkpoints, ..."""
+    """An unused file or directory of checkpoints. kind: weights, features, checkpoints, ..."""
 
     path: Path
     kind: str
@@ -69,14 +69,14 @@ class Collected:
 
 
 def empty(location: StoreLocation, *, older_than: timedelta = timedelta(), dry_run: bool = False) -> Collected:
-    """Delete the runs in the trash on which nothing outside of it builds, and all files that nobody needs.
+    """Delete the runs in the trash that no other run builds on, and all unused files.
 
-    older_than: only runs that have lain there so long; dry_run: delete nothing, say what would be.
+    older_than: only runs that were trashed that long ago; dry_run: delete nothing, return what would be deleted.
 
     Raises
     ------
     StoreError: the store cannot be written, a file cannot be deleted, or another store uses the same directory of
-        files. BusyError: a run does not let go of files.
+        files. BusyError: a run does not release its lock on files.
     """
     _refuse_shared_files(location)
     before = (datetime.now(UTC) - older_than).isoformat(timespec="microseconds")
@@ -169,7 +169,7 @@ def _files(connection: Connection, location: StoreLocation, gone: Collection[str
 def _leftovers(
     connection: Connection, location: StoreLocation, working: list[Path], gone: Collection[str]
 ) -> Iterator[Unneeded]:
-    """Checkpoints and locks of runs that do not go on, and what was left half written."""
+    """Checkpoints and locks of runs that have ended, and incomplete files."""
     runs = schema.runs.c
     rows: dict[str, str] = dict(tuple(row) for row in connection.execute(select(runs.id, runs.status)))
     for path in working:

@@ -32,8 +32,8 @@ class DamagedRunError(StoreError):
 class Access:
     """Reads a store in transactions; no file stays open between them. on_wait: as of `Reader`.
 
-    damaged: runs, and reproductions, that were found damaged and are left out since then: why, by id; named: ids of
-    runs that somebody has asked for one by one, which are never left out without an error.
+    damaged: runs and reproductions that were found damaged and are left out since then, with the reason by id; named:
+    ids of runs that were requested by id, which are never left out without an error.
     """
 
     def __init__(self, location: StoreLocation, on_wait: Callable[[], None] = nobody_waits) -> None:

@@ -34,8 +34,8 @@ def conditions(reader: Access, ids: Collection[str]) -> dict[str, Condition]:
 def conditions_of(connection: Connection, ids: Select[Any]) -> dict[str, Condition]:
     """The conditions of the runs whose ids a SELECT gives, by id; within a transaction.
 
-    A dataset is told by its content: one name for different data is followed by the beginning of the digest. An
-    evaluator is told by its component and options: one name for different options is followed by these.
+    Datasets are distinguished by content: if data differ under one name, the beginning of the digest follows.
+    Evaluators are distinguished by component and options: if options differ under one name, they follow.
     """
     rows = _rows(connection, ids)
     datasets = _told_apart([(row.digest, row.dataset, (short(row.digest), row.digest)) for row in rows])
@@ -99,9 +99,9 @@ def _details(row: Row[Any]) -> tuple[str, str]:
 
 
 def _told_apart(things: Sequence[tuple[str, str | None, tuple[str, str]]]) -> dict[str, str]:
-    """A name for each thing, by its key, no two the same.
+    """A distinct name for each thing, by its key.
 
-    things: key, the name that somebody gave it, what tells it from others: in short, and in full.
+    things: key, given name, distinguishing text in short, and in full.
     """
     named: dict[str, str] = {}
     details: dict[str, tuple[str, str]] = {}

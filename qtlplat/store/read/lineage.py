@@ -1,4 +1,4 @@
-"""Where a run comes from and what came of it: the runs beside it in the store's lineage, with what they are."""
+"""The ancestors and descendants of a run in the store's lineage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MOST_TOLD = 12  # relatives that are told with their names; a backbone may have 
 
 @dataclass(frozen=True)
 class Relative:
-    """A run beside another one. role: what the parent gives to the child, as in 'pretraining'."""
+    """A run related to another one. role: of the parent, as in 'pretraining'."""
 
     role: str
     record: RunRecord

@@ -1,4 +1,4 @@
-"""What is stored of several runs that are to be held against each other, in a fixed number of queries."""
+"""Load the stored data of several runs to compare, in a fixed number of queries."""
 
 from __future__ import annotations
 

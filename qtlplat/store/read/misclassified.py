@@ -44,8 +44,8 @@ class Mistake:
     """A sample that some head got wrong, in a dataset (by its digest).
 
     wrong of tested: predictions, one for each cell; wrong_runs of runs, wrong_heads of heads: those with at least one
-    wrong prediction, of those that tested it; a head is told by its name. certainty: mean probability that was given to
-    the predicted class where that was wrong. taken_for: most often first; by: worst head first.
+    wrong prediction, of those that tested it; heads are identified by name. certainty: mean probability that was given
+    to the predicted class where that was wrong. taken_for: most often first; by: worst head first.
     """
 
     dataset_digest: str

@@ -238,7 +238,7 @@ class Reader(Access):
         return [row.id for row in self._rows(query.where(lineage.parent_id == run_id).order_by(*NEWEST_FIRST))]
 
     def reproductions(self, recipe: str | None = None) -> list[ReproductionRecord]:
-        """What became of recipes' claims, newest first; of all recipes, or of the one that is named."""
+        """The stored verdicts on recipes' claims, newest first; of all recipes, or of one."""
         table, claims = schema.reproductions, schema.claims
         query = select(table).order_by(table.c.created.desc(), table.c.id)
         found = []

@@ -20,9 +20,9 @@ from qtlplat.store.read import run_annotations
 
 @dataclass(frozen=True)
 class RunRows:
-    """Rows of runs, in order, their components, metrics of the head's finished cells, pretrainings and leaks.
+    """Rows of runs, in order, their components, metrics of the head's finished cells, pretrainings and leakage.
 
-    said: what people say of them, by id, where something is said.
+    said: their annotations by id, if there are any.
     """
 
     said: Mapping[str, Remarks]

@@ -1,6 +1,6 @@
 """The fixed JSON shapes of a run and of its parts: pure functions on records, no queries, no printing.
 
-NaN and infinities stand in the values as they were stored; whoever writes JSON turns them into null.
+NaN and infinities are returned as stored; the JSON writer turns them into null.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def cell_form(cell: CellRecord) -> dict[str, Any]:
 
 
 def epoch_form(epoch: EpochRow) -> dict[str, Any]:
-    """An epoch with its values by name beside cell, epoch and seconds."""
+    """An epoch with cell, epoch, seconds and its values by name."""
     return {**epoch.values, "cell": epoch.cell, "epoch": epoch.epoch, "seconds": epoch.seconds}
 
 

@@ -62,7 +62,7 @@ def _same_process(row: Any, mine: Mapping[str, Any]) -> bool:
 
 def _refuse_going_on(row: Any) -> None:
     if row.trashed:
-        fix = f"take it out first: qtlplat rm --restore {row.id[:8]}"
+        fix = f"restore it first: qtlplat rm --restore {row.id[:8]}"
         raise UsageError(f"run {row.id} is in the trash since {row.trashed}", fix=fix)
     if row.status == "finished":
-        raise UsageError(f"run {row.id} is finished", fix=f"look at it: qtlplat show {row.id[:8]}")
+        raise UsageError(f"run {row.id} is finished", fix=f"show it: qtlplat show {row.id[:8]}")

@@ -1,4 +1,4 @@
-"""Stores many whole runs at once, with their digests: for stores that are made up to measure on."""
+"""Store many complete runs at once, with their digests, for synthetic stores in benchmarks."""
 
 from __future__ import annotations
 

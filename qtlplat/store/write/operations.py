@@ -23,7 +23,7 @@ from qtlplat.store.write import annotate, rows
 class Operation:
     """One write to a run.
 
-    name: as in `_KINDS`; owner: number of the run's owner, 0 for somebody who is not; number: those of an owner
+    name: as in `_KINDS`; owner: number of the run's owner, 0 for other processes; number: those of an owner
     increase; at: when, UTC, ISO 8601; values: rows as they go into the tables, floats, whole numbers and text by name.
     """
 
@@ -36,7 +36,7 @@ class Operation:
 
 
 def receive(connection: Connection, where: str, operation: Operation) -> Any:
-    """What `carry_out` does behind a server, once: an operation that has arrived before is left alone.
+    """`carry_out` on a server, once: an operation that has arrived before is skipped.
 
     In a transaction of its own. The row that is locked first lets a transaction end whose client has lost it.
     """
@@ -58,7 +58,7 @@ def carry_out(connection: Connection, where: str, operation: Operation) -> Any:
 
     Raises
     ------
-    BusyError: somebody else owns the run. StoreError: it has ended, or holds what contradicts.
+    BusyError: another process owns the run. StoreError: it has ended, or has contradictory rows.
     """
     if operation.name == "start_run":
         return _start_run(connection, operation)
@@ -115,7 +115,7 @@ def _add_cells(connection: Connection, _where: str, operation: Operation) -> Non
 
 
 def _add_epochs(connection: Connection, _where: str, operation: Operation) -> list[tuple[int, int]]:
-    """Cell and number of those that now came out differently; what is there already stays."""
+    """Cell and number of epochs that differ from stored ones, which stay."""
     epochs = operation.values["epochs"]
     known = rows.known_epochs(connection, operation.run, epochs) if operation.owner > 1 else {}
     new = [row for row in epochs if (row["cell"], row["epoch"]) not in known]

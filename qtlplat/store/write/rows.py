@@ -57,7 +57,7 @@ def owner_row(number: int, since: str, drift: Mapping[str, Sequence[str]]) -> di
 
 
 def same_values(row: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    """Whether an epoch came out as it stands in the store, bit for bit; how long it took is no matter."""
+    """Whether an epoch equals the stored one bit for bit, except for its seconds."""
     return _values(row) == _values(known)
 
 

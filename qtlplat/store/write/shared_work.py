@@ -1,8 +1,8 @@
-"""Work that several runs share is done once: who comes second waits for the first, and takes over if that one dies.
+"""Do work that several runs share only once: a second process waits for the first, and takes over if that one dies.
 
-A claim on work, named by its content, is a lock: on a file beside the store, or of a transaction on its server. It is
-freed however its holder ends, so nobody waits for a dead process. Work whose result is a file is claimed by a file even
-behind a server: results on another machine's disk are of no use here, and on a shared disk all see the same lock.
+A claim on work, named by its content, is a lock on a file of the store, or in a transaction on its server. It is
+released however its holder ends. Work whose result is a file is claimed by a file lock even for a store on a server:
+files on another machine's disk cannot be used here, and on a shared disk all processes see the same lock.
 """
 
 from __future__ import annotations
@@ -60,17 +60,17 @@ def claimed(
     tell: Callable[[str], None],
     on_wait: Callable[[], None],
 ) -> Iterator[bool]:
-    """Be the only one to look for a result and to do the work; yields whether somebody else was waited for.
+    """Claim exclusive access to finding and doing the work; yields whether it waited for another process.
 
     Args:
         location: The store.
-        work: What is looked for or done.
-        doing: The run that does it now, as far as the store knows, for the line that says who is waited for.
-        tell: Called with one line for each run that is waited for.
+        work: The work.
+        doing: The run that does it now, if the store knows it, for the message about waiting.
+        tell: Called with one line for each run that it waits for.
         on_wait: Called ten times a second while waiting; may raise to stop.
 
     Raises:
-        StoreError: The claim cannot be had: no locks on this disk, or a server that is away for too long.
+        StoreError: The claim is impossible: no locks on this disk, or the server does not answer.
     """
     began, told, waited = time.monotonic(), "", False
     while (held := _try(location, work, alone=True, on_wait=on_wait)) is None:
@@ -94,7 +94,7 @@ def _described(reader: Reader, run: RunRecord) -> str:
 
 
 def _try(location: StoreLocation, work: Work, *, alone: bool, on_wait: Callable[[], None]) -> Callable[[], None] | None:
-    """A claim without waiting, as what gives it back; None if somebody else holds it."""
+    """Claim without waiting; returns a function that releases the claim, None if it is taken."""
     backend = location.backend if work.result == "rows" else SQLITE
     try:
         return retry(location, lambda: backend.lock(location, f"work-{work.digest}", alone=alone), on_wait)

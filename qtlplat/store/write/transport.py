@@ -44,7 +44,7 @@ class Transport:
             return work(self._connection)
 
     def send(self, operation: Operation) -> Any:
-        """Carry out an operation; None if that happens later, when the server is back."""
+        """Execute an operation; None if that happens later, when the server is back."""
         return self.at_once(lambda connection: carry_out(connection, self._location.name, operation))
 
     def has_arrived(self, run_id: str) -> bool:
@@ -65,7 +65,7 @@ class Transport:
 
 
 class Session:
-    """A connection to a server that is made anew whenever it was lost; used by one thread at a time."""
+    """A connection to a server that reconnects when it is lost; used by one thread at a time."""
 
     def __init__(self, location: StoreLocation) -> None:
         self._where = location.name
@@ -252,4 +252,4 @@ class _NotTaken(Exception):  # noqa: N818 -- it is not told to anybody
 
 def came_out_differently(run: str, cell: int, epoch: int) -> str:
     """The warning about an epoch that was trained again with another result."""
-    return f"epoch {epoch} of cell {cell} of run {run} came out differently than before it was interrupted"
+    return f"epoch {epoch} of cell {cell} of run {run} differs from the one stored before the interruption"

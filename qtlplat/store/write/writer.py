@@ -1,6 +1,6 @@
-"""The only door by which anything gets into the store.
+"""All writes to the store go through this module.
 
-Everything is committed when a method returns; behind a server that is away for a while, when `has_arrived` says so.
+Everything is committed when a method returns; if the server is unreachable, when `has_arrived` returns true.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Writer:
         return self._transport.has_arrived(run_id)
 
     def hurry(self) -> None:
-        """From now on wait for other processes a second at most: somebody has asked to stop."""
+        """Wait for other processes at most a second from now on, because a signal asked to stop."""
         self._transport.hurry()
 
     def start_run(self, run: NewRun) -> str:
@@ -131,17 +131,17 @@ class Writer:
     ) -> None:
         """Become the owner of a run that was interrupted or has failed; it is running again, and so are its open cells.
 
-        Who owned it before cannot write to it any more, whether it lives or not.
+        The previous owner cannot write to it any more, even if it is alive.
 
         Parameters
         ----------
-        drift: what has changed since, as (before, after) by name; it is kept.
-        take_over: whether it may be taken from another machine, where nobody here can tell if its owner lives.
+        drift: changes since it started, as (before, after) by name, to store.
+            take_over: whether to take it from another machine, although its owner may be alive.
 
         Raises
         ------
-        BusyError: somebody owns it; the message says who and since when.
-        UsageError: it has finished, or lies in the trash. StoreError: there is no such run.
+        BusyError: a process owns it; the message names it and its start time.
+            UsageError: it has finished, or is in the trash. StoreError: there is no such run.
         """
         where, since = self._location.name, rows.now()
         refuse = acquire.refuse_taking
@@ -172,8 +172,8 @@ class Writer:
     def add_epochs(self, run_id: str, epochs: Sequence[EpochRow]) -> list[EpochRow]:
         """Store epochs of any cells, in one transaction.
 
-        In a run that was taken up again, what is there already stays; returns what now came out differently. Where that
-        is not known yet, the log tells it later.
+        In a resumed run, stored epochs stay; returns those that differ now. If that is not known yet, it is logged
+        later.
         """
         different = self._send("add_epochs", run_id, {"epochs": [rows.epoch_row(row) for row in epochs]}) or ()
         return [row for row in epochs if (row.cell, row.epoch) in different]
@@ -216,7 +216,7 @@ class Writer:
             self._locks.pop(one).release(remove=True)
 
     def add_reproduction(self, reproduction: NewReproduction) -> str:
-        """Store what became of a recipe's claims; returns its id. What is there already becomes the newest again."""
+        """Store the verdicts on a recipe's claims; returns their id. An identical stored outcome becomes the newest."""
         created = rows.now()
 
         def write(connection: Connection) -> None:

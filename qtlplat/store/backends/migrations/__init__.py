@@ -1,6 +1,6 @@
-"""Bringing a database to the newest schema; imported only when one is new or behind.
+"""Upgrade a database to the newest schema; imported only for new and older databases.
 
-Behind a server a store begins with the newest tables; revisions from 0002 on have to do their work there too: text is
+On a server a store begins with the newest tables; revisions from 0002 on have to do their work there too: text is
 `columns.Text`, and tables are rebuilt (``batch_alter_table(recreate="always")``) in SQLite alone.
 """
 

@@ -22,10 +22,9 @@ class Described:
 
 
 def described(connection: Connection, location: StoreLocation, reference: str) -> Described | None:
-    """The run that is meant, None where there is none.
+    """The run of a reference, None if there is none.
 
-    Raises UsageError for a reference that cannot be understood, and where nobody declared which way its metric is
-    better.
+    Raises UsageError for an invalid reference, and if no evaluator declared the direction of its metric.
     """
     meant = description(reference)
     sort, mixed = meant.sort, ""

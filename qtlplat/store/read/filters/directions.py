@@ -29,7 +29,7 @@ _EPOCHS = {f"{part}{name}": name == "loss" for part in ("", "train_", "validatio
 def lower_is_better(
     connection: Connection, names: Sequence[str], runs: sa.Select[Any], fix: Callable[[str], str], place: str
 ) -> dict[str, bool]:
-    """Whether less of each field is better, by the field as it was named.
+    """Whether lower is better for each field, by the field as it was named.
 
     Args:
         connection: in a transaction.
@@ -39,7 +39,7 @@ def lower_is_better(
         place: what errors about a name say.
 
     Raises:
-        UsageError: Where nobody has declared a direction, or runs declare opposite ones.
+        UsageError: If no evaluator declares a direction, or runs declare opposite ones.
     """
     known = KnownNames(connection)
     return {name: _lower(connection, known, field_name(name, where=place), runs, fix(name)) for name in names}

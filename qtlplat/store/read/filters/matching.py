@@ -51,7 +51,7 @@ def _holds(tree: Filter, row: Row, tests: Mapping[int, Callable[[Row], bool]]) -
 
 
 def _present(value: Any) -> Iterable[Any]:
-    """What there is of a value: all of a list, nothing of None and NaN."""
+    """The present values: all of a list, none of None and NaN."""
     if isinstance(value, list | tuple):
         return [one for item in value for one in _present(item)]
     return [] if value is None or (isinstance(value, float) and math.isnan(value)) else [value]

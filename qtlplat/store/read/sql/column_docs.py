@@ -129,8 +129,8 @@ _VIEWS = {
         outcome text the id of the outcome
         recipe text the recipe of the publication
         budget text how much of it was carried out
-        created text when it was stored, or came out so again, UTC, ISO 8601
-        position integer the claim's number, from 0
+        created text when it was stored, or last reproduced, UTC, ISO 8601
+            position integer the claim's number, from 0
         name text what it is called
         kind text arithmetic, metric or comparison
         quantity text what is claimed, as f1

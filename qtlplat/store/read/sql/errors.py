@@ -1,4 +1,4 @@
-"""What is said of a query that is no query, does not only read, takes too long, or names what there is not."""
+"""Errors for invalid queries, queries that do not only read, take too long, or use unknown names."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def not_understood(text: str, query: str) -> UsageError:
     return UsageError(
         "\n".join([f"the query cannot be understood: {safe_repr(text, 200)}", *_near(text)]),
         where=safe_repr(query),
-        fix="what there is to ask: qtlplat sql --schema; queries to start from: qtlplat sql --examples",
+        fix="list tables and columns: qtlplat sql --schema; example queries: qtlplat sql --examples",
     )
 
 

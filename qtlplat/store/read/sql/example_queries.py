@@ -34,7 +34,7 @@ GROUP BY sample, class ORDER BY runs DESC, confidence DESC LIMIT 20
 SELECT head, class, predicted_class, count(*) AS times
 FROM v_predictions WHERE kind = 'run' AND variant = 'head' GROUP BY head, class, predicted_class
 """,
-    "an option of the heads beside their scores": """
+    "an option of the heads with their scores": """
 SELECT json_extract(k.options, '$.layers') AS layers, count(*) AS runs, avg(r.f1) AS f1
 FROM v_runs r JOIN components k ON k.run_id = r.run AND k.role = 'head' GROUP BY layers ORDER BY layers
 """,
@@ -53,7 +53,7 @@ FROM v_runs r JOIN environment v ON v.run_id = r.run AND v.name = 'torch' GROUP 
 SELECT p.run, p.backbone, p.accuracy_max, count(r.run) AS runs
 FROM v_runs p LEFT JOIN v_runs r ON r.pretraining = p.run WHERE p.kind = 'pretraining' GROUP BY p.run
 """,
-    "what became of a publication's claims": """
+    "verdicts on a publication's claims": """
 SELECT recipe, budget, verdict, count(*) AS claims FROM v_claims GROUP BY recipe, budget, verdict
 """,
 }

@@ -98,7 +98,7 @@ def _prepare(raw: sqlite3.Connection) -> None:
 
 @dataclass
 class _State:
-    """A query that runs. until: when it is stopped; refused: what it wanted beside reading; raised: by signals."""
+    """A query that runs. until: when it is stopped; refused: its action besides reading; raised: by signals."""
 
     until: float
     refused: str = ""
@@ -106,9 +106,9 @@ class _State:
 
     @contextmanager
     def watching(self, raw: sqlite3.Connection) -> Iterator[None]:
-        """Let the query only read, and stop it in time; a signal that comes while SQLite works is raised here.
+        """Restrict the query to reading, stop it in time, and raise the exception of a signal during SQLite's work.
 
-        Its handler runs inside of our callbacks, where Python hands what it raises to nobody but this hook.
+        The signal handler runs inside of callbacks, from which Python passes exceptions only to this hook.
         """
         hook = sys.unraisablehook
         sys.unraisablehook = lambda told: self.raised.append(told.exc_value or KeyboardInterrupt())

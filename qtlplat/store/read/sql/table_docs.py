@@ -138,7 +138,7 @@ TABLES = {
         """,
     ),
     "reproductions": (
-        "What became of a publication's claims, once for each different outcome.",
+        "The verdicts on a publication's claims, once for each different outcome.",
         """
         id 16 hexadecimal characters that follow from the content
         recipe the recipe of the publication
@@ -147,8 +147,8 @@ TABLES = {
         digest sha256 of the code that it uses
         budget how much of it was carried out
         dataset_digest sha256 of the prepared data
-        cuts what was done less than in the publication, by name
-        created when it was stored, or came out so again, UTC, ISO 8601
+        cuts omitted parts of the publication, by name
+            created when it was stored, or last reproduced, UTC, ISO 8601
         """,
     ),
     "claims": (
@@ -173,7 +173,7 @@ TABLES = {
         """,
     ),
     "tags": (
-        "A tag that somebody gave a run.",
+        "A tag of a run.",
         f"""
         {_RUN_ID}
         tag the tag
@@ -181,7 +181,7 @@ TABLES = {
         """,
     ),
     "notes": (
-        "What somebody noted on a run; each has one note at most.",
+        "The note on a run; each has one note at most.",
         f"""
         {_RUN_ID}
         text the note

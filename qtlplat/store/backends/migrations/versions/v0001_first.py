@@ -1,4 +1,4 @@
-"""Revision 0001: everything. Behind a server the tables are made from `schema.metadata` instead."""
+"""Revision 0001: everything. On a server the tables are created from `schema.metadata` instead."""
 
 # ruff: noqa: E501 -- SQL as SQLite keeps it
 
