@@ -38,7 +38,7 @@ FILES = {
 
             from qtlplat import Backbone
 
-            return Backbone(features(), (nn.Linear(100 * shape[0], k),))
+            return Backbone(features(), (nn.Linear(100 * input_shape[0], n_classes),))
         """,
     "parts/__init__.py": "",
     "parts/layers.py": """

@@ -256,8 +256,8 @@ def backbone(options, input_shape, n_classes):
     from torch import nn
 
     features = nn.Sequential(nn.AvgPool2d(20), nn.Flatten())
-    width = shape[0] * (shape[1] // 20) * (shape[2] // 20)
-    return Backbone(features, (nn.Sequential(nn.Linear(width, 4), nn.BatchNorm1d(4)), nn.Linear(4, k)))
+    width = input_shape[0] * (input_shape[1] // 20) * (input_shape[2] // 20)
+    return Backbone(features, (nn.Sequential(nn.Linear(width, 4), nn.BatchNorm1d(4)), nn.Linear(4, n_classes)))
 
 
 def head(options, in_features, n_classes):
