@@ -66,7 +66,7 @@ BUGS = {
     ),
     "SQLite does not sync": Bug(
         FSYNC,
-        "qtlplat/store/core/database.py",
+        "qtlplat/store/backends/sqlite.py",
         "PRAGMA synchronous = FULL",
         "PRAGMA synchronous = OFF",
         (
@@ -76,7 +76,7 @@ BUGS = {
     ),
     "writers begin as readers": Bug(
         IMMEDIATE,
-        "qtlplat/store/core/database.py",
+        "qtlplat/store/backends/sqlite.py",
         '"BEGIN IMMEDIATE" if write else "BEGIN"',
         '"BEGIN"',
         ("tests/store/test_database.py::test_a_writer_holds_the_store_from_its_first_look_on",),
