@@ -194,6 +194,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
     monkeypatch.setattr(Stop, "check", check)
 
 
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("again", ["resume --all -q", "replay @-2 --verify -q"])
 def test_an_interrupted_replay_goes_on_as_one(
     qtlplat: Call, store: Path, finished: str, monkeypatch: pytest.MonkeyPatch, again: str
