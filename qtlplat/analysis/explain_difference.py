@@ -63,6 +63,7 @@ _PLAN = {
     "device": "device",
     "accelerator": "device",
     "controls": "place",
+    "control_code": "place",
 }
 _ENVIRONMENT = {
     "version of qtlplat": "code",

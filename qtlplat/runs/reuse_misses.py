@@ -27,7 +27,7 @@ def why_not_again(reader: Reader, plan: RunPlan | PretrainingPlan, kind: RunKind
 
 def _asked(plan: Mapping[str, Any]) -> dict[str, Any]:
     """The requested plan, without digests, versions and locations."""
-    asked = {key: value for key, value in plan.items() if key != "dataset_digest"}
+    asked = {key: value for key, value in plan.items() if key not in ("dataset_digest", "control_code")}
     for role in ("dataset", *ROLES):
         if isinstance(choice := plan.get(role), Mapping):
             places = choice.get("locations", ())
@@ -39,6 +39,9 @@ def _asked(plan: Mapping[str, Any]) -> dict[str, Any]:
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
     if before.get("dataset_digest") != now.get("dataset_digest"):
         yield f"the data of {now['dataset']['component']} has changed"
+    for name, digest in now.get("control_code", {}).items():
+        if before.get("control_code", {}).get(name) != digest:
+            yield f"the code of control {name} has changed"
     for role in ROLES:
         if role in now and before[role]["digest"] != now[role]["digest"]:
             old, new = before[role].get("code", {}), now[role]["code"]
