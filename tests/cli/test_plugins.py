@@ -49,7 +49,7 @@ def test_the_doctor_says_what_each_plugin_offers(here: Path, capsys: pytest.Capt
     assert leave("plugins", "doctor", "--json") == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)}
     assert rows["linear"]["state"] == "ok"
-    assert rows["linear"]["components"] == ["head linear", "head mlp"]
+    assert rows["linear"]["components"] == ["head linear", "head mlp", "control linear", "control mlp"]
 
 
 def test_a_disabled_plugin_is_shown_as_such_and_offers_nothing(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

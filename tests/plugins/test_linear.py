@@ -16,7 +16,7 @@ def count(module: torch.nn.Module) -> int:
 
 
 def test_linear_is_affine_in_the_features() -> None:
-    head = build_linear(NoOptions(), 3, 2, None)
+    head = build_linear(NoOptions(), 3, 2)
     assert isinstance(head, Linear)
     with torch.no_grad():
         head.post_net.weight.copy_(torch.tensor([[1.0, 2.0, 3.0], [0.0, -1.0, 0.5]]))
@@ -30,14 +30,14 @@ def test_linear_is_affine_in_the_features() -> None:
     [((5,), 2048 * 5 + 5 + 5 * 2 + 2), ((8, 4), 2048 * 8 + 8 + 8 * 4 + 4 + 4 * 2 + 2)],
 )
 def test_mlp_has_the_parameters_of_its_widths(hidden: tuple[int, ...], parameters: int) -> None:
-    head = build_mlp(MlpOptions(hidden=hidden), 2048, 2, None)
+    head = build_mlp(MlpOptions(hidden=hidden), 2048, 2)
     assert count(head) == parameters
     assert [name for name, _ in head.named_children()] == ["pre_net", "post_net"]
 
 
 def test_mlp_agrees_with_its_formula() -> None:
     torch.manual_seed(0)
-    head = build_mlp(MlpOptions(hidden=(4,), activation="tanh"), 3, 2, None)
+    head = build_mlp(MlpOptions(hidden=(4,), activation="tanh"), 3, 2)
     assert isinstance(head, Mlp)
     x = torch.randn(6, 3)
     first = head.pre_net[0]
@@ -48,7 +48,7 @@ def test_mlp_agrees_with_its_formula() -> None:
 
 def test_dropout_acts_in_training_only() -> None:
     torch.manual_seed(0)
-    head = build_mlp(MlpOptions(hidden=(50,), dropout=0.5), 10, 2, None)
+    head = build_mlp(MlpOptions(hidden=(50,), dropout=0.5), 10, 2)
     x = torch.randn(4, 10)
     assert not torch.equal(head(x), head(x))
     head.eval()

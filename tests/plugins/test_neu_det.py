@@ -369,13 +369,13 @@ def test_the_root_comes_from_the_environment_and_is_a_location(root, monkeypatch
 
 def test_sources_are_told_where_their_files_lie(root, tmp_path):
     sources = sorted(set(SPEC.load(options(root)).groups))
-    found = SPEC.files(options(root), [*sources, "nobody"])
+    found = SPEC.locate_files(options(root), [*sources, "nobody"])
     assert found == {source: str(root / "IMAGES" / f"{source}.jpg") for source in sources}
     assert all(Path(path).is_file() for path in found.values())
     archive = Path(shutil.make_archive(str(tmp_path / "a"), "zip", root.parent, "NEU-DET"))
-    (path,) = SPEC.files(options(archive), sources[:1]).values()
+    (path,) = SPEC.locate_files(options(archive), sources[:1]).values()
     assert path == f"{archive}!NEU-DET/IMAGES/{sources[0]}.jpg"
-    assert SPEC.files(NeuDetOptions(root="/nowhere/at/all"), sources) == {}
+    assert SPEC.locate_files(NeuDetOptions(root="/nowhere/at/all"), sources) == {}
 
 
 def test_unknown_classes_to_drop_are_refused():

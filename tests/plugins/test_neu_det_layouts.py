@@ -89,8 +89,8 @@ def test_zip_archives_as_programs_make_them(before: str, between: str, junk: boo
     archive = pack(write(tmp_path / "set", PLAIN), tmp_path / "set.zip", before, between, junk)
     assert digest(archive) == plain
     assert notes(archive)["files ignored"] == str(38 if junk else 0)
-    assert SPEC.files is not None
-    located = SPEC.files(options(archive), ["patches_2"])
+    assert SPEC.locate_files is not None
+    located = SPEC.locate_files(options(archive), ["patches_2"])
     assert located == {"patches_2": f"{archive}!{PurePosixPath(before)}/IMAGES/patches_2.jpg".replace("!./", "!")}
 
 
@@ -140,8 +140,8 @@ def test_roboflow_variants_of_one_picture_are_one_group(tmp_path: Path) -> None:
     groups = dict(zip(data.sample_ids, data.groups, strict=True))
     assert {groups[i] for i in (first.stem, again.name)} == {"patches_1"}
     assert len(set(data.groups)) == 12
-    assert SPEC.files is not None
-    assert set(SPEC.files(options(root), ["patches_1"])) == {"patches_1"}
+    assert SPEC.locate_files is not None
+    assert set(SPEC.locate_files(options(root), ["patches_1"])) == {"patches_1"}
 
 
 def test_the_class_is_that_of_abbreviations_or_of_the_boxes(tmp_path: Path) -> None:
