@@ -87,7 +87,7 @@ def test_a_replay_on_the_same_machine_is_bitwise_the_same(qtlplat: Call, store: 
         "metrics": (45, 0),
         "predictions": (576, 0),
         "weights": (1, 0),
-        "backbone: epochs": (24, 0),
+        "backbone: epochs": (16, 0),
         "backbone: metrics": (10, 0),
         "backbone: predictions": (80, 0),
         "backbone: weights": (1, 0),
