@@ -7,7 +7,7 @@ import shlex
 
 # the commands that open the store, and those that read the registry
 OPEN_STORE = frozenset(
-    "run resume predict replay reproduce runs show tag note rm sql compare diff best front errors plot report export "
+    "run resume predict replay reproduce runs show tag note rm sql compare diff best pareto errors plot report export "
     "import store".split()
 )
 READ_REGISTRY = frozenset(

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
@@ -80,6 +81,9 @@ class DatasetSpec:
             dataset.
         locate_files: (options, sources) -> paths of the files of sources (groups), as text for people, by source.
             Unknown sources are left out. A quick look that decodes nothing. If None, no paths are shown.
+        reads: options -> the files and directories that `load` reads, none for computed images. If given, prepared
+            images are kept next to the store and reused until options, code or these files change. If None, `load` is
+            called for every run.
         title: The name in messages; `name` if empty.
         notice: A sentence that is shown if it is used because no earlier default dataset was found.
     """
@@ -91,6 +95,7 @@ class DatasetSpec:
     check: Callable[[Any], Sequence[Problem]] | None = None
     is_available: Callable[[Any], bool] = lambda _options: True
     locate_files: Callable[[Any, Sequence[str]], Mapping[str, str]] | None = None
+    reads: Callable[[Any], Iterable[str | PathLike[str]]] | None = None
     title: str = ""
     notice: str = ""
     kind: Literal["dataset"] = field(default="dataset", init=False)

@@ -45,5 +45,6 @@ def qtlplat_datasets() -> list[DatasetSpec]:
             check=_check,
             locate_files=_files,
             is_available=_is_available,
+            reads=lambda options: () if options.root is None else (options.root,),
         )
     ]

@@ -25,5 +25,6 @@ def qtlplat_datasets() -> list[DatasetSpec]:
             notice="Scores on it say nothing about real steel.",
             load=_load,
             options=SteelSynthOptions,
+            reads=lambda _options: (),
         )
     ]

@@ -151,7 +151,9 @@ def front_runs(reader: Reader, fields: Sequence[str], where: str = "", also: Col
         name, sign = (given[:-2], given[-2:]) if given[-2:] in SIGNS else (given, "")
         signs[name] = sign
     if len(signs) < 2:
-        raise UsageError("a front needs two fields or more", where="qtlplat front", fix="qtlplat front f1 parameters")
+        raise UsageError(
+            "a Pareto front needs two fields or more", where="qtlplat pareto", fix="qtlplat pareto f1 parameters"
+        )
     rows = reader.table(list(dict.fromkeys([*signs, "run", "status", *also])), "run", where=where, place="FIELD")
     finished = [row for row in rows if row["status"] == "finished"]
     known = [row for row in finished if all(is_number(row[name]) for name in signs)]

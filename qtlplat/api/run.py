@@ -40,7 +40,7 @@ def run(
     protocol: str | None = None,
     replace: int | str | None = None,
     seed: int | None = None,
-    seeds: int | None = None,
+    n_seeds: int | None = None,
     epochs: int | None = None,
     pretrain_epochs: int | None = None,
     n_init: int | None = None,
@@ -48,7 +48,7 @@ def run(
     accelerator: str | None = None,
     controls: str | None = None,
     options: Mapping[str, Any] | None = None,
-    needed: bool = False,
+    reuse: bool = False,
     tags: Sequence[str] = (),
     note: str | None = None,
     store: Store | str | os.PathLike[str] | None = None,
@@ -62,9 +62,9 @@ def run(
     backbone, head, dataset, evaluator, protocol, device, accelerator, controls: as on the command line; None takes the
         registry's default.
     replace: how many trailing dense layers the head replaces, or 'all'.
-    seed, seeds, epochs, pretrain_epochs, n_init: numbers, as on the command line.
+    seed, n_seeds, epochs, pretrain_epochs, n_init: numbers, as on the command line.
     options: any option of the plan by name, as of ``-S``: ``{"head.layers": 2}``.
-    needed: return the finished run with the same fingerprint instead, if there is one; one that another process trains
+    reuse: return the finished run with the same fingerprint instead, if there is one; one that another process trains
         now is waited for.
     tags, note: to be said of the run, also of one that was found.
     store: a `Store`, or what `open_store` takes; registry: a registry.toml; None: QTLPLAT_REGISTRY, or the
@@ -77,14 +77,10 @@ def run(
     TrainingError, StoreError: what stopped the run; it is stored as failed or interrupted then.
     """
     from qtlplat.catalog.catalog import open_catalog
-    from qtlplat.catalog.resolve import Request, resolve
-    from qtlplat.runs.execute import execute
-    from qtlplat.runs.prepare import prepare
-    from qtlplat.runs.reuse import found_or_executed
-    from qtlplat.store.core.records import Remarks
-    from qtlplat.store.read.run_annotations import checked_note, checked_tags
+    from qtlplat.catalog.resolve import Request
+    from qtlplat.runs.service import Service, checked_remarks
 
-    remarks = Remarks(tuple(checked_tags(tags)), None if note is None else checked_note(note))
+    remarks = checked_remarks(tags, note)
     if registry is not None and not os.fspath(registry):
         raise UsageError("'' names no registry", where="registry", fix="name a file, or None for the default one")
     opened = store if isinstance(store, Store) else open_store(store)
@@ -98,7 +94,7 @@ def run(
         protocol=protocol,
         replace=None if replace is None else str(replace),
         seed=seed,
-        seeds=seeds,
+        seeds=n_seeds,
         epochs=epochs,
         pretrain_epochs=pretrain_epochs,
         n_init=n_init,
@@ -107,13 +103,11 @@ def run(
         controls=controls,
         sets=tuple(f"{name}={_text(value)}" for name, value in (options or {}).items()),
     )
-    resolved = resolve(request, known, catalog)
+    service = Service(opened.location, known, catalog, progress)
+    resolved = service.resolve(request)
     for line in (*catalog.host.warnings(), *resolved.notes):
         progress.note(line)
-    opened.runs(limit=1)  # a store that cannot be used is refused before any work
-    prepared = prepare(resolved, opened.location.files)
-    carry_out = found_or_executed if needed else execute
-    return opened.run(carry_out(prepared, opened.location, progress, remarks=remarks))
+    return opened.run(service.run(resolved, remarks, reuse=reuse))
 
 
 def _text(value: Any) -> str:

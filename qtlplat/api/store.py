@@ -173,8 +173,8 @@ class Store:
         return Records(ranking.found, lambda one: {**one.row, "runs": one.runs, "median": one.median})
 
     @explained
-    def front(self, *fields: str, where: str = "") -> Records[Mapping[str, Any]]:
-        """The finished runs that no other beats which has the same data and evaluator, as `qtlplat front`.
+    def pareto(self, *fields: str, where: str = "") -> Records[Mapping[str, Any]]:
+        """The Pareto-optimal runs among those with the same data and evaluator, as `qtlplat pareto`.
 
         fields: two or more, ``name:+`` and ``name:-`` say that more, or less, is better; where: a filter, as of `runs`.
         Raises as `best`, and UsageError for fewer than two fields.

@@ -12,10 +12,11 @@ from qtlplat.contracts import ImageSet
 from qtlplat.store.core.files import write_atomically
 
 
-def source_groups(images: ImageSet, directory: Path | None = None) -> tuple[str, ...]:
+def source_groups(images: ImageSet, directory: Path | None = None, *, keep: bool = True) -> tuple[str, ...]:
     """The group of each sample; duplicates are found once for each dataset and method.
 
     directory: where what was found is kept, by content; None: nowhere. A file that cannot be read is made again.
+    keep: whether what was not found there may be written.
     """
     if directory is None:
         return duplicates.joined_groups(images)
@@ -29,5 +30,6 @@ def source_groups(images: ImageSet, directory: Path | None = None) -> tuple[str,
     if isinstance(known, list) and len(known) == len(images) and all(isinstance(name, str) for name in known):
         return tuple(known)
     groups = duplicates.joined_groups(images)
-    write_atomically(path, json.dumps(groups).encode())
+    if keep:
+        write_atomically(path, json.dumps(groups).encode())
     return groups

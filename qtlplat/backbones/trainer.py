@@ -20,7 +20,7 @@ from qtlplat.contracts import Backbone, Split
 from qtlplat.errors import TrainingError
 from qtlplat.plugin_modules import Surroundings, called, logits_of
 from qtlplat.seeding import derive_seed, generator
-from qtlplat.state.optimizer import adam, load_optimizer, optimizer_tensors
+from qtlplat.state.optimizer import Adam
 from qtlplat.state.snapshots import Snapshot, below
 
 EVALUATION_BATCH = 128
@@ -34,7 +34,7 @@ class BackboneTrainer:
 
     def __init__(self, model: nn.Module, learning_rate: float, decay: float | None) -> None:
         self.model = model
-        self.optimizer = adam(model.parameters(), learning_rate)
+        self.optimizer = Adam(model.parameters(), learning_rate)
         self.average: AveragedModel | None = None
         if decay is not None:
             self.average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay))
@@ -58,8 +58,7 @@ class BackboneTrainer:
 
     def set_rate(self, learning_rate: float) -> None:
         """The learning rate from the next step on."""
-        for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate
+        self.optimizer.learning_rate = learning_rate
 
     def settle(self, batches: Iterable[Tensor]) -> None:
         """Before an evaluation: an average of weights gets the running statistics that belong to it.
@@ -73,14 +72,14 @@ class BackboneTrainer:
         """All that training changes, by name, copied to the CPU."""
         average = below("average", self.average.state_dict()) if self.average else {}
         model = below("model", self.model.state_dict())
-        return {**model, **average, **below("adam", optimizer_tensors(self.optimizer))}
+        return {**model, **average, **below("adam", self.optimizer.tensors())}
 
     def load(self, saved: Snapshot) -> None:
         """Continue from the state that `save` returned, bit for bit."""
         self.model.load_state_dict(saved.part("model"))
         if self.average:
             self.average.load_state_dict(saved.part("average"))
-        load_optimizer(self.optimizer, saved.part("adam"))
+        self.optimizer.load(saved.part("adam"))
 
 
 class Network:

@@ -11,6 +11,7 @@ from qtlplat.catalog.references import parse_value
 from qtlplat.conventions import ROLES
 
 _BARE = re.compile(r"[A-Za-z_][\w.+-]*")
+FLAGS = {"seeds": "n-seeds"}  # options that set fields of a plan, where they have other names
 # options that have a flag of their own
 _FLAGS = {
     ("training", "epochs"): "--epochs",
@@ -41,7 +42,7 @@ def command_words(plan: Mapping[str, Any], head: str = "linear") -> list[str]:
         sets += [f"{role}.{key}={_text(value)}" for key, value in options.items() if not _fits_brackets(value)]
     for name in ("replace", "seed", "seeds", "device", "accelerator"):
         if name in plan:
-            words += [f"--{name}", str(plan[name])]
+            words += [f"--{FLAGS.get(name, name)}", str(plan[name])]
     if plan.get("controls"):
         words += ["--controls", ",".join(plan["controls"])]
     for part, key, value in _trained(plan):

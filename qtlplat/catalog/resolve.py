@@ -14,6 +14,7 @@ from typing import Any, TypedDict
 from pydantic import BaseModel, ValidationError
 
 from qtlplat.catalog.catalog import Catalog
+from qtlplat.catalog.command import FLAGS
 from qtlplat.catalog.controls import find_controls
 from qtlplat.catalog.device import read_device
 from qtlplat.catalog.options import locations, validate
@@ -325,7 +326,11 @@ def _plan_problems(parts: Mapping[str, Any], replace: int | str) -> list[Problem
         RunPlan(**dict.fromkeys(ROLES, blank), replace=replace, **own)
     except ValidationError as error:
         return [
-            Problem(f"--{e['loc'][0]}", "", f"{safe_repr(e['input'])}: {e['msg'][:1].lower()}{e['msg'][1:]}")
+            Problem(
+                f"--{FLAGS.get(name := str(e['loc'][0]), name)}",
+                "",
+                f"{safe_repr(e['input'])}: {e['msg'][:1].lower()}{e['msg'][1:]}",
+            )
             for e in error.errors()
         ]
     return []

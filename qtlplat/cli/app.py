@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from qtlplat.cli import renamed
 from qtlplat.cli.ending import leave
 from qtlplat.cli.plugin_commands import load_command, plugin_commands
 from qtlplat.cli.render.log_lines import telling
@@ -39,40 +40,53 @@ from qtlplat.errors import (
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# name -> (module below qtlplat.cli.commands, one line of help); the command object has the command's name
-COMMANDS = {
-    "run": ("run", "Train a head on a frozen backbone and store the result."),
-    "resume": ("resume", "Resume an interrupted run: after Ctrl-C, a killed process or a full disk."),
-    "predict": ("predict", "Classify images with the weights of a stored run."),
-    "replay": ("replay", "Repeat a stored run and check that the results match."),
-    "reproduce": ("reproduce", "Reproduce a publication and check its claims."),
-    "runs": ("runs", "List the stored runs, newest first."),
-    "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
-    "tag": ("annotations", "Add tags to runs, or remove them; without RUN, list all tags."),
-    "note": ("annotations", "Write a note on a run, or print it."),
-    "rm": ("annotations", "Move runs to the trash, or restore them; nothing is deleted."),
-    "sql": ("sql", "Query the store with SQL, read-only; --schema and --examples help to start."),
-    "compare": ("compare", "Compare runs, or a run's controls with its head: difference, interval, p, verdict."),
-    "diff": ("diff", "Rank possible causes of a difference between two runs, and compare their numbers."),
-    "best": ("best", "Show the best finished run of every group, and the size of the group."),
-    "front": ("pareto", "List the Pareto-optimal runs for the given fields."),
-    "errors": (
-        "errors",
-        "List the samples that are misclassified most often, with the heads and predicted classes.",
-    ),
-    "plot": ("plot", "Plot stored runs in the terminal, or with -o as PNG, SVG or PDF."),
-    "report": ("report", "Write a report on stored runs: HTML, Markdown or LaTeX tables."),
-    "export": ("export", "Export runs as a bundle, to MLflow or TensorBoard, or a trained model to ONNX or OpenQASM."),
-    "import": ("imports", "Import the runs of a bundle of qtlplat export, with their files."),
-    "ls": ("components", "List datasets, backbones, heads, evaluators and recipes: components and presets."),
-    "info": ("components", "Describe a component or preset: options, provider, a head's circuit."),
-    "data": ("data", "Inspect a dataset: info, check, audit, preview."),
-    "plugins": ("plugins", "List plugins, or diagnose them."),
-    "store": (
-        "store",
-        "Manage the experiment store: path, check, backup, upgrade, recover, merge, gc.",
-    ),
+# name -> (module below qtlplat.cli.commands, one line of help), by group; the command object has the command's name
+GROUPS = {
+    "Train": {
+        "run": ("run", "Train a head on a frozen backbone and store the result."),
+        "resume": ("resume", "Resume an interrupted run, bit for bit."),
+        "reproduce": ("reproduce", "Reproduce a publication and check its claims."),
+        "replay": ("replay", "Repeat a stored run and check that the results match."),
+    },
+    "Look": {
+        "runs": ("runs", "List the stored runs, newest first."),
+        "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
+        "plot": ("plot", "Plot stored runs in the terminal, or with -o as PNG, SVG or PDF."),
+        "errors": (
+            "errors",
+            "List the samples that are misclassified most often.",
+        ),
+        "predict": ("predict", "Classify images with the weights of a stored run."),
+        "sql": ("sql", "Query the store with SQL, read-only."),
+    },
+    "Compare": {
+        "compare": ("compare", "Compare runs, or a run with its controls: difference, p, verdict."),
+        "best": ("best", "Show the best finished run of every group."),
+        "pareto": ("pareto", "List the Pareto-optimal runs for the given fields."),
+        "diff": ("diff", "Rank possible causes of a difference between two runs."),
+    },
+    "Share": {
+        "report": ("report", "Write a report on stored runs: HTML, Markdown or LaTeX tables."),
+        "export": (
+            "export",
+            "Export runs (bundle, MLflow, TensorBoard) or models (ONNX, QASM).",
+        ),
+        "import": ("imports", "Import the runs of a bundle, with their files."),
+    },
+    "Components": {
+        "ls": ("components", "List datasets, backbones, heads, evaluators and recipes."),
+        "info": ("components", "Describe a component or preset: options, provider, circuit."),
+        "data": ("data", "Inspect a dataset: info, check, audit, preview."),
+        "plugins": ("plugins", "List plugins, or diagnose them."),
+    },
+    "Store": {
+        "tag": ("annotations", "Add tags to runs, or remove them; without RUN, list all tags."),
+        "note": ("annotations", "Write a note on a run, or print it."),
+        "rm": ("annotations", "Move runs to the trash, or restore them; nothing is deleted."),
+        "store": ("store", "Manage the store: path, check, backup, upgrade, recover, merge, gc."),
+    },
 }
+COMMANDS = {name: one for group in GROUPS.values() for name, one in group.items()}
 
 
 class ReaderLeft(Exception):  # noqa: N818 -- it is no error
@@ -83,11 +97,15 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order of the table, then those of plugins."""
+        """All commands, in the order of the groups, then those of plugins."""
         return [*COMMANDS, *plugin_commands()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of a command and return the command, or None where there is no such name."""
+        if cmd_name in renamed.COMMANDS:
+            if not ctx.resilient_parsing:
+                renamed.tell(f"qtlplat {cmd_name}", f"qtlplat {renamed.COMMANDS[cmd_name]}")
+            cmd_name = renamed.COMMANDS[cmd_name]
         if cmd_name in COMMANDS:
             module = import_module(f"qtlplat.cli.commands.{COMMANDS[cmd_name][0]}")
             command: click.Command = getattr(module, f"{cmd_name}_command")
@@ -113,10 +131,10 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the near names for an unknown command."""
-        if args and not args[0].startswith("-") and args[0] not in COMMANDS and args[0] not in plugin_commands():
+        known = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in {*known, *renamed.COMMANDS}:
             from difflib import get_close_matches
 
-            known = self.list_commands(ctx)
             near = get_close_matches(args[0], known, n=3)
             hint = f" Did you mean {', '.join(near)}?" if near else f" Known: {', '.join(known)}."
             ctx.fail(f"No such command {safe_repr(args[0])}.{hint}")
@@ -130,9 +148,14 @@ class LazyGroup(click.Group):
             raise ReaderLeft from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, from the table: nothing is imported."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(_lines()))
+        """The commands by group, from the table; those of plugins come last, and none is imported."""
+        width = max(map(len, self.list_commands(ctx)))
+        groups = {title: [(name, line) for name, (_, line) in group.items()] for title, group in GROUPS.items()}
+        groups["Plugins"] = [(name, command.summary) for name, command in plugin_commands().items()]
+        for title, commands in groups.items():
+            if commands:
+                with formatter.section(title):
+                    formatter.write_dl([(name.ljust(width), line) for name, line in commands])
 
 
 def _lines() -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ from qtlplat.compile.trace import CannotTraceError, Function, Program, trace
 from qtlplat.plugin_modules import called, check_logits, logits_of
 from qtlplat.quantum.devices.layer import CircuitLayer
 from qtlplat.seeding import isolated_rng
-from qtlplat.state.optimizer import adam, load_optimizer, optimizer_tensors
+from qtlplat.state.optimizer import Adam
 from qtlplat.state.snapshots import Snapshot, below
 
 Tensors = dict[str, Tensor]
@@ -54,7 +54,7 @@ class SingleHead:
 
     def __init__(self, head: nn.Module, learning_rate: float) -> None:
         self.head = head
-        self.optimizer = torch.optim.Adam([p for p in head.parameters() if p.requires_grad], lr=learning_rate)
+        self.optimizer = Adam([p for p in head.parameters() if p.requires_grad], learning_rate, fused=False)
 
     def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
         """One step; C = 1."""
@@ -78,13 +78,13 @@ class SingleHead:
 
     def save(self) -> Tensors:
         """State of head and optimizer."""
-        return {**below("head", self.head.state_dict()), **below("adam", optimizer_tensors(self.optimizer))}
+        return {**below("head", self.head.state_dict()), **below("adam", self.optimizer.tensors())}
 
     def load(self, saved: Tensors) -> None:
         """State of head and optimizer."""
         parts = Snapshot(saved)
         self.head.load_state_dict(parts.part("head"))
-        load_optimizer(self.optimizer, parts.part("adam"))
+        self.optimizer.load(parts.part("adam"))
 
     def reseed(self) -> None:
         """Seed random engines."""
@@ -101,7 +101,7 @@ class StackedHeads:
         self.module, self.on_note = heads[0], on_note
         self.tensors, self.trained = _stacked(heads)
         # Deliberately no requires_grad: gradients come out of the step's program.
-        self.optimizer = adam([self.tensors[n] for n in self.trained], learning_rate)
+        self.optimizer = Adam([self.tensors[n] for n in self.trained], learning_rate)
         self._repeated: dict[tuple[bool, torch.Size], _Repeated] = {}
 
     def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
@@ -123,7 +123,7 @@ class StackedHeads:
 
     def save(self) -> Tensors:
         """Tensors of all cells, and of the optimizer."""
-        return {**below("heads", self.tensors), **below("adam", optimizer_tensors(self.optimizer))}
+        return {**below("heads", self.tensors), **below("adam", self.optimizer.tensors())}
 
     def load(self, saved: Tensors) -> None:
         """Tensors of all cells, written where they lie: a traced step reads them there."""
@@ -131,7 +131,7 @@ class StackedHeads:
         with torch.no_grad():
             for name, tensor in parts.part("heads").items():
                 self.tensors[name].copy_(tensor)
-        load_optimizer(self.optimizer, parts.part("adam"))
+        self.optimizer.load(parts.part("adam"))
 
     def reseed(self) -> None:
         """Seed random engines."""

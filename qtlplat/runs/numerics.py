@@ -28,7 +28,7 @@ def numerics(accelerator: str) -> dict[str, str]:
     deterministic = {0: "no", 1: "warn", 2: "yes"}[torch.get_deterministic_debug_mode()]
     blas = np.show_config(mode="dicts")["Build Dependencies"].get("blas", {})
     facts = {
-        "processor model": _processor_model(),
+        "processor model": processor_model(),
         "BLAS of torch": _line(r"Intel\(R\) oneAPI Math Kernel Library Version [\d.]+|.*(?:OpenBLAS|BLIS).*", libraries)
         or _line(r"(?<=BLAS_INFO=)\w+", torch.__config__.show()),
         "BLAS of numpy": " ".join(str(blas[name]) for name in ("name", "version") if blas.get(name)),
@@ -61,7 +61,7 @@ def _variables() -> dict[str, str]:
     }
 
 
-def _processor_model() -> str:
+def processor_model() -> str:
     """As the kernel names it; '' where it does not."""
     try:
         return _line(r"(?<=model name\t: ).+", CPU_INFO.read_text(encoding="utf-8", errors="replace")).strip()

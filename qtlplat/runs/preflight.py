@@ -171,7 +171,7 @@ def try_metrics(evaluator: EvaluatorSpec, labels: npt.NDArray[np.int64], n_class
         return []
     return [
         f"evaluator {evaluator.name} does not declare whether more or less of {', '.join(map(safe_repr, unknown))} is "
-        "better: best, front and compare will ask for it"
+        "better: best, pareto and compare will ask for it"
     ]
 
 

@@ -22,7 +22,7 @@ from qtlplat.backbones.model import (
 )
 from qtlplat.catalog.device import AUTO, parse_device
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan, canonical_json
-from qtlplat.catalog.plugin_calls import declared_circuit, load_images, written_options
+from qtlplat.catalog.plugin_calls import declared_circuit, written_options
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import ROLES, Cell, Circuit, ImageSet, Options, Role
@@ -35,8 +35,9 @@ from qtlplat.runs.accelerator import check_accelerator
 from qtlplat.runs.cells import Pretraining, planned_cells
 from qtlplat.runs.controls import Variant, make_variants
 from qtlplat.runs.preflight import try_backbone, try_batches, try_head, try_metrics
+from qtlplat.runs.prepared_images import Dataset
 from qtlplat.seeding import isolated_rng
-from qtlplat.specs import AnyHeadSpec, BackboneSpec, DatasetSpec, EvaluatorSpec
+from qtlplat.specs import AnyHeadSpec, BackboneSpec, EvaluatorSpec
 from qtlplat.store.core.records import HEAD
 
 
@@ -127,11 +128,13 @@ class BuiltHead:
     trainable: int
 
 
-def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | None = None) -> Prepared:
+def prepare(
+    resolved: Resolved, files: Path | None = None, images: ImageSet | None = None, *, keep: bool = True
+) -> Prepared:
     """Read the data, build and try backbone and head on a tiny batch, ask the evaluator for the cells.
 
     files: the store's directory of files, which caches facts about the data; images: the plan's dataset, if it has been
-    read already.
+    read already; keep: whether anything may be written.
 
     Raises ConfigError and DataError for errors of the user, PluginError for errors of a plugin.
     """
@@ -140,7 +143,7 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
     head, evaluator = resolved.specs["head"].spec, resolved.specs["evaluator"].spec
     engine = choose_for(head, resolved.options["head"], plan)
     if images is None:
-        images = _read(resolved.specs["dataset"], resolved.options["dataset"])
+        images = Dataset(resolved.specs["dataset"], resolved.options["dataset"], files).images(keep=keep)
     plan = plan.bind(images.digest)
     n_classes = len(images.class_names)
     build_backbone, model = built_backbone(
@@ -155,7 +158,7 @@ def prepare(resolved: Resolved, files: Path | None = None, images: ImageSet | No
         lambda circuit: _choose(circuit, plan),
         resolved.controls,
     )
-    groups = source_groups(images, files / "groups" if files else None)
+    groups = source_groups(images, files / "groups" if files else None, keep=keep)
     cells, pretrainings = planned_cells(resolved, images, groups)
     _try_backbone_batches(build_backbone, pretrainings, plan)
     batches = Batches(tuple(len(cell.train) for cell in cells), plan.training.batch_size, "training.batch_size")
@@ -225,15 +228,10 @@ def prepare_pretraining(
     specs, options: of dataset and backbone; files: the store's. Raises as `prepare`.
     """
     check_accelerator(plan.accelerator)
-    images = _read(specs["dataset"], options["dataset"])
+    images = Dataset(specs["dataset"], options["dataset"], files).images()
     build, _ = built_backbone(specs["backbone"], options["backbone"], images.shape, len(images.class_names))
     material = Material(images, source_groups(images, files / "groups"), build)
     return plan.model_copy(update={"dataset_digest": images.digest}), material
-
-
-def _read(component: Component[DatasetSpec], options: Options) -> ImageSet:
-    """A dataset's images."""
-    return load_images(component.spec, options, component.provider.distribution)
 
 
 def _check_unchanged(resolved: Resolved) -> None:

@@ -1,18 +1,36 @@
-"""Runs that are done unless they are there: found by the fingerprint of their plan, waited for, or taken over."""
+"""Runs that are done unless they are there: found by the fingerprint of their plan, waited for, or taken over.
+
+To find one needs neither torch nor data; what trains is imported when it is needed.
+"""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+from qtlplat.catalog.plan import RunPlan
 from qtlplat.progress import Progress
-from qtlplat.runs.context import ResumePoint
-from qtlplat.runs.drift import drift
-from qtlplat.runs.execute import carried_out, whole_run, working
-from qtlplat.runs.prepare import Prepared
 from qtlplat.runs.reuse_misses import why_not_again
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import Remarks, RunRecord
 from qtlplat.store.read.queries import Reader
-from qtlplat.store.write.shared_work import claimed
-from qtlplat.store.write.writer import Writer
+
+if TYPE_CHECKING:
+    from qtlplat.runs.context import ResumePoint
+    from qtlplat.runs.prepare import Prepared
+    from qtlplat.store.write.writer import Writer
+
+
+def found(plan: RunPlan, location: StoreLocation, progress: Progress, remarks: Remarks) -> str | None:
+    """The id of the finished run with a plan, which gets the tags and the note; None if there is none."""
+    earlier = Reader(location).find_finished(plan.fingerprint, "run")
+    if earlier is None:
+        return None
+    if remarks.tags or remarks.note:
+        from qtlplat.store.write.writer import Writer
+
+        with Writer(location) as writer:
+            _add(writer, earlier, remarks)
+    return _told(progress, earlier)
 
 
 def found_or_executed(
@@ -35,13 +53,13 @@ def found_or_executed(
         remarks: Tags and a note for the run; a run that is found gets them too.
         go_on: Also resume an interrupted run of an earlier process.
     """
+    from qtlplat.runs.execute import carried_out, whole_run, working
+    from qtlplat.store.write.shared_work import claimed
+
     remarks = remarks or Remarks()
     plan = prepared.plan
-    if earlier := Reader(location).find_finished(plan.fingerprint, "run"):
-        if remarks.tags or remarks.note:
-            with Writer(location) as writer:
-                _add(writer, earlier, remarks)
-        return _found(progress, earlier)
+    if run := found(plan, location, progress, remarks):
+        return run
     with working(location, progress) as job:
 
         def doing() -> RunRecord | None:
@@ -51,7 +69,7 @@ def found_or_executed(
         with claimed(location, whole_run(plan), doing, progress.note, job.stop.check) as waited:
             if earlier := job.reader.find_finished(plan.fingerprint, "run"):
                 _add(job.writer, earlier, remarks)
-                return _found(progress, earlier)
+                return _told(progress, earlier)
             again = begun(prepared, job.reader) if waited or go_on else None
             if again is None and (why := why_not_again(job.reader, plan, "run")):
                 progress.note(why)
@@ -62,6 +80,9 @@ def found_or_executed(
 
 def begun(prepared: Prepared, reader: Reader) -> ResumePoint | None:
     """The newest interrupted run with this plan that can be resumed without changes, None if there is none."""
+    from qtlplat.runs.context import ResumePoint
+    from qtlplat.runs.drift import drift
+
     for record in reader.interrupted(prepared.plan.fingerprint, "run"):
         if not drift(record, prepared.plan, reader) and record.replay_of is None:
             return ResumePoint(record.id)
@@ -76,6 +97,6 @@ def _add(writer: Writer, run: RunRecord, remarks: Remarks) -> None:
         writer.note(run.id, remarks.note, append=True)
 
 
-def _found(progress: Progress, run: RunRecord) -> str:
+def _told(progress: Progress, run: RunRecord) -> str:
     progress.note(f"found: run {run.id} has this fingerprint, nothing was trained")
     return run.id

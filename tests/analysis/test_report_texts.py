@@ -128,7 +128,7 @@ def test_messages_lose_their_paths(text: str, shown: str) -> None:
             "run --dataset neu-det[root=/home/ada/NEU,size=100] --seed 1",
             "run --dataset neu-det[root=…,size=100] --seed 1",
         ),
-        ("run -S dataset.root=data/ada --seeds 2", "run -S dataset.root=… --seeds 2"),
+        ("run -S dataset.root=data/ada --n-seeds 2", "run -S dataset.root=… --n-seeds 2"),
     ],
 )
 def test_requests_lose_their_paths_and_the_store(typed: str, shown: str) -> None:

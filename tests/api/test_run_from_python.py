@@ -37,14 +37,14 @@ def test_it_is_the_run_of_the_command_line(
     assert len(run.values("f1")) == 3
     assert any("pretrain" in line for line in told)
     flags = [part for name, value in QUICK.items() for part in (f"--{name.replace('_', '-')}", str(value))]
-    assert _run(["run", *flags, "--needed", "--json", "--quiet", "--store", str(store)]) == 0
+    assert _run(["run", *flags, "--reuse", "--json", "--quiet", "--store", str(store)]) == 0
     assert f'"run": "{run.id}"' in capsys.readouterr().out
 
 
 def test_what_is_needed_is_not_trained_again(done: tuple[qtlplat.Run, list[str], Path]) -> None:
     run, _, place = done
     store = qtlplat.open_store(place)
-    again = qtlplat.run(**QUICK, store=store, needed=True, tags=["quick"], note="again")
+    again = qtlplat.run(**QUICK, store=store, reuse=True, tags=["quick"], note="again")
     assert again.id == run.id
     assert (again.record.tags, again.record.note) == (("quick",), "again")
     assert len(store.runs(kind="run")) == 1

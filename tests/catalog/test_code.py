@@ -154,7 +154,7 @@ def test_a_head_whose_help_is_edited_finds_its_backbone_and_changed_code_is_told
 ) -> None:
     monkeypatch.chdir(tmp_path)
     words = "run --dataset steel-synth[per_class=16] --backbone net --head flat --evaluator kfold[folds=2]".split()
-    words += "--epochs 1 --pretrain-epochs 1 --store s.db --needed".split()
+    words += "--epochs 1 --pretrain-epochs 1 --store s.db --reuse".split()
 
     def told(*more: str) -> str:
         forget()

@@ -131,7 +131,7 @@ def test_all_option_errors_come_at_once(registry: Registry, catalog: Catalog) ->
         "training.epochs: 0: input should be greater than or equal to 1 (--epochs)",
         "pretraining.patience: -1:",
         "--seed: -1:",
-        "--seeds: 0:",
+        "--n-seeds: 0:",
         "device.shots: there is no such option; known: precision",
         "--accelerator: 'abacus': input should be 'cpu' or 'cuda'",
     ):

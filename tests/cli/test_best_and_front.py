@@ -1,4 +1,4 @@
-"""`best` and `front`, against pandas and the definition on the same runs."""
+"""`best` and `pareto`, against pandas and the definition on the same runs."""
 
 import io
 import json
@@ -91,8 +91,8 @@ def test_pandas_reads_the_csv_back_equal(rows: tuple[Path, pd.DataFrame]) -> Non
     assert table["by head"].tolist() == [form["group"]["head"] for form in forms]
     numbers = ["mean", "std", "cells", "runs", "median", "leakage", "parameters"]
     assert table[numbers].to_numpy().tolist() == [[form[name] for name in numbers] for form in forms]
-    table = pd.read_csv(io.StringIO(qtlplat(store, "front", "f1", "parameters", "--csv").out))
-    forms = read(store, "front", "f1", "parameters")["rows"]
+    table = pd.read_csv(io.StringIO(qtlplat(store, "pareto", "f1", "parameters", "--csv").out))
+    forms = read(store, "pareto", "f1", "parameters")["rows"]
     assert table[["f1", "parameters"]].to_numpy().tolist() == [list(form["values"].values()) for form in forms]
 
 
@@ -101,13 +101,13 @@ def test_pandas_reads_the_csv_back_equal(rows: tuple[Path, pd.DataFrame]) -> Non
 )
 def test_the_front_is_that_of_the_definition(rows: tuple[Path, pd.DataFrame], fields: list[str]) -> None:
     store, table = rows
-    found = read(store, "front", *fields)
+    found = read(store, "pareto", *fields)
     costs = table.assign(f1=-table.f1)[["f1", "size"] if fields[0] == "f1" else ["loss", "size"]].to_numpy()
     kept = [not any((other <= cost).all() and (other < cost).any() for other in costs) for cost in costs]
     assert {row["run"] for row in found["rows"]} == set(table[kept].run)
     assert (found["runs"], found["left_out"]) == (14, 1)
     assert found["directions"]["parameters"] == "-"
-    every = read(store, "front", *fields, "--all")["rows"]
+    every = read(store, "pareto", *fields, "--all")["rows"]
     assert len(every) == 14
     assert {row["run"] for row in every if row["unbeaten"]} == set(table[kept].run)
     first = [row["values"][fields[0]] for row in every]
@@ -117,11 +117,11 @@ def test_the_front_is_that_of_the_definition(rows: tuple[Path, pd.DataFrame], fi
 
 def test_a_direction_can_be_turned(rows: tuple[Path, pd.DataFrame]) -> None:
     store, table = rows
-    found = read(store, "front", "f1:-", "loss:+", "--where", "head = 'mlp'")
+    found = read(store, "pareto", "f1:-", "loss:+", "--where", "head = 'mlp'")
     worst = table[table["head"] == "mlp"].f1.idxmin()
     assert [row["run"] for row in found["rows"]] == [table.loc[worst].run]
     assert found["directions"] == {"f1": "-", "loss": "+"}
-    told = qtlplat(store, "front", "f1:-", "loss:+").err
+    told = qtlplat(store, "pareto", "f1:-", "loss:+").err
     assert "Pareto-optimal in f1 (lower is better), loss (higher is better)" in told
 
 
@@ -132,12 +132,12 @@ def test_a_direction_can_be_turned(rows: tuple[Path, pd.DataFrame]) -> None:
         (["best", "--by", ","], "no field makes a group"),
         (["best", "--by", "haed"], "head"),
         (["best", "--where", "head ="], "head ="),
-        (["front", "f1"], "two fields or more"),
-        (["front", "f1", "paramters"], "parameters"),
-        (["front", "f1", "loss:x"], "where: FIELD"),
+        (["pareto", "f1"], "two fields or more"),
+        (["pareto", "f1", "paramters"], "parameters"),
+        (["pareto", "f1", "loss:x"], "where: FIELD"),
         (["best", "--metric", "f1:x"], "where: --metric and --by"),
-        (["front", "f1", "f1:-"], "two fields or more"),
-        (["front", "f1", "loss", "--sort", "size"], "unknown column"),
+        (["pareto", "f1", "f1:-"], "two fields or more"),
+        (["pareto", "f1", "loss", "--sort", "size"], "unknown column"),
     ],
 )
 def test_what_is_not_understood_ends_with_2(rows: tuple[Path, pd.DataFrame], arguments: list[str], words: str) -> None:
@@ -147,7 +147,7 @@ def test_what_is_not_understood_ends_with_2(rows: tuple[Path, pd.DataFrame], arg
     assert "--cols" not in called.err  # which nobody has typed
 
 
-@pytest.mark.parametrize("command", [["best"], ["front", "f1", "loss"]])
+@pytest.mark.parametrize("command", [["best"], ["pareto", "f1", "loss"]])
 def test_stores_without_finished_runs_are_no_error(tmp_path: Path, command: list[str]) -> None:
     called = qtlplat(tmp_path / "none.db", *command)
     assert called.out == ""
@@ -160,7 +160,7 @@ def test_stores_without_finished_runs_are_no_error(tmp_path: Path, command: list
 
 
 @pytest.mark.sampled(2)
-@pytest.mark.parametrize("command", [["best", "--by", "head,dataset"], ["front", "f1", "loss"]])
+@pytest.mark.parametrize("command", [["best", "--by", "head,dataset"], ["pareto", "f1", "loss"]])
 @pytest.mark.parametrize("form", [[], ["--json"], ["--csv"], ["--md"]])
 def test_hostile_names_are_inert(tmp_path: Path, command: list[str], form: list[str]) -> None:
     store_run(tmp_path / "s.db", QUANTUM, head=HOSTILE, dataset="=1+1")
@@ -182,6 +182,6 @@ def test_neither_reads_the_epochs(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
     monkeypatch.setattr("qtlplat.store.read.queries.Reader", Listening)
     assert qtlplat(tmp_path / "s.db", "best").code == 0
-    assert qtlplat(tmp_path / "s.db", "front", "f1", "parameters").code == 0
+    assert qtlplat(tmp_path / "s.db", "pareto", "f1", "parameters").code == 0
     assert len(statements) > 4
     assert not any("FROM epochs" in statement or "JOIN epochs" in statement for statement in statements)

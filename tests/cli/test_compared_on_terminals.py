@@ -1,4 +1,4 @@
-"""What `compare`, `diff`, `best`, `front` and `errors` show on terminals of two widths."""
+"""What `compare`, `diff`, `best`, `pareto` and `errors` show on terminals of two widths."""
 
 import contextlib
 import io
@@ -74,7 +74,7 @@ def test_best_keeps_how_many_and_the_median(store: Path, width: int, monkeypatch
 @pytest.mark.parametrize("width", [80, 120])
 def test_front_shows_which_way_is_better(store: Path, width: int, monkeypatch: pytest.MonkeyPatch) -> None:
     both = "head in ('linear', 'dressed5x3')"
-    text = shown(store, width, monkeypatch, "front", "f1", "parameters", "--all", "--where", both)
+    text = shown(store, width, monkeypatch, "pareto", "f1", "parameters", "--all", "--where", both)
     assert "f1 ↑" in text
     assert "parameters ↓" in text
     assert [line.split()[-1] == "yes" for line in text.splitlines() if "lenet2" in line] == [True, False]

@@ -44,7 +44,7 @@ def test_every_command_goes_by_what_was_declared(store: Path, metric: Metric, tm
     assert asked(store, "best", "--metric", name, "--by", "dataset")["lower_is_better"] is metric.lower_is_better
     (row,) = asked(store, "best", "--metric", f"min({name})", "--by", "dataset")["rows"]
     assert row["run"] == good
-    found = asked(store, "front", name, "f1")
+    found = asked(store, "pareto", name, "f1")
     assert ([row["run"] for row in found["rows"]], found["directions"][name]) == (
         [good],
         "+" if metric.greater_is_better else "-",
@@ -78,11 +78,11 @@ def test_every_command_goes_by_what_was_declared(store: Path, metric: Metric, tm
     [
         (["best", "--metric", "mae"], "--minimize or --maximize"),
         (["best", "--metric", "max(mae)"], "--minimize or --maximize"),
-        (["front", "mae", "f1"], "mae:-"),
+        (["pareto", "mae", "f1"], "mae:-"),
         (["compare", "@last", "@-2", "--metric", "mae"], "--minimize or --maximize"),
         (["show", "@best:mae"], "@best:-mae"),
         (["best", "--metric", "training.epochs"], "--minimize or --maximize"),
-        (["front", "seed", "f1"], "seed:-"),
+        (["pareto", "seed", "f1"], "seed:-"),
     ],
 )
 def test_a_direction_that_nobody_declared_is_asked_for(store: Path, arguments: list[str], fix: str) -> None:
@@ -101,7 +101,7 @@ def test_what_is_said_stands_above_what_is_declared(store: Path) -> None:
         assert asked(store, "best", "--metric", "mae", "--by", "dataset", option)["rows"][0]["run"] == run
         row = asked(store, "compare", small, large, "--metric", "mae", option)["rows"][1]
         assert row["verdict"].startswith("worse" if option == "--minimize" else "better")
-    assert [row["run"] for row in asked(store, "front", "mae:-", "f1")["rows"]] == [small]
+    assert [row["run"] for row in asked(store, "pareto", "mae:-", "f1")["rows"]] == [small]
     compared = api.open_store(store).compare(small, large, metric="mae", greater_is_better=False)
     assert compared[1].verdict.startswith("worse")
 
@@ -111,7 +111,7 @@ def test_runs_that_do_not_agree_are_not_judged_together(store: Path, other: list
     one = measured(store, "mae", SMALL, Metric("mae", greater_is_better=False))
     two = measured(store, "mae", LARGE, *other, head="b")
     words = "opposite directions of 'mae'" if other else "does not declare"
-    for arguments in (["best", "--metric", "mae"], ["front", "mae", "f1"], ["compare", one, two, "--metric", "mae"]):
+    for arguments in (["best", "--metric", "mae"], ["pareto", "mae", "f1"], ["compare", one, two, "--metric", "mae"]):
         called = qtlplat(store, *arguments)
         assert (called.code, called.out) == (2, "")
         assert words in called.err

@@ -332,7 +332,7 @@ def test_forms_exclude_each_other_and_columns_must_be_some() -> None:
         "compare @-2 @last",
         "diff @-2 @last",
         "best --by head",
-        "front f1 seed:-",
+        "pareto f1 seed:-",
         "errors @last",
         "ls",
         "plugins list",

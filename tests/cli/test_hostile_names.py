@@ -166,7 +166,7 @@ def test_every_option_of_what_works_for_long(path: str, evil: Path) -> None:
         ("compare", "@-1", "@-2"),
         ("diff", "@-1", "@-2"),
         ("best",),
-        ("front", "f1", "parameters"),
+        ("pareto", "f1", "parameters"),
         ("note", "@last"),
         ("tag",),
         ("rm", "@last"),

@@ -30,7 +30,7 @@ def keys_of(value: Any) -> Iterator[str]:
         ["compare", "@-2", "@last"],
         ["diff", "@-2", "@last"],
         ["best"],
-        ["front", "f1", "parameters"],
+        ["pareto", "f1", "parameters"],
         ["errors", "@last"],
     ],
 )

@@ -69,11 +69,11 @@ def test_groups_that_mix_them_are_made_with_a_warning(store: Path, runs: dict[st
 
 
 def test_a_run_is_beaten_only_by_one_that_was_tested_alike(store: Path, runs: dict[str, str]) -> None:
-    found = asked(store, "front", "f1", "parameters")
+    found = asked(store, "pareto", "f1", "parameters")
     assert {row["run"] for row in found["rows"]} == {runs["easy"], runs["hard"], runs["hard, nested"]}
     assert (found["datasets"], found["evaluators"]) == (["easy", "hard"], ["kfold6", "nested6"])
-    assert "2 datasets (easy, hard) and 2 evaluators" in qtlplat(store, "front", "f1", "parameters").err
-    front = api.open_store(store).front("f1", "parameters")
+    assert "2 datasets (easy, hard) and 2 evaluators" in qtlplat(store, "pareto", "f1", "parameters").err
+    front = api.open_store(store).pareto("f1", "parameters")
     assert [row["run"] for row in front] == [row["run"] for row in found["rows"]]
 
 
@@ -132,5 +132,5 @@ def test_runs_that_were_tested_alike_are_no_mixture(store: Path) -> None:
     called = qtlplat(store, "best", "--by", "dataset")
     assert "comparable" not in called.err
     assert asked(store, "best")["rows"][0]["group"] == {"backbone": "lenet2", "head": "dressed5x3"}
-    assert "comparable" not in qtlplat(store, "show", "@best:f1").err + qtlplat(store, "front", "f1", "loss").err
+    assert "comparable" not in qtlplat(store, "show", "@best:f1").err + qtlplat(store, "pareto", "f1", "loss").err
     assert {first, second} == {row["run"] for row in asked(store, "best")["rows"]}

@@ -103,7 +103,7 @@ def test_a_foreign_database_ends_with_5_and_a_way_out(tmp_path: Path) -> None:
     assert "fix: name another file" in called.err
 
 
-READING = ["runs", "show @last", "store path", "best", "front f1 accuracy", "diff @last @-2"]
+READING = ["runs", "show @last", "store path", "best", "pareto f1 accuracy", "diff @last @-2"]
 
 
 def test_reading_imports_nothing_heavy(tmp_path: Path) -> None:

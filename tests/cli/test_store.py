@@ -251,7 +251,7 @@ COMMANDS = [
     "compare @last @-2",
     "plot @last",
     "report @last -o out.html",
-    "run --backbone lenet1 --head linear --needed",
+    "run --backbone lenet1 --head linear --reuse",
     "run --backbone lenet1 --head linear --epochs 1 -S dataset.per_class=8",
     "store check",
     "store backup",

@@ -62,7 +62,7 @@ def test_a_shared_backbone_leaks_and_the_page_says_so(json_of, qtlplat, controll
     assert seen == pytest.approx(0.8 * tested, abs=1)  # of all samples, the test part of pretraining was not seen
     assert all(cell["leakage"] <= cell["group_leakage"] <= 1 for cell in cells)
     assert {cell["pretraining"] for cell in cells} == {run["pretraining"]}
-    for command in (f"show {run['run']}", f"run {SMALL} --head linear --needed"):
+    for command in (f"show {run['run']}", f"run {SMALL} --head linear --reuse"):
         _, out, _ = qtlplat(f"{command} --store", controlled)
         words = f"the backbone was trained on {100 * seen / tested:.0f} % of the test samples"
         assert re.search(f"^leakage:? +{words}", out, re.MULTILINE)
@@ -98,7 +98,7 @@ def test_nested_cells_train_on_the_features_of_their_own_backbone(json_of, contr
 
 def test_holdout_tests_what_the_backbone_was_not_trained_on(json_of, qtlplat, controlled):
     line = SMALL.replace("kfold[folds=2]", "holdout")
-    run = json_of(f"run {line} --head linear --seeds 3 --store", controlled)
+    run = json_of(f"run {line} --head linear --n-seeds 3 --store", controlled)
     cells = json_of(f"show {run['run']} --store", controlled)["cells"]
     assert [(cell["seed"], cell["leakage"]) for cell in cells] == [(0, 0), (1, 0), (2, 0)]
     assert all(cell["group_leakage"] > 0 for cell in cells)

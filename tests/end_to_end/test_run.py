@@ -100,7 +100,7 @@ def test_another_head_reuses_backbone_and_features(stored, json_of, qtlplat, tmp
 def test_needed_prints_the_finished_run_and_trains_nothing(stored, json_of):
     before = stored.read_bytes()
     run = json_of("runs --kind run --store", stored)[0]
-    again = json_of(f"run {SMALL} --head 'dressed[qubits=2,layers=1]' --needed --store", stored)
+    again = json_of(f"run {SMALL} --head 'dressed[qubits=2,layers=1]' --reuse --store", stored)
     assert again == run
     assert stored.read_bytes() == before
 

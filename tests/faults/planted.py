@@ -107,7 +107,7 @@ BUGS = {
     "a backbone's optimizer begins anew": Bug(
         STATE,
         "qtlplat/backbones/trainer.py",
-        '        load_optimizer(self.optimizer, saved.part("adam"))\n',
+        '        self.optimizer.load(saved.part("adam"))\n',
         "",
         (f"{STOPPED}[40]",),
     ),

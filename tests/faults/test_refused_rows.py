@@ -50,5 +50,5 @@ def test_a_row_that_is_refused_stops_the_run(what: str, kind: str, write: str, f
     assert "finished" not in sql(f"SELECT status FROM runs WHERE seed = 1 AND kind = '{kind}'")
     sql("DROP TRIGGER refused")
     assert_fine(here("resume", "--all", "--store", "s.db"))
-    assert_fine(here(*line, "--needed"))
+    assert_fine(here(*line, "--reuse"))
     assert sql("SELECT status FROM runs WHERE seed = 1") == ["finished", "finished"]

@@ -73,13 +73,13 @@ def test_tags_are_no_part_of_what_is_needed_and_what_is_put_away_is_trained_agai
         return found
 
     first = run("--tag paper --note one")
-    again = run("--needed --tag new --tag paper --note two")
+    again = run("--reuse --tag new --tag paper --note two")
     assert (again["run"], again["fingerprint"]) == (first["run"], first["fingerprint"])
     assert (again["tags"], again["note"]) == (["new", "paper"], "one\ntwo")
-    assert run("--needed --note two")["note"] == "one\ntwo"
+    assert run("--reuse --note two")["note"] == "one\ntwo"
     assert qtlplat(f"rm {first['run']}") == 0
     capsys.readouterr()
-    second = run("--needed")
+    second = run("--reuse")
     assert second["run"] != first["run"]
     assert (second["tags"], second["note"], second["pretraining"]) == ([], None, first["pretraining"])
     assert second["metrics"] == first["metrics"]
@@ -91,7 +91,7 @@ def test_tags_are_no_part_of_what_is_needed_and_what_is_put_away_is_trained_agai
     done = answer(capsys)
     assert set(done["runs"]) == {second["run"], second["pretraining"]}
     assert {kind: one["number"] for kind, one in done["files"].items()} == {"weights": 2, "features": 2}
-    third = run("--needed")
+    third = run("--reuse")
     assert third["metrics"] == first["metrics"]
     health = check(find_store(str(store)))
     assert health.problems == ()

@@ -122,7 +122,7 @@ def test_after_resume_the_run_is_found_and_shown(
     assert qtlplat(f"resume {run[:6]} --json") == 0
     (resumed,) = json.loads(capsys.readouterr().out)
     assert (resumed["run"], resumed["status"]) == (run, "finished")
-    assert qtlplat(f"{RUN} {QUANTUM} --needed --json") == 0
+    assert qtlplat(f"{RUN} {QUANTUM} --reuse --json") == 0
     assert json.loads(capsys.readouterr().out)["run"] == run
     assert qtlplat(f"show {run} --json") == 0
     owners = json.loads(capsys.readouterr().out)["owners"]

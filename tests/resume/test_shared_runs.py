@@ -81,7 +81,7 @@ def test_a_run_waits_for_whoever_is_at_the_same_work(
     monkeypatch.setattr(shared_work, "WITHOUT_A_NAME", 0.0)
     for module in (needed_module, pretraining):
         monkeypatch.setattr(module, "claimed", held)
-    assert qtlplat(f"{LINEAR} --needed --json") == 0
+    assert qtlplat(f"{LINEAR} --reuse --json") == 0
     output = capsys.readouterr()
     assert json.loads(output.out)["status"] == "finished"
     before = {"run": "", "pretraining": "backbone: ", "features": "frozen features: "}[what]
@@ -129,7 +129,7 @@ def test_if_the_first_is_killed_the_next_goes_on_with_its_pretraining(runs: Runs
 @pytest.mark.slow
 def test_one_plan_that_is_needed_three_times_is_trained_once(runs: Runs, tmp_path: Path) -> None:
     logs = [tmp_path / f"{i}.json" for i in range(3)]
-    started = [runs.start(f"{SLOW} --needed --json --tag number{i}", log) for i, log in enumerate(logs)]
+    started = [runs.start(f"{SLOW} --reuse --json --tag number{i}", log) for i, log in enumerate(logs)]
     for process, log in zip(started, logs, strict=True):
         process.join(120)
         assert process.exitcode == 0, log.read_text()
@@ -140,12 +140,12 @@ def test_one_plan_that_is_needed_three_times_is_trained_once(runs: Runs, tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("first_line", [SLOW, f"{SLOW} --needed"])
+@pytest.mark.parametrize("first_line", [SLOW, f"{SLOW} --reuse"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
 def test_whoever_needs_a_run_waits_for_it_and_takes_it_over(first_line: str, how: int, runs: Runs) -> None:
     first = runs.start(first_line)
     until(runs, lambda: begun(runs))
-    second = runs.start(f"{SLOW} --needed --note mine")
+    second = runs.start(f"{SLOW} --reuse --note mine")
     until(runs, lambda: waiting(runs, ""))
     assert first.pid
     os.kill(first.pid, how)
@@ -168,7 +168,7 @@ def test_what_fails_fails_for_each_with_its_own_message(runs: Runs) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("needed", ["", "--needed"])
+@pytest.mark.parametrize("needed", ["", "--reuse"])
 def test_ctrl_c_while_waiting_ends_that_one_alone(needed: str, runs: Runs) -> None:
     first = runs.start(f"{SLOW} {needed}")
     until(runs, lambda: begun(runs))
@@ -199,7 +199,7 @@ def test_a_run_waits_for_a_pretraining_that_is_resumed_by_name(runs: Runs) -> No
     resumed = runs.start(f"resume {run.id}")
     until(runs, lambda: reader_of(runs).run(run.id).status == "running")
     second = runs.start(f"{SLOW} --head mlp")
-    third = runs.start(f"{SLOW} --needed -q")
+    third = runs.start(f"{SLOW} --reuse -q")
     for process in (resumed, second, third):
         process.join(120)
         assert process.exitcode == 0, runs.log.read_text()

@@ -106,7 +106,7 @@ def test_every_command_takes_what_an_error_suggests(
         f"best --metric {pasted} --maximize",
         f"best --by {pasted}",
         f"best --where '{form} > 0.3' --json",
-        f"front {pasted}:+ f1",
+        f"pareto {pasted}:+ f1",
         f"show @best:-{pasted}",
     ):
         assert _run(["--store", str(location.path), *shlex.split(command)]) == 0, command

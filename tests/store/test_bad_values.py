@@ -172,7 +172,7 @@ def test_every_listing_tells_sound_runs_and_names_the_damaged_one(
         ["runs", "--json"],
         ["runs", "--where", "head.size = 3", "--json"],
         ["best", "--json", "--by", "run"],
-        ["front", "f1", "seconds", "--json"],
+        ["pareto", "f1", "seconds", "--json"],
         ["report", "--where", "f1 > 0"],
         ["plot", "--where", "f1 > 0", "-o", str(tmp_path / "p.svg")],
         ["export", "--where", "f1 > 0", "-o", str(tmp_path / "all.zip")],

@@ -25,7 +25,7 @@ raw.execute("BEGIN EXCLUSIVE")
 print("held", flush=True)
 sys.stdin.read()
 """
-COMMANDS = ("runs", "show @last", "best", "front f1 seconds", "report", "store check", "store check --json",
+COMMANDS = ("runs", "show @last", "best", "pareto f1 seconds", "report", "store check", "store check --json",
             "store backup", "store upgrade", "store gc", "export @last -o {0}/b.zip", "rm @last", "tag @last x",
             "note @last x", "sql 'select 1'", "resume --all", "store recover --to {0}/r.db",
             "errors @last", "diff @last @-2", "compare @last @-2",

@@ -143,7 +143,7 @@ def _edited(text: str) -> str | None:
 def rm_command(settings: Settings, references: tuple[str, ...], restore: bool, as_json: bool) -> None:
     """Move runs to the trash, or restore them; nothing is deleted.
 
-    Runs in the trash are not listed, not counted by @last, and not reused by `run --needed`; runs that build on them do
+    Runs in the trash are not listed, not counted by @last, and not reused by `run --reuse`; runs that build on them do
     not change. `qtlplat runs --trash` lists the trash, `qtlplat store gc` empties it. A run whose process is alive is
     refused.
     """

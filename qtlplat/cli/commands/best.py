@@ -45,7 +45,7 @@ LEAST_NEEDED = ("parameters", "cells", "leakage", "median")
 def best_command(
     settings: Settings, metric: str, by: str | None, greater_is_better: bool | None, listing: Listing
 ) -> None:
-    """Show the best finished run of every group, and the size of the group.
+    """Show the best finished run of every group.
 
     A metric is a mean over the cells of the head, ± their sample standard deviation. The run's evaluator
     declares whether higher or lower is better; otherwise use --minimize or --maximize. Fields are those of --where.

@@ -127,7 +127,7 @@ def compare_command(
     greater_is_better: bool | None,
     listing: Listing,
 ) -> None:
-    """Compare runs, or a run's controls with its head: difference, interval, p, verdict.
+    """Compare runs, or a run with its controls: difference, p, verdict.
 
     On a terminal and in JSON, the differing settings of the runs come first.
 

@@ -52,7 +52,7 @@ _OPTION_COLUMNS = (
 @listing_options
 @pass_settings
 def ls_command(settings: Settings, kinds: str | None, listing: Listing) -> None:
-    """List datasets, backbones, heads, evaluators and recipes: components and presets.
+    """List datasets, backbones, heads, evaluators and recipes.
 
     KIND is one of datasets, backbones, heads, evaluators, recipes, exporters, commands.
     """
@@ -75,7 +75,7 @@ add_common_options(ls_command)
 def info_command(
     settings: Settings, name: str, kind: Kind | None, device: str, output: Path | None, force: bool, as_json: bool
 ) -> None:
-    """Describe a component or preset: options, provider, a head's circuit.
+    """Describe a component or preset: options, provider, circuit.
 
     NAME may have options, as in 'dressed[qubits=4]'. For a quantum head, the output has the circuit, its gate counts
     and its engine, with the reason for that engine; for a backbone, the parameters of each layer.

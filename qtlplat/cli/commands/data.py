@@ -12,6 +12,7 @@ from qtlplat.catalog.plan import ComponentChoice
 from qtlplat.catalog.plugin_calls import checked_dataset, load_images
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.components import open_components
+from qtlplat.cli.renamed import sets_option
 from qtlplat.cli.render.columns import Column, write_json
 from qtlplat.cli.render.files import output_options, refuse, tell_written, write_output
 from qtlplat.cli.render.output import Listing, emit, listing_options
@@ -23,7 +24,6 @@ from qtlplat.errors import refused_data
 from qtlplat.specs import DatasetSpec
 
 _argument = click.argument("dataset", required=False)
-_sets = click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="An option, e.g. dataset.root=PATH.")
 
 
 @click.group("data")
@@ -36,7 +36,7 @@ def data_command() -> None:
 
 @data_command.command("info")
 @_argument
-@_sets
+@sets_option
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
 def info(settings: Settings, dataset: str | None, sets: Sequence[str], as_json: bool) -> None:
@@ -68,7 +68,7 @@ def info(settings: Settings, dataset: str | None, sets: Sequence[str], as_json: 
 
 @data_command.command("check")
 @_argument
-@_sets
+@sets_option
 @listing_options
 @pass_settings
 def check(settings: Settings, dataset: str | None, sets: Sequence[str], listing: Listing) -> int:
@@ -93,7 +93,7 @@ def check(settings: Settings, dataset: str | None, sets: Sequence[str], listing:
 
 @data_command.command("audit")
 @_argument
-@_sets
+@sets_option
 @click.option("--limit", type=click.IntRange(0), help="The most duplicates to list (20 in the table, all in JSON).")
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
@@ -119,7 +119,7 @@ def audit(settings: Settings, dataset: str | None, sets: Sequence[str], limit: i
 
 @data_command.command("preview")
 @_argument
-@_sets
+@sets_option
 @output_options("PNG file to write. Left out, it is called after the dataset.")
 @click.option("-n", "per_class", type=click.IntRange(1, 64), default=8, show_default=True, help="Samples per class.")
 @click.option("--seed", type=click.IntRange(0), default=0, show_default=True, help="Seed for drawing the samples.")

@@ -60,7 +60,7 @@ METRICS = (
 @listing_options
 @pass_settings
 def diff_command(settings: Settings, first: str, second: str, listing: Listing) -> None:
-    """Rank possible causes of a difference between two runs, and compare their numbers.
+    """Rank possible causes of a difference between two runs.
 
     Causes are all stored differences: data, folds, backbone, head, training, code, seed, device, packages, hardware.
     Their order is fixed, the strongest first. `compare` tests whether the numbers differ by more than chance. RUN

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qtlplat.cli.renamed import sets_option
 from qtlplat.cli.render.column_fit import fitting
 from qtlplat.cli.render.columns import Column
 from qtlplat.cli.render.files import tell_written, write_output
@@ -67,7 +68,7 @@ LEAST_NEEDED = ("file", "source", "probability", "of_runs")
 @click.command("errors")
 @click.argument("references", metavar="RUN..", nargs=-1)
 @click.option("--only-by", metavar="RUN", help="Only samples that this run gets wrong and all others get right.")
-@click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="dataset.OPTION=VALUE, for data that was moved.")
+@sets_option
 @partial(listing_options, picture="a contact sheet of the worst samples, 24 or those of -n")
 @pass_settings
 def errors_command(
@@ -77,7 +78,7 @@ def errors_command(
     sets: Sequence[str],
     listing: Listing,
 ) -> None:
-    """List the samples that are misclassified most often, with the heads and predicted classes.
+    """List the samples that are misclassified most often.
 
     Predictions of heads in finished cells count, those of controls do not. Samples are sorted by the share of their
     cells in which they are wrong, then by that number of cells, then by certainty. RUN is the beginning of an id,

@@ -78,6 +78,7 @@ class _ExportCommand(click.Command):
 )
 @click.option(
     "-S",
+    "--set",
     "sets",
     multiple=True,
     metavar="KEY=VALUE",
@@ -100,7 +101,7 @@ def export_command(
     as_json: bool,
     **flags: Any,
 ) -> None:
-    """Export runs as a bundle, to MLflow or TensorBoard, or a trained model to ONNX or OpenQASM.
+    """Export runs (bundle, MLflow, TensorBoard) or models (ONNX, QASM).
 
     RUN is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or @tag:paper; --where selects runs.
     A bundle for `qtlplat import` holds rows, files, splits and environment of the runs, and their pretrainings.

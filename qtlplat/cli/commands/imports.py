@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
 def import_command(settings: Settings, bundle: Path, dry_run: bool, partly: bool, as_json: bool) -> None:
-    """Import the runs of a bundle of qtlplat export, with their files.
+    """Import the runs of a bundle, with their files.
 
     All files are verified first, by size and sha256; an invalid bundle is refused, and nothing changes. Runs are
     compared by content: identical runs are skipped. If a run has other content in the store, nothing is imported.

@@ -1,4 +1,4 @@
-"""`qtlplat front FIELD FIELD..`: the runs that no other beats in all of these. No SQL here."""
+"""`qtlplat pareto FIELD FIELD..`: the Pareto-optimal runs. No SQL here."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ NAMED = ("dataset", "backbone", "head", "evaluator")
 LEAST_NEEDED = ("evaluator", "dataset", "backbone")
 
 
-@click.command("front")
+@click.command("pareto")
 @click.argument("fields", metavar="FIELD FIELD..", nargs=-1)
 @click.option("--all", "every", is_flag=True, help="List the dominated runs, too.")
 @listing_options
 @pass_settings
-def front_command(settings: Settings, fields: Sequence[str], every: bool, listing: Listing) -> None:
+def pareto_command(settings: Settings, fields: Sequence[str], every: bool, listing: Listing) -> None:
     """List the Pareto-optimal runs for the given fields.
 
     FIELD is a metric (mean over the cells of the head) or any numeric field of --where. The runs' evaluators declare
@@ -85,7 +85,7 @@ def front_command(settings: Settings, fields: Sequence[str], every: bool, listin
             note(front.remark)
 
 
-add_common_options(front_command)
+add_common_options(pareto_command)
 
 
 def _names(reader: Reader, ids: Sequence[str]) -> dict[str, dict[str, str | None]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from qtlplat.analysis.figures import KINDS, NEEDS_PREDICTIONS
+from qtlplat.cli.renamed import sets_option
 from qtlplat.cli.render.columns import write_json
 from qtlplat.cli.render.files import output_options, refuse, tell_written, write_output
 from qtlplat.cli.render.output import where_option
@@ -34,9 +35,7 @@ if TYPE_CHECKING:
     "differences of F1; the samples that a run gets wrong.",
 )
 @output_options("File to write, PNG, SVG or PDF by its name. Left out, the same numbers are drawn in the terminal.")
-@click.option(
-    "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For errors: dataset.OPTION=VALUE, for data that was moved."
-)
+@sets_option
 @click.option("--json", "as_json", is_flag=True, help="Print the figure's numbers as strict JSON with stable keys.")
 @pass_settings
 def plot_command(

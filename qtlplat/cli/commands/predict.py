@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from qtlplat.cli.renamed import sets_option
 from qtlplat.cli.render.columns import Column
 from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.terminal import note
@@ -30,7 +31,7 @@ COLUMNS = (
 @click.option("--cell", type=click.IntRange(0), metavar="N", help="Use only the head of this cell.")
 @click.option("--ensemble", is_flag=True, help="Use the mean over the heads of all cells; the default.")
 @click.option("--resize", is_flag=True, help="Resize images of another size in the way of the run's dataset.")
-@click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="dataset.OPTION=VALUE, for data that was moved.")
+@sets_option
 @listing_options
 @pass_settings
 def predict_command(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qtlplat.cli.renamed import sets_option
 from qtlplat.cli.render.columns import Column, write_json
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import clean, note, say
@@ -36,7 +37,7 @@ SAID = {
     metavar="X",
     help="With --verify: the largest accepted difference. Default: 0.01.",
 )
-@click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="dataset.OPTION=VALUE, for data that was moved.")
+@sets_option
 @store_patience
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qtlplat.cli.renamed import sets_option
 from qtlplat.cli.render.files import output_options, refuse, tell_written, write_output
 from qtlplat.cli.render.output import where_option
 from qtlplat.cli.render.terminal import note, write
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
 @click.option("--budget", metavar="B", help="With --recipe: the newest reproduction under this budget.")
 @output_options("File to write, .html, .md or .tex by its name. Left out, Markdown goes to stdout.")
 @click.option("--audit", is_flag=True, help="Audit the data, too, if it is available.")
-@click.option(
-    "-S", "sets", multiple=True, metavar="KEY=VALUE", help="For --audit: dataset.OPTION=VALUE, for data that was moved."
-)
+@sets_option
 @pass_settings
 def report_command(
     settings: Settings,

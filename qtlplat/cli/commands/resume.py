@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qtlplat.cli.renamed import sets_option
 from qtlplat.cli.render.columns import write_json
 from qtlplat.cli.render.terminal import note, say
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings, store_patience, suggest
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     help="Resume although data, code, versions or threads have changed; the changes are stored with the run.",
 )
 @click.option("--take-over", is_flag=True, help="Take the run from another machine, whose process is gone.")
-@click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="dataset.OPTION=VALUE, for data that was moved.")
+@sets_option
 @store_patience
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
@@ -40,7 +41,7 @@ def resume_command(
     sets: tuple[str, ...],
     as_json: bool,
 ) -> int:
-    """Resume an interrupted run: after Ctrl-C, a killed process or a full disk.
+    """Resume an interrupted run, bit for bit.
 
     The run continues after its last stored epoch and ends with the same bits as an uninterrupted run. If settings that
     affect the numbers have changed, they are listed and the run is not resumed. Resuming a pretraining resumes the run

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from qtlplat.cli.renamed import old_option, sets_option
 from qtlplat.cli.render.columns import Column, text, write_json
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import clean, note, say
@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 @click.option("--protocol", metavar="P", help="How backbone and head are trained: standard, paper, or your own.")
 @click.option("--replace", metavar="all|K", help="How many trailing dense layers the head replaces. Default: all.")
 @click.option("--seed", type=int, help="Everything random follows from it. Default: 0.")
-@click.option("--seeds", type=int, metavar="N", help="Repeat all folds with N seeds from --seed on. Default: 1.")
+@click.option(
+    "--n-seeds", "seeds", type=int, metavar="N", help="Repeat all folds with N seeds from --seed on. Default: 1."
+)
 @click.option("--epochs", type=int, help="Epochs of the head.")
 @click.option("--pretrain-epochs", type=int, help="At most so many epochs of the backbone.")
 @click.option("--n-init", type=int, help="Random initialisations of the backbone; the best one is kept.")
@@ -50,10 +52,10 @@ if TYPE_CHECKING:
     metavar="N",
     help="Threads of torch. Default: OMP_NUM_THREADS, or one per core unless one thread alone pretrains much faster.",
 )
-@click.option("-S", "sets", multiple=True, metavar="KEY=VALUE", help="Any option of the plan, e.g. head.layers=2.")
+@sets_option
 @click.option("--dry-run", is_flag=True, help="Show plan, cells and parameter counts; train and store nothing.")
 @click.option(
-    "--needed",
+    "--reuse",
     is_flag=True,
     help="Print the finished run with this fingerprint instead, if there is one; wait for one that is running.",
 )
@@ -61,12 +63,15 @@ if TYPE_CHECKING:
 @click.option("--note", "remark", metavar="TEXT", help="Note this on the run.")
 @store_patience
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
+@old_option("--needed", "--reuse", "reuse", is_flag=True)
+@old_option("--seeds", "--n-seeds", "seeds", type=int)
+@old_option("--inits", "--n-init", "n_init", type=int)
 @pass_settings
 def run_command(
     settings: Settings,
     /,
     dry_run: bool,
-    needed: bool,
+    reuse: bool,
     tags: tuple[str, ...],
     remark: str | None,
     threads: int | None,
@@ -77,44 +82,28 @@ def run_command(
 
     The backbone is pretrained once (a run of its own, found again by content), its features are computed once, and
     one head per cell is trained on them. What is left out comes from the registry's defaults. Tags and the note are no
-    part of the plan; a run that --needed finds gets them too.
+    part of the plan; a run that --reuse finds gets them too.
 
     Several runs may start at once: a backbone that two of them need is pretrained by one, and the other waits for it.
     """
+    from qtlplat.catalog.resolve import Request
+    from qtlplat.cli.components import open_components
     from qtlplat.cli.render.progress import make_progress
-    from qtlplat.store.core.records import Remarks
+    from qtlplat.runs.service import Service, checked_remarks
     from qtlplat.store.read.queries import Reader
-    from qtlplat.store.read.run_annotations import checked_note, checked_tags
     from qtlplat.store.read.serialize import short_form
 
-    remarks = Remarks(tuple(checked_tags(tags)), None if remark is None else checked_note(remark))
+    remarks = checked_remarks(tags, remark)
     location = asked_store(settings)
-    resolved, catalog = _resolve(settings, request)
-    reader = Reader(location)
-    if not dry_run:
-        reader.runs(limit=1)  # a store that cannot be used is refused before any work
-    progress = make_progress(settings.verbosity)
-    with progress.stage("loading torch and PennyLane, reading data", 2) as stage:
-        if threads:  # every library obeys it that is loaded from now on, and it is stored with the run
-            os.environ["OMP_NUM_THREADS"] = str(threads)
-        import torch
-
-        from qtlplat.runs.execute import execute
-        from qtlplat.runs.prepare import prepare
-        from qtlplat.runs.reuse import found_or_executed
-
-        if threads:
-            torch.set_num_threads(threads)
-        stage.advance()
-        prepared = prepare(resolved, None if dry_run else location.files)
-        stage.advance()
+    registry, catalog = open_components(settings)
+    service = Service(location, registry, catalog, make_progress(settings.verbosity), threads)
+    resolved = service.resolve(Request(**request))
+    _tell_plan(settings, resolved)
     if dry_run:
-        for line in prepared.notes:
-            progress.note(line)
-        _print_dry_run(prepared.dry_run(), as_json)
+        _print_dry_run(service.dry_run(resolved), as_json)
         return
-    name_store(location)
-    run = (found_or_executed if needed else execute)(prepared, location, progress, remarks=remarks)
+    run = service.run(resolved, remarks, reuse=reuse, before_work=lambda: name_store(location))
+    reader = Reader(location)
     if as_json:
         write_json(short_form(reader.run(run)))
     else:
@@ -126,13 +115,9 @@ def run_command(
 add_common_options(run_command)
 
 
-def _resolve(settings: Settings, request: Mapping[str, Any]) -> tuple[Resolved, Catalog]:
-    from qtlplat.catalog.resolve import Request, resolve
-    from qtlplat.cli.components import open_components
+def _tell_plan(settings: Settings, resolved: Resolved) -> None:
     from qtlplat.cli.render.show_tables import component_line
 
-    registry, catalog = open_components(settings)
-    resolved = resolve(Request(**request), registry, catalog)
     if settings.verbosity >= 0:
         plan = resolved.plan
         for line in resolved.notes:
@@ -143,7 +128,6 @@ def _resolve(settings: Settings, request: Mapping[str, Any]) -> tuple[Resolved, 
             note(f"  {role}: {component_line(getattr(plan, role).public())}")
         for part in (plan.training, plan.pretraining):
             note(f"  {type(part).__name__}: {text(part.model_dump())}")
-    return resolved, catalog
 
 
 def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:

@@ -34,7 +34,7 @@ LONGEST = 1_000_000  # characters of a query
 def sql_command(
     settings: Settings, query: str | None, schema: bool, examples: bool, timeout: float | None, listing: Listing
 ) -> None:
-    """Query the store with SQL, read-only; --schema and --examples help to start.
+    """Query the store with SQL, read-only.
 
     QUERY is one statement; - reads it from stdin. The views v_runs, v_cells, v_epochs, v_predictions and v_claims
     answer most questions. The store is opened read-only, and all other statements are refused.

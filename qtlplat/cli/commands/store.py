@@ -20,7 +20,7 @@ _json = click.option("--json", "as_json", is_flag=True, help="Strict JSON with s
 
 @click.group("store")
 def store_command() -> None:
-    """Manage the experiment store: path, check, backup, upgrade, recover, merge, gc."""
+    """Manage the store: path, check, backup, upgrade, recover, merge, gc."""
 
 
 @click.command("path")

@@ -29,7 +29,8 @@ from qtlplat.store.core.ownership import is_abandoned, remove_free_lock, this_ho
 from qtlplat.store.maintenance.check import STALE_SECONDS
 from qtlplat.store.read.queries import Reader
 
-SHARED = ("weights", "features")  # directories of files that are found by content; no row: nobody needs them
+# directories of files that are found by content: what no row names, nobody needs
+SHARED = ("weights", "features", "groups", "images")
 CLOCKS = timedelta(hours=1)  # how far those of two machines may be apart
 _AT_ONCE = 500  # ids in one statement
 _SEAL, _SEALED = ".sha256", ".npy"  # of cached features: the one file has a row, the other says whether it is whole
