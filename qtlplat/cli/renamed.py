@@ -35,7 +35,8 @@ def old_option(old: str, new: str, parameter: str, **attributes: Any) -> Callabl
             ctx.default_map = {**(ctx.default_map or {}), parameter: value}
 
     name = f"old_{parameter}"
-    return click.option(old, name, hidden=True, expose_value=False, callback=callback, **attributes)
+    text = f"Deprecated: use {new}."
+    return click.option(old, name, hidden=True, help=text, expose_value=False, callback=callback, **attributes)
 
 
 def sets_option(command: C) -> C:
