@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 
-import qtlplat
 from qtlplat.catalog import plugin_calls, returned
 from qtlplat.catalog.plan import canonical_json
 from qtlplat.catalog.provider import Component
@@ -133,7 +132,7 @@ def _settled(sources: list[tuple[str, int, int, int, int]]) -> bool:
 def _own_code() -> str:
     """Digest of qtlplat's own modules that datasets build on."""
     total = hashlib.sha256()
-    for path in sorted(Path(qtlplat.__file__).parent.glob("*.py")):
+    for path in sorted(Path(__file__).parents[1].glob("*.py")):
         total.update(path.read_bytes())
     return total.hexdigest()
 
