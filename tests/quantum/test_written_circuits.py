@@ -24,6 +24,8 @@ REFUSED = {
     ("default.mixed", "postselected"): "use --device default.qubit",
     ("reference.qubit", "noisy"): "use --device default.mixed",
     ("reference.qubit", "postselected"): "use --device default.qubit",
+    # PennyLane 0.45.1: a complex Hermitian has another value there.
+    ("reference.qubit", "layers_within_gates"): "choose another device, or auto; default.qubit gives exact values",
 }
 REFUSED_WITH_SHOTS = {
     "generated_matrix": "QubitUnitary takes trained numbers and has no shift rule",
@@ -117,7 +119,7 @@ def test_a_batch_is_its_samples(device: str, name: str) -> None:
 @pytest.mark.parametrize("device", ["auto", "default.qubit", "lightning.qubit", "default.mixed", "reference.qubit"])
 def test_every_circuit_on_every_engine(device: str, name: str, dtype: torch.dtype) -> None:
     if (device, name) in REFUSED:
-        with pytest.raises(ConfigError, match="cannot run this circuit") as caught:
+        with pytest.raises(ConfigError, match=r"(?:cannot run|computes other values than) th") as caught:
             choose_engine(CIRCUITS[name], device)
         assert caught.value.fix == REFUSED[device, name]
         return

@@ -44,7 +44,7 @@ def element(inputs, weights, wires):
     qml.CNOT(wires=wires)
     for wire in wires:
         qml.RX(weights[wire], wires=wire)
-    return signs(wires)
+    return tuple(signs(wires))
 
 
 @written(3, 3, 3, weights=(1, 3))
@@ -125,6 +125,18 @@ def uploaded_again(inputs, weights, wires):
     return signs(wires)
 
 
+@written(3, 3, 3, weights=(3,), factors=(3,))
+def functions_of_numbers(inputs, weights, factors, wires):
+    angles = torch.atan(inputs * factors)
+    for wire, weight in enumerate(weights):
+        qml.RX(angles[..., wire], wires=wire)
+        qml.RZ(torch.tanh(inputs[..., wire] ** 2), wires=wire)
+        qml.RY(weight**3 / 20, wires=wire)
+    for wire, weight in enumerate(weights):
+        qml.CRZ(weight * angles[wire], wires=[wire, wire - 1 if wire else 2])
+    return [qml.expval(qml.X(wire)) for wire in wires]
+
+
 # What is prepared
 
 
@@ -201,6 +213,40 @@ def evolutions(inputs, weights, wires):
     qml.TrotterProduct(energy, weights[0], n=2, order=2)
     qml.ApproxTimeEvolution(qml.Hamiltonian([0.4, 0.6], [qml.Z(1) @ qml.Z(2), qml.X(0)]), weights[1], 2)
     qml.evolve(qml.X(1), weights[2] * inputs[..., 0])
+    qml.PauliRot(weights[1], "YIX", wires=wires)
+    qml.MultiRZ(inputs[..., 1] * inputs[..., 2], wires=wires)
+    return signs(wires)
+
+
+@written(4, 3, 3, weights=(1, 3, 3), others=(7,))
+def layers_within_gates(inputs, weights, others, wires):
+    three = wires[1:]
+    qml.AngleEmbedding(inputs, wires=three, rotation="Y")
+    qml.ctrl(qml.StronglyEntanglingLayers, control=0, control_values=0)(weights, wires=three)
+    qml.adjoint(qml.AngleEmbedding)(inputs, wires=three[::-1])
+    qml.adjoint(qml.SimplifiedTwoDesign)(others[4:], others[:4].reshape(1, 2, 2), wires=three)
+    qml.Barrier(three)
+    qml.QFT(wires=wires[:3])
+    matrix = np.array([[0.3, -0.4j], [0.4j, 1.0]])
+    return [qml.expval(qml.X(0)), qml.expval(qml.Hermitian(matrix, 2)), qml.expval(qml.Projector([0, 1], wires=[3, 1]))]
+
+
+@written(3, 3, 3, weights=(4,))
+def wires_out_of_order(inputs, weights, wires):
+    qml.RY(inputs[..., 1], wires=2)
+    qml.RX(inputs[..., 2], wires=0)
+    qml.CRX(weights[3], wires=[2, 1])
+    qml.Toffoli(wires=[0, 2, 1])
+    qml.CRot(*weights[:3], wires=[1, 0])
+    qml.RX(inputs[..., 0], wires=1)
+    return [qml.expval(qml.Y(1)), qml.expval(qml.X(2) @ qml.Z(0)), qml.expval(qml.Z(2))]
+
+
+@written(3, 3, 3, first=(3,), weights=(1, 2, 2))
+def two_kinds_of_layers(inputs, first, weights, wires):
+    qml.AngleEmbedding(inputs, wires=wires)
+    qml.SimplifiedTwoDesign(first, weights, wires=wires)
+    qml.RandomLayers(weights[..., 1], wires=wires, seed=8)
     return signs(wires)
 
 
@@ -233,6 +279,20 @@ def trained_sum(inputs, weights, numbers, wires):
     qml.BasicEntanglerLayers(weights, wires=wires)
     observable = qml.dot(numbers, [qml.Z(0), qml.X(0) @ qml.Z(1), qml.Identity(1)])
     return [qml.expval(observable), qml.expval(qml.Hamiltonian(numbers[:2], [qml.X(1), qml.Z(0)]))]
+
+
+@written(2, 2, 3, weights=(1, 2))
+def fixed_sums(inputs, weights, wires):
+    qml.AngleEmbedding(inputs, wires=wires)
+    qml.BasicEntanglerLayers(weights, wires=wires)
+    return [qml.expval(3 * qml.X(0) - 0.5 * qml.Z(1)), qml.expval(qml.Y(1) @ qml.Y(1)), qml.expval(qml.Identity(0))]
+
+
+@written(3, 3, 6, weights=(1, 3, 3))
+def values_and_chances(inputs, weights, wires):
+    qml.IQPEmbedding(inputs, wires=wires, n_repeats=2)
+    qml.StronglyEntanglingLayers(weights, wires=wires)
+    return [qml.probs(wires=[1, 0]), qml.expval(qml.Z(1) @ qml.Y(2)), qml.expval(qml.X(0))]
 
 
 @written(2, 2, 1, weights=(1, 2))
@@ -275,7 +335,8 @@ def unnamed_chances(inputs, weights, wires):
 
 @written(3, 3, 2, weights=(2, 3))
 def pooled(inputs, weights, wires):
-    qml.AngleEmbedding(inputs, wires=wires, rotation="Y")
+    for wire in wires:
+        qml.RY(inputs[wire], wires=wire)
     qml.IsingXX(weights[0, 0], wires=[0, 1])
     outcome = qml.measure(0)
     qml.cond(outcome, qml.U3)(*weights[1], wires=1)
