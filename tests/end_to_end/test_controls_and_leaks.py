@@ -11,6 +11,7 @@ from qtlplat.store.read.queries import Reader
 from .conftest import SMALL
 
 HEAD = "--head 'dressed[qubits=2,layers=1]'"
+VALIDATED = "-S pretraining.monitor=validation -S pretraining.val_size=0.1"
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,7 @@ def test_a_pretraining_says_what_its_test_part_shares_with_training(json_of, qtl
         ("--controls auto,linear", 3, "auto stands alone"),
         ("--controls identity --head linear", 3, "control identity does not fit the head linear"),
         ("--evaluator holdout[grouped=true]", 3, "-S pretraining.grouped=true"),
-        ("--evaluator nested[folds=2] -S pretraining.grouped=true", 3, "samples for validation"),
+        (f"--evaluator nested[folds=2] -S pretraining.grouped=true {VALIDATED}", 3, "samples for validation"),
     ],
 )
 def test_wrong_controls_and_evaluators_are_refused(qtlplat, tmp_path, option, code, words):

@@ -12,6 +12,7 @@ from test_reproductions import OUTCOME
 from qtlplat.errors import StoreError, UsageError
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.backends.sqlite import in_file
+from qtlplat.store.core import schema
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import ArtifactRow
 from qtlplat.store.maintenance.check import check
@@ -186,9 +187,12 @@ def test_a_store_is_not_merged_into_itself_nor_from_nowhere(location: StoreLocat
         merge(location, other)
 
 
-def test_an_older_store_is_refused_with_the_command(location: StoreLocation, other: StoreLocation) -> None:
+def test_an_older_store_is_refused_with_the_command(
+    location: StoreLocation, other: StoreLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(other, 1)
-    change(other, "UPDATE qtlplat_schema SET version_num = '0002'")
+    monkeypatch.setattr(schema, "REVISIONS", ("0000", *schema.REVISIONS))
+    change(other, "UPDATE qtlplat_schema SET version_num = '0000'")
     before = snapshot(other)
     with pytest.raises(StoreError, match="older schema") as caught:
         merge(location, other)
@@ -197,7 +201,9 @@ def test_an_older_store_is_refused_with_the_command(location: StoreLocation, oth
     assert not location.path.exists()
 
 
-def test_a_dry_run_says_what_a_merge_would_do(location: StoreLocation, other: StoreLocation) -> None:
+def test_a_dry_run_says_what_a_merge_would_do(
+    location: StoreLocation, other: StoreLocation, monkeypatch: pytest.MonkeyPatch
+) -> None:
     fill(location, 1)
     fill(other, 2)
     before = snapshot(location)
@@ -205,7 +211,8 @@ def test_a_dry_run_says_what_a_merge_would_do(location: StoreLocation, other: St
     assert snapshot(location) == before
     done = merge(location, other)
     assert (dry.runs, dry.outcomes, dry.same, dry.files) == (done.runs, done.outcomes, done.same, 0)
-    change(location, "UPDATE qtlplat_schema SET version_num = '0002'")
+    monkeypatch.setattr(schema, "REVISIONS", ("0000", *schema.REVISIONS))
+    change(location, "UPDATE qtlplat_schema SET version_num = '0000'")
     with pytest.raises(StoreError, match="older schema"):
         merge(location, other, dry_run=True)
 

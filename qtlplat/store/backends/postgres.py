@@ -187,7 +187,8 @@ class PostgresBackend:
         """By the SQLSTATE; a lock with the sessions that hold it."""
         found = postgres_errors.explained(error, self.server)
         if isinstance(found, LockedError):
-            found.what += f": {lock_holders.of_server(_engine(self.server, write=False), self.server.schema)}"
+            who = lock_holders.of_server(_engine(self.server, write=False), self.server.schema)
+            return LockedError(f"{found.what}: {who}", where=found.where, fix=found.fix)
         return found
 
 
