@@ -22,6 +22,7 @@ from qtlplat_model_files.qasm_program import (
     Statement,
     Version,
     lower,
+    with_numbers,
     write,
 )
 from qtlplat_model_files.qasm_reader import Branch, Line, applied, read, run
@@ -51,7 +52,7 @@ def to_qasm(
     bound = {name: torch.as_tensor(weight, dtype=torch.float64) for name, weight in weights.items()}
     try:
         tape = SampleFunction(circuit, counted=False).tape(numbers, bound)
-        operations, measurements = tape.operations, tape.measurements
+        operations, measurements = [with_numbers(one) for one in tape.operations], tape.measurements
         program = lower(operations, circuit.qubits)
         lines = write(program, version)
     except CannotWriteError as error:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import pennylane as qml
+import torch
 from pennylane.tape import QuantumScript
 
 Version = Literal[2, 3]
@@ -124,8 +125,6 @@ def write(program: Program, version: Version) -> list[str]:
 
 
 def _gates(operation: Any) -> Iterator[Gate]:
-    operation = _with_numbers(operation)
-
     def is_known(op: Any) -> bool:
         return op.name in NAMES or op.name in LEFT_OUT
 
@@ -145,11 +144,16 @@ def _gates(operation: Any) -> Iterator[Gate]:
         yield Gate(NAMES[op.name], angles, tuple(int(w) for w in op.wires))
 
 
-def _with_numbers(operation: Any) -> Any:
-    """The same operation with numpy's numbers, where torch's are."""
-    if not operation.data:
-        return operation
-    return qml.ops.functions.bind_new_parameters(operation, [qml.math.unwrap(x) for x in operation.data])
+def with_numbers(operation: Any) -> Any:
+    """The same operation with numpy's numbers, where torch's are; PennyLane fails at some that hold torch's."""
+    with qml.QueuingManager.stop_recording():
+        if isinstance(operation, qml.ops.Conditional):
+            return qml.ops.Conditional(operation.meas_val, with_numbers(operation.base))
+        if not operation.data:
+            return operation
+        leaves, structure = qml.pytrees.flatten(operation)
+        numbers = [x.resolve_conj().resolve_neg().numpy() if isinstance(x, torch.Tensor) else x for x in leaves]
+        return qml.pytrees.unflatten(numbers, structure)
 
 
 def _conditions(value: Any, bits: dict[Any, int]) -> Iterator[tuple[tuple[int, bool], ...]]:

@@ -368,3 +368,15 @@ def test_gates_are_written_whatever_is_measured(measured: Callable[[], Any], ver
 
     text = Case(function, 2).text(version)
     assert f"// output {len(measured()) - 1}: " in text
+
+
+def test_evolutions_of_scaled_observables_are_written() -> None:
+    def function(inputs: Any, weights: Any, wires: Any) -> Any:
+        qml.AngleEmbedding(inputs, wires=wires)
+        qml.evolve(qml.s_prod(weights[0], qml.X(0) @ qml.Y(1)), inputs[0])
+        qml.TrotterProduct(qml.dot([0.3, 0.7], [qml.Z(0), qml.X(1)]), weights[1], n=2, order=2)
+        qml.evolve(0.5 * qml.Y(1), weights[1])
+        return [qml.expval(qml.Z(wire)) for wire in wires]
+
+    case = Case(function, 2)
+    assert np.abs(by_qiskit(case.text(2)) - case.state()).max() < AGREEMENT
