@@ -146,14 +146,24 @@ def _gates(operation: Any) -> Iterator[Gate]:
 
 def with_numbers(operation: Any) -> Any:
     """The same operation with numpy's numbers, where torch's are; PennyLane fails at some that hold torch's."""
+
+    def is_within(value: Any) -> bool:
+        return value is not operation and isinstance(value, qml.operation.Operator)
+
     with qml.QueuingManager.stop_recording():
         if isinstance(operation, qml.ops.Conditional):
             return qml.ops.Conditional(operation.meas_val, with_numbers(operation.base))
+        if isinstance(operation, qml.ops.op_math.SymbolicOp | qml.ops.CompositeOp):
+            # One by one: bind_new_parameters takes the numbers of an evolution's scaled observable for none.
+            parts, structure = qml.pytrees.flatten(operation, is_leaf=is_within)
+            return qml.pytrees.unflatten([with_numbers(x) if is_within(x) else _number(x) for x in parts], structure)
         if not operation.data:
             return operation
-        leaves, structure = qml.pytrees.flatten(operation)
-        numbers = [x.resolve_conj().resolve_neg().numpy() if isinstance(x, torch.Tensor) else x for x in leaves]
-        return qml.pytrees.unflatten(numbers, structure)
+        return qml.ops.functions.bind_new_parameters(operation, [_number(x) for x in operation.data])
+
+
+def _number(value: Any) -> Any:
+    return value.resolve_conj().resolve_neg().numpy() if isinstance(value, torch.Tensor) else value
 
 
 def _conditions(value: Any, bits: dict[Any, int]) -> Iterator[tuple[tuple[int, bool], ...]]:

@@ -379,4 +379,9 @@ def test_evolutions_of_scaled_observables_are_written() -> None:
         return [qml.expval(qml.Z(wire)) for wire in wires]
 
     case = Case(function, 2)
-    assert np.abs(by_qiskit(case.text(2)) - case.state()).max() < AGREEMENT
+
+    @qml.qnode(qml.device("default.qubit"), diff_method=None)
+    def with_floats() -> Any:  # PennyLane fails at torch's numbers
+        return [*function(case.inputs, case.weights["weights"], range(2)), qml.density_matrix(range(2))]
+
+    assert np.abs(by_qiskit(case.text(2)) - with_floats()[-1]).max() < AGREEMENT
