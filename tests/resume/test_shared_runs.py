@@ -17,7 +17,6 @@ import pytest
 from quick_runs import RUN, Runs, leftovers, numbers_of
 
 from qtlplat.runs import pretraining
-from qtlplat.runs import reuse as needed_module
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write import shared_work
@@ -79,7 +78,7 @@ def test_a_run_waits_for_whoever_is_at_the_same_work(
         return claimed(location, one, doing, told, on_wait)
 
     monkeypatch.setattr(shared_work, "WITHOUT_A_NAME", 0.0)
-    for module in (needed_module, pretraining):
+    for module in (shared_work, pretraining):  # a run that may be reused imports it when it is called
         monkeypatch.setattr(module, "claimed", held)
     assert qtlplat(f"{LINEAR} --reuse --json") == 0
     output = capsys.readouterr()

@@ -204,16 +204,16 @@ def test_caches_that_no_run_refers_to_go_and_those_that_cost_little_stay(locatio
         write_atomically(files_of / "features" / "left.npy", b"left")
         write_atomically(files_of / "features" / "left.sha256", b"seal")
         write_atomically(files_of / "weights" / "left.safetensors", b"left")
-        for kept in ("groups/a.json", "parameter_counts/a.json", "mine.txt", "mine/features/a.npy"):
+        write_atomically(files_of / "groups" / "left.json", b"left")
+        for kept in ("parameter_counts/a.json", "mine.txt", "mine/features/a.npy"):
             write_atomically(files_of / kept, b"kept")
         digest = "3d7f3fd0dd2eae4dff3a5f8d0f3a2a8bd44b2f7ac15a96f9a1a0c0b3fdc0a9b4"
         finished_run(writer, artifact=ArtifactRow("features", "features/used.npy", digest, 4))
     done = empty(location)
-    assert done.files == {"features": (2, 8), "weights": (1, 4)}
+    assert done.files == {"features": (2, 8), "weights": (1, 4), "groups": (1, 4)}
     assert files(location) == {
         "features/used.npy",
         "features/used.sha256",
-        "groups/a.json",
         "parameter_counts/a.json",
         "mine.txt",
         "mine/features/a.npy",
