@@ -133,8 +133,8 @@ def test_a_call_that_changes_everything_changes_no_number(function: str, faulty:
     faulty(
         looks
         + all_changes(*drawn[: 3 if function.startswith("build") else 1])
-        + f"\n\nsound = {function}\n\ndef {function}(*arguments):\n"
-        f"    made = sound(*arguments)\n    if __import__('os').path.exists({str(flag)!r}):\n"
+        + f"\n\nsound = {function}\n\ndef {function}(*arguments, **named):\n"
+        f"    made = sound(*arguments, **named)\n    if __import__('os').path.exists({str(flag)!r}):\n"
         "        change_all(); print('loud')\n    return made\n"
     )
     plain = here(*OWN, "--store", "a.db")
@@ -274,7 +274,7 @@ IN_FORWARD = {
     "isinstance is replaced": "import builtins; builtins.isinstance = lambda *a: True",
     "no file may be opened": "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (3, r.getrlimit(r.RLIMIT_NOFILE)[1]))",
     "no file may be written": "import resource as r; r.setrlimit(r.RLIMIT_FSIZE, (0, r.getrlimit(r.RLIMIT_FSIZE)[1]))",
-    "stdout and stderr are closed": "import os; os.close(1); os.close(2)",
+    "stdout and stderr are closed": "import os; os.closerange(1, 3)",
     "another directory": "import os; os.chdir('/')",
 }
 

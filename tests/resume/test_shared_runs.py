@@ -26,7 +26,7 @@ Call = Callable[[str], int]
 HEADS = ("linear", "mlp", "'mlp[activation=tanh]'", "'dressed[qubits=2,layers=1]'")
 LINEAR = f"{RUN} --head linear --n-init 1"
 # long enough for everybody to come while the first one is at it
-SLOW = f"{LINEAR} --pretrain-epochs 60"
+SLOW = f"{LINEAR} --pretrain-epochs 200"
 
 
 def until(runs: Runs, reached: Callable[[], Any], seconds: float = 60) -> None:

@@ -18,7 +18,7 @@ from qtlplat.backbones.model import BackboneFactory, HeadFactory, WholeBackbone
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.host import load_plugins
 from qtlplat.quantum.devices.engines import idle_engine
-from qtlplat.specs import HeadSpec
+from qtlplat.specs import HeadSpec, QuantumHeadSpec
 
 INITS: dict[str, Callable[[Tensor], Any]] = {
     "normal": nn.init.normal_,
@@ -97,7 +97,7 @@ def built() -> dict[str, str]:
     for component in catalog.components("head"):
         spec = component.spec
         options = spec.options()
-        engine = idle_engine(spec.circuit(options)) if spec.circuit else None
+        engine = idle_engine(spec.circuit(options)) if isinstance(spec, QuantumHeadSpec) else None
         keep(f"head {spec.name}", HeadFactory(spec, options, 33, 2, engine, "built in"))
     return found
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from qtlplat.analysis.figures.stored import StoredRun, missing
+from qtlplat.analysis.figures.stored import StoredRun, missing, refuse_unknown_labels
 from qtlplat.analysis.figures.style import COLUMN, PAGE, new_figure, panel_title, shortened, styled
 from qtlplat.conventions import HEAD
 
@@ -59,6 +59,7 @@ def pooled(stored: StoredRun) -> Confusion:
     rows = [row for row in stored.predictions if row.cell in cells]
     if not rows:
         raise missing(stored, "predictions")
+    refuse_unknown_labels(rows)
     k = max(len(row.probabilities) for row in rows)
     tested = Counter(row.sample_id for row in rows)
     given = Counter((row.label, row.predicted, tested[row.sample_id]) for row in rows)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qtlplat.analysis.figures.stored import StoredRun, missing
+from qtlplat.analysis.figures.stored import StoredRun, missing, refuse_unknown_labels
 from qtlplat.analysis.figures.style import PAGE, SMALL, new_figure, shortened, styled
 from qtlplat.conventions import HEAD
 from qtlplat.errors import DataError
@@ -69,6 +69,7 @@ def out_of_fold_errors(stored: StoredRun) -> Errors:
             by_sample[row.sample_id].append(row)
     if not by_sample:
         raise missing(stored, "predictions")
+    refuse_unknown_labels(stored.predictions)
     found = []
     for sample_id, rows in by_sample.items():
         bad = [row for row in rows if row.predicted != row.label]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from qtlplat.analysis.sides import leaks
 from qtlplat.conventions import HEAD, leakage_line, short
-from qtlplat.errors import DataError
+from qtlplat.errors import DataError, StoreError, safe_repr
 
 if TYPE_CHECKING:
     from qtlplat.store.core.records import CellRecord, EpochRow, PredictionRow, RunRecord
@@ -73,6 +73,18 @@ def read(reader: Reader, run_id: str, *, predictions: bool = False) -> StoredRun
         tuple(reader.run(parent) for parent in parents if parent is not None),
         run.classes,
     )
+
+
+def refuse_unknown_labels(rows: Sequence[PredictionRow]) -> None:
+    """Raise StoreError if a label or a predicted class is none of the classes that have probabilities."""
+    for row in rows:
+        classes = len(row.probabilities)
+        if not (0 <= row.label < classes and 0 <= row.predicted < classes):
+            raise StoreError(
+                f"the store is damaged: a prediction has label {row.label}, class {row.predicted} of {classes} classes",
+                where=f"cell {row.cell}, sample {safe_repr(row.sample_id)}",
+                fix="qtlplat store check",
+            )
 
 
 def finite_f1(cells: Sequence[CellRecord]) -> list[float]:

@@ -305,8 +305,10 @@ def _create(location: StoreLocation) -> None:
     """Make a new store under another name: a process that is killed meanwhile leaves no empty file in its place."""
     with suppress(UsageError), copies.new_file(location.path) as unfinished:  # another process was quicker
         growing = replace(location, path=unfinished)
-        with database.translated(location), _engine(growing, write=True, foreign_keys=False).begin() as one:
-            upgrade_within(one, growing)
+        with database.translated(location), _engine(growing, write=True, foreign_keys=False).connect() as one:
+            driver_of(one).execute("PRAGMA journal_mode = memory")  # of a file that only counts once it is whole
+            with one.begin():
+                upgrade_within(one, growing)
 
 
 def _refuse_second_name(location: StoreLocation) -> None:
