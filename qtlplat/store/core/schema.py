@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    ForeignKey,
-    ForeignKeyConstraint,
-    Index,
-    MetaData,
-    Table,
-)
+from sqlalchemy import CheckConstraint, Column, ForeignKey, ForeignKeyConstraint, Index, MetaData, Table
 
 from qtlplat.store.core.columns import Facts, Number, Numbers, Text, Time, Whole
 
@@ -34,241 +26,258 @@ metadata = MetaData(
 )
 
 
-def _part_of_a_run() -> Column[str]:
-    return Column("run_id", Text, ForeignKey("runs.id", ondelete="CASCADE"), primary_key=True)
+def _table(name: str, row: str, *parts: Any, sqlite_with_rowid: bool = False) -> Table:
+    """A table. row: what each of its rows is, for `sql --schema` and the docs, as `doc` of the columns."""
+    return Table(name, metadata, *parts, info={"row": row}, sqlite_with_rowid=sqlite_with_rowid)
+
+
+def _key(name: str, kind: Any, doc: str, *parts: Any) -> Column[Any]:
+    return Column(name, kind, *parts, primary_key=True, doc=doc)
+
+
+def _column(name: str, kind: Any, doc: str) -> Column[Any]:
+    return Column(name, kind, nullable=False, doc=doc)
+
+
+def _optional(name: str, kind: Any, doc: str) -> Column[Any]:
+    return Column(name, kind, doc=doc)
+
+
+def _part_of_a_run() -> Column[Any]:
+    return _key("run_id", Text, "the run that the row belongs to", ForeignKey("runs.id", ondelete="CASCADE"))
 
 
 def _status(values: str = "'running', 'finished', 'failed', 'interrupted'") -> CheckConstraint:
     return CheckConstraint(f"status IN ({values})", name="status")
 
 
-runs = Table(
+runs = _table(
     "runs",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("fingerprint", Text, nullable=False),
-    Column("seed", Whole, nullable=False),
-    Column("created", Time, nullable=False),
-    Column("finished", Time),
-    Column("host", Text, nullable=False),
-    Column("pid", Whole, nullable=False),
-    Column("dataset_digest", Text, nullable=False),
-    Column("plan", Facts, nullable=False),
-    Column("parameters", Facts, nullable=False),
-    Column("seconds", Numbers, nullable=False),
-    Column("error", Text, nullable=False),
-    Column("owner", Whole, nullable=False),
-    Column("classes", Facts(list), nullable=False),
-    Column("image_shape", Facts(list)),
-    Column("made_for", Text),
+    "A run, or a pretraining, which is one too.",
+    _key("id", Text, "16 hexadecimal characters"),
+    _column("kind", Text, "run or pretraining"),
+    _column("status", Text, "running, finished, failed or interrupted; a run that was killed still says running"),
+    _column("fingerprint", Text, "sha256 of everything that decides the numbers"),
+    _column("seed", Whole, "the seed that everything random follows from"),
+    _column("created", Time, "when it started, UTC, ISO 8601"),
+    _optional("finished", Time, "when it ended; NULL while it runs"),
+    _column("host", Text, "the machine of the process that owns or owned it last"),
+    _column("pid", Whole, "the number of that process"),
+    _column("dataset_digest", Text, "sha256 of the prepared data"),
+    _column("plan", Facts, "the resolved plan"),
+    _column("parameters", Facts, "the parameter counts: frozen, replaced, trained"),
+    _column("seconds", Numbers, "how long it took, by stage: total, pretrain, features, heads"),
+    _column("error", Text, "what stopped it, empty if nothing did"),
+    _column("owner", Whole, "number of the process that owns it, or owned it last; above 1: it was resumed"),
+    _column("classes", Facts(list), "names of the dataset's classes by label, as a JSON list"),
+    _optional("image_shape", Facts(list), "channels, height and width of the images, as a JSON list; NULL: unknown"),
+    _optional("made_for", Text, "the run that needs this pretraining; NULL: none does"),
     CheckConstraint("kind IN ('run', 'pretraining')", name="kind"),
     _status(),
     Index(None, "fingerprint", "status"),
     Index(None, "created"),
+    sqlite_with_rowid=True,
 )
 
-owners = Table(
+owners = _table(
     "owners",
-    metadata,
+    "A process that owned a run; only the newest one may write.",
     _part_of_a_run(),
-    Column("number", Whole, primary_key=True),
-    Column("since", Time, nullable=False),
-    Column("host", Text, nullable=False),
-    Column("pid", Whole, nullable=False),
-    Column("drift", Facts, nullable=False),
-    sqlite_with_rowid=False,
+    _key("number", Whole, "1 for the process that started it, one more for each that took it up again"),
+    _column("since", Time, "when it became the owner, UTC, ISO 8601"),
+    _column("host", Text, "its machine"),
+    _column("pid", Whole, "its number there"),
+    _column("drift", Facts, "what had changed when it took the run up and was allowed to, as before and after by name"),
 )
 
-components = Table(
+components = _table(
     "components",
-    metadata,
+    "A component of a run.",
     _part_of_a_run(),
-    Column("role", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("component", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("digest", Text, nullable=False),
-    Column("options", Facts, nullable=False),
-    sqlite_with_rowid=False,
+    _key("role", Text, "dataset, backbone, head or evaluator"),
+    _column("name", Text, "what was asked for, as the preset dressed5x3"),
+    _column("component", Text, "what that stands for, as dressed"),
+    _column("provider", Text, "the distribution that offers it"),
+    _column("version", Text, "the version of that"),
+    _column("digest", Text, "sha256 of the code that it uses"),
+    _column("options", Facts, "all its options, resolved"),
 )
 
-cells = Table(
+cells = _table(
     "cells",
-    metadata,
+    "A training: a fold and seed of a head or of one of its controls; in a pretraining, an initialisation.",
     _part_of_a_run(),
-    Column("position", Whole, primary_key=True),
-    Column("fold", Whole, nullable=False),
-    Column("seed", Whole, nullable=False),
-    Column("n_train", Whole, nullable=False),
-    Column("n_test", Whole, nullable=False),
-    Column("train_hash", Text, nullable=False),
-    Column("test_hash", Text, nullable=False),
-    Column("status", Text, nullable=False),
-    Column("seconds", Number),
-    Column("variant", Text, nullable=False),
-    Column("leakage", Number),
-    Column("group_leakage", Number),
-    Column("selection_leakage", Number),
-    Column("pretraining", Text),
+    _key("position", Whole, "its number within the run, from 0"),
+    _column("fold", Whole, "the fold, from 0"),
+    _column("seed", Whole, "the seed of this repetition"),
+    _column("n_train", Whole, "number of training samples"),
+    _column("n_test", Whole, "number of test samples"),
+    _column("train_hash", Text, "sha256 over the sorted ids of the training samples"),
+    _column("test_hash", Text, "sha256 over the sorted ids of the test samples"),
+    _column("status", Text, "running, finished, failed or interrupted"),
+    _optional("seconds", Number, "spent on it"),
+    _column("variant", Text, "head, or the control that it belongs to"),
+    _optional("leakage", Number, "share of its test samples that its backbone was trained on, 0 to 1"),
+    _optional(
+        "group_leakage", Number, "share of them whose source image is in a training set, of the head or the backbone"
+    ),
+    _optional("selection_leakage", Number, "share of them whose accuracy chose the backbone's best epoch"),
+    _optional("pretraining", Text, "the run that its backbone comes from"),
     _status(),
-    sqlite_with_rowid=False,
 )
 
 
 def _part_of_a_cell() -> tuple[Column[Any], ...]:
-    return Column("run_id", Text, primary_key=True), Column("cell", Whole, primary_key=True)
+    return (
+        _key("run_id", Text, "the run that the row belongs to"),
+        _key("cell", Whole, "the cell of the run, its position"),
+    )
 
 
 def _to_the_cell() -> ForeignKeyConstraint:
     return ForeignKeyConstraint(["run_id", "cell"], ["cells.run_id", "cells.position"], ondelete="CASCADE")
 
 
-epochs = Table(
+epochs = _table(
     "epochs",
-    metadata,
+    "An epoch of a cell; NULL: not measured.",
     *_part_of_a_cell(),
-    Column("epoch", Whole, primary_key=True),
-    Column("seconds", Number, nullable=False),
-    *(Column(name, Number) for name in EPOCH_COLUMNS),
-    Column("further", Numbers, nullable=False),
+    _key("epoch", Whole, "its number"),
+    _column("seconds", Number, "spent on it"),
+    _optional("train_loss", Number, "mean cross-entropy on the training samples"),
+    _optional("train_accuracy", Number, "share of the training samples that were right"),
+    _optional("test_loss", Number, "mean cross-entropy on the test samples"),
+    _optional("test_accuracy", Number, "share of the test samples that were right"),
+    _column("further", Numbers, "any other value by name, as validation_loss"),
     _to_the_cell(),
-    sqlite_with_rowid=False,
 )
 
-metrics = Table(
+metrics = _table(
     "metrics",
-    metadata,
+    "A final metric of a finished cell.",
     *_part_of_a_cell(),
-    Column("name", Text, primary_key=True),
-    Column("value", Number, nullable=False),
+    _key("name", Text, "f1, accuracy, precision, recall, loss, or one of the evaluator's own"),
+    _column("value", Number, "its value"),
     _to_the_cell(),
-    sqlite_with_rowid=False,
 )
 
-predictions = Table(
+predictions = _table(
     "predictions",
-    metadata,
+    "A prediction for one test sample.",
     *_part_of_a_cell(),
-    Column("sample_id", Text, primary_key=True),
-    Column("source", Text, nullable=False),
-    Column("label", Whole, nullable=False),
-    Column("predicted", Whole, nullable=False),
-    Column("probabilities", Numbers(list), nullable=False),
+    _key("sample_id", Text, "the sample"),
+    _column("source", Text, "the image that the sample comes from"),
+    _column("label", Whole, "its class, as a number from 0"),
+    _column("predicted", Whole, "the class that was predicted"),
+    _column("probabilities", Numbers(list), "of every class, by label"),
     _to_the_cell(),
-    sqlite_with_rowid=False,
 )
 
-artifacts = Table(
+artifacts = _table(
     "artifacts",
-    metadata,
+    "A file that belongs to a run.",
     _part_of_a_run(),
-    Column("path", Text, primary_key=True),
-    Column("kind", Text, nullable=False),
-    Column("sha256", Text, nullable=False),
-    Column("bytes", Whole, nullable=False),
-    Column("cell", Whole),
-    Column("meta", Facts, nullable=False),
-    sqlite_with_rowid=False,
+    _key("path", Text, "where it lies below the store's directory of files"),
+    _column("kind", Text, "weights, features, ..."),
+    _column("sha256", Text, "of its content"),
+    _column("bytes", Whole, "its size"),
+    _optional("cell", Whole, "the cell that it belongs to; NULL: the whole run"),
+    _column("meta", Facts, "facts about it"),
 )
 
-environment = Table(
+environment = _table(
     "environment",
-    metadata,
+    "Something that surrounded a run.",
     _part_of_a_run(),
-    Column("name", Text, primary_key=True),
-    Column("value", Text, nullable=False),
-    sqlite_with_rowid=False,
+    _key("name", Text, "python, torch, host, threads, ..."),
+    _column("value", Text, "what it was, as text"),
 )
 
-lineage = Table(
+lineage = _table(
     "lineage",
-    metadata,
+    "That a run builds on another one, or repeats it.",
     _part_of_a_run(),
-    Column("role", Text, primary_key=True),
-    Column("parent_id", Text, ForeignKey("runs.id"), primary_key=True),
+    _key(
+        "role",
+        Text,
+        "pretraining: gives its backbone; replay: is repeated; replay of heads: is repeated from its backbones",
+    ),
+    _key("parent_id", Text, "the run that is built upon", ForeignKey("runs.id")),
     Index(None, "parent_id"),
-    sqlite_with_rowid=False,
 )
 
-reproductions = Table(
+reproductions = _table(
     "reproductions",
-    metadata,
-    Column("id", Text, primary_key=True),
-    Column("recipe", Text, nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("version", Text, nullable=False),
-    Column("digest", Text, nullable=False),
-    Column("budget", Text, nullable=False),
-    Column("dataset_digest", Text, nullable=False),
-    Column("cuts", Facts, nullable=False),
-    Column("created", Time, nullable=False),
+    "The verdicts on a publication's claims, once for each different outcome.",
+    _key("id", Text, "16 hexadecimal characters that follow from the content"),
+    _column("recipe", Text, "the recipe of the publication"),
+    _column("provider", Text, "the distribution that offers it"),
+    _column("version", Text, "the version of that"),
+    _column("digest", Text, "sha256 of the code that it uses"),
+    _column("budget", Text, "how much of it was carried out"),
+    _column("dataset_digest", Text, "sha256 of the prepared data"),
+    _column("cuts", Facts, "omitted parts of the publication, by name"),
+    _column("created", Time, "when it was stored, or last reproduced, UTC, ISO 8601"),
     Index(None, "recipe", "created"),
+    sqlite_with_rowid=True,
 )
 
-claims = Table(
+claims = _table(
     "claims",
-    metadata,
-    Column("reproduction_id", Text, ForeignKey("reproductions.id", ondelete="CASCADE"), primary_key=True),
-    Column("position", Whole, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("kind", Text, nullable=False),
-    Column("quantity", Text, nullable=False),
-    Column("model", Text, nullable=False),
-    Column("place", Text, nullable=False),
-    Column("printed", Number, nullable=False),
-    Column("unit", Text, nullable=False),
-    Column("tolerance", Number, nullable=False),
-    Column("ours", Number),
-    Column("low", Number),
-    Column("high", Number),
-    Column("verdict", Text, nullable=False),
-    Column("note", Text, nullable=False),
-    Column("runs", Facts(list), nullable=False),
+    "A claim of a publication, compared with runs.",
+    _key("reproduction_id", Text, "the outcome that it is part of", ForeignKey("reproductions.id", ondelete="CASCADE")),
+    _key("position", Whole, "its number there, from 0"),
+    _column("name", Text, "what it is called"),
+    _column("kind", Text, "arithmetic, metric or comparison"),
+    _column("quantity", Text, "what is claimed, as f1"),
+    _column("model", Text, "the model that it is about"),
+    _column("place", Text, "where it is printed"),
+    _column("printed", Number, "the printed value"),
+    _column("unit", Text, "of all its numbers"),
+    _column("tolerance", Number, "how far ours may be from the printed value"),
+    _optional("ours", Number, "what was measured; NULL: nothing was"),
+    _optional("low", Number, "lower end of its interval; NULL: there is none"),
+    _optional("high", Number, "upper end of its interval"),
+    _column("verdict", Text, "confirmed, contradicted, inconclusive, misprint or not run"),
+    _column("note", Text, "why, in words"),
+    _column("runs", Facts(list), "ids of the runs that it rests on"),
     CheckConstraint("kind IN ('arithmetic', 'metric', 'comparison')", name="kind"),
     CheckConstraint("verdict IN ('confirmed', 'contradicted', 'inconclusive', 'misprint', 'not run')", name="verdict"),
-    sqlite_with_rowid=False,
 )
 
-tags = Table(
+tags = _table(
     "tags",
-    metadata,
+    "A tag of a run.",
     _part_of_a_run(),
-    Column("tag", Text, primary_key=True),
-    Column("since", Time, nullable=False),
+    _key("tag", Text, "the tag"),
+    _column("since", Time, "when it was given, UTC, ISO 8601"),
     Index(None, "tag"),
-    sqlite_with_rowid=False,
 )
 
-notes = Table(
+notes = _table(
     "notes",
-    metadata,
+    "The note on a run; each has one note at most.",
     _part_of_a_run(),
-    Column("text", Text, nullable=False),
-    Column("since", Time, nullable=False),
-    sqlite_with_rowid=False,
+    _column("text", Text, "the note"),
+    _column("since", Time, "when it was written, UTC, ISO 8601"),
 )
 
-trash = Table(
+trash = _table(
     "trash",
-    metadata,
+    "That a run lies in the trash: it is not listed, and in no view, until it is taken out again.",
     _part_of_a_run(),
-    Column("since", Time, nullable=False),
-    sqlite_with_rowid=False,
+    _column("since", Time, "when it was put there, UTC, ISO 8601"),
 )
 
 # What people say of runs, at any time; all other tables of a run do not change any more once it has ended.
 REMARKS = ("tags", "notes", "trash")
 
-digests = Table(
+digests = _table(
     "digests",
-    metadata,
-    Column("record", Text, primary_key=True),
-    Column("part", Text, primary_key=True),
-    Column("sha256", Text, nullable=False),
-    sqlite_with_rowid=False,
+    "What tells that the rows of a run, or of a reproduction, are still those that were stored.",
+    _key("record", Text, "the id of the run or reproduction"),
+    _key("part", Text, "the name of a table"),
+    _column("sha256", Text, "of the record's rows in it"),
 )
 
 OWNERS = {"runs": "run_id", "reproductions": "reproduction_id"}  # table of records -> how others refer to it

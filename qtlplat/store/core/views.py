@@ -1,8 +1,8 @@
 """The views `v_*`: joined tables with convenient names, for SQL by hand and for other programs.
 
 They are no part of a revision: an upgrade drops and recreates them. They leave out runs in the trash, and NaN is NULL,
-so that every column has one type. `store/schema.py` has the tables
-that they are made of, `store/sql/meanings.py` says what their columns mean.
+so that every column has one type. `schema.py` has the tables
+that they are made of, `store/read/sql/column_docs.py` says what their columns mean.
 """
 
 # ruff: noqa: S608 -- all of it is constant text
