@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from qtlplat.catalog import plugin_calls
 from qtlplat.catalog.contained import contained
 from qtlplat.catalog.host import found_plugins
-from qtlplat.catalog.process_state import FIXED, OFTEN, put_back, take_snapshot
+from qtlplat.catalog.process_state import FIXED, OFTEN
+from qtlplat.catalog.state import put_back, take_snapshot
 from qtlplat.errors import PluginError, QtlplatError, TrainingError, describe_exception
 
 T = TypeVar("T")

@@ -15,7 +15,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NoReturn
 
-from qtlplat.catalog.process_state import FIXED, STATES, Watch, put_back, spare, take_snapshot
+from qtlplat.catalog.process_state import FIXED, STATES, spare
+from qtlplat.catalog.state import Watch, put_back, take_snapshot
 from qtlplat.errors import PluginError, describe_exception
 from qtlplat.streams import set_streams
 

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from qtlplat.catalog.plan import canonical_json
-from qtlplat.catalog.process_state import RANDOM, Snapshot, put_back, take_snapshot
+from qtlplat.catalog.process_state import RANDOM
+from qtlplat.catalog.state import Snapshot, put_back, take_snapshot
 from qtlplat.contracts import Cell, Circuit, ImageSet
 from qtlplat.errors import PluginError, Problem, safe_repr
 

@@ -1,10 +1,18 @@
-"""One piece of a process's state: how it is read, and how it is put back."""
+"""One piece of a process's state: how it is read, and how it is put back; snapshots of many.
+
+A library's state is looked at only once that library has been imported; nothing is imported for this.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import functools
+import importlib.abc
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from importlib.machinery import ModuleSpec, SourceFileLoader
+from types import ModuleType
 from typing import Any
 
 UNKNOWN = object()
@@ -38,56 +46,104 @@ class State:
             return UNKNOWN
 
 
-def attribute(name: str, module: str, attr: str, **more: bool) -> State:
-    """A plain attribute of a module or of an object in it, as ``cuda.matmul.allow_tf32``."""
-    *path, last = attr.split(".")
-
-    def owner() -> Any:
-        found: Any = sys.modules[module]
-        for part in path:
-            found = getattr(found, part)
-        return found
-
-    def get() -> Any:
-        return getattr(owner() if path else sys.modules[module], last)
-
-    return State(name, get, lambda v: setattr(owner(), last, v), module, **more)
+Snapshot = dict[State, Any]
 
 
-def switch(name: str, module: str, get: str, put: str, **more: bool) -> State:
-    """A pair of functions of a module, one that reads and one that sets."""
-    read, write = attribute(name, module, get), attribute(name, module, put)
-
-    def get_value() -> Any:
-        return read.get()()
-
-    def put_value(value: Any) -> None:
-        write.get()(value)
-
-    return State(name, get_value, put_value, module, **more)
+def take_snapshot(states: Iterable[State]) -> Snapshot:
+    """What these are now, of libraries that are imported."""
+    return {state: state.value() for state in states if not state.module or state.module in sys.modules}
 
 
-def on_off(name: str, module: str, get: str, on: str, off: str) -> State:
+def put_back(before: Snapshot) -> list[str]:
+    """Put back what has changed; returns the names of what could not be put back."""
+    left = []
+    for state, value in before.items():
+        if value is UNKNOWN or same(value, state.value()):
+            continue
+        with contextlib.suppress(Exception):  # what counts is what it is now
+            state.put(value)
+        if not same(value, state.value()):
+            left.append(state.name)
+    return left
+
+
+def same(before: Any, now: Any) -> bool:
+    """Whether two values that were read are equal; False if they cannot be compared."""
+    try:
+        return before is now or bool(before == now)
+    except Exception:  # noqa: BLE001 -- a stranger's __eq__
+        return False
+
+
+class Watch(importlib.abc.MetaPathFinder):
+    """Completes a snapshot by the states of libraries that are imported meanwhile.
+
+    They are read when the library has just been imported: that is what they were before anybody changed them.
+    """
+
+    def __init__(self, before: Snapshot, states: Iterable[State]) -> None:
+        self.before, self.states = before, [s for s in states if s.module and s.module not in sys.modules]
+        self.modules = {state.module for state in self.states}
+
+    def find_spec(self, name: str, path: Any = None, target: ModuleType | None = None) -> ModuleSpec | None:
+        """What the other finders find, so that the states are read after it has run."""
+        if name not in self.modules:
+            return None
+        others = (finder for finder in sys.meta_path if finder is not self)
+        spec = next((found for finder in others if (found := finder.find_spec(name, path, target))), None)
+        if spec is not None and isinstance(spec.loader, SourceFileLoader):
+            run = spec.loader.exec_module
+
+            def exec_module(module: ModuleType) -> None:
+                run(module)
+                self.before |= take_snapshot(state for state in self.states if state.module == name)
+
+            spec.loader.exec_module = exec_module  # type: ignore[method-assign]
+        return spec
+
+
+def _named(path: str) -> Callable[[], Any]:
+    """A function that finds what a dotted path means now; its first part is an imported module."""
+    top, *parts = path.split(".")
+    return lambda: functools.reduce(getattr, parts, sys.modules[top])
+
+
+def _calling(path: str) -> Callable[..., Any]:
+    """A function that calls what a dotted path means then."""
+    find = _named(path)
+
+    def call(*arguments: Any) -> Any:
+        return find()(*arguments)
+
+    return call
+
+
+def attribute(path: str) -> State:
+    """An attribute of a module or of an object in it, as ``torch.backends.cuda.matmul.allow_tf32``."""
+    owner, _, name = path.rpartition(".")
+    find = _named(owner)
+    return State(path, _named(path), lambda value: setattr(find(), name, value), path.partition(".")[0])
+
+
+def switch(get: str, put: str = "", *, often: bool = False) -> State:
+    """A pair of functions, one that reads and one that sets: by default of the same name with ``set`` for ``get``."""
+    return State(get, _calling(get), _calling(put or get.replace("get", "set")), get.partition(".")[0], often)
+
+
+def on_off(get: str, on: str, off: str) -> State:
     """A switch with a function for each position."""
-    read, enable, disable = (attribute(name, module, attr) for attr in (get, on, off))
-
-    def get_value() -> Any:
-        return read.get()()
-
-    def put_value(value: Any) -> None:
-        (enable if value else disable).get()()
-
-    return State(name, get_value, put_value, module)
+    enable, disable = _calling(on), _calling(off)
+    return State(get, _calling(get), lambda value: enable() if value else disable(), get.partition(".")[0])
 
 
-def listed(name: str, module: str, attr: str) -> State:
+def listed(path: str) -> State:
     """A list that is changed in place."""
-    found = attribute(name, module, attr).get
+    find = _named(path)
 
     def put(value: list[Any]) -> None:
-        found()[:] = value
+        find()[:] = value
 
-    return State(name, lambda: list(found()), put, module)
+    return State(path, lambda: list(find()), put, path.partition(".")[0])
 
 
 class _Beginning(list[Any]):
@@ -99,11 +155,11 @@ class _Beginning(list[Any]):
     __hash__ = None
 
 
-def searched(name: str, module: str, attr: str) -> State:
+def searched(path: str) -> State:
     """A list of places to search: what was in it comes first again; what was added stays, behind that."""
-    found = attribute(name, module, attr).get
+    find = _named(path)
 
     def put(before: list[Any]) -> None:
-        found()[:] = [*before, *(one for one in found() if one not in list(before))]
+        find()[:] = [*before, *(one for one in find() if one not in list(before))]
 
-    return State(name, lambda: _Beginning(found()), put, module)
+    return State(path, lambda: _Beginning(find()), put, path.partition(".")[0])

@@ -1,15 +1,21 @@
 """The parts of torch that are private to it, each behind a function: the only module that may have to follow a release.
 
-They were tried with torch up to `NEWEST_TRIED`. With a newer release nothing here is used: heads run untraced, and
-circuits run on a PennyLane device, which is slower and gives the same numbers.
+They were tried with torch up to `NEWEST_TRIED`. With a newer release nothing is traced: heads run untraced, and
+circuits run on a PennyLane device, which is slower and gives the same numbers. The state of the process, which
+`catalog.process_state` puts back behind plugins, is left as it is where a release lacks a function for it.
 """
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Callable
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
+from torch._tensor_str import PRINT_OPTS
+from torch.autograd import forward_ad
+from torch.utils import _python_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 NEWEST_TRIED = (2, 13)
@@ -72,3 +78,74 @@ def is_under_vmap(value: Any) -> bool:
             return True
         value = _functorch.get_unwrapped(value)  # stacked cells are differentiated inside of vmap
     return False
+
+
+def _function_modes() -> tuple[Any, ...]:
+    """The default device, and the stack of function modes; the device is one of them."""
+    device: Any = getattr(torch._GLOBAL_DEVICE_CONTEXT, "device_context", None)
+    stack = torch._C._len_torch_function_stack() and torch.overrides._get_current_function_mode_stack()
+    return (device, *stack) if stack else (device,)
+
+
+def _put_function_modes(before: tuple[Any, ...]) -> None:
+    for _ in torch.overrides._get_current_function_mode_stack():
+        torch.overrides._pop_mode()
+    device, *stack = before
+    for mode in stack:
+        torch.overrides._push_mode(mode)
+    torch._GLOBAL_DEVICE_CONTEXT.device_context = device
+
+
+def _saved_tensor_hooks() -> Any:
+    return torch._C._autograd._top_saved_tensors_default_hooks(True)
+
+
+def _hook_tables() -> list[dict[Any, Any]]:
+    """The tables of hooks of all modules and all optimizers."""
+    places = (vars(sys.modules[name]) for name in ("torch.nn.modules.module", "torch.optim.optimizer"))
+    hooks = ((name, table) for place in places for name, table in place.items() if name.startswith("_global_"))
+    return [table for _, table in hooks if isinstance(table, dict)]
+
+
+def _hooks() -> list[dict[Any, Any]]:
+    tables = _hook_tables()
+    return [dict(table) for table in tables] if any(tables) else []
+
+
+def _put_hooks(before: list[dict[Any, Any]]) -> None:
+    tables = _hook_tables()
+    for table, hooks in zip(tables, before or [{} for _ in tables], strict=True):
+        table.clear()
+        table.update(hooks)
+    if not any(tables):
+        torch.nn.modules.module._global_is_full_backward_hook = None
+
+
+def _leave(entered: Callable[[], bool], leave: Callable[[], object]) -> None:
+    while entered():
+        leave()
+
+
+# What a process has one of and torch has no public functions for: how it is read, and how it is put back.
+PROCESS_STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
+    "function modes": (_function_modes, _put_function_modes),
+    "dispatch modes": (
+        lambda: list(_python_dispatch._get_current_dispatch_mode_stack()),
+        lambda before: _leave(
+            lambda: len(_python_dispatch._get_current_dispatch_mode_stack()) > len(before), _python_dispatch._pop_mode
+        ),
+    ),
+    "saved-tensor hooks": (
+        _saved_tensor_hooks,
+        lambda before: _leave(
+            lambda: _saved_tensor_hooks() not in (None, before), torch._C._autograd._pop_saved_tensors_default_hooks
+        ),
+    ),
+    "forward-mode levels": (
+        lambda: forward_ad._current_level,
+        lambda before: _leave(lambda: forward_ad._current_level > before, forward_ad.exit_dual_level),
+    ),
+    "global hooks": (_hooks, _put_hooks),
+    "NNPACK": (torch._C._get_nnpack_enabled, torch._C._set_nnpack_enabled),
+    "print options": (lambda: dict(vars(PRINT_OPTS)), lambda before: vars(PRINT_OPTS).update(before)),
+}

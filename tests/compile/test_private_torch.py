@@ -34,14 +34,12 @@ def test_newer_releases_are_named(version: str, newer: bool, monkeypatch: pytest
 
 def test_only_one_module_uses_what_is_private_to_torch() -> None:
     private = re.compile(r"torch\._C\b|torch\._ops\b|_functorch\b|torch\.utils\._python_dispatch|_should_skip_dynamo")
-    # the list of torch's switches asks for some that have no public getter; each is left out if torch lacks it
-    allowed = {"compile/private_torch.py", "catalog/torch_state.py"}
     users = {
         path.relative_to(ROOT / "qtlplat").as_posix()
         for path in (ROOT / "qtlplat").rglob("*.py")
         if private.search(path.read_text(encoding="utf-8"))
     }
-    assert users == allowed
+    assert users == {"compile/private_torch.py"}
 
 
 def test_a_run_on_a_newer_torch_trains_on_the_plain_path_to_the_same_numbers(

@@ -27,7 +27,8 @@ from state_changes import CHANGES, ELSEWHERE, FOR_GOOD, IMPORTS, all_changes
 
 from qtlplat.catalog import returned
 from qtlplat.catalog.contained import contained
-from qtlplat.catalog.process_state import OFTEN, STATES, Snapshot, _same, put_back, take_snapshot
+from qtlplat.catalog.process_state import OFTEN, STATES
+from qtlplat.catalog.state import Snapshot, put_back, same, take_snapshot
 from qtlplat.contracts import Circuit
 from qtlplat.errors import PluginError
 from qtlplat.plugin_modules import called
@@ -46,7 +47,7 @@ PYTEST = b"PYTEST_CURRENT_TEST"
 def before(install: object, elsewhere: Path) -> Any:
     """Whatever a test leaves behind is a failure here, and not in another test."""
     assert all((torch, qml, sklearn, asyncio, multiprocessing))  # imported: their states are looked at
-    state = take_snapshot()
+    state = take_snapshot(STATES)
     yield state
     changed = changes(state)
     put_back(state)
@@ -55,7 +56,7 @@ def before(install: object, elsewhere: Path) -> Any:
 
 def changes(before: Snapshot) -> list[str]:
     """What differs from a snapshot, but for what pytest itself says in the environment."""
-    found = [state.name for state, value in before.items() if not _same(value, state.value())]
+    found = [state.name for state, value in before.items() if not same(value, state.value())]
     now = {name: value for name, value in os.environb.items() if name != PYTEST}
     then = {name: value for name, value in before[ENVIRONMENT].items() if name != PYTEST}
     return [name for name in found if name != ENVIRONMENT.name or now != then]
@@ -78,13 +79,19 @@ def test_an_entry_is_noticed_and_put_back(name: str, before: Snapshot) -> None:
 
 @pytest.fixture
 def interop(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Torch takes this number once for a process: here a stand-in that can be set again and again."""
+    """Torch takes this number once for a process: here a stand-in, which each test can set once."""
     before = torch.get_num_interop_threads()
     threads = [before]
-    monkeypatch.setattr(torch, "get_num_interop_threads", lambda: threads[0])
-    monkeypatch.setattr(torch, "set_num_interop_threads", lambda n: threads.__setitem__(0, n))
+
+    def set_once(number: int) -> None:
+        if len(threads) > 1:
+            raise RuntimeError("cannot set number of interop threads")
+        threads.append(number)
+
+    monkeypatch.setattr(torch, "get_num_interop_threads", lambda: threads[-1])
+    monkeypatch.setattr(torch, "set_num_interop_threads", set_once)
     yield
-    threads[0] = before
+    threads[:] = [before]
 
 
 SETS_IT = "import torch; torch.set_num_interop_threads(9)"
@@ -128,7 +135,7 @@ def test_a_call_that_changes_everything_changes_no_number(function: str, faulty:
     # a head that looks at values is called in every step
     looks = "\n\ndef forward(self, x, torch):\n    float(x.sum()); return self.layer(x)\n"
     flag = elsewhere / "now"
-    drawn = ("torch's random numbers", "the random numbers of numpy", "the random numbers of random")
+    drawn = ("torch's random numbers", "numpy's random numbers", "random's random numbers")
     # a model that is built may draw from all of them
     faulty(
         looks
@@ -152,7 +159,7 @@ def test_a_module_in_training_is_checked_for_what_the_next_step_depends_on() -> 
         for state in OFTEN:
             kept: dict[str, object] = {}
             called(exec, IMPORTS + CHANGES[state.name], kept)
-            assert [one.name for one, value in inside.items() if not _same(value, one.value())] == [], state.name
+            assert [one.name for one, value in inside.items() if not same(value, one.value())] == [], state.name
 
 
 def test_a_library_that_is_imported_by_a_plugin_is_left_as_it_was_imported(
