@@ -170,8 +170,12 @@ def _put_torch_random(before: tuple[bytes, ...]) -> None:
 def _private(name: str, *, often: bool = True) -> State:
     """What torch has no public functions for; `compile.private_torch` has them, which imports torch."""
 
+    @functools.cache
+    def function(which: int) -> Any:
+        return importlib.import_module("qtlplat.compile.private_torch").PROCESS_STATE[name][which]
+
     def call(which: int, *value: Any) -> Any:
-        return importlib.import_module("qtlplat.compile.private_torch").PROCESS_STATE[name][which](*value)
+        return function(which)(*value)
 
     return State(f"torch's {name}", functools.partial(call, 0), functools.partial(call, 1), "torch", often)
 

@@ -100,24 +100,24 @@ def _saved_tensor_hooks() -> Any:
     return torch._C._autograd._top_saved_tensors_default_hooks(True)
 
 
-def _hook_tables() -> list[dict[Any, Any]]:
-    """The tables of hooks of all modules and all optimizers."""
-    places = (vars(sys.modules[name]) for name in ("torch.nn.modules.module", "torch.optim.optimizer"))
-    hooks = ((name, table) for place in places for name, table in place.items() if name.startswith("_global_"))
-    return [table for _, table in hooks if isinstance(table, dict)]
+# of all modules and all optimizers; they are changed in place
+_HOOK_TABLES: list[dict[Any, Any]] = [
+    table
+    for place in (torch.nn.modules.module, sys.modules["torch.optim.optimizer"])
+    for name, table in vars(place).items()
+    if name.startswith("_global_") and isinstance(table, dict)
+]
 
 
 def _hooks() -> list[dict[Any, Any]]:
-    tables = _hook_tables()
-    return [dict(table) for table in tables] if any(tables) else []
+    return list(map(dict, _HOOK_TABLES)) if any(_HOOK_TABLES) else []
 
 
 def _put_hooks(before: list[dict[Any, Any]]) -> None:
-    tables = _hook_tables()
-    for table, hooks in zip(tables, before or [{} for _ in tables], strict=True):
+    for table, hooks in zip(_HOOK_TABLES, before or [{}] * len(_HOOK_TABLES), strict=True):
         table.clear()
         table.update(hooks)
-    if not any(tables):
+    if not any(_HOOK_TABLES):
         torch.nn.modules.module._global_is_full_backward_hook = None
 
 
