@@ -20,6 +20,18 @@ def generator(*parts: int | str) -> torch.Generator:
     return torch.Generator().manual_seed(derive_seed(*parts))
 
 
+def seed_torch(seed: int) -> None:
+    """Seed torch's global generators, as ``torch.manual_seed`` does.
+
+    Without an accelerator only the CPU's is seeded: torch would note a stack trace for each kind of accelerator, for
+    the day it is used, which takes longer than many training steps.
+    """
+    if torch.accelerator.is_available():
+        torch.manual_seed(seed)
+    else:
+        torch.default_generator.manual_seed(seed)
+
+
 @contextmanager
 def isolated_rng() -> Iterator[None]:
     """Inside, torch's global generator may be seeded at will (modules draw from it); outside, it is untouched."""

@@ -35,7 +35,6 @@ multiprocessing.set_forkserver_preload(
         "qtlplat.runs.resume",
         "qtlplat.store.write.writer",
         "qtlplat.store.backends.migrations",
-        "torch._dynamo",
         "psycopg",
     ]
 )

@@ -19,7 +19,7 @@ from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, Split
 from qtlplat.errors import TrainingError
 from qtlplat.plugin_modules import Surroundings, called, logits_of
-from qtlplat.seeding import derive_seed, generator
+from qtlplat.seeding import derive_seed, generator, seed_torch
 from qtlplat.state.optimizer import Adam
 from qtlplat.state.snapshots import Snapshot, below
 
@@ -97,7 +97,7 @@ class Network:
         self.pixels, self.labels, self.split, self.seed = pixels, labels, split, seed
         self.surroundings = Surroundings()
         self.batch_size = options.batch_size
-        torch.manual_seed(derive_seed("backbone", seed))
+        seed_torch(derive_seed("backbone", seed))
         model = WholeBackbone(build(), pixels.shape[1])
         model.standardize.fit(pixels[torch.from_numpy(split.train)])
         model.to(pixels.device)
@@ -111,7 +111,7 @@ class Network:
 
     def epoch(self, epoch: int, on_step: Callable[[], None]) -> dict[str, float]:
         """Train one epoch and evaluate; batch order and dropout depend on (seed, epoch) alone."""
-        torch.manual_seed(derive_seed("dropout", self.seed, epoch))
+        seed_torch(derive_seed("dropout", self.seed, epoch))
         shuffled = torch.randperm(len(self.split.train), generator=generator("order", self.seed, epoch))
         order = torch.from_numpy(self.split.train)[shuffled]
         self.learner.model.train()

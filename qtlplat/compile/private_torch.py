@@ -8,7 +8,7 @@ circuits run on a PennyLane device, which is slower and gives the same numbers. 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 import torch
@@ -17,6 +17,8 @@ from torch._tensor_str import PRINT_OPTS
 from torch.autograd import forward_ad
 from torch.utils import _python_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
+
+Tensors = Mapping[str, Tensor]
 
 NEWEST_TRIED = (2, 13)
 
@@ -39,6 +41,41 @@ class DispatchMode(TorchDispatchMode):
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         return False  # nothing is compiled in here; to leave it out, torch would import its compiler, which takes 1.3 s
+
+
+def gradients_and_auxiliary(function: Callable[..., tuple[Tensor, Tensor]]) -> Callable[..., tuple[Tensors, Tensor]]:
+    """The gradients of a scalar function by its first argument, and the function's second result.
+
+    The same operations as in ``torch.func.grad_and_value(function, has_aux=True)``, which would import torch's compiler
+    (about a second) to switch it off.
+
+    Args:
+        function: Takes tensors by name first; returns a scalar and an auxiliary tensor.
+    """
+    if untried():
+        whole = torch.func.grad_and_value(function, has_aux=True)
+
+        def plain(*arguments: Any) -> tuple[Tensors, Tensor]:
+            gradients, (_, auxiliary) = whole(*arguments)
+            return gradients, auxiliary
+
+        return plain
+
+    from torch._functorch import eager_transforms as transforms
+
+    def differentiated(*arguments: Any) -> tuple[Tensors, Tensor]:
+        with transforms.grad_increment_nesting() as level, torch.enable_grad():
+            first, *others = transforms._wrap_all_tensors(arguments, level)
+            own: Tensors = transforms._create_differentiable(first, level=level)
+            value, auxiliary = function(own, *others)
+            found: Sequence[Tensor | None] = [None] * len(own)
+            if value.requires_grad:
+                found = torch.autograd.grad(value, list(own.values()), create_graph=True, allow_unused=True)
+            results = [torch.zeros_like(t) if g is None else g for t, g in zip(own.values(), found, strict=True)]
+            *gradients, auxiliary = transforms._undo_create_differentiable((*results, auxiliary), level)
+            return dict(zip(own, gradients, strict=True)), auxiliary
+
+    return differentiated
 
 
 def is_overload(target: Any) -> TypeGuard[torch._ops.OpOverload]:

@@ -20,7 +20,7 @@ from qtlplat.heads.lockstep import EVALUATION_ROWS, Data, FittedCell, LockstepTr
 from qtlplat.heads.stack import why_not_vectorisable
 from qtlplat.plugin_modules import called
 from qtlplat.quantum.devices.threads import torch_threads
-from qtlplat.seeding import isolated_rng
+from qtlplat.seeding import isolated_rng, seed_torch
 from qtlplat.state.epochs import CellEpoch
 from qtlplat.state.snapshots import (
     Snapshot,
@@ -196,7 +196,7 @@ def _state_of(task: Task) -> dict[str, Tensor]:
 def why_not_stackable(make_head: Callable[[], nn.Module], in_features: int) -> str:
     """The reason why a head cannot be vectorised over cells, '' if it can; tried on two heads and two samples."""
     with isolated_rng():
-        torch.manual_seed(0)
+        seed_torch(0)
         samples = torch.rand(2, 2, in_features)
         if _mixes_samples(make_head(), samples[0]):
             # Stacked cells whose last batches differ in length are filled up; such a head would see the filling.
@@ -208,7 +208,7 @@ def _mixes_samples(head: nn.Module, batch: Tensor) -> bool:
     """Whether a head in training gives sample 0 another answer when sample 1 changes, as batch normalisation does."""
     other = torch.stack([batch[0], batch[1] + 1])
     with torch.no_grad():
-        torch.manual_seed(0)
+        seed_torch(0)
         answer = called(head, batch)[0]
-        torch.manual_seed(0)
+        seed_torch(0)
         return not torch.allclose(answer, called(head, other)[0], atol=1e-6)

@@ -23,7 +23,7 @@ from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
 from qtlplat.heads.stack import HeadTrainer, SingleHead, StackedHeads
 from qtlplat.plugin_modules import Surroundings
-from qtlplat.seeding import derive_seed, generator
+from qtlplat.seeding import derive_seed, generator, seed_torch
 from qtlplat.state import snapshots
 from qtlplat.state.epochs import CellEpoch
 from qtlplat.state.snapshots import Snapshot
@@ -112,7 +112,7 @@ class LockstepTrainer:
         for first, task in tasks:
             heads = []
             for _, cell in cells:
-                torch.manual_seed(derive_seed("head", cell.seed, cell.fold))
+                seed_torch(derive_seed("head", cell.seed, cell.fold))
                 heads.append(task.make_head().to(data.features.device))
             trainee = StackedHeads(heads, learning_rate, on_note) if stack else SingleHead(heads[0], learning_rate)
             self.variants.append(_Variant(first, trainee, one_hot(task.labels).to(data.features)))
@@ -144,7 +144,7 @@ class LockstepTrainer:
             where = rows.to(features.device)
             for number, variant in enumerate(self.variants):
                 begun = time.perf_counter()
-                torch.manual_seed(seed)
+                seed_torch(seed)
                 measured = variant.trainee.step(features, variant.targets[where], counted).cpu()
                 if not math.isfinite(float(measured[0].sum())):
                     self._refuse(variant, measured[0], epoch, step + 1)
@@ -204,7 +204,7 @@ class LockstepTrainer:
         """Let the shots of an epoch, or (0) those of the final evaluation, follow from it and the cell's seed alone."""
         first = self.cells[0][1]
         for variant in self.variants:
-            torch.manual_seed(derive_seed("shots", first.seed, first.fold, epoch))
+            seed_torch(derive_seed("shots", first.seed, first.fold, epoch))
             variant.trainee.reseed()
 
     def _order(self, epoch: int) -> tuple[Tensor, Tensor, int]:

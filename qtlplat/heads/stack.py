@@ -8,18 +8,18 @@ fails, or gives other results than the untraced step, the untraced step is repea
 from __future__ import annotations
 
 import copy
-import time
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call, grad_and_value, vmap
+from torch.func import functional_call, vmap
 
+from qtlplat.compile.private_torch import gradients_and_auxiliary
 from qtlplat.compile.trace import CannotTraceError, Function, Program, trace
 from qtlplat.plugin_modules import called, check_logits, logits_of
 from qtlplat.quantum.devices.layer import CircuitLayer
-from qtlplat.seeding import isolated_rng
+from qtlplat.seeding import isolated_rng, seed_torch
 from qtlplat.state.optimizer import Adam
 from qtlplat.state.snapshots import Snapshot, below
 
@@ -207,12 +207,12 @@ def training_step(module: nn.Module, names: Sequence[str], trained: Sequence[str
         check_logits(module, logits, *y.shape)
         return _loss(logits, y, w)
 
-    per_cell = vmap(grad_and_value(loss, has_aux=True), randomness="different")
+    per_cell = vmap(gradients_and_auxiliary(loss), randomness="different")
 
     def step(*flat: Tensor) -> tuple[Tensor, ...]:
         tensors = dict(zip(names, flat, strict=False))
         others = {name: t for name, t in tensors.items() if name not in chosen}
-        gradients, (_, sums) = per_cell({name: tensors[name] for name in trained}, others, *flat[len(names) :])
+        gradients, sums = per_cell({name: tensors[name] for name in trained}, others, *flat[len(names) :])
         return sums.T, *(gradients[name] for name in trained)
 
     return step
@@ -245,9 +245,9 @@ def checked_trace(function: Function, arguments: Sequence[Tensor]) -> Program:
     for factor in (1.0, 0.5):
         last.copy_(original * factor)
         with torch.no_grad(), isolated_rng():
-            torch.manual_seed(0)
+            seed_torch(0)
             expected = function(*arguments)
-            torch.manual_seed(0)
+            seed_torch(0)
             pairs = list(zip(program(), expected, strict=True))
         for ours, theirs in pairs:
             scale = max(1.0, float(theirs.abs().max())) if theirs.numel() else 1.0
@@ -256,31 +256,6 @@ def checked_trace(function: Function, arguments: Sequence[Tensor]) -> Program:
                 raise CannotTraceError("traced and untraced results differ")
     last.copy_(original)
     return program
-
-
-def step_milliseconds(
-    make_head: Callable[[], nn.Module],
-    in_features: int,
-    n_classes: int,
-    batch: int,
-    *,
-    stack: bool,
-    device: torch.device,
-) -> float:
-    """Time of one training step of one cell, on random features: the shorter of two, or of one slow one."""
-    with isolated_rng():
-        torch.manual_seed(0)
-        head = make_head().to(device)
-        trainee: HeadTrainer = StackedHeads([head], 1e-4, lambda _text: None) if stack else SingleHead(head, 1e-4)
-        features = torch.rand(1, batch, in_features, device=device)
-        targets = torch.eye(n_classes, device=device)[torch.arange(batch) % n_classes][None]
-        weight = torch.ones(1, batch, device=device)
-        seconds: list[float] = []
-        while len(seconds) < 3 and sum(seconds) < 1:  # the first one traces
-            started = time.perf_counter()
-            trainee.step(features, targets, weight).cpu()
-            seconds.append(time.perf_counter() - started)
-    return min(seconds[1:] or seconds) * 1e3
 
 
 def why_not_vectorisable(heads: Sequence[nn.Module], samples: Tensor) -> str:

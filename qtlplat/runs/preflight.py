@@ -23,7 +23,7 @@ from qtlplat.contracts import Backbone
 from qtlplat.errors import ConfigError, PluginError, safe_repr
 from qtlplat.plugin_modules import guarded_build
 from qtlplat.quantum.devices.layer import CircuitLayer
-from qtlplat.seeding import isolated_rng
+from qtlplat.seeding import isolated_rng, seed_torch
 from qtlplat.specs import EvaluatorSpec
 from qtlplat.state.weights import why_not_storable
 
@@ -109,7 +109,7 @@ def try_batches(
     with _trial(what, provider):
 
         def why_not(n: int) -> str:
-            torch.manual_seed(SEED)
+            seed_torch(SEED)
             return why_not_trainable(make(), samples(n))
 
         smallest, sizes = 1, batches.sizes()
@@ -188,7 +188,7 @@ def _fault(what: str, provider: str, fix: str) -> PluginError:
 def _trial(what: str, provider: str) -> Iterator[None]:
     """Enable gradients, isolate random numbers, and detect code that seeds them."""
     with contained(), isolated_rng(), torch.enable_grad():
-        torch.manual_seed(SEED)
+        seed_torch(SEED)
         yield
         if torch.initial_seed() != SEED:
             raise _fault(f"the {what} seeds torch's global generator: all cells would start alike", provider, DRAWS)
@@ -196,7 +196,7 @@ def _trial(what: str, provider: str) -> Iterator[None]:
 
 def tried_backbone(build: Callable[[], Backbone], provider: str) -> Backbone:
     """Build a backbone; raises PluginError naming `provider` where what comes back is none."""
-    torch.manual_seed(SEED)
+    seed_torch(SEED)
     backbone = guarded_build(build, provider, "building the backbone")
     sound = isinstance(backbone, Backbone) and isinstance(backbone.dense, list | tuple) and len(backbone.dense) > 0
     if not sound or not all(isinstance(part, nn.Module) for part in (backbone.features, *backbone.dense)):
@@ -209,7 +209,7 @@ def tried_backbone(build: Callable[[], Backbone], provider: str) -> Backbone:
 
 
 def _built_head(make: Callable[[], nn.Module], provider: str) -> nn.Module:
-    torch.manual_seed(SEED)
+    seed_torch(SEED)
     head = guarded_build(make, provider, "building the head")
     if not isinstance(head, nn.Module):
         raise _fault(

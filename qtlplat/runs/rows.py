@@ -12,7 +12,6 @@ from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan
 from qtlplat.contracts import ROLES, Cell, ImageSet
 from qtlplat.conventions import HEAD
-from qtlplat.heads.stack import step_milliseconds
 from qtlplat.metrics import metric_facts
 from qtlplat.quantum.devices.making import package_of
 from qtlplat.runs.environment import environment
@@ -68,20 +67,10 @@ def new_pretraining(plan: PretrainingPlan, images: ImageSet, made_for: str, repl
 
 
 def _engine(prepared: Prepared) -> dict[str, str]:
-    """What runs the circuit, why, and how long a training step takes, measured now; empty for a classical head."""
-    make_head = prepared.make_head
-    engine = make_head.engine
+    """What runs the circuit, and why; empty for a classical head."""
+    engine = prepared.make_head.engine
     if engine is None:
         return {}
-    batch = prepared.plan.training.batch_size
-    milliseconds = step_milliseconds(
-        make_head,
-        make_head.in_features,
-        make_head.n_classes,
-        batch,
-        stack=not engine.why_not_stackable,
-        device=prepared.accelerator,
-    )
     package = package_of(engine.name)
     return {
         "engine": engine.name,
@@ -90,7 +79,6 @@ def _engine(prepared: Prepared) -> dict[str, str]:
         "gradient method": engine.gradient,
         **engine.traits.facts(),
         "cells are stacked": f"no: {engine.why_not_stackable}" if engine.why_not_stackable else "yes",
-        f"ms per step of one cell, batch {batch}": f"{milliseconds:.3f}",
     }
 
 

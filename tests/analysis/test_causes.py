@@ -123,7 +123,6 @@ def test_what_an_owner_took_up_although_it_had_changed_is_told() -> None:
 def test_the_environment_is_sorted_by_what_it_can_do() -> None:
     surroundings = {
         "git commit": "a", "engine": "compiled", "version of torch": "2.1", "threads": "2", "host": "h",
-        "ms per step of one cell, batch 64": "1",
     }  # fmt: skip
     other = {name: f"{value}!" for name, value in surroundings.items()}
     found = list(told(gathered(surroundings), gathered(other)))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from qtlplat.cli.app import _run
-from qtlplat.compile.private_torch import NEWEST_TRIED, untried
+from qtlplat.compile.private_torch import NEWEST_TRIED, gradients_and_auxiliary, untried
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
@@ -40,6 +40,25 @@ def test_only_one_module_uses_what_is_private_to_torch() -> None:
         if private.search(path.read_text(encoding="utf-8"))
     }
     assert users == {"compile/private_torch.py"}
+
+
+@pytest.mark.parametrize("case", ["used", "one unused", "constant"])
+def test_gradients_are_those_of_torch_func(case: str) -> None:
+    def loss(own: dict[str, torch.Tensor], x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        y = x @ own["w"] if case == "one unused" else x @ own["w"] + own["b"]
+        y = x if case == "constant" else y
+        return y.sin().square().sum(), y.detach() * 2
+
+    own = {"w": torch.rand(3, 5, 2), "b": torch.rand(3, 2)}
+    x = torch.rand(3, 7, 5)
+    with torch.no_grad():  # as training steps are run
+        expected, (_, auxiliary) = torch.func.vmap(torch.func.grad_and_value(loss, has_aux=True))(own, x)
+        found, other = torch.func.vmap(gradients_and_auxiliary(loss))(own, x)
+    assert torch.equal(other, auxiliary)
+    assert found.keys() == expected.keys()
+    for name, gradient in found.items():
+        assert torch.equal(gradient, expected[name])
+        assert gradient.stride() == expected[name].stride()
 
 
 def test_a_run_on_a_newer_torch_trains_on_the_plain_path_to_the_same_numbers(

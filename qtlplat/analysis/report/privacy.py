@@ -18,7 +18,7 @@ PUBLIC = (
     "engine", "engine chosen because", "gradient method", "shots", "shots repeat",
     "cells are stacked", *NUMERICS,
 )  # fmt: skip
-PUBLIC_PREFIXES = ("version of ", "ms per step", VARIABLE)
+PUBLIC_PREFIXES = ("version of ", VARIABLE)
 _EDGE = r"[^\s\[\],=:;'\"<>()]"
 _PATH = re.compile(rf"(?:\b[A-Za-z]:)?{_EDGE}*[/\\]{_EDGE}*")
 _WHOLE_PATH = re.compile(rf"(?:\b[A-Za-z]:[/\\]|(?<!\w)~?/|\\\\){_EDGE}+")
