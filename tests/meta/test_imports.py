@@ -69,3 +69,10 @@ def test_help_imports_no_database_and_no_numbers(tmp_path: Path) -> None:
     code += f"; print([n for n in {names} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_training_a_head_imports_no_compiler_of_torch_and_finding_it_again_imports_no_torch(tmp_path: Path) -> None:
+    run = "run --dataset steel-synth[per_class=12] --head dressed[qubits=2,layers=1] --evaluator kfold[folds=2]".split()
+    run += "--epochs 2 --pretrain-epochs 1 --reuse".split()
+    assert seen(tmp_path, [run], ("torch._dynamo", "sympy")) == [[run, 0, []]]
+    assert seen(tmp_path, [run], ("torch", "pennylane", "sklearn", "scipy", "PIL")) == [[run, 0, []]]
