@@ -10,99 +10,57 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from qtlplat.api.records import Records
-    from qtlplat.api.run import run
-    from qtlplat.api.store import Run, Store, open_store
+    from qtlplat.api.records import Records as Records
+    from qtlplat.api.run import run as run
+    from qtlplat.api.store import Run as Run, Store as Store, open_store as open_store
     from qtlplat.contracts import (
-        API_VERSION,
-        Backbone,
-        Cell,
-        Circuit,
-        ImageSet,
-        Metric,
-        NoOptions,
-        Options,
-        Samples,
-        Split,
+        API_VERSION as API_VERSION,
+        Backbone as Backbone,
+        Cell as Cell,
+        Circuit as Circuit,
+        ImageSet as ImageSet,
+        Metric as Metric,
+        NoOptions as NoOptions,
+        Options as Options,
+        Samples as Samples,
+        Split as Split,
     )
-    from qtlplat.crops import Box
-    from qtlplat.decoding import DecodedImage, UnfitImageError, decode_image
+    from qtlplat.crops import Box as Box
+    from qtlplat.decoding import (
+        DecodedImage as DecodedImage,
+        UnfitImageError as UnfitImageError,
+        decode_image as decode_image,
+    )
     from qtlplat.errors import (
-        ConfigError,
-        DataError,
-        PluginError,
-        Problem,
-        QtlplatError,
-        TrainingError,
-        UntrustedError,
-        UsageError,
-        refused_data,
-        safe_repr,
+        ConfigError as ConfigError,
+        DataError as DataError,
+        PluginError as PluginError,
+        Problem as Problem,
+        QtlplatError as QtlplatError,
+        TrainingError as TrainingError,
+        UntrustedError as UntrustedError,
+        UsageError as UsageError,
+        refused_data as refused_data,
+        safe_repr as safe_repr,
     )
-    from qtlplat.exchange.request import Export
-    from qtlplat.hookspecs import hookimpl
-    from qtlplat.preparation import AnnotatedImage, PreparationOptions, prepare
-    from qtlplat.recipes import Budget, Claim, RecipeModel, RecipeSpec
+    from qtlplat.exchange.request import Export as Export
+    from qtlplat.hookspecs import hookimpl as hookimpl
+    from qtlplat.preparation import (
+        AnnotatedImage as AnnotatedImage,
+        PreparationOptions as PreparationOptions,
+        prepare as prepare,
+    )
+    from qtlplat.recipes import Budget as Budget, Claim as Claim, RecipeModel as RecipeModel, RecipeSpec as RecipeSpec
     from qtlplat.specs import (
-        BackboneSpec,
-        CommandSpec,
-        ControlSpec,
-        DatasetSpec,
-        EvaluatorSpec,
-        ExporterSpec,
-        HeadSpec,
-        QuantumHeadSpec,
+        BackboneSpec as BackboneSpec,
+        CommandSpec as CommandSpec,
+        ControlSpec as ControlSpec,
+        DatasetSpec as DatasetSpec,
+        EvaluatorSpec as EvaluatorSpec,
+        ExporterSpec as ExporterSpec,
+        HeadSpec as HeadSpec,
+        QuantumHeadSpec as QuantumHeadSpec,
     )
-
-__all__ = [
-    "API_VERSION",
-    "AnnotatedImage",
-    "Backbone",
-    "BackboneSpec",
-    "Box",
-    "Budget",
-    "Cell",
-    "Circuit",
-    "Claim",
-    "CommandSpec",
-    "ConfigError",
-    "ControlSpec",
-    "DataError",
-    "DatasetSpec",
-    "DecodedImage",
-    "EvaluatorSpec",
-    "Export",
-    "ExporterSpec",
-    "HeadSpec",
-    "ImageSet",
-    "Metric",
-    "NoOptions",
-    "Options",
-    "PluginError",
-    "PreparationOptions",
-    "Problem",
-    "QtlplatError",
-    "QuantumHeadSpec",
-    "RecipeModel",
-    "RecipeSpec",
-    "Records",
-    "Run",
-    "Samples",
-    "Split",
-    "Store",
-    "TrainingError",
-    "UnfitImageError",
-    "UntrustedError",
-    "UsageError",
-    "__version__",
-    "decode_image",
-    "hookimpl",
-    "open_store",
-    "prepare",
-    "refused_data",
-    "run",
-    "safe_repr",
-]
 
 _ROOM = {
     "api.records": ("Records",),
@@ -127,6 +85,7 @@ _ROOM = {
     "recipes": ("Budget", "Claim", "RecipeModel", "RecipeSpec"),
 }  # fmt: skip
 _HOME = {name: room for room, names in _ROOM.items() for name in names}
+__all__ = sorted([*_HOME, "__version__"])  # noqa: PLE0605 -- for type checkers the names are exported above
 
 
 def __getattr__(name: str) -> Any:

@@ -15,11 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
-from qtlplat.conventions import ROLES as ROLES  # noqa: PLC0414 -- of the contracts, too
-from qtlplat.conventions import Role as Role  # noqa: PLC0414
+from qtlplat.conventions import (
+    ROLES as ROLES,  # noqa: PLC0414 -- of the contracts, too
+    Role as Role,  # noqa: PLC0414
+)
 from qtlplat.errors import PluginError, safe_repr
-from qtlplat.images import ImageSet as ImageSet  # noqa: PLC0414 -- a contract, too: found here by everybody
-from qtlplat.images import array_text
+from qtlplat.images import (
+    ImageSet as ImageSet,  # noqa: PLC0414 -- a contract, too: found here by everybody
+    array_text,
+)
 from qtlplat.metrics import Metric as Metric  # noqa: PLC0414 -- a contract, too
 
 if TYPE_CHECKING:

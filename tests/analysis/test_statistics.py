@@ -6,8 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from scipy import integrate, special, stats
 from statsmodels.regression.linear_model import GLS
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar

@@ -6,8 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from qtlplat.catalog.device import DeviceChoice, parse_device
 from qtlplat.errors import ConfigError, UsageError

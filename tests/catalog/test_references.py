@@ -6,8 +6,7 @@ import contextlib
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from qtlplat.catalog.references import parse_reference, parse_sets, parse_value
 from qtlplat.errors import UsageError

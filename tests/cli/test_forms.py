@@ -17,8 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
 from compared_runs import predictions, store_run
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 from markdown_it import MarkdownIt
 from stored_runs import HOSTILE, is_inert, qtlplat, store_runs
 

@@ -10,8 +10,7 @@ import sys
 import pytest
 
 from qtlplat.errors import BusyError, ConfigError, StoreError, TrainingError
-from qtlplat.runs import execute as execute_module
-from qtlplat.runs import reuse as needed_module
+from qtlplat.runs import execute as execute_module, reuse as needed_module
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 from by_hand import sql
 from damage import fill
-from hypothesis import HealthCheck, example, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, example, given, settings, strategies as st
 
 from qtlplat.cli.app import _run
 from qtlplat.errors import UsageError

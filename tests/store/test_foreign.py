@@ -4,8 +4,10 @@ import sqlite3
 
 import pytest
 from damage import fill
-from test_database import NEXT
-from test_database import next_revision as next_revision  # noqa: PLC0414 -- a fixture
+from test_database import (
+    NEXT,
+    next_revision as next_revision,  # noqa: PLC0414 -- a fixture
+)
 
 from qtlplat.errors import UntrustedError
 from qtlplat.store.backends.bootstrap import prepare

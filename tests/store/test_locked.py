@@ -11,8 +11,7 @@ from damage import fill
 
 from qtlplat.cli.app import _run
 from qtlplat.errors import LockedError
-from qtlplat.store.backends import lock_holders, sqlite
-from qtlplat.store.backends import postgres as backend
+from qtlplat.store.backends import lock_holders, postgres as backend, sqlite
 from qtlplat.store.core import database
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read.queries import Reader

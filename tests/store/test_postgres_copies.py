@@ -13,8 +13,10 @@ from sample_runs import (
     weights,
     whole_run,
 )
-from test_database import NEXT
-from test_database import next_revision as next_revision  # noqa: PLC0414 -- a fixture
+from test_database import (
+    NEXT,
+    next_revision as next_revision,  # noqa: PLC0414 -- a fixture
+)
 from test_merge import everything
 
 from qtlplat.errors import StoreError, UsageError

@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 from filtered_runs import facts, store_filtered
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from plain_filter import ANY_FIELDS, MANY, NUMBER_FIELDS, TEXT_FIELDS, Written, filters, there
 from sqlalchemy import event
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 from qtlplat.analysis.figures.stored import StoredRun, missing, refuse_unknown_labels
 from qtlplat.analysis.figures.style import PAGE, SMALL, new_figure, shortened, styled
 from qtlplat.conventions import HEAD
-from qtlplat.errors import DataError
-from qtlplat.errors import safe_repr as shown_text
+from qtlplat.errors import DataError, safe_repr as shown_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

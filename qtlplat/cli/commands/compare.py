@@ -14,8 +14,7 @@ from qtlplat.analysis.explain_difference import differing
 from qtlplat.cli.directions import direction_options
 from qtlplat.cli.render.column_fit import fitting
 from qtlplat.cli.render.columns import Column
-from qtlplat.cli.render.differences import forms as difference_forms
-from qtlplat.cli.render.differences import list_differences, print_differences
+from qtlplat.cli.render.differences import forms as difference_forms, list_differences, print_differences
 from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.run_columns import short_on_terminals
 from qtlplat.cli.render.terminal import note, say

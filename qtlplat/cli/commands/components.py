@@ -183,8 +183,7 @@ def _circuit_facts(component: Component[Any], options: Options, device: str) -> 
     if circuit is None:
         return None
     from qtlplat.quantum.devices.engines import choose_engine
-    from qtlplat.quantum.inspect.inspect import describe as describe_circuit
-    from qtlplat.quantum.inspect.inspect import describe_engine
+    from qtlplat.quantum.inspect.inspect import describe as describe_circuit, describe_engine
 
     # Whatever is raised here and is not ours comes out of the plugin's quantum function.
     facts = guarded(lambda: describe_circuit(circuit), _where(component), "running the circuit")

@@ -33,8 +33,14 @@ class _Bars:
     @contextmanager
     def stage(self, title: str, total: int) -> Iterator[Stage]:
         """A bar of `total` steps with elapsed and remaining time."""
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as Bar
+        from rich.progress import (
+            BarColumn,
+            MofNCompleteColumn,
+            Progress as Bar,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
 
         columns = (
             TextColumn("{task.description}", markup=False),

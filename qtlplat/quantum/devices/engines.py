@@ -29,8 +29,7 @@ from qtlplat.quantum.devices.memory import (
     size_text,
 )
 from qtlplat.quantum.devices.threads import torch_threads
-from qtlplat.quantum.devices.traits import EXACT as EXACT_VALUES
-from qtlplat.quantum.devices.traits import DeviceTraits
+from qtlplat.quantum.devices.traits import EXACT as EXACT_VALUES, DeviceTraits
 from qtlplat.quantum.devices.verification import EXACT, MOST_QUBITS, WITH_CHANNELS, Reference
 
 AUTO, COMPILED = "auto", "compiled"
