@@ -298,7 +298,7 @@ def _call(manager: pluggy.PluginManager, plugin: object, kind: Kind, refused: li
         one, problem = spec, ""
         try:
             with _refusing(f"a spec that {hook} returned cannot be read:", hook):
-                one = next((returned.spec(spec, sort) for sort in SPECS[kind] if isinstance(spec, sort)), spec)
+                one = next((returned.plain(spec, sort, hook) for sort in SPECS[kind] if isinstance(spec, sort)), spec)
                 problem = spec_problem(one, kind)
         except _RefusedError as error:
             problem = error.reason

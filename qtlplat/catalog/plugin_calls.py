@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from qtlplat.catalog import returned
 from qtlplat.catalog.contained import contained
 from qtlplat.contracts import Cell, Circuit, ImageSet, Samples, check_cells, check_circuit
-from qtlplat.errors import DataError, PluginError, Problem, QtlplatError, UntrustedError, describe_exception, safe_repr
+from qtlplat.errors import DataError, PluginError, Problem, QtlplatError, UntrustedError, describe_exception
 from qtlplat.specs import AnyHeadSpec, DatasetSpec, EvaluatorSpec, HeadSpec
 
 T = TypeVar("T")
@@ -86,32 +86,20 @@ def declared_circuit(spec: AnyHeadSpec, options: Any, provider: str) -> Circuit 
     declare = spec.circuit
 
     def declared() -> Circuit:
-        circuit = declare(options)
-        if not isinstance(circuit, Circuit):
-            raise PluginError(
-                f"circuit must return a qtlplat.Circuit, returned {safe_repr(circuit)}",
-                fix="return Circuit(function, qubits, ...) from circuit",
-            )
-        plain = returned.circuit(circuit)
-        check_circuit(plain, provider)
-        return plain
+        circuit = returned.circuit(declare(options))
+        check_circuit(circuit, provider)
+        return circuit
 
     return guarded(declared, provider, "declaring the circuit")
 
 
 def load_images(spec: DatasetSpec, options: Any, provider: str) -> ImageSet:
     """Load a dataset through its plugin; raises PluginError where what comes back is not an ImageSet."""
-
-    def loaded() -> ImageSet:
-        images = spec.load(options)
-        if not isinstance(images, ImageSet):
-            raise PluginError(
-                f"the dataset's load must return qtlplat.ImageSet, not {type(images).__name__}",
-                fix="return an ImageSet from load",
-            )
-        return returned.images(images)
-
-    return guarded(loaded, provider, f"loading dataset {spec.name}")
+    return guarded(
+        lambda: returned.plain(spec.load(options), ImageSet, "the dataset's load"),
+        provider,
+        f"loading dataset {spec.name}",
+    )
 
 
 def checked_dataset(spec: DatasetSpec, options: Any, provider: str) -> tuple[Sequence[Problem], ImageSet | None]:
@@ -151,11 +139,12 @@ def source_files(spec: DatasetSpec, options: Any, provider: str, sources: Sequen
 
 def evaluator_cells(spec: EvaluatorSpec, options: Any, samples: Samples, provider: str) -> tuple[Cell, ...]:
     """An evaluator's cells; raises PluginError for cells that no honest training can use."""
-    cells = guarded(
-        lambda: tuple(map(returned.cell, returned.series(spec.cells(options, samples), "cells"))),
-        provider,
-        "making the cells",
-    )
+
+    def made() -> tuple[Cell, ...]:
+        found = returned.series(spec.cells(options, samples), "cells")
+        return tuple(returned.plain(one, Cell, "cells") for one in found)
+
+    cells = guarded(made, provider, "making the cells")
     check_cells(cells, len(samples), provider)
     return cells
 

@@ -19,7 +19,7 @@ import numpy as np
 from qtlplat.catalog.plan import canonical_json
 from qtlplat.catalog.process_state import RANDOM
 from qtlplat.catalog.state import Snapshot, put_back, take_snapshot
-from qtlplat.contracts import Cell, Circuit, ImageSet
+from qtlplat.contracts import Circuit
 from qtlplat.errors import PluginError, Problem, safe_repr
 
 T = TypeVar("T")
@@ -74,50 +74,62 @@ def texts(mapping: object, what: str) -> dict[str, str]:
     return {text(name, what): text(value, what) for name, value in pairs(mapping, what)}
 
 
-def array(value: Any) -> Any:
-    """A plain array of an array, the same memory; anything else as it is, to be refused where it is checked."""
-    return np.asarray(value) if isinstance(value, np.ndarray) else value
+def plain(given: object, kind: type[T], what: str) -> T:
+    """A plain copy of one of qtlplat's dataclasses, of the very class `kind`; its arrays lie where they lay.
+
+    What cannot be meant is left as it is, to be refused where it is checked.
+
+    Args:
+        given: what a plugin returned.
+        kind: the class that it must be of.
+        what: what returned it, for the message.
+
+    Raises:
+        PluginError: if it is of another class.
+    """
+    if not isinstance(given, kind):
+        whole = f"{what} must return qtlplat.{kind.__name__}, not {type(given).__name__}"
+        raise PluginError(whole, fix=f"return what the docstring of qtlplat.{kind.__name__} describes")
+    own = {field.name: _plain(getattr(given, field.name)) for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
+    return kind(**own)
 
 
-def images(given: ImageSet) -> ImageSet:
-    """A plain copy, whose arrays lie where they lay; raises DataError as `ImageSet`."""
-    names = {field: tuple(text(one, field) for one in getattr(given, field)) for field in _NAMES}
-    return ImageSet(
-        array(given.images),
-        array(given.labels),
-        **names,
-        notes=texts(given.notes, "notes of an ImageSet must be text by name"),
-        facts={text(name, "a fact's name"): array(v) for name, v in pairs(given.facts, "facts must be arrays by name")},
+def _plain(value: Any) -> Any:
+    kinds: tuple[tuple[type, Callable[[Any], Any]], ...] = (
+        (str, str.__str__),
+        (float, float.__float__),
+        (int, int.__int__),
+        (np.ndarray, np.asarray),
+        (tuple, lambda parts: tuple(map(_plain, tuple.__iter__(parts)))),
+        (list, lambda parts: tuple(map(_plain, list.__iter__(parts)))),
+        (Mapping, lambda parts: {_plain(k): _plain(v) for k, v in pairs(parts, "a mapping must be a dict")}),
     )
-
-
-_NAMES = ("sample_ids", "groups", "class_names")
+    for kind, convert in kinds:
+        if isinstance(value, kind) and not isinstance(value, bool):
+            return convert(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        ours = next((base for base in type(value).__mro__ if base.__module__.startswith("qtlplat.")), None)
+        return plain(value, ours, "it") if ours else value
+    return value
 
 
 def problem(given: object) -> Problem:
     """A plain copy of a finding; raises PluginError for anything else."""
-    if not isinstance(given, Problem):
-        what = f"the dataset's check must return qtlplat.Problem, not {type(given).__name__}"
+    made = plain(given, Problem, "the dataset's check")
+    if not all(isinstance(part, str) for part in (made.where, made.field, made.what)):
+        what = f"where, field and what of a Problem must be text: {safe_repr(made)}"
         raise PluginError(what, fix="return a list of Problem(where, field, what)")
-    parts = [getattr(given, field) for field in ("where", "field", "what")]
-    if not all(isinstance(part, str) for part in parts):
-        what = f"where, field and what of a Problem must be text: {safe_repr(given)}"
-        raise PluginError(what, fix="return a list of Problem(where, field, what)")
-    where, field, what = map(str.__str__, parts)
-    return Problem(where, field, what, bool(given.hostile))
+    return dataclasses.replace(made, hostile=bool(made.hostile))
 
 
-def circuit(given: Circuit) -> Circuit:
-    """A plain copy; what cannot be meant is left as it is, to be refused by `check_circuit`."""
-    shapes: Any = given.weight_shapes
-    if isinstance(shapes, Mapping):
-        what = "weight_shapes must be shapes by name"
-        shapes = {text(k, what): tuple(v) if isinstance(v, list | tuple) else v for k, v in pairs(shapes, what)}
-    limits: Any = given.initial_range
-    if isinstance(limits, list | tuple):
-        limits = tuple(number(one, "initial_range must be two finite numbers, one") for one in series(limits, "limits"))
-    function = _secluded(given.function) if callable(given.function) else given.function
-    return Circuit(function, given.qubits, shapes, given.n_inputs, given.n_outputs, limits)
+def circuit(given: object) -> Circuit:
+    """A plain copy, whose function has random numbers of its own; raises PluginError for anything else."""
+    made = plain(given, Circuit, "circuit")
+    limits: Any = made.initial_range
+    if isinstance(limits, tuple):
+        limits = tuple(number(one, "initial_range must be two finite numbers, one") for one in limits)
+    function = _secluded(made.function) if callable(made.function) else made.function
+    return dataclasses.replace(made, function=function, initial_range=limits)
 
 
 def _secluded(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -139,13 +151,6 @@ def _secluded(function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def cell(given: object) -> Cell:
-    """A plain copy; raises PluginError for anything that is none."""
-    if not isinstance(given, Cell):
-        raise PluginError(f"evaluator returned a bad cell: {safe_repr(given)}", fix="return a list of qtlplat.Cell")
-    return Cell(given.fold, given.seed, array(given.train), array(given.test), array(given.backbone))
-
-
 def options(model: Any) -> dict[str, Any]:
     """All options as what JSON gives back; raises ValueError or TypeError for what it has no word for."""
     _refuse_iterators(model.model_dump())  # as JSON they would be gone through, to whatever end
@@ -161,28 +166,3 @@ def _refuse_iterators(value: object) -> None:
     if isinstance(value, list | tuple | set | frozenset):
         for one in series(value, "values of an option"):
             _refuse_iterators(one)
-
-
-def spec(given: T, kind: type[T]) -> T:
-    """A plain copy of a spec, or of what it is made of, of the very class `kind`."""
-    own = {field.name: _plain(getattr(given, field.name)) for field in dataclasses.fields(kind) if field.init}  # type: ignore[arg-type]
-    return kind(**own)
-
-
-def _plain(value: Any) -> Any:
-    kinds: tuple[tuple[type, Callable[[Any], Any]], ...] = (
-        (str, str.__str__),
-        (float, float.__float__),
-        (int, int.__int__),
-    )
-    for kind, convert in kinds:
-        if isinstance(value, kind) and not isinstance(value, bool):
-            return convert(value)
-    if isinstance(value, tuple | list):
-        return tuple(_plain(one) for one in series(value, "parts of a spec"))
-    if isinstance(value, Mapping):
-        return {_plain(name): _plain(one) for name, one in pairs(value, "a spec's mapping must be a dict")}
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        ours = next((base for base in type(value).__mro__ if base.__module__.startswith("qtlplat.")), None)
-        return spec(value, ours) if ours else value
-    return value

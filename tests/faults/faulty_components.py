@@ -255,8 +255,8 @@ HEAD = {
 CIRCUIT = {
     "raises": ("raise KeyError('nobody')", "declaring the circuit failed"),
     "leaves the program": ("raise SystemExit(0)", "SystemExit"),
-    "returns nothing": ("return None", "must return a qtlplat.Circuit, returned None"),
-    "returns a function": ("return lambda: 0", "must return a qtlplat.Circuit"),
+    "returns nothing": ("return None", "must return qtlplat.Circuit, not NoneType"),
+    "returns a function": ("return lambda: 0", "must return qtlplat.Circuit, not function"),
     "has no function": ("return Circuit(None, 1, {'w': (1,)}, 1, 1)", "function must be callable"),
     "has a function that raises": (
         "def f(inputs, w, wires): raise SystemExit\nreturn Circuit(f, 1, {'w': (1,)}, 1, 1)",
@@ -292,8 +292,8 @@ EVALUATOR = {
             "returns nothing": ("pass", "TypeError"),
             "returns none": ("return []", "returned no cells"),
             "returns a number": ("return 3", "TypeError"),
-            "returns a matrix": ("return np.eye(3)", "returned a bad cell"),
-            "returns tuples": ("return [(0, 0, [1], [2])]", "returned a bad cell: (0, 0, [1], [2])"),
+            "returns a matrix": ("return np.eye(3)", "must return qtlplat.Cell, not ndarray"),
+            "returns tuples": ("return [(0, 0, [1], [2])]", "must return qtlplat.Cell, not tuple"),
             "yields and raises": (HALF + "yield Cell(0, 0, a, b)\nraise ValueError('later')", "ValueError: 'later'"),
             "has float indices": (HALF + "return [Cell(0, 0, a * 1.0, b)]", "train must be int64"),
             "has lists": (HALF + "return [Cell(0, 0, list(a), list(b))]", "train must be int64"),
