@@ -10,7 +10,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from qtlplat.catalog.options import validate
-from qtlplat.catalog.references import Given, parse_reference, parse_value
+from qtlplat.catalog.references import Given, parse_reference, reference_text
 from qtlplat.errors import ConfigError, Problem, UsageError, safe_repr
 
 AUTO, COMPILED = "auto", "compiled"
@@ -63,8 +63,7 @@ class DeviceChoice:
         """The canonical form: equal choices have equal texts, and `parse_device` reads it back."""
         usual = {"precision": "single"} if self.name in (AUTO, COMPILED) else {"strength": DEFAULT_STRENGTH}
         said = {key: value for key, value in self.options.items() if key not in usual or usual[key] != value}
-        inside = ",".join(f"{key}={_value_text(value)}" for key, value in sorted(said.items()))
-        return f"{self.name}[{inside}]" if inside else self.name
+        return reference_text(self.name, dict(sorted(said.items())))
 
 
 def parse_device(text: str) -> DeviceChoice:
@@ -122,13 +121,3 @@ def _is_finite(value: Any) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _value_text(value: Any) -> str:
-    """As short as can be read back."""
-    plain = isinstance(value, str) and value and value == value.strip() and not set(value) & set('[]{}(),"=')
-    if plain and parse_value(value) == value:
-        return str(value)
-    written = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    # A reference is split at commas before its values are read: a backslash must not hide the quote that ends a text.
-    return written.replace("\\\\", "\\u005c")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,6 +85,22 @@ def parse_value(raw: str) -> Any:
         return json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError):
         return text
+
+
+def reference_text(name: str, options: Mapping[str, Any]) -> str:
+    """A component with options, as `parse_reference` takes it apart again."""
+    inside = ",".join(f"{key}={value_text(value)}" for key, value in options.items())
+    return f"{name}[{inside}]" if inside else name
+
+
+def value_text(value: Any) -> str:
+    """A value as an option takes it: JSON, without quotes where the text cannot be mistaken for anything else."""
+    plain = isinstance(value, str) and value == value.strip() and not set(value) & set('[]{}(),"=')
+    if plain and value.isprintable() and parse_value(value) == value:
+        return str(value)
+    written = json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    # A reference is split at commas before its values are read: a backslash must not hide the quote that ends a text.
+    return written.replace("\\\\", "\\u005c")
 
 
 def _refuse_constant(name: str) -> Any:
