@@ -9,35 +9,37 @@ from pydantic import ValidationError
 
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.controls import find_controls
-from qtlplat.catalog.options import validate
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan
-from qtlplat.catalog.plugin_calls import guarded, load_images, source_files, written_options
+from qtlplat.catalog.plugin_calls import load_images, source_files
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, parse_sets
-from qtlplat.catalog.resolve import Resolved, RunComponents
-from qtlplat.contracts import ROLES, ImageSet, Options, Role
+from qtlplat.catalog.resolve import Choice, Resolved, assembled, chosen_options
+from qtlplat.contracts import ROLES, ImageSet, Role
 from qtlplat.errors import ConfigError, DataError, Problem, safe_repr
-from qtlplat.specs import DatasetSpec
 
 
 def stored_images(plan: Mapping[str, Any], digest: str, catalog: Catalog, sets: Sequence[str] = ()) -> ImageSet:
     """Read the dataset of a stored plan.
 
-    plan: as stored; digest: of the data that the run saw; sets: ``dataset.option=value``, for data that was moved.
+    Args:
+        plan: as stored.
+        digest: of the data that the run saw.
+        catalog: the components.
+        sets: ``dataset.option=value``, for data that was moved.
 
-    Raises
-    ------
-    UsageError, PluginError: the dataset's plugin is missing or broken.
-    ConfigError: the plugin does not take the stored options any more.
-    DataError: the data cannot be read, or is not what the run saw; both digests are named.
+    Raises:
+        UsageError, PluginError: the dataset's plugin is missing or broken.
+        ConfigError: the plugin does not take the stored options any more.
+        DataError: the data cannot be read, or is not what the run saw; both digests are named.
     """
-    choice, component, options = _dataset(plan, catalog, sets)
-    where = f"dataset {choice.component} of {choice.provider}"
-    images = load_images(component.spec, options, component.provider.distribution)
+    stored, now = _dataset(plan, catalog, sets)
+    provider = now.component.provider
+    images = load_images(now.component.spec, now.options, provider.distribution)
     if images.digest != digest:
+        where = f"dataset {stored.component} of {stored.provider}"
         raise DataError(
             f"the dataset has changed: its digest is {images.digest}, the run saw {digest}",
-            where=f"{where}, version {component.provider.version}; the run used {choice.version}",
+            where=f"{where}, version {provider.version}; the run used {stored.version}",
             fix="pass -S dataset.OPTION=VALUE if the data has moved, or start a new run on the present data",
         )
     return images
@@ -50,16 +52,13 @@ def stored_files(
 
     sets: as above. Raises UsageError, PluginError and ConfigError as `stored_images`, and what the dataset raises.
     """
-    _, component, options = _dataset(plan, catalog, sets)
-    return source_files(component.spec, options, component.provider.distribution, sources)
+    _, now = _dataset(plan, catalog, sets)
+    return source_files(now.component.spec, now.options, now.component.provider.distribution, sources)
 
 
-def _dataset(
-    plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str]
-) -> tuple[ComponentChoice, Component[DatasetSpec], Options]:
-    choice = _validated(ComponentChoice, plan.get("dataset"))
-    component, options, _ = _reopened("dataset", choice, catalog, sets)
-    return choice, component, options
+def _dataset(plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str]) -> tuple[ComponentChoice, Choice]:
+    stored = _validated(ComponentChoice, plan.get("dataset"))
+    return stored, _reopened("dataset", stored, catalog, sets)
 
 
 def stored_run(plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str] = ()) -> Resolved:
@@ -70,38 +69,30 @@ def stored_run(plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str] = 
     """
     stored = _validated(RunPlan, plan)
     found = {role: _reopened(role, getattr(stored, role), catalog, sets) for role in ROLES}
-    today: dict[str, Any] = {role: choice for role, (_, _, choice) in found.items()}
     missing: list[Problem] = []
     controls = find_controls(stored.controls, catalog, missing)
     if missing:
         fix = "install the plugin that offers them"
         raise ConfigError("controls of the run are not available", problems=missing, fix=fix)
-    today["control_code"] = {name: component.digest for name, component in controls.items()}
-    return Resolved(
-        stored.model_copy(update={**today, "dataset_digest": ""}),
-        RunComponents(
-            dataset=found["dataset"][0],
-            backbone=found["backbone"][0],
-            head=found["head"][0],
-            evaluator=found["evaluator"][0],
-        ),
-        {role: options for role, (_, options, _) in found.items()},
-        (),
-        controls,
-    )
+    today: dict[str, Any] = {
+        **{role: choice.public() for role, choice in found.items()},
+        "control_code": {name: component.digest for name, component in controls.items()},
+        "dataset_digest": "",
+    }
+    return assembled(stored.model_copy(update=today), found, (), controls)
 
 
 def stored_pretraining(
     plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str] = ()
-) -> tuple[PretrainingPlan, dict[Role, Component[Any]], dict[Role, Options]]:
+) -> tuple[PretrainingPlan, dict[Role, Component[Any]], dict[Role, Any]]:
     """The stored plan of a pretraining with its components and options by role. sets: as above. Raises likewise."""
     stored = _validated(PretrainingPlan, plan)
     roles: tuple[Role, ...] = ("dataset", "backbone")
     found = {role: _reopened(role, getattr(stored, role), catalog, sets) for role in roles}
     return (
-        stored.model_copy(update={role: choice for role, (_, _, choice) in found.items()}),
-        {role: component for role, (component, _, _) in found.items()},
-        {role: options for role, (_, options, _) in found.items()},
+        stored.model_copy(update={role: choice.public() for role, choice in found.items()}),
+        {role: choice.component for role, choice in found.items()},
+        {role: choice.options for role, choice in found.items()},
     )
 
 
@@ -120,31 +111,19 @@ def _validated(kind: type[P], plan: Any) -> P:
         ) from error
 
 
-def _reopened(
-    role: Role, choice: ComponentChoice, catalog: Catalog, sets: Sequence[str]
-) -> tuple[Component[Any], Options, ComponentChoice]:
-    """A stored component: as it is today, its options, and what a plan keeps of both."""
-    component = catalog.component(role, f"{choice.provider}:{choice.component}")
-    given = {name: Given(value, source="the stored plan") for name, value in choice.options.items()}
-    if role == "dataset":
-        given |= parse_sets(sets, ("dataset",))["dataset"]
-    provider = component.provider.distribution
-    options, problems = guarded(
-        lambda: validate(component.spec.options, given, role), provider, f"validating the options of {choice.component}"
-    )
-    if options is None or problems:
+def _reopened(role: Role, stored: ComponentChoice, catalog: Catalog, sets: Sequence[str]) -> Choice:
+    """A stored component as it is today, with the options that were stored."""
+    component = catalog.component(role, f"{stored.provider}:{stored.component}")
+    given = {name: Given(value, source="the stored plan") for name, value in stored.options.items()}
+    moved = parse_sets(sets, ("dataset",))["dataset"] if role == "dataset" else {}
+    choice = chosen_options(role, stored.name, component, given | moved)
+    if choice.problems:
         raise ConfigError(
             f"the {role} does not take the stored options",
-            problems=problems,
-            where=f"{role} {choice.component} of {choice.provider}",
+            problems=choice.problems,
+            where=f"{role} {stored.component} of {stored.provider}",
             fix="correct or leave out -S"
-            if role == "dataset" and sets
-            else f"install the version of {choice.provider} that the run was made with: {safe_repr(choice.version)}",
+            if moved
+            else f"install the version of {stored.provider} that the run was made with: {safe_repr(stored.version)}",
         )
-    now = {
-        "version": component.provider.version,
-        "digest": component.digest,
-        "code": component.code,
-        "options": written_options(options, provider),
-    }
-    return component, options, choice.model_copy(update=now)
+    return choice

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypedDict
+from typing import Any, TypedDict, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -26,7 +26,7 @@ from qtlplat.catalog.plan import (
 )
 from qtlplat.catalog.plugin_calls import guarded, written_options
 from qtlplat.catalog.provider import Component
-from qtlplat.catalog.references import Given, Reference, parse_reference, parse_sets
+from qtlplat.catalog.references import Given, parse_reference, parse_sets
 from qtlplat.catalog.registry import Protocol, Registry
 from qtlplat.contracts import ROLES, Kind, Options, Role
 from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, safe_repr, unknown_name
@@ -86,19 +86,20 @@ class Resolved:
 
 
 @dataclass(frozen=True)
-class _Choice:
-    """A reference looked up, its options validated as far as they go."""
+class Choice:
+    """A component, and its options validated as far as they go. name: as requested; problems: with the options."""
 
-    reference: Reference
+    name: str
     component: Component[Any]
     options: Options | None
     problems: Sequence[Problem]
 
     def public(self) -> ComponentChoice:
+        """What a plan keeps of it."""
         assert self.options is not None
         provider = self.component.provider
         return ComponentChoice(
-            name=self.reference.text,
+            name=self.name,
             component=self.component.spec.name,
             provider=provider.distribution,
             version=provider.version,
@@ -109,23 +110,48 @@ class _Choice:
         )
 
 
+def chosen_options(kind: Kind, name: str, component: Component[Any], given: Mapping[str, Given]) -> Choice:
+    """A component with these options; raises PluginError if its own validation fails at them."""
+    spec, provider = component.spec, component.provider.distribution
+    options, problems = guarded(
+        lambda: validate(spec.options, given, kind), provider, f"validating the options of {spec.name}"
+    )
+    return Choice(name, component, options, problems)
+
+
+def assembled(
+    plan: RunPlan,
+    chosen: Mapping[Role, Choice],
+    notes: Sequence[str],
+    controls: Mapping[str, Component[ControlSpec]],
+) -> Resolved:
+    """A plan with the components and options that were chosen for it."""
+    components = cast("RunComponents", {role: choice.component for role, choice in chosen.items()})
+    options = {role: choice.options for role, choice in chosen.items() if choice.options is not None}
+    return Resolved(plan, components, options, notes, controls)
+
+
 def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
     """The plan for a request.
 
-    Raises
-    ------
-    UsageError: an unknown name, or a reference, device or ``-S`` text that cannot be read.
-    PluginError: a component is ambiguous, or its plugin failed to load.
-    ConfigError: options are wrong; all of them at once.
+    Args:
+        request: what a user asked for.
+        registry: presets, protocols and defaults.
+        catalog: the components.
+
+    Raises:
+        UsageError: an unknown name, or a reference, device or ``-S`` text that cannot be read.
+        PluginError: a component is ambiguous, or its plugin failed to load.
+        ConfigError: options are wrong; all of them at once.
     """
     sets = parse_sets(request.sets, SETTABLE)
     notes: list[str] = []
-    chosen: dict[Role, _Choice] = {}
-    for kind in ROLES:
-        chosen[kind] = _choose(kind, getattr(request, kind), registry, catalog, sets[kind], notes)
+    chosen: dict[Role, Choice] = {
+        role: _choose(role, getattr(request, role), registry, catalog, sets[role], notes) for role in ROLES
+    }
     problems = [p for choice in chosen.values() for p in choice.problems]
     parts: dict[str, Any] = dict(_protocol_parts(request, registry, sets, problems))
-    replace = _replace(request.replace)
+    parts["replace"] = _replace(request.replace)
     if request.device is not None:
         device, found = read_device(request.device)
         problems += found
@@ -137,12 +163,15 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
         parts["controls"] = () if names == ["none"] else tuple(names)
     controls = find_controls(parts.get("controls", ()), catalog, problems)
     parts["control_code"] = {name: component.digest for name, component in controls.items()}
-    _refuse(problems + _plan_problems(parts, replace))
-    plan = RunPlan(**{kind: choice.public() for kind, choice in chosen.items()}, replace=replace, **parts)
-    options = {kind: choice.options for kind, choice in chosen.items() if choice.options is not None}
-    dataset, backbone, head, evaluator = (chosen[role].component for role in ROLES)
-    components = RunComponents(dataset=dataset, backbone=backbone, head=head, evaluator=evaluator)
-    return Resolved(plan, components, options, notes, controls)
+    blank = ComponentChoice(name="", component="", provider="", version="", digest="", options={})
+    parts |= {role: blank if choice.options is None else choice.public() for role, choice in chosen.items()}
+    try:
+        plan = RunPlan(**parts)
+    except ValidationError as error:
+        _refuse(problems + [_plan_problem(one) for one in error.errors()])
+        raise
+    _refuse(problems)
+    return assembled(plan, chosen, notes, controls)
 
 
 def resolve_component(
@@ -165,13 +194,6 @@ def resolve_component(
     return choice.component, choice.options, choice.public()
 
 
-def _defaults(registry: Registry, kind: Kind) -> tuple[str, ...]:
-    refs = registry.defaults.get(kind, ())
-    if not refs:
-        raise UsageError(f"no {kind} was given, and the registry has no default", fix=f"add --{kind} NAME")
-    return refs
-
-
 def _choose(
     kind: Kind,
     asked: str | None,
@@ -179,32 +201,28 @@ def _choose(
     catalog: Catalog,
     sets: Mapping[str, Given],
     notes: list[str],
-) -> _Choice:
+) -> Choice:
     """What was asked for, else the registry's default; notes: what a user should be told is added."""
-    refs = (asked,) if asked is not None else _defaults(registry, kind)
+    refs = (asked,) if asked is not None else registry.defaults.get(kind, ())
+    if not refs:
+        raise UsageError(f"no {kind} was given, and the registry has no default", fix=f"add --{kind} NAME")
     if kind == "dataset" and len(refs) > 1:
         return _first_at_hand(refs, registry, catalog, sets, notes)
     return _look_up(kind, refs[0], registry, catalog, sets)
 
 
-def _look_up(kind: Kind, text: str, registry: Registry, catalog: Catalog, sets: Mapping[str, Given]) -> _Choice:
+def _look_up(kind: Kind, text: str, registry: Registry, catalog: Catalog, sets: Mapping[str, Given]) -> Choice:
     reference = parse_reference(text, kind)
     presets = registry.presets_of(kind)
     preset = presets.get(reference.name)
     given: dict[str, Given] = {}
     if preset is not None:
-        component = _of_preset(kind, preset.component, catalog, f"preset {preset.name} in {preset.source}")
         source = f"preset {preset.name} in {preset.source}"
+        component = _of_preset(kind, preset.component, catalog, source)
         given |= {key: Given(value, source=source) for key, value in preset.options.items()}
     else:
         component = catalog.component(kind, reference.name, also_known=presets)
-    given |= reference.options
-    given |= sets
-    spec, provider = component.spec, component.provider.distribution
-    options, problems = guarded(
-        lambda: validate(spec.options, given, kind), provider, f"validating the options of {spec.name}"
-    )
-    return _Choice(reference, component, options, problems)
+    return chosen_options(kind, reference.text, component, {**given, **reference.options, **sets})
 
 
 def _of_preset(kind: Kind, name: str, catalog: Catalog, where: str) -> Component[Any]:
@@ -217,10 +235,10 @@ def _of_preset(kind: Kind, name: str, catalog: Catalog, where: str) -> Component
 
 def _first_at_hand(
     refs: Sequence[str], registry: Registry, catalog: Catalog, sets: Mapping[str, Given], notes: list[str]
-) -> _Choice:
+) -> Choice:
     """The first default dataset whose data is here; where none is, the first one that could be used."""
     failures: list[QtlplatError] = []
-    choices: list[_Choice] = []
+    choices: list[Choice] = []
     for ref in refs:
         try:
             choices.append(_look_up("dataset", ref, registry, catalog, sets))
@@ -238,7 +256,7 @@ def _first_at_hand(
     return chosen
 
 
-def _is_available(choice: _Choice) -> bool:
+def _is_available(choice: Choice) -> bool:
     spec: DatasetSpec = choice.component.spec
     try:
         return guarded(
@@ -248,18 +266,18 @@ def _is_available(choice: _Choice) -> bool:
         return False
 
 
-def _title(choice: _Choice) -> str:
+def _title(choice: Choice) -> str:
     spec: DatasetSpec = choice.component.spec
-    return spec.title or choice.reference.text
+    return spec.title or choice.name
 
 
-def _replaced(missing: Sequence[_Choice], used: _Choice) -> str:
+def _replaced(missing: Sequence[Choice], used: Choice) -> str:
     spec: DatasetSpec = used.component.spec
     first = f"{' and '.join(map(_title, missing))} not found; using {_title(used)}."
     return f"{first} {spec.notice}" if spec.notice else first
 
 
-def _how_to_use(missing: _Choice) -> str:
+def _how_to_use(missing: Choice) -> str:
     """How to say where the data of a dataset are; "" if it has no option for that."""
     ways = []
     for name in locations(model := missing.component.spec.options):
@@ -318,22 +336,10 @@ def _replace(text: str | None) -> int | str:
     return int(text)
 
 
-def _plan_problems(parts: Mapping[str, Any], replace: int | str) -> list[Problem]:
-    """What is wrong with the plan's own fields (seed, seeds, accelerator, controls)."""
-    blank = ComponentChoice(name="", component="", provider="", version="", digest="", options={})
-    own = {name: value for name, value in parts.items() if name in OWN}
-    try:
-        RunPlan(**dict.fromkeys(ROLES, blank), replace=replace, **own)
-    except ValidationError as error:
-        return [
-            Problem(
-                f"--{FLAGS.get(name := str(e['loc'][0]), name)}",
-                "",
-                f"{safe_repr(e['input'])}: {e['msg'][:1].lower()}{e['msg'][1:]}",
-            )
-            for e in error.errors()
-        ]
-    return []
+def _plan_problem(error: Any) -> Problem:
+    """What is wrong with one of the plan's own fields (seed, seeds, accelerator, controls)."""
+    name, message = str(error["loc"][0]), error["msg"]
+    return Problem(f"--{FLAGS.get(name, name)}", "", f"{safe_repr(error['input'])}: {message[:1].lower()}{message[1:]}")
 
 
 def _refuse(problems: Sequence[Problem]) -> None:
