@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from qtlplat.backbones.model import HeadFactory
-from qtlplat.backbones.pretrain import make_split, pretrain
+from qtlplat.backbones.pretrain import BackboneTraining, make_split
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.catalog.plugin_calls import declared_circuit
 from qtlplat.contracts import Backbone, ImageSet
-from qtlplat.heads.fit import fit_heads, why_not_stackable
+from qtlplat.heads.fit import HeadTraining, why_not_stackable
 from qtlplat.heads.lockstep import Task
 from qtlplat.plugin_modules import guarded_build
 from qtlplat.progress import Silent
@@ -25,8 +25,9 @@ from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat.seeding import isolated_rng
 from qtlplat.specs import AnyHeadSpec
 from qtlplat.state.checkpoints import Checkpoints
-from qtlplat.state.snapshots import Snapshot, Take
-from qtlplat_bench.run import CLASSES, LEARNING_RATE, Stage
+from qtlplat.state.epochs import TrainedEpoch
+from qtlplat.state.snapshots import Snapshot
+from qtlplat_bench.run import CLASSES, Stage
 
 WARM_UP = 2  # epochs of heads that are not counted: the first one compiles and traces
 
@@ -41,15 +42,18 @@ class _Watch:
     last: Snapshot = field(default_factory=Snapshot)
     _since: float = field(default_factory=time.perf_counter)
 
-    def __call__(self, _rows: Any, take: Take) -> None:
-        """An epoch has ended."""
-        ended = time.perf_counter()
-        self.last = take()
-        self.checkpoints.save(self.last)
-        kept = time.perf_counter()
-        self.epochs.append(ended - self._since)
-        self.held.append(kept - ended)
-        self._since = kept
+    def over(self, trained: Iterable[object]) -> None:
+        """Let a training come to its end."""
+        for epoch in trained:
+            if not isinstance(epoch, TrainedEpoch):
+                continue
+            ended = time.perf_counter()
+            self.last = epoch.snapshot()
+            self.checkpoints.save(self.last)
+            kept = time.perf_counter()
+            self.epochs.append(ended - self._since)
+            self.held.append(kept - ended)
+            self._since = kept
 
 
 def bench_checkpoint(
@@ -94,16 +98,8 @@ def _pretraining(
     options = PretrainingOptions(epochs=epochs, batch_size=batch, patience=0, ema_epochs=0.5)
     with Checkpoints(directory, lambda _text: None) as checkpoints:
         watch = _Watch(checkpoints)
-        pretrain(
-            build,
-            images,
-            make_split(images.labels, images.groups, options, 0),
-            options,
-            0,
-            progress=Silent(),
-            on_epoch=watch,
-            on_initialisation=lambda _one: None,
-        )
+        split = make_split(images.labels, images.groups, options, 0)
+        watch.over(BackboneTraining(build, images, split, options, 0, progress=Silent()).run())
     return _row("pretraining", watch, 0, directory)
 
 
@@ -115,15 +111,8 @@ def _heads(spec: AnyHeadSpec, options: Any, provider: str, stage: Stage, directo
     task = Task(make_head, labels, stack=not why_not_stackable(make_head, stage.in_features))
     with Checkpoints(directory, lambda _text: None) as checkpoints:
         watch = _Watch(checkpoints)
-        fit_heads(
-            [task],
-            features,
-            stage.cells(),
-            epochs=stage.epochs + WARM_UP,
-            learning_rate=LEARNING_RATE,
-            batch_size=stage.batch,
-            on_epoch=watch,
-        )
+        stage = replace(stage, epochs=stage.epochs + WARM_UP)
+        watch.over(HeadTraining([task], stage.cells(), [features] * stage.folds, stage.options()).run())
     return _row("heads", watch, WARM_UP, directory)
 
 

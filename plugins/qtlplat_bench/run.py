@@ -13,10 +13,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from qtlplat.backbones.model import HeadFactory
+from qtlplat.catalog.plan import TrainingOptions
 from qtlplat.catalog.plugin_calls import declared_circuit, guarded
 from qtlplat.contracts import Cell, Circuit
 from qtlplat.errors import ConfigError
-from qtlplat.heads.fit import fit_heads, why_not_stackable
+from qtlplat.heads.fit import HeadTraining, why_not_stackable
 from qtlplat.heads.lockstep import Task
 from qtlplat.heads.memory import limits
 from qtlplat.quantum.devices.engines import choose_engine
@@ -26,7 +27,6 @@ from qtlplat.runs.preflight import try_head
 from qtlplat.seeding import derive_seed, generator, isolated_rng
 from qtlplat.specs import AnyHeadSpec
 from qtlplat.state.epochs import CellEpoch
-from qtlplat.state.snapshots import Take
 from qtlplat_bench.plain import TORCH, TORCH_LAYER, plain_head
 from qtlplat_bench.timing import Timing, row, summary
 
@@ -54,6 +54,10 @@ class Stage:
         everyone = np.arange(self.samples)
         tests = [everyone[fold :: self.folds] for fold in range(self.folds)]
         return [Cell(fold, 0, np.setdiff1d(everyone, test), test) for fold, test in enumerate(tests)]
+
+    def options(self) -> TrainingOptions:
+        """How the heads are trained."""
+        return TrainingOptions(epochs=self.epochs, learning_rate=LEARNING_RATE, batch_size=self.batch)
 
     def steps(self) -> int:
         """Steps of all cells and epochs, one cell after the other."""
@@ -151,25 +155,21 @@ class _Ours:
         self.name = engine.name if engine else TORCH
         self.cells = 1 if reason else bounds.cells
         self._last = time.perf_counter()
-        fit_heads(
+        training = HeadTraining(
             [Task(make_head, labels, stack=not reason)],
-            features,
             stage.cells(),
-            epochs=stage.epochs,
-            learning_rate=LEARNING_RATE,
-            batch_size=stage.batch,
-            on_epoch=self._epoch,
-            on_note=self.on_note,
+            [features] * stage.folds,
+            stage.options(),
             limits=bounds,
+            on_note=self.on_note,
         )
+        for epoch in filter(None, training.run()):
+            now = time.perf_counter()
+            self.epochs.append(now - self._last)
+            self._last = now
+            if self.first is None and epoch.rows[0].key.cell == 0:
+                self.first = epoch.rows[0]
         self.seconds = time.perf_counter() - started
-
-    def _epoch(self, rows: list[CellEpoch], _take: Take) -> None:
-        now = time.perf_counter()
-        self.epochs.append(now - self._last)
-        self._last = now
-        if self.first is None and rows[0].position == 0:
-            self.first = rows[0]
 
 
 class _Plain:

@@ -1,13 +1,13 @@
 """Pretraining a backbone: several initialisations on one split, the best epoch of the best one kept.
 
-No storage here: epochs go to a callback, weights and predictions come back.
+No storage here: epochs come out of a generator, and every initialisation with its weights and predictions.
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,10 +22,9 @@ from qtlplat.contracts import Backbone, Cell, ImageSet, Split
 from qtlplat.errors import ConfigError
 from qtlplat.progress import Progress
 from qtlplat.seeding import derive_seed, isolated_rng
-from qtlplat.state.epochs import CellEpoch
+from qtlplat.state.epochs import CellEpoch, CellKey, TrainedEpoch
 from qtlplat.state.snapshots import (
     Snapshot,
-    Take,
     below,
     count,
     fitting,
@@ -104,56 +103,101 @@ def pretraining_cells(split: Split, options: PretrainingOptions, seed: int) -> l
     return [Cell(0, seed + i, split.seen, split.test) for i in range(options.n_init)]
 
 
-def pretrain(
-    build: Callable[[], Backbone],
-    images: ImageSet,
-    split: Split,
-    options: PretrainingOptions,
-    seed: int,
-    *,
-    progress: Progress,
-    on_epoch: Callable[[CellEpoch, Take], None],
-    on_initialisation: Callable[[Initialisation], None],
-    on_step: Callable[[], None] = lambda: None,
-    accelerator: str = "cpu",
-    start: Snapshot | None = None,
-    on_start: Callable[[], None] = lambda: None,
-) -> Initialisation:
-    """Train every initialisation with Adam on the cross-entropy; returns the one with the best score.
+class BackboneTraining:
+    """Trains every initialisation with Adam on the cross-entropy, and keeps the one with the best score.
 
     The score is minus the validation loss, or (``monitor = "test"``, optimistic) the test accuracy, of the best
     epoch; with ``monitor = "last"`` minus the training loss of the last one. Standardization uses the pixels of
     ``split.train`` only. With ``options.ema_epochs`` the exponential average of the weights is evaluated and kept. Ties
     keep the earlier epoch and initialisation.
 
-    on_epoch: called after each epoch, with what takes a snapshot; on_initialisation: after each initialisation that
-    ends; on_step: after each step, may raise to stop; accelerator: the torch device that computes: initial weights and
-    the order of batches do not depend on it, and what is returned lies on the CPU; start: a snapshot to resume from;
-    on_start: called when it is restored. Raises UnfitError before that, if it does not belong to this training.
+    accelerator: the torch device that computes: initial weights and the order of batches do not depend on it, and what
+    is kept lies on the CPU.
     """
-    pixels = torch.tensor(images.images).to(accelerator)
-    labels = torch.tensor(images.labels).to(accelerator)
 
-    def make(position: int) -> Network:
-        return Network(build, pixels, labels, split, options, seed + position)
+    def __init__(
+        self,
+        build: Callable[[], Backbone],
+        images: ImageSet,
+        split: Split,
+        options: PretrainingOptions,
+        seed: int,
+        *,
+        progress: Progress,
+        accelerator: str = "cpu",
+    ) -> None:
+        self._build, self._split, self._options, self._seed = build, split, options, seed
+        self._pixels = torch.tensor(images.images).to(accelerator)
+        self._labels = torch.tensor(images.labels).to(accelerator)
+        self._classes, self._progress = len(images.class_names), progress
+        self._search = _Search()
+        self._network: Network | None = None
 
-    with isolated_rng():
-        search, network = _Search(), None
-        if start:
+    @property
+    def best(self) -> Initialisation:
+        """The initialisation with the best score, of those that have ended."""
+        assert self._search.kept is not None
+        return self._search.kept
+
+    def run(self) -> Generator[TrainedEpoch | Initialisation | None]:
+        """Train to the end; yields None after each step, where stopping does no harm, and what has ended.
+
+        That is each epoch, and each initialisation after its last one. Whoever stops has to close the generator:
+        inside, random numbers are those of the training. Raises TrainingError at the first loss that is not finite.
+        """
+        with isolated_rng():
+            while self._search.position < self._options.n_init:
+                network = self._network or self._fresh(self._search.position)
+                one = yield from self._train(network, self._search)
+                yield one
+                kept = self._search.kept
+                best = one if kept is None or one.score > kept.score else kept
+                self._search, self._network = _Search(self._search.position + 1, kept=best), None
+
+    def restore(self, start: Snapshot) -> None:
+        """Let `run` resume from a snapshot of this training; raises UnfitError, and changes nothing, for others."""
+        with fitting():
+            search = _Search.restored(start, self._options)
+        with isolated_rng():
+            network = self._fresh(search.position)
             with fitting():
-                search = _Search.restored(start, options)
-            network = make(search.position)
-            with fitting():
-                search.check(start, network, len(images.class_names))
-            on_start()
-        while search.position < options.n_init:
-            network = network or make(search.position)
-            one = _train(network, split, options, search, progress, on_epoch, on_step)
-            on_initialisation(one)
-            best = one if search.kept is None or one.score > search.kept.score else search.kept
-            search, network = _Search(search.position + 1, kept=best), None
-    assert search.kept is not None
-    return search.kept
+                search.check(start, network, self._classes)
+        self._search, self._network = search, network
+
+    def _fresh(self, position: int) -> Network:
+        return Network(self._build, self._pixels, self._labels, self._split, self._options, self._seed + position)
+
+    def _train(self, network: Network, search: _Search) -> Generator[TrainedEpoch | None, None, Initialisation]:
+        """Train the initialisation that a search has come to, to its end."""
+        options, learner, title = self._options, network.learner, "pretraining"
+        if options.n_init > 1:
+            title += f" {search.position + 1}/{options.n_init}"
+        with self._progress.stage(title, (options.epochs - search.epoch) * network.steps) as stage:
+            while search.epoch < options.epochs:
+                if options.patience and search.epoch - search.clear_epoch >= options.patience:
+                    left = (options.epochs - search.epoch) * network.steps
+                    stage.advance(left, f"stopped after epoch {search.epoch}, best was {search.best_epoch}")
+                    break
+                started = time.perf_counter()
+                values = yield from network.epoch(search.epoch + 1, stage)
+                seconds = time.perf_counter() - started
+                search.seconds += seconds
+                score = values["test_accuracy"] if options.monitor == "test" else -values[_LOSSES[options.monitor]]
+                search.see(search.epoch + 1, score, options, learner.judged)
+                row = CellEpoch(CellKey(0, search.position), search.epoch, seconds, values)
+                yield TrainedEpoch([row], lambda: search.saved(learner))
+                stage.advance(0, f"epoch {search.epoch}, loss {values['train_loss']:.3f}")
+        learner.judged.load_state_dict(search.best_state)
+        probabilities = network.logits(self._split.test).double().softmax(1).numpy()
+        return Initialisation(
+            search.position,
+            network.seed,
+            search.best_epoch,
+            search.best_score,
+            search.best_state,
+            probabilities,
+            search.seconds,
+        )
 
 
 @dataclass
@@ -233,50 +277,3 @@ class _Search:
 _COUNTS = ("position", "epoch", "best_epoch", "clear_epoch", "seconds")
 _SCORES = ("best_score", "clear_score")
 _LOSSES = {"validation": "validation_loss", "last": "train_loss"}  # what is minus the score, by what selects
-
-
-def _train(
-    network: Network,
-    split: Split,
-    options: PretrainingOptions,
-    search: _Search,
-    progress: Progress,
-    on_epoch: Callable[[CellEpoch, Take], None],
-    on_step: Callable[[], None],
-) -> Initialisation:
-    """Train the initialisation that a search has come to, to its end."""
-    position, learner = search.position, network.learner
-    title = "pretraining"
-    if options.n_init > 1:
-        title += f" {position + 1}/{options.n_init}"
-    with progress.stage(title, (options.epochs - search.epoch) * network.steps) as stage:
-
-        def step() -> None:
-            stage.advance(1)
-            on_step()
-
-        while search.epoch < options.epochs:
-            if options.patience and search.epoch - search.clear_epoch >= options.patience:
-                left = (options.epochs - search.epoch) * network.steps
-                stage.advance(left, f"stopped after epoch {search.epoch}, best was {search.best_epoch}")
-                break
-            started = time.perf_counter()
-            epoch = search.epoch + 1
-            values = network.epoch(epoch, step)
-            seconds = time.perf_counter() - started
-            search.seconds += seconds
-            score = values["test_accuracy"] if options.monitor == "test" else -values[_LOSSES[options.monitor]]
-            search.see(epoch, score, options, learner.judged)
-            on_epoch(CellEpoch(position, epoch, seconds, values), lambda: search.saved(learner))
-            stage.advance(0, f"epoch {epoch}, loss {values['train_loss']:.3f}")
-    learner.judged.load_state_dict(search.best_state)
-    probabilities = network.logits(split.test).double().softmax(1).numpy()
-    return Initialisation(
-        position,
-        network.seed,
-        search.best_epoch,
-        search.best_score,
-        search.best_state,
-        probabilities,
-        search.seconds,
-    )

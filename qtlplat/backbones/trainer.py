@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Generator, Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, Split
 from qtlplat.errors import TrainingError
 from qtlplat.plugin_modules import Surroundings, called, logits_of
+from qtlplat.progress import Stage
 from qtlplat.seeding import derive_seed, generator, seed_torch
 from qtlplat.state.optimizer import Adam
 from qtlplat.state.snapshots import Snapshot, below
@@ -109,8 +110,11 @@ class Network:
         decay = math.exp(-1 / (options.ema_epochs * self.steps)) if options.ema_epochs else None
         self.learner = BackboneTrainer(model, options.learning_rate, decay)
 
-    def epoch(self, epoch: int, on_step: Callable[[], None]) -> dict[str, float]:
-        """Train one epoch and evaluate; batch order and dropout depend on (seed, epoch) alone."""
+    def epoch(self, epoch: int, stage: Stage) -> Generator[None, None, dict[str, float]]:
+        """Train one epoch and evaluate; batch order and dropout depend on (seed, epoch) alone.
+
+        stage: advances with every step. Yields after each step, where stopping does no harm; returns the values.
+        """
         seed_torch(derive_seed("dropout", self.seed, epoch))
         shuffled = torch.randperm(len(self.split.train), generator=generator("order", self.seed, epoch))
         order = torch.from_numpy(self.split.train)[shuffled]
@@ -130,7 +134,8 @@ class Network:
                 )
             loss_sum += loss * len(rows)
             hits += int((logits.argmax(1) == labels).sum())
-            on_step()
+            stage.advance(1)
+            yield
         self.surroundings.put_back()
         parts = split_order(torch.from_numpy(self.split.train), EVALUATION_BATCH, 2)
         self.learner.settle(self.pixels[rows] for rows in parts)

@@ -3,28 +3,27 @@
 Cells whose epochs have equally many steps are stacked: one vectorised forward and backward serves them all, each
 with its own weights, batches and optimizer state, so the result is that of training them one by one (but for dropout,
 whose masks are drawn for the whole stack). A head that cannot be vectorised trains cell by cell.
-No storage here: every epoch is passed to a callback, with a function that takes a snapshot to resume from.
+No storage here: epochs come out of a generator, each with a function that takes a snapshot to resume from.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Generator, Iterator, Sequence
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from qtlplat.catalog.plan import TrainingOptions
 from qtlplat.contracts import Cell
-from qtlplat.heads.lockstep import EVALUATION_ROWS, Data, FittedCell, LockstepTrainer, Task
+from qtlplat.heads.lockstep import EVALUATION_ROWS, Data, FittedCell, LockstepTrainer, Round, Task
 from qtlplat.heads.stack import why_not_vectorisable
 from qtlplat.plugin_modules import called
 from qtlplat.quantum.devices.threads import torch_threads
 from qtlplat.seeding import isolated_rng, seed_torch
-from qtlplat.state.epochs import CellEpoch
+from qtlplat.state.epochs import CellKey, TrainedEpoch
 from qtlplat.state.snapshots import (
     Snapshot,
-    Take,
     below,
     count,
     fitting,
@@ -44,147 +43,148 @@ class Limits:
     rows: int = EVALUATION_ROWS
 
 
-@dataclass(frozen=True)
-class _Plan:
-    """What is trained in lockstep: cells by position, tasks by number; stack: whether cells share a step."""
+class HeadTraining:
+    """Trains one fresh head per task and cell with Adam on the cross-entropy, for a fixed number of epochs.
 
-    cells: tuple[int, ...]
-    tasks: tuple[int, ...]
-    stack: bool
+    tasks: the variants of the head; cells: those of the evaluator; features: float32 (N, F) for every cell, on the
+    device to compute on, the same tensor for cells that start from the same backbone; on_note: told what a user should
+    know.
+    """
+
+    def __init__(
+        self,
+        tasks: Sequence[Task],
+        cells: Sequence[Cell],
+        features: Sequence[Tensor],
+        options: TrainingOptions,
+        *,
+        limits: Limits = Limits(),
+        on_note: Callable[[str], None] = lambda _text: None,
+    ) -> None:
+        self._tasks, self._cells, self._epochs = tasks, cells, options.epochs
+        self._data = Data(features, options.batch_size, limits.rows)
+        self._learning_rate, self._on_note = options.learning_rate, on_note
+        self._rounds = list(_rounds(tasks, cells, options.batch_size, limits.cells))
+        self._now = _Place()
 
     @property
     def rows(self) -> int:
-        """How many cells of how many tasks: the rows of an epoch."""
-        return len(self.cells) * len(self.tasks)
+        """How many rows all epochs so far have had, including those before a restored snapshot."""
+        return self._rows(self._now)
 
+    @property
+    def fitted(self) -> list[FittedCell]:
+        """The cells whose training has ended, by key."""
+        return sorted(self._now.fitted, key=lambda one: one.key)
 
-def fit_heads(
-    tasks: Sequence[Task],
-    features: Tensor,
-    cells: Sequence[Cell],
-    *,
-    epochs: int,
-    learning_rate: float,
-    batch_size: int,
-    on_epoch: Callable[[list[CellEpoch], Take], None] = lambda _rows, _take: None,
-    on_note: Callable[[str], None] = lambda _text: None,
-    on_step: Callable[[], None] = lambda: None,
-    limits: Limits = Limits(),
-    start: Snapshot | None = None,
-    on_start: Callable[[], None] = lambda: None,
-) -> list[FittedCell]:
-    """Train one fresh head per task and cell with Adam on the cross-entropy, for a fixed number of epochs.
+    def run(self) -> Generator[TrainedEpoch | None]:
+        """Train to the end; yields None after each step, where stopping does no harm, and each epoch as it ends.
 
-    Positions count the cells of the first task, then those of the second, and so on.
+        Whoever stops has to close the generator: inside, random numbers and threads are those of the training.
+        Raises TrainingError at the first loss that is not finite.
+        """
+        now = self._now
+        with isolated_rng(), torch_threads(1):
+            while now.round < len(self._rounds):
+                trainer = now.trainer = now.trainer or self._trainer(now.round)
+                while now.epoch < self._epochs:
+                    rows = yield from trainer.epoch(now.epoch + 1)
+                    now.epoch += 1
+                    yield TrainedEpoch(rows, lambda: self._snapshot(now))
+                now.fitted += trainer.result()
+                now.round, now.epoch, now.trainer = now.round + 1, 0, None
 
-    Parameters
-    ----------
-    features: float32 (N, F), on the device to compute on.
-    on_epoch: called after each epoch with a row per cell that is trained in lockstep, and with what takes a snapshot;
-        on_note: with what a user should know; on_step: after each step, may raise to stop.
-    start: a snapshot to resume from, taken with the same arguments; on_start: called when it is restored.
-
-    Returns the fitted cells by position. Raises TrainingError at the first loss that is not finite; UnfitError, before
-    any callback, if `start` does not belong to this training.
-    """
-    data = Data(features, batch_size, limits.rows)
-    plans = list(_rounds(tasks, cells, batch_size, limits.cells))
-    fitted: list[FittedCell] = []
-    number = trained = rows_before = 0
-    if start:
+    def restore(self, start: Snapshot) -> None:
+        """Let `run` resume from a snapshot of this training; raises UnfitError, and changes nothing, for others."""
         with fitting():
-            number, trained = count(start.facts, "round", 0, len(plans) - 1), count(start.facts, "epoch", 1, epochs)
-            fitted = _ended(start, cells, plans[:number])
-        rows_before = sum(plan.rows for plan in plans[:number]) * epochs + plans[number].rows * trained
-    with isolated_rng(), torch_threads(1):
-        for current in range(number, len(plans)):
-            plan = plans[current]
-            chosen = [(t * len(cells), tasks[t]) for t in plan.tasks]
-            rounds = [(p, cells[p]) for p in plan.cells]
-            trainer = LockstepTrainer(chosen, data, rounds, learning_rate, stack=plan.stack, on_note=on_note)
-            if start and current == number:
-                where = {"round": current, "epoch": trained, "rows": rows_before}
-                with fitting():
-                    _take_up(start, trainer, fitted, tasks, len(cells), where)
-                on_start()
-            for epoch in range(trained + 1, epochs + 1):
-                rows = trainer.epoch(epoch, on_step)
-                rows_before += len(rows)
-                where = {"round": current, "epoch": epoch, "rows": rows_before}
-                on_epoch(rows, functools.partial(_snapshot, fitted, trainer, where))
-            fitted += trainer.result()
-            trained = 0
-    return sorted(fitted, key=lambda f: f.position)
+            number = count(start.facts, "round", 0, len(self._rounds) - 1)
+            epoch = count(start.facts, "epoch", 1, self._epochs)
+            now = _Place(number, epoch, _ended(start, self._rounds[:number]))
+        with isolated_rng(), torch_threads(1):
+            now.trainer = self._trainer(now.round)
+            with fitting():
+                now.trainer.load(Snapshot(start.part("now"), start.facts["now"]))
+                fresh = [_state_of(task) for task in self._tasks] if now.fitted else []
+                for one in now.fitted:
+                    tested = len(self._cells[one.key.cell].test)
+                    require_probabilities(torch.from_numpy(one.probabilities), tested, now.trainer.classes)
+                    require_like(one.state, fresh[one.key.variant], "the heads of cells that had ended")
+                require_same(start, self._snapshot(now))
+        self._now = now
+
+    def _trainer(self, number: int) -> LockstepTrainer:
+        return LockstepTrainer(self._rounds[number], self._data, self._learning_rate, self._on_note)
+
+    def _rows(self, now: _Place) -> int:
+        ended = sum(len(one.keys) for one in self._rounds[: now.round]) * self._epochs
+        return ended + (len(self._rounds[now.round].keys) * now.epoch if now.epoch else 0)
+
+    def _snapshot(self, now: _Place) -> Snapshot:
+        """Training after an epoch: the cells that have ended, and those in training."""
+        assert now.trainer is not None
+        current = now.trainer.save()
+        tensors: dict[str, Tensor] = {}
+        for one in now.fitted:
+            name = _name(one.key)
+            tensors |= below(f"ended.{name}.state", one.state)
+            tensors[f"ended.{name}.probabilities"] = torch.from_numpy(one.probabilities.copy())
+        facts = {
+            "round": now.round,
+            "epoch": now.epoch,
+            "rows": self._rows(now),
+            "ended": {_name(one.key): one.seconds for one in now.fitted},
+            "now": dict(current.facts),
+        }
+        return Snapshot({**tensors, **{f"now.{name}": tensor for name, tensor in current.tensors.items()}}, facts)
 
 
-def _rounds(tasks: Sequence[Task], cells: Sequence[Cell], batch_size: int, most: int) -> Iterator[_Plan]:
+@dataclass
+class _Place:
+    """Where training is. round: its number; epoch: trained of it; fitted: the cells of the rounds before it."""
+
+    round: int = 0
+    epoch: int = 0
+    fitted: list[FittedCell] = field(default_factory=list)
+    trainer: LockstepTrainer | None = None
+
+
+def _rounds(tasks: Sequence[Task], cells: Sequence[Cell], batch_size: int, most: int) -> Iterator[Round]:
     """What is trained together, one after another: stacks of cells, then the cells of tasks that cannot be stacked."""
-    stackable = tuple(t for t, task in enumerate(tasks) if task.stack)
-    alone: dict[int, list[int]] = {}  # those with the same batches
-    for t, task in enumerate(tasks):
+    stackable = {number: task for number, task in enumerate(tasks) if task.stack}
+    alone: dict[int, dict[int, Task]] = {}  # those with the same batches
+    for number, task in enumerate(tasks):
         if not task.stack:
-            alone.setdefault(task.smallest, []).append(t)
+            alone.setdefault(task.smallest, {})[number] = task
     groups: dict[int, list[int]] = {}
-    for position, cell in enumerate(cells):
-        groups.setdefault(-(-len(cell.train) // batch_size), []).append(position)
+    for number, cell in enumerate(cells):
+        groups.setdefault(-(-len(cell.train) // batch_size), []).append(number)
     if stackable:
         for group in groups.values():
             for i in range(0, len(group), most):
-                yield _Plan(tuple(group[i : i + most]), stackable, stack=True)
+                yield Round(stackable, {number: cells[number] for number in group[i : i + most]}, stack=True)
     for together in alone.values():
-        for position in range(len(cells)):
-            yield _Plan((position,), tuple(together), stack=False)
+        for number, cell in enumerate(cells):
+            yield Round(together, {number: cell}, stack=False)
 
 
-def _snapshot(fitted: Sequence[FittedCell], trainer: LockstepTrainer, where: Mapping[str, int]) -> Snapshot:
-    """Training after an epoch: the cells that have ended, and those in training.
-
-    where: number of the round, its epoch, how many rows were handed out so far.
-    """
-    now = trainer.save()
-    ended: dict[str, Tensor] = {}
-    for one in fitted:
-        ended |= below(f"ended.{one.position}.state", one.state)
-        ended[f"ended.{one.position}.probabilities"] = torch.from_numpy(one.probabilities.copy())
-    facts = {
-        **where,
-        "ended": {str(one.position): one.seconds for one in fitted},
-        "now": dict(now.facts),
-    }
-    return Snapshot({**ended, **{f"now.{name}": tensor for name, tensor in now.tensors.items()}}, facts)
+def _name(key: CellKey) -> str:
+    """Of a cell in snapshots."""
+    return f"{key.variant}-{key.cell}"
 
 
-def _ended(start: Snapshot, cells: Sequence[Cell], rounds: Sequence[_Plan]) -> list[FittedCell]:
+def _ended(start: Snapshot, rounds: Sequence[Round]) -> list[FittedCell]:
     """The cells that had ended with these rounds, in their order."""
-    positions = [t * len(cells) + p for plan in rounds for t in plan.tasks for p in plan.cells]
-    require({str(p) for p in positions} == start.facts["ended"].keys(), "other cells had ended")
-    fitted = []
-    for position in positions:
-        spent = seconds(start.facts["ended"][str(position)])
-        probabilities = start.tensors[f"ended.{position}.probabilities"].numpy()
-        state = start.part(f"ended.{position}.state")
-        fitted.append(FittedCell(position, cells[position % len(cells)], state, probabilities, spent))
-    return fitted
-
-
-def _take_up(
-    start: Snapshot,
-    trainer: LockstepTrainer,
-    fitted: Sequence[FittedCell],
-    tasks: Sequence[Task],
-    cells: int,
-    where: Mapping[str, int],
-) -> None:
-    """Restore a trainer from a snapshot; raises UnfitError if it does not belong to this training.
-
-    fitted: the finished cells; cells: how many each task has.
-    """
-    trainer.load(Snapshot(start.part("now"), start.facts["now"]))
-    fresh = [_state_of(task) for task in tasks] if fitted else []
-    for one in fitted:
-        require_probabilities(torch.from_numpy(one.probabilities), len(one.cell.test), trainer.classes)
-        require_like(one.state, fresh[one.position // cells], "the heads of cells that had ended")
-    require_same(start, _snapshot(fitted, trainer, where))
+    keys = {_name(key): key for one in rounds for key in one.keys}
+    require(keys.keys() == start.facts["ended"].keys(), "other cells had ended")
+    return [
+        FittedCell(
+            key,
+            start.part(f"ended.{name}.state"),
+            start.tensors[f"ended.{name}.probabilities"].numpy(),
+            seconds(start.facts["ended"][name]),
+        )
+        for name, key in keys.items()
+    ]
 
 
 def _state_of(task: Task) -> dict[str, Tensor]:

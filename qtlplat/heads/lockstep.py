@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from qtlplat.heads.stack import HeadTrainer, SingleHead, StackedHeads
 from qtlplat.plugin_modules import Surroundings
 from qtlplat.seeding import derive_seed, generator, seed_torch
 from qtlplat.state import snapshots
-from qtlplat.state.epochs import CellEpoch
+from qtlplat.state.epochs import CellEpoch, CellKey
 from qtlplat.state.snapshots import Snapshot
 
 EVALUATION_ROWS = 2048  # rows of a cell per evaluation step
@@ -48,11 +48,27 @@ class Task:
 
 
 @dataclass(frozen=True)
-class FittedCell:
-    """A trained cell. state: the head's state_dict; probabilities: float64 (n_test, K), rows as in `cell.test`."""
+class Round:
+    """What is trained in lockstep: cells and tasks, by their numbers; stack: whether the cells share a step.
 
-    position: int
-    cell: Cell
+    All cells have the same number of steps per epoch; without a stack it is one.
+    """
+
+    tasks: Mapping[int, Task]
+    cells: Mapping[int, Cell]
+    stack: bool
+
+    @property
+    def keys(self) -> list[CellKey]:
+        """Of all that is trained, in the order of an epoch's rows."""
+        return [CellKey(variant, number) for variant in self.tasks for number in self.cells]
+
+
+@dataclass(frozen=True)
+class FittedCell:
+    """A trained cell. state: the head's state_dict; probabilities: float64 (n_test, K), rows as in the cell's test."""
+
+    key: CellKey
     state: dict[str, Tensor]
     probabilities: npt.NDArray[np.float64]
     seconds: float
@@ -60,29 +76,21 @@ class FittedCell:
 
 @dataclass(frozen=True)
 class Data:
-    """What all cells of a run share. features: float32 (N, F), where it is computed; rows per step."""
+    """What all rounds share. features: float32 (N, F) for every cell, where it is computed; rows per step.
 
-    features: Tensor
+    Cells that start from the same backbone have the same tensor.
+    """
+
+    features: Sequence[Tensor]
     batch_size: int
     evaluation_rows: int = EVALUATION_ROWS
-
-    def place(self, cells: int, rows: int) -> Tensor:
-        """Memory for features (C, n, F)."""
-        return self.features.new_empty(cells, rows, self.features.shape[1])
-
-    def rows(self, indices: Tensor, into: Tensor | None = None) -> Tensor:
-        """Features (C, n, F) of indices (C, n), in memory of their own or in what is given."""
-        place = self.place(*indices.shape) if into is None else into
-        flat = indices.to(self.features.device).reshape(-1)
-        torch.index_select(self.features, 0, flat, out=place.view(len(flat), -1))
-        return place
 
 
 @dataclass(eq=False)
 class _Variant:
-    """The heads of one task on the cells of a round. first: what is added to positions; targets: one-hot (N, K)."""
+    """The heads of one task on the cells of a round. number: of the task; targets: one-hot (N, K)."""
 
-    first: int
+    number: int
     trainee: HeadTrainer
     targets: Tensor
     seconds: float = 0.0
@@ -90,45 +98,39 @@ class _Variant:
 
 
 class LockstepTrainer:
-    """Cells trained in lockstep; C of them, all with the same number of steps per epoch, for one or several tasks.
+    """The heads of a round, C cells for one or several tasks."""
 
-    cells: with their positions; tasks: with what is added to the positions of their cells; stack: C may be above 1.
-    """
-
-    def __init__(
-        self,
-        tasks: Sequence[tuple[int, Task]],
-        data: Data,
-        cells: Sequence[tuple[int, Cell]],
-        learning_rate: float,
-        *,
-        stack: bool,
-        on_note: Callable[[str], None],
-    ) -> None:
-        self.data, self.cells, self.stack = data, cells, stack
+    def __init__(self, together: Round, data: Data, learning_rate: float, on_note: Callable[[str], None]) -> None:
+        self.data, self.stack = data, together.stack
+        self.numbers, self.cells = list(together.cells), list(together.cells.values())
+        self.features = [data.features[number] for number in self.numbers]  # (N, F), by cell
+        self.shared = all(features is self.features[0] for features in self.features)
         self.surroundings = Surroundings()
-        self.smallest = max(task.smallest for _, task in tasks)
+        self.smallest = max(task.smallest for task in together.tasks.values())
         self.variants: list[_Variant] = []
-        for first, task in tasks:
+        for number, task in together.tasks.items():
             heads = []
-            for _, cell in cells:
+            for cell in self.cells:
                 seed_torch(derive_seed("head", cell.seed, cell.fold))
-                heads.append(task.make_head().to(data.features.device))
-            trainee = StackedHeads(heads, learning_rate, on_note) if stack else SingleHead(heads[0], learning_rate)
-            self.variants.append(_Variant(first, trainee, one_hot(task.labels).to(data.features)))
-        tests = [torch.from_numpy(cell.test.copy()) for _, cell in cells]
+                heads.append(task.make_head().to(self.features[0].device))
+            trainee = StackedHeads(heads, learning_rate, on_note) if self.stack else SingleHead(heads[0], learning_rate)
+            self.variants.append(_Variant(number, trainee, one_hot(task.labels).to(self.features[0])))
+        tests = [torch.from_numpy(cell.test.copy()) for cell in self.cells]
         longest = max(len(test) for test in tests)
         chunks = -(-longest // data.evaluation_rows)
-        self.test, self.test_mask = _padded(tests, -(-longest // chunks) * chunks if stack else longest)
+        self.test, self.test_mask = _padded(tests, -(-longest // chunks) * chunks if self.stack else longest)
         self.test_chunks = chunks
-        gathered = self.test.numel() * data.features.shape[1] * data.features.element_size()
+        gathered = self.test.numel() * self.features[0].shape[1] * self.features[0].element_size()
         self.places: dict[torch.Size, Tensor] = {}
         self.gathered = list(self._test_rows()) if gathered <= GATHERED_BYTES else None
 
-    def epoch(self, epoch: int, on_step: Callable[[], None]) -> list[CellEpoch]:
-        """Train one epoch and evaluate; batches and random numbers depend on (seed, cell, epoch, step) alone."""
+    def epoch(self, epoch: int) -> Generator[None, None, list[CellEpoch]]:
+        """Train one epoch and evaluate; batches and random numbers depend on (seed, cell, epoch, step) alone.
+
+        Yields after each step, where stopping does no harm; returns a row per key of the round.
+        """
         started = time.perf_counter()
-        first = self.cells[0][1]
+        first = self.cells[0]
         self._reseed(epoch)
         for variant in self.variants:
             variant.sums = torch.zeros(2, len(self.cells), dtype=torch.float64)
@@ -138,8 +140,8 @@ class LockstepTrainer:
         for step, (rows, weight) in enumerate(zip(*batches, strict=True)):
             # Every batch of one shape in the same memory: a traced step reads it there.
             if rows.shape not in self.places:
-                self.places[rows.shape] = self.data.place(*rows.shape)
-            features = self.data.rows(rows, self.places[rows.shape])
+                self.places[rows.shape] = self._place(rows)
+            features = self._gather(rows, self.places[rows.shape])
             counted, seed = weight.to(features), derive_seed("dropout", first.seed, first.fold, epoch, step)
             where = rows.to(features.device)
             for number, variant in enumerate(self.variants):
@@ -150,7 +152,7 @@ class LockstepTrainer:
                     self._refuse(variant, measured[0], epoch, step + 1)
                 variant.sums += measured
                 own[number] += time.perf_counter() - begun
-            on_step()
+            yield
         self.surroundings.put_back()
         shared = (time.perf_counter() - started - sum(own)) / len(self.variants)
         return [
@@ -164,15 +166,14 @@ class LockstepTrainer:
         self._reseed(0)
         return [
             FittedCell(
-                variant.first + position,
-                cell,
+                CellKey(variant.number, number),
                 state,
                 probabilities[: int(counted.sum())],
                 variant.seconds / len(self.cells),
             )
             for variant in self.variants
-            for (position, cell), state, probabilities, counted in zip(
-                self.cells,
+            for number, state, probabilities, counted in zip(
+                self.numbers,
                 variant.trainee.states(),
                 self._logits(variant).double().softmax(-1).numpy(),
                 self.test_mask,
@@ -202,7 +203,7 @@ class LockstepTrainer:
 
     def _reseed(self, epoch: int) -> None:
         """Let the shots of an epoch, or (0) those of the final evaluation, follow from it and the cell's seed alone."""
-        first = self.cells[0][1]
+        first = self.cells[0]
         for variant in self.variants:
             seed_torch(derive_seed("shots", first.seed, first.fold, epoch))
             variant.trainee.reseed()
@@ -210,7 +211,7 @@ class LockstepTrainer:
     def _order(self, epoch: int) -> tuple[Tensor, Tensor, int]:
         """Training rows of every cell (C, n) in the order of an epoch, their weights, and how many make a batch."""
         orders = []
-        for _, cell in self.cells:
+        for cell in self.cells:
             shuffled = torch.randperm(len(cell.train), generator=generator("order", cell.seed, cell.fold, epoch))
             orders.append(torch.from_numpy(cell.train)[shuffled])
         longest = max(len(order) for order in orders)
@@ -232,17 +233,31 @@ class LockstepTrainer:
         }
         return [
             CellEpoch(
-                variant.first + position,
+                CellKey(variant.number, number),
                 epoch,
                 elapsed / len(self.cells),
                 {name: float(values[i]) for name, values in columns.items()},
             )
-            for i, (position, _) in enumerate(self.cells)
+            for i, number in enumerate(self.numbers)
         ]
 
     def _test_rows(self) -> Iterator[Tensor]:
         for rows in self.test.chunk(self.test_chunks, dim=1):
-            yield self.data.rows(rows)
+            yield self._gather(rows, self._place(rows))
+
+    def _place(self, rows: Tensor) -> Tensor:
+        """Memory for features (C, n, F) of rows (C, n)."""
+        return self.features[0].new_empty(*rows.shape, self.features[0].shape[1])
+
+    def _gather(self, rows: Tensor, place: Tensor) -> Tensor:
+        """Features (C, n, F) of rows (C, n), in the memory that is given."""
+        rows = rows.to(place.device)
+        if self.shared:
+            torch.index_select(self.features[0], 0, rows.reshape(-1), out=place.view(rows.numel(), -1))
+        else:
+            for features, own, into in zip(self.features, rows, place, strict=True):
+                torch.index_select(features, 0, own, out=into)
+        return place
 
     def _logits(self, variant: _Variant) -> Tensor:
         """Logits (C, n, K) of the test rows, on the CPU."""
@@ -259,12 +274,13 @@ class LockstepTrainer:
 
     def _refuse(self, variant: _Variant, loss: Tensor, epoch: int, step: int) -> None:
         index = int((~torch.isfinite(loss)).nonzero()[0])
-        position, cell = self.cells[index]
+        cell, key = self.cells[index], CellKey(variant.number, self.numbers[index])
+        where = f"cell {key.position(len(self.data.features))} (fold {cell.fold}, seed {cell.seed})"
         state: dict[str, Any] = variant.trainee.states()[index]
         broken = next((name for name, tensor in state.items() if not torch.isfinite(tensor).all()), "the logits")
         raise TrainingError(
             f"the loss became {float(loss[index])} in {broken}",
-            where=f"cell {variant.first + position} (fold {cell.fold}, seed {cell.seed}), epoch {epoch}, step {step}",
+            where=f"{where}, epoch {epoch}, step {step}",
             fix="lower the learning rate, e.g. -S training.learning_rate=1e-4",
         )
 

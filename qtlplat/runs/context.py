@@ -17,6 +17,7 @@ from qtlplat.plugin_modules import training_errors
 from qtlplat.progress import Progress
 from qtlplat.signals import Stop
 from qtlplat.state.checkpoints import Checkpoints
+from qtlplat.state.epochs import TrainedEpoch
 from qtlplat.state.snapshots import TIME, Snapshot, UnfitError, seconds
 from qtlplat.state.weights import save_weights
 from qtlplat.store.core.files_lock import taking_up
@@ -94,12 +95,20 @@ class RunContext:
             self.writer.add_cells(run, rows)
         return {cell.position for cell in stored if cell.status == "finished"}
 
-    def add_epochs(self, run: str, rows: Sequence[EpochRow]) -> None:
-        """Store epochs; report repeated ones that differ from the stored ones."""
+    def keep_epoch(
+        self, run: str, epoch: TrainedEpoch, cells: int, checkpoints: Checkpoints, clock: StageTimer
+    ) -> None:
+        """Store a trained epoch and a checkpoint; report rows that differ from the stored ones.
+
+        cells: how many each variant has.
+        """
+        rows = [EpochRow(row.key.position(cells), row.epoch, row.seconds, row.values) for row in epoch.rows]
         for row in self.writer.add_epochs(run, rows):
             self.progress.note(
                 f"epoch {row.epoch} of cell {row.cell} of run {run} differs from the one stored before the interruption"
             )
+        if self.writer.has_arrived(run):  # whoever resumes from it must find all epochs before it
+            checkpoints.save(clock.stamp(epoch.snapshot()))
 
     def save_weights(self, run: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> ArtifactRow:
         """Tensors by name as a file of a run."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,9 +16,8 @@ from torch import Tensor
 from qtlplat.backbones.leakage import leaks
 from qtlplat.backbones.pretrain import make_split
 from qtlplat.catalog.plan import RunPlan
-from qtlplat.contracts import Cell
 from qtlplat.errors import StoreError
-from qtlplat.heads.fit import fit_heads, why_not_stackable
+from qtlplat.heads.fit import HeadTraining, why_not_stackable
 from qtlplat.heads.lockstep import FittedCell, Task
 from qtlplat.progress import Progress
 from qtlplat.runs.cells import Pretraining
@@ -26,12 +25,10 @@ from qtlplat.runs.cleanup import remove_leftovers
 from qtlplat.runs.context import Replay, ResumePoint, RunContext, StageTimer, recorded
 from qtlplat.runs.controls import Variant
 from qtlplat.runs.prepare import Prepared
-from qtlplat.runs.pretraining import Pretrained, all_features, backbone_for
-from qtlplat.runs.rows import cell_metrics, epoch_rows, new_cells, new_run, prediction_rows
+from qtlplat.runs.pretraining import Pretrained, backbone_for, features_of
+from qtlplat.runs.rows import cell_metrics, new_cells, new_run, prediction_rows
 from qtlplat.seeding import generator
 from qtlplat.signals import orderly_stop
-from qtlplat.state.epochs import CellEpoch
-from qtlplat.state.snapshots import Snapshot, Take
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import HEAD, NewCell, NewRun, Remarks
 from qtlplat.store.read.queries import Reader
@@ -85,7 +82,7 @@ def carried_out(job: RunContext, prepared: Prepared, again: ResumePoint | None, 
         for backbone in backbones:
             job.writer.link(run, "pretraining", backbone.run)
         with clock.stage("features"):
-            features = all_features(job, prepared, run, backbones)
+            features = [features_of(job, prepared, run, backbone) for backbone in backbones]
         with clock.stage("heads"):
             _heads(job, prepared, run, features, backbones, clock, resumed=again is not None)
     return run
@@ -136,7 +133,7 @@ def planned_rows(prepared: Prepared, backbones: Sequence[str]) -> list[NewCell]:
             known[i] = {"pretraining": run, **leaks(prepared.cells[i], wanted.split, prepared.groups, monitor)}
     rows = []
     for number, variant in enumerate(prepared.variants):
-        ones = new_cells(prepared.cells, prepared.images, first=number * len(prepared.cells), variant=variant.name)
+        ones = new_cells(prepared.cells, prepared.images, number, variant.name)
         rows += [replace(row, **known.get(i, {})) for i, row in enumerate(ones)]
     return rows
 
@@ -145,7 +142,7 @@ def _heads(
     job: RunContext,
     prepared: Prepared,
     run: str,
-    features: Tensor,
+    features: Sequence[Tensor],
     backbones: Sequence[Pretrained],
     clock: StageTimer,
     *,
@@ -153,42 +150,71 @@ def _heads(
 ) -> None:
     """Train all variants of the head on all cells: epochs as they end, then weights, predictions and metrics.
 
-    features: (P N, F), those of P backbones one behind the other.
+    features: (N, F), of every backbone.
     """
     rows = planned_rows(prepared, [backbone.run for backbone in backbones])
     finished = job.add_cells(run, rows, resumed=resumed)
     if engine := prepared.make_head.engine:
         job.progress.note(f"circuit on {engine.name}: {engine.why}")
-    with job.checkpoints(run) as checkpoints:
+    cells, controls = len(prepared.cells), len(prepared.variants) - 1
+    title = "training heads" + (f" and {controls} controls" if controls else "")
+    training = _training(job, prepared, features)
+    with (
+        job.checkpoints(run) as checkpoints,
+        job.progress.stage(title, len(rows) * prepared.plan.training.epochs) as stage,
+        closing(training.run()) as epochs,
+    ):
+        if resumed and (start := checkpoints.take_up(training.restore)):
+            clock.restore(start)
+            job.progress.note(f"run {run} resumes after epoch {start.facts['epoch']}")
+            stage.advance(training.rows)
+        for epoch in epochs:
+            if epoch is None:
+                job.stop.check()
+                continue
+            job.keep_epoch(run, epoch, cells, checkpoints, clock)
+            heads = [row.values["test_accuracy"] for row in epoch.rows if row.key.variant == 0]
+            news = f", accuracy {np.mean(heads):.3f}" if heads else ""
+            stage.advance(len(epoch.rows), f"epoch {epoch.rows[0].epoch}{news}")
+    states: dict[str, Tensor] = {}
+    for one in training.fitted:
+        position = one.key.position(cells)
+        if position not in finished:  # before an interruption
+            _keep(job, prepared, run, position, one)
+        states |= {f"cell{position}.{name}": tensor for name, tensor in one.state.items()}
+    job.save_weights(run, states, {"head": prepared.plan.head.identity(), "cells": len(rows)})
 
-        def save(take: Take) -> None:
-            if job.writer.has_arrived(run):  # whoever resumes from it must find all epochs before it
-                checkpoints.save(clock.stamp(take()))
 
-        def go_on(start: Snapshot | None) -> list[FittedCell]:
-            def say() -> None:
-                assert start is not None
-                clock.restore(start)
-                job.progress.note(f"run {run} resumes after epoch {start.facts['epoch']}")
+def _training(job: RunContext, prepared: Prepared, features: Sequence[Tensor]) -> HeadTraining:
+    """All variants on all cells, about to be trained. features: (N, F), of every backbone."""
+    where = prepared.accelerator
+    known = [one.to(where) for one in features]
+    of_cell = {i: known[k] for k, wanted in enumerate(prepared.pretrainings) for i in wanted.positions}
+    tasks = []
+    for variant in prepared.variants:
+        reason = variant.why_not_stackable or why_not_stackable(variant.make_head, prepared.make_head.in_features)
+        if reason and len(prepared.cells) > 1:
+            title = "heads are" if variant.name == HEAD else f"control {variant.name} is"
+            job.progress.note(f"{title} trained cell by cell: {reason}")
+        labels = torch.tensor(_labels(prepared, variant), device=where)
+        tasks.append(Task(variant.make_head, labels, stack=not reason, smallest=variant.smallest))
+    return HeadTraining(
+        tasks,
+        prepared.cells,
+        [of_cell[i] for i in range(len(prepared.cells))],
+        prepared.plan.training,
+        limits=prepared.limits,
+        on_note=job.progress.note,
+    )
 
-            return _fit(job, prepared, run, features, save, start, say)
 
-        fitted = checkpoints.go_on(go_on) if resumed else go_on(None)
-    for one in fitted:
-        if one.position not in finished:  # before an interruption
-            _keep(job, prepared, run, one)
-    states = {f"cell{one.position}.{name}": tensor for one in fitted for name, tensor in one.state.items()}
-    job.save_weights(run, states, {"head": prepared.plan.head.identity(), "cells": len(fitted)})
-
-
-def _keep(job: RunContext, prepared: Prepared, run: str, one: FittedCell) -> None:
+def _keep(job: RunContext, prepared: Prepared, run: str, position: int, one: FittedCell) -> None:
     """Store predictions and metrics of a cell."""
-    variant, number = divmod(one.position, len(prepared.cells))
-    test, labels = prepared.cells[number].test, _labels(prepared, prepared.variants[variant])
-    rows = prediction_rows(one.position, test, prepared.images, one.probabilities, labels)
+    test, labels = prepared.cells[one.key.cell].test, _labels(prepared, prepared.variants[one.key.variant])
+    rows = prediction_rows(position, test, prepared.images, one.probabilities, labels)
     job.writer.add_predictions(run, rows)
     metrics = cell_metrics(labels[test], one.probabilities, prepared.evaluator, prepared.plan.evaluator.provider)
-    job.writer.finish_cell(run, one.position, metrics, one.seconds)
+    job.writer.finish_cell(run, position, metrics, one.seconds)
 
 
 def _labels(prepared: Prepared, variant: Variant) -> npt.NDArray[np.int64]:
@@ -199,69 +225,3 @@ def _labels(prepared: Prepared, variant: Variant) -> npt.NDArray[np.int64]:
     order = torch.randperm(len(labels), generator=generator("shuffled labels", prepared.plan.seed)).numpy()
     shuffled: npt.NDArray[np.int64] = labels[order]
     return shuffled
-
-
-def _moved(prepared: Prepared) -> list[Cell]:
-    """The cells with indices into the rows of all backbones' features, one behind the other."""
-    moved, n = list(prepared.cells), len(prepared.images)
-    for place, wanted in enumerate(prepared.pretrainings):
-        for i in wanted.positions:
-            cell = prepared.cells[i]
-            moved[i] = replace(cell, train=cell.train + place * n, test=cell.test + place * n)
-    return moved
-
-
-def _fit(
-    job: RunContext,
-    prepared: Prepared,
-    run: str,
-    features: Tensor,
-    save: Callable[[Take], None],
-    start: Snapshot | None,
-    on_start: Callable[[], None],
-) -> list[FittedCell]:
-    """Train all variants on all cells, storing every epoch as it ends.
-
-    save: called with a function that takes a snapshot; start: one to resume from; on_start: called when it is restored.
-    """
-    training, cells = prepared.plan.training, _moved(prepared)
-    where = features.to(prepared.accelerator)
-    copies = len(features) // len(prepared.images)
-    tasks = []
-    for variant in prepared.variants:
-        reason = variant.why_not_stackable or why_not_stackable(variant.make_head, features.shape[1])
-        if reason and len(cells) > 1:
-            title = "heads are" if variant.name == HEAD else f"control {variant.name} is"
-            job.progress.note(f"{title} trained cell by cell: {reason}")
-        labels = torch.tensor(np.tile(_labels(prepared, variant), copies), device=where.device)
-        tasks.append(Task(variant.make_head, labels, stack=not reason, smallest=variant.smallest))
-    names = [variant.name for variant in prepared.variants]
-    title = "training heads" + (f" and {len(names) - 1} controls" if len(names) > 1 else "")
-    with job.progress.stage(title, len(tasks) * len(cells) * training.epochs) as stage:
-
-        def started() -> None:
-            assert start is not None
-            on_start()
-            stage.advance(start.facts["rows"])
-
-        def keep(rows: list[CellEpoch], take: Take) -> None:
-            job.add_epochs(run, epoch_rows(rows))
-            save(take)
-            heads = [row.values["test_accuracy"] for row in rows if row.position < len(cells)]
-            news = f", accuracy {np.mean(heads):.3f}" if heads else ""
-            stage.advance(len(rows), f"epoch {rows[0].epoch}{news}")
-
-        return fit_heads(
-            tasks,
-            where,
-            cells,
-            epochs=training.epochs,
-            learning_rate=training.learning_rate,
-            batch_size=training.batch_size,
-            on_epoch=keep,
-            on_note=job.progress.note,
-            on_step=job.stop.check,
-            limits=prepared.limits,
-            start=start,
-            on_start=started,
-        )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.backbones.features import features_key, frozen_features
 from qtlplat.backbones.leakage import leaks
 from qtlplat.backbones.model import WholeBackbone
-from qtlplat.backbones.pretrain import Initialisation, pretrain, pretraining_cells
+from qtlplat.backbones.pretrain import BackboneTraining, pretraining_cells
 from qtlplat.backbones.trainer import Network
 from qtlplat.catalog.plan import PretrainingPlan
 from qtlplat.contracts import Split
@@ -25,11 +25,10 @@ from qtlplat.runs.context import ResumePoint, RunContext, recorded
 from qtlplat.runs.drift import drift
 from qtlplat.runs.prepare import Material, Prepared
 from qtlplat.runs.reuse_misses import why_not_again
-from qtlplat.runs.rows import epoch_rows, ids_hash, new_cells, new_pretraining, prediction_rows
+from qtlplat.runs.rows import ids_hash, new_cells, new_pretraining, prediction_rows
 from qtlplat.runs.thread_count import asked_for, earlier_threads, measured_threads, stored_threads
 from qtlplat.seeding import isolated_rng
-from qtlplat.state.epochs import CellEpoch
-from qtlplat.state.snapshots import Snapshot, Take
+from qtlplat.state.epochs import TrainedEpoch
 from qtlplat.state.weights import load_weights
 from qtlplat.store.core.files_lock import taking_up
 from qtlplat.store.core.records import RunRecord
@@ -182,42 +181,31 @@ def pretrained(
         rows = [replace(row, **seen) for row in new_cells(cells, images)]
         finished = job.add_cells(run, rows, resumed=again is not None)
 
-        def keep_epoch(row: CellEpoch, take: Take) -> None:
-            job.add_epochs(run, epoch_rows([row]))
-            if job.writer.has_arrived(run):  # whoever resumes from it must find all epochs before it
-                checkpoints.save(clock.stamp(take()))
-
-        def keep(one: Initialisation) -> None:
-            if one.position in finished:
-                return
-            cell = cells[one.position]
-            job.writer.add_predictions(run, prediction_rows(one.position, cell.test, images, one.probabilities))
-            metrics = classification_metrics(images.labels[cell.test], one.probabilities)
-            job.writer.finish_cell(run, one.position, metrics, one.seconds)
-
-        def go_on(start: Snapshot | None) -> Initialisation:
-            def say() -> None:
-                assert start is not None
-                clock.restore(start)
-                place = f"initialisation {start.facts['position'] + 1}, " if options.n_init > 1 else ""
-                job.progress.note(f"pretraining {run} resumes after {place}epoch {start.facts['epoch']}")
-
-            return pretrain(
-                material.build_backbone,
-                images,
-                split,
-                options,
-                plan.seed,
-                progress=job.progress,
-                on_epoch=keep_epoch,
-                on_initialisation=keep,
-                on_step=job.stop.check,
-                accelerator=plan.accelerator,
-                start=start,
-                on_start=say,
-            )
-
-        best = checkpoints.go_on(go_on) if again else go_on(None)
+        training = BackboneTraining(
+            material.build_backbone,
+            images,
+            split,
+            options,
+            plan.seed,
+            progress=job.progress,
+            accelerator=plan.accelerator,
+        )
+        if again and (start := checkpoints.take_up(training.restore)):
+            clock.restore(start)
+            place = f"initialisation {start.facts['position'] + 1}, " if options.n_init > 1 else ""
+            job.progress.note(f"pretraining {run} resumes after {place}epoch {start.facts['epoch']}")
+        with closing(training.run()) as trained:
+            for one in trained:
+                if one is None:
+                    job.stop.check()
+                elif isinstance(one, TrainedEpoch):
+                    job.keep_epoch(run, one, len(cells), checkpoints, clock)
+                elif one.position not in finished:  # before an interruption
+                    test = cells[one.position].test
+                    job.writer.add_predictions(run, prediction_rows(one.position, test, images, one.probabilities))
+                    metrics = classification_metrics(images.labels[test], one.probabilities)
+                    job.writer.finish_cell(run, one.position, metrics, one.seconds)
+        best = training.best
         facts = {
             "backbone": plan.backbone.identity(),
             "initialisation": best.position,
@@ -291,8 +279,3 @@ def _alone_at_features(job: RunContext, key: str, run: str, backbone: str) -> Ab
         job.progress.note(f"frozen features: {who}")
 
     return claimed(job.location, Work(f"features {key}", "files"), doing, tell, job.stop.check)
-
-
-def all_features(job: RunContext, prepared: Prepared, run: str, backbones: list[Pretrained]) -> Tensor:
-    """Frozen features of all backbones, one behind the other: (P N, F)."""
-    return torch.cat([features_of(job, prepared, run, backbone) for backbone in backbones])

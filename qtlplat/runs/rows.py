@@ -18,8 +18,8 @@ from qtlplat.runs.environment import environment
 from qtlplat.runs.preflight import own_metrics
 from qtlplat.runs.prepare import Prepared
 from qtlplat.specs import EvaluatorSpec
-from qtlplat.state.epochs import CellEpoch
-from qtlplat.store.core.records import REPLAY, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow, Remarks
+from qtlplat.state.epochs import CellKey
+from qtlplat.store.core.records import REPLAY, ComponentRow, NewCell, NewRun, PredictionRow, Remarks
 
 
 def new_run(prepared: Prepared, remarks: Remarks | None = None, parents: Mapping[str, str] | None = None) -> NewRun:
@@ -88,20 +88,20 @@ def _component_row(role: str, choice: ComponentChoice) -> ComponentRow:
     )
 
 
-def new_cells(cells: Sequence[Cell], images: ImageSet, first: int = 0, variant: str = HEAD) -> list[NewCell]:
-    """The rows of cells about to be trained, with the hashes of their sample ids. first: position of the first one."""
+def new_cells(cells: Sequence[Cell], images: ImageSet, variant: int = 0, name: str = HEAD) -> list[NewCell]:
+    """The rows of cells about to be trained, with the hashes of their sample ids. variant, name: of the head."""
     return [
         NewCell(
-            position,
+            CellKey(variant, number).position(len(cells)),
             cell.fold,
             cell.seed,
             len(cell.train),
             len(cell.test),
             ids_hash(images, cell.train),
             ids_hash(images, cell.test),
-            variant,
+            name,
         )
-        for position, cell in enumerate(cells, start=first)
+        for number, cell in enumerate(cells)
     ]
 
 
@@ -109,11 +109,6 @@ def ids_hash(images: ImageSet, indices: npt.NDArray[np.int64]) -> str:
     """sha256 over the sorted ids of samples."""
     ids = sorted(images.sample_ids[i] for i in indices)
     return hashlib.sha256("\0".join(ids).encode()).hexdigest()
-
-
-def epoch_rows(rows: Sequence[CellEpoch]) -> list[EpochRow]:
-    """Trained epochs as rows."""
-    return [EpochRow(row.position, row.epoch, row.seconds, row.values) for row in rows]
 
 
 def prediction_rows(

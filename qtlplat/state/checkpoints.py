@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from qtlplat.catalog.plan import canonical_json
 from qtlplat.errors import StoreError, UntrustedError, safe_repr
@@ -25,7 +25,6 @@ from qtlplat.state.snapshots import Snapshot, UnfitError
 from qtlplat.state.weights import decode, encode
 from qtlplat.store.core.files import write_atomically
 
-T = TypeVar("T")
 FORMAT = 2
 KEPT = 2
 MANIFEST_BYTES = 16_000_000  # a manifest holds a few numbers per cell
@@ -73,23 +72,22 @@ class Checkpoints:
         self._number += 1
         self._pending = self._pool.submit(self._write, self._number, snapshot)
 
-    def go_on(self, work: Callable[[Snapshot | None], T]) -> T:
-        """Work from the newest checkpoint that is whole and fits, or from none; says which ones are not used, and why.
+    def take_up(self, restore: Callable[[Snapshot], object]) -> Snapshot | None:
+        """Restore the newest checkpoint that is whole and fits; reports which ones are not used, and why.
 
-        work: raises UnfitError, before it changes anything, where it cannot start from what it is given.
+        restore: raises UnfitError, and changes nothing, where training cannot go on from what it is given.
+        Returns what was restored, None where training begins anew.
         """
         for number, snapshot in self._whole():
-            self._number = number
             try:
-                return work(snapshot)
+                restore(snapshot)
             except UnfitError as error:
                 self._on_note(f"checkpoint {self._manifest(number)} is not of this training and not used: {error}")
+            else:
+                self._number = number
+                return snapshot
         self._number = 0
-        return work(None)
-
-    def load(self) -> Snapshot | None:
-        """The newest whole checkpoint, None where there is none; says which ones are damaged."""
-        return self.go_on(lambda snapshot: snapshot)
+        return None
 
     def _whole(self) -> Iterator[tuple[int, Snapshot]]:
         for number in sorted(self._numbers(), reverse=True):

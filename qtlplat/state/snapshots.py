@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,9 +28,6 @@ class Snapshot:
     def part(self, name: str) -> dict[str, Tensor]:
         """The tensors below ``name.``, without that."""
         return {key[len(name) + 1 :]: t for key, t in self.tensors.items() if key.startswith(f"{name}.")}
-
-
-Take = Callable[[], Snapshot]  # takes a snapshot of training as it is now
 
 
 def below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -57,7 +57,7 @@ def test_what_torch_refuses_fails_the_run_with_a_training_error(qtlplat, tmp_pat
     def out_of_memory(*_args, **_kwargs):
         raise RuntimeError("not enough memory: you tried to allocate 9 bytes\nand more")
 
-    monkeypatch.setattr("qtlplat.runs.execute.fit_heads", out_of_memory)
+    monkeypatch.setattr("qtlplat.runs.execute.HeadTraining", out_of_memory)
     store = tmp_path / "s.db"
     code, out, err = qtlplat(f"run {SMALL} --head linear --store", store)
     assert (code, out) == (6, "")

@@ -135,8 +135,8 @@ BUGS = {
     "an epoch that cannot be stored is passed over": Bug(
         EXCEPT,
         "qtlplat/runs/execute.py",
-        "            job.add_epochs(run, epoch_rows(rows))\n            save(take)\n",
-        "            try:\n                job.add_epochs(run, epoch_rows(rows))\n                save(take)\n"
+        "            job.keep_epoch(run, epoch, cells, checkpoints, clock)\n",
+        "            try:\n                job.keep_epoch(run, epoch, cells, checkpoints, clock)\n"
         "            except Exception:\n                pass\n",
         (f"{REFUSED}[epochs-run-INSERT ON epochs]",),
     ),

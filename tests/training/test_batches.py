@@ -15,11 +15,12 @@ from torch import nn
 
 from qtlplat.backbones.batches import Batches, recompute_statistics, split_order, why_not_trainable
 from qtlplat.backbones.trainer import Network
-from qtlplat.catalog.plan import PretrainingOptions
+from qtlplat.catalog.plan import PretrainingOptions, TrainingOptions
 from qtlplat.contracts import Backbone, Cell, Split
 from qtlplat.errors import ConfigError, PluginError
-from qtlplat.heads.fit import fit_heads
-from qtlplat.heads.lockstep import Task
+from qtlplat.heads.fit import HeadTraining
+from qtlplat.heads.lockstep import FittedCell, Task
+from qtlplat.progress import Silent
 from qtlplat.runs.preflight import try_backbone, try_batches, try_head
 from qtlplat.seeding import derive_seed, generator
 
@@ -60,12 +61,18 @@ def data() -> tuple[torch.Tensor, torch.Tensor]:
 
 
 CELLS = [Cell(0, 3, np.arange(33, dtype=np.int64), np.arange(33, 60, dtype=np.int64))]  # 33 = 2 * 16 + 1
-SETTINGS = {"epochs": 3, "learning_rate": 0.05, "batch_size": 16}
+
+
+def fitted(tasks: list[Task], features: torch.Tensor) -> list[FittedCell]:
+    options = TrainingOptions(epochs=3, learning_rate=0.05, batch_size=16)
+    training = HeadTraining(tasks, CELLS, [features], options)
+    list(training.run())
+    return training.fitted
 
 
 def test_a_head_with_batch_normalisation_is_trained_as_torch_would_on_batches_of_at_least_two() -> None:
     features, labels = data()
-    (fitted,) = fit_heads([Task(normalised, labels, stack=False, smallest=2)], features, CELLS, **SETTINGS)  # type: ignore[arg-type]
+    (ours,) = fitted([Task(normalised, labels, stack=False, smallest=2)], features)
     torch.manual_seed(derive_seed("head", 3, 0))
     head = normalised()
     adam = torch.optim.Adam(head.parameters(), lr=0.05)
@@ -76,14 +83,14 @@ def test_a_head_with_batch_normalisation_is_trained_as_torch_would_on_batches_of
             nn.functional.cross_entropy(head.train()(features[rows]), labels[rows]).backward()
             adam.step()
     expected = head.eval()(features[33:]).softmax(1).detach().numpy()
-    assert fitted.probabilities == pytest.approx(expected, abs=1e-6)
+    assert ours.probabilities == pytest.approx(expected, abs=1e-6)
 
 
 def test_other_heads_are_bitwise_what_they_are_without_it() -> None:
     features, labels = data()
     plain = Task(Plain, labels, stack=False)
-    (alone,) = fit_heads([plain], features, CELLS, **SETTINGS)  # type: ignore[arg-type]
-    beside, _ = fit_heads([plain, Task(normalised, labels, stack=False, smallest=2)], features, CELLS, **SETTINGS)  # type: ignore[arg-type]
+    (alone,) = fitted([plain], features)
+    beside, _ = fitted([plain, Task(normalised, labels, stack=False, smallest=2)], features)
     assert np.array_equal(alone.probabilities, beside.probabilities)
     assert all(torch.equal(alone.state[name], beside.state[name]) for name in alone.state)
 
@@ -172,6 +179,15 @@ def network(ema_epochs: float, n: int = 33) -> tuple[Network, torch.Tensor, torc
     return Network(convolutional, pixels, labels, split, options, 5), pixels, labels
 
 
+def epoch_of(trained: Network, epoch: int) -> dict[str, float]:
+    steps = trained.epoch(epoch, Silent())
+    while True:
+        try:
+            next(steps)
+        except StopIteration as ended:
+            return dict(ended.value)
+
+
 def test_averaged_weights_are_evaluated_with_the_statistics_of_their_own_activations() -> None:
     """Against a loop in plain torch: the average by hand, then mean and unbiased variance at each layer, by hand."""
     ours, pixels, labels = network(ema_epochs=0.5)
@@ -181,7 +197,7 @@ def test_averaged_weights_are_evaluated_with_the_statistics_of_their_own_activat
     adam = torch.optim.Adam(model.parameters(), lr=0.01, fused=True)
     decay, average = math.exp(-1 / (0.5 * 2)), None
     for epoch in (1, 2):
-        values = ours.epoch(epoch, lambda: None)
+        values = epoch_of(ours, epoch)
         torch.manual_seed(derive_seed("dropout", 5, epoch))
         order = torch.randperm(33, generator=generator("order", 5, epoch))
         model.train()
@@ -211,7 +227,7 @@ def test_averaged_weights_are_evaluated_with_the_statistics_of_their_own_activat
 
 def test_weights_as_they_are_keep_the_statistics_of_their_training() -> None:
     ours, *_ = network(ema_epochs=0)
-    ours.epoch(1, lambda: None)
+    epoch_of(ours, 1)
     layer = ours.learner.model.dense[0][1]
     assert layer.num_batches_tracked == 2
     assert layer.momentum == 0.1

@@ -41,7 +41,7 @@ def kept(tmp_path, notes):
 
 def load(directory, notes):
     with Checkpoints(directory, notes.append) as checkpoints:
-        return checkpoints.load()
+        return checkpoints.take_up(lambda _one: None)
 
 
 def test_the_newest_is_read_and_two_are_kept(kept, notes):
@@ -103,7 +103,7 @@ def test_after_a_damaged_one_the_next_takes_its_place(kept, notes):
     directory, _ = kept
     (directory / "000003.safetensors").write_bytes(b"nothing")
     with Checkpoints(directory, notes.append) as checkpoints:
-        checkpoints.load()
+        checkpoints.take_up(lambda _one: None)
         checkpoints.save(snapshot(33))
     assert load(directory, notes).facts["epoch"] == 33
     assert json.loads((directory / "000003.json").read_text())["facts"]["epoch"] == 33
@@ -167,11 +167,11 @@ def test_a_file_in_the_place_of_the_checkpoints_is_told_and_replaced(tmp_path, n
     place = tmp_path / "run"
     place.write_text("mine")
     with Checkpoints(place, notes.append) as checkpoints:
-        assert checkpoints.load() is None
+        assert checkpoints.take_up(lambda _one: None) is None
         checkpoints.save(one := snapshot(1))
     assert "is a file in the place of the run's checkpoints" in notes[0]
     with Checkpoints(place, notes.append) as checkpoints:
-        assert same(checkpoints.load(), one)
+        assert same(checkpoints.take_up(lambda _one: None), one)
         checkpoints.remove()
     place.write_text("mine")
     with Checkpoints(place, notes.append) as checkpoints:

@@ -1,6 +1,7 @@
 """Heads trained together equal heads trained one by one, and everything random follows from the seeds."""
 
 import functools
+from contextlib import closing
 
 import numpy as np
 import pytest
@@ -8,11 +9,14 @@ import torch
 from torch import nn
 
 from qtlplat.backbones.model import HeadFactory
+from qtlplat.catalog.plan import TrainingOptions
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
-from qtlplat.heads.fit import Limits, fit_heads, why_not_stackable
+from qtlplat.heads.fit import HeadTraining, Limits, why_not_stackable
 from qtlplat.heads.lockstep import Task
 from qtlplat.quantum.devices.engines import choose_engine
+from qtlplat.state.epochs import CellKey
+from qtlplat.state.snapshots import UnfitError
 from qtlplat_dressed import circuit, qtlplat_heads
 from qtlplat_dressed.options import DressedOptions
 
@@ -54,16 +58,24 @@ class Unstackable(nn.Module):
         return self.layer(x) if float(x.detach().abs().max()) < 1e9 else x[:, :2]
 
 
-def fit(make, data, cells, **changes):
-    rows = []
-    settings = {"epochs": 3, "learning_rate": 0.05, "batch_size": 16, "stack": True} | changes
-    stack = settings.pop("stack")
+OPTIONS = TrainingOptions(epochs=3, learning_rate=0.05, batch_size=16)
+
+
+def train(tasks, cells, features, start=None, options=OPTIONS, **settings):
+    """The fitted cells, the rows of all epochs, a snapshot after each."""
+    training = HeadTraining(tasks, cells, [features] * len(cells), options, **settings)
+    if start:
+        training.restore(start)
+    rows, taken = [], []
+    for epoch in filter(None, training.run()):
+        rows.extend(epoch.rows)
+        taken.append(epoch.snapshot())
+    return training.fitted, rows, taken
+
+
+def fit(make, data, cells, stack=True, **changes):
     features, labels = data
-
-    def keep(new, _take):
-        rows.extend(new)
-
-    return fit_heads([Task(make, labels, stack)], features, cells, on_epoch=keep, **settings), rows
+    return train([Task(make, labels, stack)], cells, features, options=OPTIONS.model_copy(update=changes))[:2]
 
 
 @pytest.mark.parametrize("make", [dressed(), mlp], ids=["dressed", "mlp"])
@@ -75,10 +87,10 @@ def test_stacked_cells_equal_cells_trained_one_by_one(make, data):
         np.testing.assert_allclose(one.probabilities, other.probabilities, atol=1e-5)
     # Weights are not compared: where a gradient is exactly zero (a rotation about the measured axis), Adam follows
     # rounding errors, and the weight drifts without changing any prediction.
-    by_key = {(r.position, r.epoch): r.values for r in rows_alone}
+    by_key = {(r.key, r.epoch): r.values for r in rows_alone}
     assert len(rows) == len(by_key) == 9
     for row in rows:
-        assert row.values == pytest.approx(by_key[row.position, row.epoch], abs=1e-5)
+        assert row.values == pytest.approx(by_key[row.key, row.epoch], abs=1e-5)
 
 
 def test_training_equals_a_plain_torch_loop(data):
@@ -106,7 +118,7 @@ def test_cells_with_unequal_numbers_of_steps_all_train(data):
     everything = np.arange(N, dtype=np.int64)
     cells = [Cell(0, 0, everything[:16], everything[40:]), Cell(1, 0, everything[:17], everything[40:])]
     fitted, rows = fit(mlp, data, cells)
-    assert [f.position for f in fitted] == [0, 1]
+    assert [f.key for f in fitted] == [(0, 0), (0, 1)]
     assert len(rows) == 6
 
 
@@ -163,12 +175,12 @@ def test_variants_in_lockstep_come_out_as_each_would_alone(data):
         Task(dropping, shuffled),
         Task(Unstackable, labels, False),
     ]
-    settings = {"epochs": 3, "learning_rate": 0.05, "batch_size": 16}
-    together = fit_heads(tasks, features, folds(), **settings)
-    assert [one.position for one in together] == list(range(12))
+    together, _, _ = train(tasks, folds(), features)
+    assert [one.key for one in together] == [(task, cell) for task in range(4) for cell in range(3)]
+    assert [one.key.position(3) for one in together] == list(range(12))
     for number, task in enumerate(tasks):
-        for one in fit_heads([task], features, folds(), **settings):
-            other = together[number * 3 + one.position]
+        for one in train([task], folds(), features)[0]:
+            other = together[CellKey(number, one.key.cell).position(3)]
             assert np.array_equal(one.probabilities, other.probabilities)
             assert all(torch.equal(tensor, other.state[name]) for name, tensor in one.state.items())
     assert not np.array_equal(together[3].probabilities, together[6].probabilities)
@@ -179,12 +191,50 @@ def test_variants_in_lockstep_come_out_as_each_would_alone(data):
 def test_training_goes_on_from_any_snapshot_bit_for_bit(at, data):
     features, labels = data
     tasks = [Task(dropping, labels), Task(dressed(), labels), Task(Unstackable, labels, stack=False)]
-    settings = {"epochs": 3, "learning_rate": 0.05, "batch_size": 16, "limits": Limits(cells=2)}
-    taken = []
-    whole = fit_heads(tasks, features, folds(), on_epoch=lambda _, take: taken.append(take()), **settings)
-    rest = fit_heads(tasks, features, folds(), start=taken[at - 1], **settings)
+    whole, rows, taken = train(tasks, folds(), features, limits=Limits(cells=2))
+    rest, rows_again, _ = train(tasks, folds(), features, taken[at - 1], limits=Limits(cells=2))
     assert len(taken) == 2 * 3 + 3 * 3
+    assert [row.values for row in rows_again] == [row.values for row in rows[-len(rows_again) :]]
     for one, other in zip(whole, rest, strict=True):
-        assert one.position == other.position
+        assert one.key == other.key
         assert np.array_equal(one.probabilities, other.probabilities)
         assert all(torch.equal(tensor, other.state[name]) for name, tensor in one.state.items())
+
+
+@pytest.mark.parametrize("stack", [True, False])
+def test_cells_with_features_of_their_own_come_out_as_each_would_alone(stack, data):
+    """Of several backbones: every cell sees its own features, and the labels are those of the samples."""
+    features, labels = data
+    ones = [features, features.flip(1) * 2, features]
+    task = Task(mlp, labels, stack)
+    training = HeadTraining([task], folds(), ones, OPTIONS)
+    rows = [row for epoch in filter(None, training.run()) for row in epoch.rows]
+    for number, (cell, own) in enumerate(zip(folds(), ones, strict=True)):
+        (alone,), expected, _ = train([task], [cell], own)
+        np.testing.assert_allclose(training.fitted[number].probabilities, alone.probabilities, atol=1e-6)
+        mine = [row.values for row in rows if row.key.cell == number]
+        assert mine == [pytest.approx(row.values, abs=1e-6) for row in expected]
+
+
+def test_a_snapshot_that_does_not_fit_changes_nothing(data):
+    """Training goes on from the one before."""
+    features, labels = data
+    task, other = Task(mlp, labels), Task(dressed(), labels)
+    whole, _, taken = train([task], folds(), features)
+    _, _, strange = train([other], folds(), features)
+    training = HeadTraining([task], folds(), [features] * 3, OPTIONS)
+    training.restore(taken[0])
+    with pytest.raises(UnfitError):
+        training.restore(strange[1])
+    assert training.rows == 3
+    assert len(list(filter(None, training.run()))) == 2
+    for one, again in zip(whole, training.fitted, strict=True):
+        assert np.array_equal(one.probabilities, again.probabilities)
+
+
+def test_whoever_stops_in_the_middle_gets_the_global_generator_back(data):
+    features, labels = data
+    before = torch.random.get_rng_state()
+    with closing(HeadTraining([Task(mlp, labels)], folds(), [features] * 3, OPTIONS).run()) as epochs:
+        assert next(epochs) is None
+    assert torch.equal(before, torch.random.get_rng_state())

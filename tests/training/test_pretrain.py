@@ -10,7 +10,7 @@ from torch import nn
 
 from qtlplat.backbones.features import frozen_features
 from qtlplat.backbones.model import WholeBackbone
-from qtlplat.backbones.pretrain import make_split, pretrain, pretraining_cells
+from qtlplat.backbones.pretrain import BackboneTraining, Initialisation, make_split, pretraining_cells
 from qtlplat.backbones.trainer import BackboneTrainer
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, ImageSet
@@ -37,19 +37,24 @@ def options(**changes):
     return PretrainingOptions(**{"epochs": 5, "batch_size": 8, "patience": 0, "learning_rate": 0.01} | changes)
 
 
+def search(images, split, chosen, seed=0, start=None, build=tiny):
+    """The best initialisation, the rows of all epochs, a snapshot after each, all initialisations."""
+    training = BackboneTraining(build, images, split, chosen, seed, progress=Silent())
+    if start:
+        training.restore(start)
+    rows, taken, kept = [], [], []
+    for one in filter(None, training.run()):
+        if isinstance(one, Initialisation):
+            kept.append(one)
+        else:
+            rows.extend(one.rows)
+            taken.append(one.snapshot())
+    return training.best, rows, taken, kept
+
+
 def train(images, chosen, seed=0):
-    rows, kept = [], []
     split = make_split(images.labels, images.groups, chosen, seed)
-    best = pretrain(
-        tiny,
-        images,
-        split,
-        chosen,
-        seed,
-        progress=Silent(),
-        on_epoch=lambda row, _take: rows.append(row),
-        on_initialisation=kept.append,
-    )
+    best, rows, _, kept = search(images, split, chosen, seed)
     return best, rows, kept, split
 
 
@@ -146,7 +151,7 @@ def test_the_best_of_several_initialisations_is_returned(images):
     best, rows, kept, _ = train(images, options(n_init=3, epochs=2))
     assert [k.position for k in kept] == [0, 1, 2]
     assert best.score == max(k.score for k in kept)
-    assert {(r.position, r.epoch) for r in rows} == {(p, e) for p in range(3) for e in (1, 2)}
+    assert {(r.key.cell, r.epoch) for r in rows} == {(p, e) for p in range(3) for e in (1, 2)}
 
 
 @pytest.mark.parametrize(("ema_epochs", "schedule"), [(0.0, "constant"), (0.5, "cosine")])
@@ -155,25 +160,10 @@ def test_a_search_that_goes_on_after_any_epoch_ends_the_same(images, ema_epochs,
     # labels that nothing can be learned about: the best epoch is not the last one
     images = replace(images, labels=np.random.default_rng(0).permutation(images.labels))
     split = make_split(images.labels, images.groups, chosen, 0)
-    snapshots = []
-
-    def search(start=None):
-        return pretrain(
-            tiny,
-            images,
-            split,
-            chosen,
-            0,
-            progress=Silent(),
-            on_epoch=lambda _row, take: snapshots.append(take()),
-            on_initialisation=lambda _: None,
-            start=start,
-        )
-
-    whole = search()
+    whole, _, snapshots, _ = search(images, split, chosen)
     assert whole.best_epoch < 8, "an epoch after the best one is needed, or it could be forgotten"
-    for taken in list(snapshots):
-        again = search(taken)
+    for taken in snapshots:
+        again = search(images, split, chosen, start=taken)[0]
         assert (again.position, again.best_epoch, again.score) == (whole.position, whole.best_epoch, whole.score)
         assert all(torch.equal(again.state[name], tensor) for name, tensor in whole.state.items())
         assert np.array_equal(again.probabilities, whole.probabilities)
@@ -231,8 +221,7 @@ def test_same_seed_gives_the_same_weights(images):
 def test_what_an_accelerator_computes_comes_back_on_the_cpu(images, tmp_path):
     chosen = options(epochs=1)
     split = make_split(images.labels, images.groups, chosen, 0)
-    ignore = {"progress": Silent(), "on_epoch": lambda _row, _take: None, "on_initialisation": lambda _: None}
-    best = pretrain(tiny, images, split, chosen, 0, accelerator="cpu", **ignore)
+    best = search(images, split, chosen)[0]
     assert {t.device.type for t in best.state.values()} == {"cpu"}
     model = WholeBackbone(tiny(), 1)
     model.load_state_dict(best.state)
@@ -261,9 +250,8 @@ def test_the_first_tensor_that_is_not_finite_is_named(images, broken):
         return backbone
 
     split = make_split(images.labels, images.groups, options(), 0)
-    ignore = {"progress": Silent(), "on_epoch": lambda _row, _take: None, "on_initialisation": lambda _: None}
     with pytest.raises(TrainingError, match="the loss became nan in ") as caught:
-        pretrain(build, images, split, options(), 0, **ignore)
+        search(images, split, options(), build=build)
     named = caught.value.what.rpartition(" in ")[2]
     assert named.endswith(f".{broken}") if broken else named == "the logits"
 
