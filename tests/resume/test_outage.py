@@ -46,17 +46,17 @@ def qtlplat(plugins: Path, url: str) -> Callable[[str], int]:
 def at_epoch(monkeypatch: pytest.MonkeyPatch) -> Callable[[dict[int, Callable[[], object]]], None]:
     """Do something before the n-th time that epochs are stored."""
 
-    store = RunContext.add_epochs
+    store = RunContext.keep_epoch
 
     def plan(actions: dict[int, Callable[[], object]]) -> None:
         count = iter(range(1, 1000))
 
-        def stored(self: RunContext, run: str, rows: Any) -> None:
+        def stored(self: RunContext, *given: Any) -> None:
             if action := actions.get(next(count)):
                 action()
-            store(self, run, rows)
+            store(self, *given)
 
-        monkeypatch.setattr(RunContext, "add_epochs", stored)
+        monkeypatch.setattr(RunContext, "keep_epoch", stored)
 
     return plan
 
