@@ -47,7 +47,7 @@ BUGS = {
         "",
         (
             f"{ORDER}[written]",
-            "tests/training/test_files.py::test_a_failed_write_leaves_the_old_file_and_nothing_else",
+            "tests/state/test_files.py::test_a_failed_write_leaves_the_old_file_and_nothing_else",
         ),
     ),
     "a file's name is not synced": Bug(
@@ -130,7 +130,7 @@ BUGS = {
         "qtlplat/backbones/pretrain.py",
         '_SCORES = ("best_score", "clear_score")',
         '_SCORES = ("clear_score",)',
-        ("tests/training/test_pretrain.py::test_a_search_that_goes_on_after_any_epoch_ends_the_same[0.0-constant]",),
+        ("tests/backbones/test_pretrain.py::test_a_search_that_goes_on_after_any_epoch_ends_the_same[0.0-constant]",),
     ),
     "an epoch that cannot be stored is passed over": Bug(
         EXCEPT,
@@ -153,14 +153,14 @@ BUGS = {
         "qtlplat/state/checkpoints.py",
         "            pending.result()\n",
         "            try:\n                pending.result()\n            except Exception:\n                pass\n",
-        ("tests/training/test_checkpoints.py::test_a_disk_that_is_full_is_an_error_of_the_next_save",),
+        ("tests/state/test_checkpoints.py::test_a_disk_that_is_full_is_an_error_of_the_next_save",),
     ),
     "a file that cannot be written is passed over": Bug(
         EXCEPT,
         "qtlplat/store/core/files.py",
         '        raise in_the_way("cannot write", path, error) from error\n',
         "        return\n",
-        ("tests/training/test_files.py::test_a_failed_write_leaves_the_old_file_and_nothing_else",),
+        ("tests/state/test_files.py::test_a_failed_write_leaves_the_old_file_and_nothing_else",),
     ),
     "what a plugin raises becomes nothing": Bug(
         EXCEPT,
