@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from qtlplat.compile.trace import CannotTraceError
-from qtlplat.heads.stack import SingleHead, StackedHeads, checked_trace, step_milliseconds
+from qtlplat.heads.stack import SingleHead, StackedHeads, checked_trace
 
 C, B, F, K = 3, 8, 5, 2
 
@@ -146,8 +146,3 @@ def test_a_trace_that_is_right_for_one_batch_only_is_found_out():
 
     with pytest.raises(CannotTraceError, match="results differ"):
         checked_trace(alternates, [torch.ones(3)])
-
-
-@pytest.mark.parametrize("stack", [True, False])
-def test_the_time_of_a_step_is_measured(stack):
-    assert step_milliseconds(mlp, F, K, B, stack=stack, device=torch.device("cpu")) > 0
