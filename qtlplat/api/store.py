@@ -17,7 +17,7 @@ from qtlplat.errors import UsageError, escape_control, safe_repr, unknown_name
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import ArtifactRow, CellRecord, EpochRow, PredictionRow, RunKind, RunRecord
-from qtlplat.store.read.filters.tree import unquoted
+from qtlplat.store.read.filters.names import unquoted
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.read.serialize import short_form
 from qtlplat.store.write.writer import Writer

@@ -12,11 +12,11 @@ from hypothesis import HealthCheck, example, given, settings, strategies as st
 from qtlplat.cli.app import _run
 from qtlplat.errors import UsageError
 from qtlplat.store.core.location import StoreLocation
-from qtlplat.store.read.filters.fields import Fields
+from qtlplat.store.read.filters.fields import simple_fields
 from qtlplat.store.read.filters.known_names import KnownNames
 from qtlplat.store.read.filters.language import parse
 from qtlplat.store.read.filters.matching import matching
-from qtlplat.store.read.filters.tree import comparisons, field_name, listed, sort_keys, unquoted, written
+from qtlplat.store.read.filters.names import field_name, listed, sort_keys, unquoted, written
 from qtlplat.store.read.queries import Reader
 
 NAMES = st.text(st.characters(exclude_characters="\0", exclude_categories=("Cs",)), max_size=40)
@@ -35,9 +35,9 @@ def test_a_written_name_is_read_back(name: str) -> None:
         assert field_name(f"min({form})") == field_name(str(field_name(f"min({form})")))
         assert field_name(f"f1@{form}").variant == name
         assert field_name(f"head.{form}").path == ("head", name)
-        (one,) = comparisons(parse(f"{form} > 0.5 and {form} is not null").parts[0])  # type: ignore[union-attr, arg-type]
+        one = parse(f"{form} > 0.5 and {form} is not null").parts[0]  # type: ignore[union-attr]
         assert (one.field.path, str(one.field)) == ((name,), str(field_name(form)))
-        assert [key.field.path for key in sort_keys(f"-{form},{form}, f1")] == [(name,), (name,), ("f1",)]
+        assert [key.path for key, _ in sort_keys(f"-{form},{form}, f1")] == [(name,), (name,), ("f1",)]
         assert listed(f"f1, {form},{form}") == ["f1", form, form]
 
 
@@ -48,9 +48,7 @@ def find(location: StoreLocation, name: str, run: str) -> None:
         return
     sql(location, "INSERT INTO metrics VALUES (?, 0, ?, 0.375)", run, name)
     reader = Reader(location)
-    simple = reader.read(lambda connection: list(Fields(connection, location)._simple))
-    assert simple is not None
-    suggested = reader.read(lambda connection: KnownNames(connection).metrics(simple)) or []
+    suggested = reader.read(lambda connection: KnownNames(connection, simple_fields()).metrics()) or []
     (form,) = [one for one in suggested if unquoted(one) == name]
     assert reader.table([form, f"max({form})", "run"], where=f"{form} = 0.375", sort=f"-{form}") == [
         {form: 0.375, f"max({form})": 0.375, "run": run}

@@ -20,7 +20,7 @@ from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
 from qtlplat.conventions import mean_std, percent
 from qtlplat.errors import UsageError
-from qtlplat.store.read.filters.tree import listed, unquoted
+from qtlplat.store.read.filters.names import listed, unquoted
 
 if TYPE_CHECKING:
     from qtlplat.analysis.best import Best

@@ -142,7 +142,7 @@ def compare_command(
         return
     from qtlplat.analysis.comparison import Asked, compare
     from qtlplat.analysis.sides import opposed
-    from qtlplat.store.read.filters.tree import unquoted
+    from qtlplat.store.read.filters.names import unquoted
 
     first, others = opposed(runs, twice=len(references) > 1 or baseline is not None)
     metric = unquoted(metric)  # as in filters, where names with spaces need the quotes

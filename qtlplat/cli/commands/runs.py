@@ -18,7 +18,7 @@ from qtlplat.cli.stores import opened
 from qtlplat.conventions import percent
 from qtlplat.errors import UsageError
 from qtlplat.store.core.records import RunKind
-from qtlplat.store.read.filters.tree import listed, unquoted
+from qtlplat.store.read.filters.names import listed, unquoted
 
 
 def _when(created: str) -> str:

@@ -18,7 +18,7 @@ import click
 from qtlplat.cli.render.columns import Column, json_text, print_tsv, table
 from qtlplat.cli.render.terminal import note, stdout_console, write
 from qtlplat.errors import UsageError, unknown_name
-from qtlplat.store.read.filters.tree import listed, unquoted
+from qtlplat.store.read.filters.names import listed, unquoted
 
 F = TypeVar("F", bound=Callable[..., Any])
 FORMATS = ("json", "csv", "md", "latex")

@@ -35,7 +35,7 @@ from qtlplat.store.core.records import (
 from qtlplat.store.core.retry import LOG
 from qtlplat.store.read import run_annotations
 from qtlplat.store.read.access import Access
-from qtlplat.store.read.filters.described import described
+from qtlplat.store.read.filters.references import described
 from qtlplat.store.read.filters.selection import NEWEST_FIRST, Selection, check
 from qtlplat.store.read.run_rows import assembled, plain, rows_of
 
@@ -103,7 +103,7 @@ class Reader(Access):
 
         def read(connection: Connection) -> list[dict[str, Any]]:
             selection = Selection(connection, self.location, where, sort, trash=trash)
-            return selection.rows(fields, *_of_kind(kind), limit=limit, place=place).read(connection)
+            return selection.rows(fields, *_of_kind(kind), limit=limit, place=place)
 
         return self.read(read) or []
 

@@ -1,4 +1,4 @@
 """Filters, orders and references over what is stored: ``head = 'x' and f1 > 0.9``, ``-f1``, ``@best:f1``.
 
-`language` reads text into a `tree`, `fields` and `selection` turn it into a SELECT with bound values.
+`language` reads text into comparisons, `fields` and `selection` turn them into a SELECT with bound values.
 """

@@ -9,30 +9,30 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from qtlplat.conventions import LEAKAGES
 from qtlplat.errors import UsageError, safe_repr
 from qtlplat.metrics import SHIPPED, STORED, agreed, declared_metrics
 from qtlplat.store.core import schema
 from qtlplat.store.core.dialect import among
+from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read.access import Access
-from qtlplat.store.read.filters.known_names import KnownNames
-from qtlplat.store.read.filters.tree import OVER_EPOCHS, FieldName, field_name
-
-# fields of every store of which less is better, and those of which more is
-_LESS = ("parameters", "trainable", "frozen", "seconds", *LEAKAGES)
-_MORE = ("reduction_model", "reduction_replaced")
-# values of epochs: losses and accuracies of the parts of a dataset
-_EPOCHS = {f"{part}{name}": name == "loss" for part in ("", "train_", "validation_", "test_") for name in
-           ("loss", "accuracy")}  # fmt: skip
+from qtlplat.store.read.filters.fields import Fields
+from qtlplat.store.read.filters.language import Asked
+from qtlplat.store.read.filters.names import field_name
 
 
 def lower_is_better(
-    connection: Connection, names: Sequence[str], runs: sa.Select[Any], fix: Callable[[str], str], place: str
+    connection: Connection,
+    location: StoreLocation,
+    names: Sequence[str],
+    runs: sa.Select[Any],
+    fix: Callable[[str], str],
+    place: str,
 ) -> dict[str, bool]:
     """Whether lower is better for each field, by the field as it was named.
 
     Args:
         connection: in a transaction.
+        location: of the store.
         names: fields as people type them, ``f1``, ``min(f1)``, ``seconds.heads``.
         runs: a SELECT of the ids of the runs that are to be judged.
         fix: field -> what to type where its direction is not known.
@@ -41,8 +41,19 @@ def lower_is_better(
     Raises:
         UsageError: If no evaluator declares a direction, or runs declare opposite ones.
     """
-    known = KnownNames(connection)
-    return {name: _lower(connection, known, field_name(name, where=place), runs, fix(name)) for name in names}
+    fields, found = Fields(connection, location), {}
+    for name in names:
+        field = fields.find(field_name(name, where=place), Asked(where=place))
+        lower = field.lower
+        if field.metric:
+            declared = [] if field.metric in SHIPPED else _declared(connection, field.metric, runs)
+            # without a run that has it there is nothing to judge
+            judged = bool(declared or field.metric in SHIPPED)
+            lower = judged and agreed(field.metric, declared, fix(name)).lower_is_better
+        if lower is None:
+            raise UsageError(f"nothing says whether more or less of {safe_repr(name)} is better", fix=fix(name))
+        found[name] = lower
+    return found
 
 
 def directions(
@@ -50,25 +61,9 @@ def directions(
 ) -> dict[str, bool]:
     """The same of runs by their full ids, in a store; nothing where there is no store."""
     runs = sa.select(schema.runs.c.id).where(schema.runs.c.id.in_(among(json.dumps(list(ids)))))
-    return reader.read(lambda connection: lower_is_better(connection, names, runs, fix, place), ids) or {}
-
-
-def _lower(connection: Connection, known: KnownNames, field: FieldName, runs: sa.Select[Any], fix: str) -> bool:
-    word = field.path[0]
-    if field.function in OVER_EPOCHS:
-        if word in _EPOCHS and len(field.path) == 1:
-            return _EPOCHS[word]
-    elif word == "seconds" or (word in _LESS and len(field.path) == 1):
-        return True
-    elif word in _MORE and len(field.path) == 1:
-        return False
-    elif field.function == "sd" or (word.endswith("_sd") and known.metric(word.removesuffix("_sd"))):
-        return True  # of any metric: a spread
-    elif field.function != "n" and len(field.path) == 1 and known.metric(word):
-        declared = [] if word in SHIPPED else _declared(connection, word, runs)
-        # without a run that has it there is nothing to judge
-        return bool(declared or word in SHIPPED) and agreed(word, declared, fix).lower_is_better
-    raise UsageError(f"nothing says whether more or less of {safe_repr(str(field))} is better", fix=fix)
+    return (
+        reader.read(lambda connection: lower_is_better(connection, reader.location, names, runs, fix, place), ids) or {}
+    )
 
 
 def _declared(connection: Connection, metric: str, runs: sa.Select[Any]) -> list[tuple[str, Any]]:

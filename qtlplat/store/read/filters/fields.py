@@ -1,58 +1,98 @@
-"""The fields of the filter language: what each of them is in SQL, for a run of the table `runs`."""
+"""The fields of the filter language: what each of them is in SQL, for a run of `runs`, and which way is better."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
 from typing import Any, Literal
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import COUNT_PATHS, HEAD, LEAKAGES, ROLES
+from qtlplat.errors import safe_repr
 from qtlplat.store.core import dialect, schema
 from qtlplat.store.core.dialect import Expression
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.ownership import is_abandoned
-from qtlplat.store.read.filters.known_names import Asked, KnownNames
-from qtlplat.store.read.filters.tree import OVER_CELLS, OVER_EPOCHS, FieldName, written
+from qtlplat.store.read.filters.known_names import KnownNames, UnknownFieldError
+from qtlplat.store.read.filters.language import Asked, unknown_function
+from qtlplat.store.read.filters.names import FUNCTIONS, OVER_EPOCHS, FieldName, written
 
 _RUN = schema.runs.c
 _OF_COMPONENTS = ("component", "provider", "version", "digest")
+# values of epochs, losses and accuracies of the parts of a dataset: whether less is better
+_EPOCHS = {f"{part}{name}": name == "loss" for part in ("", "train_", "validation_", "test_") for name in
+           ("loss", "accuracy")}  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Field:
-    """A field of a run.
+    """A field of a run, or a column of a listing.
 
-    sort: what its values are; 'any' where JSON says it, each by itself.
+    sort: what its values are; 'any' where each has a sort of its own.
     value: to be selected, NULL where the field is not there; decode: what is selected -> value.
     items: what a literal of each sort is compared with.
-    rows: EXISTS a row of which a condition on an item holds, for fields that may have several values.
+    rows: EXISTS a row of which a condition on an item holds, for fields that may have several values; listed: whether
+    there may be rows, or a list without any.
+    there: whether the field is there, where that is not what `value` says.
     order: what to sort by, NULL where the field is not there.
+    lower: whether less of it is better, None if nothing says so; metric: the evaluator's metric whose declaration does.
     """
 
-    sort: Literal["text", "number", "time", "any"]
+    sort: Literal["text", "number", "time", "truth", "any"]
     value: Expression
     items: Mapping[str, Expression]
     decode: Callable[[Any], Any] = lambda value: value
     rows: Callable[[Expression], Expression] | None = None
+    listed: Expression = field(default_factory=sa.true)
     there: Expression | None = None
     order: tuple[Expression, ...] = ()
-
-
-def _single(sort: Literal["text", "number", "time"], value: Expression) -> Field:
-    return Field(sort, value, {"number" if sort == "number" else "text": value}, order=(value,))
+    lower: bool | None = None
+    metric: str = ""
 
 
 def _text(value: Expression) -> Field:
-    return _single("text", value)
+    return Field("text", value, {"text": value}, order=(value,))
 
 
-def _number(value: Expression) -> Field:
-    return _single("number", value)
+def _time(value: Expression) -> Field:
+    return Field("time", value, {"text": value}, order=(value,))
+
+
+def _number(value: Expression, lower: bool | None = None, metric: str = "") -> Field:
+    return Field("number", value, {"number": value}, order=(value,), lower=lower, metric=metric)
+
+
+@cache
+def simple_fields() -> dict[str, Field]:
+    """The fields that every store has, by name."""
+    counts = {name: dialect.json_number(_RUN.parameters, dialect.path(path)) for name, path in COUNT_PATHS.items()}
+    better = {"trainable": True, "parameters": True, "frozen": True, "reduction_model": False}
+    better["reduction_replaced"] = False
+    numbers = ("seed", "pid", "owner")  # without the column's type, which takes whole numbers only
+    return {
+        "run": _text(_RUN.id),
+        **{name: _text(_RUN[name]) for name in ("id", "kind", "host", "fingerprint", "dataset_digest", "status")},
+        "error": _text(sa.func.nullif(_RUN.error, "")),
+        **{name: _number(sa.type_coerce(_RUN[name], sa.types.NULLTYPE)) for name in numbers},
+        **{name: _time(_RUN[name]) for name in ("created", "finished")},
+        "seconds": _seconds("total"),
+        "cells": _number(_count()),
+        **{role: _text(_of_role(role, "name")) for role in ROLES},
+        **{
+            name: _several(schema.components.c.run_id, schema.components.c[name])
+            for name in ("component", "provider", "version")
+        },
+        **{name: _number(count, better.get(name)) for name, count in counts.items()},
+        **{name: _number(_leak(name), lower=True) for name in LEAKAGES},
+        "tag": _several(schema.tags.c.run_id, schema.tags.c.tag),
+        "note": _text(_one(schema.notes.c.text, schema.notes.c.run_id == _RUN.id)),
+        "trashed": _time(_one(schema.trash.c.since, schema.trash.c.run_id == _RUN.id)),
+        "pretraining": _text(_only_parent()),
+    }
 
 
 class Fields:
@@ -60,60 +100,48 @@ class Fields:
 
     def __init__(self, connection: Connection, location: StoreLocation) -> None:
         self._connection, self._location = connection, location
-        self._known = KnownNames(connection)
+        self._known = KnownNames(connection, simple_fields())
 
     def find(self, name: FieldName, asked: Asked) -> Field:
         """The field of a name. Raises UsageError where there is none; the message has the near names, and all."""
+        if name.function not in ("", *FUNCTIONS):
+            raise asked.error(name.at, unknown_function(name))
+        try:
+            return self._found(name)
+        except UnknownFieldError as unknown:
+            words = str(name)
+            raise asked.error(name.at, f"unknown field {safe_repr(words)}", unknown.lines(words)) from None
+
+    def _found(self, name: FieldName) -> Field:
         if name.function in OVER_EPOCHS:
-            return self._of_epochs(name, asked)
-        if name.function in OVER_CELLS or name.variant:
-            return self._metric(name, asked)
-        return self._dotted(name, asked) if len(name.path) > 1 else self._word(name.path[0], name, asked)
+            return self._of_epochs(name)
+        if name.function or name.variant:
+            return self._of_cells(name)
+        return self._dotted(*name.path) if len(name.path) > 1 else self._word(name.path[0], name)
 
-    def _word(self, word: str, name: FieldName, asked: Asked) -> Field:
-        if name.quoted and self._known.metric(word):
-            return self._metric(name, asked)
-        if word in self._simple:
-            return self._simple[word]()
-        if word.endswith("_sd") and self._known.metric(word.removesuffix("_sd")):
-            return self._metric(FieldName((word.removesuffix("_sd"),), "sd", at=name.at), asked)
-        if self._known.metric(word):
-            return self._metric(name, asked)
-        if self._known.planned(name.path):
-            return _in_json(_RUN.plan, name.path)
-        options = [f"{role}.{option}" for role in ROLES for option in self._known.options(role)]
-        near = [*self._simple, *self._known.metrics(self._simple), *options, *self._known.plans()]
-        raise self._known.unknown(asked, name, near, self._known.kinds(self._simple))
+    def _word(self, word: str, name: FieldName) -> Field:
+        known = self._known
+        if name.quoted and known.metric(word):
+            return self._of_cells(name)
+        if word in simple_fields():
+            return _text(self._status) if word == "status" else simple_fields()[word]
+        if word.endswith("_sd") and known.metric(word.removesuffix("_sd")):
+            return self._of_cells(FieldName((word.removesuffix("_sd"),), "sd"))
+        return self._of_cells(name) if known.metric(word) else self._in_plan([word])
 
-    @cached_property
-    def _simple(self) -> dict[str, Callable[[], Field]]:
-        """Fields that every store has, by name."""
-        texts = ("id", "kind", "host", "fingerprint", "dataset_digest")
-        return {
-            **{name: lambda name=name: _text(_RUN[name]) for name in texts},  # type: ignore[misc]
-            "run": lambda: _text(_RUN.id),
-            "status": lambda: _text(self._status),
-            "error": lambda: _text(sa.func.nullif(_RUN.error, "")),
-            **{  # without the column's type, which takes whole numbers only
-                name: lambda name=name: _number(sa.type_coerce(_RUN[name], sa.types.NULLTYPE))  # type: ignore[misc]
-                for name in ("seed", "pid", "owner")
-            },
-            "created": lambda: _single("time", _RUN.created),
-            "finished": lambda: _single("time", _RUN.finished),
-            "seconds": lambda: _number(_seconds("total")),
-            "cells": lambda: _number(_count()),
-            **{role: lambda role=role: _text(_of_role(role, "name")) for role in ROLES},  # type: ignore[misc]
-            **{name: lambda name=name: _of_any_role(name) for name in ("component", "provider", "version")},  # type: ignore[misc]
-            **{
-                name: lambda path=path: _number(dialect.json_number(_RUN.parameters, dialect.path(path)))  # type: ignore[misc]
-                for name, path in COUNT_PATHS.items()
-            },
-            **{name: lambda name=name: _number(_leak(name)) for name in LEAKAGES},  # type: ignore[misc]
-            "tag": lambda: _several(schema.tags.c.run_id, schema.tags.c.tag),
-            "note": lambda: _text(_one(schema.notes.c.text, schema.notes.c.run_id == _RUN.id)),
-            "trashed": lambda: _single("time", _one(schema.trash.c.since, schema.trash.c.run_id == _RUN.id)),
-            "pretraining": lambda: _text(_only_parent()),
-        }
+    def _dotted(self, first: str, *rest: str) -> Field:
+        if first in ROLES:
+            return self._of_component(first, rest)
+        if first == "seconds" and len(rest) == 1:
+            return _seconds(rest[0])
+        if first == "env" and len(rest) == 1:
+            return self._of_environment(rest[0])
+        return self._in_plan(rest if first == "plan" else (first, *rest))
+
+    def _in_plan(self, path: Sequence[str]) -> Field:
+        if not self._known.planned(path):
+            raise self._known.unknown()
+        return _in_json(_RUN.plan, path)
 
     @cached_property
     def _status(self) -> Expression:
@@ -126,59 +154,48 @@ class Fields:
         dead = sa.and_(_RUN.status == "running", _RUN.id.in_(dialect.among(json.dumps(left))))
         return sa.case((dead, sa.literal("interrupted")), else_=_RUN.status)
 
-    def _metric(self, name: FieldName, asked: Asked) -> Field:
+    def _of_cells(self, name: FieldName) -> Field:
         metric = name.path[0]
         if len(name.path) > 1 or not self._known.metric(metric):
             every = self._known.metrics()
-            raise self._known.unknown(asked, name, every, [f"metrics: {', '.join(every)}"])
-        if name.variant and not self._known.variant(name.variant):
-            every = self._known.variants()
-            raise self._known.unknown(
-                asked, name, [f"{written(metric)}@{variant}" for variant in every], [f"variants: {', '.join(every)}"]
-            )
-        return _number(_over_cells(name.function or "mean", metric, name.variant or HEAD))
+            raise UnknownFieldError(every, [f"metrics: {', '.join(every)}"])
+        self._refuse_unknown_variant(name, f"{written(metric)}@")
+        lower = {"sd": True, "n": None}.get(name.function)  # of any metric: a spread
+        value = _over_cells(name.function or "mean", metric, name.variant or HEAD)
+        return _number(value, lower, "" if name.function in ("sd", "n") else metric)
 
-    def _of_epochs(self, name: FieldName, asked: Asked) -> Field:
+    def _of_epochs(self, name: FieldName) -> Field:
         value = name.path[0]
         if value in ("loss", "accuracy") and not self._known.of_epochs(value):
             value = f"test_{value}"  # as the metrics of these names, which are of the test part
         if len(name.path) > 1 or not self._known.of_epochs(value):
             every = self._known.epoch_values()
             near = [f"{name.function}({one})" for one in every]
-            raise self._known.unknown(asked, name, near, [f"values of epochs: {', '.join(every)}"])
+            raise UnknownFieldError(near, [f"values of epochs: {', '.join(every)}"])
+        self._refuse_unknown_variant(name, f"{name.function}({written(value)}@")
+        return _number(_over_epochs(name.function, value, name.variant or HEAD), _EPOCHS.get(value))
+
+    def _refuse_unknown_variant(self, name: FieldName, before: str) -> None:
         if name.variant and not self._known.variant(name.variant):
-            raise self._known.unknown(asked, name, [], [f"variants: {', '.join(self._known.variants())}"])
-        return _number(_over_epochs(name.function, value, name.variant or HEAD))
+            every = self._known.variants()
+            raise UnknownFieldError([before + one for one in every], [f"variants: {', '.join(every)}"])
 
-    def _dotted(self, name: FieldName, asked: Asked) -> Field:
-        first, *rest = name.path
-        if first in ROLES:
-            return self._of_component(first, rest, name, asked)
-        if first == "seconds" and len(rest) == 1:
-            return _number(_seconds(rest[0]))
-        if first == "env" and len(rest) == 1:
-            stored = self._known.surrounding(rest[0])
-            if stored is None:
-                every = self._known.surroundings()
-                near = [f"env.{one}" for one in every]
-                raise self._known.unknown(asked, name, near, [f"env: {', '.join(every)}"])
-            table = schema.environment.c
-            return _text(_one(table.value, table.run_id == _RUN.id, table.name == stored))
-        path = rest if first == "plan" else name.path
-        if self._known.planned(path):
-            return _in_json(_RUN.plan, path)
-        every = self._known.plans()
-        raise self._known.unknown(asked, name, every, self._known.kinds(self._simple))
+    def _of_environment(self, name: str) -> Field:
+        stored = self._known.surrounding(name)
+        if stored is None:
+            every = self._known.surroundings()
+            raise UnknownFieldError([f"env.{one}" for one in every], [f"env: {', '.join(every)}"])
+        table = schema.environment.c
+        return _text(_one(table.value, table.run_id == _RUN.id, table.name == stored))
 
-    def _of_component(self, role: str, rest: list[str], name: FieldName, asked: Asked) -> Field:
+    def _of_component(self, role: str, rest: Sequence[str]) -> Field:
         if len(rest) == 1 and rest[0] in _OF_COMPONENTS:
             return _text(_of_role(role, rest[0]))
         if rest[0] == "options" and len(rest) > 1:
             rest = rest[1:]
         if not self._known.option(role, rest):
             every = [*self._known.options(role), *_OF_COMPONENTS]
-            notes = [f"of a {role}: {', '.join(every)}"]
-            raise self._known.unknown(asked, name, [f"{role}.{one}" for one in every], notes)
+            raise UnknownFieldError([f"{role}.{one}" for one in every], [f"of a {role}: {', '.join(every)}"])
         table = schema.components
         return _in_json(table.c.options, rest, table, table.c.run_id == _RUN.id, table.c.role == role)
 
@@ -192,10 +209,6 @@ def _of_role(role: str, column: str) -> Expression:
     return _one(table[column], table.run_id == _RUN.id, table.role == role)
 
 
-def _of_any_role(column: str) -> Field:
-    return _several(schema.components.c.run_id, schema.components.c[column])
-
-
 def _several(run_id: Expression, item: sa.Column[str]) -> Field:
     """A text that a run may have several times, in rows of a table."""
 
@@ -204,7 +217,7 @@ def _several(run_id: Expression, item: sa.Column[str]) -> Field:
 
     value = _one(dialect.listing(item), run_id == _RUN.id)
     least = _one(sa.func.min(item), run_id == _RUN.id)
-    return Field("text", value, {"text": item}, _in_order, rows, rows(sa.true()), (least,))
+    return Field("text", value, {"text": item}, _in_order, rows, there=rows(sa.true()), order=(least,))
 
 
 def _in_json(column: Expression, path: Any, *source: Any) -> Field:
@@ -225,15 +238,15 @@ def _in_json(column: Expression, path: Any, *source: Any) -> Field:
     as_number = read(dialect.json_number(column, bound))
     # numbers before texts
     order = (sa.case((value.is_(None), None), (as_number.is_(None), 1), else_=0), as_number, value)
-    return Field("any", value, items, _from_json, rows, rows(element.there), order)
+    return Field("any", value, items, _from_json, rows, value.is_not(None), rows(element.there), order)
 
 
 def _from_json(value: str | None) -> Any:
     return None if value is None else json.loads(value)
 
 
-def _seconds(stage: str) -> Expression:
-    return dialect.number(dialect.json_float(_RUN.seconds, dialect.path([stage])))
+def _seconds(stage: str) -> Field:
+    return _number(dialect.number(dialect.json_float(_RUN.seconds, dialect.path([stage]))), lower=True)
 
 
 def _in_order(texts: str | None) -> list[str] | None:

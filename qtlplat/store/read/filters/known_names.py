@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -11,33 +11,30 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import ROLES
-from qtlplat.errors import UsageError, safe_repr
 from qtlplat.metrics import SHIPPED
 from qtlplat.store.core import dialect, schema
-from qtlplat.store.read.filters.language import MANUAL, misplaced
-from qtlplat.store.read.filters.tree import FUNCTIONS, FieldName, written
+from qtlplat.store.read.filters.names import FUNCTIONS, written
 
 METRICS = tuple(SHIPPED)  # every run has them; evaluators add their own
 
 
-class Asked:
-    """Where fields were named, to point there in errors. text: the filter; where: the option, as in `--sort`."""
+class UnknownFieldError(Exception):
+    """A field that there is not. near: names that may have been meant; notes: lines with all there are."""
 
-    def __init__(self, text: str = "", where: str = "--where") -> None:
-        self._text, self._where = text, where
+    def __init__(self, near: Iterable[str], notes: Sequence[str]) -> None:
+        self._near, self._notes = near, notes
 
-    def error(self, at: int, what: str, notes: Sequence[str] = (), fix: str = MANUAL) -> UsageError:
-        """An error that shows the place in a filter, or names the option."""
-        if self._text:
-            return misplaced(self._text, at, what, fix, notes)
-        return UsageError("\n".join([what, *(f"  {words}" for words in notes)]), where=self._where, fix=fix)
+    def lines(self, asked: str) -> list[str]:
+        """What to say besides the name."""
+        close = get_close_matches(asked[:100], sorted(set(self._near)), n=3, cutoff=0.5)
+        return [*([f"did you mean: {', '.join(close)}"] if close else []), *self._notes]
 
 
 class KnownNames:
-    """Looks names up, in a transaction; a store without runs knows them all."""
+    """Looks names up, in a transaction; a store without runs knows them all. simple: names of every store's fields."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, connection: Connection, simple: Collection[str] = ()) -> None:
+        self._connection, self._simple = connection, simple
 
     @cached_property
     def _any(self) -> bool:
@@ -62,8 +59,7 @@ class KnownNames:
 
     def of_epochs(self, name: str) -> bool:
         """Whether any cell's first epoch has a value of that name."""
-        table = schema.epochs.c
-        first = self._first_epochs(dialect.json_there(table.further, dialect.path([name])))
+        first = self._first_epochs(dialect.json_there(schema.epochs.c.further, dialect.path([name])))
         return name in schema.EPOCH_COLUMNS or not self._any or self._found(first)
 
     def surrounding(self, name: str) -> str | None:
@@ -74,21 +70,11 @@ class KnownNames:
                 return stored
         return None
 
-    def unknown(self, asked: Asked, name: FieldName, near: Collection[str], notes: Sequence[str]) -> UsageError:
-        """The error for a field that there is not. near: names that may have been meant; notes: all there are."""
-        words = str(name)
-        close = get_close_matches(words[:100], sorted(set(near)), n=3, cutoff=0.5)
-        lines = [f"did you mean: {', '.join(close)}"] if close else []
-        return asked.error(name.at, f"unknown field {safe_repr(words)}", [*lines, *notes])
-
-    def metrics(self, others: Collection[str] = ()) -> list[str]:
-        """All metrics, as they are asked for. others: fields that unquoted names mean."""
-        names = sorted({*METRICS, *self._all(sa.select(schema.metrics.c.name).distinct())})
-        known = set(names)
-        return [
-            written(name, quoted=name in others or (name.endswith("_sd") and name.removesuffix("_sd") in known))
-            for name in names
-        ]
+    def metrics(self) -> list[str]:
+        """All metrics, as they are asked for: in quotes where the plain name means something else."""
+        names = {*METRICS, *self._all(sa.select(schema.metrics.c.name).distinct())}
+        spreads = {f"{name}_sd" for name in names}
+        return [written(name, quoted=name in self._simple or name in spreads) for name in sorted(names)]
 
     def variants(self) -> list[str]:
         """All variants, as they are asked for."""
@@ -104,12 +90,9 @@ class KnownNames:
         """Paths in plans, one or two names deep, without those of components."""
         query = sa.select(schema.runs.c.plan).order_by(schema.runs.c.created.desc()).limit(20)
         found: set[str] = set()
-        for plan in self._connection.execute(query).scalars():
-            for name, value in plan.items():
-                if isinstance(value, dict) and name not in ROLES:
-                    found |= {f"{written(name)}.{written(inner)}" for inner in value}
-                elif name not in ROLES:
-                    found.add(written(name))
+        for name, value in (item for plan in self._all(query) for item in plan.items() if item[0] not in ROLES):
+            inside = isinstance(value, dict)
+            found |= {f"{written(name)}.{written(inner)}" for inner in value} if inside else {written(name)}
         return sorted(found)
 
     def epoch_values(self) -> list[str]:
@@ -122,16 +105,18 @@ class KnownNames:
         names = self._all(sa.select(schema.environment.c.name).distinct())
         return sorted({written(name.removeprefix("version of ").replace(" ", "_")) for name in names})
 
-    def kinds(self, simple: Collection[str]) -> list[str]:
-        """Lines that name everything there is, kind by kind. simple: the fields of every store."""
+    def unknown(self) -> UnknownFieldError:
+        """The error that names everything there is, kind by kind."""
+        metrics, plans = self.metrics(), self.plans()
         options = [f"{role}.{name}" for role in ROLES for name in self.options(role)]
-        return [
-            f"of every run: {', '.join(sorted(simple))}",
-            f"metrics: {', '.join(self.metrics(simple))}; over cells and epochs: {', '.join(FUNCTIONS)}, as in min(f1)",
+        lines = [
+            f"of every run: {', '.join(sorted(self._simple))}",
+            f"metrics: {', '.join(metrics)}; over cells and epochs: {', '.join(FUNCTIONS)}, as in min(f1)",
             f"options: {', '.join(options)}",
-            f"plan: {', '.join(self.plans())}",
+            f"plan: {', '.join(plans)}",
             "further: head.component, head.version, seconds.STAGE, env.NAME, f1@CONTROL",
         ]
+        return UnknownFieldError([*self._simple, *metrics, *options, *plans], lines)
 
     def _first_epochs(self, condition: dialect.Expression) -> sa.Select[Any]:
         cells, epochs = schema.cells.c, schema.epochs.c

@@ -1,4 +1,4 @@
-"""Reads a filter, as in ``head = 'mlp' and (f1 > 0.9 or tag = 'paper')``, into its tree; says where it cannot be read.
+"""Reads a filter, as in ``head = 'mlp' and (f1 > 0.9 or tag = 'paper')``, and says where it cannot be read.
 
 `docs/reference/filters.md` describes the language.
 """
@@ -7,23 +7,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from qtlplat.errors import UsageError, escape_control
-from qtlplat.store.read.filters.tree import (
-    FIELD,
-    FUNCTIONS,
-    Both,
-    Comparison,
-    Either,
-    FieldName,
-    Filter,
-    Negated,
-    Value,
-    comparisons,
-    field_name,
-)
+from qtlplat.store.read.filters.names import FIELD, FUNCTIONS, FieldName, field_name
 
 if TYPE_CHECKING:
     from lark import Lark
@@ -31,7 +20,7 @@ if TYPE_CHECKING:
 
 WHERE = "--where"
 LONGEST = 10_000  # characters of a filter
-DEEPEST = 50  # parentheses and nots inside each other
+DEEPEST = 50  # parts inside each other
 MOST = 400  # comparisons; SQLite takes expressions of depth 1000
 WINDOW = 72  # characters that are shown around an error
 MANUAL = "docs/reference/filters.md describes filters; for example: --where \"head = 'dressed5x3' and f1 > 0.97\""
@@ -42,21 +31,21 @@ GRAMMAR = rf"""
 ?both: single (_AND single)*
 ?single: NOT single -> negated
     | "(" either ")"
-    | FIELD OPERATOR value -> compared
-    | FIELD [NOT] _IN "(" value ("," value)* ")" -> listed
-    | FIELD [NOT] _LIKE text -> alike
-    | FIELD [NOT] _BETWEEN value _AND value -> within
-    | FIELD _IS [NOT] _NULL -> missing
+    | FIELD OPERATOR value -> comparison
+    | FIELD [NOT] IN "(" value ("," value)* ")" -> comparison
+    | FIELD [NOT] LIKE text -> comparison
+    | FIELD [NOT] BETWEEN value _AND value -> comparison
+    | FIELD _IS [NOT] NULL -> comparison
 value: TEXT -> text | NUMBER -> number | TRUTH -> truth
 text: TEXT
 _OR.2: /or\b/i
 _AND.2: /and\b/i
 NOT.2: /not\b/i
-_IN.2: /in\b/i
-_LIKE.2: /like\b/i
-_BETWEEN.2: /between\b/i
+IN.2: /in\b/i
+LIKE.2: /like\b/i
+BETWEEN.2: /between\b/i
 _IS.2: /is\b/i
-_NULL.2: /null\b/i
+NULL.2: /null\b/i
 TRUTH.2: /(?:true|false)\b/i
 OPERATOR: /<=|>=|!=|<>|==|=|<|>/
 NUMBER: /[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?(?![\w.])/
@@ -71,11 +60,11 @@ _CALLED = {
     "NUMBER": "a number",
     "TRUTH": "true or false",
     "OPERATOR": "a comparison (= != < <= > >=)",
-    "_IN": "in",
-    "_LIKE": "like",
-    "_BETWEEN": "between",
+    "IN": "in",
+    "LIKE": "like",
+    "BETWEEN": "between",
     "_IS": "is",
-    "_NULL": "null",
+    "NULL": "null",
     "NOT": "not",
     "_AND": "and",
     "_OR": "or",
@@ -86,9 +75,66 @@ _CALLED = {
 }
 
 
+@dataclass(frozen=True)
+class Value:
+    """A literal. at: where it stands in the text."""
+
+    content: str | float | bool
+    at: int = field(default=0, compare=False)
+
+    @property
+    def sort(self) -> Literal["text", "number", "truth"]:
+        """Which of the three it is."""
+        if isinstance(self.content, str):
+            return "text"
+        return "truth" if isinstance(self.content, bool) else "number"
+
+    def __str__(self) -> str:
+        if isinstance(self.content, str):
+            return "'" + self.content.replace("'", "''") + "'"
+        return repr(self.content).lower().replace("inf", "1e999")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A field compared with values: one, two for `between`, none for `null`, any number for `in`.
+
+    negated: the field is there, and the comparison does not hold (for `null`: it is there).
+    """
+
+    field: FieldName
+    operator: Literal["=", "<", "<=", ">", ">=", "in", "like", "between", "null"]
+    values: tuple[Value, ...] = ()
+    negated: bool = False
+
+
+@dataclass(frozen=True)
+class Joined:
+    """Filters of which all hold, or at least one, or (of a single one) not."""
+
+    word: Literal["and", "or", "not"]
+    parts: tuple[Filter, ...]
+
+
+Filter = Comparison | Joined
+
+
+class Asked:
+    """Where fields were named, to point there in errors. text: the filter; where: the option, as in `--sort`."""
+
+    def __init__(self, text: str = "", where: str = WHERE) -> None:
+        self._text, self._where = text, where
+
+    def error(self, at: int, what: str, notes: Sequence[str] = (), fix: str = MANUAL) -> UsageError:
+        """An error that shows the place in a filter, or names the option."""
+        if self._text:
+            return misplaced(self._text, at, what, fix, notes)
+        return UsageError("\n".join([what, *(f"  {words}" for words in notes)]), where=self._where, fix=fix)
+
+
 @lru_cache(32)
 def parse(text: str) -> Filter | None:
-    """The tree of a filter; None for one without words, which everything passes.
+    """What a filter says; None for one without words, which everything passes.
 
     Raises
     ------
@@ -96,24 +142,44 @@ def parse(text: str) -> Filter | None:
     """
     if not text.strip():
         return None
-    _refuse_size(text)
+    if len(text) > LONGEST:
+        raise UsageError(f"the filter has {len(text)} characters, more than {LONGEST}", where=WHERE, fix=MANUAL)
+    if strange := re.search("[\0\ud800-\udfff]", text):
+        raise misplaced(text, strange.start(), "this character is in no text of a store")
     from lark.exceptions import UnexpectedInput, UnexpectedToken
 
     try:
-        tree: Filter = _parser().parse(text)  # type: ignore[assignment]
+        found: Filter = _parser().parse(text)  # type: ignore[assignment]
     except UnexpectedInput as error:
         ended = isinstance(error, UnexpectedToken) and error.token.type == "$END"
         at = len(text.rstrip()) if ended else error.pos_in_stream or 0
         raise unreadable(text, at, _expected(error, text[:at])) from None
-    found = list(comparisons(tree))
-    for name in (one.field for one in found):
-        if name.function not in ("", *FUNCTIONS):
-            raise misplaced(text, name.at, f"unknown function {name.function}; known: {', '.join(FUNCTIONS)}")
-    if len(found) > MOST:
+    _refuse(text, found)
+    return found
+
+
+def _refuse(text: str, tree: Filter) -> None:
+    """Refuse unknown functions, and filters that are too large or too deep for a database."""
+    left, count = [(tree, 0)], 0
+    while left:
+        part, depth = left.pop()
+        if depth > DEEPEST:
+            raise UsageError(f"more than {DEEPEST} ands, ors and nots inside each other", where=WHERE, fix=MANUAL)
+        if isinstance(part, Joined):
+            left += [(inner, depth + 1) for inner in reversed(part.parts)]
+            continue
+        count += 1
+        if part.field.function not in ("", *FUNCTIONS):
+            raise misplaced(text, part.field.at, unknown_function(part.field))
+    if count > MOST:
         raise UsageError(
             f"the filter has more than {MOST} comparisons", where=WHERE, fix="use in (...) for many values"
         )
-    return tree
+
+
+def unknown_function(name: FieldName) -> str:
+    """What is wrong with a field with a function that there is not."""
+    return f"unknown function {name.function}; known: {', '.join(FUNCTIONS)}"
 
 
 def _expected(error: UnexpectedInput, before: str) -> Collection[str]:
@@ -155,65 +221,29 @@ def misplaced(text: str, at: int, what: str, fix: str = MANUAL, notes: Sequence[
     return UsageError("\n".join([*lines, *(f"  {words}" for words in notes)]), where=WHERE, fix=fix)
 
 
-def _refuse_size(text: str) -> None:
-    """Refuse what is too long or nested too deep, and characters that no database takes."""
-    if len(text) > LONGEST:
-        raise UsageError(f"the filter has {len(text)} characters, more than {LONGEST}", where=WHERE, fix=MANUAL)
-    for at, char in enumerate(text):
-        if char == "\0" or "\ud800" <= char <= "\udfff":
-            raise misplaced(text, at, "this character is in no text of a store")
-    outer: list[int] = []
-    depth = 0
-    for token in re.finditer(rf"{_TEXT}|[()]|\b(?:not|and|or)\b", text, re.IGNORECASE):
-        word = token[0].lower()
-        if word == "(":
-            outer.append(depth)
-            depth += 1
-        elif word == ")":
-            depth = outer.pop() if outer else 0
-        elif word == "not":
-            depth += 1
-        elif word in ("and", "or"):
-            depth = outer[-1] + 1 if outer else 0
-        if depth > DEEPEST:
-            raise misplaced(text, token.start(), f"more than {DEEPEST} parentheses and nots inside each other")
-
-
-_TEXT = r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\""
-
-
 @cache
 def _parser() -> Lark:
     from lark import Lark, Transformer, v_args
 
     @v_args(inline=True)
     class Tree(Transformer[Any, Any]):
-        """Rules of the grammar -> the tree; called from the leaves up, while the text is read."""
+        """Rules of the grammar -> the filter; called from the leaves up, while the text is read."""
 
         def either(self, *parts: Filter) -> Filter:
-            return Either(_flat(Either, parts))
+            return Joined("or", parts)
 
         def both(self, *parts: Filter) -> Filter:
-            return Both(_flat(Both, parts))
+            return Joined("and", parts)
 
         def negated(self, _not: str, part: Filter) -> Filter:
-            return Negated(part)
+            return Joined("not", (part,))
 
-        def compared(self, name: Any, operator: str, value: Value) -> Filter:
-            sign = {"!=": "=", "<>": "=", "==": "="}.get(operator, str(operator))
-            return Comparison(_field(name), sign, (value,), operator in ("!=", "<>"))  # type: ignore[arg-type]
-
-        def listed(self, name: Any, no: str | None, *values: Value) -> Filter:
-            return Comparison(_field(name), "in", values, no is not None)
-
-        def alike(self, name: Any, no: str | None, value: Value) -> Filter:
-            return Comparison(_field(name), "like", (value,), no is not None)
-
-        def within(self, name: Any, no: str | None, low: Value, high: Value) -> Filter:
-            return Comparison(_field(name), "between", (low, high), no is not None)
-
-        def missing(self, name: Any, no: str | None) -> Filter:
-            return Comparison(_field(name), "null", (), no is not None)
+        def comparison(self, name: Any, *parts: Any) -> Filter:
+            values = tuple(part for part in parts if isinstance(part, Value))
+            words = [part.lower() for part in parts if isinstance(part, str)]  # the operator, after a not
+            sign: Any = {"!=": "=", "<>": "=", "==": "="}.get(words[-1], words[-1])
+            negated = "not" in words or words[-1] in ("!=", "<>")
+            return Comparison(field_name(str(name), name.start_pos, WHERE), sign, values, negated)
 
         def text(self, token: Any) -> Value:
             quote = token[0]
@@ -226,13 +256,4 @@ def _parser() -> Lark:
         def truth(self, token: Any) -> Value:
             return Value(token.lower() == "true", token.start_pos)
 
-    return Lark(GRAMMAR, parser="lalr", transformer=Tree(), maybe_placeholders=True)
-
-
-def _flat(kind: type[Both | Either], parts: Sequence[Filter]) -> tuple[Filter, ...]:
-    """Parts of the same kind as one row: parentheses around them say nothing."""
-    return tuple(inner for part in parts for inner in (part.parts if isinstance(part, kind) else (part,)))
-
-
-def _field(token: Any) -> FieldName:
-    return field_name(str(token), token.start_pos, WHERE)
+    return Lark(GRAMMAR, parser="lalr", transformer=Tree())

@@ -1,21 +1,34 @@
-"""Filters over rows that are no runs of the store: the same language, evaluated in Python over a listing's columns."""
+"""Filters over rows that are no runs of the store: the same language, over the columns of a listing."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+import sqlalchemy as sa
+
 from qtlplat.errors import unknown_name
-from qtlplat.store.read.filters.datetimes import Moment, moment
-from qtlplat.store.read.filters.language import misplaced, parse
-from qtlplat.store.read.filters.tree import Both, Comparison, Filter, Negated, Value, comparisons
+from qtlplat.store.core.dialect import Expression
+from qtlplat.store.read.filters.fields import Field
+from qtlplat.store.read.filters.language import Asked, parse
+from qtlplat.store.read.filters.names import FieldName
+from qtlplat.store.read.filters.selection import Compiler
 
 Row = Mapping[str, Any]
 _TIME = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}\.\d{6}\+00:00")  # as the store writes it
-_SORTS = {"text": "a text", "number": "a number", "truth": "true or false"}
+
+_ROWS = sa.Table("listing", sa.MetaData(), sa.Column("place", sa.Integer, primary_key=True))
+# a row for each value, which is of one sort; one without any for an empty list
+_SORTS = {"number": sa.Float, "text": sa.Text, "truth": sa.Integer}
+_VALUES = sa.Table(
+    "listed_values",
+    _ROWS.metadata,
+    sa.Column("place", sa.Integer, index=True),
+    sa.Column("name", sa.Text),
+    *(sa.Column(name, kind) for name, kind in _SORTS.items()),
+)
 
 
 def matching(rows: Sequence[Row], columns: Collection[str], where: str) -> list[int]:
@@ -30,24 +43,44 @@ def matching(rows: Sequence[Row], columns: Collection[str], where: str) -> list[
     tree = parse(where)
     if tree is None:
         return list(range(len(rows)))
-    now = datetime.now(UTC)
-    tests: dict[int, Callable[[Row], bool]] = {}
-    for one in comparisons(tree):
-        name = one.field.plain
-        if name not in columns:
-            what, *notes = unknown_name("column", name, columns).splitlines()
-            raise misplaced(where, one.field.at, what, notes=[words.strip() for words in notes])
-        present = [value for row in rows for value in _present(row.get(name))]
-        tests[id(one)] = _test(one, present, now, where)
-    return [place for place, row in enumerate(rows) if _holds(tree, row, tests)]
+
+    def find(name: FieldName, asked: Asked) -> Field:
+        if name.plain not in columns:
+            what, *notes = unknown_name("column", name.plain, columns).splitlines()
+            raise asked.error(name.at, what, [words.strip() for words in notes])
+        return _column(name.plain, [value for row in rows for value in _present(row.get(name.plain))])
+
+    holds = Compiler(find, Asked(where)).condition(tree)
+    with sa.create_engine("sqlite://").begin() as connection:
+        _ROWS.metadata.create_all(connection)
+        connection.execute(sa.insert(_ROWS), [{"place": place} for place in range(len(rows))])
+        if values := [value for place, row in enumerate(rows) for value in _values(place, row)]:
+            connection.execute(sa.insert(_VALUES), values)
+        return list(connection.execute(sa.select(_ROWS.c.place).where(holds).order_by(_ROWS.c.place)).scalars())
 
 
-def _holds(tree: Filter, row: Row, tests: Mapping[int, Callable[[Row], bool]]) -> bool:
-    if isinstance(tree, Comparison):
-        return tests[id(tree)](row)
-    if isinstance(tree, Negated):
-        return not _holds(tree.part, row, tests)
-    return (all if isinstance(tree, Both) else any)(_holds(part, row, tests) for part in tree.parts)
+def _column(name: str, present: Sequence[Any]) -> Field:
+    """A column of which these are all values."""
+    sorts = {_sort(value) for value in present} or set(_SORTS)
+    is_time = bool(present) and all(isinstance(value, str) and _TIME.fullmatch(value) for value in present)
+
+    def rows(condition: Expression) -> Expression:
+        return sa.exists().where(_VALUES.c.place == _ROWS.c.place, _VALUES.c.name == name, condition)
+
+    there = rows(sa.or_(*(_VALUES.c[sort].is_not(None) for sort in _SORTS)))
+    items = {sort: _VALUES.c[sort] for sort in sorts}
+    return Field("time" if is_time else min(sorts), there, items, rows=rows, listed=rows(sa.true()), there=there)  # type: ignore[arg-type]
+
+
+def _values(place: int, row: Row) -> Iterable[dict[str, Any]]:
+    for name, value in row.items():
+        found = list(_present(value))
+        for one in found:
+            sort = _sort(one)
+            content = str(one).encode(errors="replace").decode() if sort == "text" else one
+            yield {**dict.fromkeys(_SORTS), "place": place, "name": name, sort: content}
+        if not found and isinstance(value, list | tuple):
+            yield {**dict.fromkeys(_SORTS), "place": place, "name": name}
 
 
 def _present(value: Any) -> Iterable[Any]:
@@ -57,67 +90,7 @@ def _present(value: Any) -> Iterable[Any]:
     return [] if value is None or (isinstance(value, float) and math.isnan(value)) else [value]
 
 
-def _test(asked: Comparison, present: Sequence[Any], now: datetime, where: str) -> Callable[[Row], bool]:
-    """What a comparison asks of a row. present: all values of its column."""
-    name = asked.field.plain
-    if asked.operator == "null":
-        return lambda row: bool(_present(row.get(name))) == asked.negated
-    is_time = bool(present) and all(isinstance(value, str) and _TIME.fullmatch(value) for value in present)
-    bounds: list[Callable[[Any], bool]] = []
-    for place, value in enumerate(asked.values):
-        operator = {"in": "=", "between": (">=", "<=")[place % 2]}.get(asked.operator, asked.operator)
-        if wrong := _wrong(name, operator, value, {_sort(one) for one in present}):
-            raise misplaced(where, value.at, wrong)
-        time = moment(str(value.content), now) if is_time and operator != "like" else None
-        if is_time and operator != "like" and time is None:
-            raise misplaced(where, value.at, f"{value} is no time")
-        bounds.append(_bound(operator, value, time))
-    join = all if asked.operator == "between" else any
-
-    def test(row: Row) -> bool:
-        value = row.get(name)
-        values = list(_present(value))
-        found = any(join(bound(one) for bound in bounds) for one in values)
-        if not asked.negated:
-            return found
-        return not found and (bool(values) or isinstance(value, list | tuple))  # an empty list has none of them
-
-    return test
-
-
-def _wrong(name: str, operator: str, value: Value, sorts: Collection[str]) -> str:
-    """What is wrong with a literal for a column of these sorts, '' if nothing."""
-    if sorts and value.sort not in sorts:
-        return f"{name} is {_SORTS[min(sorts)]}, and {value} is {_SORTS[value.sort]}"
-    return "true and false have no order" if value.sort == "truth" and operator != "=" else ""
-
-
 def _sort(value: Any) -> str:
     if isinstance(value, bool):
         return "truth"
     return "number" if isinstance(value, int | float) else "text"
-
-
-def _bound(operator: str, value: Value, time: Moment | None) -> Callable[[Any], bool]:
-    if operator == "like":
-        pattern = re.compile(_as_regex(str(value.content)), re.DOTALL | re.IGNORECASE | re.ASCII)
-        return lambda one: _sort(one) == "text" and bool(pattern.fullmatch(str(one)))
-    pairs: Sequence[tuple[str, Any]] = ((operator, value.content),) if time is None else time.bounds(operator)
-    return lambda one: (
-        _sort(one) == value.sort
-        and all(_COMPARE[sign](str(one) if value.sort == "text" else one, bound) for sign, bound in pairs)
-    )
-
-
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "=": lambda one, other: one == other,
-    "<": lambda one, other: one < other,
-    "<=": lambda one, other: one <= other,
-    ">": lambda one, other: one > other,
-    ">=": lambda one, other: one >= other,
-}
-
-
-def _as_regex(pattern: str) -> str:
-    """A pattern with % and _ as a regular expression."""
-    return "".join({"%": ".*", "_": "."}.get(char, re.escape(char)) for char in re.sub("%+", "%", pattern))

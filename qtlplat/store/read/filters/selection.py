@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from operator import eq, ge, gt, le, lt
 from typing import Any
 
 import sqlalchemy as sa
@@ -15,22 +16,12 @@ from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read import run_annotations
 from qtlplat.store.read.filters.datetimes import FORMS, moment
 from qtlplat.store.read.filters.fields import Field, Fields
-from qtlplat.store.read.filters.known_names import Asked
-from qtlplat.store.read.filters.language import parse
-from qtlplat.store.read.filters.tree import (
-    Both,
-    Comparison,
-    Filter,
-    Negated,
-    Value,
-    field_name,
-    refuse_many,
-    sort_keys,
-)
+from qtlplat.store.read.filters.language import Asked, Comparison, Filter, Value, parse
+from qtlplat.store.read.filters.names import FieldName, field_name, refuse_many, sort_keys
 
 NEWEST_FIRST = (schema.runs.c.created.desc(), schema.runs.c.id)
-_SORTS = {"text": "a text", "number": "a number", "truth": "true or false"}
-_SHOWN = {"text": "a text", "number": "a number", "time": "a time", "any": ""}
+_SORTS = {"text": "a text", "number": "a number", "truth": "true or false", "time": "a time"}
+_COMPARE: dict[str, Callable[[Expression, Expression], Expression]] = {"=": eq, "<": lt, "<=": le, ">": gt, ">=": ge}
 
 
 def check(where: str, sort: str, fields: Sequence[str] = (), place: str = "--cols") -> None:
@@ -63,15 +54,13 @@ class Selection:
         *,
         trash: bool = False,
     ) -> None:
-        self._of_those = ~run_annotations.LISTED if trash else run_annotations.LISTED
-        self._fields = Fields(connection, location)
+        self._connection, self._fields = connection, Fields(connection, location)
         self._order: list[Expression] = []
-        for key in sort_keys(sort):
-            self._order += _ordered(self._fields.find(key.field, Asked(where=place)), key.descending)
-        self._asked = Asked(where)
-        self._now = datetime.now(UTC)
-        tree = parse(where)
-        self._conditions = [] if tree is None else [self._condition(tree)]
+        for name, descending in sort_keys(sort):
+            self._order += _ordered(self._fields.find(name, Asked(where=place)), descending)
+        self._conditions = [~run_annotations.LISTED if trash else run_annotations.LISTED]
+        if tree := parse(where):
+            self._conditions.append(Compiler(self._fields.find, Asked(where)).condition(tree))
 
     def ids(self, *conditions: Expression, limit: int | None = None) -> sa.Select[Any]:
         """The ids of the runs that are selected and meet further conditions."""
@@ -79,47 +68,50 @@ class Selection:
 
     def rows(
         self, names: Sequence[str], *conditions: Expression, limit: int | None = None, place: str = "--cols"
-    ) -> Rows:
-        """The values of fields, for each run that is selected and meets further conditions."""
+    ) -> list[dict[str, Any]]:
+        """The values of fields, for each run that is selected and meets further conditions; None for a missing one."""
         fields = [self._fields.find(field_name(name, where=place), Asked(where=place)) for name in names]
         columns = [field.value.label(f"c{number}") for number, field in enumerate(fields)]
-        return Rows(self._select(columns, conditions, limit), names, fields)
+        found = self._connection.execute(self._select(columns, conditions, limit)).all()
+        return [{n: f.decode(value) for n, f, value in zip(names, fields, row, strict=True)} for row in found]
 
     def _select(self, columns: Sequence[Any], conditions: Sequence[Expression], limit: int | None) -> sa.Select[Any]:
-        query = sa.select(*columns).select_from(schema.runs).where(self._of_those, *conditions, *self._conditions)
+        query = sa.select(*columns).select_from(schema.runs).where(*self._conditions, *conditions)
         return query.order_by(*self._order, *NEWEST_FIRST).limit(limit)
 
-    def _condition(self, tree: Filter) -> Expression:
+
+class Compiler:
+    """Makes conditions in SQL of filters. find: the field of a name; asked: the filter, for errors."""
+
+    def __init__(self, find: Callable[[FieldName, Asked], Field], asked: Asked) -> None:
+        self._find, self._asked, self._now = find, asked, datetime.now(UTC)
+
+    def condition(self, tree: Filter) -> Expression:
+        """What holds of the rows that pass. Raises UsageError for an unknown field, or a value of another sort."""
         if isinstance(tree, Comparison):
             return self._comparison(tree)
-        if isinstance(tree, Negated):  # what is not there makes a comparison false, and NULL would not be negated
-            return sa.not_(sa.func.coalesce(self._condition(tree.part), sa.false()))
-        join = sa.and_ if isinstance(tree, Both) else sa.or_
-        return join(*map(self._condition, tree.parts))
+        parts = map(self.condition, tree.parts)
+        if tree.word == "not":  # what is not there makes a comparison false, and NULL would not be negated
+            return sa.not_(sa.func.coalesce(next(parts), sa.false()))
+        return sa.and_(*parts) if tree.word == "and" else sa.or_(*parts)
 
     def _comparison(self, asked: Comparison) -> Expression:
-        field = self._fields.find(asked.field, self._asked)
-        there = field.value.is_not(None) if field.there is None else field.there
+        field = self._find(asked.field, self._asked)
         if asked.operator == "null":
+            there = field.value.is_not(None) if field.there is None else field.there
             return there if asked.negated else sa.not_(there)
-        if asked.operator == "between":
-            tests = [self._test(field, asked, ">=", asked.values[0]), self._test(field, asked, "<=", asked.values[1])]
-            holds = sa.and_(*tests)
-        else:
-            operator = "=" if asked.operator == "in" else asked.operator
-            holds = sa.or_(*(self._test(field, asked, operator, value) for value in asked.values))
+        operators = {"between": (">=", "<="), "in": ("=",) * len(asked.values)}.get(asked.operator, (asked.operator,))
+        tests = [self._test(field, asked, *one) for one in zip(operators, asked.values, strict=True)]
+        holds = sa.and_(*tests) if asked.operator == "between" else sa.or_(*tests)
         if field.rows is None:
             return sa.not_(holds) if asked.negated else holds
-        if not asked.negated:
-            return field.rows(holds)
-        none = sa.not_(field.rows(holds))
-        return sa.and_(field.value.is_not(None), none) if field.sort == "any" else none  # an empty list has none
+        return sa.and_(field.listed, sa.not_(field.rows(holds))) if asked.negated else field.rows(holds)
 
     def _test(self, field: Field, asked: Comparison, operator: str, value: Value) -> Expression:
         """A literal against what the field has of its sort."""
         if value.sort not in field.items:
             raise self._asked.error(
-                value.at, f"{asked.field} is {_SHOWN[field.sort]}, and {value} is {_SORTS[value.sort]}"
+                value.at, f"{asked.field.plain} is {_SORTS[field.sort]}, and {value} is {_SORTS[value.sort]}"
             )
         if value.sort == "truth" and operator != "=":
             raise self._asked.error(value.at, "true and false have no order")
@@ -130,28 +122,9 @@ class Selection:
             found = moment(str(value.content), self._now)
             if found is None:
                 raise self._asked.error(value.at, f"{value} is no time", fix=f"write one as {FORMS}")
-            return sa.and_(*(_compare(item, sign, bound) for sign, bound in found.bounds(operator)))
-        return _compare(item, operator, int(value.content) if isinstance(value.content, bool) else value.content)
-
-
-class Rows:
-    """A SELECT of fields, and what its rows say."""
-
-    def __init__(self, query: sa.Select[Any], names: Sequence[str], fields: Sequence[Field]) -> None:
-        self._query, self._names, self._fields = query, names, fields
-
-    def read(self, connection: Connection) -> list[dict[str, Any]]:
-        """Values by field, as it was named; None where it is not there."""
-        decode = [field.decode for field in self._fields]
-        found = connection.execute(self._query).all()
-        return [{n: d(value) for n, d, value in zip(self._names, decode, row, strict=True)} for row in found]
-
-
-def _compare(item: Expression, operator: str, bound: Any) -> Expression:
-    value = sa.literal(bound)
-    if operator == "=":
-        return item == value
-    return {"<": item < value, "<=": item <= value, ">": item > value, ">=": item >= value}[operator]
+            return sa.and_(*(_COMPARE[sign](item, sa.literal(bound)) for sign, bound in found.bounds(operator)))
+        content = int(value.content) if isinstance(value.content, bool) else value.content
+        return _COMPARE[operator](item, sa.literal(content))
 
 
 def _ordered(field: Field, descending: bool) -> list[Expression]:

@@ -1,15 +1,12 @@
-"""What a filter says, as data: comparisons of fields with values, joined by and, or, not. No parser, no SQL."""
+"""Names of fields as people write them, ``head.layers``, ``min(f1@linear)``, ``"my metric"``, and lists of them."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Literal
 
 from qtlplat.errors import UsageError, safe_repr
-
-Operator = Literal["=", "<", "<=", ">", ">=", "in", "like", "between", "null"]
 
 OVER_CELLS = ("mean", "min", "max", "sd", "n")
 OVER_EPOCHS = ("first", "last", "lowest", "highest")
@@ -70,94 +67,6 @@ class FieldName:
         return self.path[0] if self.quoted and len(self.path) == 1 and not self.function else str(self)
 
 
-@dataclass(frozen=True)
-class Value:
-    """A literal. at: where it stands in the text."""
-
-    content: str | float | bool
-    at: int = field(default=0, compare=False)
-
-    @property
-    def sort(self) -> Literal["text", "number", "truth"]:
-        """Which of the three it is."""
-        if isinstance(self.content, str):
-            return "text"
-        return "truth" if isinstance(self.content, bool) else "number"
-
-    def __str__(self) -> str:
-        if isinstance(self.content, str):
-            return "'" + self.content.replace("'", "''") + "'"
-        return repr(self.content).lower().replace("inf", "1e999")
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A field compared with values: one, two for `between`, none for `null`, any number for `in`.
-
-    negated: the field is there, and the comparison does not hold (for `null`: it is there).
-    """
-
-    field: FieldName
-    operator: Operator
-    values: tuple[Value, ...] = ()
-    negated: bool = False
-
-    def __str__(self) -> str:
-        no = "not " if self.negated else ""
-        if self.operator == "null":
-            return f"{self.field} is {no}null"
-        if self.operator == "in":
-            return f"{self.field} {no}in ({', '.join(map(str, self.values))})"
-        if self.operator == "between":
-            return f"{self.field} {no}between {self.values[0]} and {self.values[1]}"
-        sign = "!=" if self.operator == "=" and self.negated else f"{no}{self.operator}"
-        return f"{self.field} {sign} {self.values[0]}"
-
-
-@dataclass(frozen=True)
-class Both:
-    """All of several filters hold."""
-
-    parts: tuple[Filter, ...]
-
-    def __str__(self) -> str:
-        return " and ".join(f"({part})" if isinstance(part, Both | Either) else str(part) for part in self.parts)
-
-
-@dataclass(frozen=True)
-class Either:
-    """At least one of several filters holds."""
-
-    parts: tuple[Filter, ...]
-
-    def __str__(self) -> str:
-        return " or ".join(f"({part})" if isinstance(part, Either) else str(part) for part in self.parts)
-
-
-@dataclass(frozen=True)
-class Negated:
-    """A filter does not hold."""
-
-    part: Filter
-
-    def __str__(self) -> str:
-        return f"not ({self.part})"
-
-
-Filter = Comparison | Both | Either | Negated
-
-
-def comparisons(tree: Filter) -> Iterator[Comparison]:
-    """All comparisons of a filter, from left to right."""
-    if isinstance(tree, Comparison):
-        yield tree
-    elif isinstance(tree, Negated):
-        yield from comparisons(tree.part)
-    else:
-        for part in tree.parts:
-            yield from comparisons(part)
-
-
 def field_name(text: str, at: int = 0, where: str = "") -> FieldName:
     """A field out of its text, as ``min(f1)``, ``head.layers``, ``f1@linear``. Raises UsageError where it is none."""
     text = text.strip()
@@ -180,16 +89,8 @@ def refuse_many(names: Collection[str], where: str) -> None:
         raise UsageError(what, where=where, fix="name fewer of them")
 
 
-@dataclass(frozen=True)
-class SortKey:
-    """A field to sort by."""
-
-    field: FieldName
-    descending: bool = False
-
-
-def sort_keys(text: str) -> list[SortKey]:
-    """What ``-f1,head`` asks for: fields, the first one first; those with a minus from the greatest value down."""
+def sort_keys(text: str) -> list[tuple[FieldName, bool]]:
+    """What ``-f1,head`` asks for: fields, the first one first, and whether from the greatest value down (a minus)."""
     names = list(dict.fromkeys(listed(text))) or ([""] if text else [])
     refuse_many(names, "--sort")
-    return [SortKey(field_name(name.removeprefix("-"), where="--sort"), name.startswith("-")) for name in names]
+    return [(field_name(name.removeprefix("-"), where="--sort"), name.startswith("-")) for name in names]
