@@ -9,8 +9,8 @@ from qtlplat.catalog.references import reference_text, value_text
 from qtlplat.conventions import ROLES
 
 FLAGS = {"seeds": "n-seeds"}  # options that set fields of a plan, where they have other names
-# options that have a flag of their own
-_FLAGS = {
+# options that have a flag of their own, of the name of a request's field
+TRAINING_FLAGS = {
     ("training", "epochs"): "--epochs",
     ("pretraining", "epochs"): "--pretrain-epochs",
     ("pretraining", "n_init"): "--n-init",
@@ -42,6 +42,6 @@ def command_words(plan: Mapping[str, Any], head: str = "linear") -> list[str]:
         words += ["--controls", ",".join(plan["controls"])]
     for part in ("training", "pretraining"):
         for key, value in plan.get(part, {}).items():
-            flag = _FLAGS.get((part, key))
+            flag = TRAINING_FLAGS.get((part, key))
             words += [flag, value_text(value)] if flag else ["-S", f"{part}.{key}={value_text(value)}"]
     return words

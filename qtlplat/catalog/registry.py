@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,6 +18,7 @@ from qtlplat.contracts import ROLES, Kind, Role
 from qtlplat.errors import ConfigError, Problem, safe_repr
 
 FILE = "registry.toml"
+NO_KEY = "there is no such key"
 MAX_BYTES = 2**17  # of a registry file; the shipped one has 2,159
 _NotEmpty = Annotated[str, StringConstraints(min_length=1)]
 
@@ -38,49 +39,36 @@ class _Plugins(_Table):
     disabled: list[_NotEmpty] = []
 
 
-class _Preset(_Table):
+class _Entry(_Table):
+    """A name for something. name, source: its key, and the file that holds it; not written there."""
+
+    name: str
+    source: Path
+    summary: str = ""
+
+
+class Preset(_Entry):
+    """A name for a component with options."""
+
     component: _NotEmpty
     options: dict[str, Any] = {}
-    summary: str = ""
 
 
-class _Protocol(_Table):
+class Protocol(_Entry):
+    """A name for how backbones are pretrained and heads trained."""
+
     training: TrainingOptions = TrainingOptions()
     pretraining: PretrainingOptions = PretrainingOptions()
-    summary: str = ""
 
 
 class _File(_Table):
     defaults: _Defaults = _Defaults()
     plugins: _Plugins = _Plugins()
-    datasets: dict[str, _Preset] = {}
-    backbones: dict[str, _Preset] = {}
-    heads: dict[str, _Preset] = {}
-    evaluators: dict[str, _Preset] = {}
-    protocols: dict[str, _Protocol] = {}
-
-
-@dataclass(frozen=True)
-class Preset:
-    """A name for a component with options. source: the file that it stands in."""
-
-    name: str
-    kind: Role
-    component: str
-    options: Mapping[str, Any]
-    summary: str
-    source: Path
-
-
-@dataclass(frozen=True)
-class Protocol:
-    """A name for how backbones are pretrained and heads trained. source: the file that it stands in."""
-
-    name: str
-    training: TrainingOptions
-    pretraining: PretrainingOptions
-    summary: str
-    source: Path
+    datasets: dict[str, Preset] = {}
+    backbones: dict[str, Preset] = {}
+    heads: dict[str, Preset] = {}
+    evaluators: dict[str, Preset] = {}
+    protocols: dict[str, Protocol] = {}
 
 
 @dataclass(frozen=True)
@@ -183,25 +171,23 @@ def _text(path: Path) -> str:
 
 
 def _validated(path: Path, raw: dict[str, Any], problems: list[Problem]) -> _File | None:
-    found = list(_bad_names(path, raw))
-    content = None
+    for table in (*(f"{role}s" for role in ROLES), "protocols"):
+        entries = raw[table] if isinstance(raw.get(table), dict) else {}
+        for name, entry in entries.items():
+            if not NAME.fullmatch(name):
+                problems.append(Problem(str(path), table, f"name {safe_repr(name)} {NAME_RULE}"))
+            if isinstance(entry, dict):
+                written = entry.keys() & {"name", "source"}
+                problems += [Problem(str(path), _toml_path((table, name, key)), NO_KEY) for key in sorted(written)]
+                entry |= {"name": name, "source": path}
     try:
-        content = _File.model_validate(raw)
+        return _File.model_validate(raw)
     except ValidationError as error:
         for e in error.errors(include_url=False, include_context=False):
-            words = "there is no such key" if e["type"] == "extra_forbidden" else _lower(e["msg"])
+            words = NO_KEY if e["type"] == "extra_forbidden" else _lower(e["msg"])
             got = "" if e["type"] == "missing" else f", is {safe_repr(e['input'])}"
-            found.append(Problem(str(path), _toml_path(e["loc"]), words + got))
-    problems += found
-    return content
-
-
-def _bad_names(path: Path, raw: Mapping[str, Any]) -> Iterator[Problem]:
-    for table in (*(f"{role}s" for role in ROLES), "protocols"):
-        names: Iterable[str] = raw[table] if isinstance(raw.get(table), dict) else ()
-        for name in names:
-            if not NAME.fullmatch(name):
-                yield Problem(str(path), table, f"name {safe_repr(name)} {NAME_RULE}")
+            problems.append(Problem(str(path), _toml_path(e["loc"]), words + got))
+    return None
 
 
 def _toml_path(loc: Iterable[int | str]) -> str:
@@ -215,21 +201,16 @@ def _lower(message: str) -> str:
     return message[:1].lower() + message[1:]
 
 
-def _merged(contents: Iterable[tuple[Path, _File]]) -> Registry:
+def _merged(contents: Sequence[tuple[Path, _File]]) -> Registry:
     defaults: dict[str, tuple[str, ...]] = {}
     disabled: list[str] = []
     presets: dict[Role, dict[str, Preset]] = {role: {} for role in ROLES}
     protocols: dict[str, Protocol] = {}
-    files = []
-    for path, content in contents:
-        files.append(path)
+    for _, content in contents:
         for role, value in content.defaults.model_dump(exclude_none=True).items():
             defaults[role] = tuple(value) if isinstance(value, list) else (value,)
         disabled += [name for name in content.plugins.disabled if name not in disabled]
         for kind in ROLES:
-            table: dict[str, _Preset] = getattr(content, f"{kind}s")
-            for name, p in table.items():
-                presets[kind][name] = Preset(name, kind, p.component, p.options, p.summary, path)
-        for name, q in content.protocols.items():
-            protocols[name] = Protocol(name, q.training, q.pretraining, q.summary, path)
-    return Registry(defaults, tuple(disabled), presets, protocols, tuple(files))
+            presets[kind] |= getattr(content, f"{kind}s")
+        protocols |= content.protocols
+    return Registry(defaults, tuple(disabled), presets, protocols, tuple(path for path, _ in contents))

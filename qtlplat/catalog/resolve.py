@@ -14,7 +14,7 @@ from typing import Any, TypedDict, cast
 from pydantic import BaseModel, ValidationError
 
 from qtlplat.catalog.catalog import Catalog
-from qtlplat.catalog.command import FLAGS
+from qtlplat.catalog.command import FLAGS, TRAINING_FLAGS
 from qtlplat.catalog.controls import find_controls
 from qtlplat.catalog.device import read_device
 from qtlplat.catalog.options import locations, validate
@@ -27,7 +27,7 @@ from qtlplat.catalog.plan import (
 from qtlplat.catalog.plugin_calls import guarded, written_options
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, parse_reference, parse_sets
-from qtlplat.catalog.registry import Protocol, Registry
+from qtlplat.catalog.registry import Registry
 from qtlplat.contracts import ROLES, Kind, Options, Role
 from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, safe_repr, unknown_name
 from qtlplat.specs import AnyHeadSpec, BackboneSpec, ControlSpec, DatasetSpec, EvaluatorSpec
@@ -295,19 +295,10 @@ def _protocol_parts(
     name = request.protocol
     if name is None:
         name = next(iter(registry.defaults.get("protocol", ())), None)
-    protocol: Protocol | None = None
-    if name is not None:
-        if name not in registry.protocols:
-            fix = "choose a known one, or write [protocols.NAME] in .qtlplat/registry.toml"
-            raise UsageError(unknown_name("protocol", name, registry.protocols), where="--protocol", fix=fix)
-        protocol = registry.protocols[name]
-    flags = {
-        "training": {"epochs": ("--epochs", request.epochs)},
-        "pretraining": {
-            "epochs": ("--pretrain-epochs", request.pretrain_epochs),
-            "n_init": ("--n-init", request.n_init),
-        },
-    }
+    if name is not None and name not in registry.protocols:
+        fix = "choose a known one, or write [protocols.NAME] in .qtlplat/registry.toml"
+        raise UsageError(unknown_name("protocol", name, registry.protocols), where="--protocol", fix=fix)
+    protocol = None if name is None else registry.protocols[name]
     parts: dict[str, BaseModel] = {}
     for role, model in (("training", TrainingOptions), ("pretraining", PretrainingOptions)):
         given: dict[str, Given] = {}
@@ -316,7 +307,10 @@ def _protocol_parts(
             source = f"protocol {protocol.name} in {protocol.source}"
             given |= {key: Given(value, source=source) for key, value in table.model_dump(exclude_unset=True).items()}
         given |= sets[role]
-        given |= {key: Given(value, source=flag) for key, (flag, value) in flags[role].items() if value is not None}
+        for (part, key), flag in TRAINING_FLAGS.items():
+            value = getattr(request, flag.lstrip("-").replace("-", "_"))
+            if part == role and value is not None:
+                given[key] = Given(value, source=flag)
         made, found = validate(model, given, role)
         problems += found
         if made is not None:
