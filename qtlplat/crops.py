@@ -15,10 +15,17 @@ Rectangle = tuple[int, int, int, int]  # left, top, right, bottom: the pixels [l
 
 @dataclass(frozen=True)
 class Box:
-    """A defect's bounding box: the pixels [xmin, xmax) x [ymin, ymax), counted from 0.
+    """A defect's bounding box: the pixels [xmin, xmax) x [ymin, ymax).
 
     Pascal VOC counts from 1 and includes both ends, so that its (xmin, ymin, xmax, ymax) is
     ``Box(label, xmin - 1, ymin - 1, xmax, ymax)`` here.
+
+    Attributes:
+        label: Class of the defect.
+        xmin: First column, counted from 0.
+        ymin: First row, counted from 0.
+        xmax: The column after the last one.
+        ymax: The row after the last one.
     """
 
     label: str
@@ -47,7 +54,13 @@ def defect_free(shape: tuple[int, ...], boxes: Sequence[Box], options: CropOptio
     top, then from the left) unless they overlap a taken one by more than `max_overlap`. An image without boxes
     yields none: the place of its defect is unknown.
 
-    shape: (H, W) of the image, pixels.
+    Args:
+        shape: (H, W) of the image, pixels.
+        boxes: Its defects.
+        options: The least side, the proportions, the overlap and the margin.
+
+    Returns:
+        The crops.
     """
     if not boxes:
         return []
@@ -69,12 +82,14 @@ def around_defect(
     area can be held. Along a side where the box fits, every position that holds it is equally likely; where it does
     not, every position inside the box.
 
-    shape: (H, W) of the image, pixels; boxes: at least one; size: (width, height) of the crop, pixels, cut to the
-    image where it is larger; rng: draws box and position.
+    Args:
+        shape: (H, W) of the image, pixels.
+        boxes: At least one.
+        size: (width, height) of the crop, pixels, cut to the image if it is larger.
+        rng: Draws box and position.
 
-    Returns
-    -------
-    the crop, and the share of the box's area in it, (0, 1].
+    Returns:
+        The crop, and the share of the box's area in it, (0, 1].
     """
     height, width = shape[:2]
     wide, high = min(size[0], width), min(size[1], height)

@@ -42,7 +42,15 @@ def without_passwords(text: str) -> str:
 
 
 def safe_repr(value: object, limit: int = MAX_VALUE) -> str:
-    """``repr`` of a value without passwords, cut at `limit` characters; safe to print, whatever the value is."""
+    """``repr`` of a value without passwords; safe to print, whatever the value is.
+
+    Args:
+        value: Anything, also an object whose ``__repr__`` fails.
+        limit: Number of characters to cut the text at.
+
+    Returns:
+        One line of printable text; of a value that has no ``repr``, its type.
+    """
     try:
         text = repr(value[:LONGEST] if isinstance(value, str | bytes) else value)
         text = escape_control(without_passwords(text[:LONGEST])[: 2 * limit])
@@ -64,8 +72,12 @@ def describe_exception(error: BaseException, limit: int = 160) -> str:
 class Problem:
     """One thing wrong with a dataset or a set of options.
 
-    where: file or component; field: what in it ('' if the whole); what: the finding, values quoted. hostile: whether
-    reading on would have done harm (a file that unpacks without bounds, a name that leads out of an archive).
+    Attributes:
+        where: File or component.
+        field: The part of it, '' for the whole.
+        what: The finding, values quoted.
+        hostile: Whether reading on would have done harm (a file that unpacks without bounds, a name that leads out of
+            an archive).
     """
 
     where: str
@@ -81,12 +93,11 @@ class Problem:
 class QtlplatError(Exception):
     """What is wrong, where, and how to fix it.
 
-    Parameters
-    ----------
-    what: one lower-case sentence without a full stop, values quoted with `shown`.
-    problems: all problems found, a line each below `what`; the message shows the first ones.
-    where: the file, line, field or component.
-    fix: a command to type or the line to change.
+    Args:
+        what: One lower-case sentence without a full stop, values quoted with `safe_repr`.
+        problems: All problems found, a line each below `what`; the message shows the first ones.
+        where: The file, line, field or component.
+        fix: A command to type or the line to change.
     """
 
     exit_code = 1
@@ -178,7 +189,17 @@ class Terminated(BaseException):
 def refused_data(
     what: str, *, problems: Sequence[Problem], where: str = "", fix: str = ""
 ) -> DataError | UntrustedError:
-    """The error for a dataset with these problems: UntrustedError where one of them is hostile, else DataError."""
+    """The error for a dataset with these problems, to be raised.
+
+    Args:
+        what: One lower-case sentence without a full stop.
+        problems: All problems found.
+        where: The file, line, field or component.
+        fix: A command to type or the line to change.
+
+    Returns:
+        UntrustedError if one of the problems is hostile, else DataError.
+    """
     kind = UntrustedError if any(problem.hostile for problem in problems) else DataError
     return kind(what, problems=problems, where=where, fix=fix)
 

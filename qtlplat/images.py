@@ -18,21 +18,19 @@ from qtlplat.errors import DataError, Problem, safe_repr
 class ImageSet:
     """A dataset in memory.
 
-    Parameters
-    ----------
-    images: uint8 (N, C, H, W), values 0 to 255; standardization happens later, with training statistics only. An array
-        that is not C-contiguous is copied.
-    labels: int64 (N,), each in [0, K); for two classes, 1 is the positive one (F1 is computed for it).
-    sample_ids: N unique non-empty strings, stable between machines.
-    groups: N strings, the source (image, patient, part) that a sample comes from.
-    class_names: K different non-empty strings, by label.
-    notes: what the preparation counted or dropped, as printable text by name.
-    facts: how each sample was made or recorded, float64 (N,), finite, by name (``resize_factor``). Nothing is trained
-        on them; `qtlplat data audit` asks how well they alone would tell the classes apart.
+    Args:
+        images: uint8 (N, C, H, W), values 0 to 255; standardization happens later, with training statistics only. An
+            array that is not C-contiguous is copied.
+        labels: int64 (N,), each in [0, K); for two classes, 1 is the positive one (F1 is computed for it).
+        sample_ids: N unique non-empty strings, stable between machines.
+        groups: N strings, the source (image, patient, part) that a sample comes from.
+        class_names: K different non-empty strings, by label.
+        notes: What the preparation counted or dropped, as printable text by name.
+        facts: How each sample was made or recorded, float64 (N,), finite, by name (``resize_factor``). Nothing is
+            trained on them; `qtlplat data audit` asks how well they alone would tell the classes apart.
 
-    Raises
-    ------
-    DataError: shapes, dtypes or values that contradict the above; every finding at once.
+    Raises:
+        DataError: Shapes, dtypes or values contradict the above; every finding at once.
     """
 
     images: npt.NDArray[np.uint8]

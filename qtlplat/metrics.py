@@ -16,10 +16,16 @@ STORED = "declared metrics"  # what is stored of a run's environment
 class Metric:
     """What an evaluator declares of one of its metrics.
 
-    name: as in the mapping that ``metrics`` returns.
-    greater_is_better: False for errors and losses.
-    lower, upper: the least and the greatest value that there can be, None where there is no such bound; intervals
-        respect them, and a value beyond them is refused.
+    Args:
+        name: As in the mapping that ``metrics`` returns.
+        greater_is_better: False for errors and losses.
+        lower: The least value that there can be, None if there is no bound; intervals respect it, and a value below it
+            is refused.
+        upper: The greatest value, likewise.
+
+    Raises:
+        TypeError: The name is no text, or `greater_is_better` no bool.
+        ValueError: A bound is not finite, or `lower` is not below `upper`.
     """
 
     name: str

@@ -29,9 +29,13 @@ FIX = "correct these images in the code that reads the dataset, or leave them ou
 class AnnotatedImage:
     """A source image with its defects.
 
-    id: unique among the sources; pixels: uint8 (H, W), gray; label: class of the image; boxes: all its defects,
-    of whatever class; ignored: regions that are neither taken as a defect nor as free of one; source: the picture that
-    it was made from, where several images share one.
+    Attributes:
+        id: Unique among the sources.
+        pixels: uint8 (H, W), gray.
+        label: Class of the image.
+        boxes: All its defects, of whatever class, in pixels.
+        ignored: Regions that are neither taken as a defect nor as free of one.
+        source: The picture that it was made from, if several images share one.
     """
 
     id: str
@@ -68,17 +72,20 @@ def prepare(sources: Iterable[AnnotatedImage], options: PreparationOptions) -> I
     ``normals="matched"`` the anomalies are not whole images but crops of them around a defect: each crop has the size
     of one of the normals, in random order, so that all sizes are as frequent among anomalies as among normals.
 
-    sources: in any order, the result does not depend on it; options: every choice, with the seed of the draw.
+    The steps are those of Bhowmik & Thapliyal, Section V-A; ``normals="matched"`` is not in the paper.
 
-    Returns
-    -------
-    uint8 (2 * per_class, 1, size, size); anomalies first, each part by source id. Labels: 0 normal, 1 anomalous;
-    groups: the source image's id, or the picture that it was made from. Fact `resize_factor`: side of the sample over
-    the side of what it was made of (geometric mean over both axes), 1 for an image that was not resized.
+    Args:
+        sources: The images with their defects, in any order: the result does not depend on it.
+        options: Every choice, with the seed of the draw.
 
-    Raises
-    ------
-    DataError: sources that contradict themselves (all findings), or fewer images or crops than `per_class`.
+    Returns:
+        Images uint8 (2 * per_class, 1, size, size), anomalies first, each part by source id. Labels are 0 for normal
+        and 1 for anomalous; groups are the source image's id, or the picture that it was made from. The fact
+        `resize_factor` is the side of the sample over the side of what it was made of (geometric mean over both axes),
+        1 for an image that was not resized.
+
+    Raises:
+        DataError: Sources contradict themselves (all findings), or there are fewer images or crops than `per_class`.
     """
     everything = list(sources)
     _check(everything)

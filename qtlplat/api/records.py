@@ -18,7 +18,9 @@ INSTALL = "pip install 'qtlplat[pandas]'"
 class Records(list[T]):
     """An ordinary list, with its items as rows of a table.
 
-    row: what an item is in a table, by column; a column that an item lacks is missing there.
+    Args:
+        items: In their order.
+        row: What an item is in a table, by column; a column that an item lacks is missing there.
     """
 
     def __init__(self, items: Iterable[T], row: Callable[[T], Mapping[str, Any]]) -> None:
@@ -31,7 +33,11 @@ class Records(list[T]):
 
     @explained
     def frame(self) -> pd.DataFrame:
-        """The items as a DataFrame, one row each, in this order. Raises ConfigError where pandas is not installed."""
+        """The items as a pandas DataFrame, one row each, in this order.
+
+        Raises:
+            ConfigError: pandas is not installed.
+        """
         try:
             import pandas as pd
         except ImportError as error:

@@ -57,24 +57,40 @@ def run(
 ) -> Run:
     """Train a head on a frozen backbone, store everything, and return the stored run.
 
-    Parameters
-    ----------
-    backbone, head, dataset, evaluator, protocol, device, accelerator, controls: as on the command line; None takes the
-        registry's default.
-    replace: how many trailing dense layers the head replaces, or 'all'.
-    seed, n_seeds, epochs, pretrain_epochs, n_init: numbers, as on the command line.
-    options: any option of the plan by name, as of ``-S``: ``{"head.layers": 2}``.
-    reuse: return the finished run with the same fingerprint instead, if there is one; one that another process trains
-        now is waited for.
-    tags, note: to be said of the run, also of one that was found.
-    store: a `Store`, or what `open_store` takes; registry: a registry.toml; None: QTLPLAT_REGISTRY, or the
-        shipped one and your own.
-    tell: called with one line of progress at a time, e.g. `print`.
+    Args:
+        backbone: Reference of the backbone; None here and below takes the registry's default.
+        head: Reference of the head, as ``"dressed[qubits=3]"``.
+        dataset: Reference of the dataset.
+        evaluator: Reference of the splitting scheme.
+        protocol: Name for how backbones are pretrained and heads are trained.
+        replace: How many trailing dense layers the head replaces, or 'all'.
+        seed: Everything random follows from it.
+        n_seeds: Repetitions of all folds, with the seeds after `seed`.
+        epochs: Of the heads; None takes the protocol's.
+        pretrain_epochs: Of the backbone, at most; None takes the protocol's.
+        n_init: Random initialisations of the backbone; None takes the protocol's.
+        device: Runs the circuit: 'auto', 'compiled' or a PennyLane device.
+        accelerator: 'cpu' or 'cuda'.
+        controls: 'none', 'auto' or names of baselines, separated by commas.
+        options: Any option of the plan by name, as of ``-S``: ``{"head.layers": 2}``.
+        reuse: Return the finished run with the same fingerprint instead, if there is one; one that another process
+            trains now is waited for.
+        tags: For the run, also for one that was found.
+        note: For the run, likewise.
+        store: A `Store`, or what `open_store` takes.
+        registry: A registry.toml; None for QTLPLAT_REGISTRY, or the shipped one and your own.
+        tell: Called with one line of progress at a time, e.g. `print`.
 
-    Raises
-    ------
-    UsageError, ConfigError, DataError, PluginError: what was asked for cannot be done; nothing is stored then.
-    TrainingError, StoreError: what stopped the run; it is stored as failed or interrupted then.
+    Returns:
+        The run as it is stored.
+
+    Raises:
+        UsageError: A name or reference cannot be understood; nothing is stored, here and for the next three.
+        ConfigError: Options are wrong.
+        DataError: The dataset is wrong.
+        PluginError: A plugin is broken or ambiguous.
+        TrainingError: Training failed; the run is stored as failed.
+        StoreError: The store or the disk failed; the run is stored as interrupted if it can be.
     """
     from qtlplat.catalog.catalog import open_catalog
     from qtlplat.catalog.resolve import Request

@@ -31,9 +31,13 @@ if TYPE_CHECKING:
 def open_store(place: str | os.PathLike[str] | None = None) -> Store:
     """The experiment store, found as the command line finds it; nothing is created or held open.
 
-    place: a file, a directory or a URL, as for ``--store``; None: QTLPLAT_STORE, a ``.qtlplat`` directory here or
-    above, or the user's data directory. A store that does not exist yet reads as an empty one.
-    Raises UsageError for an empty place, ConfigError for another one that names no store.
+    Args:
+        place: A file, a directory or a URL, as for ``--store``; None for QTLPLAT_STORE, a ``.qtlplat`` directory here
+            or above, or the user's data directory. A store that does not exist yet reads as an empty one.
+
+    Raises:
+        UsageError: The place is empty.
+        ConfigError: It names no store.
     """
     if place is None:
         return Store(find_store(os.environ.get("QTLPLAT_STORE"), asked="QTLPLAT_STORE"))
@@ -49,7 +53,11 @@ def _check_limit(limit: int | None) -> None:
 
 
 class Store:
-    """A store. Every method raises StoreError where the file is not ours, of another schema or damaged."""
+    """A store, as `open_store` finds it. Every method raises StoreError for a damaged or a foreign file.
+
+    Attributes:
+        location: Where it is.
+    """
 
     def __init__(self, location: StoreLocation) -> None:
         self.location = location
@@ -64,13 +72,14 @@ class Store:
     ) -> Records[Run]:
         """Stored runs, newest first.
 
-        Parameters
-        ----------
-        where: a filter, as of ``--where``: ``"head = 'dressed5x3' and f1 > 0.97"``.
-        sort: a field of the filter language, with '-' in front for descending; limit: at most so many.
-        kind: 'run' or 'pretraining'; None for both.
+        Args:
+            where: A filter, as of ``--where``: ``"head = 'dressed5x3' and f1 > 0.97"``.
+            sort: A field of the filter language, with '-' in front for descending.
+            limit: At most so many; None for all.
+            kind: 'run' or 'pretraining'; None for both.
 
-        Raises UsageError for a filter or field that cannot be understood.
+        Raises:
+            UsageError: A filter, field or limit cannot be understood.
         """
         _check_limit(limit)
         records = self._reader.runs(limit, kind, where=where, sort=sort)
@@ -78,9 +87,13 @@ class Store:
 
     @explained
     def run(self, reference: str) -> Run:
-        """One run, by the beginning of its id, ``@last``, ``@-2``, ``@best:f1``, ``@tag:x``.
+        """One run.
 
-        Raises UsageError where none is meant, or several.
+        Args:
+            reference: The beginning of its id, ``@last``, ``@-2``, ``@best:f1`` or ``@tag:x``.
+
+        Raises:
+            UsageError: No run is meant, or several.
         """
         return Run(self._reader, self._reader.run(self._reader.resolve(reference)))
 
@@ -88,9 +101,16 @@ class Store:
     def table(
         self, fields: Sequence[str], where: str = "", *, sort: str = "", limit: int | None = None
     ) -> Records[Mapping[str, Any]]:
-        """Values by field of the filter language, one row per run: ``["run", "head.layers", "f1", "min(f1)"]``.
+        """Values by field, one row per run. Quicker than `runs` if a store is large: nothing else is read.
 
-        Quicker than `runs` where a store is large: nothing else is read. where, sort, limit: as of `runs`.
+        Args:
+            fields: Of the filter language: ``["run", "head.layers", "f1", "min(f1)"]``.
+            where: A filter, as of `runs`.
+            sort: A field, as of `runs`.
+            limit: At most so many; None for all.
+
+        Raises:
+            UsageError: A filter, field or limit cannot be understood.
         """
         if isinstance(fields, str):  # which is a sequence of texts, too: its letters
             raise UsageError(f"fields is the text {safe_repr(fields)}, not a list", where="fields", fix=f"[{fields!r}]")
@@ -101,9 +121,14 @@ class Store:
 
     @explained
     def sql(self, query: str, *, seconds: float = 60.0) -> Records[Mapping[str, Any]]:
-        """One reading statement of SQL, over the documented tables and views. seconds: that it may take.
+        """The rows of one reading statement of SQL, over the documented tables and views.
 
-        Raises UsageError for what cannot be understood, does not only read, or takes too long.
+        Args:
+            query: The statement.
+            seconds: How long it may take.
+
+        Raises:
+            UsageError: It cannot be understood, does not only read, or takes too long.
         """
         from qtlplat.store.read.sql.sqlite import ask
 
@@ -124,14 +149,18 @@ class Store:
     ) -> Records[ComparisonRow]:
         """Compare runs with the first one, or the controls of a single run with its head, as `qtlplat compare`.
 
-        Parameters
-        ----------
-        runs: as `run` takes them, or runs themselves.
-        metric: of every cell; level: confidence level of tests and intervals; rope: region of practical
-            equivalence, ± it; detect: the difference to see, in the metric's units.
-        greater_is_better: of the metric; None: as the runs' evaluators declared it.
+        The methods and their sources are on the page `docs/explanation/statistics.md`.
 
-        Raises UsageError if there is nothing to compare with, or if no evaluator declared the direction.
+        Args:
+            runs: As `run` takes them, or runs themselves.
+            metric: Of every cell.
+            level: Confidence level of tests and intervals, in (0, 1).
+            rope: Region of practical equivalence, ± it, in the metric's units.
+            detect: The difference to see, in the metric's units.
+            greater_is_better: Direction of the metric; None for what the runs' evaluators declared.
+
+        Raises:
+            UsageError: There is nothing to compare with, or no evaluator declared the direction.
         """
         from qtlplat.analysis.comparison import Asked, compare
         from qtlplat.analysis.sides import opposed
@@ -155,15 +184,17 @@ class Store:
     ) -> Records[Best]:
         """The best finished run of every group, the best group first, as `qtlplat best`.
 
-        Parameters
-        ----------
-        metric: a metric or field that is a number; by: the fields that make a group. None: backbone and head, of runs
-            with the same data and the same evaluator: other scores are not comparable.
-        where: a filter, as of `runs`.
-        greater_is_better: of the metric; None: as the runs' evaluators declared it.
+        A UserWarning says if groups of `by` mix data or evaluators.
 
-        Raises UsageError for invalid arguments, and if no evaluator declared the direction. Warns (UserWarning) if
-        groups of `by` mix data or evaluators.
+        Args:
+            metric: A metric or field that is a number.
+            by: The fields that make a group; None for backbone and head, of runs with the same data and the same
+                evaluator: other scores are not comparable.
+            where: A filter, as of `runs`.
+            greater_is_better: Direction of the metric; None for what the runs' evaluators declared.
+
+        Raises:
+            UsageError: An argument cannot be understood, or no evaluator declared the direction.
         """
         from qtlplat.api.ranking import best_runs
 
@@ -176,8 +207,12 @@ class Store:
     def pareto(self, *fields: str, where: str = "") -> Records[Mapping[str, Any]]:
         """The Pareto-optimal runs among those with the same data and evaluator, as `qtlplat pareto`.
 
-        fields: two or more, ``name:+`` and ``name:-`` say that more, or less, is better; where: a filter, as of `runs`.
-        Raises as `best`, and UsageError for fewer than two fields.
+        Args:
+            fields: Two or more; ``name:+`` and ``name:-`` say that more, or less, is better.
+            where: A filter, as of `runs`.
+
+        Raises:
+            UsageError: As `best`, and if there are fewer than two fields.
         """
         from qtlplat.api.ranking import front_runs
 
@@ -186,7 +221,11 @@ class Store:
 
 
 class Run:
-    """A stored run. Its record is what a listing knows of it; everything else is read when it is asked for."""
+    """A stored run; `Store.run` and `Store.runs` give them.
+
+    Attributes:
+        record: What a listing knows of it; everything else is read when it is asked for.
+    """
 
     def __init__(self, reader: Reader, record: RunRecord) -> None:
         self._reader = reader
@@ -229,19 +268,40 @@ class Run:
 
     @explained
     def values(self, metric: str = "f1") -> tuple[float, ...]:
-        """A metric of the head's finished cells, in their order. Raises UsageError for one that it does not have."""
+        """A metric of the head's finished cells, in their order.
+
+        Args:
+            metric: Its name.
+
+        Raises:
+            UsageError: The run does not have it.
+        """
         if metric not in self.record.metrics:
             raise UsageError(unknown_name("metric", metric, self.record.metrics), where=f"run {self.id}")
         return tuple(self.record.metrics[metric])
 
     def mean(self, metric: str = "f1") -> float:
-        """Mean over the head's finished cells. Raises as `values`."""
+        """Mean over the head's finished cells.
+
+        Args:
+            metric: Its name.
+
+        Raises:
+            UsageError: The run does not have it.
+        """
         mean, _ = mean_std(self.values(metric))
         assert mean is not None  # a metric that is there has a value
         return mean
 
     def std(self, metric: str = "f1") -> float | None:
-        """Sample standard deviation over the head's finished cells; None of a single one. Raises as `values`."""
+        """Sample standard deviation (ddof = 1) over the head's finished cells; None of a single one.
+
+        Args:
+            metric: Its name.
+
+        Raises:
+            UsageError: The run does not have it.
+        """
         return mean_std(self.values(metric))[1]
 
     @explained
@@ -282,7 +342,15 @@ class Run:
 
     @explained
     def tag(self, *tags: str, remove: str | Sequence[str] = ()) -> None:
-        """Give it tags, and take one or several away. Raises UsageError for what is no tag."""
+        """Give it tags, and take others away.
+
+        Args:
+            tags: To be added.
+            remove: One or several.
+
+        Raises:
+            UsageError: A text is no tag.
+        """
         remove = [remove] if isinstance(remove, str) else remove
         with Writer(self._reader.location) as writer:
             writer.tag([self.id], tags, remove)
@@ -290,7 +358,12 @@ class Run:
 
     @explained
     def note(self, text: str | None, *, append: bool = False) -> None:
-        """Note something on it, or take its note away (None). append: below the note that it has."""
+        """Note something on it.
+
+        Args:
+            text: The note; None takes the present one away.
+            append: Whether it comes below the present note.
+        """
         with Writer(self._reader.location) as writer:
             writer.note(self.id, text, append=append)
         self.record = self._reader.run(self.id)

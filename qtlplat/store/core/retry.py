@@ -30,7 +30,7 @@ def retry(location: StoreLocation, attempt: Callable[[], T], on_wait: Callable[[
 
     Args:
         location: A store on a server.
-            attempt: The action; an error that is not about the connection ends the retries.
+        attempt: The action; an error that is not about the connection ends the retries.
         on_wait: Called ten times a second while waiting; may raise to stop.
 
     Raises:
