@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from qtlplat.api.records import Records as Records
     from qtlplat.api.run import run as run
-    from qtlplat.api.store import Run as Run, Store as Store, open_store as open_store
+    from qtlplat.api.store import Store as Store, open_store as open_store
+    from qtlplat.api.stored_run import Run as Run
     from qtlplat.contracts import (
         API_VERSION as API_VERSION,
         Backbone as Backbone,
@@ -65,7 +66,8 @@ if TYPE_CHECKING:
 _ROOM = {
     "api.records": ("Records",),
     "api.run": ("run",),
-    "api.store": ("Run", "Store", "open_store"),
+    "api.store": ("Store", "open_store"),
+    "api.stored_run": ("Run",),
     "contracts": (
         "API_VERSION", "Backbone", "Cell", "Circuit", "ImageSet", "Metric", "NoOptions", "Options", "Samples", "Split",
     ),

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from qtlplat.api.error_notes import explained
-from qtlplat.api.store import Run, Store, open_store
+from qtlplat.api.store import Store, open_store
+from qtlplat.api.stored_run import Run
 from qtlplat.errors import UsageError
 from qtlplat.progress import Progress, Silent, Stage
 
