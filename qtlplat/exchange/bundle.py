@@ -33,7 +33,7 @@ from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.schema import REVISIONS
 from qtlplat.store.maintenance.extract import extract, with_parents
 from qtlplat.store.read.queries import Reader
-from qtlplat.store.read.serialize import full_form
+from qtlplat.store.read.serialize import stored_form
 
 if TYPE_CHECKING:
     from qtlplat.store.core.records import RunRecord
@@ -92,7 +92,7 @@ def export(
         reader = Reader(new)
         built_upon = tuple(sorted(set(every) - set(runs)))
         records = {run: reader.run(run) for run in sorted(every)}
-        told = {run: _told(reader, record) for run, record in records.items()}
+        told = {run: stored_form(reader, record) for run, record in records.items()}
         texts = {
             README: _readme([records[run] for run in sorted(runs)], [records[run] for run in built_upon]).encode(),
             RUNS: _json(told),
@@ -120,19 +120,6 @@ def export(
         archive.write(made, {**members, MANIFEST: Path(folder, MANIFEST)})
         artifacts.copy_file(made, output, artifacts.sha256_of(made), new=not overwrite)
         return Bundled(tuple(runs), built_upon, len(files), made.stat().st_size)
-
-
-def _told(reader: Reader, record: RunRecord) -> dict[str, Any]:
-    run = record.id
-    return full_form(
-        record,
-        reader.cells(run),
-        reader.epochs(run),
-        reader.environment(run),
-        reader.artifacts(run),
-        reader.children(run),
-        reader.owners(run),
-    )
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

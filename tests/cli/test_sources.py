@@ -123,7 +123,7 @@ def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, Path]
 
 
 def trashed(store: Path) -> int:
-    return len(Reader(find_store(str(store))).trash())
+    return len(Reader(find_store(str(store))).runs(trash=True))
 
 
 def test_rm_trashes_a_run_of_the_store_that_was_named_before_it(stores: tuple[Path, Path]) -> None:

@@ -19,7 +19,7 @@ from qtlplat.cli.app import _run
 from qtlplat.runs.numeric_agreement import Part, verdict
 from qtlplat.signals import Stop
 from qtlplat.store.backends.find import find_store
-from qtlplat.store.read.lineage import family, replayed
+from qtlplat.store.read.lineage import family
 from qtlplat.store.read.queries import Reader
 
 Call = Callable[[str], int]
@@ -101,8 +101,8 @@ def test_a_replay_is_linked_and_starts_from_nothing(store: Path, finished: str, 
     reader = reader_of(store)
     again, first = reader.runs(kind="run")
     new, old = reader.runs(kind="pretraining")
-    assert replayed(reader, again.id) == first.id == finished
-    assert replayed(reader, new.id) == old.id
+    assert reader.run(again.id).replay_of == first.id == finished
+    assert reader.run(new.id).replay_of == old.id
     assert (again.pretraining, first.pretraining) == (new.id, old.id)
     assert again.fingerprint == first.fingerprint
     assert {one.role for one in family(reader, first.id).below} == {"replay"}
@@ -119,7 +119,7 @@ def test_a_pretraining_can_be_done_again_too(store: Path, finished: str, replay:
     (first,) = reader_of(store).runs(kind="pretraining")
     code, outcome = replay(first.id)
     assert (code, outcome["verdict"], outcome["heads_only"]) == (0, "bitwise", False)
-    assert replayed(reader_of(store), outcome["replay"]) == first.id
+    assert reader_of(store).run(outcome["replay"]).replay_of == first.id
     assert replay(first.id, "--heads-only")[0] == 2
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import event
 from qtlplat.cli.commands.show import read_run
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import EpochRow, NewCell, NewRun
-from qtlplat.store.read.lineage import family, replayed
+from qtlplat.store.read.lineage import family
 from qtlplat.store.read.progress import progress
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer
@@ -70,8 +70,8 @@ def test_a_replay_knows_what_it_does_again(store: Path) -> None:
     with Writer(find_store(str(store))) as writer:
         first, again = start(writer), start(writer)
         writer.link(again, "replay", first)
-    assert replayed(reader, again) == first
-    assert replayed(reader, first) is None
+    assert reader.run(again).replay_of == first
+    assert reader.run(first).replay_of is None
     (below,) = family(reader, first).below
     assert (below.role, below.record.id) == ("replay", again)
 

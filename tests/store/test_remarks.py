@@ -138,7 +138,7 @@ def test_what_lies_in_the_trash_is_neither_listed_nor_found_nor_counted(location
     assert reader.resolve("@last") == old
     assert reader.find_finished("b" * 64, "run") is None
     assert reader.interrupted() == reader.interrupted("c" * 64) == []
-    assert {run.id for run in reader.trash()} == {new, stopped}
+    assert {run.id for run in reader.runs(trash=True)} == {new, stopped}
     assert reader.run(reader.resolve(new[:6])).trashed is not None
     assert run_annotations.all_tags(reader) == []
     with pytest.raises(UsageError, match="newest of 1"):
@@ -154,7 +154,7 @@ def test_a_run_whose_owner_lives_is_not_put_away_and_neither_is_anything_beside_
         ended, running = finished_run(writer), writer.start_run(new_run())
         with pytest.raises(BusyError, match="is owned by process"):
             other.trash([ended, running])
-        assert Reader(location).trash() == []
+        assert Reader(location).runs(trash=True) == []
     with Writer(location) as writer:  # its owner is gone
         assert writer.trash([running]) == [running]
 
@@ -200,7 +200,7 @@ def test_merging_takes_remarks_over_and_leaves_the_trash(location: StoreLocation
     assert (done.runs, done.trashed) == ([parent, child], [alone])
     reader = Reader(location)
     assert [run.id for run in reader.runs()] == [child]
-    assert [run.id for run in reader.trash()] == [parent]  # a run builds on it
+    assert [run.id for run in reader.runs(trash=True)] == [parent]  # a run builds on it
     assert reader.remarks([child])[child] == Remarks(("one",), "theirs")
     with Writer(location) as writer:
         writer.tag([child], ["own"])

@@ -46,7 +46,7 @@ pytestmark = pytest.mark.every_store(slow=True)
 
 def ids(location: StoreLocation) -> set[str]:
     reader = Reader(location)
-    return {run.id for run in (*reader.runs(), *reader.trash())}
+    return {run.id for run in (*reader.runs(), *reader.runs(trash=True))}
 
 
 def files(location: StoreLocation) -> set[str]:
@@ -437,9 +437,9 @@ def test_runs_that_find_files_by_content_never_lose_one(location: StoreLocation,
     assert [process.exitcode for process in (*workers, collector)] == [0] * (writers + 1)
     assert check(location).problems == ()
     assert len(Reader(location).runs()) == writers * runs // 2
-    left = len(Reader(location).trash())
+    left = len(Reader(location).runs(trash=True))
     assert gone + left == writers * (runs // 2)
     assert deleted >= 0
     assert len(empty(location).runs) == left
-    assert Reader(location).trash() == []
+    assert Reader(location).runs(trash=True) == []
     assert check(location).problems == ()

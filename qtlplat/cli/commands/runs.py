@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import click
 
@@ -106,20 +107,19 @@ def runs_command(
     from qtlplat.store.read.serialize import short_form
 
     reader = opened(settings)
-    asked: dict[str, str] = {"where": listing.where or "", "sort": listing.sort or ""}
-    listed = reader.trash if trash else reader.runs
+    asked: dict[str, Any] = {"where": listing.where or "", "sort": listing.sort or "", "trash": trash}
     if watched is not None:
         from qtlplat.cli.commands.watch import watch
 
-        watch(reader, lambda most: listed(most, kind, **asked), watched, listing, until_done=until_done)
+        watch(reader, lambda most: reader.runs(most, kind, **asked), watched, listing, until_done=until_done)
         return
     if until_done:
         raise UsageError("--until-done says when --watch ends", where="qtlplat runs", fix="add --watch")
-    forms = [short_form(record) for record in listed(listing.limit, kind, **asked)]
+    forms = [short_form(record) for record in reader.runs(listing.limit, kind, **asked)]
     rows = [row(form) for form in forms]
     further = _fields(listing.cols)
     if further:
-        values = reader.table(["run", *further], kind, limit=listing.limit, trash=trash, **asked)
+        values = reader.table(["run", *further], kind, limit=listing.limit, **asked)
         found = {one["run"]: one for one in values}
         rows = [{**one, **found.get(one["run"], {})} for one in rows]
     columns: Sequence[Column] = (*COLUMNS, *FURTHER) if listing.cols or listing.for_programs else COLUMNS

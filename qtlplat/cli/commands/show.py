@@ -22,18 +22,10 @@ def read_run(reader: Reader, run_id: str) -> dict[str, Any]:
     from qtlplat.analysis.selection import selection
     from qtlplat.store.read.lineage import family
     from qtlplat.store.read.progress import progress
-    from qtlplat.store.read.serialize import full_form
+    from qtlplat.store.read.serialize import stored_form
 
     record = reader.run(run_id)
-    run = full_form(
-        record,
-        reader.cells(run_id),
-        reader.epochs(run_id),
-        reader.environment(run_id),
-        reader.artifacts(run_id),
-        reader.children(run_id),
-        reader.owners(run_id),
-    )
+    run = stored_form(reader, record)
     options = run["plan"].get("pretraining", {})
     picked = run["kind"] == "pretraining" and run["status"] == "finished" and "monitor" in options
     run["selection"] = selection(run["epochs"], options["monitor"]) if picked else None

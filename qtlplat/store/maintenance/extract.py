@@ -11,7 +11,6 @@ from sqlalchemy import delete, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import StoreError, UsageError
-from qtlplat.store.backends.own_schema import canonical
 from qtlplat.store.core import database, schema
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.maintenance.merge import MOST_SHOWN, merge
@@ -67,19 +66,6 @@ def extract(location: StoreLocation, runs: Collection[str], new: StoreLocation) 
 def _write_anew(path: Path) -> None:
     """Write a database once more, so that its bytes follow from what is in it."""
     anew = path.with_name(f"{path.name}-anew")
-    with closing(sqlite3.connect(anew, isolation_level=None)) as connection:
-        connection.execute("ATTACH ? AS old", (str(path),))
-        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
-        connection.execute("BEGIN")
-        query = "SELECT name, sql FROM old.sqlite_schema WHERE type = ? AND sql IS NOT NULL ORDER BY name"
-        tables = connection.execute(query, ("table",)).fetchall()
-        for name, sql in tables:
-            connection.execute(canonical(sql))
-            key = "SELECT name FROM pragma_table_info(?, 'old') WHERE pk ORDER BY pk"
-            order = ", ".join(f'"{column}"' for (column,) in connection.execute(key, (name,)))
-            connection.execute(f'INSERT INTO main."{name}" SELECT * FROM old."{name}" ORDER BY {order}')  # noqa: S608
-        for kind in ("index", "view"):
-            for _, sql in connection.execute(query, (kind,)).fetchall():
-                connection.execute(sql)
-        connection.execute("COMMIT")
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("VACUUM INTO ?", (str(anew),))
     anew.replace(path)

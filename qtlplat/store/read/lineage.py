@@ -66,8 +66,3 @@ def family(reader: Reader, run_id: str, most: int = MOST_TOLD) -> Family:
         return tuple(Relative(roles.get(row.role, row.role), reader.run(row.id)) for row in rows[:most])
 
     return Family(told(parents), told(children), len(parents), len(children))
-
-
-def replayed(reader: Reader, run_id: str) -> str | None:
-    """The run that this one repeats, None if it is no replay."""
-    return reader.run(run_id).replay_of

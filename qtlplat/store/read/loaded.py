@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Row, Select, select
@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 from qtlplat.store.core import schema
 from qtlplat.store.core.records import CellRecord, OwnerRow, PredictionRow, RunRecord
 from qtlplat.store.read.queries import Reader
-from qtlplat.store.read.run_rows import plain
+from qtlplat.store.read.run_rows import cells_of, interrupted_cell, plain
 
 NO_PROBABILITIES: tuple[float, ...] = ()
 
@@ -41,22 +41,16 @@ def gather(reader: Reader, ids: Sequence[str], *, probabilities: bool = False) -
     probabilities: read those of the predictions too, which takes longer than everything else.
     """
     runs = reader.several(ids)
-    found = reader.read(lambda connection: _rows(connection, ids, probabilities), ids) or {}
-    values: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
-    for row in found.get("metrics", []):
-        values[row.run_id, row.cell][row.name] = row.value
-    parts: dict[str, dict[str, list[Row[Any]]]] = {name: defaultdict(list) for name in found}
-    for name, rows in found.items():
-        for row in rows:
-            parts[name][row.run_id].append(row)
+    found = reader.read(lambda connection: _rows(connection, ids, probabilities), ids)
+    cells, parts = found or ({}, {})
 
     def of(name: str, run_id: str) -> list[Row[Any]]:
-        return parts.get(name, {}).get(run_id, [])
+        return parts[name].get(run_id, [])
 
     return [
         Gathered(
             run,
-            tuple(_cell(row, run, values[row.run_id, row.position]) for row in of("cells", run.id)),
+            tuple(map(interrupted_cell, cells[run.id]) if run.status == "interrupted" else cells[run.id]),
             {row.name: row.value for row in of("environment", run.id)},
             tuple(OwnerRow(**plain(row)) for row in of("owners", run.id)),
             tuple(sorted({row.sha256 for row in of("weights", run.id)})),
@@ -73,16 +67,17 @@ def gather(reader: Reader, ids: Sequence[str], *, probabilities: bool = False) -
     ]  # fmt: skip
 
 
-def _rows(connection: Connection, ids: Sequence[str], probabilities: bool) -> dict[str, list[Row[Any]]]:
-    cells, metrics, environment, owners = schema.cells.c, schema.metrics.c, schema.environment.c, schema.owners.c
+def _rows(
+    connection: Connection, ids: Sequence[str], probabilities: bool
+) -> tuple[dict[str, list[CellRecord]], dict[str, dict[str, list[Row[Any]]]]]:
+    """Cells by run, and rows of everything else by what they say and by run."""
+    environment, owners = schema.environment.c, schema.owners.c
     artifacts, lineage, predictions = schema.artifacts.c, schema.lineage.c, schema.predictions.c
     of_parent = select(lineage.run_id, artifacts.sha256).join_from(
         schema.lineage, schema.artifacts, artifacts.run_id == lineage.parent_id
     )
     predicted = [predictions[name] for name in ("run_id", "cell", "sample_id", "source", "label", "predicted")]
     queries: dict[str, Select[Any]] = {
-        "cells": select(schema.cells).where(cells.run_id.in_(ids)).order_by(cells.run_id, cells.position),
-        "metrics": select(schema.metrics).where(metrics.run_id.in_(ids)).order_by(metrics.cell, metrics.name),
         "environment": select(schema.environment).where(environment.run_id.in_(ids)).order_by(environment.name),
         "owners": select(schema.owners).where(owners.run_id.in_(ids)).order_by(owners.number),
         "weights": select(artifacts.run_id, artifacts.sha256).where(
@@ -95,9 +90,8 @@ def _rows(connection: Connection, ids: Sequence[str], probabilities: bool) -> di
         .where(predictions.run_id.in_(ids))
         .order_by(predictions.run_id, predictions.cell, predictions.sample_id),
     }
-    return {name: list(connection.execute(query)) for name, query in queries.items()}
-
-
-def _cell(row: Row[Any], run: RunRecord, metrics: Mapping[str, float]) -> CellRecord:
-    cell = CellRecord(**plain(row), metrics=metrics)
-    return replace(cell, status="interrupted") if (cell.status, run.status) == ("running", "interrupted") else cell
+    parts: dict[str, dict[str, list[Row[Any]]]] = {name: defaultdict(list) for name in queries}
+    for name, query in queries.items():
+        for row in connection.execute(query):
+            parts[name][row.run_id].append(row)
+    return cells_of(connection, ids), parts

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -37,7 +35,7 @@ from qtlplat.store.read import run_annotations
 from qtlplat.store.read.access import Access
 from qtlplat.store.read.filters.references import described
 from qtlplat.store.read.filters.selection import NEWEST_FIRST, Selection, check
-from qtlplat.store.read.run_rows import assembled, plain, rows_of
+from qtlplat.store.read.run_rows import assembled, cells_of, interrupted_cell, plain, rows_of
 
 MIN_PREFIX = 3
 
@@ -53,24 +51,19 @@ class Reader(Access):
     """
 
     def runs(
-        self, limit: int | None = None, kind: RunKind | None = None, *, where: str = "", sort: str = ""
+        self,
+        limit: int | None = None,
+        kind: RunKind | None = None,
+        *,
+        where: str = "",
+        sort: str = "",
+        trash: bool = False,
     ) -> list[RunRecord]:
         """The runs outside of the trash that a filter selects, newest first, or sorted by fields, as ``-f1,head``.
 
-        At most `limit`, and only of one `kind` where that is given. Raises UsageError for a filter or a field that
-        cannot be understood (`docs/reference/filters.md`).
+        At most `limit`, and only of one `kind` where that is given; trash: those in the trash instead. Raises
+        UsageError for a filter or a field that cannot be understood (`docs/reference/filters.md`).
         """
-        return self._selected(limit, kind, where, sort, trash=False)
-
-    def trash(
-        self, limit: int | None = None, kind: RunKind | None = None, *, where: str = "", sort: str = ""
-    ) -> list[RunRecord]:
-        """The same of the runs in the trash."""
-        return self._selected(limit, kind, where, sort, trash=True)
-
-    def _selected(
-        self, limit: int | None, kind: RunKind | None, where: str, sort: str, *, trash: bool
-    ) -> list[RunRecord]:
         check(where, sort)
 
         def ids(connection: Connection) -> Select[Any]:
@@ -192,20 +185,9 @@ class Reader(Access):
 
     def cells(self, run_id: str) -> list[CellRecord]:
         """The cells of a run, by position."""
-        cells, metrics = schema.cells, schema.metrics
-
-        def read(connection: Connection) -> list[CellRecord]:
-            values: dict[int, dict[str, float]] = defaultdict(dict)
-            for row in connection.execute(_of(run_id, metrics).order_by(metrics.c.cell, metrics.c.name)):
-                values[row.cell][row.name] = row.value
-            return [
-                CellRecord(**plain(row), metrics=values[row.position])
-                for row in connection.execute(_of(run_id, cells).order_by(cells.c.position))
-            ]
-
-        found = self.read(read, [run_id]) or []
+        found = (self.read(lambda connection: cells_of(connection, [run_id]), [run_id]) or {}).get(run_id, [])
         if any(cell.status == "running" for cell in found) and self.run(run_id).status == "interrupted":
-            found = [_interrupted_cell(cell) for cell in found]
+            found = list(map(interrupted_cell, found))
         return found
 
     def epochs(self, run_id: str) -> list[EpochRow]:
@@ -317,7 +299,3 @@ def _epoch(row: Row[Any]) -> EpochRow:
     named = {name: row._mapping[name] for name in schema.EPOCH_COLUMNS}
     values = {name: value for name, value in named.items() if value is not None}
     return EpochRow(row.cell, row.epoch, row.seconds, {**values, **row.further})
-
-
-def _interrupted_cell(cell: CellRecord) -> CellRecord:
-    return replace(cell, status="interrupted") if cell.status == "running" else cell

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import Row, Select, func, select
@@ -14,7 +14,7 @@ from sqlalchemy.engine import Connection
 from qtlplat.conventions import LEAKAGES
 from qtlplat.store.core import schema
 from qtlplat.store.core.dialect import among
-from qtlplat.store.core.records import HEAD, REPLAY, REPLAY_OF_HEADS, ComponentRow, Remarks, RunRecord
+from qtlplat.store.core.records import HEAD, REPLAY, REPLAY_OF_HEADS, CellRecord, ComponentRow, Remarks, RunRecord
 from qtlplat.store.read import run_annotations
 
 
@@ -108,3 +108,22 @@ def _of_data(row: Row[Any]) -> dict[str, Any]:
 def plain(row: Row[Any]) -> dict[str, Any]:
     """A row by column name, without the reference to its run."""
     return {name: value for name, value in row._mapping.items() if name != "run_id"}
+
+
+def cells_of(connection: Connection, ids: Sequence[str]) -> dict[str, list[CellRecord]]:
+    """The cells of runs with their metrics, by run and position, as they are stored."""
+    cells, metrics = schema.cells, schema.metrics
+    values: dict[tuple[str, int], dict[str, float]] = defaultdict(dict)
+    for row in connection.execute(
+        select(metrics).where(metrics.c.run_id.in_(ids)).order_by(metrics.c.cell, metrics.c.name)
+    ):
+        values[row.run_id, row.cell][row.name] = row.value
+    found: dict[str, list[CellRecord]] = defaultdict(list)
+    for row in connection.execute(select(cells).where(cells.c.run_id.in_(ids)).order_by(cells.c.position)):
+        found[row.run_id].append(CellRecord(**plain(row), metrics=values[row.run_id, row.position]))
+    return found
+
+
+def interrupted_cell(cell: CellRecord) -> CellRecord:
+    """A cell of a run whose owner has died."""
+    return replace(cell, status="interrupted") if cell.status == "running" else cell

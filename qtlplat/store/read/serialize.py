@@ -1,4 +1,4 @@
-"""The fixed JSON shapes of a run and of its parts: pure functions on records, no queries, no printing.
+"""The fixed JSON shapes of a run and of its parts: functions on records, no printing.
 
 NaN and infinities are returned as stored; the JSON writer turns them into null.
 """
@@ -6,10 +6,13 @@ NaN and infinities are returned as stored; the JSON writer turns them into null.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtlplat.conventions import HEAD, ROLES, mean_std
 from qtlplat.store.core.records import ArtifactRow, CellRecord, ComponentRow, EpochRow, OwnerRow, RunRecord
+
+if TYPE_CHECKING:
+    from qtlplat.store.read.queries import Reader
 
 STAGES = ("total", "pretrain", "features", "heads")
 
@@ -75,6 +78,20 @@ def full_form(
         "children": list(children),
         "owners": [{**vars(owner), "drift": {k: list(v) for k, v in owner.drift.items()}} for owner in owners],
     }
+
+
+def stored_form(reader: Reader, record: RunRecord) -> dict[str, Any]:
+    """A stored run in its full form, with all that the store has of it."""
+    run = record.id
+    return full_form(
+        record,
+        reader.cells(run),
+        reader.epochs(run),
+        reader.environment(run),
+        reader.artifacts(run),
+        reader.children(run),
+        reader.owners(run),
+    )
 
 
 def cell_form(cell: CellRecord) -> dict[str, Any]:
