@@ -193,7 +193,7 @@ def check_cells(cells: Sequence[Cell], n: int, provider: str) -> None:
         provider: Whom the error names.
 
     Raises:
-        PluginError: Something is no cell, fold or seed is no whole number, an index is out of range or repeated, a part
+        PluginError: Fold or seed is no whole number, an index is out of range or repeated, a part
             is empty, train and test overlap, or a (fold, seed) pair is repeated.
     """
 
@@ -208,10 +208,6 @@ def check_cells(cells: Sequence[Cell], n: int, provider: str) -> None:
         raise PluginError("evaluator returned no cells", where=provider, fix="return at least one Cell for each seed")
     seen: set[tuple[int, int]] = set()
     for cell in cells:
-        if not isinstance(cell, Cell):
-            raise PluginError(
-                f"evaluator returned a bad cell: {safe_repr(cell)}", where=provider, fix="return a list of qtlplat.Cell"
-            )
         for name, number in (("fold", cell.fold), ("seed", cell.seed)):
             # NumPy's integers would seed other random numbers, and no database takes them
             if type(number) is not int or not 0 <= number < 2**63:

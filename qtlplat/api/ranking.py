@@ -93,20 +93,19 @@ def best_runs(
     keyed = [{**row, "": tested.get(row["run"])} for row in finished]
     split = ["", *fields] if by is None else fields
     found, left_out = best_of(keyed, metric, split, lower_is_better=lower.get(metric, False))
-    if by is None:
-        names = [role for role in ("dataset", "evaluator") if len({getattr(one, role) for one in kinds}) > 1]
-        found = [
-            replace(
-                best, group={**{n: getattr(best.group[""], n) for n in names}, **{n: best.group[n] for n in fields}}
-            )
-            for best in found
-        ]
-        return Ranking(tuple(found), (*names, *fields), lower.get(metric, False), left_out, tuple(kinds), mixed=False)
+    roles = [role for role in ("dataset", "evaluator") if by is None and len({getattr(k, role) for k in kinds}) > 1]
+    named = [
+        replace(
+            best,
+            group={role: getattr(best.group[""], role) for role in roles} | {name: best.group[name] for name in fields},
+        )
+        for best in found
+    ]
     groups: dict[str, set[Condition]] = {}
     for run in (row for row in keyed if row["run"] in tested):
-        groups.setdefault(repr([run[name] for name in fields]), set()).add(tested[run["run"]])
+        groups.setdefault(repr([run[name] for name in split]), set()).add(tested[run["run"]])
     mixed = any(len(group) > 1 for group in groups.values())
-    return Ranking(tuple(found), tuple(fields), lower.get(metric, False), left_out, tuple(kinds), mixed)
+    return Ranking(tuple(named), (*roles, *fields), lower.get(metric, False), left_out, tuple(kinds), mixed)
 
 
 @dataclass(frozen=True)
