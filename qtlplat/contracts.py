@@ -37,7 +37,7 @@ KINDS: tuple[Kind, ...] = (*ROLES, "control", "recipe", "exporter", "command")
 
 
 class Options(BaseModel):
-    """Base of every component's options: unknown keys are errors, values never change.
+    """Base of every component's options: unknown keys are errors, values never change, numbers are finite.
 
     Give each field a default, a description, its unit and bounds: `--help`, `info` and the reference are made
     of them. A field that says *where* something lies rather than *what* it is (a path) is declared with
@@ -45,7 +45,7 @@ class Options(BaseModel):
     ``"variable": NAME`` messages also name the environment variable that its default is read from.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
 
 
 class NoOptions(Options):

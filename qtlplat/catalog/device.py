@@ -30,7 +30,7 @@ class EngineOptions(BaseModel):
 class DeviceOptions(BaseModel):
     """Options of a PennyLane device; all others are keywords of the device itself."""
 
-    model_config = ConfigDict(extra="allow", frozen=True)
+    model_config = ConfigDict(extra="allow", frozen=True, allow_inf_nan=False)
 
     shots: int | None = Field(None, ge=1, strict=True, description="measurements per value; left out: exact values")
     noise: Noise | None = Field(None, description="channel after every gate, on each of its wires")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from difflib import get_close_matches
 from typing import Any, TypeVar
@@ -23,13 +22,14 @@ def validate(model: type[M], given: Mapping[str, Given], role: str) -> tuple[M |
     A typed value counts as the JSON that it looks like; where the option wants text, as the text.
     """
     values = {key: g.value for key, g in given.items()}
-    if _refused(model, values):
-        values = _with_text(model, given, values)
+    refused = _refused(model, values)
+    texts = {key: g.raw for key, g in given.items() if key in refused and g.raw is not None}
+    still = _refused(model, values | texts) if texts else set()
+    values |= {key: text for key, text in texts.items() if key not in still}
     try:
-        made = model.model_validate(values)
+        return model.model_validate(values), []
     except ValidationError as error:
         return None, [_problem(e, model, given, role) for e in error.errors(include_url=False, include_context=False)]
-    return made, _not_finite(made, role)
 
 
 def locations(model: type[BaseModel]) -> tuple[str, ...]:
@@ -68,14 +68,6 @@ def describe(model: type[BaseModel], values: Mapping[str, Any] | None = None) ->
     return rows
 
 
-def _with_text(model: type[BaseModel], given: Mapping[str, Given], values: Mapping[str, Any]) -> dict[str, Any]:
-    """The values, with the typed text wherever the option refuses the parsed value but takes the text."""
-    refused = _refused(model, values)
-    texts = {key: g.raw for key, g in given.items() if key in refused and g.raw is not None}
-    still = _refused(model, {**values, **texts})
-    return {**values, **{key: text for key, text in texts.items() if key not in still}}
-
-
 def _refused(model: type[BaseModel], values: Mapping[str, Any]) -> set[str]:
     try:
         model.model_validate(values)
@@ -100,23 +92,6 @@ def _problem(error: Any, model: type[BaseModel], given: Mapping[str, Given], rol
     message = message[:1].lower() + message[1:]
     value = f"{safe_repr(given[name].value)}: " if name in given else ""
     return Problem(where, "", f"{value}{message}{source}")
-
-
-def _not_finite(made: BaseModel, role: str) -> list[Problem]:
-    """A plan has no word for NaN and infinities."""
-    return [
-        Problem(f"{role}.{name}", "", f"{safe_repr(value)}: must be finite")
-        for name, value in made.model_dump().items()
-        if _has_infinity(value)
-    ]
-
-
-def _has_infinity(value: Any) -> bool:
-    if isinstance(value, float):
-        return not math.isfinite(value)
-    if isinstance(value, Mapping):
-        return any(map(_has_infinity, value.values()))
-    return isinstance(value, list | tuple | set | frozenset) and any(map(_has_infinity, value))
 
 
 def _jsonable(value: Any) -> Any:
