@@ -7,6 +7,7 @@ every command.
 from __future__ import annotations
 
 import contextlib
+import functools
 import warnings
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
@@ -116,21 +117,38 @@ def load_plugins(disabled: Collection[str] = ()) -> Host:
     disabled: names of entry points, or ``distribution:name``; they are not even imported.
     Nothing that a plugin does wrong is raised: it is recorded, and that plugin offers nothing.
     """
-    manager = _new_manager()
     components: list[Component[Any]] = []
     statuses: list[PluginStatus] = []
     for point, provider in found_plugins():
         if is_disabled(provider, disabled):
-            manager.set_blocked(_plugin_name(provider))
-        status, specs = _load(manager, point, provider, components)
+            statuses.append(PluginStatus(point.name, provider, "disabled", "disabled in the registry"))
+            continue
+        status, specs = load_plugin(point, provider, components)
         statuses.append(status)
         components += [Component(spec, provider) for spec in specs]
     return Host(tuple(components), tuple(statuses))
 
 
-def load_plugin(point: EntryPoint, provider: Provider) -> tuple[PluginStatus, list[Spec]]:
-    """Load one plugin alone, for a command that it offers."""
-    return _load(_new_manager(), point, provider, ())
+def load_plugin(
+    point: EntryPoint, provider: Provider, others: Sequence[Component[Any]] = ()
+) -> tuple[PluginStatus, list[Spec]]:
+    """Load one plugin. others: components that were loaded before; a name that its distribution repeats is left out."""
+    heard: list[str] = []
+    refused: list[RefusedSpec] = []
+    taken = {(c.spec.kind, c.spec.name) for c in others if c.provider.distribution == provider.distribution}
+    try:
+        with _contained():
+            module = _import(point, heard)
+            specs = _without_repeats(_admit(module, _plugin_name(provider), refused), taken, refused)
+            heard += _newer(getattr(module, "qtlplat_api_version", None))
+    except _RefusedError as error:
+        fix = error.fix or (
+            f"upgrade or uninstall {provider.distribution}, or write disabled = [{safe_repr(point.name)}] below "
+            "[plugins] in .qtlplat/registry.toml"
+        )
+        status = PluginStatus(point.name, provider, "failed", error.reason, error.hook, fix, warnings=tuple(heard))
+        return status, []
+    return PluginStatus(point.name, provider, "loaded", refused=tuple(refused), warnings=tuple(heard)), specs
 
 
 def offered_specs(plugin: object, name: str) -> list[Spec]:
@@ -141,7 +159,7 @@ def offered_specs(plugin: object, name: str) -> list[Spec]:
     refused: list[RefusedSpec] = []
     try:
         with _contained():
-            specs = _admit(_new_manager(), plugin, name, refused)
+            specs = _admit(plugin, name, refused)
         if refused:
             raise PluginError(refused[0].reason, where=name, fix="correct the spec")
         return specs
@@ -156,41 +174,8 @@ class _RefusedError(Exception):
         self.reason, self.hook, self.fix = reason, hook, fix
 
 
-def _new_manager() -> pluggy.PluginManager:
-    manager = pluggy.PluginManager(hookspecs.ENTRY_POINT_GROUP)
-    manager.add_hookspecs(hookspecs)
-    return manager
-
-
 def _plugin_name(provider: Provider) -> str:
     return f"{provider.distribution}:{provider.entry_point}"
-
-
-def _load(
-    manager: pluggy.PluginManager, point: EntryPoint, provider: Provider, others: Sequence[Component[Any]]
-) -> tuple[PluginStatus, list[Spec]]:
-    name = _plugin_name(provider)
-    if manager.is_blocked(name):
-        reason = "disabled in the registry"
-        return PluginStatus(point.name, provider, "disabled", reason), []
-    heard: list[str] = []
-    refused: list[RefusedSpec] = []
-    taken = {(c.spec.kind, c.spec.name) for c in others if c.provider.distribution == provider.distribution}
-    try:
-        with _contained():
-            module = _import(point, heard)
-            specs = _without_repeats(_admit(manager, module, name, refused), taken, refused)
-            heard += _newer(getattr(module, "qtlplat_api_version", None))
-    except _RefusedError as error:
-        if manager.has_plugin(name):
-            manager.unregister(name=name)
-        fix = error.fix or (
-            f"upgrade or uninstall {provider.distribution}, or write disabled = [{safe_repr(point.name)}] below "
-            "[plugins] in .qtlplat/registry.toml"
-        )
-        status = PluginStatus(point.name, provider, "failed", error.reason, error.hook, fix, warnings=tuple(heard))
-        return status, []
-    return PluginStatus(point.name, provider, "loaded", refused=tuple(refused), warnings=tuple(heard)), specs
 
 
 @contextlib.contextmanager
@@ -227,15 +212,28 @@ def _import(point: EntryPoint, heard: list[str]) -> object:
             heard += [f"{w.category.__name__}: {safe_repr(str(w.message))}" for w in caught]
 
 
-def _admit(manager: pluggy.PluginManager, plugin: object, name: str, refused: list[RefusedSpec]) -> list[Spec]:
+def _admit(plugin: object, name: str, refused: list[RefusedSpec]) -> list[Spec]:
     """Register a plugin, verify its hooks, call each of them, check what came back; bad specs are added to the list."""
+    manager = _empty_manager()
     with _refusing("qtlplat_api_version cannot be read:"):
         _check_api_version(getattr(plugin, "qtlplat_api_version", None))
-    with _refusing("cannot be registered:"):
-        manager.register(plugin, name)
-    with _refusing("its hooks cannot be read:"):
-        _check_hooks(manager, plugin)
-    return [spec for kind in KINDS for spec in _call(manager, plugin, kind, refused)]
+    try:
+        with _refusing("cannot be registered:"):
+            manager.register(plugin, name)
+        with _refusing("its hooks cannot be read:"):
+            _check_hooks(manager, plugin)
+        return [spec for kind in KINDS for spec in _call(manager, plugin, kind, refused)]
+    finally:
+        if manager.has_plugin(name):
+            manager.unregister(name=name)
+
+
+@functools.cache
+def _empty_manager() -> pluggy.PluginManager:
+    """Knows the hooks; holds one plugin at a time, while that is asked."""
+    manager = pluggy.PluginManager(hookspecs.ENTRY_POINT_GROUP)
+    manager.add_hookspecs(hookspecs)
+    return manager
 
 
 def _check_api_version(version: object) -> None:
@@ -282,12 +280,10 @@ def _check_hooks(manager: pluggy.PluginManager, plugin: object) -> None:
 
 def _call(manager: pluggy.PluginManager, plugin: object, kind: Kind, refused: list[RefusedSpec]) -> list[Spec]:
     hook = hookspecs.HOOKS[kind]
-    callers = manager.get_hookcallers(plugin) or []
-    if hook not in {caller.name for caller in callers}:
+    if hook not in {caller.name for caller in manager.get_hookcallers(plugin) or []}:
         return []
-    others = [p for p in manager.get_plugins() if p is not plugin]
     with _refusing(f"{hook} raised", hook):
-        answers = manager.subset_hook_caller(hook, others)()
+        answers = getattr(manager.hook, hook)()
         # pluggy drops an answer of None.
         answer = answers[0] if answers else None
         if not isinstance(answer, list | tuple):
