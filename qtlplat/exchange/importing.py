@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import glob
 import json
 import os
 import secrets
@@ -136,7 +137,7 @@ def _folder_beside(location: StoreLocation, *, dry_run: bool) -> Iterator[Path]:
 
 def _locked_folder(beside: Path, prefix: str) -> tuple[Path, int]:
     """A new directory, and the open file that holds its lock; what killed imports left is deleted."""
-    for left in beside.glob(f"{_literal(prefix)}.*"):
+    for left in beside.glob(f"{glob.escape(prefix)}.*"):
         _delete_left(left)
     while True:
         folder = beside / f"{prefix}.{secrets.token_hex(4)}"
@@ -147,11 +148,6 @@ def _locked_folder(beside: Path, prefix: str) -> tuple[Path, int]:
         if folder.is_dir():
             return folder, lock
         os.close(lock)  # deleted as left over between our making it and our locking it
-
-
-def _literal(name: str) -> str:
-    """A name in which nothing has a meaning to glob."""
-    return "".join(f"[{c}]" if c in "*?[" else c for c in name)
 
 
 def _delete_left(folder: Path) -> None:

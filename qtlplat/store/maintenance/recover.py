@@ -155,8 +155,7 @@ def _take_over(old: sqlite3.Connection, connection: Connection, owner: str, foun
     if not kinds:
         return
     own, others = kinds[0], kinds[1:]
-    has_digests = connection.dialect.has_table(connection, schema.digests.name)
-    kept = _digests(old) if has_digests else {}
+    kept = _digests(old)
     records = salvage.record_ids(old, owner, [(part.name, part.key) for part in others])
     records += [record for record in kept if owner in kept[record] and record not in records]
     unread: dict[str, set[str]] = defaultdict(set)
@@ -182,8 +181,7 @@ def _take_over(old: sqlite3.Connection, connection: Connection, owner: str, foun
             connection.execute(delete(schema.reproductions).where(schema.reproductions.c.id == record))
             found.outcomes_lost.append(record)
             continue
-        if has_digests:
-            row_digests.seal(connection, owner, record)
+        row_digests.seal(connection, owner, record)
 
 
 def _known(old: sqlite3.Connection, part: parts.Part, found: Recovered) -> parts.Part:

@@ -7,6 +7,7 @@ until that one has ended. Files: by the lock that `files_lock` describes.
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
 from collections import defaultdict
@@ -23,6 +24,7 @@ from qtlplat.errors import StoreError, safe_repr
 from qtlplat.store.backends import bootstrap
 from qtlplat.store.backends.sqlite import is_a_store
 from qtlplat.store.core import artifacts, database, schema
+from qtlplat.store.core.dialect import among
 from qtlplat.store.core.files_lock import undisturbed
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.ownership import is_abandoned, remove_free_lock, this_host
@@ -32,7 +34,6 @@ from qtlplat.store.read.queries import Reader
 # directories of files that are found by content: what no row names, nobody needs
 SHARED = ("weights", "features", "groups", "images")
 CLOCKS = timedelta(hours=1)  # how far those of two machines may be apart
-_AT_ONCE = 500  # ids in one statement
 _SEAL, _SEALED = ".sha256", ".npy"  # of cached features: the one file has a row, the other says whether it is whole
 
 
@@ -202,12 +203,9 @@ def _size(path: Path) -> int:
 
 def _delete_rows(connection: Connection, runs: list[str]) -> None:
     """A run's rows go with it; that it built on another one goes first, for that one may be among them."""
-    for place in range(0, len(runs), _AT_ONCE):
-        some = runs[place : place + _AT_ONCE]
-        connection.execute(delete(schema.lineage).where(schema.lineage.c.run_id.in_(some)))
-        connection.execute(delete(schema.digests).where(schema.digests.c.record.in_(some)))
-    for place in range(0, len(runs), _AT_ONCE):
-        connection.execute(delete(schema.runs).where(schema.runs.c.id.in_(runs[place : place + _AT_ONCE])))
+    ids = among(json.dumps(runs))
+    for column in (schema.lineage.c.run_id, schema.digests.c.record, schema.runs.c.id):
+        connection.execute(delete(column.table).where(column.in_(ids)))
 
 
 def _delete_files(location: StoreLocation, unneeded: list[Unneeded], done: Collected) -> None:

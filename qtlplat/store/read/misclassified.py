@@ -98,7 +98,7 @@ def _read(connection: Connection, ids: Sequence[str], limit: int | None, only_by
     if only_by:
         wrong = [row for row in wrong if row.mine == row.wrong and row.tested > row.tested_by_me]
     shown = wrong[:limit]
-    names = _class_names(connection, ids)
+    seen_by, names = _of_data(connection, ids)
     details = _details(connection, ids, shown)
     return Mistakes(
         tuple(_mistake(row, details[row.digest, row.sample_id], names.get(row.digest, ())) for row in shown),
@@ -107,7 +107,7 @@ def _read(connection: Connection, ids: Sequence[str], limit: int | None, only_by
         math.fsum(row.wrong / row.tested for row in wrong),
         sum(row.tested for row in samples),
         sum(row.wrong for row in wrong),
-        _seen_by(connection, ids),
+        seen_by,
     )
 
 
@@ -186,18 +186,13 @@ def _probability() -> ColumnElement[Any]:
     return number(json_float(predictions.probabilities, place))
 
 
-def _class_names(connection: Connection, ids: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """The names of the labels, by the digest of the data; nothing for runs that have not stored them."""
+def _of_data(connection: Connection, ids: Sequence[str]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
+    """By the digest of the data: the last of the runs that saw them, and the names of the labels, where known."""
     runs = schema.runs.c
-    query = select(runs.dataset_digest, runs.classes).where(runs.id.in_(among(json.dumps(list(ids)))))
-    found = {row.dataset_digest: tuple(map(str, row.classes)) for row in connection.execute(query.order_by(runs.id))}
-    return {digest: names for digest, names in found.items() if names}
-
-
-def _seen_by(connection: Connection, ids: Sequence[str]) -> dict[str, str]:
-    runs = schema.runs.c
-    query = select(runs.dataset_digest, func.max(runs.id).label("run")).where(runs.id.in_(among(json.dumps(list(ids)))))
-    return {row.dataset_digest: row.run for row in connection.execute(query.group_by(runs.dataset_digest))}
+    query = select(runs.dataset_digest, runs.id, runs.classes).where(runs.id.in_(among(json.dumps(list(ids)))))
+    rows = connection.execute(query.order_by(runs.id)).all()
+    names = {row.dataset_digest: tuple(map(str, row.classes)) for row in rows if row.classes}
+    return {row.dataset_digest: row.id for row in rows}, names
 
 
 def _mistake(row: Row[Any], details: Sequence[Row[Any]], names: Sequence[str]) -> Mistake:

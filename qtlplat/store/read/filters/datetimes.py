@@ -7,15 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 DAY = timedelta(days=1)
-_SECONDS = {"s": 1, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-# what units are called, in singular or plural
-_UNITS = {
-    **dict.fromkeys(("s", "sec", "second"), "s"),
-    **dict.fromkeys(("m", "min", "minute"), "min"),
-    **dict.fromkeys(("h", "hour"), "h"),
-    **dict.fromkeys(("d", "day"), "d"),
-    **dict.fromkeys(("w", "week"), "w"),
-}
+# what units are called, in singular or plural, and in `timedelta`
+_UNITS = {name: unit for unit in ("seconds", "minutes", "hours", "days", "weeks") for name in (unit[0], unit[:-1])}
+_UNITS |= {"sec": "seconds", "min": "minutes"}
 FORMS = "2026-03-01, '2026-03-01 14:30', today, yesterday, '3 h ago', '7 days ago' (s, min, h, days, weeks); all in UTC"
 
 
@@ -52,7 +46,7 @@ def _named(words: str, now: datetime) -> Moment | None:
 def _ago(words: str, now: datetime) -> Moment | None:
     match = re.fullmatch(r"(\d{1,9}) ?([a-z]+) ago", words)
     unit = match and (_UNITS.get(match[2]) or _UNITS.get(match[2].removesuffix("s")))
-    return Moment(stored(now - timedelta(seconds=int(match[1]) * _SECONDS[unit]))) if match and unit else None
+    return Moment(stored(now - timedelta(**{unit: int(match[1])}))) if match and unit else None
 
 
 def _iso(words: str) -> Moment | None:
