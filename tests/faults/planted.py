@@ -84,17 +84,17 @@ BUGS = {
     "dropout goes on from wherever the generator is": Bug(
         STATE,
         "qtlplat/backbones/trainer.py",
-        '        torch.manual_seed(derive_seed("dropout", self.seed, epoch))\n',
+        '        seed_torch(derive_seed("dropout", self.seed, epoch))\n',
         "",
         (f"{STOPPED}[40]",),
     ),
     "batches follow from history": Bug(
         STATE,
         "qtlplat/backbones/trainer.py",
-        '        torch.manual_seed(derive_seed("dropout", self.seed, epoch))\n'
+        '        seed_torch(derive_seed("dropout", self.seed, epoch))\n'
         '        shuffled = torch.randperm(len(self.split.train), generator=generator("order", self.seed, epoch))\n',
         "        shuffled = torch.randperm(len(self.split.train))\n"
-        '        torch.manual_seed(derive_seed("dropout", self.seed, epoch))\n',
+        '        seed_torch(derive_seed("dropout", self.seed, epoch))\n',
         (f"{STOPPED}[40]",),
     ),
     "shots go on from wherever the generator is": Bug(
