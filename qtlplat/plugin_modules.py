@@ -18,7 +18,7 @@ from qtlplat.catalog.state import put_back, take_snapshot
 from qtlplat.errors import PluginError, QtlplatError, TrainingError, describe_exception
 
 T = TypeVar("T")
-_READ = tuple(state.get for state in OFTEN)
+_READ = tuple(state.value for state in OFTEN)
 _BUILTINS = builtins.__dict__
 
 

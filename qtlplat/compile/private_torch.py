@@ -7,13 +7,13 @@ circuits run on a PennyLane device, which is slower and gives the same numbers. 
 
 from __future__ import annotations
 
+import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeGuard
 
 import torch
 from torch import Tensor
-from torch._tensor_str import PRINT_OPTS
 from torch.autograd import forward_ad
 from torch.utils import _python_dispatch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -137,24 +137,24 @@ def _saved_tensor_hooks() -> Any:
     return torch._C._autograd._top_saved_tensors_default_hooks(True)
 
 
-# of all modules and all optimizers; they are changed in place
-_HOOK_TABLES: list[dict[Any, Any]] = [
-    table
-    for place in (torch.nn.modules.module, sys.modules["torch.optim.optimizer"])
-    for name, table in vars(place).items()
-    if name.startswith("_global_") and isinstance(table, dict)
-]
+@functools.cache
+def _hook_tables() -> list[dict[Any, Any]]:
+    """Of all modules and all optimizers; they are changed in place."""
+    places = (vars(sys.modules[name]) for name in ("torch.nn.modules.module", "torch.optim.optimizer"))
+    named = (pair for place in places for pair in place.items() if pair[0].startswith("_global_"))
+    return [table for _, table in named if isinstance(table, dict)]
 
 
 def _hooks() -> list[dict[Any, Any]]:
-    return list(map(dict, _HOOK_TABLES)) if any(_HOOK_TABLES) else []
+    return list(map(dict, _hook_tables())) if any(_hook_tables()) else []
 
 
 def _put_hooks(before: list[dict[Any, Any]]) -> None:
-    for table, hooks in zip(_HOOK_TABLES, before or [{}] * len(_HOOK_TABLES), strict=True):
+    tables = _hook_tables()
+    for table, hooks in zip(tables, before or [{}] * len(tables), strict=True):
         table.clear()
         table.update(hooks)
-    if not any(_HOOK_TABLES):
+    if not any(tables):
         torch.nn.modules.module._global_is_full_backward_hook = None
 
 
@@ -163,7 +163,8 @@ def _leave(entered: Callable[[], bool], leave: Callable[[], object]) -> None:
         leave()
 
 
-# What a process has one of and torch has no public functions for: how it is read, and how it is put back.
+# What a process has one of and torch has no public functions for: how it is read, and how it is put back. Nothing is
+# looked up before it is called: a release of torch may lack it.
 PROCESS_STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "function modes": (_function_modes, _put_function_modes),
     "dispatch modes": (
@@ -175,7 +176,8 @@ PROCESS_STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
     "saved-tensor hooks": (
         _saved_tensor_hooks,
         lambda before: _leave(
-            lambda: _saved_tensor_hooks() not in (None, before), torch._C._autograd._pop_saved_tensors_default_hooks
+            lambda: _saved_tensor_hooks() not in (None, before),
+            torch._C._autograd._pop_saved_tensors_default_hooks,
         ),
     ),
     "forward-mode levels": (
@@ -183,6 +185,9 @@ PROCESS_STATE: dict[str, tuple[Callable[[], Any], Callable[[Any], object]]] = {
         lambda before: _leave(lambda: forward_ad._current_level > before, forward_ad.exit_dual_level),
     ),
     "global hooks": (_hooks, _put_hooks),
-    "NNPACK": (torch._C._get_nnpack_enabled, torch._C._set_nnpack_enabled),
-    "print options": (lambda: dict(vars(PRINT_OPTS)), lambda before: vars(PRINT_OPTS).update(before)),
+    "NNPACK": (lambda: bool(torch._C._get_nnpack_enabled()), lambda before: torch._C._set_nnpack_enabled(bool(before))),
+    "print options": (
+        lambda: dict(vars(torch._tensor_str.PRINT_OPTS)),
+        lambda before: vars(torch._tensor_str.PRINT_OPTS).update(before),
+    ),
 }

@@ -7,8 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from qtlplat.catalog.contained import contained
 from qtlplat.cli.app import _run
 from qtlplat.compile.private_torch import NEWEST_TRIED, gradients_and_auxiliary, untried
+from qtlplat.plugin_modules import called
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
@@ -59,6 +61,14 @@ def test_gradients_are_those_of_torch_func(case: str) -> None:
     for name, gradient in found.items():
         assert torch.equal(gradient, expected[name])
         assert gradient.stride() == expected[name].stride()
+
+
+def test_a_torch_that_lacks_a_private_function_still_runs_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(torch._C, "_len_torch_function_stack")
+    monkeypatch.delattr(torch.autograd.forward_ad, "_current_level")
+    assert called(torch.nn.Flatten(), torch.zeros(2, 3)).shape == (2, 3)
+    with contained():
+        pass
 
 
 def test_a_run_on_a_newer_torch_trains_on_the_plain_path_to_the_same_numbers(
