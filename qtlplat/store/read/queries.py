@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Sequence
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
-from sqlalchemy import Row, Select, select
+from sqlalchemy import Row, Select, Table, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import SHORT, short
@@ -141,10 +141,7 @@ class Reader(Access):
 
     def owners(self, run_id: str) -> list[OwnerRow]:
         """Who owned a run, one after another."""
-        return [
-            OwnerRow(**plain(row))
-            for row in self._rows(_of(run_id, schema.owners).order_by(schema.owners.c.number), run_id)
-        ]
+        return [OwnerRow(**plain(row)) for row in self._rows_of(run_id, schema.owners)]
 
     def resolve(self, reference: str) -> str:
         """The full id that is meant by an id's first characters (3 or more), `@last` or `@-N` (`@-1` is the last).
@@ -192,26 +189,22 @@ class Reader(Access):
 
     def epochs(self, run_id: str) -> list[EpochRow]:
         """The epochs of a run, by cell and number."""
-        query = _of(run_id, schema.epochs).order_by(schema.epochs.c.cell, schema.epochs.c.epoch)
-        return [_epoch(row) for row in self._rows(query, run_id)]
+        return [_epoch(row) for row in self._rows_of(run_id, schema.epochs)]
 
     def predictions(self, run_id: str) -> list[PredictionRow]:
         """The predictions of a run, by cell and sample id."""
-        query = _of(run_id, schema.predictions)
         return [
             PredictionRow(row.cell, row.sample_id, row.source, row.label, row.predicted, tuple(row.probabilities))
-            for row in self._rows(query.order_by(schema.predictions.c.cell, schema.predictions.c.sample_id), run_id)
+            for row in self._rows_of(run_id, schema.predictions)
         ]
 
     def artifacts(self, run_id: str) -> list[ArtifactRow]:
         """The files that belong to a run, by path."""
-        query = _of(run_id, schema.artifacts).order_by(schema.artifacts.c.path)
-        return [ArtifactRow(**plain(row)) for row in self._rows(query, run_id)]
+        return [ArtifactRow(**plain(row)) for row in self._rows_of(run_id, schema.artifacts)]
 
     def environment(self, run_id: str) -> dict[str, str]:
         """What surrounded a run, as text by name."""
-        query = _of(run_id, schema.environment).order_by(schema.environment.c.name)
-        return {row.name: row.value for row in self._rows(query, run_id)}
+        return {row.name: row.value for row in self._rows_of(run_id, schema.environment)}
 
     def children(self, run_id: str) -> list[str]:
         """Ids of the runs that build on this one, newest first."""
@@ -271,6 +264,10 @@ class Reader(Access):
     def _rows(self, query: Select[Any], *of: str) -> list[Row[Any]]:
         return self.read(lambda connection: list(connection.execute(query)), of) or []
 
+    def _rows_of(self, run_id: str, table: Table) -> list[Row[Any]]:
+        """Rows of a run in one table, by its primary key."""
+        return self._rows(select(table).where(table.c.run_id == run_id).order_by(*table.primary_key), run_id)
+
     def _records(
         self, ids: Select[Any] | Callable[[Connection], Select[Any]], of: Collection[str] = ()
     ) -> list[RunRecord]:
@@ -289,10 +286,6 @@ class Reader(Access):
 
 def _of_kind(kind: RunKind | None) -> list[Any]:
     return [schema.runs.c.kind == kind] if kind else []
-
-
-def _of(run_id: str, table: Any) -> Select[Any]:
-    return select(table).where(table.c.run_id == run_id)
 
 
 def _epoch(row: Row[Any]) -> EpochRow:

@@ -80,7 +80,7 @@ def simple_fields() -> dict[str, Field]:
         **{name: _number(sa.type_coerce(_RUN[name], sa.types.NULLTYPE)) for name in numbers},
         **{name: _time(_RUN[name]) for name in ("created", "finished")},
         "seconds": _seconds("total"),
-        "cells": _number(_count()),
+        "cells": _number(_one(sa.func.count(), *_cells_of(HEAD))),
         **{role: _text(_of_role(role, "name")) for role in ROLES},
         **{
             name: _several(schema.components.c.run_id, schema.components.c[name])
@@ -258,19 +258,13 @@ def _cells_of(variant: str) -> tuple[Expression, ...]:
     return cells.run_id == _RUN.id, cells.variant == variant, cells.status == "finished"
 
 
-def _count() -> Expression:
-    query = sa.select(sa.func.count()).select_from(schema.cells).where(*_cells_of(HEAD))
-    return query.correlate(schema.runs).scalar_subquery()
-
-
 def _over_cells(function: str, metric: str, variant: str) -> Expression:
     """A metric over a variant's finished cells; not there where a value is NaN, but for n, which counts the others."""
     cells, metrics = schema.cells.c, schema.metrics.c
     value = sa.type_coerce(metrics.value, sa.types.NULLTYPE)
     found = sa.func.count(dialect.number(metrics.value)) if function == "n" else _aggregate(function, value)
     same = sa.and_(metrics.run_id == cells.run_id, metrics.cell == cells.position, metrics.name == metric)
-    query = sa.select(found).select_from(schema.cells.join(schema.metrics, same)).where(*_cells_of(variant))
-    return query.correlate(schema.runs).scalar_subquery()
+    return _one(found, same, *_cells_of(variant))
 
 
 def _aggregate(function: str, value: Expression) -> Expression:
@@ -299,7 +293,7 @@ def _over_epochs(function: str, name: str, variant: str) -> Expression:
     each = chosen.correlate(schema.cells).scalar_subquery().label("value")
     conditions = (cells.run_id == _RUN.id, cells.variant == variant)
     per_cell = sa.select(each).select_from(schema.cells).where(*conditions).correlate(schema.runs).subquery()
-    return sa.select(_aggregate("mean", per_cell.c.value)).correlate(schema.runs).scalar_subquery()
+    return _one(_aggregate("mean", per_cell.c.value))
 
 
 def _leak(name: str) -> Expression:
