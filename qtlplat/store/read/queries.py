@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from typing import Any, NoReturn
 
@@ -35,7 +36,7 @@ from qtlplat.store.read import run_annotations
 from qtlplat.store.read.access import Access
 from qtlplat.store.read.filters.references import described
 from qtlplat.store.read.filters.selection import NEWEST_FIRST, Selection, check
-from qtlplat.store.read.run_rows import assembled, cells_of, interrupted_cell, plain, rows_of
+from qtlplat.store.read.run_rows import cells_of, interrupted_cell, plain, records_of
 
 MIN_PREFIX = 3
 
@@ -272,16 +273,15 @@ class Reader(Access):
         self, ids: Select[Any] | Callable[[Connection], Select[Any]], of: Collection[str] = ()
     ) -> list[RunRecord]:
         """The runs whose ids a query gives, in its order, in a fixed number of queries."""
-        rows = self.read(lambda connection: rows_of(connection, ids(connection) if callable(ids) else ids), of)
-        if rows is None:
-            return []
-        abandoned = {r.id for r in rows.runs if r.status == "running" and is_abandoned(self.location, r.id, r.host)}
+        read = self.read(lambda connection: records_of(connection, ids(connection) if callable(ids) else ids), of)
+        found = read or []
+        abandoned = {r.id for r in found if r.status == "running" and is_abandoned(self.location, r.id, r.host)}
         if abandoned:
             # Its owner may have ended it between our reading the row and our looking at the lock: read again.
             still = select(schema.runs.c.id).where(schema.runs.c.id.in_(abandoned), schema.runs.c.status == "running")
             if {row.id for row in self._rows(still)} != abandoned:
                 return self._records(ids, of)
-        return assembled(rows, abandoned)
+        return [replace(r, status="interrupted") if r.id in abandoned else r for r in found]
 
 
 def _of_kind(kind: RunKind | None) -> list[Any]:

@@ -1,11 +1,11 @@
-"""Rows of runs and of what belongs to them, in a fixed number of queries, put together to records."""
+"""Records of runs and cells, put together from their rows in a fixed number of queries."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Row, Select, func, select
@@ -18,23 +18,8 @@ from qtlplat.store.core.records import HEAD, REPLAY, REPLAY_OF_HEADS, CellRecord
 from qtlplat.store.read import run_annotations
 
 
-@dataclass(frozen=True)
-class RunRows:
-    """Rows of runs, in order, their components, metrics of the head's finished cells, pretrainings and leakage.
-
-    said: their annotations by id, if there are any.
-    """
-
-    said: Mapping[str, Remarks]
-    runs: Sequence[Row[Any]]
-    components: Sequence[Row[Any]]
-    metrics: Sequence[Row[Any]]
-    parents: Sequence[Row[Any]]
-    leaks: Sequence[Row[Any]]
-
-
-def rows_of(connection: Connection, query: Select[Any]) -> RunRows:
-    """The rows of the runs whose ids a query gives, in its order."""
+def records_of(connection: Connection, query: Select[Any]) -> list[RunRecord]:
+    """The runs whose ids a query gives, in its order, in a fixed number of queries; with the status that is stored."""
     order = list(connection.execute(query).scalars())
     ids = among(json.dumps(order))
     runs, components, lineage = schema.runs, schema.components, schema.lineage
@@ -52,40 +37,35 @@ def rows_of(connection: Connection, query: Select[Any]) -> RunRows:
         .where(cells.run_id.in_(ids), cells.variant == HEAD, cells.leakage.is_not(None))
         .group_by(cells.run_id),
     )
-    found, *others = (list(connection.execute(query)) for query in queries)
-    places = {run_id: place for place, run_id in enumerate(order)}
-    rows = sorted(found, key=lambda row: places[row.id])
-    return RunRows(run_annotations.of_runs(connection, order), rows, *others)
+    found, of_components, of_metrics, of_parents, of_leaks = (list(connection.execute(query)) for query in queries)
+    roles: dict[str, dict[str, ComponentRow]] = defaultdict(dict)
+    for row in of_components:
+        roles[row.run_id][row.role] = ComponentRow(**plain(row))
+    scores: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for row in of_metrics:
+        scores[row.run_id][row.name].append(row.value)
+    parents: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for row in of_parents:
+        parents[row.run_id][row.role].append(row.parent_id)
+    leakage = {row.run_id: {name: row._mapping[name] for name in LEAKAGES} for row in of_leaks}
+    remarks = run_annotations.of_runs(connection, order)
+    records = {
+        row.id: RunRecord(
+            **{**plain(row), **_of_data(row)},
+            components=roles[row.id],
+            metrics={name: tuple(numbers) for name, numbers in scores[row.id].items()},
+            **_relations(parents[row.id]),
+            **leakage.get(row.id, {}),
+            **vars(remarks.get(row.id, Remarks())),
+        )
+        for row in found
+    }
+    return [records[run_id] for run_id in order]
 
 
 def _of_tested(share: Any, n_test: Any) -> Any:
     """A share of each cell's test samples as one of all that is tested."""
     return func.sum(share * n_test) / func.sum(n_test)
-
-
-def assembled(rows: RunRows, abandoned: Collection[str]) -> list[RunRecord]:
-    """The records; abandoned: ids of runs whose owner has died."""
-    roles: dict[str, dict[str, ComponentRow]] = defaultdict(dict)
-    for row in rows.components:
-        roles[row.run_id][row.role] = ComponentRow(**plain(row))
-    values: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows.metrics:
-        values[row.run_id][row.name].append(row.value)
-    parents: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
-    for row in rows.parents:
-        parents[row.run_id][row.role].append(row.parent_id)
-    leakage = {row.run_id: {name: row._mapping[name] for name in LEAKAGES} for row in rows.leaks}
-    return [
-        RunRecord(
-            **{**plain(row), "status": "interrupted" if row.id in abandoned else row.status, **_of_data(row)},
-            components=roles[row.id],
-            metrics={name: tuple(numbers) for name, numbers in values[row.id].items()},
-            **_relations(parents[row.id]),
-            **leakage.get(row.id, {}),
-            **vars(rows.said.get(row.id, Remarks())),
-        )
-        for row in rows.runs
-    ]
 
 
 def _relations(parents: Mapping[str, Sequence[str]]) -> dict[str, Any]:
