@@ -9,7 +9,12 @@ from typing import Any, Literal
 HEAD = "head"  # the variant of a cell that is no control
 Role = Literal["dataset", "backbone", "head", "evaluator"]  # of a component of a run
 ROLES: tuple[Role, ...] = ("dataset", "backbone", "head", "evaluator")
-LEAKAGES = ("leakage", "group_leakage", "selection_leakage")
+_LEAKAGE_TEXTS = {
+    "leakage": "the backbone was trained on {} of the test samples",
+    "group_leakage": "the source image of {} of the test samples is in a training set",
+    "selection_leakage": "the backbone's best epoch was chosen on {} of the test samples",
+}
+LEAKAGES = tuple(_LEAKAGE_TEXTS)
 COUNT_PATHS = {  # parameter counts by name, and their paths in the stored JSON
     "trainable": ("head", "total"),
     "parameters": ("model_total",),
@@ -89,13 +94,7 @@ def leakage_line(seen: Mapping[str, float | None]) -> str:
 
     seen: with "leakage", "group_leakage" and "selection_leakage", shares of 0 to 1 or None.
     """
-    parts = []
-    if share := seen["leakage"]:
-        parts.append(f"the backbone was trained on {percent(share)} of the test samples")
-    if share := seen["group_leakage"]:
-        parts.append(f"the source image of {percent(share)} of the test samples is in a training set")
-    if share := seen["selection_leakage"]:
-        parts.append(f"the backbone's best epoch was chosen on {percent(share)} of the test samples")
+    parts = [text.format(percent(share)) for name, text in _LEAKAGE_TEXTS.items() if (share := seen[name])]
     return f"leakage: {'; '.join(parts)}" if parts else ""
 
 
