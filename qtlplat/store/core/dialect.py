@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 import sqlalchemy as sa
@@ -202,9 +202,9 @@ def path(names: Sequence[str]) -> Expression:
     return sa.literal("$" + "".join(f".{json.dumps(name, ensure_ascii=False)}" for name in names))
 
 
-def among(texts_as_json: str) -> sa.Select[Any]:
-    """The texts of a JSON list as a subquery for IN, however many they are."""
-    return sa.select(texts(sa.literal(texts_as_json)).table_valued("value", name="value").c.value)
+def among(words: Collection[str]) -> sa.Select[Any]:
+    """Texts as a subquery for IN, however many they are."""
+    return sa.select(texts(sa.literal(json.dumps(list(words)))).table_valued("value", name="value").c.value)
 
 
 def names_in(column: Expression) -> sa.TableValuedAlias:

@@ -7,7 +7,6 @@ until that one has ended. Files: by the lock that `files_lock` describes.
 
 from __future__ import annotations
 
-import json
 import shutil
 import time
 from collections import defaultdict
@@ -203,7 +202,7 @@ def _size(path: Path) -> int:
 
 def _delete_rows(connection: Connection, runs: list[str]) -> None:
     """A run's rows go with it; that it built on another one goes first, for that one may be among them."""
-    ids = among(json.dumps(runs))
+    ids = among(runs)
     for column in (schema.lineage.c.run_id, schema.digests.c.record, schema.runs.c.id):
         connection.execute(delete(column.table).where(column.in_(ids)))
 

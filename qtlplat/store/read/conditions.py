@@ -27,7 +27,7 @@ class Condition:
 
 def conditions(reader: Access, ids: Collection[str]) -> dict[str, Condition]:
     """The conditions of runs, by their full ids, as `conditions_of`."""
-    chosen = select(schema.runs.c.id).where(schema.runs.c.id.in_(among(json.dumps(list(ids)))))
+    chosen = select(schema.runs.c.id).where(schema.runs.c.id.in_(among(ids)))
     return reader.read(lambda connection: conditions_of(connection, chosen), ids) or {}
 
 

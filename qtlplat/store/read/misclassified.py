@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -118,7 +117,7 @@ def _cells(ids: Sequence[str]) -> Any:
     query = select(cells.run_id, cells.position, runs.dataset_digest.label("digest"), head.label("head"))
     return (
         query.join_from(schema.runs, schema.cells, cells.run_id == runs.id)
-        .where(runs.id.in_(among(json.dumps(list(ids)))), cells.variant == HEAD, cells.status == "finished")
+        .where(runs.id.in_(among(ids)), cells.variant == HEAD, cells.status == "finished")
         .cte("tested_cells")
     )
 
@@ -189,7 +188,7 @@ def _probability() -> ColumnElement[Any]:
 def _of_data(connection: Connection, ids: Sequence[str]) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
     """By the digest of the data: the last of the runs that saw them, and the names of the labels, where known."""
     runs = schema.runs.c
-    query = select(runs.dataset_digest, runs.id, runs.classes).where(runs.id.in_(among(json.dumps(list(ids)))))
+    query = select(runs.dataset_digest, runs.id, runs.classes).where(runs.id.in_(among(ids)))
     rows = connection.execute(query.order_by(runs.id)).all()
     names = {row.dataset_digest: tuple(map(str, row.classes)) for row in rows if row.classes}
     return {row.dataset_digest: row.id for row in rows}, names

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
@@ -108,7 +107,7 @@ class Reader(Access):
 
     def several(self, ids: Sequence[str]) -> list[RunRecord]:
         """Runs by their full ids, in that order, in a fixed number of queries; raises UsageError for an unknown one."""
-        wanted = select(schema.runs.c.id).where(schema.runs.c.id.in_(among(json.dumps(list(ids)))))
+        wanted = select(schema.runs.c.id).where(schema.runs.c.id.in_(among(ids)))
         found = {run.id: run for run in self._records(wanted, ids)}
         return [found[run_id] if run_id in found else self._unknown(run_id) for run_id in ids]
 

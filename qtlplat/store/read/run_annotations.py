@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import unicodedata
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
@@ -65,7 +64,7 @@ def checked_note(text: str) -> str:
 
 def of_runs(connection: Connection, run_ids: Collection[str]) -> dict[str, Remarks]:
     """What is said of runs, by id, of those of which something is."""
-    ids = among(json.dumps(list(run_ids)))
+    ids = among(run_ids)
     tags, notes, trash = schema.tags.c, schema.notes.c, schema.trash.c
     tagged: dict[str, list[str]] = {}
     for run, tag in connection.execute(_of(tags.run_id, tags.tag, ids).order_by(tags.run_id, tags.tag)):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -21,7 +20,7 @@ from qtlplat.store.read import run_annotations
 def records_of(connection: Connection, query: Select[Any]) -> list[RunRecord]:
     """The runs whose ids a query gives, in its order, in a fixed number of queries; with the status that is stored."""
     order = list(connection.execute(query).scalars())
-    ids = among(json.dumps(order))
+    ids = among(order)
     runs, components, lineage = schema.runs, schema.components, schema.lineage
     metrics, cells = schema.metrics.c, schema.cells.c
     same_cell = (metrics.run_id == cells.run_id) & (metrics.cell == cells.position)

@@ -151,7 +151,7 @@ class Fields:
         left = [row.id for row in running if is_abandoned(self._location, row.id, row.host)]
         if not left:
             return _RUN.status
-        dead = sa.and_(_RUN.status == "running", _RUN.id.in_(dialect.among(json.dumps(left))))
+        dead = sa.and_(_RUN.status == "running", _RUN.id.in_(dialect.among(left)))
         return sa.case((dead, sa.literal("interrupted")), else_=_RUN.status)
 
     def _of_cells(self, name: FieldName) -> Field:
