@@ -67,7 +67,7 @@ def numeric_facts(*environments: Mapping[str, str]) -> list[str]:
 
 
 def mean_std(values: Sequence[float]) -> tuple[float | None, float | None]:
-    """Mean and sample standard deviation (ddof=1); None where there are too few values (0, and 1) for it.
+    """Mean and sample standard deviation (ddof=1); None if there are too few values (0, and 1) for it.
 
     Where a value is NaN or infinite, so is the mean, and the deviation is NaN.
     """

@@ -142,7 +142,7 @@ def _pieces(rectangle: Rectangle, max_aspect: float) -> Iterator[Rectangle]:
 
 
 def common(a: Rectangle, b: Rectangle) -> Rectangle:
-    """The rectangle in both; of area 0 where they do not meet."""
+    """The rectangle in both; of area 0 if they do not meet."""
     left, top = max(a[0], b[0]), max(a[1], b[1])
     return left, top, max(left, min(a[2], b[2])), max(top, min(a[3], b[3]))
 

@@ -61,7 +61,7 @@ class Metric:
 
     @property
     def possible(self) -> tuple[float, float]:
-        """The least and the greatest possible value, infinite where there is no bound."""
+        """The least and the greatest possible value, infinite if there is no bound."""
         return (
             -math.inf if self.lower is None else float(self.lower),
             math.inf if self.upper is None else float(self.upper),
@@ -123,7 +123,7 @@ def agreed(name: str, declared: Iterable[tuple[str, Metric | None]], fix: str) -
         The declaration; where bounds differ, the wider ones.
 
     Raises:
-        UsageError: Where a run declares nothing, or two declare opposite directions.
+        UsageError: If a run declares nothing, or two declare opposite directions.
     """
     if name in SHIPPED:
         return SHIPPED[name]

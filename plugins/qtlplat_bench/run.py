@@ -83,9 +83,9 @@ def bench_run(spec: AnyHeadSpec, options: Any, provider: str, stage: Stage, on_n
     Further keys: seconds (of the whole stage), measured_seconds, steps (of all cells, one by one),
     measured_steps, extrapolated. ms_per_cell_step is seconds / steps, ms_per_step that of `cells` cells; evaluation is
     part of both. spread: of qtlplat's epochs, of the plain steps. max_value_error: largest difference in training and
-    test loss of the first cell after its first epoch; None where the plain loop does not get so far.
+    test loss of the first cell after its first epoch; None if the plain loop does not get so far.
 
-    Raises ConfigError where memory does not suffice, PluginError as a run does.
+    Raises ConfigError if memory does not suffice, PluginError as a run does.
     """
     circuit = declared_circuit(spec, options, provider)
     if circuit is not None:

@@ -38,7 +38,7 @@ class Made:
 
 
 def make_store(location: StoreLocation, runs: int) -> Made:
-    """Fill a new store with `runs` runs and their pretrainings. Raises StoreError where it cannot be written."""
+    """Fill a new store with `runs` runs and their pretrainings. Raises StoreError if it cannot be written."""
     began = time.perf_counter()
     fill(location, made_up(runs))
     return Made(location, len(Reader(location).table(["run"])), time.perf_counter() - began)
@@ -52,9 +52,8 @@ def bench_store(
     known: commands that there are; what needs another one is left out. Returns rows of "command", "seconds" and "rows",
     the lines that it prints below the title of its table.
 
-    Raises
-    ------
-    QtlplatError: where a command fails.
+    Raises:
+        QtlplatError: if a command fails.
     """
     runs = len(Reader(location).table(["run"], "run"))
     commands = [_within(command, runs) for command in COMMANDS if command[0] in known]

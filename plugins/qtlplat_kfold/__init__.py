@@ -38,7 +38,7 @@ class HoldoutOptions(Options):
 def kfold(options: KFoldOptions, samples: Samples) -> list[Cell]:
     """One cell per fold and seed; every sample is tested exactly once per seed. All share one backbone.
 
-    Raises ConfigError where a class has fewer samples (or, grouped, fewer groups) than there are folds.
+    Raises ConfigError if a class has fewer samples (or, grouped, fewer groups) than there are folds.
     """
     _refuse_too_few(options, samples)
     blank = np.zeros((len(samples), 1))  # the splitters look at its length only
@@ -72,7 +72,7 @@ def nested(options: KFoldOptions, samples: Samples) -> list[Cell]:
 def holdout(options: HoldoutOptions, samples: Samples) -> list[Cell]:
     """One cell per seed: trained on what the shared backbone was trained on, tested on what it was tested on.
 
-    Raises ConfigError where sources stand on both sides though `grouped` was asked for.
+    Raises ConfigError if sources stand on both sides though `grouped` was asked for.
     """
     groups = np.asarray(samples.groups)
     shared = np.intersect1d(groups[samples.split.seen], groups[samples.split.test])

@@ -48,7 +48,7 @@ TABLE_I = {
 def build_lenet(options: LenetOptions, input_shape: tuple[int, int, int], n_classes: int) -> Backbone:
     """Features and dense blocks for images `input_shape` = (C, H, W).
 
-    Raises ConfigError where the images are too small for the convolutions.
+    Raises ConfigError if the images are too small for the convolutions.
     """
     architecture = TABLE_I[options.architecture]
     channels, height, width = input_shape

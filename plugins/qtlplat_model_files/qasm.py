@@ -46,7 +46,7 @@ def to_qasm(
     What the circuit returns stands in comments: only the computational basis can be measured. comments: lines above the
     program. version: of the language. The text is read back and simulated, and compared with `REFERENCE`.
 
-    Raises ConfigError where this version cannot say what the circuit does, or the text does not do it.
+    Raises ConfigError if this version cannot say what the circuit does, or the text does not do it.
     """
     numbers = torch.as_tensor(inputs, dtype=torch.float64)
     bound = {name: torch.as_tensor(weight, dtype=torch.float64) for name, weight in weights.items()}
@@ -89,7 +89,7 @@ def _check(
     measurements: Sequence[Any],
     version: Version,
 ) -> None:
-    """Raises ConfigError where what is read back from the text differs from what PennyLane computes."""
+    """Raises ConfigError if what is read back from the text differs from what PennyLane computes."""
     try:
         qubits, read_back = read(lines)
         if qubits != program.qubits or [_as_read(one) for one in program.statements] != read_back:

@@ -85,7 +85,7 @@ def _gate(line: str) -> Line:
 def run(qubits: int, lines: Sequence[Line]) -> list[Branch]:
     """What statements leave behind, over all outcomes of their measurements.
 
-    Raises ValueError where there are too many outcomes.
+    Raises ValueError if there are too many outcomes.
     """
     state = np.zeros((2,) * qubits, np.complex128)
     state[(0,) * qubits] = 1
@@ -106,7 +106,7 @@ def run(qubits: int, lines: Sequence[Line]) -> list[Branch]:
 
 
 def matrix(name: str, angles: Sequence[float]) -> Array:
-    """The matrix of a gate, with the first qubit as the leading one. Raises ValueError where there is no such gate."""
+    """The matrix of a gate, with the first qubit as the leading one. Raises ValueError if there is no such gate."""
     fixed: Mapping[str, Array] = {
         "h": _H,
         "x": _X,

@@ -43,7 +43,7 @@ class _Turn:
 class RealCircuit(nn.Module):
     """A circuit with these weights: inputs (B, n_inputs) -> outputs (B, n_outputs), float32.
 
-    Raises ConfigError where the circuit has too many qubits, cannot be compiled, or takes whole matrices or states from
+    Raises ConfigError if the circuit has too many qubits, cannot be compiled, or takes whole matrices or states from
     its inputs.
     """
 

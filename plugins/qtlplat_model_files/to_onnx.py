@@ -63,10 +63,9 @@ def onnx_model(trained: Trained, images: npt.NDArray[np.uint8]) -> OnnxModel:
 
     images: uint8 (n, C, H, W), those of the run; on 256 of them, evenly spaced, the model is compared with torch.
 
-    Raises
-    ------
-    ConfigError: the circuit cannot be expressed in ONNX, or draws shots.
-    TrainingError: it cannot be written in ONNX's operations, or its results differ from torch's.
+    Raises:
+        ConfigError: the circuit cannot be expressed in ONNX, or draws shots.
+        TrainingError: it cannot be written in ONNX's operations, or its results differ from torch's.
     """
     if trained.draws_shots:
         raise ConfigError(

@@ -28,7 +28,7 @@ def head_qasm(
 
     inputs: (n_inputs,), all zero where neither they nor an image are given; image: uint8 (C, H, W), of which the layers
     in front of the circuit make its inputs.
-    Raises ConfigError where the head has no circuit, or several, or takes another number of inputs, and as `to_qasm`.
+    Raises ConfigError if the head has no circuit, or several, or takes another number of inputs, and as `to_qasm`.
     """
     (cell,) = trained.cells
     layers = [module for module in cell.head.modules() if isinstance(module, CircuitLayer)]

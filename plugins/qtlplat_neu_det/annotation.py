@@ -36,7 +36,7 @@ class Marked:
 
 @dataclass(frozen=True)
 class Annotation:
-    """What an annotation says. size: (width, height) in pixels, None where it gives none; depth: channels, as text."""
+    """What an annotation says. size: (width, height) in pixels, None if it gives none; depth: channels, as text."""
 
     filename: str
     size: tuple[int, int] | None
@@ -49,9 +49,8 @@ def parse(data: bytes, where: str) -> tuple[Annotation | None, list[Problem]]:
 
     data: the file; where: its name, for messages.
 
-    Returns
-    -------
-    the annotation (None where anything in it is wrong) and every problem found.
+    Returns:
+        the annotation (None where anything in it is wrong) and every problem found.
     """
     root, problems = _root(data, where)
     return (None, problems) if root is None else _read(root, where)

@@ -47,9 +47,8 @@ def fitted(marked: Marked, size: tuple[int, int], how: Counting, where: str) -> 
 
     where: name of the annotation, for messages.
 
-    Returns
-    -------
-    the box, None if it is wrong, and every problem found.
+    Returns:
+        the box, None if it is wrong, and every problem found.
     """
     problems = []
     corners = []

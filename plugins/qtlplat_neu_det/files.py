@@ -72,9 +72,8 @@ class Files:
     def read(self, name: str) -> bytes:
         """The bytes of a file.
 
-        Raises
-        ------
-        UnreadableError: it is missing, damaged, not a plain file or larger than such a file may be.
+        Raises:
+            UnreadableError: it is missing, damaged, not a plain file or larger than such a file may be.
         """
         return self._source.read(name)
 
@@ -83,10 +82,9 @@ class Files:
 def open_files(root: Path) -> Iterator[Files]:
     """List the files at `root` (a directory or a zip archive, which stays open meanwhile).
 
-    Raises
-    ------
-    DataError: with `problems`: an archive that is damaged or encrypted, a directory that cannot be listed.
-    UntrustedError: what is absurdly large, or leads out of the archive.
+    Raises:
+        DataError: with `problems`: an archive that is damaged or encrypted, a directory that cannot be listed.
+        UntrustedError: what is absurdly large, or leads out of the archive.
     """
     if os.path.isdir(root):  # noqa: PTH112 -- Path's own raises for names that are too long
         yield _listed(root, _Folder(root), f"{root}/")

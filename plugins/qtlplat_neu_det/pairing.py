@@ -68,9 +68,8 @@ class Pairing:
 def pair(files: Files) -> Pairing:
     """Pair all images and annotations below the root.
 
-    Raises
-    ------
-    DataError: there are none of either, or none fits another; with what was found and what was expected.
+    Raises:
+        DataError: there are none of either, or none fits another; with what was found and what was expected.
     """
     images, annotations = files.images, files.annotations
     result = Pairing(ignored=files.ignored + len(files.others))

@@ -53,11 +53,10 @@ class Reading:
 def load(options: NeuDetOptions) -> ImageSet:
     """Read the classes that are kept, check them and prepare them.
 
-    Raises
-    ------
-    ConfigError: there is nothing at `root`, or no root is known.
-    DataError: every problem of the files read; or too few images or crops for `per_class`.
-    UntrustedError: the same, where to read one of them on would do harm.
+    Raises:
+        ConfigError: there is nothing at `root`, or no root is known.
+        DataError: every problem of the files read; or too few images or crops for `per_class`.
+        UntrustedError: the same, where to read one of them on would do harm.
     """
     root = _root(options)
     reading = read(root, [c for c in CLASSES if c not in options.drop_classes], difficult=options.difficult)
@@ -74,13 +73,11 @@ def load(options: NeuDetOptions) -> ImageSet:
 def check(options: NeuDetOptions) -> Sequence[Problem]:
     """Decode every image and read every annotation, dropped classes included, then try the preparation.
 
-    Returns
-    -------
-    every problem found; none means that `load` works with these options.
+    Returns:
+        every problem found; none means that `load` works with these options.
 
-    Raises
-    ------
-    ConfigError: there is nothing at `root`, or no root is known.
+    Raises:
+        ConfigError: there is nothing at `root`, or no root is known.
     """
     kept = [c for c in CLASSES if c not in options.drop_classes]
     try:
@@ -108,9 +105,8 @@ def read(root: Path, classes: Iterable[str], needed: Iterable[str] | None = None
     root: directory or zip archive; classes: what is read; needed: classes of which there must be an image, by
     default all that are read; difficult: keep or drop, see `NeuDetOptions`.
 
-    Raises
-    ------
-    DataError, UntrustedError: `root` as a whole cannot be read as NEU-DET.
+    Raises:
+        DataError, UntrustedError: `root` as a whole cannot be read as NEU-DET.
     """
     classes = list(classes)
     with open_files(root) as files:

@@ -68,13 +68,11 @@ def write_neu_det_layout(directory: Path, options: SteelSynthOptions) -> Path:
 
     directory: gets a folder ``NEU-DET``, which must not exist yet.
 
-    Returns
-    -------
-    the new folder.
+    Returns:
+        the new folder.
 
-    Raises
-    ------
-    FileExistsError: the folder exists.
+    Raises:
+        FileExistsError: the folder exists.
     """
     from PIL import Image
 

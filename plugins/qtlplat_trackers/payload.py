@@ -44,7 +44,7 @@ class CellFacts:
 
 @dataclass(frozen=True)
 class RunFacts:
-    """A run. created, finished: seconds since 1970, finished None where it has not.
+    """A run. created, finished: seconds since 1970, finished None if it has not.
 
     params: plan, components, parameter counts as text, by name; metrics: mean (`f1`) and sample standard deviation
     (`f1_sd`) over the finished cells of the head, and of every control (`f1 of linear`); steps: means over the head's

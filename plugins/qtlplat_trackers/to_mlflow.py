@@ -49,7 +49,7 @@ def require_mlflow() -> None:
 def to_mlflow(reader: Reader, runs: Sequence[str], directory: Path, *, weights: bool = False) -> dict[str, str]:
     """Write runs, by their full ids, into ``mlflow.db`` and ``artifacts/`` below a directory; MLflow's ids of them.
 
-    weights: the files of the runs too. Raises StoreError where nothing can be written there, or a file is lost.
+    weights: the files of the runs too. Raises StoreError if nothing can be written there, or a file is lost.
     """
     directory = directory.absolute()
     with _translated(directory):

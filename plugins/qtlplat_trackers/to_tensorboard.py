@@ -34,7 +34,7 @@ def require_tensorboard() -> None:
 def to_tensorboard(reader: Reader, runs: Sequence[str], directory: Path) -> dict[str, Path]:
     """Write runs, by their full ids, below a directory; returns the directory of each.
 
-    Numbers become 32-bit floats, for TensorBoard has no others. Raises StoreError where nothing can be written there.
+    Numbers become 32-bit floats, for TensorBoard has no others. Raises StoreError if nothing can be written there.
     """
     written = {}
     for run_id in runs:

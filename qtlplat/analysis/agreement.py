@@ -43,8 +43,8 @@ class Agreement:
 
     cells: pairs of the same variant, fold, seed and test samples; alone: finished cells without a partner; samples:
     predictions on both sides; other_class: of these with another predicted class; largest_probability: the largest
-    difference of a probability, None where no predictions are stored; same_weights: whether the files of the trained
-    heads are the same, None where one is not stored.
+    difference of a probability, None if no predictions are stored; same_weights: whether the files of the trained
+    heads are the same, None if one is not stored.
     """
 
     verdict: Verdict
@@ -58,7 +58,7 @@ class Agreement:
 
     @property
     def largest(self) -> float | None:
-        """The largest absolute difference of a metric or probability; None where nothing is paired."""
+        """The largest absolute difference of a metric or probability; None if nothing is paired."""
         found = [one.largest for one in self.metrics]
         found += [] if self.largest_probability is None else [self.largest_probability]
         if not found:

@@ -76,7 +76,7 @@ class Measured:
 
 @dataclass(frozen=True)
 class Judged:
-    """A claim with our number. ours, interval: in the claim's unit, None where there is none; note: in words, why."""
+    """A claim with our number. ours, interval: in the claim's unit, None if there is none; note: in words, why."""
 
     claim: Claim
     ours: float | None
@@ -169,7 +169,7 @@ def _scores(tables: npt.NDArray[np.int64]) -> dict[str, npt.NDArray[np.float64]]
 
 
 def boost(model: Estimate, baseline: Estimate) -> Estimate | None:
-    """By how many percent of the baseline's value the model's is higher; unpaired, None where the baseline is 0.
+    """By how many percent of the baseline's value the model's is higher; unpaired, None if the baseline is 0.
 
     The standard error is that of a ratio of independent values (first order).
     """
@@ -289,7 +289,7 @@ def number_text(value: float | None, unit: str) -> str:
 
 
 def interval_text(low: float | None, high: float | None) -> str:
-    """An interval for people, in the unit of its claim; '' where there is none."""
+    """An interval for people, in the unit of its claim; '' if there is none."""
     return "" if low is None or high is None else f"{low:.2f} to {high:.2f}"
 
 

@@ -49,7 +49,7 @@ class Asked:
     greater_is_better: bool | None = None
 
     def metric_of(self, sides: Sequence[Side]) -> Metric:
-        """What is known of the metric. Raises UsageError where its direction is not declared, or not the same."""
+        """What is known of the metric. Raises UsageError if its direction is not declared, or not the same."""
         declared = [(short(side.run.id), side.declared.get(self.metric)) for side in sides]
         if self.greater_is_better is None:
             return agreed(self.metric, declared, "--minimize or --maximize says it")
@@ -60,11 +60,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class ComparisonRow:
-    """One line of a comparison. test: None where nothing was tested, as for the baseline; n: values that were tested.
+    """One line of a comparison. test: None if nothing was tested, as for the baseline; n: values that were tested.
 
     mean, std: over all finished cells of the side, `cells` in number, with a partner or without; why: no test was
     possible, '' where the numbers tell; notes: what a reader must know besides; wording: how the verdict speaks of
-    what differs; trainable, model_total: parameters, None where the run has not stored them.
+    what differs; trainable, model_total: parameters, None if the run has not stored them.
     """
 
     run: str

@@ -17,7 +17,7 @@ class Design:
     """Values that can be tested together.
 
     values: one for each set of test samples; for each seed where all cells share one split.
-    ratio: n_test / n_train, by which the variance of their mean is corrected; 0 where the values are independent given
+    ratio: n_test / n_train, by which the variance of their mean is corrected; 0 if the values are independent given
         the split.
     one_split: all cells test the same samples: the values vary by seed alone and say nothing about other samples.
     one_training: all cells train on the same samples and test others: the values are parts of one test, and how they

@@ -92,7 +92,7 @@ DIRECTION = "direction of "
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that is not the same in all runs. values: in the order of the runs, None where a run has none."""
+    """Something that is not the same in all runs. values: in the order of the runs, None if a run has none."""
 
     kind: str
     what: str

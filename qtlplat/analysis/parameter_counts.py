@@ -13,11 +13,11 @@ def parameter_counts(
 ) -> dict[str, Any]:
     """Parameter counts of a backbone whose last dense layers are replaced by a head.
 
-    Parameters
-    ----------
-    features: parameters of the convolutional part; dense: of each dense layer, in order.
-    replaced_layers: how many trailing dense layers the head replaces, 1 .. len(dense).
-    head: parameters of `pre_net`, `vqc` and `post_net`.
+    Args:
+        features: parameters of the convolutional part.
+        dense: of each dense layer, in order.
+        replaced_layers: how many trailing dense layers the head replaces, 1 .. len(dense).
+        head: parameters of `pre_net`, `vqc` and `post_net`.
 
     Returns the fixed shape of ``run --dry-run --json``. `reduction_percent_model` relates the saving to the whole
     backbone (the column of the paper's Table III), `reduction_percent_replaced` to the replaced layers (its Eq. 7).

@@ -14,7 +14,7 @@ def selection(epochs: Sequence[Epoch], selected_by: str) -> dict[str, Any] | Non
     epochs: with "cell" (the initialisation), "epoch", "test_accuracy" and, where there was a validation part,
     "validation_loss"; selected_by: "last", "validation" or "test", what decided which weights were kept.
 
-    Returns None where no test accuracy is stored. Without a validation part, or if the last epoch was kept, the
+    Returns None if no test accuracy is stored. Without a validation part, or if the last epoch was kept, the
     unpicked figure is the mean of the last epochs of all initialisations. ``optimism`` is the difference: what looking
     at the test part adds to it.
     """

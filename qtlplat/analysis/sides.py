@@ -60,7 +60,7 @@ def opposed(runs: Sequence[Gathered], *, twice: bool) -> tuple[Side, list[Side]]
     """What is compared with what: the baseline, and all others in the order given.
 
     A single run is compared with its controls, or with itself where it was named twice: no mistake that could do harm,
-    and the answer is known. Raises UsageError where there is nothing to compare with.
+    and the answer is known. Raises UsageError if there is nothing to compare with.
     """
     first, *others = [variants(run.run, run.cells, run.predictions, declared_metrics(run.environment)) for run in runs]
     if others:
@@ -89,7 +89,7 @@ def _share(cells: Sequence[CellRecord], name: str) -> float | None:
 
 
 def parameters(side: Side) -> tuple[int | None, int | None]:
-    """Trained parameters of a side's head, and all of its model; None where the run has not stored them.
+    """Trained parameters of a side's head, and all of its model; None if the run has not stored them.
 
     `frozen` trains fewer than it has: its model is as large as the head's.
     """

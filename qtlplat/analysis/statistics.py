@@ -62,7 +62,7 @@ class McNemar:
 
 @dataclass(frozen=True)
 class Rope:
-    """Probabilities that a mean difference lies below, inside and above ±width; NaN where nothing can be said."""
+    """Probabilities that a mean difference lies below, inside and above ±width; NaN if nothing can be said."""
 
     width: float
     worse: float
@@ -155,7 +155,7 @@ def bootstrap_mean(
     """Bootstrap interval of a mean (bias-corrected and accelerated; Efron 1987), by scipy, from a seed.
 
     Values are taken as independent, which the cells of a cross-validation are not. NaN for one value, the mean itself
-    where there is no spread. Raises UsageError as `corrected_t`.
+    if there is no spread. Raises UsageError as `corrected_t`.
     """
     x = _finite(values)
     _check(level, 0, 1, "the confidence level")
@@ -264,7 +264,7 @@ def _sd(x: Floats) -> float:
 
 
 def _without_spread(n: int, mean: float, sd: float, df: float, level: float) -> TTest:
-    """What can be said where there is no spread: that nothing differs, or only by how much."""
+    """What can be said if there is no spread: that nothing differs, or only by how much."""
     if sd == 0 and mean == 0:
         return TTest(n, mean, sd, 0.0, 0.0, df, 1.0, (0.0, 0.0), level)
     return TTest(n, mean, sd, math.nan, math.nan, df, math.nan, NOTHING, level)

@@ -79,7 +79,7 @@ def verdict(
 ) -> str:
     """What a comparison says.
 
-    p_adjusted: what decides, where the test is one of a `family`; rope: None where it was not computed; remark: what
+    p_adjusted: what decides, where the test is one of a `family`; rope: None if it was not computed; remark: what
     the verdict is limited to, in a few words, set in brackets behind it; why: there is no p, where that does not follow
     from the values.
     """

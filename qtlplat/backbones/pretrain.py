@@ -64,7 +64,7 @@ def make_split(
     """A stratified split by `test_size` and `val_size`, the same for every initialisation.
 
     labels: int64 (N,); groups: N names, kept whole where `options.grouped`; within: the indices to split, all if None.
-    Raises ConfigError where a class has too few samples to be split.
+    Raises ConfigError if a class has too few samples to be split.
     """
     from sklearn.model_selection import StratifiedGroupKFold, train_test_split
 

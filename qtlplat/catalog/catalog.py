@@ -38,10 +38,9 @@ class Catalog:
 
         also_known: further names (presets) for the message about an unknown one.
 
-        Raises
-        ------
-        UsageError: there is none of that name.
-        PluginError: several distributions offer it, or the plugin that is named failed to load.
+        Raises:
+            UsageError: there is none of that name.
+            PluginError: several distributions offer it, or the plugin that is named failed to load.
         """
         found = self.matches(kind, ref)
         if len(found) == 1:

@@ -21,7 +21,7 @@ def command_words(plan: Mapping[str, Any], head: str = "linear") -> list[str]:
     """The words of a ``qtlplat run`` that has this plan, as stored; options that say where data lies are left out.
 
     A pretraining has no head, and none is needed to tell its weights: `head` is trained on them. Where it saw a part of
-    the data only, the run that it was made for makes it again, and no other. Raises ValueError where a plan names no
+    the data only, the run that it was made for makes it again, and no other. Raises ValueError if a plan names no
     dataset or backbone.
     """
     if not all(role in plan for role in ("dataset", "backbone")):

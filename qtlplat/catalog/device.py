@@ -69,10 +69,9 @@ class DeviceChoice:
 def parse_device(text: str) -> DeviceChoice:
     """Take the text of ``--device`` apart.
 
-    Raises
-    ------
-    UsageError: it cannot be read.
-    ConfigError: options are wrong, as far as that can be told without the device; all of them at once.
+    Raises:
+        UsageError: it cannot be read.
+        ConfigError: options are wrong, as far as that can be told without the device; all of them at once.
     """
     choice, problems = read_device(text)
     if choice is None:

@@ -105,7 +105,7 @@ def load_images(spec: DatasetSpec, options: Any, provider: str) -> ImageSet:
 def checked_dataset(spec: DatasetSpec, options: Any, provider: str) -> tuple[Sequence[Problem], ImageSet | None]:
     """All that is wrong with a dataset, and its images if nothing is: by its own check, if it has one, and by loading.
 
-    Raises as `load_images`, and PluginError where its check returns anything but problems.
+    Raises as `load_images`, and PluginError if its check returns anything but problems.
     """
     check = spec.check
     if check is not None:

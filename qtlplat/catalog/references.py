@@ -38,7 +38,7 @@ def _place(role: str) -> str:
 
 
 def parse_reference(text: str, role: str) -> Reference:
-    """Take a reference apart. Raises UsageError where it cannot be read."""
+    """Take a reference apart. Raises UsageError if it cannot be read."""
     name, bracket, rest = text.strip().partition("[")
     name = name.strip()
     if not name or "]" in name or (bracket and not rest.endswith("]")):

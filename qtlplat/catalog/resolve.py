@@ -38,7 +38,7 @@ OWN = ("seed", "seeds", "accelerator", "controls")  # the plan's own fields, as 
 
 @dataclass(frozen=True)
 class Request:
-    """What a user asked for; None where nothing was said.
+    """What a user asked for; None if nothing was said.
 
     dataset, backbone, head, evaluator: references; replace: 'all' or a number; device: a name, options in brackets;
     accelerator: 'cpu' or 'cuda'; controls: 'none', 'auto' or names with commas; sets: ``role.option=value`` texts.

@@ -102,7 +102,7 @@ class LazyGroup(click.Group):
         return [*COMMANDS, *plugin_commands()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Import the module of a command and return the command, or None where there is no such name."""
+        """Import the module of a command and return the command, or None if there is no such name."""
         if cmd_name in renamed.COMMANDS:
             if not ctx.resilient_parsing:
                 renamed.tell(f"qtlplat {cmd_name}", f"qtlplat {renamed.COMMANDS[cmd_name]}")

@@ -11,7 +11,7 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 def direction_options(command: C) -> C:
-    """Both options of a command, as the argument ``greater_is_better``: True, False, or None where none is given."""
+    """Both options of a command, as the argument ``greater_is_better``: True, False, or None if none is given."""
     maximize = click.option("--maximize", "greater_is_better", flag_value=True, type=bool, help="Higher is better.")
     minimize = click.option(
         "--minimize",

@@ -46,7 +46,7 @@ def other_store(text: str, asked: str) -> StoreLocation:
 
 
 def existing_store(settings: Settings, what_for: str) -> StoreLocation:
-    """The store of this call; UsageError where there is none. what_for: as in `check`."""
+    """The store of this call; UsageError if there is none. what_for: as in `check`."""
     from qtlplat.store.core.database import is_there
     from qtlplat.store.core.location import no_store
 

@@ -65,7 +65,7 @@ def simplify(graph: fx.Graph) -> None:
 
 
 def layout_at(node: fx.Node) -> TensorLayout | None:
-    """The layout of a node's tensor, None where it is no tensor."""
+    """The layout of a node's tensor, None if it is no tensor."""
     return node.meta.get("layout")
 
 
@@ -172,7 +172,7 @@ class _Narrow:
                 self.graph.erase_node(node)
 
     def _rewritten(self, node: fx.Node) -> fx.Node | None:
-        """What takes the place of a node; None where it stays."""
+        """What takes the place of a node; None if it stays."""
         pliable = all(map(_takes_any_strides, node.users))
         if _is_narrow_product(node):
             if not pliable and not _is_long_product(node):

@@ -54,7 +54,7 @@ def record_operations(function: Callable[..., Sequence[Tensor]], arguments: Sequ
     """The operations of ``function(*arguments)``, a function of tensors that returns tensors.
 
     Every node of one tensor has its `TensorLayout` in ``meta["layout"]``. Tensors that are neither arguments nor
-    computed from them are constants of the graph. Raises DependsOnValuesError where a value is looked at; what the
+    computed from them are constants of the graph. Raises DependsOnValuesError if a value is looked at; what the
     function raises passes through.
     """
     recorder = _Recorder(arguments)

@@ -65,7 +65,7 @@ def trace(function: Function, arguments: Sequence[Tensor]) -> Program:
     """`function` applied to these very tensors, to be repeated when their contents have changed.
 
     Random operations stay random: they are drawn from torch's global generator at every call.
-    Raises CannotTraceError where it cannot be traced, or changes tensors that are not its own. What it does in Python
+    Raises CannotTraceError if it cannot be traced, or changes tensors that are not its own. What it does in Python
     is done once, now: the caller must see to it that this is right.
     """
     if reason := untried():

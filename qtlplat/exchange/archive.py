@@ -68,11 +68,10 @@ def refused(path: Path, problems: list[Problem]) -> DataError | UntrustedError:
 def opened(path: Path) -> Iterator[zipfile.ZipFile]:
     """An archive of which all members have known names and sizes within bounds; nothing is unpacked yet.
 
-    Raises
-    ------
-    DataError: where it is no archive, or a damaged one; `problems` holds every finding.
-    UntrustedError: where a member would lead out of the archive, is a link, stands there twice, is none of a bundle's,
-        or unpacks without bounds.
+    Raises:
+        DataError: if it is no archive, or a damaged one; `problems` holds every finding.
+        UntrustedError: if a member would lead out of the archive, is a link, stands there twice, is none of a bundle's,
+            or unpacks without bounds.
     """
     with ExitStack() as stack:
         with _stumbles(path):
@@ -155,7 +154,7 @@ def _faults(member: zipfile.ZipInfo) -> Iterator[str]:
 
 
 def manifest_bytes(path: Path, archive: zipfile.ZipFile) -> bytes:
-    """The manifest as it stands there, at most `MAX_MANIFEST` bytes of it. Raises DataError where it is damaged."""
+    """The manifest as it stands there, at most `MAX_MANIFEST` bytes of it. Raises DataError if it is damaged."""
     with _stumbles(path), archive.open(MANIFEST) as file:
         return file.read(MAX_MANIFEST)
 
@@ -163,7 +162,7 @@ def manifest_bytes(path: Path, archive: zipfile.ZipFile) -> bytes:
 def unpack(path: Path, archive: zipfile.ZipFile, listed: Mapping[str, Member], folder: Path) -> None:
     """Write the members that the manifest lists below a folder, comparing size and sha256 on the way.
 
-    Raises DataError where one is not what is listed, UntrustedError where there are others.
+    Raises DataError if one is not what is listed, UntrustedError if there are others.
     """
     there = {member.filename for member in archive.infolist()} - {MANIFEST}
     problems = [Problem(name, "", "is not in the manifest", hostile=True) for name in sorted(there - set(listed))]

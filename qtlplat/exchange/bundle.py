@@ -81,9 +81,9 @@ def export(
 
     report: an HTML page to put in. overwrite: whether a file that is there is replaced; FileExistsError if not.
 
-    Raises
-    ------
-    UsageError: where a run has not ended. StoreError: where one is damaged or lacks a file, or the disk is full.
+    Raises:
+        UsageError: if a run has not ended.
+        StoreError: if one is damaged or lacks a file, or the disk is full.
     """
     every = with_parents(Reader(location), runs)
     with tempfile.TemporaryDirectory(prefix="qtlplat-export-") as folder:

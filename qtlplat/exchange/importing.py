@@ -48,17 +48,18 @@ def import_bundle(
 ) -> Imported:
     """Import the runs of a bundle into a store; identical runs are skipped.
 
-    Parameters
-    ----------
-    look: called with a reader of the bundle's runs before the import; refuses the bundle by raising.
-    partly: leave out conflicting runs, and runs that build on them.
-    dry_run: return what would be imported; write only a temporary directory.
+    Args:
+        location: of the store that takes the runs up.
+        path: of the bundle.
+        look: called with a reader of the bundle's runs before the import; refuses the bundle by raising.
+        partly: leave out conflicting runs, and runs that build on them.
+        dry_run: return what would be imported; write only a temporary directory.
 
-    Raises
-    ------
-    DataError: the file is no bundle, damaged or incomplete. ConfigError: it is of a newer version.
-    UntrustedError: qtlplat does not write such bundles.
-    StoreError: a run conflicts with one of the store (unless `partly`), or the disk is full.
+    Raises:
+        DataError: the file is no bundle, damaged or incomplete.
+        ConfigError: it is of a newer version.
+        UntrustedError: qtlplat does not write such bundles.
+        StoreError: a run conflicts with one of the store (unless `partly`), or the disk is full.
     """
     with ExitStack() as stack:
         packed = stack.enter_context(archive.opened(path))
@@ -79,7 +80,7 @@ def import_bundle(
 
 
 def _manifest(path: Path, data: bytes) -> Manifest:
-    """Read a manifest. Raises DataError where it is none, ConfigError where a newer version made it."""
+    """Read a manifest. Raises DataError if it is none, ConfigError if a newer version made it."""
     try:
         found: Any = json.loads(data)
         if isinstance(found, dict) and isinstance(found.get("version"), int) and found["version"] > VERSION:
@@ -166,7 +167,7 @@ def _delete_left(folder: Path) -> None:
 
 
 def _refuse_full(folder: Path, size: int) -> None:
-    """Unpacked, and once more in the store. Raises StoreError where there is no room for that."""
+    """Unpacked, and once more in the store. Raises StoreError if there is no room for that."""
     free = shutil.disk_usage(folder).free
     if free < 2 * size + _SPARE:
         raise StoreError(
@@ -177,7 +178,7 @@ def _refuse_full(folder: Path, size: int) -> None:
 
 
 def _refuse_other_content(path: Path, theirs: StoreLocation, manifest: Manifest) -> None:
-    """Raise UntrustedError where runs or files are others than the manifest and the store say."""
+    """Raise UntrustedError if runs or files are others than the manifest and the store say."""
     reader = Reader(theirs)
     runs = {run.id for run in reader.runs()}
     files = {FILES + row.path for run in runs for row in reader.artifacts(run)}

@@ -286,7 +286,7 @@ class LockstepTrainer:
 
 
 def _padded(orders: Sequence[Tensor], width: int) -> tuple[Tensor, Tensor]:
-    """Index lists of unequal length as one (C, width) tensor, and a float64 mask that is 0 where it was filled up."""
+    """Index lists of unequal length as one (C, width) tensor, and a float64 mask that is 0 if it was filled up."""
     rows = torch.stack([torch.cat([o, o[:1].expand(width - len(o))]) for o in orders])
     lengths = torch.tensor([len(o) for o in orders])
     return rows, (torch.arange(width) < lengths[:, None]).double()

@@ -28,11 +28,10 @@ def read_pictures(
     shape: (C, H, W): of one channel, colours become their brightness; of three, gray becomes three equal ones. resize:
     how images of another size are resized, None to refuse them.
 
-    Raises
-    ------
-    DataError: files that are missing, no images, or of another size; every one of them.
-    UntrustedError: the same, where one would unpack without bounds.
-    ConfigError: the model takes neither one nor three channels.
+    Raises:
+        DataError: files that are missing, no images, or of another size; every one of them.
+        UntrustedError: the same, where one would unpack without bounds.
+        ConfigError: the model takes neither one nor three channels.
     """
     if shape[0] not in (1, 3):
         what = f"image files have 1 or 3 channels, the model takes {shape[0]}"

@@ -80,11 +80,11 @@ def open_trained(
 
     sets: ``dataset.option=value``; the data is read only for a run from before the shape of images was stored.
 
-    Raises
-    ------
-    UsageError: the run is a pretraining, has not finished, or has no such cell.
-    StoreError: weights are missing. UntrustedError: they are not what was stored, or are those of another network.
-    PluginError, ConfigError: as `qtlplat.catalog.reopen.stored_run`.
+    Raises:
+        UsageError: the run is a pretraining, has not finished, or has no such cell.
+        StoreError: weights are missing.
+        UntrustedError: they are not what was stored, or are those of another network.
+        PluginError, ConfigError: as `qtlplat.catalog.reopen.stored_run`.
     """
     found = look_up(reader, record, catalog, cells=cells, sets=sets)
     resolved, shape, names = found.resolved, found.shape, found.class_names

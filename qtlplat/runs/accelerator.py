@@ -12,7 +12,7 @@ from qtlplat.errors import ConfigError, safe_repr
 def check_accelerator(name: str) -> torch.device:
     """The torch device of an accelerator, ``cpu`` or ``cuda``.
 
-    Raises ConfigError where torch cannot use it here: with what is missing, torch's CUDA or a usable GPU.
+    Raises ConfigError if torch cannot use it here: with what is missing, torch's CUDA or a usable GPU.
     """
     where = f"--accelerator {name}"
     if name == "cpu":

@@ -38,7 +38,7 @@ def planned_cells(
 ) -> tuple[tuple[Cell, ...], tuple[Pretraining, ...]]:
     """The evaluator's cells, and the backbones that they start from. groups: the source of each sample.
 
-    Raises ConfigError where the data cannot be divided so, PluginError for cells that no honest training can use.
+    Raises ConfigError if the data cannot be divided so, PluginError for cells that no honest training can use.
     """
     plan, evaluator = resolved.plan, resolved.specs["evaluator"].spec
     split = make_split(images.labels, groups, plan.pretraining, plan.seed)

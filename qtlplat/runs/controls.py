@@ -54,7 +54,7 @@ def make_variants(
 
     names: of controls, or `auto`; trainable: the head's parameters; provider: of the head; choose: what runs a circuit;
     baselines: the controls that plugins offer, by name.
-    Raises ConfigError where a control that was asked for by name does not fit the head.
+    Raises ConfigError if a control that was asked for by name does not fit the head.
     """
     engine = make_head.engine
     variants = [Variant(HEAD, make_head, trainable, engine.why_not_stackable if engine else "")]

@@ -88,7 +88,7 @@ def _guess(planned: PlannedModel, n_samples: int) -> _Speed:
 
 
 def _pretraining_speed(plan: RunPlan, past: Sequence[RunRecord], reader: Reader) -> _Speed | None:
-    """What the newest pretraining of this backbone on this data with such batches took, None where there is none."""
+    """What the newest pretraining of this backbone on this data with such batches took, None if there is none."""
     for run in past:
         if run.kind != "pretraining" or run.dataset_digest != plan.dataset_digest or "samples" in run.plan:
             continue
@@ -108,7 +108,7 @@ def _pretraining_speed(plan: RunPlan, past: Sequence[RunRecord], reader: Reader)
 
 
 def _head_seconds(plan: RunPlan, past: Sequence[RunRecord], variants: int) -> float | None:
-    """Seconds per epoch and cell of the newest run of this head on this data, None where there is none.
+    """Seconds per epoch and cell of the newest run of this head on this data, None if there is none.
 
     variants: the head and its controls; each is trained on all cells.
     """

@@ -109,7 +109,7 @@ def _in_words(key: Hashable) -> str:
 
 
 def largest(parts: Sequence[Part]) -> float | None:
-    """The largest difference of all parts, None where nothing was compared."""
+    """The largest difference of all parts, None if nothing was compared."""
     found = [part.largest for part in parts if part.largest is not None and (part.compared or part.unequal)]
     return max(found, default=None)
 

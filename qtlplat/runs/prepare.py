@@ -299,7 +299,7 @@ def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_c
 def choose_for(head: AnyHeadSpec, options: Any, plan: RunPlan) -> Engine | None:
     """What runs a head's circuit on the plan's device; None for a classical head.
 
-    Raises ConfigError where the device cannot be had, PluginError where the circuit breaks its contract.
+    Raises ConfigError if the device cannot be had, PluginError if the circuit breaks its contract.
     """
     circuit = declared_circuit(head, options, plan.head.provider)
     return None if circuit is None else _choose(circuit, plan)

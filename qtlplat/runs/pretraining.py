@@ -112,7 +112,7 @@ def _find(job: RunContext, plan: PretrainingPlan, whose: str, made_for: str) -> 
 
 
 def _weights_of(reader: Reader, run: str) -> Pretrained:
-    """What a pretraining left. Raises StoreError where it is not there or damaged, UntrustedError."""
+    """What a pretraining left. Raises StoreError if it is not there or damaged, UntrustedError."""
     artifact = next((a for a in reader.artifacts(run) if a.kind == "weights"), None)
     if artifact is None:
         raise StoreError("it has no weights")
@@ -120,7 +120,7 @@ def _weights_of(reader: Reader, run: str) -> Pretrained:
 
 
 def stored_backbone(reader: Reader, run: str, position: int) -> Pretrained:
-    """The backbone that a stored run's cell started from. Raises StoreError where its weights are gone or damaged."""
+    """The backbone that a stored run's cell started from. Raises StoreError if its weights are gone or damaged."""
     source = pretraining_of(reader, run, position)
     try:
         return _weights_of(reader, source)
@@ -131,7 +131,7 @@ def stored_backbone(reader: Reader, run: str, position: int) -> Pretrained:
 
 
 def pretraining_of(reader: Reader, run: str, position: int) -> str:
-    """Id of the pretraining that a stored run's cell started from. Raises StoreError where that is not known."""
+    """Id of the pretraining that a stored run's cell started from. Raises StoreError if that is not known."""
     cells = {cell.position: cell.pretraining for cell in reader.cells(run)}
     source = cells.get(position) or reader.run(run).pretraining
     if source is None:

@@ -27,7 +27,7 @@ from qtlplat.store.read.queries import Reader
 class Outcome:
     """The result of a replay.
 
-    run: the original run; replay: the new one; max_difference: None where nothing could be compared,
+    run: the original run; replay: the new one; max_difference: None if nothing could be compared,
     infinite where something is missing or not finite; changes: (before, after) by name.
     """
 

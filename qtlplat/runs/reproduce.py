@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ModelState:
-    """A model of a recipe and its run. run: None where it is missing; expected: of what is missing."""
+    """A model of a recipe and its run. run: None if it is missing; expected: of what is missing."""
 
     planned: PlannedModel
     run: RunRecord | None

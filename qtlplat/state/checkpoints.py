@@ -35,7 +35,7 @@ class Checkpoints:
     """The checkpoints of one run, whose owner this process is; to be used as a context manager.
 
     Leaving it waits for what is still being written. `save` and leaving raise StoreError where that cannot be done.
-    directory: of the run's checkpoints, called by its id. Raises UntrustedError where it is a link to somewhere else.
+    directory: of the run's checkpoints, called by its id. Raises UntrustedError if it is a link to somewhere else.
     """
 
     def __init__(self, directory: Path, on_note: Callable[[str], None]) -> None:

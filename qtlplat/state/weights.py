@@ -81,10 +81,9 @@ def save_weights(directory: Path, tensors: Mapping[str, Tensor], facts: Mapping[
 def load_weights(path: Path, sha256: str) -> dict[str, Tensor]:
     """Tensors by name; only safetensors files are read, so no code in a file is ever run.
 
-    Raises
-    ------
-    StoreError: the file is missing or differs from the saved one.
-    UntrustedError: it has the stored digest, but is no safetensors file: the store was tampered with.
+    Raises:
+        StoreError: the file is missing or differs from the saved one.
+        UntrustedError: it has the stored digest, but is no safetensors file: the store was tampered with.
     """
     from safetensors import SafetensorError
 

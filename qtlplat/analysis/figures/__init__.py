@@ -26,7 +26,7 @@ def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None) -
     """A figure of one of the `KINDS`.
 
     runs: as `stored.read` gives them, with predictions for `NEEDS_PREDICTIONS`; images: the dataset of the run, for
-    `errors` only. Raises DataError where a run has not what the figure shows, ConfigError where matplotlib is missing.
+    `errors` only. Raises DataError if a run has not what the figure shows, ConfigError if matplotlib is missing.
     """
     from qtlplat.analysis.figures.style import require_matplotlib
 
@@ -51,7 +51,7 @@ def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None) -
 
 
 def one(runs: Sequence[StoredRun]) -> StoredRun:
-    """The only run of a figure that shows one. Raises UsageError where there are more."""
+    """The only run of a figure that shows one. Raises UsageError if there are more."""
     if len(runs) != 1:
         raise UsageError(f"a figure of errors shows one run, not {len(runs)}", fix="name one run")
     return runs[0]

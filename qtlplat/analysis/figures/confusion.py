@@ -46,7 +46,7 @@ class Confusion:
 
     @property
     def shares(self) -> npt.NDArray[np.float64]:
-        """Each count as a share of its row, float64 (K, K); NaN where a label never occurs."""
+        """Each count as a share of its row, float64 (K, K); NaN if a label never occurs."""
         totals = self.counts.sum(axis=1, keepdims=True).astype(np.float64)
         shares = np.full(self.counts.shape, np.nan)
         np.divide(self.counts, totals, out=shares, where=totals > 0)
@@ -54,7 +54,7 @@ class Confusion:
 
 
 def pooled(stored: StoredRun) -> Confusion:
-    """All predictions of the head's finished cells; raises DataError where there are none."""
+    """All predictions of the head's finished cells; raises DataError if there are none."""
     cells = {cell.position for cell in stored.finished(HEAD)}
     rows = [row for row in stored.predictions if row.cell in cells]
     if not rows:

@@ -32,7 +32,7 @@ class Curves:
     """The curves of one run's folds.
 
     cells: the head's own, in their order; epochs: int64 (E,); loss (nats) and accuracy (0 to 1): float64 (cells, E),
-    NaN where a cell has not that epoch; best: position of the best fold in `cells`.
+    NaN if a cell has not that epoch; best: position of the best fold in `cells`.
     """
 
     stored: StoredRun
@@ -50,7 +50,7 @@ class Curves:
 
     @property
     def scaled_loss(self) -> npt.NDArray[np.float64]:
-        """The losses on 0 to 2: one scale for all folds of the run; NaN where a loss is not finite."""
+        """The losses on 0 to 2: one scale for all folds of the run; NaN if a loss is not finite."""
         low, high = self.loss_range
         finite = np.where(np.isfinite(self.loss), self.loss, np.nan)
         return TOP * (finite - low) / (high - low) if high > low else finite * 0.0

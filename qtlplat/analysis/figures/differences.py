@@ -49,14 +49,14 @@ class Differences:
 
     @property
     def interval(self) -> Interval:
-        """95 % interval of the mean; NaN where there is no spread to make one from."""
+        """95 % interval of the mean; NaN if there is no spread to make one from."""
         return self.test.interval
 
 
 def paired(runs: Sequence[StoredRun]) -> list[Differences]:
     """Every further run minus the first one; of a single run, each of its controls minus the head.
 
-    Raises UsageError for a single run without controls, DataError where two runs share no finished cell, or where a
+    Raises UsageError for a single run without controls, DataError if two runs share no finished cell, or where a
     fold of one has other test samples than the same fold of the other.
     """
     first = runs[0]

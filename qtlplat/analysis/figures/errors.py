@@ -57,7 +57,7 @@ class Errors:
 
 
 def out_of_fold_errors(stored: StoredRun) -> Errors:
-    """The samples that the head's finished cells got wrong; raises DataError where there are no predictions.
+    """The samples that the head's finished cells got wrong; raises DataError if there are no predictions.
 
     Worst first: wrong in the largest share of the cells that tested it, then by certainty, then by id.
     """

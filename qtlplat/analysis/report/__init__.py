@@ -18,7 +18,7 @@ FORMATS = (".html", ".md", ".tex")
 
 
 def format_of(name: PurePath) -> str:
-    """The form that a file's name asks for, one of `FORMATS`. Raises UsageError where it is none of them."""
+    """The form that a file's name asks for, one of `FORMATS`. Raises UsageError if it is none of them."""
     ending = name.suffix.lower()
     if ending not in FORMATS:
         raise UsageError(

@@ -17,7 +17,7 @@ def percent(share: float | None, decimals: int = 2, *, signed: bool = False) -> 
 
 
 def interval(ends: Sequence[float] | None) -> str:
-    """Two shares in percent: ``-0.50 to +0.83``; '' where there is no interval."""
+    """Two shares in percent: ``-0.50 to +0.83``; '' if there is no interval."""
     if ends is None or not all(map(math.isfinite, ends)):
         return ""
     return f"{percent(ends[0], signed=True)} to {percent(ends[1], signed=True)}"
@@ -29,7 +29,7 @@ def count(value: float | None) -> str:
 
 
 def p_value(p: float) -> str:
-    """A probability with two significant digits; '' where there is none."""
+    """A probability with two significant digits; '' if there is none."""
     return f"{p:.2g}" if math.isfinite(p) else ""
 
 

@@ -109,7 +109,7 @@ def material_of(reader: Reader, ids: Sequence[str]) -> Material:
 
 
 def _reproduction(reader: Reader, recipe: str, budget: str | None) -> ReproductionRecord:
-    """The newest stored reproduction, of a whole budget if there is one. Raises UsageError where there is none."""
+    """The newest stored reproduction, of a whole budget if there is one. Raises UsageError if there is none."""
     every = reader.reproductions(recipe)
     fitting = [record for record in every if budget in (None, record.content.budget)]
     found = next((record for record in fitting if "selection" not in record.content.cuts), next(iter(fitting), None))

@@ -22,7 +22,7 @@ def backbone_facts(component: Component[Any], options: Options) -> dict[str, Any
 
     ``dense`` are those of each dense block, in order; ``replaced`` what the last 1, 2, ... of them have together.
     ``problem`` is set instead where the backbone does not take such images.
-    Raises PluginError where it cannot be built at all.
+    Raises PluginError if it cannot be built at all.
     """
     spec = component.spec
     if not isinstance(spec, BackboneSpec):

@@ -30,7 +30,7 @@ def output_options(about: str) -> Callable[[F], F]:
 def refuse(output: Path, force: bool) -> None:
     """Say, before any work, what must not or cannot be written.
 
-    Raises UsageError where the file exists and `--force` was not given, StoreError if its directory is missing or may
+    Raises UsageError if the file exists and `--force` was not given, StoreError if its directory is missing or may
     not be written to.
     """
     if os.path.lexists(output) and not force:

@@ -39,7 +39,7 @@ def asked_for(output: Path, flag: str, force: bool, *, picture: bool = False) ->
     flag: the form that was asked for as well, or ''; picture: whether it may be a .png file.
 
     Raises UsageError for a name of no form, or of another one than the flag's, and where the file exists; ConfigError
-    where a library is missing; StoreError where there is no such directory.
+    where a library is missing; StoreError if there is no such directory.
     """
     from qtlplat.cli.render.files import refuse
 
@@ -134,7 +134,7 @@ def _array(values: Sequence[Any]) -> pa.Array:
 
 
 def _type(values: Sequence[Any]) -> pa.DataType | None:
-    """The narrowest type that holds all values exactly; None where there is none."""
+    """The narrowest type that holds all values exactly; None if there is none."""
     import pyarrow as pa
 
     present = [value for value in values if value is not None]

@@ -31,7 +31,7 @@ def show_mean_sd(value: MeanSd) -> str:
 
 
 def mean_sd(spread: dict[str, Any] | None) -> MeanSd | None:
-    """A metric of the short form as one value, or None where there is none."""
+    """A metric of the short form as one value, or None if there is none."""
     return None if spread is None or spread["mean"] is None else MeanSd(spread["mean"], spread["std"])
 
 

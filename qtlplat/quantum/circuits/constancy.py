@@ -21,7 +21,7 @@ Shape = tuple[Any, ...]
 
 
 def refuse_changing(function: SampleFunction) -> None:
-    """Raises PluginError where a circuit's function makes another circuit when it is called again."""
+    """Raises PluginError if a circuit's function makes another circuit when it is called again."""
     inputs, weights = trial_numbers(function.circuit, 1)
     sample, weights = inputs[0].detach(), {name: weight.detach() for name, weight in weights.items()}
     first = _taken(function, sample, weights)

@@ -36,7 +36,7 @@ class SampleFunction:
     of one, shape (1, n_inputs). A trial decides, once; where both would do, a sample it is.
 
     counted: whether it must return n_outputs numbers; batch_of_one: which of the two it is.
-    Raises what the function raises where it takes neither, PluginError where its result is not such numbers.
+    Raises what the function raises where it takes neither, PluginError if its result is not such numbers.
     """
 
     batch_of_one: bool
@@ -63,7 +63,7 @@ class SampleFunction:
     def tape(self, sample: Tensor, weights: Mapping[str, Tensor]) -> QuantumScript:
         """Operations and measurements for one sample (n_inputs,); no parameter has a batch axis.
 
-        Raises PluginError where the function does not return its measurements, in the order in which it makes them.
+        Raises PluginError if the function does not return its measurements, in the order in which it makes them.
         """
         with qml.queuing.AnnotatedQueue() as queue, _transposing():
             returned = self.circuit.function(self.given(sample), wires=range(self.circuit.qubits), **weights)

@@ -49,7 +49,7 @@ class Group:
 
 
 def one_parameter_group(matrix: Callable[[float], Matrix]) -> Group | None:
-    """The group that `matrix` (angle -> (2^k, 2^k)) is, or None where it is none."""
+    """The group that `matrix` (angle -> (2^k, 2^k)) is, or None if it is none."""
     size = len(matrix(0.0))
     if not np.allclose(matrix(0.0), np.eye(size), atol=TOLERANCE):
         return None

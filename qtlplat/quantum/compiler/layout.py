@@ -33,7 +33,7 @@ class Turns:
 class Product:
     """A product state to start from: qubit q is ``columns[q] @ (cos a_q, sin a_q)``, then layer 0 of the turns.
 
-    value (Q,): -1 where a qubit takes no input; rate (Q,); columns (Q, 2, 2), or None where they belong to the first
+    value (Q,): -1 where a qubit takes no input; rate (Q,); columns (Q, 2, 2), or None if they belong to the first
     layer: qubits are real then, (cos a_q, sin a_q).
     """
 
@@ -68,7 +68,7 @@ def groups(qubits: int) -> tuple[tuple[int, ...], ...]:
 class Layout:
     """What a program runs on.
 
-    product: how it starts, or None where it starts from a given state; product_layer: 0 where the first of the turning
+    product: how it starts, or None if it starts from a given state; product_layer: 0 if the first of the turning
     layers belongs to the product, -1 where none does; turns: all turning layers; steps: what follows the product.
     """
 
@@ -175,7 +175,7 @@ def _product(rest: list[Step], qubits: int) -> tuple[Product, Matrix, Local | No
 
 
 def _completed(columns: Matrix) -> Matrix | None:
-    """Columns as unitary matrices (Q, 2, 2); None where they are none, because an angle changes a phase or a length.
+    """Columns as unitary matrices (Q, 2, 2); None if they are none, because an angle changes a phase or a length.
 
     A second column of zeros is never used, and may be any.
     """
@@ -198,7 +198,7 @@ def _is_product(phases: Diagonal) -> bool:
 
 
 def _real_where_possible(columns: Matrix) -> Matrix:
-    """Each qubit's columns times a global phase that makes them real, where there is one."""
+    """Each qubit's columns times a global phase that makes them real, if there is one."""
     turned = columns.copy()
     for qubit, pair in enumerate(columns):
         largest = pair.reshape(-1)[np.abs(pair).argmax()]

@@ -169,7 +169,7 @@ def _output(measurement: Any, qubits: int) -> list[tuple[float, Word]] | tuple[i
 
 
 def _common_axes(sentences: Sequence[list[tuple[float, Word]]]) -> dict[int, str] | None:
-    """The axis along which each qubit is measured, or None where one is measured along two."""
+    """The axis along which each qubit is measured, or None if one is measured along two."""
     axes: dict[int, str] = {}
     for sentence in sentences:
         for _, word in sentence:

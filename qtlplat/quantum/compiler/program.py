@@ -32,7 +32,7 @@ class Program:
     """Runs a circuit: (inputs (B, n_inputs), weights by name) -> (B, n_outputs) in the dtype of the inputs.
 
     values: where angles come from; layout: the steps; start: the initial state (2^Q,), the number of the value that
-    is it, or None where the layout begins with a product state; double: compute in complex128 instead of complex64;
+    is it, or None if the layout begins with a product state; double: compute in complex128 instead of complex64;
     real: every amplitude is real.
     """
 

@@ -202,7 +202,7 @@ def _wires(part: Diagonal | Permutation | Dense) -> set[int]:
 
 
 def _absorb(step: Step, part: _Part) -> bool:
-    """Let a step take a part that follows it; False where it is of another kind."""
+    """Let a step take a part that follows it; False if it is of another kind."""
     if isinstance(step, Local) and isinstance(part, _One):
         step.add(part.wire, part.item)
         return True

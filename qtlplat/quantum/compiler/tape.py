@@ -156,7 +156,7 @@ class _Groups:
         self._known: dict[Any, Group | None] = {}
 
     def of(self, op: Operator) -> Group | None:
-        """The group of a gate with a single real angle, None where it is none."""
+        """The group of a gate with a single real angle, None if it is none."""
         if len(op.data) != 1 or op.data[0].ndim or op.data[0].is_complex():
             return None
         kind = _kind(op)

@@ -52,8 +52,8 @@ class DeviceRunner(BatchRunner):
     gradient_method: backprop, adjoint or device where the device differentiates this circuit itself, else
         parameter-shift, and finite-diff where a gate has no shift rule; way: how a batch is recorded. The first ones
         are taken whose values and gradients are those of the circuit, see `verification`.
-    Raises ConfigError where there is no such device, it cannot be made, it cannot run or differentiate the circuit, or
-    computes other values than the circuit has; PluginError where the circuit's function does not return what it
+    Raises ConfigError if there is no such device, it cannot be made, it cannot run or differentiate the circuit, or
+    computes other values than the circuit has; PluginError if the circuit's function does not return what it
     declares; what the function raises passes through.
     """
 
@@ -153,7 +153,7 @@ class DeviceRunner(BatchRunner):
             yield self.gradient_method
 
     def _reference(self) -> Reference | None:
-        """What the circuit is; None where it cannot be computed, for it is too large for example."""
+        """What the circuit is; None if it cannot be computed, for it is too large for example."""
         noisy = self._noise is not None or has_channels(self._tape)
         name = WITH_CHANNELS if noisy else EXACT
         if self._wires > MOST_QUBITS[name]:

@@ -46,7 +46,7 @@ class Engine:
 
     name: `compiled`, or that of a PennyLane device; why: one line for users; gradient: how it is differentiated.
     why_not_stackable: why cells cannot be trained in one stack, '' where they can.
-    reseeded: makes another runner, seeded from torch's global generator; None where nothing about it is random.
+    reseeded: makes another runner, seeded from torch's global generator; None if nothing about it is random.
     traits: whether its values are exact; not_differentiated: what has other gradients than the circuit's values.
     """
 
@@ -101,8 +101,8 @@ def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any]
     name: `auto`, `compiled` or a PennyLane device; options: `precision` (single or double) of the first two, else as
     `DeviceRunner` takes them.
 
-    Raises ConfigError where the device cannot be had, or where `compiled` was asked for and the circuit cannot be
-    compiled; PluginError where the circuit does not return what it declares, or is another one when its function is
+    Raises ConfigError if the device cannot be had, or where `compiled` was asked for and the circuit cannot be
+    compiled; PluginError if the circuit does not return what it declares, or is another one when its function is
     called again; what that raises passes through.
     """
     function = SampleFunction(circuit)

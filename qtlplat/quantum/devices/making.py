@@ -33,7 +33,7 @@ def available_devices() -> list[str]:
 
 
 def package_of(name: str) -> tuple[str, str] | None:
-    """The distribution that provides a device, and its version; None where there is none."""
+    """The distribution that provides a device, and its version; None if there is none."""
     distribution = getattr(qml.plugin_devices.get(name), "dist", None)
     return None if distribution is None else (distribution.name, distribution.version)
 

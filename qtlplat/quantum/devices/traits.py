@@ -43,7 +43,7 @@ Run = Callable[[Tensor, Values], Tensor]  # (inputs (n_inputs,), weights by name
 class DeviceTraits:
     """What was seen of a device and a circuit.
 
-    draws: whether values are means of random shots; shots: how many, None where there are none or they cannot be told;
+    draws: whether values are means of random shots; shots: how many, None if there are none or they cannot be told;
     own: whether the device chose that itself; repeats: whether the same seed gives the same values;
     precision: the largest rounding error of a value, in what values are measured in.
     """
@@ -164,7 +164,7 @@ def doubles() -> Iterator[None]:
 
 
 def _exact(function: SampleFunction, samples: Tensor, weights: Values) -> Tensor | None:
-    """Values (samples, n_outputs) of `REFERENCE`, None where that cannot run the circuit."""
+    """Values (samples, n_outputs) of `REFERENCE`, None if that cannot run the circuit."""
     try:
         values = plain_values(function, REFERENCE)
         return torch.stack([values(sample, weights) for sample in samples])
@@ -173,7 +173,7 @@ def _exact(function: SampleFunction, samples: Tensor, weights: Values) -> Tensor
 
 
 def _refuse_others(name: str, values: Tensor, exact: Tensor | None, *, noisy: bool, slack: float) -> None:
-    """Raises ConfigError where values (samples, n_outputs) are not those of the circuit.
+    """Raises ConfigError if values (samples, n_outputs) are not those of the circuit.
 
     With noise they may be others, but they do not stay the same where exact ones change much.
     """
@@ -217,7 +217,7 @@ def _roughness(run: Run, sample: Tensor, weights: Values) -> float:
 
 
 def _count(function: SampleFunction, values: Tensor) -> int | None:
-    """How many shots values (.., n_outputs) are means of, None where that does not show: outcomes other than 1 and -1.
+    """How many shots values (.., n_outputs) are means of, None if that does not show: outcomes other than 1 and -1.
 
     An expectation value is 1 - 2 k/N, a probability k/N.
     """

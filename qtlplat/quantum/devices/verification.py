@@ -100,7 +100,7 @@ class Reference:
         self.gradients = self._slopes(self._along) if self._along else gradients or []
 
     def _backpropagated(self, noise: Any) -> list[list[Tensor]] | None:
-        """Gradients of each sample in its inputs and each weight; None where they are not those of the values."""
+        """Gradients of each sample in its inputs and each weight; None if they are not those of the values."""
         function, names = self.function, list(self.weights)
         wires = range(function.circuit.qubits)
 
@@ -128,7 +128,7 @@ class Reference:
         return lambda sample, weights: float((self.directions[row] * self._values(sample, weights)).sum())
 
     def _slopes(self, along: Values) -> list[list[Tensor]]:
-        """The slope of each sample's total along each direction; NaN where that cannot be told."""
+        """The slope of each sample's total along each direction; NaN if that cannot be told."""
         rows = []
         for row, sample in enumerate(self.inputs.detach()):
             moves = {n: _moved(self._total(row), sample, self._fixed, {n: along[n]}) for n in along}
@@ -210,7 +210,7 @@ def contradicted(
     """Whether gradients are not those of `total`, which differs along a direction by something else.
 
     gradients: in the inputs and in each weight, None for zero; hidden: which of `inputs` and the weights by name are
-    left out; coarse: whether values are rounded to single precision. False where it cannot be told.
+    left out; coarse: whether values are rounded to single precision. False if it cannot be told.
     """
     along = random_directions(inputs, weights)
     visible = [name for name in along if (name or "inputs") not in hidden]

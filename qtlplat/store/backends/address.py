@@ -55,7 +55,7 @@ class Server:
 def parse(text: str, asked: str) -> Server:
     """The address that a URL names. asked: '--store' or 'QTLPLAT_STORE', for messages, which never show the URL.
 
-    Raises ConfigError where it names no database, or cannot be understood.
+    Raises ConfigError if it names no database, or cannot be understood.
     """
     scheme = text.partition(":")[0].lower()
     if scheme not in SCHEMES:

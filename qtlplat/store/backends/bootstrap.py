@@ -25,9 +25,8 @@ def prepare(location: StoreLocation, on_wait: Callable[[], None] = nobody_waits)
     Safe when several processes do so at once: the first one does the work, the others wait for it. Returns the
     backup's path, or None if none was needed. on_wait: called while a server is waited for.
 
-    Raises
-    ------
-    StoreError: if the database is refused or damaged, or if it or one of its directories cannot be written.
+    Raises:
+        StoreError: if the database is refused or damaged, or if it or one of its directories cannot be written.
     """
     return location.backend.prepare(location, on_wait)
 

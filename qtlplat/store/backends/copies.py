@@ -28,10 +28,9 @@ def backup(location: StoreLocation, target: Path | None = None) -> Path:
     The copy has no files of runs. The copy of a store on a server is an SQLite file with the same rows, and a store.
     target: the new file; None: in the store's directory, with the time in its name.
 
-    Raises
-    ------
-    UsageError: if there is no store, or the target exists.
-    StoreError: if the store or the copy is damaged, or the copy cannot be written. The copy is then removed.
+    Raises:
+        UsageError: if there is no store, or the target exists.
+        StoreError: if the store or the copy is damaged, or the copy cannot be written. The copy is then removed.
     """
     database.check_pages(location)
     if not database.is_there(location):

@@ -22,17 +22,16 @@ def find_store(
 ) -> StoreLocation:
     """Find the store: what was asked for, else a `.qtlplat` directory here or above, else the user's data directory.
 
-    Parameters
-    ----------
-    explicit: a file, a directory (`store.db` in it), ``sqlite:///PATH`` or ``postgresql://USER@HOST/DATABASE``; None or
-        '' where nothing was asked for.
-    cwd: where "here" is; the current directory if None.
-    asked: what the user named it by, for messages.
-    patience: for how many seconds a server that is away is retried; QTLPLAT_STORE_PATIENCE if None.
+    Args:
+        explicit: a file, a directory (`store.db` in it), ``sqlite:///PATH`` or ``postgresql://USER@HOST/DATABASE``;
+            None or '' where nothing was asked for.
+        cwd: where "here" is; the current directory if None.
+        asked: what the user named it by, for messages.
+        patience: for how many seconds a server that is away is retried; QTLPLAT_STORE_PATIENCE if None.
 
-    Raises
-    ------
-    ConfigError: for a URL of another database, or a wrong one. Only its scheme is shown: the rest may hold a password.
+    Raises:
+        ConfigError: for a URL of another database, or a wrong one. Only its scheme is shown: the rest may hold a
+            password.
     """
     here = (cwd or Path.cwd()).absolute()
     if explicit:

@@ -32,9 +32,9 @@ def adopt(location: StoreLocation, name: str) -> None:
 
     name: what messages call it.
 
-    Raises
-    ------
-    UntrustedError: where it is no store as qtlplat makes them. StoreError: where its schema is newer than ours.
+    Raises:
+        UntrustedError: if it is no store as qtlplat makes them.
+        StoreError: if its schema is newer than ours.
     """
     try:
         _adopt(location)

@@ -198,7 +198,7 @@ def _engine(server: Server, *, write: bool, keep: bool = False, hidden: Collecti
     A reader's transactions see one moment and cannot write; a writer's wait for others at the rows that both want.
     keep: whether a connection is used again; then the engine has to be disposed of; hidden: ids of records that queries
     do not see.
-    Raises ConfigError where the driver is not installed.
+    Raises ConfigError if the driver is not installed.
     """
     try:
         import psycopg

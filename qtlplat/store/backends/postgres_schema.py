@@ -35,7 +35,7 @@ _version = sa.Table(
 
 
 def refuse_strangers(connection: Connection, server: Server) -> None:
-    """Raise StoreError where the schema holds tables, none of them the store's own, or may not be looked into.
+    """Raise StoreError if the schema holds tables, none of them the store's own, or may not be looked into.
 
     In one statement: another process may make the store's tables at any moment.
     """

@@ -13,7 +13,7 @@ RECOVER = "restore a backup, or save what can be read: qtlplat store recover --t
 
 
 def error_name(error: BaseException) -> str:
-    """SQLite's name of an error, as in ``SQLITE_BUSY``; '' where there is none."""
+    """SQLite's name of an error, as in ``SQLITE_BUSY``; '' if there is none."""
     original = error.orig if isinstance(error, exc.DBAPIError) else error
     return str(getattr(original, "sqlite_errorname", ""))
 

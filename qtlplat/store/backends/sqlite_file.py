@@ -67,10 +67,10 @@ def is_open(location: StoreLocation) -> bool:
 
 
 def header(location: StoreLocation) -> bytes:
-    """The first 100 bytes of the file, fewer where it is shorter, none where there is no file.
+    """The first 100 bytes of the file, fewer where it is shorter, none if there is no file.
 
     Not to be called where this process may have the file open.
-    Raises StoreError where it cannot be read, or is no ordinary file.
+    Raises StoreError if it cannot be read, or is no ordinary file.
     """
     try:
         if not stat.S_ISREG(location.path.stat().st_mode):  # a pipe would keep us waiting for ever

@@ -69,7 +69,7 @@ def paths_by_content(files: Mapping[str, str]) -> dict[str, str]:
 def copy_file(source: Path, target: Path, sha256: str, *, new: bool = False) -> None:
     """Copy a file so that a crash leaves it whole or not at all; what is there with the same content stays.
 
-    new: never overwrite a file. Raises StoreError where it cannot be read or written, or is not what was stored;
+    new: never overwrite a file. Raises StoreError if it cannot be read or written, or is not what was stored;
     FileExistsError, with `new`, where the file is there.
     """
     if not new and target.is_file() and sha256_of(target) == sha256:

@@ -51,9 +51,8 @@ def is_there(location: StoreLocation) -> bool:
 def revision(connection: Connection, location: StoreLocation) -> str | None:
     """The schema's revision in the database, or None for one without tables.
 
-    Raises
-    ------
-    StoreError: for a revision that is unknown to this version of qtlplat, and for a foreign schema.
+    Raises:
+        StoreError: for a revision that is unknown to this version of qtlplat, and for a foreign schema.
     """
     if not connection.dialect.has_table(connection, schema.VERSION_TABLE):
         location.backend.refuse_strangers(connection, location)

@@ -40,13 +40,13 @@ class number(  # noqa: N801 -- these are used as SQL's functions are
     sqlite="CASE WHEN typeof({0}) IN ('real', 'integer') THEN {0} END",
     postgresql="nullif({0}, 'NaN'::float8)",
 ):
-    """A value of a column of numbers, NULL where it is NaN (in SQLite a text)."""
+    """A value of a column of numbers, NULL if it is NaN (in SQLite a text)."""
 
     type = NULLTYPE
 
 
 class result(_Construct, sqlite="{0}", postgresql="nullif({0}, 'NaN'::float8)"):  # noqa: N801
-    """What an aggregate of numbers gives, NULL where that is NaN, as of infinities (in SQLite it is NULL anyway)."""
+    """What an aggregate of numbers gives, NULL if that is NaN, as of infinities (in SQLite it is NULL anyway)."""
 
     type = NULLTYPE
 
@@ -77,7 +77,7 @@ class json_number(  # noqa: N801
     postgresql="CASE jsonb_typeof(jsonb_path_query_first({0}::jsonb, {1}::jsonpath)) "
     "WHEN 'number' THEN (jsonb_path_query_first({0}::jsonb, {1}::jsonpath) #>> '{{}}')::float8 END",
 ):
-    """A number in a JSON column, by path; NULL where there is none."""
+    """A number in a JSON column, by path; NULL if there is none."""
 
     type = NULLTYPE
 
@@ -109,7 +109,7 @@ class json_part(  # noqa: N801
     "ELSE nullif(json_quote(json_extract({0}, {1})), 'null') END",
     postgresql="nullif(jsonb_path_query_first({0}::jsonb, {1}::jsonpath), 'null'::jsonb)::text",
 ):
-    """What a JSON column has at a path, as JSON text; NULL where there is nothing, or null."""
+    """What a JSON column has at a path, as JSON text; NULL if there is nothing, or null."""
 
     type = sa.Text()
 
@@ -167,7 +167,7 @@ class alike(  # noqa: N801
 class listing(  # noqa: N801
     _Construct, sqlite="nullif(json_group_array({0}), '[]')", postgresql="json_agg({0})::text"
 ):
-    """A group's texts, as JSON; NULL where there are none."""
+    """A group's texts, as JSON; NULL if there are none."""
 
     type = sa.Text()
 

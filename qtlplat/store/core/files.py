@@ -22,9 +22,9 @@ def write_atomically(path: Path, data: bytes, *, new: bool = False) -> None:
     What processes that were killed at this have left of the same file is deleted. new: never overwrite a file, not even
     one that another process makes meanwhile.
 
-    Raises
-    ------
-    StoreError: naming the file, if the disk is full, read-only or broken. FileExistsError: with `new`, if it is there.
+    Raises:
+        StoreError: naming the file, if the disk is full, read-only or broken.
+        FileExistsError: with `new`, if it is there.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -12,7 +12,7 @@ MOUNTS = Path("/proc/self/mountinfo")
 
 
 def on_local_disk(directory: Path) -> bool:
-    """Whether this kernel alone knows all locks below a directory; False where that cannot be told."""
+    """Whether this kernel alone knows all locks below a directory; False if that cannot be told."""
     kind = file_system(directory)
     return kind in _LOCAL
 

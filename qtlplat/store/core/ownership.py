@@ -18,10 +18,9 @@ from qtlplat.store.core.mounts import on_local_disk
 class RunLock:
     """The lock of one run, taken on construction.
 
-    Raises
-    ------
-    BusyError: where another process holds it.
-    StoreError: where the file system cannot lock.
+    Raises:
+        BusyError: if another process holds it.
+        StoreError: if the file system cannot lock.
     """
 
     def __init__(self, location: StoreLocation, run_id: str) -> None:

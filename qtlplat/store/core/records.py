@@ -167,7 +167,7 @@ class RunRecord:
     """A stored run as a listing needs it.
 
     metrics: values of all finished cells of the head itself, no controls, in their order, by name; seconds: by stage
-    (total, pretrain, ...); pretraining: id of the run that its backbone's weights come from, None where there is none,
+    (total, pretrain, ...); pretraining: id of the run that its backbone's weights come from, None if there is none,
     or more than one (the cells know theirs).
     leakage, group_leakage, selection_leakage: of all that the head's cells test, as of `NewCell`.
     created, finished: UTC, ISO 8601; error: what stopped it, '' if nothing did; host, pid: the process that owned it
@@ -212,8 +212,8 @@ class RunRecord:
 class ClaimRow:
     """A claim of a publication, compared with runs.
 
-    place: where it is printed; printed, tolerance, ours, low, high: in `unit`; ours is None where nothing was measured,
-    low and high where there is no interval; note: why, in words; runs: ids of the runs that `ours` comes from.
+    place: where it is printed; printed, tolerance, ours, low, high: in `unit`; ours is None if nothing was measured,
+    low and high if there is no interval; note: why, in words; runs: ids of the runs that `ours` comes from.
     """
 
     name: str

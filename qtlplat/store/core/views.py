@@ -27,7 +27,7 @@ class _Dialect:
         self._postgres = name == "postgresql"
 
     def number(self, value: str) -> str:
-        """A column of numbers, NULL where it is NaN: a text in SQLite, which avg would count as 0."""
+        """A column of numbers, NULL if it is NaN: a text in SQLite, which avg would count as 0."""
         return (
             f"NULLIF({value}, 'NaN'::float8)"
             if self._postgres
@@ -35,7 +35,7 @@ class _Dialect:
         )
 
     def of_all(self, aggregate: str, value: str) -> str:
-        """Something about all values of a column of numbers, NULL where one of them is NaN."""
+        """Something about all values of a column of numbers, NULL if one of them is NaN."""
         if self._postgres:
             return f"CASE WHEN bool_and({value} <> 'NaN'::float8) THEN NULLIF({aggregate}, 'NaN'::float8) END"
         return f"CASE WHEN max(typeof({value})) = 'real' THEN {aggregate} END"
@@ -56,7 +56,7 @@ class _Dialect:
         )
 
     def number_at(self, column: str, place: str) -> str:
-        """A number in such a list, NULL where it is NaN."""
+        """A number in such a list, NULL if it is NaN."""
         item = self.item(column, place)
         return (
             self.number(f"{item}::float8") if self._postgres else f"CASE WHEN typeof({item}) <> 'text' THEN {item} END"

@@ -42,9 +42,9 @@ def with_parents(reader: Reader, runs: Sequence[str]) -> list[str]:
 def extract(location: StoreLocation, runs: Collection[str], new: StoreLocation) -> None:
     """Make a new store of runs that build on none but each other, with rows, remarks and files. In none is it trash.
 
-    Raises
-    ------
-    UsageError: where a run has not ended. NotWholeError: where one is damaged or lacks a file.
+    Raises:
+        UsageError: if a run has not ended.
+        NotWholeError: if one is damaged or lacks a file.
     """
     done = merge(new, location, only=runs, partly=True)
     if done.running:

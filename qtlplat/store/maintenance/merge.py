@@ -50,20 +50,20 @@ def merge(
 
     Each run is one transaction, its files are there before it: after a crash, merge again. What lies in the other's
     trash stays there, unless it is named. Of runs that both have, tags that are missing here are taken over, and notes
-    where there is none.
+    if there is none.
 
-    Parameters
-    ----------
-    partly: leave out what is refused, and what builds on it.
-    only: ids of the runs and reproductions that are meant, None for all.
-    dry_run: only say what would be done; `files` stays 0. The store must exist then.
-    name: what messages call the other store, its path if ''.
+    Args:
+        location: of the store that takes the runs over.
+        other: the store to read.
+        partly: leave out what is refused, and what builds on it.
+        only: ids of the runs and reproductions that are meant, None for all.
+        dry_run: only say what would be done; `files` stays 0. The store must exist then.
+        name: what messages call the other store, its path if ''.
 
-    Raises
-    ------
-    UsageError: where there is no other store, or it is this one.
-    StoreError: where a run of the other store has an id of this one's and other content, is damaged or lacks a file
-        (unless `partly`), or the other store is of an older schema. Nothing has been taken over then.
+    Raises:
+        UsageError: if there is no other store, or it is this one.
+        StoreError: if a run of the other store has an id of this one's and other content, is damaged or lacks a file
+            (unless `partly`), or the other store is of an older schema. Nothing has been taken over then.
     """
     if not database.is_there(other):
         raise UsageError("there is no store to merge", where=other.name)

@@ -48,11 +48,10 @@ class Recovered:
 def recover(location: StoreLocation, new: StoreLocation) -> Recovered:
     """Make a new store of what can be read of a damaged one, with the files of its runs.
 
-    Raises
-    ------
-    UsageError: where there is no store, or the new one exists.
-    BusyError: where a process is writing a run of the damaged store, or LockedError: has its database locked.
-    StoreError: where nothing of a store can be read, or the new one cannot be written. Nothing is left of it then.
+    Raises:
+        UsageError: if there is no store, or the new one exists.
+        BusyError: if a process is writing a run of the damaged store, or LockedError: has its database locked.
+        StoreError: if nothing of a store can be read, or the new one cannot be written. Nothing is left of it then.
     """
     if not isinstance(location.backend, SqliteBackend):
         raise UsageError(
@@ -86,7 +85,7 @@ def recover(location: StoreLocation, new: StoreLocation) -> Recovered:
 
 
 def _refuse_locked(location: StoreLocation) -> None:
-    """Raise LockedError where another process may be half way through a write; whatever else is wrong is no matter."""
+    """Raise LockedError if another process may be half way through a write; whatever else is wrong is no matter."""
     if header(location)[18:20] == bytes([WAL, WAL]):  # there, nobody locks readers out
         return
     try:

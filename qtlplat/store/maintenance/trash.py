@@ -74,10 +74,10 @@ def empty(location: StoreLocation, *, older_than: timedelta = timedelta(), dry_r
 
     older_than: only runs that were trashed that long ago; dry_run: delete nothing, return what would be deleted.
 
-    Raises
-    ------
-    StoreError: the store cannot be written, a file cannot be deleted, or another store uses the same directory of
-        files. BusyError: a run does not release its lock on files.
+    Raises:
+        StoreError: the store cannot be written, a file cannot be deleted, or another store uses the same directory of
+            files.
+        BusyError: a run does not release its lock on files.
     """
     _refuse_shared_files(location)
     before = (datetime.now(UTC) - older_than).isoformat(timespec="microseconds")

@@ -52,7 +52,7 @@ class Access:
         weakref.finalize(self, self._engine.dispose)
 
     def read(self, read: Callable[[Connection], T], of: Collection[str] = (), *, whole: bool = False) -> T | None:
-        """Call `read` in one read-only transaction; None where the store has no tables. For this room's modules.
+        """Call `read` in one read-only transaction; None if the store has no tables. For this room's modules.
 
         If rows are damaged, it is called without the records that they belong to, and a warning names these. of:
         ids of runs that are asked for: DamagedRunError if one of them is damaged. whole: StoreError if anything is.

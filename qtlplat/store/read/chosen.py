@@ -13,9 +13,8 @@ def chosen(reader: Reader, references: Sequence[str], where: str | None) -> list
 
     where: a filter, None or '' for none. Without references it selects from all runs of heads, newest first.
 
-    Raises
-    ------
-    UsageError: if a reference means nothing, no run is left, or neither references nor a filter are given.
+    Raises:
+        UsageError: if a reference means nothing, no run is left, or neither references nor a filter are given.
     """
     found = list(dict.fromkeys(map(reader.resolve, references)))
     if where:

@@ -36,7 +36,7 @@ class Gathered:
 
 
 def gather(reader: Reader, ids: Sequence[str], *, probabilities: bool = False) -> list[Gathered]:
-    """Runs by their full ids, in that order. Raises UsageError where one is not there.
+    """Runs by their full ids, in that order. Raises UsageError if one is not there.
 
     probabilities: read those of the predictions too, which takes longer than everything else.
     """

@@ -21,7 +21,7 @@ MOST_NAMED = 500  # samples of which the details are asked for by name; of more,
 
 @dataclass(frozen=True)
 class TakenFor:
-    """A class that a sample was taken for. n: predictions; certainty: their mean probability, None where unknown."""
+    """A class that a sample was taken for. n: predictions; certainty: their mean probability, None if unknown."""
 
     label: int
     name: str
@@ -179,7 +179,7 @@ def _of_cell(cells: Any) -> ColumnElement[bool]:
 
 
 def _probability() -> ColumnElement[Any]:
-    """The probability that the predicted class was given; NULL where it is not finite."""
+    """The probability that the predicted class was given; NULL if it is not finite."""
     predictions = schema.predictions.c
     place = cast(literal("$[") + cast(predictions.predicted, Text) + literal("]"), Text)
     return number(json_float(predictions.probabilities, place))

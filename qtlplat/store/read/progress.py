@@ -20,7 +20,7 @@ class RunProgress:
     """A run in training.
 
     epoch: the newest that a cell of the head has stored, 0 before the first; epochs: how many each cell will have (at
-    most, in a pretraining), None where the plan does not say; done, planned: epochs of all cells, controls included;
+    most, in a pretraining), None if the plan does not say; done, planned: epochs of all cells, controls included;
     accuracy: on the test part, mean of the head's cells after their newest epoch; seconds: of all stored epochs.
     """
 
@@ -33,7 +33,7 @@ class RunProgress:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the last epoch, if the rest takes as long as what is stored; None where that cannot be told."""
+        """Until the last epoch, if the rest takes as long as what is stored; None if that cannot be told."""
         if not self.done or self.planned is None:
             return None
         return max(0, self.planned - self.done) * self.seconds / self.done

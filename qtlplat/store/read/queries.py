@@ -45,9 +45,9 @@ class Reader(Access):
 
     on_wait: called while a server is waited for, may raise.
 
-    Raises
-    ------
-    StoreError: from every method, where the store is not ours, of another schema, damaged, locked or away for too long.
+    Raises:
+        StoreError: from every method, where the store is not ours, of another schema, damaged, locked or away for too
+            long.
     """
 
     def runs(
@@ -87,7 +87,7 @@ class Reader(Access):
         trash: bool = False,
         place: str = "--cols",
     ) -> list[dict[str, Any]]:
-        """Values by field, for each run that a filter selects, without making records; None where one is not there.
+        """Values by field, for each run that a filter selects, without making records; None if one is not there.
 
         Lists and objects of JSON are values, `tag` a list; trash: of the runs there; place: what errors about `fields`
         name. Raises UsageError as `runs`.
@@ -101,7 +101,7 @@ class Reader(Access):
         return self.read(read) or []
 
     def run(self, run_id: str) -> RunRecord:
-        """One run by its full id, in the trash or not. Raises UsageError where there is none."""
+        """One run by its full id, in the trash or not. Raises UsageError if there is none."""
         found = self._records(select(schema.runs.c.id).where(schema.runs.c.id == run_id), [run_id])
         return found[0] if found else self._unknown(run_id)
 
@@ -148,7 +148,7 @@ class Reader(Access):
 
         Also by `@best:f1` (the finished run with the best value), `@best:-loss` (the lowest), `@best:+loss` (the
         highest) and `@tag:x` (the newest with that tag). `@` references count runs of heads, not pretrainings, but for
-        tags, and nothing that lies in the trash. Raises UsageError where nothing or too much is meant.
+        tags, and nothing that lies in the trash. Raises UsageError if nothing or too much is meant.
         """
         run = self._resolved(reference)
         self.named.add(run)

@@ -51,7 +51,7 @@ def _checked_tag(tag: str) -> str:
 
 
 def checked_note(text: str) -> str:
-    """A note as it is stored, without blanks at its end. Raises UsageError where it is empty, too long, or no text."""
+    """A note as it is stored, without blanks at its end. Raises UsageError if it is empty, too long, or no text."""
     found = text.rstrip()
     if not found:
         raise UsageError("the note is empty", fix="take a note away with: qtlplat note RUN --clear")

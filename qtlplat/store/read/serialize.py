@@ -18,7 +18,7 @@ STAGES = ("total", "pretrain", "features", "heads")
 
 
 def component(row: ComponentRow | None) -> dict[str, Any] | None:
-    """A component as {"name", "component", "provider", "version", "options"}, or None where a run has none."""
+    """A component as {"name", "component", "provider", "version", "options"}, or None if a run has none."""
     if row is None:
         return None
     return {

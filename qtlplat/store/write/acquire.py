@@ -17,7 +17,7 @@ from qtlplat.store.write.operations import busy, row_of
 
 
 def refuse_taking(connection: Connection, location: StoreLocation, run_id: str, *, take_over: bool) -> None:
-    """Raise UsageError where a run has finished or lies in the trash, BusyError where another machine may be at it.
+    """Raise UsageError if a run has finished or lies in the trash, BusyError if another machine may be at it.
 
     Of a server's store a run is of this machine where its lock is here: names of machines may be the same. take_over:
     never mind other machines.

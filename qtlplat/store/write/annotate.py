@@ -15,7 +15,7 @@ from qtlplat.store.write import rows
 
 
 def add_tags(connection: Connection, run: str, tags: Iterable[str]) -> None:
-    """Give a run tags that it may have already. Raises UsageError where it would have too many."""
+    """Give a run tags that it may have already. Raises UsageError if it would have too many."""
     table = schema.tags
     there = set(connection.execute(select(table.c.tag).where(table.c.run_id == run)).scalars())
     new = [tag for tag in checked_tags(tags) if tag not in there]

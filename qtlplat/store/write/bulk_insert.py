@@ -22,9 +22,8 @@ def fill(location: StoreLocation, runs: Iterable[tuple[str, Mapping[str, Rows]]]
 
     Quickest where the ids ascend, for tables are kept in that order.
 
-    Raises
-    ------
-    StoreError: as the writer does; runs of earlier transactions are stored then.
+    Raises:
+        StoreError: as the writer does; runs of earlier transactions are stored then.
     """
     prepare(location)
     with database.translated(location), database.engine(location, write=True).connect() as connection:

@@ -56,9 +56,9 @@ def receive(connection: Connection, where: str, operation: Operation) -> Any:
 def carry_out(connection: Connection, where: str, operation: Operation) -> Any:
     """Write it; returns what its kind does. where: the store, for messages.
 
-    Raises
-    ------
-    BusyError: another process owns the run. StoreError: it has ended, or has contradictory rows.
+    Raises:
+        BusyError: another process owns the run.
+        StoreError: it has ended, or has contradictory rows.
     """
     if operation.name == "start_run":
         return _start_run(connection, operation)

@@ -48,10 +48,9 @@ class Writer:
     memory until the server is back; when the location's patience ends, every method raises StoreError.
     on_wait: called while a server is waited for, may raise.
 
-    Raises
-    ------
-    StoreError: where the store is not ours, of a newer schema, damaged, locked, away for too long, or its disk is full
-        or read-only; every method does so too, and after it nothing of that call is stored.
+    Raises:
+        StoreError: if the store is not ours, of a newer schema, damaged, locked, away for too long, or its disk is full
+            or read-only; every method does so too, and after it nothing of that call is stored.
     """
 
     def __init__(self, location: StoreLocation, on_wait: Callable[[], None] = nobody_waits) -> None:
@@ -92,7 +91,7 @@ class Writer:
     def start_run(self, run: NewRun) -> str:
         """Store a run as running, owned by this process; returns its id, 16 hexadecimal characters.
 
-        Raises UsageError where one of its tags, or its note, is refused.
+        Raises UsageError if one of its tags, or its note, is refused.
         """
         run_id = secrets.token_hex(8)
         lock = RunLock(self._location, run_id)
@@ -133,15 +132,15 @@ class Writer:
 
         The previous owner cannot write to it any more, even if it is alive.
 
-        Parameters
-        ----------
-        drift: changes since it started, as (before, after) by name, to store.
+        Args:
+            run_id: of the run.
+            drift: changes since it started, as (before, after) by name, to store.
             take_over: whether to take it from another machine, although its owner may be alive.
 
-        Raises
-        ------
-        BusyError: a process owns it; the message names it and its start time.
-            UsageError: it has finished, or is in the trash. StoreError: there is no such run.
+        Raises:
+            BusyError: a process owns it; the message names it and its start time.
+            UsageError: it has finished, or is in the trash.
+            StoreError: there is no such run.
         """
         where, since = self._location.name, rows.now()
         refuse = acquire.refuse_taking
@@ -198,10 +197,11 @@ class Writer:
     def finish_run(self, run_id: str, status: Status, seconds: Mapping[str, float], error: str = "") -> None:
         """End a run; nothing of it changes any more. A server that is away is waited for if no other run is open.
 
-        Parameters
-        ----------
-        status: finished (then every cell must be), failed or interrupted (then unfinished cells become so too).
-        seconds: by stage. error: what stopped it.
+        Args:
+            run_id: of the run.
+            status: finished (then every cell must be), failed or interrupted (then unfinished cells become so too).
+            seconds: by stage.
+            error: what stopped it.
         """
         if status not in ENDED:
             raise StoreError(f"a run cannot end as {safe_repr(status)}", where=self._location.name)
@@ -284,7 +284,7 @@ class Writer:
         return list(put_away)
 
     def restore(self, run_ids: Sequence[str]) -> list[str]:
-        """Take runs out of the trash; returns those that were there. Raises StoreError where there is no such run."""
+        """Take runs out of the trash; returns those that were there. Raises StoreError if there is no such run."""
         taken_out = dict[str, None]()
 
         def write(connection: Connection) -> None:

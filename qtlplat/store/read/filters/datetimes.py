@@ -30,7 +30,7 @@ class Moment:
 
 
 def moment(text: str, now: datetime) -> Moment | None:
-    """What a text says, or None where it is no time. now: with a time zone."""
+    """What a text says, or None if it is no time. now: with a time zone."""
     words = " ".join(text.lower().split())
     try:
         return _named(words, now) or _ago(words, now) or _iso(words)

@@ -58,7 +58,7 @@ def lower_is_better(
 def directions(
     reader: Access, names: Sequence[str], ids: Collection[str], fix: Callable[[str], str], place: str
 ) -> dict[str, bool]:
-    """The same of runs by their full ids, in a store; nothing where there is no store."""
+    """The same of runs by their full ids, in a store; nothing if there is no store."""
     runs = sa.select(schema.runs.c.id).where(schema.runs.c.id.in_(among(ids)))
     return (
         reader.read(lambda connection: lower_is_better(connection, reader.location, names, runs, fix, place), ids) or {}

@@ -33,12 +33,12 @@ class Field:
     """A field of a run, or a column of a listing.
 
     sort: what its values are; 'any' where each has a sort of its own.
-    value: to be selected, NULL where the field is not there; decode: what is selected -> value.
+    value: to be selected, NULL if the field is not there; decode: what is selected -> value.
     items: what a literal of each sort is compared with.
     rows: EXISTS a row of which a condition on an item holds, for fields that may have several values; listed: whether
     there may be rows, or a list without any.
     there: whether the field is there, where that is not what `value` says.
-    order: what to sort by, NULL where the field is not there.
+    order: what to sort by, NULL if the field is not there.
     lower: whether less of it is better, None if nothing says so; metric: the evaluator's metric whose declaration does.
     """
 
@@ -103,7 +103,7 @@ class Fields:
         self._known = KnownNames(connection, simple_fields())
 
     def find(self, name: FieldName, asked: Asked) -> Field:
-        """The field of a name. Raises UsageError where there is none; the message has the near names, and all."""
+        """The field of a name. Raises UsageError if there is none; the message has the near names, and all."""
         if name.function not in ("", *FUNCTIONS):
             raise asked.error(name.at, unknown_function(name))
         try:

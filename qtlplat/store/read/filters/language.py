@@ -136,9 +136,8 @@ class Asked:
 def parse(text: str) -> Filter | None:
     """What a filter says; None for one without words, which everything passes.
 
-    Raises
-    ------
-    UsageError: where it cannot be read; the message shows the place and what was expected there.
+    Raises:
+        UsageError: if it cannot be read; the message shows the place and what was expected there.
     """
     if not text.strip():
         return None

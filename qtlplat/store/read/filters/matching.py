@@ -36,9 +36,8 @@ def matching(rows: Sequence[Row], columns: Collection[str], where: str) -> list[
 
     A value that is None or NaN is not there, and comparing it is false; a list has several values.
 
-    Raises
-    ------
-    UsageError: where the filter cannot be read, names no column, or compares a column with what it never holds.
+    Raises:
+        UsageError: if the filter cannot be read, names no column, or compares a column with what it never holds.
     """
     tree = parse(where)
     if tree is None:

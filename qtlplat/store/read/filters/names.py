@@ -68,7 +68,7 @@ class FieldName:
 
 
 def field_name(text: str, at: int = 0, where: str = "") -> FieldName:
-    """A field out of its text, as ``min(f1)``, ``head.layers``, ``f1@linear``. Raises UsageError where it is none."""
+    """A field out of its text, as ``min(f1)``, ``head.layers``, ``f1@linear``. Raises UsageError if it is none."""
     text = text.strip()
     if len(text) > LONGEST_FIELD or not re.fullmatch(FIELD, text):
         raise UsageError(

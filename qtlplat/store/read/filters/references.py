@@ -31,7 +31,7 @@ def described(connection: Connection, location: StoreLocation, reference: str) -
     with the lowest one, `@best:+loss` that with the highest one, the newest of equals; `@tag:x` is the newest run with
     that tag.
 
-    Raises UsageError where a field or a tag is missing, or the field is none, or no evaluator declared its direction.
+    Raises UsageError if a field or a tag is missing, or the field is none, or no evaluator declared its direction.
     """
     kind, _, name = reference.partition(":")
     sign = name[:1] if kind == "@best" and name[:1] in "+-" else ""

@@ -39,9 +39,8 @@ class Selection:
     where: a filter, '' for all runs; sort: fields, '' for the newest first; runs in which a field to sort by is not
     there come last. place: what errors about `sort` name; trash: of the runs there, and not of all others.
 
-    Raises
-    ------
-    UsageError: from every method, where a filter or a field cannot be understood.
+    Raises:
+        UsageError: from every method, where a filter or a field cannot be understood.
     """
 
     def __init__(

@@ -24,7 +24,7 @@ _AT_ONCE = 500  # rows on their way
 def ask(connection: Connection, location: StoreLocation, query: str, take: Take[T], seconds: float) -> T:
     """What `take` makes of the columns and rows. connection: in a transaction of a reader.
 
-    Raises UsageError for what is no single query that reads, StoreError where the server goes away meanwhile.
+    Raises UsageError for what is no single query that reads, StoreError if the server goes away meanwhile.
     """
     import psycopg
 

@@ -43,10 +43,9 @@ def ask(reader: Reader, query: str, take: Take[T], seconds: float = SECONDS) -> 
 
     seconds: that it may take until the last row.
 
-    Raises
-    ------
-    UsageError: where there is no store, the text is no single query, would do anything but read, or takes too long.
-    StoreError: as every reading.
+    Raises:
+        UsageError: if there is no store, the text is no single query, would do anything but read, or takes too long.
+        StoreError: as every reading.
     """
     if not query.strip():
         raise UsageError(
