@@ -1,6 +1,6 @@
 """Pretraining a backbone: several initialisations on one split, the best epoch of the best one kept.
 
-No storage here: epochs come out of a generator, and every initialisation with its weights and predictions.
+No storage here: a generator yields epochs, and every initialisation with its weights and predictions.
 """
 
 from __future__ import annotations
@@ -142,7 +142,7 @@ class BackboneTraining:
     def run(self) -> Generator[TrainedEpoch | Initialisation | None]:
         """Train to the end; yields None after each step, where stopping does no harm, and what has ended.
 
-        That is each epoch, and each initialisation after its last one. Whoever stops has to close the generator:
+        That is each epoch, and each initialisation after its last one. A caller that stops must close the generator:
         inside, random numbers are those of the training. Raises TrainingError at the first loss that is not finite.
         """
         with isolated_rng():

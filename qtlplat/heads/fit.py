@@ -3,7 +3,7 @@
 Cells whose epochs have equally many steps are stacked: one vectorised forward and backward serves them all, each
 with its own weights, batches and optimizer state, so the result is that of training them one by one (but for dropout,
 whose masks are drawn for the whole stack). A head that cannot be vectorised trains cell by cell.
-No storage here: epochs come out of a generator, each with a function that takes a snapshot to resume from.
+No storage here: a generator yields epochs, each with a function that takes a snapshot to resume from.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class HeadTraining:
     def run(self) -> Generator[TrainedEpoch | None]:
         """Train to the end; yields None after each step, where stopping does no harm, and each epoch as it ends.
 
-        Whoever stops has to close the generator: inside, random numbers and threads are those of the training.
+        A caller that stops must close the generator: inside, random numbers and threads are those of the training.
         Raises TrainingError at the first loss that is not finite.
         """
         now = self._now

@@ -75,8 +75,8 @@ class Checkpoints:
     def take_up(self, restore: Callable[[Snapshot], object]) -> Snapshot | None:
         """Restore the newest checkpoint that is whole and fits; reports which ones are not used, and why.
 
-        restore: raises UnfitError, and changes nothing, where training cannot go on from what it is given.
-        Returns what was restored, None where training begins anew.
+        restore: raises UnfitError, and changes nothing, if training cannot resume from what it is given.
+        Returns what was restored, None if training begins from the start.
         """
         for number, snapshot in self._whole():
             try:

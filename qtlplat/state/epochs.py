@@ -36,7 +36,7 @@ class CellEpoch:
 
 @dataclass(frozen=True)
 class TrainedEpoch:
-    """What comes out of training after each epoch.
+    """What training yields after each epoch.
 
     rows: one for each cell that is trained in lockstep; snapshot: takes a snapshot of training as it is now, to resume
     from; to be called before the next epoch begins.
