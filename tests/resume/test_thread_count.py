@@ -11,7 +11,8 @@ import pytest
 import torch
 from quick_runs import RUN, numbers_of
 
-from qtlplat.runs import pretraining, thread_count
+from qtlplat.backbones.pretrain import BackboneTraining
+from qtlplat.runs import thread_count
 from qtlplat.runs.thread_count import measured_threads
 from qtlplat.signals import Stop
 from qtlplat.store.backends.find import find_store
@@ -82,8 +83,8 @@ def test_the_choice_is_stored_and_used_again(
     speeds: dict[int, Any], qtlplat: Call, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used: list[int] = []
-    real = pretraining.pretrain
-    monkeypatch.setattr(pretraining, "pretrain", lambda *a, **k: used.append(torch.get_num_threads()) or real(*a, **k))
+    real = BackboneTraining.run
+    monkeypatch.setattr(BackboneTraining, "run", lambda self: used.append(torch.get_num_threads()) or real(self))
     seen: list[int] = []
 
     def stop(_self: Stop) -> None:
