@@ -107,7 +107,7 @@ class RunContext:
             self.progress.note(
                 f"epoch {row.epoch} of cell {row.cell} of run {run} differs from the one stored before the interruption"
             )
-        if self.writer.has_arrived(run):  # whoever resumes from it must find all epochs before it
+        if self.writer.has_arrived(run):  # a run that resumes from it must find all earlier epochs
             checkpoints.save(clock.stamp(epoch.snapshot()))
 
     def save_weights(self, run: str, tensors: Mapping[str, Tensor], facts: Mapping[str, Any]) -> ArtifactRow:

@@ -217,7 +217,7 @@ def test_cells_with_features_of_their_own_come_out_as_each_would_alone(stack, da
 
 
 def test_a_snapshot_that_does_not_fit_changes_nothing(data):
-    """Training goes on from the one before."""
+    """Training continues from the previous one."""
     features, labels = data
     task, other = Task(mlp, labels), Task(dressed(), labels)
     whole, _, taken = train([task], folds(), features)

@@ -90,7 +90,7 @@ class Compiler:
         if isinstance(tree, Comparison):
             return self._comparison(tree)
         parts = map(self.condition, tree.parts)
-        if tree.word == "not":  # what is not there makes a comparison false, and NULL would not be negated
+        if tree.word == "not":  # a missing value makes a comparison false; NULL would not be negated
             return sa.not_(sa.func.coalesce(next(parts), sa.false()))
         return sa.and_(*parts) if tree.word == "and" else sa.or_(*parts)
 
