@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -54,6 +54,21 @@ class TrainingOptions(_Frozen):
     epochs: int = Field(40, ge=1, le=100_000, description="epochs per cell")
     learning_rate: float = Field(8e-4, gt=0, description="of Adam")
     batch_size: int = Field(64, ge=1, le=1_000_000, description="samples per step")
+
+
+class TuningOptions(_Frozen):
+    """How the learning rate and the epochs of heads and controls are chosen, within the training part of each cell."""
+
+    learning_rates: tuple[Annotated[float, Field(gt=0)], ...] = Field(
+        (8e-4, 2.5e-3, 8e-3, 2.5e-2), min_length=1, max_length=20, description="of Adam, all tried"
+    )
+    epochs: int = Field(120, ge=1, le=100_000, description="most epochs; the best number of them is kept")
+    folds: int = Field(3, ge=2, le=100, description="of the inner cross-validation")
+
+    @field_validator("learning_rates")
+    @classmethod
+    def _in_order(cls, rates: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(sorted(set(rates)))
 
 
 class PretrainingOptions(_Frozen):

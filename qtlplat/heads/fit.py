@@ -8,15 +8,16 @@ No storage here: a generator yields epochs, each with a function that takes a sn
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
 
 from qtlplat.catalog.plan import TrainingOptions
 from qtlplat.contracts import Cell
-from qtlplat.heads.lockstep import EVALUATION_ROWS, Data, FittedCell, LockstepTrainer, Round, Task
+from qtlplat.heads.lockstep import EVALUATION_ROWS, Data, FittedCell, LockstepTrainer, Round, Schedule, Task
 from qtlplat.heads.stack import why_not_vectorisable
 from qtlplat.plugin_modules import called
 from qtlplat.quantum.devices.threads import torch_threads
@@ -44,11 +45,11 @@ class Limits:
 
 
 class HeadTraining:
-    """Trains one fresh head per task and cell with Adam on the cross-entropy, for a fixed number of epochs.
+    """Trains one fresh head per task and cell with Adam on the cross-entropy.
 
     tasks: the variants of the head; cells: those of the evaluator; features: float32 (N, F) for every cell, on the
-    device to compute on, the same tensor for cells that start from the same backbone; on_note: told what a user should
-    know.
+    device to compute on, the same tensor for cells that start from the same backbone; schedules: of the cells that have
+    their own; diverging: whether losses may stop being finite; on_note: told what a user should know.
     """
 
     def __init__(
@@ -59,13 +60,23 @@ class HeadTraining:
         options: TrainingOptions,
         *,
         limits: Limits = Limits(),
+        schedules: Mapping[CellKey, Schedule] = MappingProxyType({}),
+        diverging: bool = False,
         on_note: Callable[[str], None] = lambda _text: None,
     ) -> None:
-        self._tasks, self._cells, self._epochs = tasks, cells, options.epochs
+        self._tasks, self._cells = tasks, cells
         self._data = Data(features, options.batch_size, limits.rows)
-        self._learning_rate, self._on_note = options.learning_rate, on_note
+        self._diverging, self._on_note = diverging, on_note
+        usual = Schedule(options.learning_rate, options.epochs)
+        keys = (CellKey(variant, cell) for variant in range(len(tasks)) for cell in range(len(cells)))
+        self._schedules = {key: schedules.get(key, usual) for key in keys}
         self._rounds = list(_rounds(tasks, cells, options.batch_size, limits.cells))
         self._now = _Place()
+
+    @property
+    def all_rows(self) -> int:
+        """How many rows all epochs have."""
+        return sum(schedule.epochs for schedule in self._schedules.values())
 
     @property
     def rows(self) -> int:
@@ -87,7 +98,7 @@ class HeadTraining:
         with isolated_rng(), torch_threads(1):
             while now.round < len(self._rounds):
                 trainer = now.trainer = now.trainer or self._trainer(now.round)
-                while now.epoch < self._epochs:
+                while now.epoch < self._epochs(now.round):
                     rows = yield from trainer.epoch(now.epoch + 1)
                     now.epoch += 1
                     yield TrainedEpoch(rows, lambda: self._snapshot(now))
@@ -98,7 +109,7 @@ class HeadTraining:
         """Let `run` resume from a snapshot of this training; raises UnfitError, and changes nothing, for others."""
         with fitting():
             number = count(start.facts, "round", 0, len(self._rounds) - 1)
-            epoch = count(start.facts, "epoch", 1, self._epochs)
+            epoch = count(start.facts, "epoch", 1, self._epochs(number))
             now = _Place(number, epoch, _ended(start, self._rounds[:number]))
         with isolated_rng(), torch_threads(1):
             now.trainer = self._trainer(now.round)
@@ -113,11 +124,18 @@ class HeadTraining:
         self._now = now
 
     def _trainer(self, number: int) -> LockstepTrainer:
-        return LockstepTrainer(self._rounds[number], self._data, self._learning_rate, self._on_note)
+        return LockstepTrainer(
+            self._rounds[number], self._data, self._schedules, self._on_note, diverging=self._diverging
+        )
+
+    def _epochs(self, number: int) -> int:
+        """Of a round."""
+        return max(self._schedules[key].epochs for key in self._rounds[number].keys)
 
     def _rows(self, now: _Place) -> int:
-        ended = sum(len(one.keys) for one in self._rounds[: now.round]) * self._epochs
-        return ended + (len(self._rounds[now.round].keys) * now.epoch if now.epoch else 0)
+        ended = sum(self._schedules[key].epochs for one in self._rounds[: now.round] for key in one.keys)
+        current = self._rounds[now.round].keys if now.epoch else []
+        return ended + sum(min(now.epoch, self._schedules[key].epochs) for key in current)
 
     def _snapshot(self, now: _Place) -> Snapshot:
         """Training after an epoch: the cells that have ended, and those in training."""

@@ -65,6 +65,18 @@ class Round:
 
 
 @dataclass(frozen=True)
+class Schedule:
+    """How a cell is trained. learning_rate: of Adam; epochs: after so many its head stays as it is."""
+
+    learning_rate: float
+    epochs: int
+
+    def rate(self, epoch: int) -> float:
+        """The learning rate in an epoch, 0 after the last one."""
+        return self.learning_rate if epoch <= self.epochs else 0.0
+
+
+@dataclass(frozen=True)
 class FittedCell:
     """A trained cell. state: the head's state_dict; probabilities: float64 (n_test, K), rows as in the cell's test."""
 
@@ -93,15 +105,27 @@ class _Variant:
     number: int
     trainee: HeadTrainer
     targets: Tensor
+    schedules: list[Schedule]
     seconds: float = 0.0
     sums: Tensor = field(default_factory=lambda: torch.zeros(0))
 
 
 class LockstepTrainer:
-    """The heads of a round, C cells for one or several tasks."""
+    """The heads of a round, C cells for one or several tasks.
 
-    def __init__(self, together: Round, data: Data, learning_rate: float, on_note: Callable[[str], None]) -> None:
-        self.data, self.stack = data, together.stack
+    schedules: by key; diverging: whether losses may stop being finite.
+    """
+
+    def __init__(
+        self,
+        together: Round,
+        data: Data,
+        schedules: Mapping[CellKey, Schedule],
+        on_note: Callable[[str], None],
+        *,
+        diverging: bool = False,
+    ) -> None:
+        self.data, self.stack, self.diverging = data, together.stack, diverging
         self.numbers, self.cells = list(together.cells), list(together.cells.values())
         self.features = [data.features[number] for number in self.numbers]  # (N, F), by cell
         self.shared = all(features is self.features[0] for features in self.features)
@@ -113,8 +137,10 @@ class LockstepTrainer:
             for cell in self.cells:
                 seed_torch(derive_seed("head", cell.seed, cell.fold))
                 heads.append(task.make_head().to(self.features[0].device))
-            trainee = StackedHeads(heads, learning_rate, on_note) if self.stack else SingleHead(heads[0], learning_rate)
-            self.variants.append(_Variant(number, trainee, one_hot(task.labels).to(self.features[0])))
+            own = [schedules[CellKey(number, cell)] for cell in self.numbers]
+            first = own[0].learning_rate
+            trainee = StackedHeads(heads, first, on_note) if self.stack else SingleHead(heads[0], first)
+            self.variants.append(_Variant(number, trainee, one_hot(task.labels).to(self.features[0]), own))
         tests = [torch.from_numpy(cell.test.copy()) for cell in self.cells]
         longest = max(len(test) for test in tests)
         chunks = -(-longest // data.evaluation_rows)
@@ -127,13 +153,14 @@ class LockstepTrainer:
     def epoch(self, epoch: int) -> Generator[None, None, list[CellEpoch]]:
         """Train one epoch and evaluate; batches and random numbers depend on (seed, cell, epoch, step) alone.
 
-        Yields after each step, where stopping does no harm; returns a row per key of the round.
+        Yields after each step, where stopping does no harm; returns a row per key of the round that is still trained.
         """
         started = time.perf_counter()
         first = self.cells[0]
         self._reseed(epoch)
         for variant in self.variants:
             variant.sums = torch.zeros(2, len(self.cells), dtype=torch.float64)
+            variant.trainee.learn_at([schedule.rate(epoch) for schedule in variant.schedules])
         own = [0.0] * len(self.variants)
         order, mask, size = self._order(epoch)
         batches = (split_order(whole, size, self.smallest, dim=1) for whole in (order, mask))
@@ -148,7 +175,7 @@ class LockstepTrainer:
                 begun = time.perf_counter()
                 seed_torch(seed)
                 measured = variant.trainee.step(features, variant.targets[where], counted).cpu()
-                if not math.isfinite(float(measured[0].sum())):
+                if not (self.diverging or math.isfinite(float(measured[0].sum()))):
                     self._refuse(variant, measured[0], epoch, step + 1)
                 variant.sums += measured
                 own[number] += time.perf_counter() - begun
@@ -239,6 +266,7 @@ class LockstepTrainer:
                 {name: float(values[i]) for name, values in columns.items()},
             )
             for i, number in enumerate(self.numbers)
+            if epoch <= variant.schedules[i].epochs
         ]
 
     def _test_rows(self) -> Iterator[Tensor]:

@@ -48,6 +48,9 @@ class HeadTrainer(Protocol):
     def reseed(self) -> None:
         """Seed random engines from torch's global generator."""
 
+    def learn_at(self, rates: Sequence[float]) -> None:
+        """Set the learning rate of each cell; with 0, its head stays as it is."""
+
 
 class SingleHead:
     """One head, trained as torch is usually written."""
@@ -58,6 +61,8 @@ class SingleHead:
 
     def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
         """One step; C = 1."""
+        if self.optimizer.learning_rate == 0:
+            return torch.zeros(2, 1)
         self.head.train()
         loss, sums = _loss(logits_of(self.head, features[0], targets.shape[-1]), targets[0], weight[0])
         self.optimizer.zero_grad()
@@ -90,6 +95,10 @@ class SingleHead:
         """Seed random engines."""
         reseed(self.head)
 
+    def learn_at(self, rates: Sequence[float]) -> None:
+        """Set the learning rate; C = 1."""
+        (self.optimizer.learning_rate,) = rates
+
 
 class StackedHeads:
     """The heads of C cells; only the first module is ever called, with the tensors of all.
@@ -102,14 +111,19 @@ class StackedHeads:
         self.tensors, self.trained = _stacked(heads)
         # Deliberately no requires_grad: gradients come out of the step's program.
         self.optimizer = Adam([self.tensors[n] for n in self.trained], learning_rate)
+        self.ended: list[int] = []
         self._repeated: dict[tuple[bool, torch.Size], _Repeated] = {}
 
     def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
         """One step of every cell."""
+        # what training changes in passing, as running statistics, stays as well where the learning rate is 0
+        kept = {name: t[self.ended] for name, t in self.tensors.items() if name not in self.trained and self.ended}
         sums, *gradients = self._run(True, features, targets, weight)
         for name, gradient in zip(self.trained, gradients, strict=True):
             self.tensors[name].grad = gradient
         self.optimizer.step()
+        for name, tensor in kept.items():
+            self.tensors[name][self.ended] = tensor
         return sums
 
     def logits(self, features: Tensor) -> Tensor:
@@ -136,6 +150,11 @@ class StackedHeads:
     def reseed(self) -> None:
         """Seed random engines."""
         reseed(self.module)
+
+    def learn_at(self, rates: Sequence[float]) -> None:
+        """Set the learning rate of each cell."""
+        self.optimizer.learning_rate = rates[0] if len(set(rates)) == 1 else rates
+        self.ended = [number for number, rate in enumerate(rates) if rate == 0]
 
     def _run(self, training: bool, *batch: Tensor) -> tuple[Tensor, ...]:
         key = (training, batch[0].shape)

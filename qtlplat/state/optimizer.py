@@ -6,7 +6,8 @@ many heads take to train.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -18,16 +19,36 @@ MOMENTS = ("exp_avg", "exp_avg_sq")
 STEP = torch.tensor(0.0)
 
 
+def _equal_rates(rates: float | Sequence[float]) -> Iterator[tuple[slice | None, float]]:
+    """Neighbours with the same learning rate, but for 0; None for the whole axis."""
+    if isinstance(rates, float):
+        yield None, rates
+        return
+    start = 0
+    for rate, same in itertools.groupby(rates):
+        end = start + len(list(same))
+        if rate:
+            yield (slice(start, end) if end - start < len(rates) else None), rate
+        start = end
+
+
+def _parts(tensors: list[Tensor], part: slice | None) -> list[Tensor]:
+    return tensors if part is None else [tensor[part] for tensor in tensors]
+
+
 class Adam:
     """Adam with torch's defaults (Kingma & Ba 2015, arXiv:1412.6980), equal to `torch.optim.Adam` bit for bit.
 
     Args:
         parameters: What is trained; those without a gradient are left alone.
-        learning_rate: The step size.
+        learning_rate: The step size; one for each index of the parameters' first axis, if they are stacked. Where it is
+            0, parameters and moments stay as they are.
         fused: Whether all parameters are updated in one pass, which torch cannot do for complex ones.
     """
 
-    def __init__(self, parameters: Iterable[Tensor], learning_rate: float, *, fused: bool = True) -> None:
+    def __init__(
+        self, parameters: Iterable[Tensor], learning_rate: float | Sequence[float], *, fused: bool = True
+    ) -> None:
         self.parameters = list(parameters)
         self.learning_rate = learning_rate
         self.fused = fused and not any(parameter.is_complex() for parameter in self.parameters)
@@ -49,24 +70,33 @@ class Adam:
                 device = parameter.device if self.fused else torch.device("cpu")
                 moments = {name: torch.zeros_like(parameter, requires_grad=False) for name in MOMENTS}
                 self.state[index] = {"step": torch.zeros_like(STEP, device=device), **moments}
-        state = {key: [self.state[index][key] for index, _ in rows] for key in ("step", *MOMENTS)}
-        torch_adam(
-            [parameter for _, parameter in rows],
-            [parameter.grad for _, parameter in rows if parameter.grad is not None],
-            state["exp_avg"],
-            state["exp_avg_sq"],
-            [],
-            state["step"],
-            fused=self.fused or None,
-            has_complex=any(parameter.is_complex() for _, parameter in rows),
-            amsgrad=False,
-            beta1=0.9,
-            beta2=0.999,
-            lr=self.learning_rate,
-            weight_decay=0,
-            eps=1e-8,
-            maximize=False,
-        )
+        parameters = [p for _, p in rows]
+        gradients = [p.grad for p in parameters if p.grad is not None]
+        averages = [[self.state[index][key] for index, _ in rows] for key in MOMENTS]
+        steps = [self.state[index]["step"] for index, _ in rows]
+        ranges = list(_equal_rates(self.learning_rate))
+        for part, rate in ranges:
+            first, second = (_parts(average, part) for average in averages)
+            torch_adam(
+                _parts(parameters, part),
+                [gradient.contiguous() if part else gradient for gradient in _parts(gradients, part)],
+                first,
+                second,
+                [],
+                [step.clone() for step in steps] if part else steps,
+                fused=self.fused or None,
+                has_complex=any(parameter.is_complex() for parameter in parameters),
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.999,
+                lr=rate,
+                weight_decay=0,
+                eps=1e-8,
+                maximize=False,
+            )
+        if all(part for part, _ in ranges):
+            for step in steps:
+                step.add_(1)
 
     def tensors(self) -> dict[str, Tensor]:
         """The state, by ``INDEX.KEY``; none before the first step."""
