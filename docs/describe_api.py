@@ -22,5 +22,5 @@ The version is `{API_VERSION}`: (major, minor). A plugin declares the one that i
   returns (`qtlplat.store.core.records`), `qtlplat.models` (stored models), `qtlplat.catalog.reopen` (stored plans and
   data), `qtlplat.cli.settings.pass_settings` and `qtlplat.cli.render.output`. They change with a minor version only,
   and the changelog says so.
-- **Everything else is internal.** `qtlplat_bench` and `qtlplat_model_files` use internal modules because they are
-  released with qtlplat. Do not copy that."""
+- **Everything else is internal.** Plugins that are released with qtlplat, as `qtlplat_bench`, use internal modules.
+  Do not copy that."""

@@ -94,8 +94,8 @@ def _anchor(title: str) -> str:
 def commands() -> Iterator[tuple[str, click.Command, click.Context]]:
     """Every command and subcommand as (path, command, context), groups before their members."""
     root = _root()
-    own = [name for name, one in plugin_commands().items() if one.point.dist and one.point.dist.name == OURS]
-    for name in (*COMMANDS, *own):
+    others = {name for name, one in plugin_commands().items() if one.distribution != OURS} - COMMANDS.keys()
+    for name in (one for one in cli.list_commands(root) if one not in others):
         command = cli.get_command(root, name)
         assert command is not None
         yield from _with_members(f"qtlplat {name}", command, click.Context(command, info_name=name, parent=root))

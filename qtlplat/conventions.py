@@ -1,4 +1,4 @@
-"""Common representation of runs: short id, own variant, class names, mean ± sd, leakage, strict JSON."""
+"""Common representation of runs: short id, own variant, parameter counts, mean ± sd, leakage, claims, strict JSON."""
 
 from __future__ import annotations
 
@@ -96,6 +96,18 @@ def leakage_line(seen: Mapping[str, float | None]) -> str:
     """
     parts = [text.format(percent(share)) for name, text in _LEAKAGE_TEXTS.items() if (share := seen[name])]
     return f"leakage: {'; '.join(parts)}" if parts else ""
+
+
+def claim_text(value: float | None, unit: str) -> str:
+    """A claimed or measured number for people: a count in full, anything with a unit to two digits; '' for None."""
+    if value is None:
+        return ""
+    return f"{value:.2f} {unit}" if unit else f"{value:,.0f}"
+
+
+def interval_text(low: float | None, high: float | None) -> str:
+    """An interval for people, in the unit of its claim; '' if there is none."""
+    return "" if low is None or high is None else f"{low:.2f} to {high:.2f}"
 
 
 def said_once(said: Iterable[tuple[str, Sequence[str]]]) -> list[str]:

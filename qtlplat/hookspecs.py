@@ -63,7 +63,7 @@ def qtlplat_exporters() -> Sequence[ExporterSpec]:  # type: ignore[empty-body]
 def qtlplat_commands() -> Sequence[CommandSpec]:  # type: ignore[empty-body]
     """Return the commands this plugin adds to the command line.
 
-    Each name is also that of an entry point in group ``qtlplat.commands`` that names this module.
+    Each name is also an entry point in group ``qtlplat.commands`` that names this module, or one in its package.
     """
 
 

@@ -250,11 +250,13 @@ class CommandSpec:
     """A command of the command line that a plugin offers.
 
     Its name is declared in the package's metadata too, as an entry point in group ``qtlplat.commands`` that names the
-    plugin's module: `qtlplat --help` lists commands without importing any plugin.
+    plugin's module, or one of its package: `qtlplat --help` lists commands without importing any plugin.
 
     Attributes:
-        name: As typed by users after `qtlplat`; one of a command of qtlplat itself is refused.
-        summary: One line, the first one of the command's help and of the docstring of the plugin's module.
+        name: As typed by users after `qtlplat`. A command of qtlplat wins over one of another distribution; if several
+            others offer a name, it is refused until all but one are disabled.
+        summary: One line, the first one of the command's help and of the docstring of the module that the entry point
+            names.
         load: Imports and returns the command, a `click.Command`; called if it is invoked.
     """
 

@@ -41,12 +41,13 @@ from qtlplat.errors import (
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
 
-# name -> (module below qtlplat.cli.commands, one line of help), by group; the command object has the command's name
-GROUPS = {
+# name -> (module below qtlplat.cli.commands, one line of help), by group; the command object has the command's name.
+# None: the place of a command that a plugin offers.
+GROUPS: dict[str, dict[str, tuple[str, str] | None]] = {
     "Train": {
         "run": ("run", "Train a head on a frozen backbone and store the result."),
         "resume": ("resume", "Resume an interrupted run, bit for bit."),
-        "reproduce": ("reproduce", "Reproduce a publication and check its claims."),
+        "reproduce": None,
         "replay": ("replay", "Repeat a stored run and check that the results match."),
     },
     "Look": {
@@ -87,7 +88,7 @@ GROUPS = {
         "store": ("store", "Manage the store: path, check, backup, upgrade, recover, merge, gc."),
     },
 }
-COMMANDS = {name: one for group in GROUPS.values() for name, one in group.items()}
+COMMANDS = {name: one for group in GROUPS.values() for name, one in group.items() if one}
 
 
 class ReaderLeft(Exception):  # noqa: N818 -- it is no error
@@ -98,8 +99,8 @@ class LazyGroup(click.Group):
     """A group whose commands are imported when they are named."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in the order of the groups, then those of plugins."""
-        return [*COMMANDS, *plugin_commands()]
+        """All commands, in the order of their groups."""
+        return [name for name, _ in _lines()]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import the module of a command and return the command, or None if there is no such name."""
@@ -132,10 +133,11 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """As click does, with the near names for an unknown command."""
-        known = self.list_commands(ctx)
-        if args and not args[0].startswith("-") and args[0] not in {*known, *renamed.COMMANDS}:
+        own = COMMANDS.keys() | renamed.COMMANDS.keys()
+        if args and not args[0].startswith("-") and args[0] not in own and args[0] not in plugin_commands():
             from difflib import get_close_matches
 
+            known = self.list_commands(ctx)
             near = get_close_matches(args[0], known, n=3)
             hint = f" Did you mean {', '.join(near)}?" if near else f" Known: {', '.join(known)}."
             ctx.fail(f"No such command {safe_repr(args[0])}.{hint}")
@@ -149,20 +151,25 @@ class LazyGroup(click.Group):
             raise ReaderLeft from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The commands by group, from the table; those of plugins come last, and none is imported."""
+        """The commands by group; none is imported."""
         width = max(map(len, self.list_commands(ctx)))
-        groups = {title: [(name, line) for name, (_, line) in group.items()] for title, group in GROUPS.items()}
-        groups["Plugins"] = [(name, command.summary) for name, command in plugin_commands().items()]
-        for title, commands in groups.items():
+        for title, commands in _groups().items():
             if commands:
                 with formatter.section(title):
                     formatter.write_dl([(name.ljust(width), line) for name, line in commands])
 
 
+def _groups() -> dict[str, list[tuple[str, str]]]:
+    """Every command with its line of help, by group; nothing of a plugin is imported."""
+    lines = {name: command.summary for name, command in plugin_commands().items()}
+    lines |= {name: line for name, (_, line) in COMMANDS.items()}
+    groups = {title: [(name, lines.pop(name)) for name in group if name in lines] for title, group in GROUPS.items()}
+    return {**groups, "Plugins": list(lines.items())}
+
+
 def _lines() -> Iterator[tuple[str, str]]:
-    """Every command with its line of help; nothing of a plugin is imported."""
-    yield from ((name, line) for name, (_, line) in COMMANDS.items())
-    yield from ((name, command.summary) for name, command in plugin_commands().items())
+    """Every command with its line of help, in the order of the groups."""
+    return (line for group in _groups().values() for line in group)
 
 
 @click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
@@ -284,7 +291,10 @@ def _unforeseen(error: BaseException) -> QtlplatError:
     from qtlplat.catalog.plugin_calls import blame
 
     fix = "look for damage with qtlplat store check; if there is none, report what the command prints with --debug"
-    return blame(error) or QtlplatError(f"a bug in qtlplat: {describe_exception(error, 80)}", fix=fix)
+    plugin = blame(error)
+    if plugin is not None and plugin.where != "qtlplat":
+        return plugin
+    return QtlplatError(f"a bug in qtlplat: {describe_exception(error, 80)}", fix=fix)
 
 
 def _fail(error: QtlplatError, settings: Settings) -> int:

@@ -12,7 +12,7 @@ import click
 import pytest
 from stored_runs import Called, called_with, store_runs
 
-from qtlplat.cli.app import COMMANDS, cli
+from qtlplat.cli.app import COMMANDS, GROUPS, cli
 from qtlplat.cli.completion import SHELLS
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
@@ -79,8 +79,8 @@ def test_a_shell_that_does_not_tell_the_line_is_a_usage_error(
 
 
 def test_commands_and_options(ask) -> None:  # type: ignore[no-untyped-def]
-    assert ask("") == [*COMMANDS, "bench"]
-    assert ask("re") == [name for name in COMMANDS if name.startswith("re")]
+    assert ask("") == [*(name for group in GROUPS.values() for name in group), "bench"]
+    assert ask("re") == ["resume", "reproduce", "replay", "report"]
     assert {"check", "backup", "gc"} <= set(ask("store "))
     assert {"--sort", "--store"} <= set(ask("runs --s"))
     assert ask("export x --to m") == ["mlflow"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -86,6 +87,41 @@ def test_a_disabled_plugin_offers_no_command(
     registry.write_text("[plugins]\ndisabled = ['polish']\n")
     assert _run(["--registry", str(registry), "polish"]) == 2
     assert "disabled in the registry" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("disabled", ["acme-polish:polish", "beta-polish:polish"])
+def test_one_that_two_distributions_offer_is_refused_until_one_is_disabled(
+    disabled: str, install: Install, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    install(
+        "beta-polish", "beta_polish", POLISH.replace("polished for", "beta for"), entry="polish", commands=["polish"]
+    )
+    install("acme-polish", "acme_polish", POLISH, entry="polish", commands=["polish"])
+    assert _run(["polish"]) == 4
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "command polish is offered by acme-polish and by beta-polish" in err
+    assert "disabled = ['beta-polish:polish']" in err
+    registry = tmp_path / "r.toml"
+    registry.write_text(f"[plugins]\ndisabled = ['{disabled}']\n")
+    assert _run(["--registry", str(registry), "polish", "--store", "s.db"]) == 0
+    assert capsys.readouterr().out == ("beta for s.db\n" if "acme" in disabled else "polished for s.db\n")
+
+
+def test_one_of_a_plugin_of_qtlplat_has_its_place_and_wins_until_it_is_disabled(
+    install: Install, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    install("acme-polish", "acme_polish", POLISH.replace('"polish"', '"reproduce"'), entry="p", commands=["reproduce"])
+    assert _run(["--help"]) == 0
+    train = capsys.readouterr().out.split("Train:\n")[1].split("\n\n")[0].splitlines()
+    assert [line.split()[0] for line in train] == ["run", "resume", "reproduce", "replay"]
+    assert train[2].endswith("Reproduce a publication and check its claims.")
+    assert _run(["reproduce", "--help"]) == 0
+    assert "RECIPE" in capsys.readouterr().out
+    registry = tmp_path / "r.toml"
+    registry.write_text("[plugins]\ndisabled = ['reproduction']\n")
+    assert _run(["--registry", str(registry), "reproduce", "--store", "s.db"]) == 0
+    assert capsys.readouterr().out == "polished for s.db\n"
 
 
 def test_a_command_of_qtlplat_itself_wins(install: Install, capsys: pytest.CaptureFixture[str]) -> None:

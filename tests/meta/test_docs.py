@@ -306,7 +306,7 @@ def test_json_keys_are_documented(
 
 def test_json_keys_of_a_reproduction_are_documented() -> None:
     text = part_of_json_page("qtlplat reproduce")
-    source = (ROOT / "qtlplat" / "cli" / "commands" / "reproduce.py").read_text(encoding="utf-8")
+    source = (ROOT / "plugins" / "qtlplat_reproduction" / "command.py").read_text(encoding="utf-8")
     keys = re.findall(r'"(\w+)":', source.split("def _json", 1)[1].split("\ndef ", 1)[0])
     assert len(keys) > 20
     assert [key for key in keys if f'"{key}"' not in text and f"`{key}`" not in text] == []

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qtlplat.analysis.claims import interval_text, number_text
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.numbers import when
-from qtlplat.conventions import short
+from qtlplat.conventions import claim_text, interval_text, short
 
 if TYPE_CHECKING:
     from qtlplat.store.core.records import ClaimRow, ReproductionRecord
@@ -45,6 +44,6 @@ def claims(record: ReproductionRecord, publication: Sequence[str] = ()) -> Secti
 
 def _row(claim: ClaimRow) -> tuple[str, ...]:
     return (
-        claim.name, claim.place, number_text(claim.printed, claim.unit), number_text(claim.ours, claim.unit),
+        claim.name, claim.place, claim_text(claim.printed, claim.unit), claim_text(claim.ours, claim.unit),
         interval_text(claim.low, claim.high), claim.verdict, " ".join(map(short, claim.runs)), claim.note,
     )  # fmt: skip

@@ -281,17 +281,5 @@ def _why(*models: Measured) -> str:
     return "; ".join(dict.fromkeys(f"could not be run: {model.error}" for model in models if model.error))
 
 
-def number_text(value: float | None, unit: str) -> str:
-    """A claimed or measured number for people: a count in full, anything with a unit to two digits; '' for None."""
-    if value is None:
-        return ""
-    return f"{value:.2f} {unit}" if unit else f"{value:,.0f}"
-
-
-def interval_text(low: float | None, high: float | None) -> str:
-    """An interval for people, in the unit of its claim; '' if there is none."""
-    return "" if low is None or high is None else f"{low:.2f} to {high:.2f}"
-
-
 def _cells(n: int) -> str:
     return "one test part" if n == 1 else f"{n} cells"

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.render.claims import bounded, note_of, print_claims
 from qtlplat.cli.render.columns import write_json
 from qtlplat.cli.render.terminal import note
-from qtlplat.cli.settings import Settings, add_common_options, pass_settings, store_patience
+from qtlplat.cli.settings import Settings, pass_settings, store_patience
 from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.errors import QtlplatError, TrainingError
+from qtlplat_reproduction.tables import bounded, note_of, print_claims
 
 if TYPE_CHECKING:
-    from qtlplat.analysis.claims import Judged
     from qtlplat.catalog.plan import ComponentChoice
     from qtlplat.catalog.recipes import Work
-    from qtlplat.runs.reproduce import Check, ModelState
     from qtlplat.store.core.records import NewReproduction
+    from qtlplat_reproduction.claims import Judged
+    from qtlplat_reproduction.reproduce import Check, ModelState
 
 CONTRADICTED = 9  # exit code of --strict
 
@@ -61,8 +61,8 @@ def reproduce_command(
     reader.runs(limit=1)  # a store that cannot be used is refused before any work
     progress = make_progress(settings.verbosity)
     with progress.stage("reading data", 1) as stage:
-        from qtlplat.analysis.claims import judge
-        from qtlplat.runs import reproduce
+        from qtlplat_reproduction import reproduce
+        from qtlplat_reproduction.claims import judge
 
         images = reproduce.read_data(work, needed=not dry_run)
         stage.advance()
@@ -90,9 +90,6 @@ def reproduce_command(
         note(f"error: could not be run: {', '.join(failed)}; see the errors above; the other claims are checked")
         return TrainingError.exit_code
     return CONTRADICTED if strict and any(one.verdict == "contradicted" for one in judged) else 0
-
-
-add_common_options(reproduce_command)
 
 
 def _announce(work: Work, states: Sequence[ModelState], *, is_available: bool) -> None:

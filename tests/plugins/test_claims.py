@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from qtlplat.analysis.claims import Estimate, Measured, boost, judge, of_cells, of_predictions
 from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.recipes import Claim
+from qtlplat_reproduction.claims import Estimate, Measured, boost, judge, of_cells, of_predictions
 
 PARAMETERS = {
     "backbone_total": 1000,

@@ -11,8 +11,8 @@ from qtlplat.catalog.host import load_plugins
 from qtlplat.catalog.recipes import PlannedModel, RecipeSelection, chosen_work
 from qtlplat.catalog.registry import load_registry, shipped_registry
 from qtlplat.recipes import Budget, Claim, RecipeModel, RecipeSpec
-from qtlplat.runs.forecast import FEATURE_SECONDS, GUESSED_SAMPLES, HEAD_EPOCH_SECONDS, forecast
 from qtlplat_bhowmik import qtlplat_recipes
+from qtlplat_reproduction.forecast import FEATURE_SECONDS, GUESSED_SAMPLES, HEAD_EPOCH_SECONDS, forecast
 
 DIGEST = "d" * 64
 NEU_DET = 2_206 / GUESSED_SAMPLES  # as prepared; pretraining, nearly all of the time, goes with the samples

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from qtlplat.recipes import RecipeModel
-from qtlplat.runs.reproduce import ModelState, measure
 from qtlplat.store.core.records import CellRecord, PredictionRow
+from qtlplat_reproduction.reproduce import ModelState, measure
 
 N = 120
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from qtlplat.cli.render.columns import Column
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import note, say
-from qtlplat.conventions import short
+from qtlplat.conventions import claim_text, interval_text, short
 
 if TYPE_CHECKING:
-    from qtlplat.analysis.claims import Estimate, Judged
     from qtlplat.catalog.recipes import Work
-    from qtlplat.runs.reproduce import Check, ModelState
+    from qtlplat_reproduction.claims import Estimate, Judged
+    from qtlplat_reproduction.reproduce import Check, ModelState
 
 
 def note_of(one: Judged) -> str:
@@ -31,13 +31,11 @@ def print_claims(
     leaks: Mapping[str, tuple[float | None, float | None]],
 ) -> None:
     """The table of claims, what was cut, what the folds share with the backbone, and what a reader should know."""
-    from qtlplat.analysis.claims import interval_text, number_text  # with scipy: not for --help
-
     rows = [
         {
             "claim": one.claim.name,
-            "printed": number_text(one.claim.printed, one.claim.unit),
-            "ours": number_text(one.ours, one.claim.unit) or None,
+            "printed": claim_text(one.claim.printed, one.claim.unit),
+            "ours": claim_text(one.ours, one.claim.unit) or None,
             "interval": interval_text(*one.interval) if one.interval else None,
             "verdict": one.verdict,
             "runs": list(map(short, one.runs)),
@@ -94,8 +92,6 @@ def bounded(estimate: Estimate) -> bool:
 
 
 def _interval_text(estimate: Estimate | None) -> str | None:
-    from qtlplat.analysis.claims import interval_text
-
     if estimate is None or not bounded(estimate):
         return None
     return interval_text(100 * estimate.low, 100 * estimate.high)

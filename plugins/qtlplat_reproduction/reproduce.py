@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qtlplat.analysis.claims import Estimate, Measured, of_cells, of_predictions
 from qtlplat.analysis.designs import design
 from qtlplat.catalog.plugin_calls import guarded, load_images
 from qtlplat.catalog.recipes import PlannedModel, Work
@@ -20,13 +19,14 @@ from qtlplat.contracts import ImageSet
 from qtlplat.errors import BusyError, QtlplatError, StoreError, TrainingError
 from qtlplat.metrics import SHIPPED
 from qtlplat.progress import Progress
-from qtlplat.runs.parameter_counts import parameter_counts
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import HEAD, CellRecord, PredictionRow, RunRecord
 from qtlplat.store.read.queries import Reader
+from qtlplat_reproduction.claims import Estimate, Measured, of_cells, of_predictions
+from qtlplat_reproduction.parameter_counts import parameter_counts
 
 if TYPE_CHECKING:
-    from qtlplat.runs.forecast import Forecast
+    from qtlplat_reproduction.forecast import Forecast
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def survey(work: Work, images: ImageSet | None, reader: Reader) -> list[ModelSta
     missing = [planned for planned, run in found if run is None]
     expected: dict[str, Forecast] = {}
     if missing:
-        from qtlplat.runs.forecast import forecast
+        from qtlplat_reproduction.forecast import forecast
 
         expected = forecast(missing, images, reader)
     return [ModelState(planned, run, expected.get(planned.model.name)) for planned, run in found]
