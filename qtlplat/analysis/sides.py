@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 _COMPONENTS = ("dataset", "backbone", "head", "evaluator")
 _PARTS = ("head", "backbone")  # parts of a model, which may help; data and evaluators only make a difference
-SETTINGS = ("replace", "training", "pretraining", "seed")  # not the number of seeds: cells are paired one by one
+SETTINGS = (
+    "replace",
+    "training",
+    "pretraining",
+    "tuning",
+    "seed",
+)  # not the number of seeds: cells are paired one by one
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,7 @@ def run(
     device: str | None = None,
     accelerator: str | None = None,
     controls: str | None = None,
+    tune: bool = False,
     options: Mapping[str, Any] | None = None,
     reuse: bool = False,
     tags: Sequence[str] = (),
@@ -73,6 +74,7 @@ def run(
         device: Runs the circuit: 'auto', 'compiled' or a PennyLane device.
         accelerator: 'cpu' or 'cuda'.
         controls: 'none', 'auto' or names of baselines, separated by commas.
+        tune: Choose learning rate and epochs of the head and of every control by an inner cross-validation.
         options: Any option of the plan by name, as of ``-S``: ``{"head.layers": 2}``.
         reuse: Return the finished run with the same fingerprint instead, if there is one; one that another process
             trains now is waited for.
@@ -118,6 +120,7 @@ def run(
         device=device,
         accelerator=accelerator,
         controls=controls,
+        tune=tune,
         sets=tuple(f"{name}={_text(value)}" for name, value in (options or {}).items()),
     )
     service = Service(opened.location, known, catalog, progress)

@@ -40,8 +40,11 @@ def command_words(plan: Mapping[str, Any], head: str = "linear") -> list[str]:
             words += [f"--{FLAGS.get(name, name)}", str(plan[name])]
     if plan.get("controls"):
         words += ["--controls", ",".join(plan["controls"])]
-    for part in ("training", "pretraining"):
-        for key, value in plan.get(part, {}).items():
+    chosen = ("learning_rate", "epochs") if plan.get("tuning") else ()
+    for part in ("training", "pretraining", "tuning"):
+        for key, value in (plan.get(part) or {}).items():
+            if part == "training" and key in chosen:
+                continue
             flag = TRAINING_FLAGS.get((part, key))
             words += [flag, value_text(value)] if flag else ["-S", f"{part}.{key}={value_text(value)}"]
     return words

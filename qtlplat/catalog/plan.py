@@ -159,6 +159,7 @@ class RunPlan(_Frozen):
     replace: int | Literal["all"] = Field("all", description="trailing dense layers that the head replaces")
     training: TrainingOptions = TrainingOptions()
     pretraining: PretrainingOptions = PretrainingOptions()
+    tuning: TuningOptions | None = Field(None, description="what is tried in place of training's rate and epochs")
     # the seeds after it are 64-bit numbers too
     seed: int = Field(0, ge=0, lt=2**62, description="everything random follows from it")
     seeds: int = Field(1, ge=1, le=1000, description="repetitions of all folds, with seeds seed, seed+1, ...")
@@ -236,6 +237,7 @@ class RunPlan(_Frozen):
                 "control_code": self.control_code,
                 "device": self.device,
                 "accelerator": self.accelerator,
+                **({"tuning": self.tuning.model_dump(mode="json")} if self.tuning else {}),
             }
         )
 

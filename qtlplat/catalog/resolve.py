@@ -23,6 +23,7 @@ from qtlplat.catalog.plan import (
     PretrainingOptions,
     RunPlan,
     TrainingOptions,
+    TuningOptions,
 )
 from qtlplat.catalog.plugin_calls import guarded, written_options
 from qtlplat.catalog.provider import Component
@@ -32,7 +33,7 @@ from qtlplat.contracts import ROLES, Kind, Options, Role
 from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, safe_repr, unknown_name
 from qtlplat.specs import AnyHeadSpec, BackboneSpec, ControlSpec, DatasetSpec, EvaluatorSpec
 
-SETTABLE = (*ROLES, "training", "pretraining")  # what the key of -S may begin with
+SETTABLE = (*ROLES, "training", "pretraining", "tuning")  # what the key of -S may begin with
 OWN = ("seed", "seeds", "accelerator", "controls")  # the plan's own fields, as a request has them
 
 
@@ -41,7 +42,8 @@ class Request:
     """What a user asked for; None if nothing was said.
 
     dataset, backbone, head, evaluator: references; replace: 'all' or a number; device: a name, options in brackets;
-    accelerator: 'cpu' or 'cuda'; controls: 'none', 'auto' or names with commas; sets: ``role.option=value`` texts.
+    accelerator: 'cpu' or 'cuda'; controls: 'none', 'auto' or names with commas; tune: whether learning rate and epochs
+    are chosen; sets: ``role.option=value`` texts.
     """
 
     dataset: str | None = None
@@ -58,6 +60,7 @@ class Request:
     device: str | None = None
     accelerator: str | None = None
     controls: str | None = None
+    tune: bool = False
     sets: tuple[str, ...] = ()
 
 
@@ -151,6 +154,8 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
     }
     problems = [p for choice in chosen.values() for p in choice.problems]
     parts: dict[str, Any] = dict(_protocol_parts(request, registry, sets, problems))
+    if request.tune or sets["tuning"]:
+        parts["tuning"] = _tuning(request, sets, problems)
     parts["replace"] = _replace(request.replace)
     if request.device is not None:
         device, found = read_device(request.device)
@@ -316,6 +321,21 @@ def _protocol_parts(
         if made is not None:
             parts[role] = made
     return parts
+
+
+def _tuning(request: Request, sets: Mapping[str, Mapping[str, Given]], problems: list[Problem]) -> BaseModel | None:
+    """Options of tuning; problems are added to the list. Raises UsageError if what it chooses is given as well."""
+    given = {"--epochs": request.epochs is not None}
+    given |= {f"-S training.{name}": name in sets["training"] for name in ("epochs", "learning_rate")}
+    if wrong := [name for name, there in given.items() if there]:
+        raise UsageError(
+            f"tuning chooses the learning rate and the epochs of heads, and {wrong[0]} sets one of them",
+            where="--tune",
+            fix=f"leave out {wrong[0]}, or set the grid: -S tuning.learning_rates=[8e-4,8e-3] -S tuning.epochs=120",
+        )
+    made, found = validate(TuningOptions, sets["tuning"], "tuning")
+    problems += found
+    return made
 
 
 def _replace(text: str | None) -> int | str:

@@ -25,16 +25,15 @@ from qtlplat.state.epochs import CellKey, TrainedEpoch
 
 @dataclass(frozen=True)
 class Candidate:
-    """A learning rate that was tried for a cell. epochs: the best number of them; loss: mean of the inner folds there.
+    """A learning rate that was tried for a cell. epochs: the best number of them.
 
-    loss: cross-entropy in nats, infinite where training diverged; chosen: whether the cell is trained so.
+    loss: mean cross-entropy of the inner folds after so many epochs, in nats; infinite if training diverged.
     """
 
     key: CellKey
     learning_rate: float
     epochs: int
     loss: float
-    chosen: bool
 
 
 def inner_cells(cell: Cell, labels: npt.NDArray[np.int64], groups: Sequence[str], folds: int) -> list[Cell]:
@@ -120,15 +119,14 @@ class Tuning:
                 by_cell.setdefault(number, {}).setdefault(rate, []).append(curve)
             for number, rates in by_cell.items():
                 means = {rate: np.mean(curves, axis=0) for rate, curves in rates.items()}
-                best = min(means, key=lambda rate: float(means[rate].min()))
-                if not np.isfinite(means[best].min()):
+                if not any(np.isfinite(mean).any() for mean in means.values()):
                     raise TrainingError(
                         f"training diverges with every learning rate from {min(means):g} to {max(means):g}",
                         where=f"tuning of cell {number}",
                         fix="try lower ones, e.g. -S tuning.learning_rates=[1e-5,1e-4]",
                     )
                 found += [
-                    Candidate(CellKey(variant, number), rate, int(mean.argmin()) + 1, float(mean.min()), rate == best)
+                    Candidate(CellKey(variant, number), rate, int(mean.argmin()) + 1, float(mean.min()))
                     for rate, mean in means.items()
                 ]
         return found

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import Any
@@ -18,17 +18,19 @@ from qtlplat.backbones.pretrain import make_split
 from qtlplat.catalog.plan import RunPlan
 from qtlplat.errors import StoreError
 from qtlplat.heads.fit import HeadTraining, why_not_stackable
-from qtlplat.heads.lockstep import FittedCell, Task
+from qtlplat.heads.lockstep import FittedCell, Schedule, Task
 from qtlplat.progress import Progress
 from qtlplat.runs.cells import Pretraining
 from qtlplat.runs.cleanup import remove_leftovers
 from qtlplat.runs.context import Replay, ResumePoint, RunContext, StageTimer, recorded
 from qtlplat.runs.controls import Variant
 from qtlplat.runs.prepare import Prepared
-from qtlplat.runs.pretraining import Pretrained, backbone_for, features_of
+from qtlplat.runs.pretraining import backbone_for, features_of
 from qtlplat.runs.rows import cell_metrics, new_cells, new_run, prediction_rows
+from qtlplat.runs.tuning import tuned
 from qtlplat.seeding import generator
 from qtlplat.signals import orderly_stop
+from qtlplat.state.epochs import CellKey
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import HEAD, NewCell, NewRun, Remarks
 from qtlplat.store.read.queries import Reader
@@ -76,15 +78,34 @@ def carried_out(job: RunContext, prepared: Prepared, again: ResumePoint | None, 
     def make_row() -> NewRun:
         return new_run(prepared, remarks, parents)
 
-    with recorded(job, ("pretrain", "features", "heads"), make_row, again) as (run, clock):
+    stages = ("pretrain", "features", *(["tune"] if prepared.plan.tuning else []), "heads")
+    with recorded(job, stages, make_row, again) as (run, clock):
         with clock.stage("pretrain"):
             backbones = [backbone_for(job, prepared, wanted, run) for wanted in prepared.pretrainings]
         for backbone in backbones:
             job.writer.link(run, "pretraining", backbone.run)
         with clock.stage("features"):
             features = [features_of(job, prepared, run, backbone) for backbone in backbones]
+        rows = planned_rows(prepared, [backbone.run for backbone in backbones])
+        finished = job.add_cells(run, rows, resumed=again is not None)
+        if engine := prepared.make_head.engine:
+            job.progress.note(f"circuit on {engine.name}: {engine.why}")
+        tasks, of_cell = _tasks(job, prepared), _by_cell(prepared, features)
+        schedules: Mapping[CellKey, Schedule] = {}
+        if prepared.plan.tuning:
+            with clock.stage("tune"):
+                schedules = tuned(job, prepared, prepared.plan.tuning, run, tasks, of_cell)
+        training = HeadTraining(
+            tasks,
+            prepared.cells,
+            of_cell,
+            prepared.plan.training,
+            limits=prepared.limits,
+            schedules=schedules,
+            on_note=job.progress.note,
+        )
         with clock.stage("heads"):
-            _heads(job, prepared, run, features, backbones, clock, resumed=again is not None)
+            _heads(job, prepared, run, training, clock, finished, resumed=again is not None)
     return run
 
 
@@ -142,26 +163,20 @@ def _heads(
     job: RunContext,
     prepared: Prepared,
     run: str,
-    features: Sequence[Tensor],
-    backbones: Sequence[Pretrained],
+    training: HeadTraining,
     clock: StageTimer,
+    finished: Collection[int],
     *,
     resumed: bool,
 ) -> None:
     """Train all variants of the head on all cells: epochs as they end, then weights, predictions and metrics.
 
-    features: (N, F), of every backbone.
+    finished: positions of cells that were stored before an interruption.
     """
-    rows = planned_rows(prepared, [backbone.run for backbone in backbones])
-    finished = job.add_cells(run, rows, resumed=resumed)
-    if engine := prepared.make_head.engine:
-        job.progress.note(f"circuit on {engine.name}: {engine.why}")
-    cells, controls = len(prepared.cells), len(prepared.variants) - 1
-    title = "training heads" + (f" and {controls} controls" if controls else "")
-    training = _training(job, prepared, features)
+    cells = len(prepared.cells)
     with (
         job.checkpoints(run) as checkpoints,
-        job.progress.stage(title, len(rows) * prepared.plan.training.epochs) as stage,
+        job.progress.stage(f"training {prepared.heads}", training.all_rows) as stage,
         closing(training.run()) as epochs,
     ):
         if resumed and (start := checkpoints.take_up(training.restore)):
@@ -179,33 +194,30 @@ def _heads(
     states: dict[str, Tensor] = {}
     for one in training.fitted:
         position = one.key.position(cells)
-        if position not in finished:  # before an interruption
+        if position not in finished:
             _keep(job, prepared, run, position, one)
         states |= {f"cell{position}.{name}": tensor for name, tensor in one.state.items()}
-    job.save_weights(run, states, {"head": prepared.plan.head.identity(), "cells": len(rows)})
+    job.save_weights(run, states, {"head": prepared.plan.head.identity(), "cells": len(training.fitted)})
 
 
-def _training(job: RunContext, prepared: Prepared, features: Sequence[Tensor]) -> HeadTraining:
-    """All variants on all cells, about to be trained. features: (N, F), of every backbone."""
-    where = prepared.accelerator
-    known = [one.to(where) for one in features]
+def _by_cell(prepared: Prepared, features: Sequence[Tensor]) -> list[Tensor]:
+    """Features (N, F) for every cell, where they are computed with; features: of every backbone."""
+    known = [one.to(prepared.accelerator) for one in features]
     of_cell = {i: known[k] for k, wanted in enumerate(prepared.pretrainings) for i in wanted.positions}
+    return [of_cell[i] for i in range(len(prepared.cells))]
+
+
+def _tasks(job: RunContext, prepared: Prepared) -> list[Task]:
+    """All variants, about to be trained."""
     tasks = []
     for variant in prepared.variants:
         reason = variant.why_not_stackable or why_not_stackable(variant.make_head, prepared.make_head.in_features)
         if reason and len(prepared.cells) > 1:
             title = "heads are" if variant.name == HEAD else f"control {variant.name} is"
             job.progress.note(f"{title} trained cell by cell: {reason}")
-        labels = torch.tensor(_labels(prepared, variant), device=where)
+        labels = torch.tensor(_labels(prepared, variant), device=prepared.accelerator)
         tasks.append(Task(variant.make_head, labels, stack=not reason, smallest=variant.smallest))
-    return HeadTraining(
-        tasks,
-        prepared.cells,
-        [of_cell[i] for i in range(len(prepared.cells))],
-        prepared.plan.training,
-        limits=prepared.limits,
-        on_note=job.progress.note,
-    )
+    return tasks
 
 
 def _keep(job: RunContext, prepared: Prepared, run: str, position: int, one: FittedCell) -> None:

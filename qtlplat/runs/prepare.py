@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,11 @@ from qtlplat.catalog.plugin_calls import declared_circuit, written_options
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import ROLES, Cell, Circuit, ImageSet, Options, Role
+from qtlplat.conventions import counted
 from qtlplat.errors import ConfigError, PluginError
 from qtlplat.heads.fit import Limits
 from qtlplat.heads.memory import limits
+from qtlplat.heads.tuning import inner_cells
 from qtlplat.plugin_modules import guarded_build
 from qtlplat.quantum.devices.engines import CLEARLY_COMPILED, Engine, choose_engine, idle_engine
 from qtlplat.runs.accelerator import check_accelerator
@@ -81,6 +84,12 @@ class Prepared:
         return Material(self.images, self.groups, self.build_backbone)
 
     @property
+    def heads(self) -> str:
+        """What is trained, in words."""
+        controls = len(self.variants) - 1
+        return f"heads and {counted(controls, 'control')}" if controls else "heads"
+
+    @property
     def n_classes(self) -> int:
         """K."""
         return len(self.images.class_names)
@@ -108,6 +117,7 @@ class Prepared:
             "parameters": self.parameters,
             "training": plan.training.model_dump(mode="json"),
             "pretraining": plan.pretraining.model_dump(mode="json"),
+            **({"tuning": plan.tuning.model_dump(mode="json")} if plan.tuning else {}),
             "pretraining_fingerprint": plan.pretraining_fingerprint,
             "seed": plan.seed,
             "controls": [variant.name for variant in self.variants[1:]],
@@ -161,7 +171,9 @@ def prepare(
     groups = source_groups(images, files / "groups" if files else None, keep=keep)
     cells, pretrainings = planned_cells(resolved, images, groups)
     _try_backbone_batches(build_backbone, pretrainings, plan)
-    batches = Batches(tuple(len(cell.train) for cell in cells), plan.training.batch_size, "training.batch_size")
+    inner = [inner_cells(cell, images.labels, groups, plan.tuning.folds) for cell in cells] if plan.tuning else []
+    lengths = tuple(len(cell.train) for cell in (*cells, *chain(*inner)))
+    batches = Batches(lengths, plan.training.batch_size, "training.batch_size")
     variants = [_with_batches(variant, built.make, batches) for variant in variants]
     undeclared = try_metrics(evaluator, images.labels[cells[0].test], n_classes, plan.evaluator.provider)
     _check_unchanged(resolved)

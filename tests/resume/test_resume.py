@@ -84,6 +84,28 @@ def test_a_run_stopped_again_and_again_ends_bitwise_equal(
     assert numbers_of(store) == undisturbed(QUANTUM)["numbers"]
 
 
+@pytest.mark.parametrize("step", [70, pytest.param(100, marks=pytest.mark.slow), 130])
+def test_a_run_stopped_while_it_tunes_ends_bitwise_equal(
+    step: int, qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cells that were tuned before the interruption are not tuned again."""
+    monkeypatch.setattr("qtlplat.runs.tuning.STACK", 4)
+    grid = "-S tuning.folds=2 -S tuning.learning_rates=[0.01,0.1] -S tuning.epochs=4"
+    line = f"{RUN.replace(' --epochs 12', '')} {QUANTUM} --controls frozen {grid}"
+    expected = undisturbed(line)
+    stop_at(step)
+    assert qtlplat(f"{line} -q") == 130
+    (run,) = interrupted(store)
+    tuned = len(Reader(find_store(str(store))).candidates(run))
+    assert tuned == {70: 0, 100: 4, 130: 8}[step]
+    seen = stop_at(-1)
+    assert qtlplat("resume -q") == 0
+    assert numbers_of(store) == expected["numbers"]
+    assert len(Reader(find_store(str(store))).candidates(run)) == 12
+    assert step + len(seen) - expected["steps"] <= 5 * EPOCH, "what was stored was trained again"
+    assert leftovers(store) == []
+
+
 def test_a_head_that_trains_cell_by_cell_is_resumed_within_its_cells(
     qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any
 ) -> None:

@@ -47,6 +47,11 @@ if TYPE_CHECKING:
     help="Baselines trained on the same cells: auto, or some of linear, mlp, identity, unentangled, frozen, shuffled.",
 )
 @click.option(
+    "--tune",
+    is_flag=True,
+    help="Choose learning rate and epochs of the head and of every control, by cross-validation in each training part.",
+)
+@click.option(
     "--threads",
     type=click.IntRange(1, 1024),
     metavar="N",
@@ -126,7 +131,7 @@ def _tell_plan(settings: Settings, resolved: Resolved) -> None:
     if settings.verbosity > 0:
         for role in ROLES:
             note(f"  {role}: {component_line(getattr(plan, role).public())}")
-        for part in (plan.training, plan.pretraining):
+        for part in filter(None, (plan.training, plan.pretraining, plan.tuning)):
             note(f"  {type(part).__name__}: {text(part.model_dump())}")
 
 
@@ -138,7 +143,7 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
 
     for role in ("dataset", "backbone", "head", "evaluator"):
         say(f"{role:<12} {clean(component_line(facts[role]))}")
-    for part in ("training", "pretraining"):
+    for part in ("training", "pretraining", *(["tuning"] if "tuning" in facts else [])):
         say(f"{part:<12} {text(facts[part])}")
     say(f"{'fingerprint':<12} {facts['fingerprint'][:12]}", "", "cells")
     columns = [Column(key, key.removeprefix("n_"), right=True) for key in ("fold", "seed", "n_train", "n_test")]
@@ -182,6 +187,8 @@ def _with_other_head(run: Mapping[str, Any], request: Mapping[str, Any], catalog
         values = given.get(option.name or "")
         for value in values if isinstance(values, tuple) else [values]:
             # options of the head that was may not fit the head that is
-            if value is not None and not str(value).startswith("head."):
+            if value and isinstance(value, bool):
+                words.append(option.opts[0])
+            elif value is not None and not isinstance(value, bool) and not str(value).startswith("head."):
                 words += [option.opts[0], shell_word(str(value))]
     return suggest(" ".join(words))

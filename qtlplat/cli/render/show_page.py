@@ -10,7 +10,7 @@ from typing import Any
 
 from qtlplat.cli.render.columns import text
 from qtlplat.cli.render.run_columns import age, mean_sd, progress_words, show_mean_sd
-from qtlplat.cli.render.show_tables import cells, component_line, curve, params, section
+from qtlplat.cli.render.show_tables import cells, component_line, curve, params, section, tuning
 from qtlplat.cli.render.terminal import clean, note, say, stdout_console
 from qtlplat.conventions import HEAD, counted, leakage_line, short
 
@@ -29,6 +29,9 @@ def page(run: Mapping[str, Any]) -> None:
     if run["epochs"]:
         section("curves (first value, shape, last value)")
         curve(run)
+    if run["candidates"]:
+        section("tuning (chosen within the training part of each cell)")
+        tuning(run)
     if run["selection"]:
         from qtlplat.analysis.selection import selection_line
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from qtlplat.analysis.convergence import chosen, convergence_lines
 from qtlplat.cli.render.column_fit import fitting
 from qtlplat.cli.render.columns import Column, text, write_json
 from qtlplat.cli.render.output import emit
@@ -78,6 +80,8 @@ def cells(run: Mapping[str, Any], *, leaks: bool = True) -> None:
     controls(run, names)
     if leaks and (line := leakage_line(run)):
         say(line)
+    for line in convergence_lines(run):
+        say(line)
 
 
 def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -129,6 +133,27 @@ def curve(run: Mapping[str, Any]) -> None:
     shown = [Column(name, name) for name in CURVES if any(name in row for row in rows)]
     columns = [Column("fold", "fold"), Column("seed", "seed", right=True), Column("epochs", "epochs", right=True)]
     emit(rows, [*columns, *shown], empty="no epochs")
+
+
+def tuning(run: Mapping[str, Any]) -> None:
+    """What each variant was trained with: how often a learning rate was the best, epochs and loss there."""
+    rows = []
+    for name, ones in chosen(run).items():
+        rates = Counter(one["learning_rate"] for one in ones)
+        epochs = sorted(one["epochs"] for one in ones)
+        rows.append(
+            {
+                "variant": name,
+                "rates": ", ".join(f"{rate:g} ({n} of {len(ones)})" for rate, n in sorted(rates.items())),
+                "epochs": f"{epochs[0]}-{epochs[-1]}" if epochs[0] < epochs[-1] else str(epochs[0]),
+                "loss": sum(one["loss"] for one in ones) / len(ones),
+            }
+        )
+    names = {"variant": "variant", "rates": "learning rate (cells)", "epochs": "epochs", "loss": "inner loss"}
+    emit(rows, [Column(key, title, right=key == "loss") for key, title in names.items()])
+    grid = run["plan"]["tuning"]
+    tried = ", ".join(f"{rate:g}" for rate in grid["learning_rates"])
+    say(f"tried for each cell: learning rates {tried}, up to {grid['epochs']} epochs, {grid['folds']} inner folds")
 
 
 def params(run: Mapping[str, Any]) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -98,6 +99,27 @@ class EpochRow:
     epoch: int
     seconds: float
     values: Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class CandidateRow:
+    """A learning rate that was tried for a cell. cell: its position; epochs: the best number of them.
+
+    loss: mean cross-entropy of the inner folds then, in nats; None if training diverged.
+    """
+
+    cell: int
+    learning_rate: float
+    epochs: int
+    loss: float | None
+
+
+def best_candidates(candidates: Iterable[CandidateRow]) -> dict[int, CandidateRow]:
+    """The one with the lowest loss, by cell; of equal ones the one with the lowest learning rate."""
+    best: dict[int, CandidateRow] = {}
+    for row in sorted(candidates, key=lambda row: (math.inf if row.loss is None else row.loss, row.learning_rate)):
+        best.setdefault(row.cell, row)
+    return best
 
 
 @dataclass(frozen=True)

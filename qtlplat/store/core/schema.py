@@ -161,6 +161,16 @@ metrics = _table(
     _to_the_cell(),
 )
 
+candidates = _table(
+    "candidates",
+    "A learning rate that was tried for a cell, in a cross-validation within its training samples.",
+    *_part_of_a_cell(),
+    _key("learning_rate", Number, "of Adam"),
+    _column("epochs", Whole, "the number of epochs with the lowest mean loss"),
+    _optional("loss", Number, "that loss: cross-entropy in nats, mean over the inner folds; NULL: training diverged"),
+    _to_the_cell(),
+)
+
 predictions = _table(
     "predictions",
     "A prediction for one test sample.",

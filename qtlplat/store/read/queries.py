@@ -18,6 +18,7 @@ from qtlplat.store.core.dialect import among
 from qtlplat.store.core.ownership import is_abandoned
 from qtlplat.store.core.records import (
     ArtifactRow,
+    CandidateRow,
     CellRecord,
     ClaimRow,
     EpochRow,
@@ -190,6 +191,10 @@ class Reader(Access):
     def epochs(self, run_id: str) -> list[EpochRow]:
         """The epochs of a run, by cell and number."""
         return [_epoch(row) for row in self._rows_of(run_id, schema.epochs)]
+
+    def candidates(self, run_id: str) -> list[CandidateRow]:
+        """What was tried for the cells of a run, by cell and learning rate."""
+        return [CandidateRow(**plain(row)) for row in self._rows_of(run_id, schema.candidates)]
 
     def predictions(self, run_id: str) -> list[PredictionRow]:
         """The predictions of a run, by cell and sample id."""

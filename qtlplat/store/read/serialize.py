@@ -9,7 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.conventions import HEAD, ROLES, mean_std
-from qtlplat.store.core.records import ArtifactRow, CellRecord, ComponentRow, EpochRow, OwnerRow, RunRecord
+from qtlplat.store.core.records import (
+    ArtifactRow,
+    CandidateRow,
+    CellRecord,
+    ComponentRow,
+    EpochRow,
+    OwnerRow,
+    RunRecord,
+)
 
 if TYPE_CHECKING:
     from qtlplat.store.read.queries import Reader
@@ -66,12 +74,14 @@ def full_form(
     artifacts: Sequence[ArtifactRow],
     children: Sequence[str] = (),
     owners: Sequence[OwnerRow] = (),
+    candidates: Sequence[CandidateRow] = (),
 ) -> dict[str, Any]:
     """A run with everything but its predictions; children: the runs that build on it; owners: the processes it had."""
     return {
         **short_form(record),
         "cells": [cell_form(cell) for cell in cells],
         "epochs": [epoch_form(epoch) for epoch in epochs],
+        "candidates": [dict(vars(candidate)) for candidate in candidates],
         "plan": dict(record.plan),
         "environment": dict(environment),
         "artifacts": [{**vars(artifact), "meta": dict(artifact.meta)} for artifact in artifacts],
@@ -91,6 +101,7 @@ def stored_form(reader: Reader, record: RunRecord) -> dict[str, Any]:
         reader.artifacts(run),
         reader.children(run),
         reader.owners(run),
+        reader.candidates(run),
     )
 
 

@@ -114,6 +114,10 @@ def _add_cells(connection: Connection, _where: str, operation: Operation) -> Non
     rows.insert_all(connection, schema.cells, operation.run, operation.values["cells"])
 
 
+def _add_candidates(connection: Connection, _where: str, operation: Operation) -> None:
+    rows.insert_all(connection, schema.candidates, operation.run, operation.values["candidates"])
+
+
 def _add_epochs(connection: Connection, _where: str, operation: Operation) -> list[tuple[int, int]]:
     """Cell and number of epochs that differ from stored ones, which stay."""
     epochs = operation.values["epochs"]
@@ -168,6 +172,7 @@ def _finish_run(connection: Connection, where: str, operation: Operation) -> Non
 
 _KINDS: dict[str, Callable[[Connection, str, Operation], Any]] = {
     "add_cells": _add_cells,
+    "add_candidates": _add_candidates,
     "add_epochs": _add_epochs,
     "add_predictions": _add_predictions,
     "finish_cell": _finish_cell,

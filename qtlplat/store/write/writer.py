@@ -22,6 +22,7 @@ from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.ownership import RunLock, is_abandoned, this_host
 from qtlplat.store.core.records import (
     ArtifactRow,
+    CandidateRow,
     EpochRow,
     NewCell,
     NewReproduction,
@@ -167,6 +168,10 @@ class Writer:
     def add_cells(self, run_id: str, cells: Sequence[NewCell]) -> None:
         """Store cells as running."""
         self._send("add_cells", run_id, {"cells": [{**asdict(cell), "status": "running"} for cell in cells]})
+
+    def add_candidates(self, run_id: str, candidates: Sequence[CandidateRow]) -> None:
+        """Store what was tried for cells, in one transaction."""
+        self._send("add_candidates", run_id, {"candidates": [vars(one) for one in candidates]})
 
     def add_epochs(self, run_id: str, epochs: Sequence[EpochRow]) -> list[EpochRow]:
         """Store epochs of any cells, in one transaction.

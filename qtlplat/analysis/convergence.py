@@ -1,0 +1,85 @@
+"""Whether heads were trained to the end, from the epochs and the candidates that a run has stored."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from typing import Any
+
+SHARE = 5  # the last fifth of the epochs is compared with the fifth before it
+FALL = 0.01  # in nats: training whose loss still falls by more has not converged
+
+
+def falls(cells: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, int]]:
+    """By how much the training loss still fell, by variant: mean over its finished cells, and over how many epochs.
+
+    The fall is from the mean of the fifth of the epochs before the last one to that of the last one, in nats. Variants
+    that were trained for less than ten epochs, or have no training loss, are left out.
+
+    Args:
+        cells: As `cell_form` gives them.
+        epochs: As `epoch_form` gives them.
+    """
+    losses: dict[int, list[float]] = {}
+    for epoch in sorted(epochs, key=lambda one: int(one["epoch"])):
+        if "train_loss" in epoch:
+            losses.setdefault(epoch["cell"], []).append(epoch["train_loss"])
+    found: dict[str, list[tuple[float, int]]] = {}
+    for cell in cells:
+        curve = losses.get(cell["position"], [])
+        n = len(curve) // SHARE
+        if cell["status"] == "finished" and n >= 2:
+            found.setdefault(cell["variant"], []).append((fmean(curve[-2 * n : -n]) - fmean(curve[-n:]), n))
+    return {name: (fmean(fall for fall, _ in ones), max(n for _, n in ones)) for name, ones in found.items()}
+
+
+def convergence_lines(run: Mapping[str, Any]) -> list[str]:
+    """What a reader must know of a run's training, in words; nothing if all of it has converged.
+
+    Args:
+        run: With "kind", "plan", "cells", "epochs" and "candidates", as `show --json` has them.
+    """
+    if run["kind"] != "run":
+        return []
+    if tuning := run["plan"].get("tuning"):
+        return _edges(run, tuning)
+    still = {name: fall for name, fall in falls(run["cells"], run["epochs"]).items() if fall[0] > FALL}
+    if not still:
+        return []
+    n = max(n for _, n in still.values())
+    by = ", ".join(f"{name} {fall:.3f}" for name, (fall, _) in still.items())
+    return [
+        f"not converged: the training loss fell by more than {FALL:g} nats within the last {n} epochs ({by}); "
+        "train longer with --epochs, or let --tune choose"
+    ]
+
+
+def chosen(run: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
+    """The candidate that each cell was trained with, by variant; run: as of `convergence_lines`."""
+    best: dict[int, Mapping[str, Any]] = {}
+    tried = [one for one in run["candidates"] if one["loss"] is not None]
+    for one in sorted(tried, key=lambda one: (one["loss"], one["learning_rate"])):
+        best.setdefault(one["cell"], one)
+    found: dict[str, list[Mapping[str, Any]]] = {}
+    for cell in run["cells"]:
+        if cell["position"] in best:
+            found.setdefault(cell["variant"], []).append(best[cell["position"]])
+    return found
+
+
+def _edges(run: Mapping[str, Any], tuning: Mapping[str, Any]) -> list[str]:
+    """Where a better candidate may lie beyond the grid: half of a variant's cells or more chose its end."""
+    rates = tuning["learning_rates"]
+    ends = {
+        f"the lowest learning rate, {rates[0]:g}": lambda one: one["learning_rate"] == rates[0],
+        f"the highest learning rate, {rates[-1]:g}": lambda one: one["learning_rate"] == rates[-1],
+        f"the most epochs, {tuning['epochs']}": lambda one: one["epochs"] == tuning["epochs"],
+    }
+    lines = []
+    for end, is_there in ends.items():
+        if len(rates) == 1 and "rate" in end:
+            continue
+        who = [name for name, ones in chosen(run).items() if 2 * sum(map(is_there, ones)) >= len(ones)]
+        if who:
+            lines.append(f"the best of the grid is at its end for {', '.join(who)}: {end}; a wider grid may be better")
+    return lines

@@ -1,0 +1,93 @@
+"""`run --tune`: every variant and cell is trained with its best candidate, and whoever reads the run sees which."""
+
+import shlex
+
+import pytest
+
+from qtlplat.cli.app import _run
+
+from .conftest import SMALL
+
+TUNED = SMALL.replace(" --epochs 2", "") + (
+    " --head 'dressed[qubits=2,layers=1]' --controls linear --tune -S tuning.epochs=4 "
+    "-S tuning.learning_rates=[0.002,0.02] -S tuning.folds=2"
+)
+
+
+@pytest.fixture(scope="module")
+def tuned(tmp_path_factory):
+    path = tmp_path_factory.mktemp("tuned") / "store.db"
+    assert _run([*shlex.split(f"run {TUNED} -q"), "--store", str(path)]) == 0
+    return path
+
+
+def test_cells_are_trained_with_their_best_candidates(tuned, json_of):
+    run = json_of("show @last --store", tuned)
+    assert [(one["cell"], one["learning_rate"]) for one in run["candidates"]] == [
+        (cell, rate) for cell in range(4) for rate in (0.002, 0.02)
+    ]
+    for cell in run["cells"]:
+        tried = [one for one in run["candidates"] if one["cell"] == cell["position"]]
+        best = min(tried, key=lambda one: one["loss"])
+        trained = [epoch["epoch"] for epoch in run["epochs"] if epoch["cell"] == cell["position"]]
+        assert trained == list(range(1, best["epochs"] + 1))
+    assert run["plan"]["tuning"] == {"learning_rates": [0.002, 0.02], "epochs": 4, "folds": 2}
+    assert set(run["seconds"]) == {"total", "pretrain", "features", "tune", "heads"}
+
+
+def test_the_page_says_what_was_tried_and_chosen(tuned, qtlplat):
+    code, out, _ = qtlplat("show @last --store", tuned)
+    assert code == 0
+    assert "tried for each cell: learning rates 0.002, 0.02, up to 4 epochs, 2 inner folds" in out
+    assert "of 2)" in out
+    assert "the best of the grid is at its end" in out
+    assert "not converged" not in out
+
+
+def test_the_plan_is_found_again_and_printed_as_a_command(tuned, qtlplat, json_of):
+    run = json_of("show @last --store", tuned)
+    code, out, err = qtlplat(f"run {TUNED} --reuse --json --store", tuned)
+    assert code == 0, err
+    assert f'"run": "{run["run"]}"' in out
+    plan = json_of(f"run {TUNED} --dry-run --store", tuned)
+    assert plan["fingerprint"] == run["fingerprint"]
+    assert plan["tuning"] == run["plan"]["tuning"]
+    untuned = json_of(f"run {SMALL} --head 'dressed[qubits=2,layers=1]' --controls linear --dry-run --store", tuned)
+    assert untuned["fingerprint"] != plan["fingerprint"]
+    assert "tuning" not in untuned
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ("--tune --epochs 3", "and --epochs sets one of them"),
+        ("--tune -S training.learning_rate=0.1", "and -S training.learning_rate sets one of them"),
+        ("-S tuning.epochs=3 --epochs 3", "and --epochs sets one of them"),
+        ("--tune -S tuning.folds=1", "greater than or equal to 2"),
+        ("--tune -S tuning.learning_rates=[]", "at least 1 item"),
+        ("--tune -S tuning.learning_rates=[0.0]", "greater than 0"),
+        ("--tune -S tuning.folds=50", "50 inner folds need as many training samples of every class; fold 0 has 9"),
+    ],
+)
+def test_what_cannot_be_tuned_is_refused_before_anything_is_stored(more, words, qtlplat, tmp_path):
+    line = f"run {SMALL.replace(' --epochs 2', '')} --head linear {more} --store"
+    code, _, err = qtlplat(line, tmp_path / "store.db")
+    assert code == (2 if "sets one of them" in words else 3)
+    assert words in " ".join(err.split())
+    assert not (tmp_path / "store.db").exists()
+
+
+def test_the_next_command_tunes_too(qtlplat, tmp_path):
+    line = f"run {SMALL.replace(' --epochs 2', '')} --head linear --tune -S tuning.epochs=1 --store"
+    code, out, err = qtlplat(line, tmp_path / "store.db")
+    assert code == 0, err
+    (other,) = [line for line in out.splitlines() if "--head dressed" in line]
+    assert " --tune -S " in other
+    assert "True" not in other
+
+
+def test_an_untuned_run_whose_loss_still_falls_says_so(qtlplat, tmp_path):
+    head = "--head 'dressed[qubits=2,layers=1]' -S training.learning_rate=0.02"
+    code, out, _ = qtlplat(f"run {SMALL.replace('--epochs 2', '--epochs 30')} {head} --store", tmp_path / "store.db")
+    assert code == 0
+    assert "not converged: the training loss fell by more than 0.01 nats within the last 6 epochs (head 0.0" in out
