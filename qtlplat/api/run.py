@@ -96,7 +96,7 @@ def run(
         StoreError: The store or the disk failed; the run is stored as interrupted if it can be.
     """
     from qtlplat.catalog.catalog import open_catalog
-    from qtlplat.catalog.resolve import Request
+    from qtlplat.catalog.request import Request
     from qtlplat.runs.service import Service, checked_remarks
 
     remarks = checked_remarks(tags, note)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.registry import Registry
-from qtlplat.catalog.resolve import Request, Resolved, resolve
+from qtlplat.catalog.request import Request
+from qtlplat.catalog.resolve import Resolved, resolve
 from qtlplat.errors import UsageError, safe_repr, unknown_name
 from qtlplat.recipes import Budget, Claim, RecipeModel, RecipeSpec
 

@@ -6,62 +6,30 @@ the protocol, ``-S``, the flags ``--epochs``, ``--pretrain-epochs`` and ``--n-in
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from qtlplat.catalog.catalog import Catalog
-from qtlplat.catalog.command import FLAGS, TRAINING_FLAGS
+from qtlplat.catalog.command import FLAGS
 from qtlplat.catalog.controls import find_controls
 from qtlplat.catalog.device import read_device
 from qtlplat.catalog.options import locations, validate
-from qtlplat.catalog.plan import (
-    ComponentChoice,
-    PretrainingOptions,
-    RunPlan,
-    TrainingOptions,
-    TuningOptions,
-)
+from qtlplat.catalog.plan import ComponentChoice, RunPlan
 from qtlplat.catalog.plugin_calls import guarded, written_options
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, parse_reference, parse_sets
 from qtlplat.catalog.registry import Registry
+from qtlplat.catalog.request import Request
+from qtlplat.catalog.training_options import replaced_layers, training_parts
 from qtlplat.contracts import ROLES, Kind, Options, Role
-from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, safe_repr, unknown_name
+from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, safe_repr
 from qtlplat.specs import AnyHeadSpec, BackboneSpec, ControlSpec, DatasetSpec, EvaluatorSpec
 
 SETTABLE = (*ROLES, "training", "pretraining", "tuning")  # what the key of -S may begin with
 OWN = ("seed", "seeds", "accelerator", "controls")  # the plan's own fields, as a request has them
-
-
-@dataclass(frozen=True)
-class Request:
-    """What a user asked for; None if nothing was said.
-
-    dataset, backbone, head, evaluator: references; replace: 'all' or a number; device: a name, options in brackets;
-    accelerator: 'cpu' or 'cuda'; controls: 'none', 'auto' or names with commas; tune: whether learning rate and epochs
-    are chosen; sets: ``role.option=value`` texts.
-    """
-
-    dataset: str | None = None
-    backbone: str | None = None
-    head: str | None = None
-    evaluator: str | None = None
-    replace: str | None = None
-    seed: int | None = None
-    seeds: int | None = None
-    epochs: int | None = None
-    pretrain_epochs: int | None = None
-    n_init: int | None = None
-    protocol: str | None = None
-    device: str | None = None
-    accelerator: str | None = None
-    controls: str | None = None
-    tune: bool = False
-    sets: tuple[str, ...] = ()
 
 
 class RunComponents(TypedDict):
@@ -153,10 +121,8 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
         role: _choose(role, getattr(request, role), registry, catalog, sets[role], notes) for role in ROLES
     }
     problems = [p for choice in chosen.values() for p in choice.problems]
-    parts: dict[str, Any] = dict(_protocol_parts(request, registry, sets, problems))
-    if request.tune or sets["tuning"]:
-        parts["tuning"] = _tuning(request, sets, problems)
-    parts["replace"] = _replace(request.replace)
+    parts: dict[str, Any] = dict(training_parts(request, registry, sets, problems))
+    parts["replace"] = replaced_layers(request.replace)
     if request.device is not None:
         device, found = read_device(request.device)
         problems += found
@@ -291,63 +257,6 @@ def _how_to_use(missing: Choice) -> str:
         ways += [f"set {extra['variable']}"] if "variable" in extra else []
         ways.append(f"pass -S dataset.{name}=PATH")
     return f"To use {_title(missing)} {' or '.join(ways)}." if ways else ""
-
-
-def _protocol_parts(
-    request: Request, registry: Registry, sets: Mapping[str, Mapping[str, Given]], problems: list[Problem]
-) -> dict[str, BaseModel]:
-    """Training and pretraining options: protocol < -S < flags; problems are added to the list."""
-    name = request.protocol
-    if name is None:
-        name = next(iter(registry.defaults.get("protocol", ())), None)
-    if name is not None and name not in registry.protocols:
-        fix = "choose a known one, or write [protocols.NAME] in .qtlplat/registry.toml"
-        raise UsageError(unknown_name("protocol", name, registry.protocols), where="--protocol", fix=fix)
-    protocol = None if name is None else registry.protocols[name]
-    parts: dict[str, BaseModel] = {}
-    for role, model in (("training", TrainingOptions), ("pretraining", PretrainingOptions)):
-        given: dict[str, Given] = {}
-        if protocol is not None:
-            table: BaseModel = getattr(protocol, role)
-            source = f"protocol {protocol.name} in {protocol.source}"
-            given |= {key: Given(value, source=source) for key, value in table.model_dump(exclude_unset=True).items()}
-        given |= sets[role]
-        for (part, key), flag in TRAINING_FLAGS.items():
-            value = getattr(request, flag.lstrip("-").replace("-", "_"))
-            if part == role and value is not None:
-                given[key] = Given(value, source=flag)
-        made, found = validate(model, given, role)
-        problems += found
-        if made is not None:
-            parts[role] = made
-    return parts
-
-
-def _tuning(request: Request, sets: Mapping[str, Mapping[str, Given]], problems: list[Problem]) -> BaseModel | None:
-    """Options of tuning; problems are added to the list. Raises UsageError if what it chooses is given as well."""
-    given = {"--epochs": request.epochs is not None}
-    given |= {f"-S training.{name}": name in sets["training"] for name in ("epochs", "learning_rate")}
-    if wrong := [name for name, there in given.items() if there]:
-        raise UsageError(
-            f"tuning chooses the learning rate and the epochs of heads, and {wrong[0]} sets one of them",
-            where="--tune",
-            fix=f"leave out {wrong[0]}, or set the grid: -S tuning.learning_rates=[8e-4,8e-3] -S tuning.epochs=120",
-        )
-    made, found = validate(TuningOptions, sets["tuning"], "tuning")
-    problems += found
-    return made
-
-
-def _replace(text: str | None) -> int | str:
-    if text is None or text == "all":
-        return "all"
-    if not re.fullmatch("[1-9][0-9]{0,5}", text):
-        raise UsageError(
-            f"{safe_repr(text)} is not a number of dense layers",
-            where="--replace",
-            fix="--replace all, or --replace K with K from 1",
-        )
-    return int(text)
 
 
 def _plan_problem(error: Any) -> Problem:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.registry import Registry
-from qtlplat.catalog.resolve import Request, Resolved, resolve
+from qtlplat.catalog.request import Request
+from qtlplat.catalog.resolve import Resolved, resolve
 from qtlplat.progress import Progress
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import Remarks

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from qtlplat.catalog.catalog import open_catalog
-from qtlplat.catalog.resolve import Request, resolve
+from qtlplat.catalog.request import Request
+from qtlplat.catalog.resolve import resolve
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "add-a-preset.md"
 

@@ -8,7 +8,8 @@ import pytest
 
 from qtlplat.catalog.command import command_words
 from qtlplat.catalog.plan import RunPlan
-from qtlplat.catalog.resolve import Request, resolve
+from qtlplat.catalog.request import Request
+from qtlplat.catalog.resolve import resolve
 from qtlplat.cli.commands.run import run_command
 from qtlplat.cli.components import open_components
 from qtlplat.cli.settings import Settings

@@ -12,7 +12,8 @@ from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.host import load_plugins
 from qtlplat.catalog.plan import PretrainingOptions, TrainingOptions
 from qtlplat.catalog.registry import Registry, load_registry, shipped_registry
-from qtlplat.catalog.resolve import Request, Resolved, resolve, resolve_component
+from qtlplat.catalog.request import Request
+from qtlplat.catalog.resolve import Resolved, resolve, resolve_component
 from qtlplat.catalog.verify import spec_problem
 from qtlplat.errors import ConfigError, PluginError, UsageError
 from qtlplat.specs import DatasetSpec

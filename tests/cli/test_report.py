@@ -14,7 +14,8 @@ from stored_runs import qtlplat
 from qtlplat.analysis.comparison import compare
 from qtlplat.analysis.sides import variants
 from qtlplat.catalog.plugin_calls import load_images
-from qtlplat.catalog.resolve import Request, resolve, resolve_component
+from qtlplat.catalog.request import Request
+from qtlplat.catalog.resolve import resolve, resolve_component
 from qtlplat.cli.components import open_components
 from qtlplat.cli.settings import Settings
 from qtlplat.contracts import ImageSet

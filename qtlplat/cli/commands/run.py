@@ -91,7 +91,7 @@ def run_command(
 
     Several runs may start at once: a backbone that two of them need is pretrained by one, and the other waits for it.
     """
-    from qtlplat.catalog.resolve import Request
+    from qtlplat.catalog.request import Request
     from qtlplat.cli.components import open_components
     from qtlplat.cli.render.progress import make_progress
     from qtlplat.runs.service import Service, checked_remarks
