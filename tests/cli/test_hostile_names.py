@@ -30,7 +30,7 @@ from qtlplat.store.write.writer import Writer
 # a title is set, the screen cleared by C1, the line begun anew, text turned around; markup, and a line of its own
 EVIL = "\x1b]0;evil\x07\x9b2J\r\x08\u202eevil\u2066\u200b[bold red]x[/][link=file:///x]y[/link]\nerror: all is well"
 NAME = EVIL.replace("/", "_")  # of a file
-TRAINING = ("execute", "reuse", "prepare", "replay", "reproduce", "resume")
+TRAINING = ("execute", "reuse", "prepare", "replay", "resume")
 OF_RICH = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\r")  # colours, and the cursor of a bar, on a terminal
 
 

@@ -12,7 +12,7 @@ from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.files import write_atomically
 from qtlplat.store.core.files_lock import taking_up
 from qtlplat.store.core.location import StoreLocation
-from qtlplat.store.core.records import ArtifactRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.core.records import ArtifactRow, CandidateRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.store.maintenance.trash import empty
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.writer import Writer
@@ -84,6 +84,7 @@ def finished_run(
     writer.add_cells(run_id, new_cells(len(f1)))
     for position, value in enumerate(f1):
         writer.add_epochs(run_id, [epoch(position, 0), epoch(position, 1)])
+        writer.add_candidates(run_id, [CandidateRow(position, 0.01, 2, 0.25), CandidateRow(position, 10.0, 1, None)])
         writer.add_predictions(run_id, [prediction(position, "s1")])
         writer.finish_cell(run_id, position, {"f1": value, "accuracy": 0.5}, 1.5)
     nowhere = ArtifactRow("weights", f"{run_id}/w.safetensors", "c" * 64, 12, None, {"cut": 1})
