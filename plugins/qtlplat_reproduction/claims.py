@@ -6,9 +6,10 @@ The rules, by the kind of a claim; every number is in the unit that the claim is
   from the printed one by at most the tolerance; `misprint` where instead it agrees with the number that the recipe says
   must have been meant; otherwise `contradicted`.
 - **metric**: our number is the mean over the cells of a run, with its 95 % interval. `confirmed` where the whole
-  interval lies within printed ± tolerance, `contradicted` where all of it lies outside, otherwise `inconclusive`: there
-  are too few cells to tell. A value below the printed one does not contradict it where the budget trains less than the
-  publication did, for more training might have reached it.
+  interval lies within printed ± tolerance, `contradicted` where all of it lies below, `exceeded` where all of it lies
+  above (a better score shows that the printed one can be reached, and not that it was wrong), otherwise `inconclusive`:
+  there are too few cells to tell. A lower value does not contradict the printed one where the budget trains less than
+  the publication did, for more training might have reached it.
 - **comparison**: our number is by how many percent of the baseline's F1 the model's is higher. Only its sign is judged,
   not its size: `confirmed` where the whole interval lies on the printed side of zero (by more than the tolerance),
   `contradicted` where it lies on the other side, `inconclusive` otherwise, and always where the budget trains less: a
@@ -40,7 +41,7 @@ import numpy.typing as npt
 from qtlplat.recipes import Claim
 
 Interval = tuple[float, float]
-Verdict = Literal["confirmed", "contradicted", "inconclusive", "misprint", "not run"]
+Verdict = Literal["confirmed", "contradicted", "exceeded", "inconclusive", "misprint", "not run"]
 LEVEL = 0.95
 RESAMPLES = 10_000
 SEED = 20_240  # of the bootstrap: the same predictions always have the same interval
@@ -242,11 +243,13 @@ def _metric(claim: Claim, mine: Measured, trains_less: bool, other_data: bool) -
     note = f"{n} cannot tell at ± {claim.tolerance:g}"
     if least <= interval[0] and interval[1] <= most:
         verdict, note = "confirmed", n
-    elif interval[1] < least or interval[0] > most:
+    elif interval[1] < least:
         verdict, note = "contradicted", n
+    elif interval[0] > most:
+        verdict, note = "exceeded", n
     if other_data:
         verdict, note = "inconclusive", "measured on other data than the claim is about"
-    elif verdict == "contradicted" and trains_less and ours < claim.printed:
+    elif verdict == "contradicted" and trains_less:
         verdict, note = "inconclusive", "lower, but this budget trains less"
     return Judged(claim, ours, interval, verdict, mine.runs, note)
 

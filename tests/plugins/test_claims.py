@@ -59,7 +59,7 @@ def test_a_reduction_is_of_the_whole_model_and_rounds_within_its_tolerance() -> 
     [
         ((0.942, 0.958), "confirmed"),
         ((0.930, 0.958), "inconclusive"),
-        ((0.962, 0.970), "contradicted"),
+        ((0.962, 0.970), "exceeded"),
         ((0.920, 0.938), "contradicted"),
     ],
 )
@@ -69,7 +69,7 @@ def test_a_metric_is_judged_by_its_whole_interval(interval: tuple[float, float],
 
 def test_a_lower_value_does_not_contradict_where_the_budget_trains_less() -> None:
     assert verdict(claim(), run(0.93, 0.92, 0.938), trains_less=True) == "inconclusive"
-    assert verdict(claim(), run(0.966, 0.962, 0.97), trains_less=True) == "contradicted"
+    assert verdict(claim(), run(0.966, 0.962, 0.97), trains_less=True) == "exceeded"
 
 
 def test_other_data_and_missing_runs_decide_nothing() -> None:

@@ -248,11 +248,13 @@ claims = _table(
     _optional("ours", Number, "what was measured; NULL: nothing was"),
     _optional("low", Number, "lower end of its interval; NULL: there is none"),
     _optional("high", Number, "upper end of its interval"),
-    _column("verdict", Text, "confirmed, contradicted, inconclusive, misprint or not run"),
+    _column("verdict", Text, "confirmed, contradicted, exceeded, inconclusive, misprint or not run"),
     _column("note", Text, "why, in words"),
     _column("runs", Facts(list), "ids of the runs that it rests on"),
     CheckConstraint("kind IN ('arithmetic', 'metric', 'comparison')", name="kind"),
-    CheckConstraint("verdict IN ('confirmed', 'contradicted', 'inconclusive', 'misprint', 'not run')", name="verdict"),
+    CheckConstraint(
+        "verdict IN ('confirmed', 'contradicted', 'exceeded', 'inconclusive', 'misprint', 'not run')", name="verdict"
+    ),
 )
 
 tags = _table(
