@@ -107,12 +107,8 @@ def corrected_t(
         raise UsageError(f"the ratio of test to training samples is {safe_repr(test_train_ratio)}, not 0 or more")
     n, mean, sd = len(x), float(x.mean()), _sd(x)
     if not sd > 0:
-        return _without_spread(n, mean, sd, float(n - 1), level)
-    error = sd * math.sqrt(1 / n + test_train_ratio)
-    t = mean / error
-    reach = float(stats.t.ppf((1 + level) / 2, n - 1)) * error
-    p = 2 * float(stats.t.sf(abs(t), n - 1))
-    return TTest(n, mean, sd, error, t, float(n - 1), p, *_cut(mean, reach, level, possible))
+        return without_spread(n, mean, sd, float(n - 1), level)
+    return t_test(mean, sd * math.sqrt(1 / n + test_train_ratio), n - 1, level, n=n, sd=sd, possible=possible)
 
 
 def welch_t(
@@ -138,15 +134,32 @@ def welch_t(
     n, mean = len(x) + len(y), float(x.mean() - y.mean())
     if min(len(x), len(y)) < 2 or max(_sd(x), _sd(y)) == 0:
         alike = min(len(x), len(y)) > 1 and abs(mean) <= NO_SPREAD * float(np.abs(x).max())
-        return _without_spread(n, 0.0 if alike else mean, 0.0 if alike else math.nan, math.nan, level)
+        return without_spread(n, 0.0 if alike else mean, 0.0 if alike else math.nan, math.nan, level)
     parts = [(1 / len(one) + ratio) * _sd(one) ** 2 for one, ratio in zip((x, y), ratios, strict=True)]
     error = math.sqrt(sum(parts))
     df = sum(parts) ** 2 / sum(part**2 / (len(one) - 1) for part, one in zip(parts, (x, y), strict=True))
-    t = mean / error
-    reach = float(stats.t.ppf((1 + level) / 2, df)) * error
-    return TTest(
-        n, mean, math.nan, error, t, df, 2 * float(stats.t.sf(abs(t), df)), *_cut(mean, reach, level, possible)
-    )
+    return t_test(mean, error, df, level, n=n, possible=possible)
+
+
+def t_test(
+    mean: float,
+    standard_error: float,
+    df: float,
+    level: float = 0.95,
+    *,
+    n: int,
+    sd: float = math.nan,
+    possible: Interval = ANYTHING,
+) -> TTest:
+    """The two-sided t-test of a mean with this standard error, which is above 0; fields as of `TTest`.
+
+    Raises UsageError for a level outside 0..1.
+    """
+    _check(level, 0, 1, "the confidence level")
+    t = mean / standard_error
+    reach = float(stats.t.ppf((1 + level) / 2, df)) * standard_error
+    p = 2 * float(stats.t.sf(abs(t), df))
+    return TTest(n, mean, sd, standard_error, t, float(df), p, *_cut(mean, reach, level, possible))
 
 
 def bootstrap_mean(
@@ -199,10 +212,20 @@ def practical_equivalence(
     `possible`: a prior that excludes what cannot be.
     One value, or values without spread, say nothing: NaN. Raises UsageError as `corrected_t`, and for a negative width.
     """
+    return equivalence(corrected_t(values, test_train_ratio), width, possible=possible)
+
+
+def equivalence(test: TTest, width: float = 0.01, *, possible: Interval = ANYTHING) -> Rope:
+    """The same from a test: the posterior of the mean difference is its t-distribution, with its standard error.
+
+    With the prior 1/variance on each mean square this is the posterior of a balanced hierarchical model without
+    correlation between folds (Box & Tiao, "Bayesian Inference in Statistical Analysis", 1973, chapter 5), and with the
+    test's degrees of freedom an approximation to it where several mean squares count. A test without a standard error
+    says nothing: NaN. Raises UsageError for a negative width.
+    """
     if not width >= 0 or math.isinf(width):
         raise UsageError(f"the region of practical equivalence is ±{safe_repr(width)}, not ±0 or more")
-    test = corrected_t(values, test_train_ratio)
-    if not test.sd > 0:
+    if not test.standard_error > 0:
         return Rope(width, math.nan, math.nan, math.nan)
     posterior = stats.t(test.df, loc=test.mean, scale=test.standard_error)
     below, above = float(posterior.cdf(possible[0])), float(posterior.sf(possible[1]))
@@ -263,7 +286,7 @@ def _sd(x: Floats) -> float:
     return sd if sd > NO_SPREAD * float(np.abs(x).max()) else 0.0
 
 
-def _without_spread(n: int, mean: float, sd: float, df: float, level: float) -> TTest:
+def without_spread(n: int, mean: float, sd: float, df: float, level: float) -> TTest:
     """What can be said if there is no spread: that nothing differs, or only by how much."""
     if sd == 0 and mean == 0:
         return TTest(n, mean, sd, 0.0, 0.0, df, 1.0, (0.0, 0.0), level)
