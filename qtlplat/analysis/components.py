@@ -66,6 +66,11 @@ class Components:
     rest: float
     between: tuple[tuple[float, float], ...] = ()
 
+    def plus(self, other: Components) -> Components:
+        """Of the difference of two independent values."""
+        backbone, seed, fold, rest = (getattr(self, name) + getattr(other, name) for name in SOURCES)
+        return Components(backbone, seed, fold, rest, (*self.between, *other.between))
+
     def shares(self) -> dict[str, float]:
         """The share of each source in the sum, without what is unknown; empty if nothing varies."""
         known = {name: getattr(self, name) for name in SOURCES if not math.isnan(getattr(self, name))}
@@ -110,42 +115,25 @@ def over_backbones(table: Table, level: float = 0.95, *, possible: Interval = AN
 
 
 def between_backbones(
-    first: Table,
-    second: Table,
-    level: float = 0.95,
-    *,
-    same_backbones: bool = False,
-    same_folds: bool = False,
-    possible: Interval = ANYTHING,
+    first: Table, second: Table, level: float = 0.95, *, possible: Interval = ANYTHING
 ) -> tuple[TTest, Components]:
-    """The t-test of a difference of two means, first minus second, whose cells are not paired on the same backbones.
+    """The t-test of a difference of two means, first minus second, on other backbones but the same folds.
 
-    same_backbones: row i of both tables is the same backbone, on other folds, so that the means of backbones are
-    paired. Otherwise the backbones are independent samples, as in Welch's test. same_folds: both test the same sets of
-    samples, by the same seeds and folds; otherwise the sides are taken as independent, and the interval is rather too
-    wide if their data are the same.
+    Backbones are independent samples, as in Welch's test of the means of backbones. Seeds and folds are paired: both
+    tables are of the same ones, in the same order. Without folds in common the tables are two independent estimates:
+    `over_backbones` of either, and `statistics.independent`.
 
-    Raises UsageError as `over_backbones`, and for tables that do not fit to what they are said to share.
+    Raises UsageError as `over_backbones`, and for tables with other numbers of seeds or folds.
     """
     one, two = first.values, second.values
-    if same_folds and (one.shape[1:] != two.shape[1:] or first.same_folds != second.same_folds):
+    if one.shape[1:] != two.shape[1:] or first.same_folds != second.same_folds:
         raise UsageError("tables with the same folds must have as many seeds and folds")
-    if same_backbones and len(one) != len(two):
-        raise UsageError("tables with the same backbones must have as many of them")
     means = one.mean(axis=(1, 2)), two.mean(axis=(1, 2))
-    of_backbones = [means[0] - means[1]] if same_backbones else means
-    terms = [term for part in of_backbones for term in _mean_of_backbones(part)]
-    if same_folds:
-        data = _of_data(one.mean(axis=0) - two.mean(axis=0), [first, second])
-        terms += data.of_mean(first)
-    else:
-        sides = [_of_data(table.values.mean(axis=0), [table]) for table in (first, second)]
-        terms += [term for side, table in zip(sides, (first, second), strict=True) for term in side.of_mean(table)]
-        data = _Data(sides[0].seed + sides[1].seed, sides[0].fold + sides[1].fold)
-    mean, n = float(means[0].mean() - means[1].mean()), sum(map(len, of_backbones))
-    test = _test(mean, terms, [first, second], n, math.nan, level, possible)
-    paired = _variance(means[0] - means[1]) if same_backbones else None
-    return test, _components([first, second], data, paired)
+    data = _of_data(one.mean(axis=0) - two.mean(axis=0), [first, second])
+    terms = [*_mean_of_backbones(means[0]), *_mean_of_backbones(means[1]), *data.of_mean(first)]
+    mean = float(means[0].mean() - means[1].mean())
+    test = _test(mean, terms, [first, second], len(one) + len(two), math.nan, level, possible)
+    return test, _components([first, second], data)
 
 
 def _test(
@@ -228,16 +216,12 @@ def _interaction(rows: Floats) -> MeanSquare:
     return MeanSquare(float((left**2).sum()) / df if df else 0.0, df)
 
 
-def _components(tables: Sequence[Table], data: _Data, paired: MeanSquare | None = None) -> Components:
-    """paired: variance of the paired means of backbones, where they are the same in both tables."""
+def _components(tables: Sequence[Table], data: _Data) -> Components:
     between = []
     for table in tables:
         rest, cells = _interaction(table.values.reshape(len(table.values), -1)), table.values[0].size
         means = float(table.values.mean(axis=(1, 2)).var(ddof=1))
         between.append((max(0.0, means - rest.value / cells), rest.value if rest.df else math.nan))
-    of_rest = sum(rest for _, rest in between)
-    if paired:
-        left = sum(rest / table.values[0].size for (_, rest), table in zip(between, tables, strict=True))
-        between = [(max(0.0, paired.value - (0.0 if math.isnan(left) else left)), of_rest)]
+    backbone, rest_sum = map(sum, zip(*between, strict=True))
     seed, fold = (value if math.isnan(value) else max(0.0, value) for value in map(_value, (data.seed, data.fold)))
-    return Components(sum(backbone for backbone, _ in between), seed, fold, of_rest, tuple(between))
+    return Components(backbone, seed, fold, rest_sum, tuple(between))

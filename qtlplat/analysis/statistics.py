@@ -162,6 +162,20 @@ def t_test(
     return TTest(n, mean, sd, standard_error, t, float(df), p, *_cut(mean, reach, level, possible))
 
 
+def independent(first: TTest, second: TTest, *, possible: Interval = ANYTHING) -> TTest:
+    """The t-test of the difference of two independent estimates, first minus second, as `welch_t` of two samples.
+
+    Degrees of freedom are Satterthwaite's. A side without spread has no standard error, and counts as known exactly.
+    """
+    mean = first.mean - second.mean
+    sides = [(one.standard_error**2, one.df) for one in (first, second) if one.standard_error > 0]
+    if not sides:
+        return without_spread(first.n + second.n, mean, 0.0, math.nan, first.level)
+    total = sum(variance for variance, _ in sides)
+    df = total**2 / sum(variance**2 / df for variance, df in sides)
+    return t_test(mean, math.sqrt(total), df, first.level, n=first.n + second.n, possible=possible)
+
+
 def bootstrap_mean(
     values: Sequence[float] | Floats, level: float = 0.95, *, seed: int = 0, resamples: int = RESAMPLES
 ) -> Interval:

@@ -12,7 +12,7 @@ from statsmodels.regression.mixed_linear_model import MixedLM
 from statsmodels.stats.weightstats import CompareMeans, DescrStatsW
 
 from qtlplat.analysis.components import MeanSquare, Table, between_backbones, over_backbones, satterthwaite
-from qtlplat.analysis.statistics import equivalence
+from qtlplat.analysis.statistics import corrected_t, equivalence, independent, welch_t
 from qtlplat.errors import UsageError
 
 # Davies & Goldsmith, "Statistical Methods in Research and Production" (1972), section 6.6: six samples of penicillin on
@@ -134,31 +134,23 @@ def test_independent_backbones_without_effects_of_folds_are_welch_on_their_means
     one, two = drawn((4, 1, 3), rng, backbone=2.0), drawn((6, 1, 3), rng, backbone=1.0)
     folds = one.mean(axis=0) - two.mean(axis=0)
     one -= folds - folds.mean()  # the folds of both sides differ by the same
-    test, found = between_backbones(Table(one, 0.5), Table(two, 0.5), same_folds=True)
+    test, found = between_backbones(Table(one, 0.5), Table(two, 0.5))
     expected = stats.ttest_ind(one.mean(axis=(1, 2)), two.mean(axis=(1, 2)), equal_var=False)
     assert (found.fold, test.p, test.df) == (0, pytest.approx(expected.pvalue), pytest.approx(expected.df))
     assert len(found.between) == 2
 
 
-def test_parts_of_unpaired_sides_add_up() -> None:
+def test_independent_estimates_add_up_as_in_the_test_of_two_samples() -> None:
     rng = np.random.default_rng(4)
-    one, two = (drawn((3, 2, 4), rng, backbone=1.0, fold=2.0, ratio=1 / 3) for _ in range(2))
-    sides = [over_backbones(Table(values, 1 / 3)) for values in (one, two)]
-    test, found = between_backbones(Table(one, 1 / 3), Table(two, 1 / 3))
-    assert test.standard_error == pytest.approx(math.hypot(*(side[0].standard_error for side in sides)))
-    for name in ("backbone", "fold", "rest"):
-        assert getattr(found, name) == pytest.approx(sum(getattr(side[1], name) for side in sides)), name
-
-
-def test_backbones_in_common_are_paired_where_folds_are_not() -> None:
-    rng = np.random.default_rng(5)
-    common = 5 * rng.standard_normal((4, 1, 1))
-    one, two = common + drawn((4, 1, 3), rng), common + drawn((4, 1, 5), rng)
-    paired, found = between_backbones(Table(one, 0.5), Table(two, 0.25), same_backbones=True)
-    unpaired, _ = between_backbones(Table(one, 0.5), Table(two, 0.25))
-    assert paired.n == 4
-    assert paired.standard_error < unpaired.standard_error / 2
-    assert len(found.between) == 1
+    x, y = rng.standard_normal(5), 2 * rng.standard_normal(7)
+    expected = welch_t(x.tolist(), y.tolist(), ratios=(0.2, 0.25))
+    found = independent(corrected_t(x, 0.2), corrected_t(y, 0.25))
+    for name in ("mean", "standard_error", "df", "p", "n"):
+        assert getattr(found, name) == pytest.approx(getattr(expected, name), rel=1e-12), name
+    assert found.interval == pytest.approx(expected.interval)
+    known = independent(corrected_t(x, 0.2), corrected_t([0.5, 0.5], 0.2))
+    assert (known.standard_error, known.df) == (corrected_t(x, 0.2).standard_error, pytest.approx(4))
+    assert math.isnan(independent(corrected_t([0.5] * 2, 0.2), corrected_t([0.25] * 2, 0.2)).p)
 
 
 def test_values_without_spread_allow_no_test() -> None:
@@ -178,12 +170,10 @@ def test_what_is_no_table_is_refused(values: np.ndarray) -> None:
         Table(values, 0.2)
 
 
-def test_tables_must_fit_to_what_they_share() -> None:
+def test_tables_of_the_same_folds_must_have_as_many() -> None:
     one, two = Table(np.ones((2, 1, 3)), 0.2), Table(np.ones((3, 1, 4)), 0.2)
     with pytest.raises(UsageError, match="same folds"):
-        between_backbones(one, two, same_folds=True)
-    with pytest.raises(UsageError, match="same backbones"):
-        between_backbones(one, two, same_backbones=True)
+        between_backbones(one, two)
 
 
 def test_the_posterior_is_that_of_a_hierarchical_model() -> None:
@@ -239,7 +229,7 @@ def test_true_differences_of_none_are_found_at_most_as_often_as_the_level_says(
             one = drawn(shape, rng, **own) + folds
             if unpaired:
                 two = drawn(shape, rng, **own)
-                test, _ = between_backbones(Table(one, ratio), Table(two, ratio), same_folds=True)
+                test, _ = between_backbones(Table(one, ratio), Table(two, ratio))
             else:
                 test, _ = over_backbones(Table(one, ratio))
             found += test.p < 0.05

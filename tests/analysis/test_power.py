@@ -110,7 +110,7 @@ def test_the_expected_error_is_that_of_a_table_with_these_components() -> None:
     test, found = over_backbones(Table(one, 0.25))
     assert min(found.backbone, found.seed, found.fold) > 0
     assert expected_error(found, Layout((4,), 3, 4, 0.25))[0] == pytest.approx(test.standard_error, rel=1e-12)
-    test, found = between_backbones(Table(one, 0.25), Table(two, 0.25), same_folds=True)
+    test, found = between_backbones(Table(one, 0.25), Table(two, 0.25))
     assert min(found.backbone, found.seed, found.fold) > 0
     assert expected_error(found, Layout((4, 6), 3, 4, 0.25))[0] == pytest.approx(test.standard_error, rel=1e-12)
 
