@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from qtlplat.errors import UsageError, safe_repr
 
 STORED = "declared metrics"  # what is stored of a run's environment
+LONGEST_TITLE = 60  # characters
 
 
 @dataclass(frozen=True)
@@ -18,54 +20,55 @@ class Metric:
 
     Args:
         name: As in the mapping that ``metrics`` returns.
-        greater_is_better: False for errors and losses.
-        lower: The least value that there can be, None if there is no bound; intervals respect it, and a value below it
-            is refused.
-        upper: The greatest value, likewise.
+        higher_is_better: False for errors and losses.
+        bounds: The least and the greatest possible value, each None if there is no bound. Intervals respect them, and
+            a value beyond them is refused.
+        title: For figures and sentences, as "ROC-AUC" for ``roc_auc``; empty: the name.
 
     Raises:
-        TypeError: The name is no text, or `greater_is_better` no bool.
-        ValueError: A bound is not finite, or `lower` is not below `upper`.
+        TypeError: The name or the title is no text, `higher_is_better` no bool, or `bounds` no pair.
+        ValueError: A bound is not finite, or the first is not below the second.
     """
 
     name: str
-    greater_is_better: bool
-    lower: float | None = None
-    upper: float | None = None
+    higher_is_better: bool
+    bounds: tuple[float | None, float | None] = (None, None)
+    title: str = ""
 
     def __post_init__(self) -> None:
         """Refuse what cannot be meant. Raises TypeError or ValueError, which name the field."""
         if not isinstance(self.name, str):
             raise TypeError(f"the name of a metric must be a text, is {safe_repr(self.name)}")
-        if not isinstance(self.greater_is_better, bool):
-            raise TypeError(
-                f"greater_is_better of metric {safe_repr(self.name)} must be True or False, is "
-                f"{safe_repr(self.greater_is_better)}"
-            )
-        for field in ("lower", "upper"):
-            bound = getattr(self, field)
+        of = f"of metric {safe_repr(self.name)}"
+        if not isinstance(self.higher_is_better, bool):
+            raise TypeError(f"higher_is_better {of} must be True or False, is {safe_repr(self.higher_is_better)}")
+        if not isinstance(self.title, str) or not self.title.isprintable() or len(self.title) > LONGEST_TITLE:
+            what = f"one line of text, at most {LONGEST_TITLE} characters"
+            raise TypeError(f"title {of} must be {what}, is {safe_repr(self.title)}")
+        bounds: Any = self.bounds
+        if not isinstance(bounds, tuple | list) or len(bounds) != 2:
+            what = "(least, greatest), each a number or None"
+            raise TypeError(f"bounds {of} must be {what}, is {safe_repr(bounds)}")
+        for bound in self.bounds:
             number = isinstance(bound, int | float) and not isinstance(bound, bool) and math.isfinite(bound)
             if bound is not None and not number:
-                raise ValueError(
-                    f"{field} of metric {safe_repr(self.name)} must be a finite number or None, is {safe_repr(bound)}"
-                )
-        if self.lower is not None and self.upper is not None and not self.lower < self.upper:
-            raise ValueError(
-                f"metric {safe_repr(self.name)} has lower {self.lower}, which is not below upper {self.upper}"
-            )
+                raise ValueError(f"bounds {of} must be finite numbers or None, not {safe_repr(bound)}")
+        low, high = self.possible
+        if not low < high:
+            raise ValueError(f"bounds {of} are {safe_repr(self.bounds)}: the first must be below the second")
+        object.__setattr__(self, "bounds", tuple(self.bounds))
+        object.__setattr__(self, "title", self.title.strip() or self.name)
 
     @property
     def lower_is_better(self) -> bool:
-        """The opposite of `greater_is_better`."""
-        return not self.greater_is_better
+        """The opposite of `higher_is_better`."""
+        return not self.higher_is_better
 
     @property
     def possible(self) -> tuple[float, float]:
         """The least and the greatest possible value, infinite if there is no bound."""
-        return (
-            -math.inf if self.lower is None else float(self.lower),
-            math.inf if self.upper is None else float(self.upper),
-        )
+        low, high = self.bounds
+        return -math.inf if low is None else float(low), math.inf if high is None else float(high)
 
     @property
     def possible_differences(self) -> tuple[float, float]:
@@ -80,12 +83,17 @@ class Metric:
         return math.isnan(value) or low - room <= value <= high + room
 
 
-# those that every cell has
+# those that every cell has: of predicted classes, of ranks, of probabilities; runs of older versions lack some
 SHIPPED = {
     metric.name: metric
     for metric in (
-        *(Metric(name, greater_is_better=True, lower=0, upper=1) for name in ("f1", "accuracy", "precision", "recall")),
-        Metric("loss", greater_is_better=False, lower=0),
+        Metric("f1", higher_is_better=True, bounds=(0, 1), title="F1"),
+        *(Metric(name, higher_is_better=True, bounds=(0, 1)) for name in ("accuracy", "precision", "recall")),
+        Metric("roc_auc", higher_is_better=True, bounds=(0, 1), title="ROC-AUC"),
+        Metric("average_precision", higher_is_better=True, bounds=(0, 1), title="average precision"),
+        Metric("loss", higher_is_better=False, bounds=(0, None), title="log-loss"),
+        Metric("brier", higher_is_better=False, bounds=(0, 1), title="Brier score"),
+        Metric("ece", higher_is_better=False, bounds=(0, 1), title="calibration error"),
     )
 }
 
@@ -138,13 +146,17 @@ def agreed(name: str, declared: Iterable[tuple[str, Metric | None]], fix: str) -
         )
     first, *others = (metric for _, metric in known)
     for run, metric in known:
-        if metric.greater_is_better != first.greater_is_better:
-            ways = [f"{'more' if m.greater_is_better else 'less'} in run {r}" for r, m in (known[0], (run, metric))]
+        if metric.higher_is_better != first.higher_is_better:
+            ways = [f"{'more' if m.higher_is_better else 'less'} in run {r}" for r, m in (known[0], (run, metric))]
             raise UsageError(
                 f"the runs declare opposite directions of {safe_repr(name)}: better is {ways[0]}, {ways[1]}", fix=fix
             )
     for metric in others:
-        lower = None if None in (first.lower, metric.lower) else min(first.possible[0], metric.possible[0])
-        upper = None if None in (first.upper, metric.upper) else max(first.possible[1], metric.possible[1])
-        first = replace(first, lower=lower, upper=upper)
+        lows, highs = zip(first.bounds, metric.bounds, strict=True)
+        first = replace(first, bounds=(_wider(lows, min), _wider(highs, max)))
     return first
+
+
+def _wider(bounds: tuple[float | None, ...], pick: Callable[[list[float]], float]) -> float | None:
+    known = [bound for bound in bounds if bound is not None]
+    return pick(known) if len(known) == len(bounds) else None

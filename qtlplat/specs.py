@@ -171,7 +171,7 @@ class EvaluatorSpec:
         cells: (options, Samples) -> the cells of a run, fold by fold for each seed; deterministic in its arguments.
         options: The class of its options.
         metrics: (labels int64 (n,), probabilities float64 (n, K)) -> values by name, computed per cell in addition to
-            accuracy, F1, precision and recall.
+            those that every cell has (``qtlplat.metrics.SHIPPED``).
         metric_info: For each of these metrics, its direction and bounds; stored with the run. Commands that compare
             runs ask for the direction of a metric that is not declared.
     """

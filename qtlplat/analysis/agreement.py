@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from qtlplat.metrics import SHIPPED
+
 if TYPE_CHECKING:
     from qtlplat.store.core.records import CellRecord, PredictionRow
     from qtlplat.store.read.loaded import Gathered
@@ -85,7 +87,9 @@ def agreement(first: Gathered, second: Gathered) -> Agreement:
     alone = len(mine) + len(theirs) - 2 * len(pairs)
     missing = len(predicted[0]) + len(predicted[1]) - 2 * len(both)
     other_class = sum(a.predicted != b.predicted for a, b in both)
-    whole = not alone and not missing and all(a.metrics.keys() == b.metrics.keys() for a, b in pairs)
+    # the metrics of every cell follow from its predictions, and cells of older versions lack some
+    same_metrics = all(not (a.metrics.keys() ^ b.metrics.keys()) - SHIPPED.keys() for a, b in pairs)
+    whole = not alone and not missing and same_metrics
     same_bits = all(one.equal == one.n for one in metrics) and all(
         _bits(a.probabilities) == _bits(b.probabilities) for a, b in both
     )

@@ -38,7 +38,7 @@ class Asked:
     """What a comparison is about.
 
     metric: by name; level: of tests and intervals; rope: half width of the region of practical equivalence, and
-    detect: the difference that one would like to see, both in the metric's units; greater_is_better: of the metric,
+    detect: the difference that one would like to see, both in the metric's units; higher_is_better: of the metric,
     None: as the runs' evaluators declared it.
     """
 
@@ -46,16 +46,15 @@ class Asked:
     level: float = 0.95
     rope: float = 0.01
     detect: float = 0.01
-    greater_is_better: bool | None = None
+    higher_is_better: bool | None = None
 
     def metric_of(self, sides: Sequence[Side]) -> Metric:
         """What is known of the metric. Raises UsageError if its direction is not declared, or not the same."""
         declared = [(short(side.run.id), side.declared.get(self.metric)) for side in sides]
-        if self.greater_is_better is None:
+        if self.higher_is_better is None:
             return agreed(self.metric, declared, "--minimize or --maximize says it")
-        bounds = {(one.lower, one.upper) if one else (None, None) for _, one in declared}
-        lower, upper = bounds.pop() if len(bounds) == 1 else (None, None)
-        return Metric(self.metric, self.greater_is_better, lower, upper)
+        bounds = {one.bounds if one else (None, None) for _, one in declared}
+        return Metric(self.metric, self.higher_is_better, bounds.pop() if len(bounds) == 1 else (None, None))
 
 
 @dataclass(frozen=True)

@@ -184,7 +184,7 @@ def _declared(run: RunRecord, environment: Mapping[str, str]) -> Iterator[tuple[
         yield "data", "classes", list(run.classes)
     for name, metric in declared_metrics(environment).items():
         if name not in SHIPPED:
-            yield "what", f"{DIRECTION}{name}", f"{'more' if metric.greater_is_better else 'less'} is better"
+            yield "what", f"{DIRECTION}{name}", f"{'more' if metric.higher_is_better else 'less'} is better"
 
 
 def _of_cells(cells: Sequence[CellRecord]) -> Iterator[tuple[str, str, Any]]:

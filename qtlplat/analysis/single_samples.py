@@ -1,16 +1,18 @@
 """Tests that look at single samples instead of cells: McNemar's, and the accuracy on shuffled labels.
 
-Both take what they count as independent, so each sample may count once only: of a sample that several cells of a run
-test (several seeds, repeated k-fold, random splits) the first prediction counts, whatever the others say. Where several
-samples come from one source, McNemar's test counts sources.
+Both take what they count as independent, so each sample counts once, however many cells test it (several seeds,
+repeated k-fold, random splits): in McNemar's test by a vote, on shuffled labels by the shares of its predictions. Where
+several samples come from one source, McNemar's test counts sources.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from qtlplat.analysis import statistics
 from qtlplat.conventions import counted
@@ -22,60 +24,51 @@ if TYPE_CHECKING:
 Pair = tuple["CellRecord", "CellRecord"]
 
 
-def disjoint_cells(cells: Sequence[CellRecord], samples: Mapping[int, set[str]]) -> list[CellRecord]:
-    """Cells of the first seed, in the order of their folds, without those that test a sample of an earlier one again.
-
-    samples: ids by the position of a cell. Of a repeated k-fold this is the first repeat, of random splits the first
-    one; nothing is chosen by what was predicted.
-    """
-    seed = min((cell.seed for cell in cells), default=0)
-    kept, seen = [], set[str]()
-    for cell in sorted((cell for cell in cells if cell.seed == seed), key=lambda cell: (cell.fold, cell.position)):
-        mine = samples.get(cell.position, set())
-        if mine and not mine & seen:
-            kept.append(cell)
-            seen |= mine
-    return kept
+def vote(right: int, predictions: int) -> float:
+    """1 if more than half of the predictions for a sample are right, 0 if fewer; a tie counts half, as 0.5."""
+    return float(2 * right > predictions) if 2 * right != predictions else 0.5
 
 
 def mcnemar(pairs: Sequence[Pair], side: Side, baseline: Side) -> tuple[dict[str, Any] | None, list[str]]:
-    """McNemar's test over samples that stand once, or over their sources, and notes on what was counted.
+    """McNemar's test over one vote for each sample, or over sources, and notes on what was counted.
 
-    Samples of one source hang together, so where there are such samples a source is what counts. None where predictions
-    are missing, or belong to other labels (shuffled ones).
+    The votes of both sides are over the same cells. A sample counts for the side with the higher vote, not at all if
+    both have the same. Samples of one source are not independent of each other, so where there are such samples a
+    source is what counts, for the side with the higher sum of votes. None where predictions are missing, or belong to
+    other labels (shuffled ones).
     """
-    partners = {cell.position: partner for cell, partner in pairs}
     mine, theirs = (
-        _by_cell(one.predictions, {pair[i].position for pair in pairs}) for i, one in enumerate((side, baseline))
+        {(row.cell, row.sample_id): row for row in one.predictions if row.cell in {pair[i].position for pair in pairs}}
+        for i, one in enumerate((side, baseline))
     )
-    shared = {
-        cell.position: set(mine.get(cell.position, {})) & set(theirs.get(partner.position, {}))
-        for cell, partner in pairs
-    }
-    kept = disjoint_cells([cell for cell, _ in pairs], shared)
-    rows = [
-        (mine[cell.position][sample], theirs[partners[cell.position].position][sample])
-        for cell in kept
-        for sample in sorted(shared[cell.position])
-    ]
-    if not rows or any(one.label != other.label for one, other in rows):
+    partners = {cell.position: partner.position for cell, partner in pairs}
+    right: dict[str, list[tuple[bool, bool]]] = defaultdict(list)
+    sources = {}
+    for (cell, sample), row in mine.items():
+        other = theirs.get((partners[cell], sample))
+        if other is None:
+            continue
+        if row.label != other.label:
+            return None, []
+        right[sample].append((row.predicted == row.label, other.predicted == other.label))
+        sources[sample] = row.group
+    if not right:
         return None, []
-    notes = []
-    of_seed = sum(bool(shared[cell.position]) for cell, _ in pairs if cell.seed == kept[0].seed)
-    if len(kept) < of_seed:
-        notes.append(
-            f"McNemar's test takes samples as independent, and the {of_seed} cells of seed {kept[0].seed} test some "
-            f"samples several times: it uses the first {counted(len(kept), 'cell')} only, in which no sample is "
-            "tested twice"
-        )
-    net: dict[str, int] = defaultdict(int)  # by how many samples more the side gets a source right
-    for one, other in rows:
-        net[one.group] += (one.predicted == one.label) - (other.predicted == other.label)
+    net: dict[str, float] = defaultdict(float)  # by how many votes the side is ahead, by source
+    for sample, votes in right.items():
+        ours, others = (vote(sum(answers), len(votes)) for answers in zip(*votes, strict=True))
+        net[sources[sample]] += ours - others
     found = statistics.mcnemar(sum(n > 0 for n in net.values()), sum(n < 0 for n in net.values()))
-    by_source = len(net) < len(rows)
+    n, predictions, by_source = len(right), sum(map(len, right.values())), len(net) < len(right)
+    notes = []
+    if n < predictions:
+        notes.append(
+            f"McNemar's test counts each of the {counted(n, 'sample')} once, by a vote of its predictions "
+            f"({predictions} in all): right if more than half of them are; a tie counts half"
+        )
     if by_source:
         notes.append(
-            f"McNemar's test takes what it counts as independent, and {counted(len(rows), 'sample')} come from "
+            f"McNemar's test takes what it counts as independent, and {counted(n, 'sample')} come from "
             f"{counted(len(net), 'source')}: it counts sources, each for the run that gets more of its samples right"
         )
     return {
@@ -84,40 +77,48 @@ def mcnemar(pairs: Sequence[Pair], side: Side, baseline: Side) -> tuple[dict[str
         "p": found.p,
         "form": found.form,
         "counted": "sources" if by_source else "samples",
-        "samples": len(rows),
+        "samples": n,
         "sources": len(net),
-        "seed": kept[0].seed,
+        "predictions": predictions,
     }, notes
 
 
 def against_chance(side: Side) -> str:
     """How far the accuracy on shuffled labels lies from chance, '' without predictions.
 
-    Chance is the accuracy of answers that are given as often, but know nothing of the labels: the sum over the classes
-    of their share among the labels times their share among the answers. The standard error is that of a share over
-    distinct samples: labels were shuffled sample by sample, so that a guess is right or wrong on each by itself.
+    Accuracy and answers are means over samples, each with the shares of its predictions. Chance and standard error are
+    the mean and the standard deviation of that accuracy over all permutations of the labels among the samples, the
+    answers being what they are (Hoeffding, "A combinatorial central limit theorem", Annals of Mathematical Statistics
+    22, 1951, theorem 2).
     """
-    by_cell = _by_cell(side.predictions, {cell.position for cell in side.cells})
-    kept = disjoint_cells(side.cells, {position: set(rows) for position, rows in by_cell.items()})
-    rows = [row for cell in kept for row in by_cell[cell.position].values()]
-    if not rows:
+    positions = {cell.position for cell in side.cells}
+    labels, answers = _by_sample(row for row in side.predictions if row.cell in positions)
+    n = len(labels)
+    if not n:
         return ""
-    n = len(rows)
-    labels, answers = (Counter(getattr(row, name) for row in rows) for name in ("label", "predicted"))
-    chance = sum(labels[name] * answers[name] for name in labels) / n**2
-    accuracy = sum(row.label == row.predicted for row in rows) / n
-    error = math.sqrt(chance * (1 - chance) / n)
-    away = f", {abs(accuracy - chance) / error:.1f} standard errors away" if error else ""
-    of = f", {len(kept)} of {counted(len(side.cells), 'cell')}" if len(kept) < len(side.cells) else ""
+    frequencies = np.bincount(labels, minlength=answers.shape[1]) / n
+    expected, given = answers @ frequencies, answers.mean(axis=0)
+    chance = float(given @ frequencies)
+    accuracy = float(answers[np.arange(n), labels].mean())
+    away = answers - expected[:, None] - given + chance  # centred over samples and over labels
+    error = math.sqrt(float((away**2 @ frequencies).sum()) / (n * (n - 1))) if n > 1 else 0.0
+    words = f", {abs(accuracy - chance) / error:.1f} standard errors away" if error > 1e-12 else ""
     return (
-        f"accuracy on shuffled labels {accuracy:.3f}, chance {chance:.3f}{away} (standard error of a share over "
-        f"{counted(n, 'sample')}, each counted once{of})"
+        f"accuracy on shuffled labels {accuracy:.3f}, chance {chance:.3f}{words} (over {counted(n, 'sample')}, each "
+        "counted once; mean and standard error over all permutations of the labels)"
     )
 
 
-def _by_cell(predictions: Sequence[PredictionRow], positions: set[int]) -> dict[int, dict[str, PredictionRow]]:
-    found: dict[int, dict[str, PredictionRow]] = defaultdict(dict)
-    for row in predictions:
-        if row.cell in positions:
-            found[row.cell][row.sample_id] = row
-    return found
+def _by_sample(rows: Iterable[PredictionRow]) -> tuple[Any, Any]:
+    """The label of each sample, int64 (n,), and the share of its predictions that gave each class, float64 (n, K).
+
+    Classes are numbered as they occur.
+    """
+    classes: dict[int, int] = {}
+    labels: dict[str, int] = {}
+    given: dict[str, list[int]] = defaultdict(list)
+    for row in rows:
+        labels[row.sample_id], answer = (classes.setdefault(c, len(classes)) for c in (row.label, row.predicted))
+        given[row.sample_id].append(answer)
+    shares = [np.bincount(given[sample], minlength=len(classes)) / len(given[sample]) for sample in labels]
+    return np.array(list(labels.values()), dtype=np.int64), np.array(shares)

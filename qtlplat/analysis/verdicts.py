@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from qtlplat.analysis.power import MOST_SEEDS, Needed
 from qtlplat.analysis.statistics import Rope, TTest
+from qtlplat.metrics import SHIPPED
 
 # metrics between 0 and 1, of which people speak in points of a hundred
-IN_POINTS = ("f1", "accuracy", "precision", "recall")
+IN_POINTS = tuple(name for name, metric in SHIPPED.items() if metric.higher_is_better)
 
 
 @dataclass(frozen=True)

@@ -64,7 +64,7 @@ def best_runs(
     by: Sequence[str] | None = None,
     where: str = "",
     *,
-    greater_is_better: bool | None = None,
+    higher_is_better: bool | None = None,
 ) -> Ranking:
     """The best finished run of every group.
 
@@ -73,7 +73,7 @@ def best_runs(
         metric: a metric or field that is a number.
         by: the fields that make a group; None: backbone and head, of runs with the same data and the same evaluator.
         where: a filter.
-        greater_is_better: the direction of the metric; None: as the evaluators declared it.
+        higher_is_better: the direction of the metric; None: as the evaluators declared it.
 
     Raises:
         UsageError: For an invalid field or filter, and for a metric whose direction no evaluator declared.
@@ -83,10 +83,10 @@ def best_runs(
     rows = reader.table(asked, "run", where=where, place="--metric and --by")
     finished = [row for row in rows if row["status"] == "finished"]
     judged = [row["run"] for row in finished if is_number(row[metric])]
-    if greater_is_better is None:
+    if higher_is_better is None:
         lower = directions(reader, [metric], judged, lambda _: "--minimize or --maximize says it", "--metric")
     else:
-        lower = {metric: not greater_is_better}
+        lower = {metric: not higher_is_better}
     tested = conditions(reader, judged)
     kinds = set(tested.values())
     # runs that lack the metric are in no group

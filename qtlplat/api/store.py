@@ -141,7 +141,7 @@ class Store:
         level: float = 0.95,
         rope: float = 0.01,
         detect: float = 0.01,
-        greater_is_better: bool | None = None,
+        higher_is_better: bool | None = None,
     ) -> Records[ComparisonRow]:
         """Compare runs with the first one, or the controls of a single run with its head, as `qtlplat compare`.
 
@@ -153,7 +153,7 @@ class Store:
             level: Confidence level of tests and intervals, in (0, 1).
             rope: Region of practical equivalence, ± it, in the metric's units.
             detect: The difference to see, in the metric's units.
-            greater_is_better: Direction of the metric; None for what the runs' evaluators declared.
+            higher_is_better: Direction of the metric; None for what the runs' evaluators declared.
 
         Raises:
             UsageError: There is nothing to compare with, or no evaluator declared the direction.
@@ -166,7 +166,7 @@ class Store:
             raise UsageError("no run is named", where="compare", fix='for example: compare("@-2", "@last")')
         ids = [run.id if isinstance(run, Run) else self._reader.resolve(run) for run in runs]
         first, others = opposed(gather(self._reader, list(dict.fromkeys(ids))), twice=len(ids) > 1)
-        asked = Asked(unquoted(metric), level, rope, detect, greater_is_better)
+        asked = Asked(unquoted(metric), level, rope, detect, higher_is_better)
         return Records(compare(first, others, asked), lambda row: row.form())
 
     @explained
@@ -176,7 +176,7 @@ class Store:
         by: Sequence[str] | None = None,
         where: str = "",
         *,
-        greater_is_better: bool | None = None,
+        higher_is_better: bool | None = None,
     ) -> Records[Best]:
         """The best finished run of every group, the best group first, as `qtlplat best`.
 
@@ -187,14 +187,14 @@ class Store:
             by: The fields that make a group; None for backbone and head, of runs with the same data and the same
                 evaluator: other scores are not comparable.
             where: A filter, as of `runs`.
-            greater_is_better: Direction of the metric; None for what the runs' evaluators declared.
+            higher_is_better: Direction of the metric; None for what the runs' evaluators declared.
 
         Raises:
             UsageError: An argument cannot be understood, or no evaluator declared the direction.
         """
         from qtlplat.api.ranking import best_runs
 
-        ranking = best_runs(self._reader, metric, by, where, greater_is_better=greater_is_better)
+        ranking = best_runs(self._reader, metric, by, where, higher_is_better=higher_is_better)
         if ranking.mixed:
             warnings.warn(ranking.remark, stacklevel=3)
         return Records(ranking.found, lambda one: {**one.row, "runs": one.runs, "median": one.median})

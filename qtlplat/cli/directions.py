@@ -11,11 +11,11 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 def direction_options(command: C) -> C:
-    """Both options of a command, as the argument ``greater_is_better``: True, False, or None if none is given."""
-    maximize = click.option("--maximize", "greater_is_better", flag_value=True, type=bool, help="Higher is better.")
+    """Both options of a command, as the argument ``higher_is_better``: True, False, or None if none is given."""
+    maximize = click.option("--maximize", "higher_is_better", flag_value=True, type=bool, help="Higher is better.")
     minimize = click.option(
         "--minimize",
-        "greater_is_better",
+        "higher_is_better",
         flag_value=False,
         type=bool,
         default=None,

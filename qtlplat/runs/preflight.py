@@ -15,12 +15,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.backbones.batches import Batches, why_not_trainable
 from qtlplat.catalog import plugin_calls, returned
 from qtlplat.catalog.contained import contained
 from qtlplat.contracts import Backbone
 from qtlplat.errors import ConfigError, PluginError, safe_repr
+from qtlplat.metrics import SHIPPED
 from qtlplat.plugin_modules import guarded_build
 from qtlplat.quantum.devices.layer import CircuitLayer
 from qtlplat.seeding import isolated_rng, seed_torch
@@ -137,7 +137,6 @@ def own_metrics(
     compute = evaluator.metrics
     if compute is None:
         return {}
-    taken = classification_metrics(labels, probabilities)
 
     def computed() -> dict[str, float]:
         found: dict[str, float] = {}
@@ -145,8 +144,8 @@ def own_metrics(
             compute(labels.copy(), probabilities.copy()), "metrics must return numbers by name"
         ):
             name = str.__str__(given) if isinstance(given, str) else ""
-            if not name.isprintable() or not 0 < len(name) <= LONGEST_NAME or name in taken or name in found:
-                fix = f"choose printable names of at most {LONGEST_NAME} characters, but none of {', '.join(taken)}"
+            if not name.isprintable() or not 0 < len(name) <= LONGEST_NAME or name in SHIPPED or name in found:
+                fix = f"choose printable names of at most {LONGEST_NAME} characters, but none of {', '.join(SHIPPED)}"
                 raise _fault(f"{evaluator.name} has a metric that cannot be called {safe_repr(given)}", provider, fix)
             found[name] = returned.number(value, f"{evaluator.name}: metric {name}")
         return found

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from qtlplat.analysis.metrics import undefined_metrics
 from qtlplat.backbones.batches import Batches, keeps_statistics
 from qtlplat.backbones.groups import source_groups
 from qtlplat.backbones.model import (
@@ -175,7 +176,9 @@ def prepare(
     lengths = tuple(len(cell.train) for cell in (*cells, *chain(*inner)))
     batches = Batches(lengths, plan.training.batch_size, "training.batch_size")
     variants = [_with_batches(variant, built.make, batches) for variant in variants]
-    undeclared = try_metrics(evaluator, images.labels[cells[0].test], n_classes, plan.evaluator.provider)
+    of_metrics = try_metrics(evaluator, images.labels[cells[0].test], n_classes, plan.evaluator.provider)
+    tests = {f"fold {cell.fold}, seed {cell.seed}": images.labels[cell.test] for cell in cells}
+    of_metrics += undefined_metrics(tests, images.class_names)
     _check_unchanged(resolved)
     return Prepared(
         plan=plan,
@@ -202,7 +205,7 @@ def prepare(
             n_variants=len(variants),
             device=accelerator,
         ),
-        notes=(*images.remarks(), *(engine.notes if engine else ()), *notes, *undeclared),
+        notes=(*images.remarks(), *(engine.notes if engine else ()), *notes, *of_metrics),
     )
 
 

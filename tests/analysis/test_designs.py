@@ -1,6 +1,7 @@
 """What each design of cells allows to be tested, and that no sample counts twice; against scipy and statsmodels."""
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -12,7 +13,7 @@ from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
 from qtlplat.analysis.comparison import CORRECTED, ONE_SPLIT, WELCH, compare
 from qtlplat.analysis.sides import Side
-from qtlplat.analysis.single_samples import against_chance, disjoint_cells
+from qtlplat.analysis.single_samples import against_chance, vote
 from qtlplat.store.core.records import CellRecord, PredictionRow, RunRecord
 
 N = 60
@@ -58,78 +59,105 @@ def pair(of: Parts, **options: Any) -> tuple[Side, Side, np.ndarray, np.ndarray]
     return side("theirs", of, theirs, **options), side("mine", of, mine, **options), mine, theirs
 
 
-def expected_mcnemar(of: Parts, mine: np.ndarray, theirs: np.ndarray, cells: Iterable[int]) -> tuple[int, int, float]:
-    first = second = 0
-    for i in cells:
-        test = of[i][3]
-        first += int((mine[i, test] & ~theirs[i, test]).sum())
-        second += int((theirs[i, test] & ~mine[i, test]).sum())
-    return first, second, statsmodels_mcnemar([[0, first], [second, 0]], exact=True).pvalue
+def votes(of: Parts, right: np.ndarray) -> np.ndarray:
+    """Float (N,): 1, 0.5 or 0 for each sample, NaN if no cell tests it."""
+    found = np.full(N, np.nan)
+    for j in range(N):
+        answers = [bool(right[i, j]) for i, (_, _, _, test) in enumerate(of) if j in test]
+        if answers:
+            found[j] = 0.5 + 0.5 * np.sign(sum(answers) - len(answers) / 2)
+    return found
 
 
 @pytest.mark.parametrize(
-    ("of", "cells"),
+    "of",
     [
-        (parts(KFold(5).split(LABELS)), range(5)),
-        (repeated(), range(5)),  # the first repeat
-        (parts(ShuffleSplit(6, test_size=0.5, random_state=0).split(LABELS)), [0]),
-        ([(f, s, *p) for s in (0, 1) for f, p in enumerate(KFold(5, shuffle=True, random_state=s).split(LABELS))],
-         range(5)),
-        ([(0, s, np.arange(40), np.arange(40, N)) for s in range(4)], [0]),
-        ([(0, 0, np.arange(40), np.arange(40, N))], [0]),
+        parts(KFold(5).split(LABELS)),
+        repeated(),
+        repeated(2),  # of an even number of predictions there are ties
+        parts(ShuffleSplit(6, test_size=0.5, random_state=0).split(LABELS)),
+        [(f, s, *p) for s in (0, 1) for f, p in enumerate(KFold(5, shuffle=True, random_state=s).split(LABELS))],
+        [(0, s, np.arange(40), np.arange(40, N)) for s in range(4)],
+        [(0, 0, np.arange(40), np.arange(40, N))],
     ],
-    ids=["k-fold", "repeated k-fold", "random splits", "k-fold x seeds", "seeds of one split", "one cell"],
-)  # fmt: skip
-def test_mcnemar_counts_each_sample_once_and_agrees_with_statsmodels(of: Parts, cells: Iterable[int]) -> None:
+    ids=["k-fold", "repeated", "two repeats", "random splits", "k-fold x seeds", "seeds of one split", "one cell"],
+)
+def test_mcnemar_counts_one_vote_for_each_sample_and_agrees_with_statsmodels(of: Parts) -> None:
     baseline, other, mine, theirs = pair(of)
     row = compare(baseline, [other])[1]
-    first, second, p = expected_mcnemar(of, mine, theirs, cells)
+    ours, others = votes(of, mine), votes(of, theirs)
+    first, second = int((ours > others).sum()), int((others > ours).sum())
     assert row.mcnemar is not None
     assert (row.mcnemar["run_only"], row.mcnemar["baseline_only"]) == (first, second)
+    p = statsmodels_mcnemar([[0, first], [second, 0]], exact=True).pvalue
     assert row.mcnemar["p"] == pytest.approx(p, abs=1e-12)
-    assert row.mcnemar["samples"] == len({j for i in cells for j in of[i][3]}) <= N
-    of_seed = sum(seed == 0 for _, seed, _, _ in of)
-    assert any("test some samples several times: it uses the first" in words for words in row.notes) == (
-        of_seed > len(list(cells))
-    )
+    tested = [len(test) for _, _, _, test in of]
+    assert (row.mcnemar["samples"], row.mcnemar["predictions"]) == (np.isfinite(ours).sum(), sum(tested))
+    several = row.mcnemar["samples"] < sum(tested)
+    assert any("once, by a vote of its predictions" in words for words in row.notes) == several
+
+
+def test_a_vote_is_that_of_more_than_half_and_a_tie_counts_half() -> None:
+    assert [vote(n, 5) for n in range(6)] == [0, 0, 0, 1, 1, 1]
+    assert [vote(n, 4) for n in range(5)] == [0, 0, 0.5, 1, 1]
+
+
+def test_the_same_run_repeated_is_no_further_evidence() -> None:
+    """Five seeds that predict alike have the p of one of them, not that of five times as many samples."""
+    once = parts(KFold(5).split(LABELS))
+    several = [(fold, seed, train, test) for seed in range(5) for fold, _, train, test in once]
+    random = np.random.default_rng(4)
+    mine, theirs = (random.random((5, N)) < share for share in (0.8, 0.65))
+    rows = []
+    for of, times in ((once, 1), (several, 5)):
+        one, two = (side(name, of, np.tile(right, (times, 1))) for name, right in (("a", theirs), ("b", mine)))
+        rows.append(compare(one, [two])[1].mcnemar)
+    assert rows[0] is not None
+    assert {**rows[0], "predictions": 5 * N} == rows[1]
 
 
 @pytest.mark.parametrize("sources", [12, 59, 1])
 def test_samples_of_one_source_count_as_one(sources: int) -> None:
-    of = repeated(2)
+    of = repeated(3)
     baseline, other, mine, theirs = pair(of, sources=sources)
-    net = np.zeros(sources, dtype=int)
-    for i, (_, _, _, test) in enumerate(of[:5]):
-        np.add.at(net, test % sources, mine[i, test].astype(int) - theirs[i, test])
+    net = np.zeros(sources)
+    np.add.at(net, np.arange(N) % sources, votes(of, mine) - votes(of, theirs))
     won, lost = int((net > 0).sum()), int((net < 0).sum())
     row = compare(baseline, [other])[1]
     assert row.mcnemar == {
         "run_only": won, "baseline_only": lost, "p": pytest.approx(stats.binomtest(won, won + lost).pvalue),
-        "form": "exact binomial", "counted": "sources", "samples": 60, "sources": sources, "seed": 0,
+        "form": "exact binomial", "counted": "sources", "samples": 60, "sources": sources, "predictions": 180,
     }  # fmt: skip
     assert any(f"60 samples come from {sources} source" in note and "it counts sources" in note for note in row.notes)
     assert not any("p = " in note for note in row.notes)
 
 
-def test_the_first_repeat_is_found_whatever_the_order_of_cells() -> None:
-    baseline, _, _, _ = pair(repeated())
-    samples: dict[int, set[str]] = {}
-    for row in baseline.predictions:
-        samples.setdefault(row.cell, set()).add(row.sample_id)
-    assert [cell.position for cell in disjoint_cells(baseline.cells[::-1], samples)] == [0, 1, 2, 3, 4]
-    assert disjoint_cells([], {}) == []
-
-
-def test_shuffled_labels_have_the_standard_error_of_distinct_samples() -> None:
-    of = repeated()
-    right = np.random.default_rng(8).random((25, N)) < 0.6
-    once = np.concatenate([right[i, of[i][3]] for i in range(5)])
-    answers = np.concatenate([np.where(right[i, of[i][3]], LABELS[of[i][3]], 1 - LABELS[of[i][3]]) for i in range(5)])
-    chance = 0.5 * answers.mean() + 0.5 * (1 - answers.mean())
-    away = abs(once.mean() - chance) / math.sqrt(chance * (1 - chance) / N)
+def test_the_accuracy_on_shuffled_labels_is_compared_with_permutations_of_the_labels() -> None:
+    """Mean and standard deviation agree with those of drawn permutations (scipy), each sample counted once."""
+    of = repeated(3)
+    right = np.random.default_rng(8).random((15, N)) < 0.6
     said = against_chance(side("r", of, right, variant="shuffled"))
-    assert said.startswith(f"accuracy on shuffled labels {once.mean():.3f}, chance {chance:.3f}, {away:.1f} standard")
-    assert said.endswith("(standard error of a share over 60 samples, each counted once, 5 of 25 cells)")
+    tested = np.zeros((15, N), dtype=bool)
+    for i, (_, _, _, test) in enumerate(of):
+        tested[i, test] = True
+    ones = np.where(tested, np.where(right, LABELS, 1 - LABELS), 0).sum(axis=0) / 3  # share of answers that are class 1
+
+    def accuracy(labels: np.ndarray, axis: int = -1) -> np.ndarray:
+        return np.asarray(np.where(labels == 1, ones, 1 - ones).mean(axis=axis))
+
+    drawn = stats.permutation_test(
+        (LABELS,), accuracy, permutation_type="pairings", n_resamples=20_000, rng=np.random.default_rng(1)
+    ).null_distribution
+    found = re.fullmatch(
+        r"accuracy on shuffled labels (.*), chance (.*), (.*) standard errors away \(over 60 samples, each counted "
+        r"once; mean and standard error over all permutations of the labels\)",
+        said,
+    )
+    assert found
+    away = abs(accuracy(LABELS) - drawn.mean()) / drawn.std()
+    assert float(found[1]) == pytest.approx(accuracy(LABELS), abs=5e-4)
+    assert float(found[2]) == pytest.approx(drawn.mean(), abs=2e-3)
+    assert float(found[3]) == pytest.approx(away, rel=0.02, abs=0.06)
     assert against_chance(side("r", [], right)) == ""
 
 

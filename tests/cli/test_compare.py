@@ -150,8 +150,10 @@ def test_shuffled_labels_are_held_against_chance(store: Path) -> None:
     store_run(store, (0.9, 0.91, 0.5, 0.51), cells=cells, predicted=predicted)
     head, shuffled = compared(store, "@last")["rows"]
     # 60 of 100 labels and 80 of 100 answers are class 1: 0.6 * 0.8 + 0.4 * 0.2 by chance, and 60 of 100 are right
-    # both cells test the same 100 samples, which count once
-    words = "accuracy on shuffled labels 0.600, chance 0.560, 0.8 standard errors away"
+    # both cells test the same 100 samples, which count once; the 60 among 100 labels that meet one of 80 answers are
+    # hypergeometric, with a variance of 0.6 * 0.4 * 0.8 * 0.2 * 100**2 / 99, and each moves the accuracy by 2 of 100
+    assert 0.04 / math.sqrt(4 * 0.6 * 0.4 * 0.8 * 0.2 / 99) == pytest.approx(1.0, abs=0.05)
+    words = "accuracy on shuffled labels 0.600, chance 0.560, 1.0 standard errors away"
     assert any(note.startswith(words) and "over 100 samples, each counted once" in note for note in shuffled["notes"])
     assert not any("shuffled" in note for note in head["notes"])
 
@@ -310,16 +312,16 @@ def test_an_evaluator_makes_a_difference_and_does_not_help(store: Path) -> None:
 
 
 def test_mcnemar_counts_every_sample_once(store: Path) -> None:
-    """Two seeds of one fold; only the first seed's predictions count."""
+    """Two seeds of one fold: both predictions vote, and one that is right with one that is wrong counts half."""
     cells = [cell(0, 0), cell(1, 0, seed=1)]
     mine = {0: predictions(0, [True] * 8 + [False]), 1: predictions(1, [False] * 9)}
     theirs = {0: predictions(0, [True] * 2 + [False] * 6 + [True]), 1: predictions(1, [True] * 9)}
     one = store_run(store, LINEAR[:2], cells=cells, predicted=theirs)
     other = store_run(store, QUANTUM[:2], cells=cells, predicted=mine)
     found = compared(store, one, other)["rows"][1]["mcnemar"]
-    assert found.pop("p") == pytest.approx(2 * (1 + 7) / 2**7)
-    counts = {"samples": 9, "sources": 9, "seed": 0}
-    assert found == {"run_only": 6, "baseline_only": 1, "form": "exact binomial", "counted": "samples", **counts}
+    assert found.pop("p") == pytest.approx(2 / 2**3)
+    counts = {"samples": 9, "sources": 9, "predictions": 18}
+    assert found == {"run_only": 0, "baseline_only": 3, "form": "exact binomial", "counted": "samples", **counts}
     other = store_run(store, QUANTUM[:2], cells=cells, predicted={0: predictions(0, [True] * 9, label=0)})
     assert compared(store, one, other)["rows"][1]["mcnemar"] is None  # other labels
 

@@ -12,8 +12,8 @@ import qtlplat as api
 from qtlplat.errors import UsageError
 from qtlplat.metrics import STORED, Metric, agreed, declared_metrics, metric_facts
 
-ERROR = Metric("error_free", greater_is_better=False, lower=0.0)  # the name says the opposite
-GAIN = Metric("total_loss", greater_is_better=True)
+ERROR = Metric("error_free", higher_is_better=False, bounds=(0.0, None))  # the name says the opposite
+GAIN = Metric("total_loss", higher_is_better=True)
 SMALL, LARGE = (0.10, 0.11, 0.12, 0.10, 0.11, 0.12), (0.50, 0.52, 0.51, 0.55, 0.52, 0.5)
 
 
@@ -38,7 +38,7 @@ def test_every_command_goes_by_what_was_declared(store: Path, metric: Metric, tm
     name = metric.name
     small = measured(store, name, SMALL, metric, head="a")
     large = measured(store, name, LARGE, metric, head="b")
-    good, bad = (large, small) if metric.greater_is_better else (small, large)
+    good, bad = (large, small) if metric.higher_is_better else (small, large)
     (row,) = asked(store, "best", "--metric", name, "--by", "dataset")["rows"]
     assert row["run"] == good
     assert asked(store, "best", "--metric", name, "--by", "dataset")["lower_is_better"] is metric.lower_is_better
@@ -47,7 +47,7 @@ def test_every_command_goes_by_what_was_declared(store: Path, metric: Metric, tm
     found = asked(store, "pareto", name, "f1")
     assert ([row["run"] for row in found["rows"]], found["directions"][name]) == (
         [good],
-        "+" if metric.greater_is_better else "-",
+        "+" if metric.higher_is_better else "-",
     )
     for baseline, other, word in ((bad, good, "better"), (good, bad, "worse")):
         compared = asked(store, "compare", baseline, other, "--metric", name)
@@ -102,13 +102,13 @@ def test_what_is_said_stands_above_what_is_declared(store: Path) -> None:
         row = asked(store, "compare", small, large, "--metric", "mae", option)["rows"][1]
         assert row["verdict"].startswith("worse" if option == "--minimize" else "better")
     assert [row["run"] for row in asked(store, "pareto", "mae:-", "f1")["rows"]] == [small]
-    compared = api.open_store(store).compare(small, large, metric="mae", greater_is_better=False)
+    compared = api.open_store(store).compare(small, large, metric="mae", higher_is_better=False)
     assert compared[1].verdict.startswith("worse")
 
 
-@pytest.mark.parametrize("other", [[Metric("mae", greater_is_better=True)], []])
+@pytest.mark.parametrize("other", [[Metric("mae", higher_is_better=True)], []])
 def test_runs_that_do_not_agree_are_not_judged_together(store: Path, other: list[Metric]) -> None:
-    one = measured(store, "mae", SMALL, Metric("mae", greater_is_better=False))
+    one = measured(store, "mae", SMALL, Metric("mae", higher_is_better=False))
     two = measured(store, "mae", LARGE, *other, head="b")
     words = "opposite directions of 'mae'" if other else "does not declare"
     for arguments in (["best", "--metric", "mae"], ["pareto", "mae", "f1"], ["compare", one, two, "--metric", "mae"]):
@@ -135,7 +135,7 @@ def test_no_direction_is_told_by_a_name(store: Path, name: str) -> None:
 
 
 def test_intervals_of_bounded_metrics_stay_within_what_is_possible(store: Path) -> None:
-    share = Metric("error_share", greater_is_better=False, lower=0, upper=1)
+    share = Metric("error_share", higher_is_better=False, bounds=(0, 1))
     one = measured(store, "error_share", SMALL, share, cells=[cell(i, i) for i in range(6)])
     values = (0.95, 0.1, *SMALL[2:])
     two = measured(store, "error_share", values, share, head="b", cells=[cell(i, i) for i in range(6)])
@@ -169,26 +169,27 @@ def test_a_declaration_that_cannot_be_meant_is_refused(facts: Any) -> None:
 @pytest.mark.parametrize("stored", ["", "no json", "[1]", '[{"name": "mae"}]', '{"mae": 1}', "[" * 10_000])
 def test_what_is_stored_of_another_form_declares_nothing(stored: str) -> None:
     assert "mae" not in declared_metrics({STORED: stored})
-    assert declared_metrics({STORED: stored})["f1"].greater_is_better
+    assert declared_metrics({STORED: stored})["f1"].higher_is_better
 
 
 def test_bounds_that_differ_are_taken_as_the_wider_ones() -> None:
-    narrow, wide = Metric("m", greater_is_better=True, lower=0, upper=1), Metric("m", greater_is_better=True, lower=-1)
-    assert agreed("m", [("a", narrow), ("b", wide)], "") == Metric("m", greater_is_better=True, lower=-1)
+    narrow = Metric("m", higher_is_better=True, bounds=(0, 1))
+    wide = Metric("m", higher_is_better=True, bounds=(-1, None))
+    assert agreed("m", [("a", narrow), ("b", wide)], "") == Metric("m", higher_is_better=True, bounds=(-1, None))
     assert narrow.possible_differences == (-1, 1)
     with pytest.raises(UsageError, match="does not declare"):
         agreed("m", [("a", narrow), ("b", None)], "")
 
 
 def test_a_name_with_spaces_is_quoted_alike_everywhere(store: Path) -> None:
-    metric = Metric("brier score", greater_is_better=False, lower=0, upper=2)
+    metric = Metric("brier score", higher_is_better=False, bounds=(0, 2))
     small, large = measured(store, metric.name, SMALL, metric), measured(store, metric.name, LARGE, metric, head="b")
     quoted = f'"{metric.name}"'
     assert asked(store, "best", "--metric", quoted, "--by", "dataset")["rows"][0]["run"] == small
     for name in (quoted, metric.name):
         assert asked(store, "compare", large, small, "--metric", name)["rows"][1]["verdict"].startswith("better")
         assert api.open_store(store).compare(large, small, metric=name)[1].verdict.startswith("better")
-    opposite = measured(store, metric.name, SMALL, Metric(metric.name, greater_is_better=True))
+    opposite = measured(store, metric.name, SMALL, Metric(metric.name, higher_is_better=True))
     (row,) = [row for row in asked(store, "diff", small, opposite)["rows"] if row["kind"] == "what"]
     assert row["what"] == "direction of brier score"
     assert "a metric that goes the other way" in row["why"]

@@ -31,7 +31,7 @@ def spec(returned: str, info: str) -> str:
 
 
 def test_a_declaration_outlives_the_plugin(faulty: Faulty, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    faulty(spec(ERRORS, '[Metric("error_free", greater_is_better=False, lower=0, upper=1)]'))
+    faulty(spec(ERRORS, '[Metric("error_free", higher_is_better=False, bounds=(0, 1))]'))
     for seed in ("1", "2"):
         done = here(*RUN, *STORE, "--seed", seed)
         assert_fine(done)
@@ -54,7 +54,7 @@ def test_a_metric_that_is_not_declared_is_named_when_the_run_starts(faulty: Faul
 
 
 def test_a_value_beyond_the_declared_bounds_is_refused_before_training(faulty: Faulty) -> None:
-    faulty(spec("{'gain': 1.5}", '[Metric("gain", greater_is_better=True, upper=1)]'))
+    faulty(spec("{'gain': 1.5}", '[Metric("gain", higher_is_better=True, bounds=(None, 1))]'))
     assert_refused(here(*RUN, *STORE), 4, "metric gain is 1.5, declared to lie in -inf to 1", "faulty-lab")
     assert not Path("s.db").exists()
 
@@ -64,10 +64,14 @@ def test_a_value_beyond_the_declared_bounds_is_refused_before_training(faulty: F
     [
         ('["gain"]', "must be a list of qtlplat.Metric"),
         ("3", "must be a list of qtlplat.Metric"),
-        ('[Metric("f1", greater_is_better=True)]', "'f1', which is a metric of every run"),
-        ('[Metric("gain", greater_is_better=True)] * 2', "more than once"),
-        ('[Metric("gain", greater_is_better=1)]', "greater_is_better of metric 'gain' must be True"),
-        ('[Metric("gain", True, 1, 0)]', "not below upper"),
+        ('[Metric("f1", higher_is_better=True)]', "'f1', which is a metric of every run"),
+        ('[Metric("gain", higher_is_better=True)] * 2', "more than once"),
+        ('[Metric("gain", higher_is_better=1)]', "higher_is_better of metric 'gain' must be True"),
+        ('[Metric("gain", True, (1, 0))]', "the first must be below the second"),
+        ('[Metric("gain", True, (0, 1, 2))]', "bounds of metric 'gain' must be (least, greatest)"),
+        ('[Metric("gain", True, 1)]', "bounds of metric 'gain' must be (least, greatest)"),
+        ('[Metric("gain", True, (0, True))]', "must be finite numbers or None, not True"),
+        ('[Metric("gain", True, title="a\\nb")]', "title of metric 'gain' must be one line of text"),
     ],
 )
 def test_declarations_that_cannot_be_meant_are_refused(info: str, words: str, faulty: Faulty) -> None:

@@ -213,7 +213,7 @@ class TestEvaluators:
         spec = EvaluatorSpec(name="e", summary="s", cells=cells, metrics=lambda *_: {"cost": 0.5})
         with pytest.raises(AssertionError, match="declare them in metric_info"):
             passes(EvaluatorConformance, spec)
-        passes(EvaluatorConformance, replace(spec, metric_info=[Metric("cost", greater_is_better=False)]))
+        passes(EvaluatorConformance, replace(spec, metric_info=[Metric("cost", higher_is_better=False)]))
 
 
 def test_a_plugin_that_offers_nothing_is_told_so() -> None:

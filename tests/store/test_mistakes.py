@@ -87,6 +87,9 @@ def test_the_counts_are_those_that_pandas_makes(location: StoreLocation, runs: l
     assert (found.samples, found.predictions) == (len(expected), expected.tested.sum())
     wrong = expected[expected.wrong > 0]
     assert (found.wrong_samples, found.wrong_predictions) == (len(wrong), wrong.wrong.sum())
+    votes = np.sign(wrong.wrong - wrong.tested / 2)
+    assert (found.wrong_votes, found.tied_votes) == ((votes > 0).sum(), (votes == 0).sum())
+    assert found.mean_wrong == pytest.approx(expected.share.sum())
     names = ["wrong", "tested", "wrong_runs", "runs", "wrong_heads", "heads"]
     ours = [[one.dataset_digest, one.sample_id, one.label, *(getattr(one, n) for n in names)] for one in found.worst]
     assert ours == wrong[["digest", "sample_id", "label", *names]].to_numpy().tolist()

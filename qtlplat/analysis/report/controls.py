@@ -25,8 +25,8 @@ from qtlplat.analysis.sides import Side, variants
 from qtlplat.conventions import short
 
 MCNEMAR = (
-    "McNemar: exact, on the out-of-fold predictions of the first seed, each sample once, samples of one source as one; "
-    "about accuracy, not F1, and not adjusted for several comparisons"
+    "McNemar: exact, on the out-of-fold predictions, a vote for each sample, samples of one source as one; about "
+    "accuracy, not F1, and not adjusted for several comparisons"
 )
 
 

@@ -43,7 +43,7 @@ LEAST_NEEDED = ("parameters", "cells", "leakage", "median")
 @listing_options
 @pass_settings
 def best_command(
-    settings: Settings, metric: str, by: str | None, greater_is_better: bool | None, listing: Listing
+    settings: Settings, metric: str, by: str | None, higher_is_better: bool | None, listing: Listing
 ) -> None:
     """Show the best finished run of every group.
 
@@ -61,7 +61,7 @@ def best_command(
     reader = opened(settings)
 
     def read() -> tuple[Ranking, list[RunRecord]]:
-        ranking = best_runs(reader, metric, groups, listing.where or "", greater_is_better=greater_is_better)
+        ranking = best_runs(reader, metric, groups, listing.where or "", higher_is_better=higher_is_better)
         return ranking, reader.several([one.row["run"] for one in ranking.found])
 
     ranking, records = reader.past_damage(read)

@@ -123,7 +123,7 @@ def compare_command(
     level: float,
     detect: float,
     only_differences: bool,
-    greater_is_better: bool | None,
+    higher_is_better: bool | None,
     listing: Listing,
 ) -> None:
     """Compare runs, or a run with its controls: difference, p, verdict.
@@ -146,7 +146,7 @@ def compare_command(
 
     first, others = opposed(runs, twice=len(references) > 1 or baseline is not None)
     metric = unquoted(metric)  # as in filters, where names with spaces need the quotes
-    asked = Asked(metric, level, rope, detect, greater_is_better)
+    asked = Asked(metric, level, rope, detect, higher_is_better)
     forms = [row.form() for row in compare(first, others, asked)]
     frame = {
         "metric": metric,

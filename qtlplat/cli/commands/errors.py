@@ -116,7 +116,15 @@ def errors_command(
         "runs": ids,
         **{
             name: getattr(found, name)
-            for name in ("samples", "wrong_samples", "mean_wrong", "predictions", "wrong_predictions")
+            for name in (
+                "samples",
+                "wrong_samples",
+                "wrong_votes",
+                "tied_votes",
+                "mean_wrong",
+                "predictions",
+                "wrong_predictions",
+            )
         },
     }
     asked = replace(listing, where=None, limit=most)
@@ -188,12 +196,14 @@ def _summary(found: Mistakes, shown: int, only_by: str | None) -> None:
     rest = f"; the worst {shown} are shown, more with -n" if shown < found.wrong_samples else ""
     digests = len({one.dataset_digest for one in found.worst})
     data = f"; they are of {digests} datasets, told apart by dataset_digest" if digests > 1 else ""
-    # a sample that several cells test is still one sample
-    several = found.predictions > found.samples
-    mean = f"; each counted by the share of its cells, {found.mean_wrong:.1f}" if several else ""
+    once = ""
+    if found.predictions > found.samples:  # a sample that several cells test is still one sample
+        tied = f" and {found.tied_votes} tied" if found.tied_votes else ""
+        once = f"; each counted once: {found.wrong_votes} wrong{tied} by a vote of its predictions, "
+        once += f"{found.mean_wrong:.1f} by their share"
     note(
         f"{found.wrong_samples} of {counted(found.samples, 'sample')} wrong{by}, in {found.wrong_predictions} of "
-        f"{counted(found.predictions, 'prediction')}{rest}{mean}{data}"
+        f"{counted(found.predictions, 'prediction')}{rest}{once}{data}"
     )
 
 

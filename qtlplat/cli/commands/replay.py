@@ -101,7 +101,7 @@ def _print_run(reader: Reader, run: str, as_json: bool) -> None:
         return
     found = read_run(reader, run)
     say(f"run {run}  {found['kind']}  {found['status']}")
-    cells(found)
+    cells(found, every=False)
     say("next:", suggest(f"  qtlplat show {short(run)}"))
 
 

@@ -159,7 +159,7 @@ def _print_result(run: Mapping[str, Any], request: Mapping[str, Any], catalog: C
     from qtlplat.store.read.serialize import head_cells
 
     say("cells")
-    cells(run)
+    cells(run, every=False)
     say("", "parameters")
     params(run)
     n = len(head_cells(run["cells"]))

@@ -16,6 +16,7 @@ from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.run_columns import mean_sd, show_mean_sd
 from qtlplat.cli.render.terminal import say
 from qtlplat.conventions import HEAD, leakage_line
+from qtlplat.metrics import SHIPPED
 
 BLOCKS = "▁▂▃▄▅▆▇█"
 SPARK_WIDTH = 40
@@ -33,6 +34,7 @@ COUNT_LABELS = {
     "reduction_percent_replaced": "reduction, Eq. 7 %",
 }
 CURVES = ("test_loss", "test_accuracy")
+FIRST = ("f1", "accuracy", "roc_auc", "loss")  # metrics that a table has room for: classes, ranks, probabilities
 
 
 def sparkline(values: Sequence[float], width: int) -> str:
@@ -58,11 +60,16 @@ def component_line(component: Mapping[str, Any]) -> str:
     return f"{component['name']} = {component['component']}{inside}  ({component['provider']} {component['version']})"
 
 
-def cells(run: Mapping[str, Any], *, leaks: bool = True) -> None:
-    """The head's cells with their metrics, their mean and its ± sd, then the controls and, on request, the leakage."""
+def cells(run: Mapping[str, Any], *, leaks: bool = True, every: bool = True) -> None:
+    """The head's cells with their metrics, their mean and its ± sd, then the controls and, on request, the leakage.
+
+    every: all metrics; else those of `FIRST` and the evaluator's own.
+    """
     from qtlplat.store.read.serialize import head_cells
 
-    names = sorted(run["metrics"], key=lambda name: (name not in ("f1", "accuracy"), name != "f1", name))
+    order = [*FIRST, *(name for name in SHIPPED if name not in FIRST)]
+    names = [name for name in (order if every else FIRST) if name in run["metrics"]]
+    names += sorted(run["metrics"].keys() - SHIPPED.keys())
     rows: list[dict[str, Any]] = [
         {**{k: v for k, v in cell.items() if k != "metrics"}, **{f"metric {k}": v for k, v in cell["metrics"].items()}}
         for cell in head_cells(run["cells"])
@@ -75,7 +82,9 @@ def cells(run: Mapping[str, Any], *, leaks: bool = True) -> None:
     values = [Column(f"metric {n}", n, right=True, show="{:.4f}".format) for n in names]
     columns = [*fixed, *sizes, *values, Column("seconds", "seconds", right=True)]
     if sys.stdout.isatty():
-        columns = fitting(rows, columns, shutil.get_terminal_size().columns, ("seconds", "n_train", "n_test", "seed"))
+        spare = [column.key for column in reversed(values) if column.title not in FIRST]
+        least = ("seconds", "n_train", "n_test", *spare, "seed")
+        columns = fitting(rows, columns, shutil.get_terminal_size().columns, least)
     emit(rows, columns, empty="no cells")
     controls(run, names)
     if leaks and (line := leakage_line(run)):

@@ -156,7 +156,7 @@ metrics = _table(
     "metrics",
     "A final metric of a finished cell.",
     *_part_of_a_cell(),
-    _key("name", Text, "f1, accuracy, precision, recall, loss, or one of the evaluator's own"),
+    _key("name", Text, "f1, accuracy, roc_auc, loss, ... or one of the evaluator's own"),
     _column("value", Number, "its value"),
     _to_the_cell(),
 )

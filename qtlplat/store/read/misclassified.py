@@ -68,13 +68,15 @@ class Mistakes:
     """The worst samples first.
 
     samples, predictions: all that were tested; of them wrong_samples (by one cell or more), wrong_predictions.
-    mean_wrong: samples, each counted by the share of its cells that are wrong. seen_by: a run that saw the data, by
-    their digest.
+    Each sample once: wrong_votes, those that more than half of their predictions get wrong, and tied_votes, half;
+    mean_wrong, by the share of its predictions that are wrong. seen_by: a run that saw the data, by their digest.
     """
 
     worst: tuple[Mistake, ...]
     samples: int
     wrong_samples: int
+    wrong_votes: int
+    tied_votes: int
     mean_wrong: float
     predictions: int
     wrong_predictions: int
@@ -88,7 +90,7 @@ def mistakes(reader: Reader, ids: Sequence[str], *, limit: int | None = None, on
     only_by: a run of them: only what it gets wrong and none of the others that tested it.
     """
     found = reader.read(lambda connection: _read(connection, ids, limit, only_by), ids)
-    return found or Mistakes((), 0, 0, 0.0, 0, 0, {})
+    return found or Mistakes((), 0, 0, 0, 0, 0.0, 0, 0, {})
 
 
 def _read(connection: Connection, ids: Sequence[str], limit: int | None, only_by: str | None) -> Mistakes:
@@ -103,6 +105,8 @@ def _read(connection: Connection, ids: Sequence[str], limit: int | None, only_by
         tuple(_mistake(row, details[row.digest, row.sample_id], names.get(row.digest, ())) for row in shown),
         len(samples),
         len(wrong),
+        sum(2 * row.wrong > row.tested for row in wrong),
+        sum(2 * row.wrong == row.tested for row in wrong),
         math.fsum(row.wrong / row.tested for row in wrong),
         sum(row.tested for row in samples),
         sum(row.wrong for row in wrong),

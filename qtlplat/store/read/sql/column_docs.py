@@ -42,7 +42,11 @@ f1 real mean over the head's finished cells, no controls; NULL where one of them
 accuracy real mean over the same cells
 precision real mean over the same cells
 recall real mean over the same cells
+roc_auc real mean over the same cells
+average_precision real mean over the same cells
 loss real mean over the same cells
+brier real mean over the same cells
+ece real mean over the same cells
 f1_min real the least of them
 f1_max real the greatest of them
 f1_variance real their sample variance; its root is the ± sd of the listings
@@ -72,7 +76,11 @@ f1 real NULL: not measured, or not a number; so are the other metrics
 accuracy real share of the test samples that were right
 precision real of the test samples
 recall real of the test samples
-loss real mean cross-entropy on the test samples
+roc_auc real area under the ROC curve; of more than two classes the mean of one against the rest
+average_precision real area under the precision-recall curve, likewise
+loss real log-loss: mean cross-entropy on the test samples, nats
+brier real Brier score, 0 to 1
+ece real expected calibration error of the predicted class, 15 bins
 leakage group_leakage selection_leakage seconds pretraining
 """,
     ),
