@@ -21,7 +21,7 @@ from qtlplat.analysis.statistics import TTest
 from qtlplat.analysis.verdicts import Wording
 from qtlplat.conventions import HEAD, leakage_line, mean_std, short
 from qtlplat.errors import UsageError, unknown_name
-from qtlplat.metrics import Metric, agreed
+from qtlplat.metrics import SHIPPED, Metric, agreed
 
 if TYPE_CHECKING:
     from qtlplat.store.core.records import CellRecord
@@ -63,7 +63,8 @@ class ComparisonRow:
 
     mean, std: over all finished cells of the side, `cells` in number, with a partner or without; why: no test was
     possible, '' where the numbers tell; notes: what a reader must know besides; wording: how the verdict speaks of
-    what differs; trainable, model_total: parameters, None if the run has not stored them.
+    what differs; trainable, model_total: parameters, None if the run has not stored them; by_metric, disagreement: what
+    metrics of other kinds say, see `several_metrics.py`.
     """
 
     run: str
@@ -89,6 +90,8 @@ class ComparisonRow:
     model_total: int | None = None
     notes: tuple[str, ...] = ()
     wording: Wording = field(default_factory=Wording)
+    by_metric: tuple[dict[str, Any], ...] = ()
+    disagreement: str = ""
 
     def form(self) -> dict[str, Any]:
         """The row as `compare --json` prints it; keys are never renamed. None stands for what cannot be said."""
@@ -116,6 +119,8 @@ class ComparisonRow:
             "selection_leakage": self.selection_leakage,
             "trainable": self.trainable,
             "model_total": self.model_total,
+            "by_metric": [_without_nan(one) for one in self.by_metric],
+            "disagreement": self.disagreement or None,
             "notes": list(self.notes),
         }
         return {key: _without_nan(value) for key, value in values.items()}
@@ -157,6 +162,9 @@ def _refuse_unusable(side: Side, metric: str) -> None:
             f"there are no finished cells to compare: {status}", where=where, fix="list runs: qtlplat runs"
         )
     known = {name for cell in side.cells for name in cell.metrics}
+    if metric in SHIPPED.keys() - known:
+        what = f"the run has no {metric}: it was stored by an older version, or not as a run of qtlplat"
+        raise UsageError(what, where=where, fix=f"train it again with: qtlplat replay {short(side.run.id)}")
     if metric not in known:
         raise UsageError(unknown_name("metric", metric, known), where=where)
 

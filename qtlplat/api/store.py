@@ -158,7 +158,8 @@ class Store:
         Raises:
             UsageError: There is nothing to compare with, or no evaluator declared the direction.
         """
-        from qtlplat.analysis.comparison import Asked, compare
+        from qtlplat.analysis.comparison import Asked
+        from qtlplat.analysis.several_metrics import compare_by_metrics
         from qtlplat.analysis.sides import opposed
         from qtlplat.store.read.loaded import gather
 
@@ -167,7 +168,7 @@ class Store:
         ids = [run.id if isinstance(run, Run) else self._reader.resolve(run) for run in runs]
         first, others = opposed(gather(self._reader, list(dict.fromkeys(ids))), twice=len(ids) > 1)
         asked = Asked(unquoted(metric), level, rope, detect, higher_is_better)
-        return Records(compare(first, others, asked), lambda row: row.form())
+        return Records(compare_by_metrics(first, others, asked), lambda row: row.form())
 
     @explained
     def best(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from qtlplat.analysis import verdicts
-from qtlplat.analysis.comparison import Asked, compare
+from qtlplat.analysis.comparison import Asked
 from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.columns import (
     DIFFERENCE,
@@ -21,6 +21,7 @@ from qtlplat.analysis.report.columns import (
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.material import Material
 from qtlplat.analysis.report.numbers import count, p_value
+from qtlplat.analysis.several_metrics import compare_by_metrics
 from qtlplat.analysis.sides import Side, variants
 from qtlplat.conventions import short
 
@@ -44,7 +45,7 @@ def controls(material: Material) -> Section:
 
 
 def _control_table(stored: StoredRun, head: Side, others: Sequence[Side]) -> Table:
-    found = compare(head, others, Asked(METRIC))
+    found = compare_by_metrics(head, others, Asked(METRIC))
     columns = (
         RUN, Column("variant"), Column("trainable", "number"), *SCORE, *DIFFERENCE, Column("McNemar p", "number"),
     )  # fmt: skip

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from qtlplat.analysis.comparison import Asked, ComparisonRow, compare
+from qtlplat.analysis.comparison import Asked, ComparisonRow
 from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.columns import (
     DIFFERENCE,
@@ -26,6 +26,7 @@ from qtlplat.analysis.report.columns import (
 )
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.material import Material
+from qtlplat.analysis.several_metrics import compare_by_metrics
 from qtlplat.analysis.sides import SETTINGS, variants
 from qtlplat.conventions import short
 
@@ -84,7 +85,7 @@ def _identity(stored: StoredRun, role: str) -> Any:
 def _table(group: Sequence[Tested], role: str) -> Table:
     """The runs of a group with their differences from the first one."""
     sides = [variants(stored.run, stored.cells)[0] for stored, _ in group]
-    found = compare(sides[0], sides[1:], Asked(METRIC))
+    found = compare_by_metrics(sides[0], sides[1:], Asked(METRIC))
     rows = tuple(
         (short(row.run), name_of(stored, role), *score(row), *seen(stored), *difference(row))
         for row, (stored, _) in zip(found, group, strict=True)

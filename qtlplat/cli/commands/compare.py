@@ -65,6 +65,8 @@ FURTHER = (
     Column("mcnemar", "McNemar"),
     Column("rope", "ROPE"),
     Column("needed", "needed"),
+    Column("by_metric", "by metric"),
+    Column("disagreement", "disagreement"),
     Column("notes", "notes"),
 )
 # a sentence each: on a terminal they stand below the table
@@ -132,7 +134,8 @@ def compare_command(
 
     RUN is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or @tag:paper. Differences are the
     others minus the first RUN. Cells of the same fold, seed and test samples are paired; a single RUN has its controls
-    compared with its head. Several comparisons are one family: Holm's p decides.
+    compared with its head. Several comparisons are one family: Holm's p decides. A verdict says where F1, ROC-AUC and
+    log-loss disagree.
     """
     runs = asked_for(opened(settings), references, baseline)
     ids = [gathered.run.id for gathered in runs]
@@ -140,14 +143,15 @@ def compare_command(
     if only_differences:
         list_differences(differences, ids, listing)
         return
-    from qtlplat.analysis.comparison import Asked, compare
+    from qtlplat.analysis.comparison import Asked
+    from qtlplat.analysis.several_metrics import compare_by_metrics
     from qtlplat.analysis.sides import opposed
     from qtlplat.store.read.filters.names import unquoted
 
     first, others = opposed(runs, twice=len(references) > 1 or baseline is not None)
     metric = unquoted(metric)  # as in filters, where names with spaces need the quotes
     asked = Asked(metric, level, rope, detect, higher_is_better)
-    forms = [row.form() for row in compare(first, others, asked)]
+    forms = [row.form() for row in compare_by_metrics(first, others, asked)]
     frame = {
         "metric": metric,
         "baseline": first.run.id,
