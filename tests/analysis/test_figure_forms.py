@@ -2,15 +2,17 @@
 
 import itertools
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from figure_runs import cell, epochs, prediction, record, run_of
 
-from qtlplat.analysis.figures import KINDS, box, confusion, convergence, differences, draw, pareto
+from qtlplat.analysis.figures import KINDS, OF_A_METRIC, box, confusion, convergence, differences, draw, pareto
 from qtlplat.analysis.figures.forms import form
 from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.errors import DataError, UsageError
+from qtlplat.metrics import Metric
 
 ONE, TWO = "1" * 16, "2" * 16
 CLASSES = ("normal", "anomalous")
@@ -35,7 +37,7 @@ def runs() -> list[StoredRun]:
 
 def rows(kind: str, runs: list[StoredRun]) -> list[dict[str, Any]]:
     found = form(kind, runs)
-    assert set(found) == {"kind", "runs", "rows"}
+    assert set(found) == {"kind", "runs", "rows", *(["metric"] if kind in OF_A_METRIC else [])}
     assert found["kind"] == kind
     assert [run["run"] for run in found["runs"]] == [stored.run.id for stored in runs]
     assert all(set(row) == KEYS[kind] for row in found["rows"])
@@ -79,19 +81,50 @@ def test_an_epoch_that_a_cell_has_not_is_no_number() -> None:
 
 def test_points_boxes_and_differences_are_those_of_the_drawing(runs: list[StoredRun]) -> None:
     for row, point in zip(rows("pareto", runs), pareto.points(runs), strict=True):
-        assert (row["mean"], row["std"], row["values"]) == (point.mean, point.sd, list(point.f1))
+        assert (row["mean"], row["std"], row["values"]) == (point.mean, point.sd, list(point.values))
         assert row["runs"] == list(point.runs)
         assert row["unbeaten"] == (point in pareto.front(pareto.points(runs)))
     for row, group in zip(rows("box", runs), box.groups(runs), strict=True):
         names = ("least", "first_quartile", "median", "third_quartile", "greatest")
         assert [row[name] for name in names] == list(group.summary)
-        assert [one["f1"] for one in row["cells"]] == list(group.f1)
+        assert [one["f1"] for one in row["cells"]] == list(group.values)
     (row,) = rows("differences", runs)
     (pair,) = differences.paired(runs)
     assert row["interval"] == list(pair.interval)
     assert [one["difference"] for one in row["cells"]] == list(pair.values)
     assert (row["first"]["run"], row["second"]["run"]) == (TWO, ONE)
     assert (row["n"], row["level"], row["test"]) == (3, 0.95, "paired t, Nadeau-Bengio corrected")
+
+
+def with_loss(stored: StoredRun, losses: list[float]) -> StoredRun:
+    """The run with a log-loss in each cell, and a metric that its evaluator declares to be better if lower."""
+    cells = [replace(c, metrics={**c.metrics, "loss": x, "cost": x}) for c, x in zip(stored.cells, losses, strict=True)]
+    return replace(
+        stored, cells=tuple(cells), declared={"cost": Metric("cost", higher_is_better=False, title="expected cost")}
+    )
+
+
+@pytest.mark.parametrize(("name", "title"), [("loss", "log-loss"), ("cost", "expected cost")])
+def test_any_metric_can_be_drawn_and_its_direction_counts(runs: list[StoredRun], name: str, title: str) -> None:
+    mine = [with_loss(run, losses) for run, losses in zip(runs, ([0.3, 0.4, 0.5], [0.2, 0.1, 0.3]), strict=True)]
+    (box_of_one, _), (one, two) = (form(kind, mine, name)["rows"] for kind in ("box", "pareto"))
+    assert [cell[name] for cell in box_of_one["cells"]] == [0.3, 0.4, 0.5]
+    assert (one["mean"], one["unbeaten"], two["unbeaten"]) == (pytest.approx(0.4), False, True)
+    differences = form("differences", mine, name)
+    assert differences["metric"] == name
+    assert [cell["difference"] for cell in differences["rows"][0]["cells"]] == pytest.approx([-0.1, -0.3, -0.2])
+    labels = [axes.get_xlabel() or axes.get_ylabel() for axes in draw("box", mine, metric=name).axes]
+    assert labels == [f"{title} of a cell"]
+
+
+def test_a_metric_that_no_cell_has_is_refused(runs: list[StoredRun]) -> None:
+    with pytest.raises(UsageError, match="unknown metric 'f2'"):
+        form("box", runs, "f2")
+    with pytest.raises(DataError, match="no finished cells with a finite roc_auc"):
+        form("box", runs, "roc_auc")
+    undeclared = replace(with_loss(runs[0], [0.1, 0.2, 0.3]), declared={})
+    with pytest.raises(UsageError, match="does not declare whether more or less of 'cost'"):
+        form("pareto", [undeclared], "cost")
 
 
 def test_seeds_of_a_split_are_cells_but_no_further_values_of_the_test() -> None:

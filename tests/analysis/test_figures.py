@@ -88,7 +88,7 @@ def test_cells_that_stopped_early_and_unfinished_runs_are_drawn_as_far_as_they_g
 
 def test_points_are_runs_and_their_backbones() -> None:
     models = pareto.points([run_of([0.8, 0.9, 1.0], "1" * 16), run_of([0.5], "2" * 16, head="linear")])
-    assert [(p.kind, p.parameters, p.f1) for p in models] == [
+    assert [(p.kind, p.parameters, p.values) for p in models] == [
         ("head", 400, (0.8, 0.9, 1.0)),
         ("head", 400, (0.5,)),
         ("backbone", 1000, (0.7, 0.9)),
@@ -130,14 +130,14 @@ def test_a_pretraining_has_no_parameter_counts_to_draw() -> None:
 def test_variants_stand_beside_their_head() -> None:
     cells = (cell(0, 0.9), cell(1, 0.4, fold=0, variant="mlp"), cell(2, 0.7, fold=1), cell(3, math.nan, fold=2))
     rows = box.groups([StoredRun(record("c" * 16), cells), run_of([0.5, 0.6], "d" * 16, head="linear")])
-    assert [(row.name, row.f1, row.left_out) for row in rows] == [
+    assert [(row.name, row.values, row.left_out) for row in rows] == [
         ("dressed5x3 on lenet2, last 4", (0.9, 0.7), 1),
         ("control: mlp", (0.4,), 0),
         ("linear on lenet2, last 4", (0.5, 0.6), 0),
     ]
     figure = box.draw(rows)
     marks = [line for line in figure.axes[0].lines if line.get_marker() in "os" and line.get_linestyle() == "None"]
-    assert [tuple(line.get_xdata()) for line in marks] == [row.f1 for row in rows]
+    assert [tuple(line.get_xdata()) for line in marks] == [row.values for row in rows]
     means = [float(line.get_xdata()[0]) for line in figure.axes[0].lines if line.get_marker() == "|"]
     assert means == [row.mean for row in rows]
 

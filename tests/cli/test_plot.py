@@ -202,6 +202,16 @@ def test_a_file_is_written_whole_and_not_again_without_force(
     assert sorted(path.name for path in tmp_path.iterdir() if path.name.startswith(".")) == []
 
 
+def test_a_figure_of_another_kind_takes_no_metric(store: Path, runs: tuple[str, str]) -> None:
+    called = qtlplat(store, "plot", runs[0], "--metric", "f1")
+    assert called.code == 2
+    assert "a figure of convergence shows no metric of choice" in called.err
+    assert "--kind pareto or box or differences" in called.err
+    called = qtlplat(store, "plot", runs[0], "--kind", "box", "--metric", "roc_auc")
+    assert (called.code, "no finished cells with a finite roc_auc" in called.err) == (3, True)
+    assert json.loads(plot(store, *runs, "--kind", "box", "--metric", "f1", "--json").out)["metric"] == "f1"
+
+
 def test_without_matplotlib_a_file_is_refused_with_the_command_that_installs_it(
     store: Path, runs: tuple[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -20,19 +20,21 @@ if TYPE_CHECKING:
 
 KINDS = ("convergence", "pareto", "box", "confusion", "differences", "errors")
 NEEDS_PREDICTIONS = ("confusion", "errors")
+OF_A_METRIC = ("pareto", "box", "differences")
 
 
-def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None) -> Figure:
+def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None, metric: str = "f1") -> Figure:
     """A figure of one of the `KINDS`.
 
     runs: as `stored.read` gives them, with predictions for `NEEDS_PREDICTIONS`; images: the dataset of the run, for
-    `errors` only. Raises DataError if a run has not what the figure shows, ConfigError if matplotlib is missing.
+    `errors` only; metric: by name, for `OF_A_METRIC` only. Raises DataError if a run has not what the figure shows,
+    UsageError for an unknown metric, ConfigError if matplotlib is missing.
     """
     from qtlplat.analysis.figures.style import require_matplotlib
 
     require_matplotlib()
     from qtlplat.analysis.figures import box, confusion, convergence, differences, errors, pareto
-    from qtlplat.analysis.figures.stored import notes as notes_on
+    from qtlplat.analysis.figures.stored import metric_of, notes as notes_on
 
     notes = notes_on(runs)
 
@@ -42,10 +44,10 @@ def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None) -
         return errors.draw(errors.out_of_fold_errors(one(runs)), images, notes)
     makers = {
         "convergence": lambda: convergence.draw([convergence.curves(run) for run in runs], notes),
-        "pareto": lambda: pareto.draw(pareto.points(runs), notes),
-        "box": lambda: box.draw(box.groups(runs), notes),
+        "pareto": lambda: pareto.draw(pareto.points(runs, metric_of(runs, metric)), notes),
+        "box": lambda: box.draw(box.groups(runs, metric_of(runs, metric)), notes),
         "confusion": lambda: confusion.draw([confusion.pooled(run) for run in runs], notes),
-        "differences": lambda: differences.draw(differences.paired(runs), notes),
+        "differences": lambda: differences.draw(differences.paired(runs, metric_of(runs, metric)), notes),
     }
     return makers[kind]()
 

@@ -1,4 +1,4 @@
-"""F1 of every cell, by run and variant: a head and its controls side by side."""
+"""A metric of every cell, by run and variant: a head and its controls side by side."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qtlplat.analysis.figures.stored import StoredRun, finite_f1, missing
+from qtlplat.analysis.figures.stored import F1, StoredRun, finite_values, missing
 from qtlplat.analysis.figures.style import COLUMN, colour, marker, new_figure, shortened, styled
 from qtlplat.conventions import HEAD
+from qtlplat.metrics import Metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -23,17 +24,21 @@ NAME = 34  # characters beside the axis
 
 @dataclass(frozen=True)
 class Group:
-    """The cells of one variant of one run. cells: those with a finite F1; left_out: how many have none."""
+    """The cells of one variant of one run.
+
+    cells: those with a finite value of the metric; left_out: how many have none.
+    """
 
     stored: StoredRun
     variant: str
     cells: tuple[CellRecord, ...]
     left_out: int
+    metric: Metric = F1
 
     @property
-    def f1(self) -> tuple[float, ...]:
-        """The F1 of each cell."""
-        return tuple(cell.metrics["f1"] for cell in self.cells)
+    def values(self) -> tuple[float, ...]:
+        """The metric of each cell."""
+        return tuple(cell.metrics[self.metric.name] for cell in self.cells)
 
     @property
     def name(self) -> str:
@@ -43,26 +48,26 @@ class Group:
     @property
     def summary(self) -> tuple[float, float, float, float, float]:
         """Least, first quartile, median, third quartile, greatest; quartiles by linear interpolation."""
-        least, first, median, third, greatest = (float(q) for q in np.percentile(self.f1, (0, 25, 50, 75, 100)))
+        least, first, median, third, greatest = (float(q) for q in np.percentile(self.values, (0, 25, 50, 75, 100)))
         return least, first, median, third, greatest
 
     @property
     def mean(self) -> float:
-        """Mean F1."""
-        return statistics.fmean(self.f1)
+        """Mean of the metric."""
+        return statistics.fmean(self.values)
 
 
-def groups(runs: Sequence[StoredRun]) -> list[Group]:
-    """A group for each variant of each run, heads before their controls; raises DataError where a run has no F1."""
+def groups(runs: Sequence[StoredRun], metric: Metric = F1) -> list[Group]:
+    """A group for each variant of each run, heads before their controls; raises DataError if a run lacks the metric."""
     found = []
     for stored in runs:
         mine = []
         for variant in stored.variants:
             cells = stored.finished(variant)
-            if scored := tuple(cell for cell in cells if finite_f1([cell])):
-                mine.append(Group(stored, variant, scored, len(cells) - len(scored)))
+            if scored := tuple(cell for cell in cells if finite_values([cell], metric)):
+                mine.append(Group(stored, variant, scored, len(cells) - len(scored), metric))
         if not mine:
-            raise missing(stored, "finished cells with an F1")
+            raise missing(stored, f"finished cells with a finite {metric.name}")
         found += mine
     return found
 
@@ -93,10 +98,10 @@ def draw(rows: Sequence[Group], notes: Sequence[str] = ()) -> Figure:
             capprops={"color": colour(k), "linewidth": 0.9},
         )
         # marks of equal values would hide each other: they stand on three lines
-        heights = [i + 0.13 * (j % 3 - 1) for j in range(len(row.f1))]
+        heights = [i + 0.13 * (j % 3 - 1) for j in range(len(row.values))]
         hollow = row.variant != HEAD
         axes.plot(
-            row.f1,
+            row.values,
             heights,
             linestyle="none",
             marker=marker(k),
@@ -111,13 +116,13 @@ def draw(rows: Sequence[Group], notes: Sequence[str] = ()) -> Figure:
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axes.set_ylim(len(rows) - 0.5, -0.5)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("F1 of a cell")
+    axes.set_xlabel(f"{rows[0].metric.title} of a cell")
     return figure
 
 
 def _label(row: Group) -> str:
     left_out = f", {row.left_out} left out" if row.left_out else ""
-    return f"{shortened(row.name, NAME)}\n{row.stored.id}, n = {len(row.f1)}{left_out}"
+    return f"{shortened(row.name, NAME)}\n{row.stored.id}, n = {len(row.values)}{left_out}"
 
 
 def _caption(rows: Sequence[Group]) -> list[str]:

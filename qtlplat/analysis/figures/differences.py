@@ -1,4 +1,4 @@
-"""Differences of F1 between two runs, or a head and its controls, paired by fold and seed.
+"""Differences of a metric between two runs, or a head and its controls, paired by fold and seed.
 
 Mean and interval are those of `compare`: the corrected resampled t-test (`statistics.corrected_t`).
 """
@@ -10,10 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qtlplat.analysis.figures.stored import StoredRun, missing
+from qtlplat.analysis.figures.stored import F1, StoredRun, missing
 from qtlplat.analysis.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
 from qtlplat.conventions import HEAD, short
 from qtlplat.errors import DataError, UsageError
+from qtlplat.metrics import Metric
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +27,7 @@ NAME = 32  # characters beside the axis
 
 @dataclass(frozen=True)
 class Differences:
-    """F1 of `first` minus F1 of `second`, cell by cell.
+    """The metric of `first` minus that of `second`, cell by cell.
 
     ids: of the two runs, in full; variants: of the two sides; cells: (fold, seed) of each difference; values: in the
     same order, more than were tested where several seeds share a split; test: what `compare` makes of them, under the
@@ -41,6 +42,7 @@ class Differences:
     values: tuple[float, ...]
     test: TTest
     test_name: str
+    metric: Metric = F1
 
     @property
     def mean(self) -> float:
@@ -53,7 +55,7 @@ class Differences:
         return self.test.interval
 
 
-def paired(runs: Sequence[StoredRun]) -> list[Differences]:
+def paired(runs: Sequence[StoredRun], metric: Metric = F1) -> list[Differences]:
     """Every further run minus the first one; of a single run, each of its controls minus the head.
 
     Raises UsageError for a single run without controls, DataError if two runs share no finished cell, or where a
@@ -61,18 +63,18 @@ def paired(runs: Sequence[StoredRun]) -> list[Differences]:
     """
     first = runs[0]
     if len(runs) > 1:
-        return [_between(run, HEAD, first, HEAD) for run in runs[1:]]
+        return [_between(run, HEAD, first, HEAD, metric) for run in runs[1:]]
     controls = [variant for variant in first.variants if variant not in (HEAD, "shuffled")]
     if not controls:
         raise UsageError(
             f"run {first.id} has no controls to be compared with",
             fix="name two runs, the first one is the baseline; or train controls with --controls",
         )
-    return [_between(first, variant, first, HEAD) for variant in controls]
+    return [_between(first, variant, first, HEAD, metric) for variant in controls]
 
 
-def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: str) -> Differences:
-    mine, theirs = _cells(one, one_variant), _cells(other, other_variant)
+def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: str, metric: Metric) -> Differences:
+    mine, theirs = _cells(one, one_variant, metric), _cells(other, other_variant, metric)
     shared = sorted(set(mine) & set(theirs), key=lambda cell: (cell[1], cell[0]))
     if not shared:
         raise missing(one, f"finished fold and seed in common with run {other.id}")
@@ -83,15 +85,15 @@ def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: 
                 where=_tested_by(one, other),
                 fix="qtlplat compare tells what can be said of runs that are not paired",
             )
-    from qtlplat.analysis.comparison import compare
+    from qtlplat.analysis.comparison import Asked, compare
     from qtlplat.analysis.sides import Side
 
     sides = [
-        Side(run.run, [cells[key] for key in shared], variant=variant)
+        Side(run.run, [cells[key] for key in shared], variant=variant, declared={metric.name: metric})
         for run, cells, variant in ((one, mine, one_variant), (other, theirs, other_variant))
     ]
-    row = compare(sides[1], sides[:1])[1]
-    assert row.test is not None  # all cells have a finite F1
+    row = compare(sides[1], sides[:1], Asked(metric.name))[1]
+    assert row.test is not None  # all cells have a finite value
     names = [_name(one, one_variant), _name(other, other_variant)]
     return Differences(
         names[0],
@@ -99,9 +101,10 @@ def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: 
         (one.run.id, other.run.id),
         (one_variant, other_variant),
         tuple(shared),
-        tuple(mine[key].metrics["f1"] - theirs[key].metrics["f1"] for key in shared),
+        tuple(mine[key].metrics[metric.name] - theirs[key].metrics[metric.name] for key in shared),
         row.test,
         row.test_name or "",
+        metric,
     )
 
 
@@ -114,8 +117,8 @@ def _tested_by(one: StoredRun, other: StoredRun) -> str:
     return " and ".join(f"evaluator {row.name}" for row in rows if row)
 
 
-def _cells(stored: StoredRun, variant: str) -> dict[tuple[int, int], CellRecord]:
-    cells = (cell for cell in stored.finished(variant) if math.isfinite(cell.metrics.get("f1", math.nan)))
+def _cells(stored: StoredRun, variant: str, metric: Metric) -> dict[tuple[int, int], CellRecord]:
+    cells = (cell for cell in stored.finished(variant) if math.isfinite(cell.metrics.get(metric.name, math.nan)))
     return {(cell.fold, cell.seed): cell for cell in cells}
 
 
@@ -141,7 +144,7 @@ def draw(rows: Sequence[Differences], notes: Sequence[str] = ()) -> Figure:
     axes.set_yticks(range(len(rows)), [_label(row) for row in rows])
     axes.set_ylim(len(rows) - 0.35, -0.45)
     axes.grid(visible=False, axis="y")
-    axes.set_xlabel("difference of F1")
+    axes.set_xlabel(f"difference of {rows[0].metric.title}")
     axes.margins(x=0.08)
     return figure
 

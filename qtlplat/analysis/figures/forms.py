@@ -9,26 +9,28 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qtlplat.analysis.figures import one
-from qtlplat.analysis.figures.stored import StoredRun
+from qtlplat.analysis.figures import OF_A_METRIC, one
+from qtlplat.analysis.figures.stored import StoredRun, metric_of
 from qtlplat.analysis.sides import leaks
+from qtlplat.metrics import Metric
 
 
-def form(kind: str, runs: Sequence[StoredRun]) -> dict[str, Any]:
-    """One kind of figure of the runs: its kind, its runs with their leakage, and its rows.
+def form(kind: str, runs: Sequence[StoredRun], metric: str = "f1") -> dict[str, Any]:
+    """One kind of figure of the runs: its kind, its metric if it is of one, its runs with their leakage, and its rows.
 
     Raises DataError if a run lacks the numbers of the figure, UsageError for too many runs or too few.
     """
     makers: dict[str, Callable[[Sequence[StoredRun]], list[dict[str, Any]]]] = {
         "convergence": _convergence,
-        "pareto": _pareto,
-        "box": _box,
+        "pareto": lambda runs: _pareto(runs, metric_of(runs, metric)),
+        "box": lambda runs: _box(runs, metric_of(runs, metric)),
         "confusion": _confusion,
-        "differences": _differences,
+        "differences": lambda runs: _differences(runs, metric_of(runs, metric)),
         "errors": _errors,
     }
+    of = {"metric": metric} if kind in OF_A_METRIC else {}
     shown = [{"run": r.run.id, "name": r.name, "status": r.run.status, **leaks(r.finished())} for r in runs]
-    return {"kind": kind, "runs": shown, "rows": makers[kind](runs)}
+    return {"kind": kind, **of, "runs": shown, "rows": makers[kind](runs)}
 
 
 def _convergence(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
@@ -58,10 +60,10 @@ def _convergence(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
     ]
 
 
-def _pareto(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+def _pareto(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, Any]]:
     from qtlplat.analysis.figures.pareto import front, points
 
-    models = points(runs)
+    models = points(runs, metric)
     best = front(models)
     return [
         {
@@ -71,15 +73,15 @@ def _pareto(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
             "parameters": model.parameters,
             "mean": model.mean,
             "std": model.sd,
-            "n": len(model.f1),
-            "values": list(model.f1),
+            "n": len(model.values),
+            "values": list(model.values),
             "unbeaten": model in best,
         }
         for model in models
     ]
 
 
-def _box(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+def _box(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, Any]]:
     from qtlplat.analysis.figures.box import groups
 
     names = ("least", "first_quartile", "median", "third_quartile", "greatest")
@@ -93,11 +95,11 @@ def _box(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
             "n": len(group.cells),
             "left_out": group.left_out,
             "cells": [
-                {"cell": cell.position, "fold": cell.fold, "seed": cell.seed, "f1": cell.metrics["f1"]}
+                {"cell": cell.position, "fold": cell.fold, "seed": cell.seed, metric.name: cell.metrics[metric.name]}
                 for cell in group.cells
             ],
         }
-        for group in groups(runs)
+        for group in groups(runs, metric)
     ]
 
 
@@ -118,7 +120,7 @@ def _confusion(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
     ]
 
 
-def _differences(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+def _differences(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, Any]]:
     from qtlplat.analysis.figures.differences import paired
 
     return [
@@ -137,7 +139,7 @@ def _differences(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
                 for (fold, seed), value in zip(row.cells, row.values, strict=True)
             ],
         }
-        for row in paired(runs)
+        for row in paired(runs, metric)
     ]
 
 

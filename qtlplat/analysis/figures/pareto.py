@@ -1,4 +1,4 @@
-"""F1 against the parameters of the whole model: runs of heads, and the backbones that they start from."""
+"""A metric against the parameters of the whole model: runs of heads, and the backbones that they start from."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from qtlplat.analysis.figures.stored import StoredRun, finite_f1, missing
+from qtlplat.analysis.figures.stored import F1, StoredRun, finite_values, missing
 from qtlplat.analysis.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
 from qtlplat.analysis.pareto import unbeaten
 from qtlplat.conventions import mean_std, short
+from qtlplat.metrics import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,51 +25,60 @@ LOGARITHMIC_FROM = 5.0  # times as many parameters as the smallest model
 
 @dataclass(frozen=True)
 class Point:
-    """A model. runs: full ids; parameters: of the whole model; f1: of its cells (a backbone: its initialisations)."""
+    """A model.
+
+    runs: full ids; parameters: of the whole model; values: of the metric, of its cells (a backbone: its
+    initialisations).
+    """
 
     name: str
     kind: Literal["head", "backbone"]
     runs: tuple[str, ...]
     parameters: int
-    f1: tuple[float, ...]
+    values: tuple[float, ...]
+    metric: Metric = F1
 
     @property
     def mean(self) -> float:
-        """Mean F1."""
-        return statistics.fmean(self.f1)
+        """Mean of the metric."""
+        return statistics.fmean(self.values)
 
     @property
     def sd(self) -> float | None:
-        """Sample standard deviation of F1; None for a single value."""
-        return mean_std(self.f1)[1]
+        """Sample standard deviation of the metric; None for a single value."""
+        return mean_std(self.values)[1]
 
 
-def points(runs: Sequence[StoredRun]) -> list[Point]:
-    """A point for each run and one for each of their backbones; raises DataError if a run lacks F1 or parameters.
+def points(runs: Sequence[StoredRun], metric: Metric = F1) -> list[Point]:
+    """A point for each run and one for each of their backbones; raises DataError if a run lacks metric or parameters.
 
-    A backbone's F1 is that of its pretraining's own test part.
+    A backbone's score is that of its pretraining's own test part.
     """
     found: dict[tuple[str, ...], Point] = {}
     backbones: dict[tuple[str, ...], Point] = {}
     for stored in runs:
         parameters: Mapping[str, int] = stored.run.parameters
-        f1 = finite_f1(stored.finished())
-        if not f1:
-            raise missing(stored, "finished cells with an F1")
+        scores = finite_values(stored.finished(), metric)
+        if not scores:
+            raise missing(stored, f"finished cells with a finite {metric.name}")
         if "model_total" not in parameters:
             raise missing(stored, "parameter counts: it is no run of a head")
-        found[(stored.run.id,)] = Point(stored.name, "head", (stored.run.id,), parameters["model_total"], tuple(f1))
+        total = parameters["model_total"]
+        found[(stored.run.id,)] = Point(stored.name, "head", (stored.run.id,), total, tuple(scores), metric)
         ids = tuple(run.id for run in stored.backbones)
-        measured = [value for run in stored.backbones for value in run.metrics.get("f1", ()) if math.isfinite(value)]
+        values = (value for run in stored.backbones for value in run.metrics.get(metric.name, ()))
+        measured = tuple(filter(math.isfinite, values))
         if measured and "backbone_total" in parameters:
             name = next((row.name for run in stored.backbones if (row := run.components.get("backbone"))), "backbone")
-            backbones[ids] = Point(f"{name}, whole", "backbone", ids, parameters["backbone_total"], tuple(measured))
+            total = parameters["backbone_total"]
+            backbones[ids] = Point(f"{name}, whole", "backbone", ids, total, measured, metric)
     return [*found.values(), *backbones.values()]
 
 
 def front(models: Sequence[Point]) -> list[Point]:
-    """The models that no other beats: none has a higher mean F1 with as few parameters; by parameters."""
-    kept = unbeaten([(p.parameters, p.mean) for p in models], (True, False))
+    """The models that no other beats: none has a better mean with as few parameters; by parameters."""
+    lower = any(p.metric.lower_is_better for p in models)
+    kept = unbeaten([(p.parameters, p.mean) for p in models], (True, lower))
     return sorted((p for p, best in zip(models, kept, strict=True) if best), key=lambda p: p.parameters)
 
 
@@ -86,7 +96,7 @@ def draw(models: Sequence[Point], notes: Sequence[str] = ()) -> Figure:
         [p.parameters for p in best], [p.mean for p in best], where="post", color=GREY, linewidth=0.8, linestyle=":"
     )
     for i, point in enumerate(models):
-        axes.plot([point.parameters] * len(point.f1), point.f1, ".", color=colour(i), alpha=0.45, markersize=3)
+        axes.plot([point.parameters] * len(point.values), point.values, ".", color=colour(i), alpha=0.45, markersize=3)
         axes.errorbar(
             point.parameters,
             point.mean,
@@ -103,14 +113,14 @@ def draw(models: Sequence[Point], notes: Sequence[str] = ()) -> Figure:
         axes.set_xscale("log")
     axes.xaxis.set_major_formatter(lambda value, _: _with_unit(value))
     axes.set_xlabel("parameters of the whole model")
-    axes.set_ylabel("F1")
+    axes.set_ylabel(models[0].metric.title)
     below.set_axis_off()
     below.legend(*axes.get_legend_handles_labels(), loc="upper center", borderaxespad=0, borderpad=0, labelspacing=0.3)
     return figure
 
 
 def _label(point: Point) -> str:
-    suffix = f" ({_ids(point)}), n = {len(point.f1)}"
+    suffix = f" ({_ids(point)}), n = {len(point.values)}"
     return f"{shortened(point.name, LABEL - len(suffix))}{suffix}"
 
 
@@ -127,7 +137,7 @@ def _with_unit(value: float) -> str:
 
 
 def _caption(models: Sequence[Point]) -> list[str]:
-    lines = ["Mean F1 ± sd over n cells; dots: the cells; dotted: no model beats these."]
+    lines = [f"Mean {models[0].metric.title} ± sd over n cells; dots: the cells; dotted: no model beats these."]
     if any(point.kind == "backbone" for point in models):
         lines.append("Hollow: backbones before anything is replaced, n initialisations, on their own test part.")
     return lines

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from qtlplat.analysis.sides import leaks
 from qtlplat.conventions import HEAD, leakage_line, short
-from qtlplat.errors import DataError, StoreError, safe_repr
+from qtlplat.errors import DataError, StoreError, UsageError, safe_repr, unknown_name
+from qtlplat.metrics import SHIPPED, Metric, agreed, declared_metrics
 
 if TYPE_CHECKING:
     from qtlplat.store.core.records import CellRecord, EpochRow, PredictionRow, RunRecord
     from qtlplat.store.read.queries import Reader
+
+
+F1 = SHIPPED["f1"]
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class StoredRun:
     """A stored run.
 
     predictions: () where not asked for; backbones: the pretrainings that its cells start from; classes: names by label,
-    () where the run has not stored them.
+    () where the run has not stored them; declared: what its evaluator declares of its metrics, by name.
     """
 
     run: RunRecord
@@ -30,6 +34,7 @@ class StoredRun:
     predictions: tuple[PredictionRow, ...] = ()
     backbones: tuple[RunRecord, ...] = ()
     classes: tuple[str, ...] = ()
+    declared: Mapping[str, Metric] = field(default_factory=dict)
 
     @property
     def id(self) -> str:
@@ -72,7 +77,16 @@ def read(reader: Reader, run_id: str, *, predictions: bool = False) -> StoredRun
         tuple(reader.predictions(run_id)) if predictions else (),
         tuple(reader.run(parent) for parent in parents if parent is not None),
         run.classes,
+        declared_metrics(reader.environment(run_id)),
     )
+
+
+def metric_of(runs: Sequence[StoredRun], name: str) -> Metric:
+    """What the runs declare of a metric. Raises UsageError if no cell has it or its direction is not declared."""
+    known = {metric for stored in runs for cell in stored.cells for metric in cell.metrics}
+    if name not in {*SHIPPED, *known}:
+        raise UsageError(unknown_name("metric", name, known), where="--metric")
+    return agreed(name, [(stored.id, stored.declared.get(name)) for stored in runs], "plot runs of one evaluator")
 
 
 def refuse_unknown_labels(rows: Sequence[PredictionRow]) -> None:
@@ -87,9 +101,9 @@ def refuse_unknown_labels(rows: Sequence[PredictionRow]) -> None:
             )
 
 
-def finite_f1(cells: Sequence[CellRecord]) -> list[float]:
-    """The F1 of the cells that have one, in their order."""
-    values = (cell.metrics.get("f1", math.nan) for cell in cells)
+def finite_values(cells: Sequence[CellRecord], metric: Metric) -> list[float]:
+    """The metric of the cells that have a finite one, in their order."""
+    values = (cell.metrics.get(metric.name, math.nan) for cell in cells)
     return [value for value in values if math.isfinite(value)]
 
 

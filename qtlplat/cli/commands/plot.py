@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qtlplat.analysis.figures import KINDS, NEEDS_PREDICTIONS
+from qtlplat.analysis.figures import KINDS, NEEDS_PREDICTIONS, OF_A_METRIC
 from qtlplat.cli.renamed import sets_option
 from qtlplat.cli.render.columns import write_json
 from qtlplat.cli.render.files import output_options, refuse, tell_written, write_output
@@ -31,9 +31,10 @@ if TYPE_CHECKING:
     type=click.Choice(KINDS),
     default=KINDS[0],
     show_default=True,
-    help="Loss and accuracy by epoch; F1 against parameters; F1 of every cell; confusion matrices; paired "
-    "differences of F1; the samples that a run gets wrong.",
+    help="Loss and accuracy by epoch; a metric against parameters; a metric of every cell; confusion matrices; paired "
+    "differences of a metric; the samples that a run gets wrong.",
 )
+@click.option("--metric", metavar="NAME", help=f"The metric to plot, for {', '.join(OF_A_METRIC)}.  [default: f1]")
 @output_options("File to write, PNG, SVG or PDF by its name. Left out, the same numbers are drawn in the terminal.")
 @sets_option
 @click.option("--json", "as_json", is_flag=True, help="Print the figure's numbers as strict JSON with stable keys.")
@@ -43,6 +44,7 @@ def plot_command(
     references: Sequence[str],
     where: str | None,
     kind: str,
+    metric: str | None,
     output: Path | None,
     force: bool,
     sets: Sequence[str],
@@ -58,6 +60,9 @@ def plot_command(
         raise UsageError("--json and --output are two answers", fix="choose one: numbers or a figure")
     if sets and (kind != "errors" or output is None):
         raise UsageError("-S needs --kind errors and -o: nothing else reads images", fix="leave -S out")
+    if metric is not None and kind not in OF_A_METRIC:
+        fix = f"leave it out, or choose --kind {' or '.join(OF_A_METRIC)}"
+        raise UsageError(f"a figure of {kind} shows no metric of choice", where="--metric", fix=fix)
     fmt = ""
     if output is not None:
         from qtlplat.analysis.figures.files import format_of
@@ -66,21 +71,24 @@ def plot_command(
         fmt = format_of(output)
         refuse(output, force)
         require_matplotlib()
-    runs = _read(settings, references, where, kind)
+    from qtlplat.store.read.filters.names import unquoted
+
+    runs, name = _read(settings, references, where, kind), unquoted(metric or "f1")
     if as_json:
         from qtlplat.analysis.figures.forms import form
 
-        write_json(form(kind, runs))
+        write_json(form(kind, runs, name))
         return
     if output is None:
         from qtlplat.cli.render.plot_text import print_kind
 
-        print_kind(kind, runs)
+        print_kind(kind, runs, name)
         return
     from qtlplat.analysis.figures import draw
     from qtlplat.analysis.figures.files import encoded
 
-    data = encoded(draw(kind, runs, _images(settings, runs[0], sets) if kind == "errors" else None), fmt)
+    images = _images(settings, runs[0], sets) if kind == "errors" else None
+    data = encoded(draw(kind, runs, images, name), fmt)
     write_output(output, data, force)
     tell_written(output, data)
 

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.analysis.figures.stored import notes
+from qtlplat.analysis.figures.stored import metric_of, notes
 from qtlplat.cli.render.column_fit import fitting
 from qtlplat.cli.render.columns import Column, text
 from qtlplat.cli.render.output import emit
@@ -21,20 +21,21 @@ from qtlplat.conventions import short
 
 if TYPE_CHECKING:
     from qtlplat.analysis.figures.stored import StoredRun
+    from qtlplat.metrics import Metric
 
 WIDTH = 40  # characters of a drawing where there is no terminal
 FOUR = "{:.4f}".format
 SIGNED = "{:+.4f}".format
 
 
-def print_kind(kind: str, runs: Sequence[StoredRun]) -> None:
-    """Print one kind of figure for the runs; raises as its numbers do."""
+def print_kind(kind: str, runs: Sequence[StoredRun], metric: str = "f1") -> None:
+    """Print one kind of figure for the runs, with a metric if it is of one; raises as its numbers do."""
     printers: dict[str, Callable[[Sequence[StoredRun]], None]] = {
         "convergence": _convergence,
-        "pareto": _pareto,
-        "box": _box,
+        "pareto": lambda runs: _pareto(runs, metric_of(runs, metric)),
+        "box": lambda runs: _box(runs, metric_of(runs, metric)),
         "confusion": _confusion,
-        "differences": _differences,
+        "differences": lambda runs: _differences(runs, metric_of(runs, metric)),
         "errors": _errors,
     }
     printers[kind](runs)
@@ -111,22 +112,22 @@ def _convergence(runs: Sequence[StoredRun]) -> None:
     _print(rows, columns, ("epochs", "n", "first", "band"))
 
 
-def _pareto(runs: Sequence[StoredRun]) -> None:
+def _pareto(runs: Sequence[StoredRun], metric: Metric) -> None:
     from qtlplat.analysis.figures.pareto import front, points
 
-    models = sorted(points(runs), key=lambda p: p.parameters)
+    models = sorted(points(runs, metric), key=lambda p: p.parameters)
     best = front(models)
-    values = [value for p in models for value in p.f1]
+    values = [value for p in models for value in p.values]
     low, high = min(values), max(values)
     rows = [
         {
             "model": p.name,
             "runs": ", ".join(map(short, p.runs)),
             "parameters": p.parameters,
-            "f1": p.mean,
+            "score": p.mean,
             "sd": p.sd,
-            "n": len(p.f1),
-            "cells": strip(_room(90), low, high, [*((v, v, "·") for v in p.f1), (p.mean, p.mean, "◆")]),
+            "n": len(p.values),
+            "cells": strip(_room(90), low, high, [*((v, v, "·") for v in p.values), (p.mean, p.mean, "◆")]),
             "front": "yes" if p in best else "",
         }
         for p in models
@@ -135,20 +136,20 @@ def _pareto(runs: Sequence[StoredRun]) -> None:
         Column("model", "model"),
         Column("runs", "run"),
         Column("parameters", "parameters", right=True),
-        Column("f1", "F1", right=True, show=FOUR),
+        Column("score", metric.title, right=True, show=FOUR),
         Column("sd", "± sd", right=True, show=FOUR),
         Column("n", "n", right=True),
-        Column("cells", f"F1 from {text(low)} to {text(high)}, ◆ mean"),
+        Column("cells", f"{metric.title} from {text(low)} to {text(high)}, ◆ mean"),
         Column("front", "unbeaten"),
     ]
     _print(rows, columns, ("sd", "runs", "front"))
 
 
-def _box(runs: Sequence[StoredRun]) -> None:
+def _box(runs: Sequence[StoredRun], metric: Metric) -> None:
     from qtlplat.analysis.figures.box import groups
 
-    found = groups(runs)
-    low, high = min(min(g.f1) for g in found), max(max(g.f1) for g in found)
+    found = groups(runs, metric)
+    low, high = min(min(g.values) for g in found), max(max(g.values) for g in found)
     rows = []
     for group in found:
         least, first, median, third, greatest = group.summary
@@ -157,7 +158,7 @@ def _box(runs: Sequence[StoredRun]) -> None:
             {
                 "name": group.name,
                 "run": group.stored.id,
-                "n": len(group.f1),
+                "n": len(group.values),
                 "least": least,
                 "first": first,
                 "median": median,
@@ -170,11 +171,11 @@ def _box(runs: Sequence[StoredRun]) -> None:
     numbers = [("least", "least"), ("first", "1st quartile"), ("median", "median"), ("third", "3rd quartile")]
     numbers += [("greatest", "greatest"), ("mean", "mean")]
     columns = [
-        Column("name", "F1 of"),
+        Column("name", f"{metric.title} of"),
         Column("run", "run"),
         Column("n", "n", right=True),
         *(Column(key, title, right=True, show=FOUR) for key, title in numbers),
-        Column("box", f"F1 from {text(low)} to {text(high)}"),
+        Column("box", f"{metric.title} from {text(low)} to {text(high)}"),
     ]
     _print(rows, columns, ("first", "third", "least", "greatest"))
 
@@ -203,10 +204,10 @@ def _confusion(runs: Sequence[StoredRun]) -> None:
         emit(rows, [Column("true", "true class"), Column("n", "n", right=True), *predicted])
 
 
-def _differences(runs: Sequence[StoredRun]) -> None:
+def _differences(runs: Sequence[StoredRun], metric: Metric) -> None:
     from qtlplat.analysis.figures.differences import paired
 
-    found = paired(runs)
+    found = paired(runs, metric)
     ends = [v for row in found for v in (*row.values, *row.interval, 0.0) if math.isfinite(v)]
     low, high = min(ends), max(ends)
     rows = []
@@ -229,8 +230,8 @@ def _differences(runs: Sequence[StoredRun]) -> None:
             }
         )
     columns = [
-        Column("first", "F1 of"),
-        Column("second", "minus F1 of"),
+        Column("first", f"{metric.title} of"),
+        Column("second", f"minus {metric.title} of"),
         Column("runs", "runs"),
         Column("cells", "cells", right=True),
         Column("n", "n", right=True),
@@ -259,4 +260,6 @@ def _errors(runs: Sequence[StoredRun]) -> None:
         Column("certainty", "probability", right=True, show="{:.3f}".format),
     ]
     emit(rows, columns, empty="no errors")
-    note(f"{len(found.wrong)} of {found.samples} samples wrong out of fold; -o errors.png shows their images")
+    votes = sum(2 * one.wrong > one.tested for one in found.wrong)
+    once = f", {votes} by a vote of their predictions" if found.predictions > found.samples else ""
+    note(f"{len(found.wrong)} of {found.samples} samples wrong out of fold{once}; -o errors.png shows their images")
