@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from qtlplat.conventions import SHOTS_REPEAT
+from qtlplat.metrics import SHIPPED
 from qtlplat.store.read.queries import Reader
 
 Verdict = Literal["bitwise", "tolerance", "not repeatable", "different"]
@@ -53,7 +54,10 @@ def verdict(parts: Sequence[Part], tolerance: float) -> Verdict:
 def compare_runs(reader: Reader, first: str, second: str, of: str = "") -> list[Part]:
     """Two stored runs, number by number. of: what is said before the names of the parts."""
     chance = any(reader.environment(run).get(SHOTS_REPEAT) == "no" for run in (first, second))
-    measured = [_numbers(reader, run) for run in (first, second)]
+    names = [{name for cell in reader.cells(run) for name in cell.metrics} for run in (first, second)]
+    # a run of an older version lacks metrics of every cell, which follow from the predictions
+    lacking = (names[0] ^ names[1]) & SHIPPED.keys() if all(names) else set()
+    measured = [_numbers(reader, run, lacking) for run in (first, second)]
     parts = [_part(f"{of}{name}", *(numbers[name] for numbers in measured), chance=chance) for name in measured[0]]
     weights = [sorted(a.sha256 for a in reader.artifacts(run) if a.kind == "weights") for run in (first, second)]
     same = weights[0] == weights[1]
@@ -62,15 +66,18 @@ def compare_runs(reader: Reader, first: str, second: str, of: str = "") -> list[
     return [*parts, Part(f"{of}weights", min(map(len, weights)), unequal, None, place, chance)]
 
 
-def _numbers(reader: Reader, run: str) -> dict[str, Values]:
-    """All numbers of a run that do not tell the time, by part and place."""
+def _numbers(reader: Reader, run: str, without: Collection[str]) -> dict[str, Values]:
+    """All numbers of a run that do not tell the time, by part and place. without: metrics to leave out."""
     epochs: Values = {
         f"{name} of cell {row.cell} after epoch {row.epoch}": [value]
         for row in reader.epochs(run)
         for name, value in row.values.items()
     }
     metrics: Values = {
-        f"{name} of cell {cell.position}": [value] for cell in reader.cells(run) for name, value in cell.metrics.items()
+        f"{name} of cell {cell.position}": [value]
+        for cell in reader.cells(run)
+        for name, value in cell.metrics.items()
+        if name not in without
     }
     predictions: Values = {(row.cell, row.sample_id): row.probabilities for row in reader.predictions(run)}
     return {"epochs": epochs, "metrics": metrics, "predictions": predictions}

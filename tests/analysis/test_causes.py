@@ -178,3 +178,8 @@ def test_a_metric_that_one_side_lacks_is_never_equal() -> None:
     lacking = [replace(one, metrics={**one.metrics, "own": 1.0}) for one in (cell(0, 0.5), cell(1, 0.75))]
     found = agreement(gathered(), gathered(cells=lacking))
     assert (found.verdict, [one.metric for one in found.metrics]) == ("different", ["f1"])
+
+
+def test_metrics_of_every_cell_that_an_older_version_did_not_store_are_no_difference() -> None:
+    newer = [replace(one, metrics={**one.metrics, "roc_auc": 1.0}) for one in (cell(0, 0.5), cell(1, 0.75))]
+    assert agreement(gathered(), gathered(cells=newer)).verdict == "bitwise"

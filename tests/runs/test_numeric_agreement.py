@@ -19,7 +19,13 @@ def store(tmp_path: Path) -> Path:
 
 
 def stored(
-    store: Path, losses: Sequence[float], f1: float = 0.5, p: float = 0.25, weights: str = "a", seconds: float = 1.0
+    store: Path,
+    losses: Sequence[float],
+    f1: float = 0.5,
+    p: float = 0.25,
+    weights: str = "a",
+    seconds: float = 1.0,
+    **metrics: float,
 ) -> str:
     """A run of one cell with these numbers."""
     with Writer(find_store(str(store))) as writer:
@@ -29,7 +35,7 @@ def stored(
         writer.add_epochs(run, rows)
         writer.add_predictions(run, [PredictionRow(0, "x", "x", 0, 0, [p, 1 - p])])
         writer.add_artifact(run, ArtifactRow("weights", f"weights/{weights}", weights * 64, 12))
-        writer.finish_cell(run, 0, {"f1": f1}, seconds)
+        writer.finish_cell(run, 0, {"f1": f1, **metrics}, seconds)
         writer.finish_run(run, "finished", {})
     return run
 
@@ -51,6 +57,12 @@ def test_the_largest_difference_of_any_part_decides(store: Path, changed: dict[s
     found, difference = outcome(store, first, second)
     assert (found, difference) == ("tolerance", pytest.approx(1e-4, rel=1e-6))
     assert outcome(store, first, second, tolerance=9e-5)[0] == "different"
+
+
+def test_metrics_of_every_cell_that_an_older_version_did_not_store_are_no_difference(store: Path) -> None:
+    first, second = stored(store, [1.0]), stored(store, [1.0], roc_auc=0.7)
+    assert outcome(store, first, second) == outcome(store, second, first) == ("bitwise", 0.0)
+    assert outcome(store, first, stored(store, [1.0], cost=0.7)) == ("different", math.inf)
 
 
 def test_other_weights_that_lead_to_the_same_numbers_are_not_bitwise(store: Path) -> None:
