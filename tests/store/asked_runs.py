@@ -9,6 +9,7 @@ from itertools import count
 from sample_runs import component, new_run
 from test_reproductions import OUTCOME
 
+from qtlplat.metrics import SHIPPED
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import EpochRow, NewCell, PredictionRow
 from qtlplat.store.write.writer import Writer
@@ -67,7 +68,7 @@ def stored(location: StoreLocation) -> dict[str, str]:
                     PredictionRow(i, f"s2 {HOSTILE}", "image-2", 0, 1, (1 - sure, sure)),
                 ],
             )
-            metrics = {name: next(values) for name in ("f1", "accuracy", "precision", "recall", "loss", "own")}
+            metrics = {name: next(values) for name in (*SHIPPED, "own")}
             if broken is not None and i == 1:
                 metrics |= {"f1": broken, "loss": broken}
             writer.finish_cell(run_id, i, metrics, 1.5)

@@ -11,6 +11,7 @@ import pytest
 from sample_runs import component, finished_run
 
 from qtlplat.errors import UsageError
+from qtlplat.metrics import SHIPPED
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.filters.datetimes import Moment, moment
 from qtlplat.store.read.filters.language import Comparison, Filter, Joined, Value, parse
@@ -182,7 +183,7 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Reader:
             ["unknown field 'last(los)'", "f1 > 0.5 and last(los) > 1", "             ^"],
         ),
         ("f1@liner > 1", ["unknown field 'f1@liner'", "f1@liner > 1", "^", "did you mean: f1@head", "variants: head"]),
-        ("sd(f2) > 1", ["unknown field 'sd(f2)'", "sd(f2) > 1", "^", "metrics: accuracy, f1, loss, precision, recall"]),
+        ("sd(f2) > 1", ["unknown field 'sd(f2)'", "sd(f2) > 1", "^", f"metrics: {', '.join(sorted(SHIPPED))}"]),
         (
             "env.tourch = 'x'",
             ["unknown field 'env.tourch'", "env.tourch = 'x'", "^", "did you mean: env.python", "env: python"],

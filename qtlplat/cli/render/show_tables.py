@@ -160,7 +160,8 @@ def tuning(run: Mapping[str, Any]) -> None:
         )
     names = {"variant": "variant", "rates": "learning rate (cells)", "epochs": "epochs", "loss": "inner loss"}
     emit(rows, [Column(key, title, right=key == "loss") for key, title in names.items()])
-    grid = run["plan"]["tuning"]
+    if not (grid := run["plan"].get("tuning")):
+        return
     tried = ", ".join(f"{rate:g}" for rate in grid["learning_rates"])
     say(f"tried for each cell: learning rates {tried}, up to {grid['epochs']} epochs, {grid['folds']} inner folds")
 
