@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     help="Loss and accuracy by epoch; a metric against parameters; a metric of every cell; confusion matrices; paired "
     "differences of a metric; the samples that a run gets wrong.",
 )
-@click.option("--metric", metavar="NAME", help=f"The metric to plot, for {', '.join(OF_A_METRIC)}.  [default: f1]")
+@click.option("--metric", metavar="NAME", help=f"The metric of {', '.join(OF_A_METRIC)}; f1 unless it is given.")
 @output_options("File to write, PNG, SVG or PDF by its name. Left out, the same numbers are drawn in the terminal.")
 @sets_option
 @click.option("--json", "as_json", is_flag=True, help="Print the figure's numbers as strict JSON with stable keys.")
