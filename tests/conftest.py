@@ -10,6 +10,7 @@ import importlib
 import multiprocessing
 import os
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -44,6 +45,17 @@ patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("default", patient, max_examples=25)
 settings.register_profile("nightly", patient, max_examples=1000)
 settings.load_profile("default")
+
+
+def pytest_configure() -> None:
+    """Keep compiled modules, and put what the tests write into memory where there is plenty."""
+    sys.dont_write_bytecode = False  # or every process would compile all modules and tests again
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    memory = Path("/dev/shm")  # stores sync at every step, for which a disk takes longer than all else takes
+    usable = memory.is_dir() and os.access(memory, os.W_OK) and not os.statvfs(memory).f_flag & os.ST_NOEXEC
+    if usable and shutil.disk_usage(memory).free > 4 * 2**30:
+        os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(memory))
+
 
 FOLDERS = {name: i for i, name in enumerate(("resume", "end_to_end", "strangers", "trained", "training", "quantum"))}
 
