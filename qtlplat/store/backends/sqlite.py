@@ -10,18 +10,16 @@ import struct
 from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from sqlalchemy import create_engine, event, exc
+from sqlalchemy import event, exc
 from sqlalchemy.engine import Connection, Engine
-from sqlalchemy.pool import NullPool
-from sqlalchemy.util import LRUCache
 
 from qtlplat.errors import LockedError, StoreError, UsageError, safe_repr
 from qtlplat.store.backends import copies, own_schema
 from qtlplat.store.backends.bootstrap import make_directories, try_writing, upgrade_within
+from qtlplat.store.backends.sqlite_engine import sqlite_engine
 from qtlplat.store.backends.sqlite_errors import RECOVER, error_name, explained
 from qtlplat.store.backends.sqlite_file import (
     HEADER_BYTES,
@@ -253,18 +251,6 @@ def driver_of(connection: Connection) -> sqlite3.Connection:
     return driver
 
 
-# of statements, by dialect: every command opens several engines, and a process may open many stores
-_COMPILED: LRUCache[Any, Any] = LRUCache(500)
-
-
-@cache
-def _first_engine() -> Engine:
-    """The engine whose dialect all others share, so that none compiles a statement that another one has compiled."""
-    engine = create_engine("sqlite://")
-    with engine.connect():  # the dialect asks once what this SQLite can do
-        return engine
-
-
 def _engine(
     location: StoreLocation,
     *,
@@ -297,13 +283,7 @@ def _engine(
             hide(connection.execute, "main", hidden)
         return connection
 
-    like = _first_engine()
-    result = Engine(
-        NullPool(cast(Any, connect), dialect=like.dialect),
-        like.dialect,
-        like.url,
-        execution_options={"compiled_cache": _COMPILED},
-    )
+    result = sqlite_engine(connect)
 
     @event.listens_for(result, "begin")
     def begin(connection: Connection) -> None:
