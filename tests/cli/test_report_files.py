@@ -25,24 +25,24 @@ def test_nothing_private_is_told(tmp_path: Path) -> None:
     with Writer(find_store(str(path))) as writer:
         names = ("dataset", "backbone", "head", "evaluator")
         rows = [
-            ComponentRow(r, f"{r}[root=/home/ada/{r}]", r, "d", "1", "d" * 64, {"root": "/home/ada"}) for r in names
+            ComponentRow(r, f"{r}[root=/home/lovelace/{r}]", r, "d", "1", "d" * 64, {"root": "/home/lovelace"}) for r in names
         ]
-        parts = {"component": "c", "provider": "p", "options": {"root": "/home/ada", "n": 1}, "locations": ["root"]}
+        parts = {"component": "c", "provider": "p", "options": {"root": "/home/lovelace", "n": 1}, "locations": ["root"]}
         plan = {"seed": 0, **dict.fromkeys(names, parts)}
         environment = {
-            "host": "adas-laptop",
+            "host": "lovelaces-laptop",
             "python": "3.11",
-            "command": "run -S dataset.root=/home/ada --store ada.db",
+            "command": "run -S dataset.root=/home/lovelace --store lovelace.db",
         }
         run = writer.start_run(NewRun("run", "f", 0, plan, rows, "a" * 64, environment, PARAMETERS))
         writer.add_cells(run, [cell(0, 0)])
         writer.finish_cell(run, 0, {"f1": 0.5}, 1.0)
-        writer.finish_run(run, "failed", {}, error="disk full: /home/ada/s.db")
+        writer.finish_run(run, "failed", {}, error="disk full: /home/lovelace/s.db")
     for suffix in (".html", ".md", ".tex"):
         out = tmp_path / f"report{suffix}"
         assert qtlplat(path, "report", "-o", str(out)).code == 0
         text = out.read_text(encoding="utf-8")
-        assert "ada" not in text
+        assert "lovelace" not in text
         assert "/home" not in text
 
 
