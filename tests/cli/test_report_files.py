@@ -25,9 +25,15 @@ def test_nothing_private_is_told(tmp_path: Path) -> None:
     with Writer(find_store(str(path))) as writer:
         names = ("dataset", "backbone", "head", "evaluator")
         rows = [
-            ComponentRow(r, f"{r}[root=/home/lovelace/{r}]", r, "d", "1", "d" * 64, {"root": "/home/lovelace"}) for r in names
+            ComponentRow(r, f"{r}[root=/home/lovelace/{r}]", r, "d", "1", "d" * 64, {"root": "/home/lovelace"})
+            for r in names
         ]
-        parts = {"component": "c", "provider": "p", "options": {"root": "/home/lovelace", "n": 1}, "locations": ["root"]}
+        parts = {
+            "component": "c",
+            "provider": "p",
+            "options": {"root": "/home/lovelace", "n": 1},
+            "locations": ["root"],
+        }
         plan = {"seed": 0, **dict.fromkeys(names, parts)}
         environment = {
             "host": "lovelaces-laptop",
