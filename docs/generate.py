@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from qtlplat import contracts, errors, hookspecs, recipes, specs, testing
+from qtlplat import contracts, errors, hookspecs, metrics, recipes, specs, testing
 from qtlplat.catalog import verify
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.host import Host, load_plugins
@@ -38,7 +38,7 @@ OURS = "qtlplat"  # the distribution whose components are described
 
 SPECS = tuple(sort for sorts in verify.SPECS.values() for sort in sorts)
 RECIPE_PARTS = (recipes.RecipeModel, recipes.Claim, recipes.Budget)
-PASSED = (contracts.ImageSet, contracts.Cell, contracts.Backbone, contracts.Circuit, errors.Problem)
+PASSED = (contracts.ImageSet, contracts.Cell, metrics.Metric, contracts.Backbone, contracts.Circuit, errors.Problem)
 OPTIONS = (contracts.Options, contracts.NoOptions)
 
 

@@ -55,6 +55,17 @@ def test_every_score_is_that_of_its_run(store: Path) -> None:
             assert leaks == {float(rows[short]["leakage %"]) / 100}
 
 
+def test_every_metric_of_a_head_is_told(store: Path) -> None:
+    values = [0.9, 0.95, 0.85]
+    run = store_run(store, (0.8, 0.9, 0.7), further={"roc_auc": values, "ece": [0.1, math.nan, 0.2]})
+    rows = {row["run"]: row for row in page(store).table("Metrics")}
+    new = rows.pop(run[:8])
+    assert (new["F1"], new["ROC-AUC"]) == ("0.8000 ± 0.1000", "0.9000 ± 0.0500")
+    assert (new["log-loss"], new["calibration error"]) == ("0.2000 ± 0.1000", "not defined")
+    assert {row["ROC-AUC"] for row in rows.values()} == {""}  # runs of an older version
+    assert "Brier score" not in new
+
+
 def test_parameters_are_those_of_the_parameter_counts(store: Path) -> None:
     (row,) = page(store).table("Parameters")
     values = [

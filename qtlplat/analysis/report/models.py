@@ -1,6 +1,9 @@
-"""The section on models: Table III with spread, and the parameter counts."""
+"""The section on models: Table III with spread, every metric of heads, and the parameter counts."""
 
 from __future__ import annotations
+
+import math
+from collections.abc import Sequence
 
 from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.analysis.report.columns import (
@@ -19,11 +22,12 @@ from qtlplat.analysis.report.columns import (
 from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
 from qtlplat.analysis.report.material import Material
 from qtlplat.analysis.report.numbers import count, percent
-from qtlplat.conventions import short
+from qtlplat.conventions import mean_std, short
+from qtlplat.metrics import SHIPPED
 
 
 def models(material: Material) -> Section:
-    """Every head and every backbone that tests all data: F1 with spread, parameters, reduction; then all counts."""
+    """Every head and every backbone that tests all data: F1 with spread, parameters, reduction; metrics; counts."""
     totals = _backbone_totals(material)
     scored, counted = [], []
     for stored in [*material.runs]:
@@ -48,12 +52,39 @@ def models(material: Material) -> Section:
         LEAKAGES,
     )
     blocks: list[Block] = [Table("All models", columns, tuple(scored), notes)] if scored else []
+    if every := _all_metrics(material):
+        blocks.append(every)
     if counted:
         names = ("backbone", "frozen", "replaced", "pre-net", "circuit", "post-net", "trainable", "whole model")
         count_columns = (RUN, MODEL, *(Column(name, "number") for name in names))
         words = ("frozen + trainable = whole model; trainable = pre-net + circuit + post-net",)
         blocks.append(Table("Parameters", count_columns, tuple(counted), words))
     return Section("models", "Models", tuple(blocks) or (Text("No run has a score or parameter counts."),))
+
+
+def _all_metrics(material: Material) -> Table | None:
+    """Mean ± sd of the metrics of every cell, for every head; None if no run has more than F1."""
+    spreads = {
+        (short(stored.run.id), stored.name, name_of(stored, "evaluator")): [
+            _spread([cell.metrics[name] for cell in stored.finished() if name in cell.metrics]) for name in SHIPPED
+        ]
+        for stored in material.heads
+    }
+    shown = [i for i in range(len(SHIPPED)) if any(texts[i] for texts in spreads.values())]
+    if len(shown) < 2:
+        return None
+    titles = [list(SHIPPED.values())[i].title for i in shown]
+    columns = (RUN, MODEL, EVALUATOR, *(Column(title, "number") for title in titles))
+    rows = tuple((*names, *(texts[i] for i in shown)) for names, texts in spreads.items())
+    words = "mean ± sample standard deviation over the finished cells of the head itself, not in percent"
+    return Table("Metrics", columns, rows, (words,))
+
+
+def _spread(values: Sequence[float]) -> str:
+    mean, std = mean_std(values)
+    if mean is None or not math.isfinite(mean):
+        return "" if mean is None else "not defined"
+    return f"{mean:.4f}" + ("" if std is None else f" ± {std:.4f}")
 
 
 def _backbone_totals(material: Material) -> dict[str, int]:
