@@ -127,7 +127,7 @@ def disagreement(findings: Sequence[Finding], family: int) -> str:
         if one is not findings[0]:
             assert one.row.test
             difference = verdicts.in_units(one.row.test.mean, one.metric.name)
-            numbers = f" ({difference}, p = {one.row.test.p:.2g} before Holm over {counted(family, 'test')})"
+            numbers = f" ({difference}, p = {one.row.test.p:.2g})"
             if one.says != NONE:
                 numbers = f" ({difference}, p = {one.p_adjusted:.2g} after Holm over {counted(family, 'test')})"
         parts.append(f"{one.metric.title} {says}{numbers}")
@@ -145,7 +145,7 @@ def _meaning(by_kind: Mapping[str, Finding]) -> str:
     if classes == NONE and ranks in (BETTER, WORSE):
         return f"the samples are ranked {ranks}, which the predicted classes do not show"
     if {classes, ranks} <= {NONE, None} and probabilities in (BETTER, WORSE):
-        return f"the probabilities are {probabilities}, no evidence for the predicted classes: a sign of calibration"
+        return f"the probabilities are {probabilities}, which the predicted classes do not show: perhaps calibration"
     if classes in (BETTER, WORSE) and probabilities in (BETTER, WORSE) and classes != probabilities:
-        return f"the predicted classes are {classes} and their probabilities {probabilities}: a sign of calibration"
+        return f"the predicted classes are {classes} and their probabilities {probabilities}: perhaps calibration"
     return ""
