@@ -77,3 +77,29 @@ def test_a_value_beyond_the_declared_bounds_is_refused_before_training(faulty: F
 def test_declarations_that_cannot_be_meant_are_refused(info: str, words: str, faulty: Faulty) -> None:
     faulty(spec("{'gain': 1}", info))
     assert_refused(here("info", "faulty-lab:half"), 4, words, "faulty-lab")
+
+
+ONE_CLASS = """
+
+def cells(options, samples):
+    part = np.arange(len(samples)) % 4
+    return [Cell(fold, seed, np.flatnonzero(~np.isin(part, of)), np.flatnonzero(np.isin(part, of)))
+            for seed in samples.seeds for fold, of in enumerate(([2], [0, 1]))]
+
+def evaluator_specs():
+    return [EvaluatorSpec(name="half", summary="the first fold tests one class", cells=cells, options=EvaluatorOptions)]
+"""
+
+
+def test_metrics_that_test_samples_do_not_allow_are_announced_and_nothing_else(faulty: Faulty) -> None:
+    faulty(ONE_CLASS)
+    done = here(*RUN, *STORE)
+    assert_fine(done)
+    assert "fold 0, seed 0 tests a single class: roc_auc is not defined there, and its mean neither" in done.err
+    metrics = json.loads(here("show", "@last", "--json", *STORE).out)["metrics"]
+    assert (metrics["roc_auc"]["mean"], metrics["roc_auc"]["values"][0]) == (None, None)
+    assert 0 <= metrics["roc_auc"]["values"][1] <= 1
+    assert metrics["brier"]["mean"] is not None
+    assert json.loads(here("runs", "--where", "roc_auc is null", "--json", *STORE, "--kind", "run").out)
+    compared = json.loads(here("compare", "@last", "@last", "--metric", "roc_auc", "--json", *STORE).out)
+    assert compared["rows"][1]["verdict"] == "cannot be compared: 2 of the cells have no finite roc_auc"
