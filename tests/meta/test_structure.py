@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Collection
 from graphlib import TopologicalSorter
 from importlib.metadata import distribution
@@ -20,6 +21,12 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 PLUGINS = {path.name for path in (ROOT / "plugins").iterdir() if path.is_dir() and any(path.glob("*.py"))}
 MODULES = sorted([*(ROOT / "qtlplat").rglob("*.py"), *(ROOT / "plugins").rglob("*.py"), ROOT / "docs" / "generate.py"])
 MOST_LINES = 350
+
+
+def test_no_two_modules_of_tests_have_the_same_name() -> None:
+    paths = [path for path in (ROOT / "tests").rglob("*.py") if not (path.parent / "__init__.py").exists()]
+    names = Counter(path.stem for path in paths if path.stem != "conftest")
+    assert [name for name, number in names.items() if number > 1] == [], "pytest would take one for the other"
 
 
 def test_every_plugin_directory_is_an_installed_entry_point() -> None:
