@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from qtlplat.analysis.duplicates import Duplicates, find_duplicates, joined_groups
+from qtlplat.analysis.duplicate_sets import as_rows, duplicate_sets, findings_on_duplicates, grade_of
+from qtlplat.analysis.duplicates import LEAST_SIMILARITY, Duplicates, find_duplicates, joined_groups
 from qtlplat.analysis.shortcuts import FROM_PIXELS, Score, shortcut_scores
 from qtlplat.contracts import Cell, ImageSet
-from qtlplat.conventions import counted, percent
+from qtlplat.conventions import percent
 from qtlplat.errors import ConfigError
 
 IMBALANCE = 2.0  # the largest class over the smallest, from which it is worth a word
@@ -18,16 +20,23 @@ MOST, SOME = 0.5, 0.25  # of the way from a guess to a balanced accuracy of 1
 
 
 def audit(
-    images: ImageSet, evaluator: str, divide: Callable[[Sequence[str]], Sequence[Cell]], *, seed: int = 0
+    images: ImageSet,
+    evaluator: str,
+    divide: Callable[[Sequence[str]], Sequence[Cell]],
+    *,
+    seed: int = 0,
+    least: float = LEAST_SIMILARITY,
 ) -> dict[str, Any]:
     """The fixed shape of ``data audit --json``.
 
     evaluator: name of the one that a run would use; divide: its cells, given the joined group of each sample, or a
     ConfigError where it cannot divide this dataset; seed: of the folds and forests that trivial features are tried
-    with.
+    with; least: similarity of near duplicates that are listed. Groups are joined as runs join them, whatever it is.
     """
-    duplicates = find_duplicates(images)
-    joined = joined_groups(images, duplicates)
+    found = find_duplicates(images, min(least, LEAST_SIMILARITY))
+    joined = joined_groups(images, _similar(found, LEAST_SIMILARITY))
+    duplicates = _similar(found, least)
+    sets = duplicate_sets(duplicates, images.labels.tolist())
     try:
         folds, refused = {"evaluator": evaluator, **_sharing(divide(joined), joined)}, ""
     except ConfigError as error:
@@ -38,11 +47,14 @@ def audit(
         "class_counts": {name: int(np.sum(images.labels == label)) for label, name in enumerate(images.class_names)},
         "groups": len(set(images.groups)),
         "joined_groups": len(set(joined)),
+        "largest_joined": max(Counter(joined).values()),
         "folds": folds or None,
         "duplicates": {
             "exact": [[images.sample_ids[i] for i in same] for same in duplicates.exact],
             "near": [[images.sample_ids[p.first], images.sample_ids[p.second]] for p in duplicates.near],
         },
+        "duplicate_sets": as_rows(images, sets),
+        "least_similarity": least,
         "near_duplicates": [
             {
                 "first": images.sample_ids[p.first],
@@ -51,6 +63,7 @@ def audit(
                 "turn": p.turn,
                 "same_class": bool(images.labels[p.first] == images.labels[p.second]),
                 "same_group": images.groups[p.first] == images.groups[p.second],
+                "grade": grade_of(p.similarity),
             }
             for p in duplicates.near
         ],
@@ -75,7 +88,8 @@ def audit(
     facts["notes"] = dict(images.notes)
     facts["findings"] = [
         *images.remarks(),
-        *_on_duplicates(images, duplicates, facts),
+        *findings_on_duplicates(sets),
+        *_on_groups(images.groups, facts),
         *([f"{evaluator} cannot divide this dataset: {refused}"] if refused else _on_folds(folds)),
         *_on_balance(facts["class_counts"]),
         *_on_shortcuts(scores),
@@ -99,24 +113,19 @@ def _spread(values: np.ndarray[Any, np.dtype[np.float64]]) -> dict[str, float]:
     return {"min": float(values.min()), "median": float(np.median(values)), "max": float(values.max())}
 
 
-def _on_duplicates(images: ImageSet, found: Duplicates, facts: Mapping[str, Any]) -> list[str]:
-    lines = []
-    if found.exact:
-        n = sum(len(same) for same in found.exact)
-        lines.append(f"{n} samples have the same pixels as another one ({counted(len(found.exact), 'set')})")
-    if found.near:
-        lines.append(f"{counted(len(found.near), 'pair')} of samples with nearly the same picture")
-    links = [*found.exact, *((p.first, p.second) for p in found.near)]
-    torn = sum(len({int(images.labels[i]) for i in same}) > 1 for same in links)
-    if torn:
-        lines.append(f"{counted(torn, 'set')} of duplicates with different classes: at least one label is wrong")
-    lost = facts["groups"] - facts["joined_groups"]
-    if lost:
-        lines.append(
-            f"duplicates have different source images: grouped evaluators take these for one, {facts['joined_groups']} "
-            f"groups instead of {facts['groups']}"
-        )
-    return lines
+def _similar(found: Duplicates, least: float) -> Duplicates:
+    return Duplicates(found.exact, tuple(pair for pair in found.near if pair.similarity >= least))
+
+
+def _on_groups(groups: Sequence[str], facts: Mapping[str, Any]) -> list[str]:
+    if facts["groups"] == facts["joined_groups"]:
+        return []
+    largest, before = facts["largest_joined"], max(Counter(groups).values())
+    grown = f"; the largest has {largest} samples instead of {before}" if largest > before else ""
+    return [
+        "duplicates have different source images: grouped evaluators take these for one, "
+        f"{facts['joined_groups']} groups instead of {facts['groups']}{grown}"
+    ]
 
 
 def _on_folds(folds: Mapping[str, Any]) -> list[str]:

@@ -1,11 +1,13 @@
 """Samples that show the same picture, exactly or nearly, and the groups that this joins; judges nothing.
 
-Near duplicates are found in two steps. Every image is averaged down to 64 x 64, and its cosine spectrum between 3 and
+Near duplicates are found in three steps. Every image is averaged down to 64 x 64, and its cosine spectrum between 3 and
 31 half-waves per side becomes one row of numbers, each multiplied by its frequency: uneven light, brightness and
 contrast are gone, and no frequency outweighs the others. One matrix product compares all rows; flips and quarter turns
 of an image are changes of sign and a transposition of its spectrum. What agrees is looked at again in 8 x 8 tiles: in
 a copy nearly every tile agrees, while two different scratches at the same place agree where the scratch is and nowhere
-else. A pair's similarity is the smaller of the two agreements.
+else. Last, the rows are compared with each number divided by its root mean square over the dataset: structures that
+many of its images share, such as a frame or the direction of grinding, count for little. A pair's similarity is the
+least of the three agreements.
 """
 
 from __future__ import annotations
@@ -20,10 +22,9 @@ import numpy.typing as npt
 
 from qtlplat.contracts import ImageSet
 
-# Among the 1,800 images of NEU-DET three pairs reach it, all the same picture (0.735, 0.754, 0.94); the next ones, two
-# different scratches, reach 0.54. 200 of its prepared samples, saved as JPEG of quality 50 or with noise of 3 gray
-# levels (standard deviation), are all above 0.73.
-LEAST_SIMILARITY = 0.65
+# Calibrated on five datasets, see docs/how-to/audit-data.md: copies by JPEG of quality 25, half the size or noise of 3
+# gray levels are above 0.7 where pictures have structure; of pairs of different pictures at most 0.12 % reach 0.6.
+LEAST_SIMILARITY = 0.6
 LEAST_SIDE = 32  # pixels; what is smaller has too few of them to tell a copy from a likeness
 SIDE, TILE = 64, 8  # of the averaged image and of a tile, averaged pixels
 LOWEST, HIGHEST = 3, 31  # half-waves per side
@@ -49,7 +50,7 @@ SQUARE_ONLY = tuple(TURNS)[4:]
 class NearPair:
     """Two samples that show nearly the same picture.
 
-    first, second: indices, first < second; similarity: 0.65 to 1; turn: how one becomes the other, 'none' if they
+    first, second: indices, first < second; similarity: `least` to 1; turn: how one becomes the other, 'none' if they
     agree as they are (a turn by 90 degrees may go either way).
     """
 
@@ -70,24 +71,29 @@ class Duplicates:
     near: tuple[NearPair, ...]
 
 
-def find_duplicates(images: ImageSet) -> Duplicates:
+def find_duplicates(images: ImageSet, least: float = LEAST_SIMILARITY) -> Duplicates:
     """All samples of equal pixels, and all pairs that differ by no more than a copy does.
 
     A copy may be re-encoded, brighter, darker, of another contrast, slightly noisy or sharper, mirrored or turned by
     quarters. Not found: other sections and scales of the same scene, copies of which much is saturated, and anything
     but equal pixels among images of fewer than 32 pixels a side.
+
+    least: similarity of a near pair.
     """
     exact = _exact(images)
     later = {index for same in exact for index in same[1:]}
     first = np.array([i for i in range(len(images)) if i not in later], np.int64)
-    near = _near(images, first) if min(images.shape[1:]) >= LEAST_SIDE else []
+    near = _near(images, first, least) if min(images.shape[1:]) >= LEAST_SIDE else []
     return Duplicates(exact, tuple(sorted(near, key=lambda p: (-p.similarity, p.first, p.second))))
 
 
 def joined_groups(images: ImageSet, duplicates: Duplicates | None = None) -> tuple[str, ...]:
     """The group of each sample, the groups of duplicates being one: N names.
 
-    A joined group has the name of its first member in alphabetical order, whatever the order of the samples.
+    Pairs are joined over chains, so that no split divides a pair: a group that is too large makes folds uneven, while a
+    divided pair would let a test sample be trained on. A joined group has the name of its first member in alphabetical
+    order, whatever the order of the samples.
+
     duplicates: by default those that `find_duplicates` finds.
     """
     found = find_duplicates(images) if duplicates is None else duplicates
@@ -114,17 +120,21 @@ def _exact(images: ImageSet) -> tuple[tuple[int, ...], ...]:
     return tuple(tuple(same) for same in found.values() if len(same) > 1)
 
 
-def _near(images: ImageSet, chosen: npt.NDArray[np.int64]) -> list[NearPair]:
+def _near(images: ImageSet, chosen: npt.NDArray[np.int64], least: float) -> list[NearPair]:
     small = _averaged(images, chosen)
     _, height, width = images.shape
     best: dict[tuple[int, int], NearPair] = {}
     rows = _spectra(small)
+    usual = np.sqrt(np.mean(rows**2, axis=0))
+    unusual = 1 / np.maximum(usual + np.median(usual), 1e-12)
     for turn, turned in TURNS.items():
         if turn in SQUARE_ONLY and height != width:
             continue
-        for i, j, agreement in _candidates(rows, _spectra(turned(small)), both=turn == QUARTER):
+        others = _spectra(turned(small))
+        for i, j, agreement in _candidates(rows, others, least, both=turn == QUARTER):
             similarity = np.minimum(agreement, _tiles_agree(small[i], turned(small[j])))
-            for k in np.flatnonzero(similarity >= LEAST_SIMILARITY):
+            similarity = np.minimum(similarity, _cosines(rows[i] * unusual, others[j] * unusual))
+            for k in np.flatnonzero(similarity >= least):
                 low, high = sorted((int(chosen[i[k]]), int(chosen[j[k]])))
                 pair = NearPair(low, high, min(1.0, float(similarity[k])), turn)
                 if (low, high) not in best or pair.similarity > best[low, high].similarity:
@@ -166,12 +176,12 @@ def _spectra(small: Floats) -> Floats:
 
 
 def _candidates(
-    rows: Floats, others: Floats, *, both: bool
+    rows: Floats, others: Floats, least: float, *, both: bool
 ) -> Iterator[tuple[npt.NDArray[np.int64], npt.NDArray[np.int64], Floats]]:
     """Pairs (i, j) whose rows agree, in portions: i < j, or with `both` all i != j."""
     for start in range(0, len(rows), ROWS):
         agreement = rows[start : start + ROWS] @ others.T
-        i, j = np.nonzero(agreement >= LEAST_SIMILARITY)
+        i, j = np.nonzero(agreement >= least)
         values = agreement[i, j]
         i += start
         keep = (i != j) if both else (i < j)
@@ -179,6 +189,12 @@ def _candidates(
         for at in range(0, len(i), PAIRS):
             part = slice(at, at + PAIRS)
             yield i[part], j[part], values[part]
+
+
+def _cosines(a: Floats, b: Floats) -> Floats:
+    """Of the angles between the rows of a and b."""
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return np.asarray((a * b).sum(axis=1) / np.maximum(lengths, 1e-12), np.float32)
 
 
 def _tiles_agree(a: Floats, b: Floats) -> Floats:

@@ -48,8 +48,8 @@ def test_everything_is_counted_and_listed():
     assert facts["duplicates"] == {"exact": [["s2", "s5"]], "near": []}
     # a, and b joined with e, stand on both sides: 2 of 5 test samples in either cell
     assert facts["folds"] == {"evaluator": "halves", "cells": 2, "shared_groups": 2, "shared_samples": 0.4}
-    assert findings(facts, "2 samples have the same pixels as another one (1 set)")
-    assert findings(facts, "different classes: at least one label is wrong")
+    assert findings(facts, "1 set of identical pictures, 2 samples")
+    assert findings(facts, "1 set with identical pictures of different classes: at least one label is wrong, unless")
     assert findings(facts, "8 groups instead of 9")
     assert findings(facts, "under halves 40 % of the test samples")
 
@@ -74,7 +74,29 @@ def test_near_duplicates_are_listed_with_what_is_known_about_them():
     (pair,) = facts["near_duplicates"]
     assert pair["similarity"] > 0.9
     assert (pair["turn"], pair["same_class"], pair["same_group"]) == ("mirrored left to right", True, False)
-    assert findings(facts, "1 pair of samples with nearly the same picture")
+    assert (pair["grade"], facts["duplicate_sets"][0]["grade"]) == ("copy", "copy")
+    assert findings(facts, "1 set of copies, 2 samples")
+    assert not findings(facts, "label")
+
+
+def test_likenesses_of_other_classes_do_not_make_a_label_wrong():
+    """Copies with strong noise: three of one picture, two of another, each set counted once."""
+    data = made(10)
+    images, rng = data.images.copy(), np.random.default_rng(1)
+    for target, source in ((5, 0), (6, 0), (7, 1)):
+        images[target] = np.clip(images[source] + rng.normal(0, 8, images[source].shape), 0, 255).astype(np.uint8)
+    again = ImageSet(images, data.labels, data.sample_ids, data.groups, data.class_names)
+    facts = audit(again, "halves", halves)
+    assert [(row["samples"], row["grade"], row["contradiction"]) for row in facts["duplicate_sets"]] == [
+        (["s0", "s5", "s6"], "near", "near"),
+        (["s1", "s7"], "near", None),
+    ]
+    assert findings(facts, "2 sets of near duplicates, 5 samples")
+    assert findings(facts, "1 set with near duplicates of different classes: this does not show that a label is wrong")
+    assert not findings(facts, "at least one label")
+    strict = audit(again, "halves", halves, least=0.95)
+    assert strict["duplicate_sets"] == strict["near_duplicates"] == []
+    assert strict["joined_groups"] == facts["joined_groups"] == 7  # of runs, whatever is listed
 
 
 def test_a_shortcut_is_named_with_its_score():

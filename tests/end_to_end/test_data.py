@@ -108,13 +108,14 @@ def test_preview_protects_the_file_of_its_own_naming_too(qtlplat):
     assert "steel-synth-preview.png' exists" in err
 
 
-def test_audit_lists_duplicates_shortcuts_and_findings(qtlplat, json_of, on_disk):
+def test_audit_lists_duplicates_shortcuts_and_findings(qtlplat, json_of, on_disk, tmp_path):
     first, second, third = sorted(on_disk.rglob("patches_*.jpg"))[:3]
     second.write_bytes(first.read_bytes())
     with Image.open(first, formats=("JPEG",)) as image:
         image.transpose(Image.Transpose.ROTATE_180).save(third, "JPEG", quality=70)
     line = f"data audit neu-det -S dataset.per_class=16 -S dataset.root={on_disk}"
-    facts = json_of(line)
+    picture = tmp_path / "sheet.png"
+    facts = json_of(f"{line} -o {picture}")
     assert facts["images"] == 32
     assert facts["class_counts"] == {"normal": 16, "anomalous": 16}
     assert facts["duplicates"] == {"exact": [[first.stem, second.stem]], "near": [[first.stem, third.stem]]}
@@ -124,11 +125,17 @@ def test_audit_lists_duplicates_shortcuts_and_findings(qtlplat, json_of, on_disk
     assert facts["folds"]["evaluator"] == "kfold6"
     assert {"features", "model", "f1"} <= set(facts["shortcuts"][0])
     assert any("resize factor alone reaches F1" in finding for finding in facts["findings"])
-    code, out, err = qtlplat(line, "--limit", 0)
+    code, out, err = qtlplat(line, "--limit", 0, "--min-similarity", 0.7)
     assert code == 0
     assert third.stem not in out
-    assert "2 more duplicates: --limit 1 lists all" in err
+    assert "1 more set of duplicates: --limit 1 lists all" in err
     assert all(finding in out for finding in facts["findings"])
+    (one,) = facts["duplicate_sets"]
+    assert one["samples"] == [first.stem, second.stem, third.stem]
+    assert one["contradiction"] is None
+    with Image.open(picture, formats=("PNG",)) as image:
+        assert image.width > 3 * 120
+    assert qtlplat(line, "-o", picture)[0] == 2  # exists
 
 
 def test_looking_at_data_needs_no_torch():

@@ -35,21 +35,19 @@ def _audited(audit: Audit, material: Material) -> list[Block]:
     if facts is None:
         return [Text(f"{intro}: not audited, {audit.why}.")]
     blocks: list[Block] = [Text(f"{intro}."), *(Text(finding) for finding in facts["findings"])]
-    exact, near = facts["duplicates"]["exact"], facts["duplicates"]["near"]
+    sets = facts["duplicate_sets"]
     sizes = [("images", facts["images"]), *((f"of {name}", n) for name, n in facts["class_counts"].items())]
-    sizes += [
-        ("source images", facts["groups"]),
-        ("sets of equal samples", len(exact)),
-        ("nearly equal pairs", len(near)),
-    ]
+    sizes += [("source images", facts["groups"]), ("sets of duplicates", len(sets))]
     rows = tuple((name, count(value)) for name, value in sizes)
     blocks.append(Table("Samples", (Column("what"), Column("number", "number")), rows))
-    found = [("equal", same) for same in exact] + [("nearly equal", pair) for pair in near]
-    if found:
-        listed = tuple((kind, ", ".join(names)) for kind, names in found[:MOST_DUPLICATES])
-        left = len(found) - len(listed)
+    if sets:
+        listed = tuple(
+            (one["grade"], f"{one['similarity']:.2f}", ", ".join(one["samples"])) for one in sets[:MOST_DUPLICATES]
+        )
+        left = len(sets) - len(listed)
         notes = (f"{left} more are listed by qtlplat data audit",) if left else ()
-        blocks.append(Table("Duplicates", (Column("kind"), Column("samples", "sentence")), listed, notes))
+        columns = (Column("evidence"), Column("similarity", "number"), Column("samples", "sentence"))
+        blocks.append(Table("Duplicates", columns, listed, notes))
     blocks.append(_shortcuts(facts["shortcuts"]))
     return blocks
 

@@ -94,23 +94,44 @@ def check(settings: Settings, dataset: str | None, sets: Sequence[str], listing:
 @data_command.command("audit")
 @_argument
 @sets_option
-@click.option("--limit", type=click.IntRange(0), help="The most duplicates to list (20 in the table, all in JSON).")
+@click.option("--limit", type=click.IntRange(0), help="The most sets of duplicates to list (20, in JSON all).")
+@click.option(
+    "--min-similarity",
+    type=click.FloatRange(0.3, 1),
+    help="Least similarity of near duplicates that are listed (default: 0.6, which also joins groups).",
+)
+@output_options("PNG file for a contact sheet of the listed duplicates. Left out, none is written.")
 @click.option("--json", "as_json", is_flag=True, help="Strict JSON with stable keys.")
 @pass_settings
-def audit(settings: Settings, dataset: str | None, sets: Sequence[str], limit: int | None, as_json: bool) -> None:
+def audit(
+    settings: Settings,
+    dataset: str | None,
+    sets: Sequence[str],
+    limit: int | None,
+    min_similarity: float | None,
+    output: Path | None,
+    force: bool,
+    as_json: bool,
+) -> None:
     """Report duplicates, sources shared between folds, class balance and shortcuts.
 
-    Shortcuts are trivial numbers (sharpness, mean, spread, resize factor) that separate the classes without any shape:
-    each alone and all together are tested with grouped folds.
+    Duplicates are identical, copies or near. Shortcuts are trivial numbers (sharpness, mean, spread, resize factor)
+    that separate the classes without any shape: each alone and all together are tested with grouped folds.
     """
     from qtlplat.analysis.audit import audit as audit_images
-    from qtlplat.cli.commands.data_audit import default_folds, limited, print_audit
+    from qtlplat.analysis.duplicates import LEAST_SIMILARITY
+    from qtlplat.cli.commands.data_audit import default_folds, limited, print_audit, write_sheet
 
+    if output is not None:
+        refuse(output, force)
     evaluator, divide = default_folds(settings)
     images, choice = _load(settings, dataset, sets)
+    least = LEAST_SIMILARITY if min_similarity is None else min_similarity
     with make_progress(settings.verbosity).stage(f"auditing {choice.name}", 1) as stage:
-        facts = audit_images(images, evaluator, lambda groups: divide(images.labels, groups))
+        facts = audit_images(images, evaluator, lambda groups: divide(images.labels, groups), least=least)
         stage.advance()
+    if output is not None:
+        write_sheet(images, facts, output, force, 20 if limit is None else limit)
     if as_json:
         write_json({"dataset": choice.public(), **limited(facts, limit)})
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,13 +13,17 @@ from qtlplat.catalog.plugin_calls import evaluator_cells
 from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.components import open_components
 from qtlplat.cli.render.columns import Column
+from qtlplat.cli.render.files import write_output
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import clean, note, say
 from qtlplat.cli.settings import Settings
-from qtlplat.contracts import Cell, Samples, Split
+from qtlplat.contracts import Cell, ImageSet, Samples, Split
+from qtlplat.conventions import counted
 from qtlplat.specs import EvaluatorSpec
 
 SCORES = (("f1", "f1"), ("f1_sd", "± sd"), ("balanced_accuracy", "balanced accuracy"))
+
+LISTED = ("duplicate_sets", "near_duplicates")
 
 Divide = Callable[[npt.NDArray[np.int64], Sequence[str]], Sequence[Cell]]
 
@@ -42,13 +47,13 @@ def default_folds(settings: Settings) -> tuple[str, Divide]:
 
 
 def limited(facts: Mapping[str, Any], limit: int | None) -> dict[str, Any]:
-    """The facts with at most `limit` sets and pairs of duplicates; all for None."""
+    """The facts with at most `limit` duplicates of a kind; all for None."""
     duplicates = {kind: found[:limit] for kind, found in facts["duplicates"].items()}
-    return {**facts, "duplicates": duplicates, "near_duplicates": facts["near_duplicates"][:limit]}
+    return {**facts, "duplicates": duplicates, **{name: facts[name][:limit] for name in LISTED}}
 
 
 def print_audit(facts: Mapping[str, Any], limit: int) -> None:
-    """Counts, duplicates (at most `limit` of a kind), shortcuts and findings, for people."""
+    """Counts, at most `limit` sets of duplicates, shortcuts and findings, for people."""
     rows = [
         {"what": "images", "value": facts["images"]},
         {"what": "classes", "value": facts["class_counts"]},
@@ -75,16 +80,24 @@ def print_audit(facts: Mapping[str, Any], limit: int) -> None:
         say(f"- {clean(finding)}")
 
 
+def write_sheet(images: ImageSet, facts: Mapping[str, Any], output: Path, force: bool, limit: int) -> None:
+    """A contact sheet of the first `limit` sets of duplicates, or a note that there are none."""
+    from qtlplat.analysis.contact_sheet import png
+    from qtlplat.analysis.duplicate_sets import duplicate_sheet
+
+    rows = facts["duplicate_sets"][:limit]
+    if not rows:
+        note("no duplicates to show: no contact sheet is written")
+        return
+    write_output(output, png(duplicate_sheet(images, rows)), force)
+    note(f"contact sheet of {counted(len(rows), 'set')} of duplicates: {output}")
+
+
 def _print_duplicates(facts: Mapping[str, Any], limit: int) -> None:
-    exact = [{"kind": "exact", "samples": same} for same in facts["duplicates"]["exact"]]
-    near = [
-        {"kind": "near", "samples": [p["first"], p["second"]], "similarity": p["similarity"], "turn": p["turn"]}
-        for p in facts["near_duplicates"]
-    ]
-    rows = exact[:limit] + near[:limit]
-    if rows:
+    sets = facts["duplicate_sets"]
+    if rows := [{**row, "classes": sorted(set(row["classes"]))} for row in sets[:limit]]:
         say("", "duplicates")
-        columns = [Column("kind", "kind"), Column("samples", "samples")]
-        emit(rows, [*columns, Column("similarity", "similarity", right=True), Column("turn", "turn")])
-    if left := len(exact) + len(near) - len(rows):
-        note(f"{left} more duplicates: --limit {max(len(exact), len(near))} lists all")
+        columns = [Column("grade", "evidence"), Column("samples", "samples"), Column("classes", "classes")]
+        emit(rows, [*columns, Column("similarity", "similarity", right=True, show="{:.2f}".format)])
+    if left := len(sets) - len(rows):
+        note(f"{counted(left, 'more set')} of duplicates: --limit {len(sets)} lists all")
