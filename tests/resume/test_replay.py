@@ -81,14 +81,14 @@ def test_a_replay_on_the_same_machine_is_bitwise_the_same(qtlplat: Call, store: 
         "why": "no stored setting has changed",
     }
     compared = {part["name"]: (part["compared"], part["unequal"]) for part in outcome["parts"]}
-    # 9 cells of 3 epochs with 4 values; 5 metrics; 32 test samples of 2 classes in each cell
+    # 9 cells of 3 epochs with 4 values; 9 metrics; 32 test samples of 2 classes in each cell
     assert compared == {
         "epochs": (108, 0),
-        "metrics": (45, 0),
+        "metrics": (81, 0),
         "predictions": (576, 0),
         "weights": (1, 0),
         "backbone: epochs": (16, 0),
-        "backbone: metrics": (10, 0),
+        "backbone: metrics": (18, 0),
         "backbone: predictions": (80, 0),
         "backbone: weights": (1, 0),
     }
