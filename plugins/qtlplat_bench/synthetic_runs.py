@@ -223,7 +223,7 @@ def _trained(
             0.0,
             run.parent,
         )
-        cells.append((run.id, position, fold, run.number // 100 % 5, *known))
+        cells.append((run.id, position, 0, fold, run.number // 100 % 5, *known))
         if not done:
             continue
         f1 = min(1.0, quality - 0.3 * (variant == "shuffled") + chance.gauss(0, 0.012))
@@ -235,7 +235,7 @@ def _trained(
         for i, name in enumerate(_METRICS):  # all a little different, errors the other way round
             value = f1 - 0.001 * i if SHIPPED[name].higher_is_better else 1 - f1 + 0.001 * i
             metrics.append((run.id, position, name, min(1.0, value)))
-    named = "position fold seed n_train n_test train_hash test_hash status seconds variant"
+    named = "position backbone_index fold seed n_train n_test train_hash test_hash status seconds variant"
     named += " leakage group_leakage selection_leakage"
     measured = "cell epoch seconds train_loss train_accuracy test_loss test_accuracy further"
     return {

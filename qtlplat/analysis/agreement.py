@@ -21,6 +21,8 @@ Verdict = Literal["bitwise", "rounding", "different", "not paired"]
 # training computes in float32, of which a unit in the last place is 1.2e-7 beside 1
 ROUNDING = 1e-6
 
+_Key = tuple[str, int, int, int, str]  # variant, backbone, fold, seed, hash of the test samples
+
 
 @dataclass(frozen=True)
 class MetricAgreement:
@@ -43,10 +45,10 @@ class MetricAgreement:
 class Agreement:
     """The results of the same cells in two runs.
 
-    cells: pairs of the same variant, fold, seed and test samples; alone: finished cells without a partner; samples:
-    predictions on both sides; other_class: of these with another predicted class; largest_probability: the largest
-    difference of a probability, None if no predictions are stored; same_weights: whether the files of the trained
-    heads are the same, None if one is not stored.
+    cells: pairs of the same variant, backbone, fold, seed and test samples; alone: finished cells without a partner;
+    samples: predictions on both sides; other_class: of these with another predicted class; largest_probability: the
+    largest difference of a probability, None if no predictions are stored; same_weights: whether the files of the
+    trained heads are the same, None if one is not stored.
     """
 
     verdict: Verdict
@@ -107,7 +109,9 @@ def agreement(first: Gathered, second: Gathered) -> Agreement:
 def in_words(found: Agreement) -> str:
     """One sentence on it, without the runs' names."""
     if found.verdict == "not paired":
-        return "the numbers: no cell of one has a partner of the same fold, seed and test samples in the other"
+        return (
+            "the numbers: no cell of one has a partner of the same backbone, fold, seed and test samples in the other"
+        )
     of = f"{found.cells} pairs of cells"
     if found.samples:
         of += f", {found.samples} predictions"
@@ -125,8 +129,8 @@ def in_words(found: Agreement) -> str:
     return words
 
 
-def _key(cell: CellRecord) -> tuple[str, int, int, str]:
-    return cell.variant, cell.fold, cell.seed, cell.test_hash
+def _key(cell: CellRecord) -> _Key:
+    return cell.variant, cell.backbone_index, cell.fold, cell.seed, cell.test_hash
 
 
 def _metric(name: str, pairs: Sequence[tuple[CellRecord, CellRecord]]) -> MetricAgreement:
@@ -146,7 +150,5 @@ def _bits(values: Sequence[float]) -> tuple[bytes, ...]:
     return tuple(b"NaN" if math.isnan(v) else struct.pack(">d", v + 0.0) for v in values)
 
 
-def _by_sample(
-    predictions: Sequence[PredictionRow], places: dict[int, tuple[str, int, int, str]]
-) -> dict[tuple[tuple[str, int, int, str], str], PredictionRow]:
+def _by_sample(predictions: Sequence[PredictionRow], places: dict[int, _Key]) -> dict[tuple[_Key, str], PredictionRow]:
     return {(places[row.cell], row.sample_id): row for row in predictions if row.cell in places}

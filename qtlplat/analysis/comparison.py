@@ -213,9 +213,8 @@ def _compared(side: Side, baseline: Side, asked: Asked, metric: Metric) -> Compa
 
 
 def _paired(cells: Sequence[CellRecord], others: Sequence[CellRecord]) -> list[tuple[CellRecord, CellRecord]]:
-    """Cells of the same fold and seed that were tested on the same samples, by seed and fold."""
-    partners = {(c.seed, c.fold, c.test_hash): c for c in others}
-    mine = {(c.seed, c.fold, c.test_hash): c for c in cells}
+    """Cells of the same backbone, fold and seed that were tested on the same samples, by backbone, seed and fold."""
+    partners, mine = ({(c.backbone_index, c.seed, c.fold, c.test_hash): c for c in side} for side in (others, cells))
     return [(mine[key], partners[key]) for key in sorted(mine.keys() & partners.keys())]
 
 

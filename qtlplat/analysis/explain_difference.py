@@ -60,6 +60,7 @@ _PLAN = {
     "samples": "folds",
     "seed": "seed",
     "seeds": "folds",
+    "backbones": "backbone",
     "device": "device",
     "accelerator": "device",
     "controls": "place",
@@ -130,12 +131,13 @@ def differing(runs: Sequence[Gathered]) -> list[Difference]:
 
 
 def moved_cells(first: Sequence[CellRecord], second: Sequence[CellRecord], part: str) -> tuple[int, int]:
-    """How many cells of the same variant, fold and seed have other samples, and how many there are.
+    """How many cells of the same variant, backbone, fold and seed have other samples, and how many there are.
 
     part: "train" or "test".
     """
     mine, theirs = (
-        {(c.variant, c.fold, c.seed): getattr(c, f"{part}_hash") for c in cells} for cells in (first, second)
+        {(c.variant, c.backbone_index, c.fold, c.seed): getattr(c, f"{part}_hash") for c in cells}
+        for cells in (first, second)
     )
     shared = mine.keys() & theirs.keys()
     return sum(mine[key] != theirs[key] for key in shared), len(shared)
@@ -191,7 +193,8 @@ def _of_cells(cells: Sequence[CellRecord]) -> Iterator[tuple[str, str, Any]]:
     """What the head's own cells train on and test; controls have the same cells."""
     head = [cell for cell in cells if cell.variant == HEAD]
     for part in ("train", "test") if head else ():
-        yield "folds", f"{part} samples", _digest((c.fold, c.seed, getattr(c, f"{part}_hash")) for c in head)
+        samples = _digest((c.backbone_index, c.fold, c.seed, getattr(c, f"{part}_hash")) for c in head)
+        yield "folds", f"{part} samples", samples
 
 
 def _of_components(run: RunRecord) -> Iterator[tuple[str, str, Any]]:

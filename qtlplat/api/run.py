@@ -42,6 +42,7 @@ def run(
     replace: int | str | None = None,
     seed: int | None = None,
     n_seeds: int | None = None,
+    backbones: int | None = None,
     epochs: int | None = None,
     pretrain_epochs: int | None = None,
     n_init: int | None = None,
@@ -68,6 +69,7 @@ def run(
         replace: How many trailing dense layers the head replaces, or 'all'.
         seed: Everything random follows from it.
         n_seeds: Repetitions of all folds, with the seeds after `seed`.
+        backbones: Independent pretrainings of the backbone; all folds and seeds are trained on each.
         epochs: Of the heads; None takes the protocol's.
         pretrain_epochs: Of the backbone, at most; None takes the protocol's.
         n_init: Random initialisations of the backbone; None takes the protocol's.
@@ -114,6 +116,7 @@ def run(
         replace=None if replace is None else str(replace),
         seed=seed,
         seeds=n_seeds,
+        backbones=backbones,
         epochs=epochs,
         pretrain_epochs=pretrain_epochs,
         n_init=n_init,

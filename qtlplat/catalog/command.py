@@ -35,7 +35,7 @@ def command_words(plan: Mapping[str, Any], head: str = "linear") -> list[str]:
         hidden = choice.get("locations", ())
         options = {key: value for key, value in choice["options"].items() if key not in hidden}
         words += [f"--{role}", reference_text(f"{choice['provider']}:{choice['component']}", options)]
-    for name in ("replace", "seed", "seeds", "device", "accelerator"):
+    for name in ("replace", "seed", "seeds", "backbones", "device", "accelerator"):
         if name in plan:
             words += [f"--{FLAGS.get(name, name)}", str(plan[name])]
     if plan.get("controls"):

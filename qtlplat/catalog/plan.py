@@ -163,6 +163,9 @@ class RunPlan(_Frozen):
     # the seeds after it are 64-bit numbers too
     seed: int = Field(0, ge=0, lt=2**62, description="everything random follows from it")
     seeds: int = Field(1, ge=1, le=1000, description="repetitions of all folds, with seeds seed, seed+1, ...")
+    backbones: int = Field(
+        1, ge=1, le=1000, description="independent pretrainings (initialisation, batches, split); each has all folds"
+    )
     controls: tuple[str, ...] = Field(
         (), description="baselines and ablations of the head: auto, or any of linear, mlp, identity, unentangled, ..."
     )
@@ -222,6 +225,7 @@ class RunPlan(_Frozen):
     @property
     def fingerprint(self) -> str:
         """sha256 of what decides the run's numbers; needs `dataset_digest`."""
+        several = {"backbones": self.backbones} if self.backbones > 1 else {}
         return _sha256(
             {
                 "kind": "run",
@@ -233,6 +237,7 @@ class RunPlan(_Frozen):
                 "pretraining": self.pretraining.model_dump(mode="json"),
                 "seed": self.seed,
                 "seeds": self.seeds,
+                **several,
                 "controls": self.controls,
                 "control_code": self.control_code,
                 "device": self.device,

@@ -21,6 +21,7 @@ class Request:
     replace: str | None = None
     seed: int | None = None
     seeds: int | None = None
+    backbones: int | None = None
     epochs: int | None = None
     pretrain_epochs: int | None = None
     n_init: int | None = None

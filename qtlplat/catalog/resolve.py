@@ -29,7 +29,7 @@ from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, safe_
 from qtlplat.specs import AnyHeadSpec, BackboneSpec, ControlSpec, DatasetSpec, EvaluatorSpec
 
 SETTABLE = (*ROLES, "training", "pretraining", "tuning")  # what the key of -S may begin with
-OWN = ("seed", "seeds", "accelerator", "controls")  # the plan's own fields, as a request has them
+OWN = ("seed", "seeds", "backbones", "accelerator", "controls")  # the plan's own fields, as a request has them
 
 
 class RunComponents(TypedDict):

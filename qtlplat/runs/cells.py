@@ -13,24 +13,31 @@ from qtlplat.catalog.plan import RunPlan
 from qtlplat.catalog.plugin_calls import evaluator_cells
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import Cell, ImageSet, Samples, Split
+from qtlplat.seeding import derive_seed
 
 
 @dataclass(frozen=True, eq=False)
 class Pretraining:
     """A backbone that cells of a run start from. positions: of these cells; seed: of its pretraining.
 
-    within: indices of the only samples that it may see, None for all; split: what trains, chooses and tests among them.
+    within: indices of the only samples that it may see, None for all; split: what trains, chooses and tests among them;
+    index: which of the run's independent backbones it is, or belongs to; whose: '' where a run has one backbone only.
     """
 
     positions: tuple[int, ...]
     seed: int
     within: npt.NDArray[np.int64] | None
     split: Split
+    index: int = 0
+    whose: str = ""
 
-    @property
-    def whose(self) -> str:
-        """'' for the backbone that the cells of a run share, else whose it is."""
-        return "" if self.within is None else f" of cell {', '.join(map(str, self.positions))}"
+
+def backbone_seed(seed: int, index: int) -> int:
+    """The seed of one of several independent pretrainings; that of the first one is `seed` itself.
+
+    The others are hashes of 62 bits: runs with seeds 0 and 1 share no backbone, and initialisation i has this seed + i.
+    """
+    return derive_seed("backbone", seed, index) >> 1 if index else seed
 
 
 def planned_cells(
@@ -38,25 +45,41 @@ def planned_cells(
 ) -> tuple[tuple[Cell, ...], tuple[Pretraining, ...]]:
     """The evaluator's cells, and the backbones that they start from. groups: the source of each sample.
 
+    With several backbones the evaluator gives the cells of each, with the same seeds: backbones and cells are crossed.
+
     Raises ConfigError if the data cannot be divided so, PluginError for cells that no honest training can use.
     """
     plan, evaluator = resolved.plan, resolved.specs["evaluator"].spec
-    split = make_split(images.labels, groups, plan.pretraining, plan.seed)
-    samples = Samples(images.labels, groups, tuple(range(plan.seed, plan.seed + plan.seeds)), split)
-    cells = evaluator_cells(evaluator, resolved.options["evaluator"], samples, plan.evaluator.provider)
-    return cells, tuple(_pretrainings(cells, plan, samples))
+    seeds = tuple(range(plan.seed, plan.seed + plan.seeds))
+    cells: list[Cell] = []
+    pretrainings: list[Pretraining] = []
+    for index in range(plan.backbones):
+        split = make_split(images.labels, groups, plan.pretraining, backbone_seed(plan.seed, index))
+        samples = Samples(images.labels, groups, seeds, split)
+        own = evaluator_cells(evaluator, resolved.options["evaluator"], samples, plan.evaluator.provider)
+        pretrainings += _pretrainings(own, plan, samples, index, len(cells))
+        cells += own
+    return tuple(cells), tuple(pretrainings)
 
 
-def _pretrainings(cells: Sequence[Cell], plan: RunPlan, samples: Samples) -> Iterator[Pretraining]:
-    """The backbones of cells; those that ask for none of their own share the plan's, whatever their seeds."""
+def _pretrainings(
+    cells: Sequence[Cell], plan: RunPlan, samples: Samples, index: int, first: int
+) -> Iterator[Pretraining]:
+    """The backbones of cells; those that ask for none of their own share one, whatever their seeds.
+
+    index: of the backbone; first: position of the first of these cells among all of the run.
+    """
     shared: dict[tuple[int, bytes] | None, list[int]] = {}
-    for position, cell in enumerate(cells):
+    for position, cell in enumerate(cells, first):
         key = None if cell.backbone is None else (cell.seed, np.sort(cell.backbone).tobytes())
         shared.setdefault(key, []).append(position)
     for key, positions in shared.items():
         if key is None:
-            yield Pretraining(tuple(positions), plan.seed, None, samples.split)
+            seed, whose = backbone_seed(plan.seed, index), f" {index + 1} of {plan.backbones}"
+            whose = whose if plan.backbones > 1 else ""
+            yield Pretraining(tuple(positions), seed, None, samples.split, index, whose)
         else:
-            seed, within = key[0], np.frombuffer(key[1], dtype=np.int64)
+            seed, within = backbone_seed(key[0], index), np.frombuffer(key[1], dtype=np.int64)
             split = make_split(samples.labels, samples.groups, plan.pretraining, seed, within)
-            yield Pretraining(tuple(positions), seed, within, split)
+            whose = f" of cell {', '.join(map(str, positions))}"
+            yield Pretraining(tuple(positions), seed, within, split, index, whose)

@@ -85,7 +85,7 @@ def check_cells_agree(rows: Sequence[NewCell], record: RunRecord, reader: Reader
     stored = {cell.position: cell for cell in reader.cells(record.id)}
     if not stored:
         return
-    names = ("variant", "fold", "seed", "train_hash", "test_hash")
+    names = ("variant", "backbone_index", "fold", "seed", "train_hash", "test_hash")
     different = [
         row.position
         for row in rows

@@ -147,15 +147,15 @@ def _check_disk(job: RunContext, prepared: Prepared) -> None:
 
 def planned_rows(prepared: Prepared, backbones: Sequence[str]) -> list[NewCell]:
     """The rows of all cells of all variants. backbones: ids of the pretrainings, as prepared; none where unknown."""
-    known: dict[int, dict[str, Any]] = {}
+    known = {i: dict[str, Any](backbone_index=one.index) for one in prepared.pretrainings for i in one.positions}
     for run, wanted in zip(backbones, prepared.pretrainings, strict=False):
         for i in wanted.positions:
             monitor = prepared.plan.pretraining.monitor
-            known[i] = {"pretraining": run, **leaks(prepared.cells[i], wanted.split, prepared.groups, monitor)}
+            known[i] |= {"pretraining": run, **leaks(prepared.cells[i], wanted.split, prepared.groups, monitor)}
     rows = []
     for number, variant in enumerate(prepared.variants):
         ones = new_cells(prepared.cells, prepared.images, number, variant.name)
-        rows += [replace(row, **known.get(i, {})) for i, row in enumerate(ones)]
+        rows += [replace(row, **known[i]) for i, row in enumerate(ones)]
     return rows
 
 

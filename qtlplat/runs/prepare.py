@@ -113,7 +113,14 @@ class Prepared:
             "head": plan.head.public(),
             "evaluator": plan.evaluator.public(),
             "cells": [
-                {"fold": c.fold, "seed": c.seed, "n_train": len(c.train), "n_test": len(c.test)} for c in self.cells
+                {
+                    "backbone_index": wanted.index,
+                    "fold": self.cells[i].fold,
+                    "seed": self.cells[i].seed,
+                    "n_train": len(self.cells[i].train),
+                    "n_test": len(self.cells[i].test),
+                }
+                for i, wanted in sorted((i, wanted) for wanted in self.pretrainings for i in wanted.positions)
             ],
             "parameters": self.parameters,
             "training": plan.training.model_dump(mode="json"),
@@ -121,6 +128,7 @@ class Prepared:
             **({"tuning": plan.tuning.model_dump(mode="json")} if plan.tuning else {}),
             "pretraining_fingerprint": plan.pretraining_fingerprint,
             "seed": plan.seed,
+            "backbones": plan.backbones,
             "controls": [variant.name for variant in self.variants[1:]],
             "device": plan.device,
             "accelerator": plan.accelerator,

@@ -194,7 +194,7 @@ def test_differences_are_paired_by_fold_and_seed() -> None:
     (row,) = differences.paired([first, other])
     assert (row.first, row.second) == ("linear on lenet2, last 4", "dressed5x3 on lenet2, last 4")
     assert row.values == pytest.approx((0.1, 0.2, 0.0), abs=1e-15)
-    assert row.cells == ((0, 0), (1, 0), (2, 0))
+    assert row.cells == ((0, 0, 0), (1, 0, 0), (2, 0, 0))
     axes = differences.draw([row]).axes[0]
     assert [tuple(line.get_xdata()) for line in axes.lines if len(line.get_xdata()) == 3] == [row.values]
     (container,) = axes.containers

@@ -34,7 +34,7 @@ REQUESTS = [
     {
         "dataset": "steel-synth[per_class=3,images_per_kind=4]", "backbone": "lenet3",
         "head": "dressed[qubits=4,axis=Y]", "evaluator": "nested[folds=3,grouped=true]",
-        "replace": "2", "seed": 5, "seeds": 3, "protocol": "paper",
+        "replace": "2", "seed": 5, "seeds": 3, "backbones": 2, "protocol": "paper",
         "epochs": 7, "pretrain_epochs": 9, "n_init": 4, "controls": "linear,shuffled",
         "device": "default.qubit[shots=10]",
     },

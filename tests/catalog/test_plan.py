@@ -35,6 +35,7 @@ OTHER_RUN = {
     "replace": {"replace": 2},
     "training": {"training": TrainingOptions(epochs=1)},
     "seeds": {"seeds": 2},
+    "backbones": {"backbones": 2},
     "device": {"device": "lightning.qubit"},
 }
 OTHER_PRETRAINING = {
@@ -62,6 +63,15 @@ def test_what_concerns_the_head_only_keeps_the_pretraining(what: str) -> None:
 def test_what_concerns_the_backbone_changes_both(what: str) -> None:
     assert plan(**OTHER_PRETRAINING[what]).fingerprint != plan().fingerprint
     assert plan(**OTHER_PRETRAINING[what]).pretraining_fingerprint != plan().pretraining_fingerprint
+
+
+def test_one_backbone_is_no_part_of_the_fingerprint(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs from before there could be several are found again."""
+    monkeypatch.setattr("qtlplat.catalog.plan._sha256", str)
+    assert "backbones" not in plan().fingerprint
+    assert "'backbones': 2" in plan(backbones=2).fingerprint
+    monkeypatch.undo()
+    assert plan(backbones=2).fingerprint != plan(backbones=3).fingerprint
 
 
 def test_an_unbound_plan_has_no_fingerprint() -> None:

@@ -19,7 +19,7 @@ COLUMNS = {
     "runs": ("plan", "parameters", "seconds", "fingerprint", "seed", "created", "host", "pid", "dataset_digest"),
     "components": ("name", "component", "provider", "version", "options"),
     "environment": ("value",),
-    "cells": ("fold", "seed", "n_test", "leakage", "seconds", "variant", "train_hash"),
+    "cells": ("backbone_index", "fold", "seed", "n_test", "leakage", "seconds", "variant", "train_hash"),
     "epochs": ("seconds", "test_loss", "further"),
     "predictions": ("label", "predicted", "probabilities", "source"),
     "metrics": ("value",),

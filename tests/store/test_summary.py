@@ -52,6 +52,7 @@ def test_the_full_form_adds_cells_epochs_and_the_rest() -> None:
     assert form["cells"] == [
         {
             "position": 0,
+            "backbone_index": 0,
             "fold": 2,
             "seed": 7,
             "n_train": 10,

@@ -104,7 +104,18 @@ def test_cells_epochs_and_predictions_are_those_of_the_reader(asked: Asked) -> N
         expected = reader.cells(run)
         assert [c["cell"] for c in cells] == [c.position for c in expected]
         for row, cell in zip(cells, expected, strict=True):
-            for key in ("fold", "seed", "variant", "status", "n_train", "n_test", "seconds", "pretraining", *LEAKAGES):
+            for key in (
+                "backbone_index",
+                "fold",
+                "seed",
+                "variant",
+                "status",
+                "n_train",
+                "n_test",
+                "seconds",
+                "pretraining",
+                *LEAKAGES,
+            ):
                 assert row[key] == getattr(cell, key)
             assert {m: row[m] for m in METRICS} == {m: finite(cell.metrics.get(m)) for m in METRICS}
         epochs = rows(location, f"SELECT * FROM v_epochs WHERE run = '{run}' ORDER BY cell, epoch")

@@ -1,4 +1,4 @@
-"""Differences of a metric between two runs, or a head and its controls, paired by fold and seed.
+"""Differences of a metric between two runs, or a head and its controls, paired by backbone, fold and seed.
 
 Mean and interval are those of `compare`: the corrected resampled t-test (`statistics.corrected_t`).
 """
@@ -29,16 +29,16 @@ NAME = 32  # characters beside the axis
 class Differences:
     """The metric of `first` minus that of `second`, cell by cell.
 
-    ids: of the two runs, in full; variants: of the two sides; cells: (fold, seed) of each difference; values: in the
-    same order, more than were tested where several seeds share a split; test: what `compare` makes of them, under the
-    name `test_name`.
+    ids: of the two runs, in full; variants: of the two sides; cells: (fold, seed, backbone) of each difference;
+    values: in the same order, more than were tested where several seeds share a split; test: what `compare` makes of
+    them, under the name `test_name`.
     """
 
     first: str
     second: str
     ids: tuple[str, str]
     variants: tuple[str, str]
-    cells: tuple[tuple[int, int], ...]
+    cells: tuple[tuple[int, int, int], ...]
     values: tuple[float, ...]
     test: TTest
     test_name: str
@@ -75,7 +75,7 @@ def paired(runs: Sequence[StoredRun], metric: Metric = F1) -> list[Differences]:
 
 def _between(one: StoredRun, one_variant: str, other: StoredRun, other_variant: str, metric: Metric) -> Differences:
     mine, theirs = _cells(one, one_variant, metric), _cells(other, other_variant, metric)
-    shared = sorted(set(mine) & set(theirs), key=lambda cell: (cell[1], cell[0]))
+    shared = sorted(set(mine) & set(theirs), key=lambda cell: cell[::-1])
     if not shared:
         raise missing(one, f"finished fold and seed in common with run {other.id}")
     for key in shared:
@@ -117,9 +117,9 @@ def _tested_by(one: StoredRun, other: StoredRun) -> str:
     return " and ".join(f"evaluator {row.name}" for row in rows if row)
 
 
-def _cells(stored: StoredRun, variant: str, metric: Metric) -> dict[tuple[int, int], CellRecord]:
+def _cells(stored: StoredRun, variant: str, metric: Metric) -> dict[tuple[int, int, int], CellRecord]:
     cells = (cell for cell in stored.finished(variant) if math.isfinite(cell.metrics.get(metric.name, math.nan)))
-    return {(cell.fold, cell.seed): cell for cell in cells}
+    return {(cell.fold, cell.seed, cell.backbone_index): cell for cell in cells}
 
 
 def _name(stored: StoredRun, variant: str) -> str:

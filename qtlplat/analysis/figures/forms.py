@@ -45,6 +45,7 @@ def _convergence(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
             "cells": [
                 {
                     "cell": cell.position,
+                    "backbone_index": cell.backbone_index,
                     "fold": cell.fold,
                     "seed": cell.seed,
                     "n_test": cell.n_test,
@@ -95,7 +96,13 @@ def _box(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, Any]]:
             "n": len(group.cells),
             "left_out": group.left_out,
             "cells": [
-                {"cell": cell.position, "fold": cell.fold, "seed": cell.seed, metric.name: cell.metrics[metric.name]}
+                {
+                    "cell": cell.position,
+                    "backbone_index": cell.backbone_index,
+                    "fold": cell.fold,
+                    "seed": cell.seed,
+                    metric.name: cell.metrics[metric.name],
+                }
                 for cell in group.cells
             ],
         }
@@ -135,8 +142,8 @@ def _differences(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, An
             "test": row.test_name,
             "n": row.test.n,
             "cells": [
-                {"fold": fold, "seed": seed, "difference": value}
-                for (fold, seed), value in zip(row.cells, row.values, strict=True)
+                {"backbone_index": backbone, "fold": fold, "seed": seed, "difference": value}
+                for (fold, seed, backbone), value in zip(row.cells, row.values, strict=True)
             ],
         }
         for row in paired(runs, metric)

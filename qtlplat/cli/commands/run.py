@@ -34,6 +34,12 @@ if TYPE_CHECKING:
 @click.option(
     "--n-seeds", "seeds", type=int, metavar="N", help="Repeat all folds with N seeds from --seed on. Default: 1."
 )
+@click.option(
+    "--backbones",
+    type=int,
+    metavar="N",
+    help="Pretrain N independent backbones, and train all folds and seeds on each. Default: 1.",
+)
 @click.option("--epochs", type=int, help="Epochs of the head.")
 @click.option("--pretrain-epochs", type=int, help="At most so many epochs of the backbone.")
 @click.option("--n-init", type=int, help="Random initialisations of the backbone; the best one is kept.")

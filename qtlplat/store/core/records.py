@@ -72,6 +72,7 @@ class NewCell:
     """A cell about to be trained. train_hash, test_hash: sha256 over the sorted sample ids.
 
     variant: "head", or the control that it belongs to; pretraining: id of the run that its backbone comes from;
+    backbone_index: which of the run's independent backbones that is, from 0;
     leakage: share of its test samples that this backbone was trained on; group_leakage: share whose source image is in
     the training set of the head or the backbone; selection_leakage: share whose accuracy chose the backbone's best
     epoch. None if unknown.
@@ -89,6 +90,7 @@ class NewCell:
     group_leakage: float | None = None
     selection_leakage: float | None = None
     pretraining: str | None = None
+    backbone_index: int = 0
 
 
 @dataclass(frozen=True)
@@ -182,6 +184,7 @@ class CellRecord:
     group_leakage: float | None = None
     selection_leakage: float | None = None
     pretraining: str | None = None
+    backbone_index: int = 0
 
 
 @dataclass(frozen=True)

@@ -105,9 +105,10 @@ components = _table(
 
 cells = _table(
     "cells",
-    "A training: a fold and seed of a head or of one of its controls; in a pretraining, an initialisation.",
+    "A training: a backbone, fold and seed of a head or of one of its controls; in a pretraining, an initialisation.",
     _part_of_a_run(),
     _key("position", Whole, "its number within the run, from 0"),
+    _column("backbone_index", Whole, "which of the run's independent backbones it starts from, from 0"),
     _column("fold", Whole, "the fold, from 0"),
     _column("seed", Whole, "the seed of this repetition"),
     _column("n_train", Whole, "number of training samples"),

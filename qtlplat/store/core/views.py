@@ -18,6 +18,7 @@ METRICS = tuple(SHIPPED)
 SPREAD = ("f1", "accuracy")  # of which least, greatest and variance are shown too
 
 _LIVE = "NOT EXISTS (SELECT 1 FROM trash t WHERE t.run_id = r.id)"
+_CELL = "c.backbone_index, c.fold, c.seed, c.variant"
 
 
 class _Dialect:
@@ -119,7 +120,7 @@ def _cells(sql: _Dialect) -> str:
     known = "FROM metrics m WHERE m.run_id = c.run_id AND m.cell = c.position AND m.name"
     metrics = [f"(SELECT {sql.number('m.value')} {known} = '{name}') AS {name}" for name in METRICS]
     return (
-        f"SELECT r.id AS run, r.kind, {_named('r.id')}, c.position AS cell, c.fold, c.seed, c.variant, c.status, "
+        f"SELECT r.id AS run, r.kind, {_named('r.id')}, c.position AS cell, {_CELL}, c.status, "
         f"c.n_train, c.n_test, {', '.join(metrics)}, "
         f"{', '.join('c.' + name for name in LEAKAGES)}, c.seconds, c.pretraining "
         f"FROM runs r JOIN cells c ON c.run_id = r.id WHERE {_LIVE}"
@@ -129,7 +130,7 @@ def _cells(sql: _Dialect) -> str:
 def _epochs(sql: _Dialect) -> str:
     values = ", ".join(f"{sql.number(f'e.{name}')} AS {name}" for name in EPOCH_COLUMNS)
     return (
-        f"SELECT r.id AS run, r.kind, {_named('r.id')}, e.cell, c.fold, c.seed, c.variant, e.epoch, "
+        f"SELECT r.id AS run, r.kind, {_named('r.id')}, e.cell, {_CELL}, e.epoch, "
         f"{values}, e.seconds, e.further "
         "FROM runs r JOIN cells c ON c.run_id = r.id "
         f"JOIN epochs e ON e.run_id = c.run_id AND e.cell = c.position WHERE {_LIVE}"
@@ -138,7 +139,7 @@ def _epochs(sql: _Dialect) -> str:
 
 def _predictions(sql: _Dialect) -> str:
     return (
-        f"SELECT r.id AS run, r.kind, {_named('r.id')}, p.cell, c.fold, c.seed, c.variant, p.sample_id AS sample, "
+        f"SELECT r.id AS run, r.kind, {_named('r.id')}, p.cell, {_CELL}, p.sample_id AS sample, "
         "p.source, p.label, p.predicted, CASE WHEN p.label = p.predicted THEN 1 ELSE 0 END AS correct, "
         f"{sql.number_at('p.probabilities', 'p.predicted')} AS confidence, "
         f"{sql.item('r.classes', 'p.label')} AS class, "

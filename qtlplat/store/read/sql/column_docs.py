@@ -25,7 +25,7 @@ evaluator text name of the evaluator; NULL for a pretraining
 """
 _CELL = """
 cell integer the cell's number within the run
-fold seed variant
+backbone_index fold seed variant
 """
 # view -> (what a row is, the tables that its columns are of, its columns by line); a line is "column type meaning",
 # or names of columns that mean what they mean in the first of the tables that has them
