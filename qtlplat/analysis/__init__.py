@@ -1,4 +1,4 @@
-"""Numbers, verdicts, figures and reports from what was measured: metrics, tests, intervals, comparisons, audits.
+"""Numbers and verdicts from what was measured: metrics, tests, intervals, comparisons, audits.
 
 Everything here is a function of records and arrays; the store and torch are unknown.
 """

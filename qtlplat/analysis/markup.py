@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+LONGEST = 2000  # characters of a single text; an error of a foreign library can be endless
 _MARKDOWN = re.compile(r"[\\`*_{}\[\]<>|#~&$@!]")
 _LINK = re.compile(r"(?i)(://|www\.)")  # some readers make links of bare addresses
 _LATEX = {
@@ -17,6 +18,12 @@ _LATEX = {
 }  # fmt: skip
 _LETTERS = frozenset("ÀÁÂÃÄÅÆÇÈÉÊËÌÍÎÏÑÒÓÔÕÖØÙÚÛÜÝßàáâãäåæçèéêëìíîïñòóôõöøùúûüýÿ")
 _NEGATIVE = re.compile(r"(?<![\w.)\]])-(?=[\d.])")
+
+
+def plain(text: str) -> str:
+    """Text on one line with control and format characters shown as escapes, cut where it is endless."""
+    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:LONGEST])
+    return safe + ("…" if len(text) > LONGEST else "")
 
 
 def markdown_text(text: str) -> str:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from qtlplat.analysis.power import MOST_SEEDS, Needed
-from qtlplat.analysis.statistics import Rope, TTest
 from qtlplat.metrics import SHIPPED
+
+if TYPE_CHECKING:
+    from qtlplat.analysis.power import Needed
+    from qtlplat.analysis.statistics import Rope, TTest
 
 # metrics between 0 and 1, of which people speak in points of a hundred
 IN_POINTS = tuple(name for name, metric in SHIPPED.items() if metric.higher_is_better)
@@ -134,6 +137,8 @@ def _width(width: float, metric: str) -> str:
 
 def needed_line(needed: Needed, metric: str) -> str:
     """What it takes to see a difference, on one line."""
+    from qtlplat.analysis.power import MOST_SEEDS  # with SciPy: not for figures
+
     wanted = f"a difference of {in_units(needed.difference, metric, signed=False)} (power {needed.power:g})"
     if math.isnan(needed.floor):
         return f"what it takes to see {wanted} cannot be told: the differences have no spread"

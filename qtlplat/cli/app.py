@@ -53,7 +53,7 @@ GROUPS: dict[str, dict[str, tuple[str, str] | None]] = {
     "Look": {
         "runs": ("runs", "List the stored runs, newest first."),
         "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
-        "plot": ("plot", "Plot stored runs in the terminal, or with -o as PNG, SVG or PDF."),
+        "plot": None,
         "errors": (
             "errors",
             "List the samples that are misclassified most often.",
@@ -68,7 +68,7 @@ GROUPS: dict[str, dict[str, tuple[str, str] | None]] = {
         "diff": ("diff", "Rank possible causes of a difference between two runs."),
     },
     "Share": {
-        "report": ("report", "Write a report on stored runs: HTML, Markdown or LaTeX tables."),
+        "report": None,
         "export": (
             "export",
             "Export runs (bundle, MLflow, TensorBoard) or models (ONNX, QASM).",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.store.core.records import CellRecord, ComponentRow, EpochRow, PredictionRow, RunRecord
+from qtlplat_reports.figures.stored import StoredRun
 
 PARAMETERS = {"backbone_total": 1000, "replaced_layers": 4, "model_total": 400}
 

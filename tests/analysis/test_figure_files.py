@@ -12,17 +12,17 @@ import pytest
 from figure_runs import cell, component, record, run_of
 from matplotlib.colors import to_rgb
 
-from qtlplat.analysis.figures import box, draw
-from qtlplat.analysis.figures.files import FORMATS, encoded, format_of, inline_svg
-from qtlplat.analysis.figures.stored import StoredRun
-from qtlplat.analysis.figures.style import COLOURS, inert, shortened
 from qtlplat.errors import UsageError
+from qtlplat_reports.figures import box, draw
+from qtlplat_reports.figures.files import FORMATS, encoded, format_of, inline_svg
+from qtlplat_reports.figures.stored import StoredRun
+from qtlplat_reports.figures.style import COLOURS, inert, shortened
 
 PROGRAM = """
 import hashlib
 from figure_runs import run_of
-from qtlplat.analysis.figures import draw
-from qtlplat.analysis.figures.files import FORMATS, encoded
+from qtlplat_reports.figures import draw
+from qtlplat_reports.figures.files import FORMATS, encoded
 for fmt in FORMATS:
     print(hashlib.sha256(encoded(draw("box", [run_of([0.5, 0.75, 0.8])]), fmt)).hexdigest())
 """

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from figure_runs import cell, epochs, prediction, record, run_of
 
-from qtlplat.analysis.figures import KINDS, OF_A_METRIC, box, confusion, convergence, differences, draw, pareto
-from qtlplat.analysis.figures.forms import form
-from qtlplat.analysis.figures.stored import StoredRun
 from qtlplat.errors import DataError, UsageError
 from qtlplat.metrics import Metric
+from qtlplat_reports.figures import KINDS, OF_A_METRIC, box, confusion, convergence, differences, draw, pareto
+from qtlplat_reports.figures.forms import form
+from qtlplat_reports.figures.stored import StoredRun
 
 ONE, TWO = "1" * 16, "2" * 16
 CLASSES = ("normal", "anomalous")

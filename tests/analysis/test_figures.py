@@ -9,11 +9,11 @@ from figure_runs import cell, component, epochs, prediction, record, run_of
 from matplotlib.collections import FillBetweenPolyCollection
 from sklearn.metrics import confusion_matrix
 
-from qtlplat.analysis.figures import KINDS, box, confusion, convergence, differences, draw, errors, pareto
-from qtlplat.analysis.figures.stored import StoredRun, notes
-from qtlplat.analysis.figures.style import SMALL
 from qtlplat.contracts import ImageSet
 from qtlplat.errors import DataError, UsageError
+from qtlplat_reports.figures import KINDS, box, confusion, convergence, differences, draw, errors, pareto
+from qtlplat_reports.figures.stored import StoredRun, notes
+from qtlplat_reports.figures.style import SMALL
 
 
 @pytest.fixture

@@ -4,12 +4,13 @@ import re
 
 import pytest
 
-from qtlplat.analysis.report import format_of, latex, markdown, privacy
-from qtlplat.analysis.report.document import Column, Commands, Document, Picture, Section, Table, Text, plain
-from qtlplat.analysis.report.html import html
-from qtlplat.analysis.report.numbers import interval, p_value, percent, when
+from qtlplat.analysis.markup import plain
 from qtlplat.conventions import short
 from qtlplat.errors import UsageError
+from qtlplat_reports.report import format_of, latex, markdown, privacy
+from qtlplat_reports.report.document import Column, Commands, Document, Picture, Section, Table, Text
+from qtlplat_reports.report.html import html
+from qtlplat_reports.report.numbers import interval, p_value, percent, when
 
 SPECIAL = "\\{}$&#_%~^<>|\"`'[]*-"
 

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 from stored_runs import HOSTILE, Called, is_inert, qtlplat, store_runs
 
-from qtlplat.analysis.figures import KINDS
-from qtlplat.cli.render.plot_text import strip
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.store.write.writer import Writer
+from qtlplat_reports.figures import KINDS
+from qtlplat_reports.plot_text import strip
 
 PARAMETERS = {"backbone_total": 1000, "replaced_layers": 4, "model_total": 400}
 

@@ -191,6 +191,19 @@ def test_a_report_is_put_in_on_request(sent: Sent) -> None:
     assert page.startswith("<!DOCTYPE html>")
     assert sent.run[:8] in page
     assert qtlplat(sent.other, "import", bundle).code == 0
+    folder = bundle.with_name("page")
+    done = qtlplat(sent.store, "export", sent.run, "--to", "report", folder, "--json")
+    assert done.json["rows"] == [{"run": sent.run, "written": str(folder / "report.html")}]
+    assert (folder / "report.html").read_text() == page
+
+
+def test_a_report_needs_the_plugin_that_writes_it(sent: Sent, tmp_path: Path) -> None:
+    registry = tmp_path / "r.toml"
+    registry.write_text("[plugins]\ndisabled = ['reports']\n")
+    bundle = tmp_path / "reported.zip"
+    done = qtlplat(sent.store, "export", sent.run, "-o", bundle, "--with-report", "--registry", registry)
+    assert (done.code, done.out, bundle.exists()) == (2, "", False)
+    assert "plugin 'reports' of qtlplat might hold it, but is disabled in the registry" in done.err
 
 
 def test_runs_in_the_trash_come_back_out_of_a_bundle(sent: Sent) -> None:

@@ -230,7 +230,8 @@ def test_python_blocks_compile(page: Path) -> None:
 
 
 def test_tables_in_the_pages_have_columns_that_the_program_prints() -> None:
-    source = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "qtlplat").rglob("*.py"))
+    modules = (path for folder in ("qtlplat", "plugins") for path in (ROOT / folder).rglob("*.py"))
+    source = "".join(path.read_text(encoding="utf-8") for path in modules)
     known = {*re.findall(r'Column\(\s*"[^"]*", "([^"]*)"', source), *SHIPPED, *CURVES}
     tables = {
         (name_of(page), tuple(re.split(" {2,}", header.strip())))

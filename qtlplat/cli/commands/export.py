@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
 from qtlplat.errors import UsageError, safe_repr
+from qtlplat.exchange.manifest import REPORT
 from qtlplat.exchange.request import Export
 from qtlplat.specs import ExporterSpec
 
@@ -117,7 +119,8 @@ def export_command(
             raise _nowhere("-o bundle.zip")
         reader = opened(settings)
         _refuse_bundle(output, force)
-        _bundle(reader, references, where, output, force=force, with_report=with_report, as_json=as_json)
+        report = partial(_report, reader, open_components(settings)[1]) if with_report else None
+        _bundle(reader, references, where, output, report, force=force, as_json=as_json)
         return
     if with_report:
         raise UsageError("--with-report is for bundles", fix="qtlplat report RUN.. -o report.html writes one")
@@ -228,12 +231,12 @@ def _bundle(
     references: Sequence[str],
     where: str | None,
     output: Path,
+    report: Callable[[Sequence[str]], bytes] | None,
     *,
     force: bool,
-    with_report: bool,
     as_json: bool,
 ) -> None:
-    done = reader.past_damage(lambda: _bundled(reader, references, where, output, force, with_report))
+    done = reader.past_damage(lambda: _bundled(reader, references, where, output, report, force))
     facts = {"file": str(output), "bytes": done.bytes, "runs": list(done.runs), "built_upon": list(done.built_upon)}
     if as_json:
         write_json({**facts, "files": done.files})
@@ -243,7 +246,12 @@ def _bundle(
 
 
 def _bundled(
-    reader: Reader, references: Sequence[str], where: str | None, output: Path, force: bool, with_report: bool
+    reader: Reader,
+    references: Sequence[str],
+    where: str | None,
+    output: Path,
+    report: Callable[[Sequence[str]], bytes] | None,
+    force: bool,
 ) -> Bundled:
     """Write the bundle, without damaged runs that were selected by a filter."""
     from qtlplat.exchange.bundle import export
@@ -253,7 +261,7 @@ def _bundled(
     while True:
         ids = chosen(reader, references, where)
         try:
-            return export(reader.location, ids, output, _report(reader, ids) if with_report else None, overwrite=force)
+            return export(reader.location, ids, output, report(ids) if report else None, overwrite=force)
         except FileExistsError as error:
             raise exists(output) from error
         except NotWholeError as error:
@@ -262,12 +270,25 @@ def _bundled(
                 raise
 
 
-def _report(reader: Reader, ids: Sequence[str]) -> bytes:
-    from qtlplat.analysis.report import rendered
-    from qtlplat.analysis.report.contents import document
-    from qtlplat.cli.commands.report import material_of
-
-    return rendered(document(material_of(reader, ids), drawn=True), ".html").encode()
+def _report(reader: Reader, catalog: Catalog, ids: Sequence[str]) -> bytes:
+    """The page that the exporter `report` of qtlplat writes about runs."""
+    spec: ExporterSpec = catalog.component("exporter", "qtlplat:report").spec
+    with tempfile.TemporaryDirectory(prefix="qtlplat-report-") as folder:
+        page = Path(folder, REPORT)
+        with contained():
+            spec.write(
+                Export(
+                    reader=reader,
+                    catalog=catalog,
+                    runs=ids,
+                    output=page.parent,
+                    options=spec.options(),
+                    sets=(),
+                    save=lambda data: write_output(page, data, force=True),
+                    note=note,
+                )
+            )
+        return page.read_bytes()
 
 
 add_common_options(export_command)

@@ -94,8 +94,7 @@ def _markdown(rows: Rows, columns: Sequence[Column]) -> str:
 
 
 def _latex(rows: Rows, columns: Sequence[Column]) -> str:
-    from qtlplat.analysis.markup import latex_number, latex_row, latex_text
-    from qtlplat.analysis.report.document import plain
+    from qtlplat.analysis.markup import latex_number, latex_row, latex_text, plain
 
     def cells(row: Mapping[str, Any]) -> list[str]:
         return [(latex_number if c.right else latex_text)(plain(cell(c, row))) for c in columns]

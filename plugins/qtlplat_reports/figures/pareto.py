@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from qtlplat.analysis.figures.stored import F1, StoredRun, finite_values, missing
-from qtlplat.analysis.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
 from qtlplat.analysis.pareto import unbeaten
 from qtlplat.conventions import mean_std, short
 from qtlplat.metrics import Metric
+from qtlplat_reports.figures.stored import F1, StoredRun, finite_values, missing
+from qtlplat_reports.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 from qtlplat.analysis import verdicts
 from qtlplat.analysis.comparison import Asked
-from qtlplat.analysis.figures.stored import StoredRun
-from qtlplat.analysis.report.columns import (
+from qtlplat.analysis.several_metrics import compare_by_metrics
+from qtlplat.analysis.sides import Side, variants
+from qtlplat.conventions import short
+from qtlplat_reports.figures.stored import StoredRun
+from qtlplat_reports.report.columns import (
     DIFFERENCE,
     METRIC,
     RUN,
@@ -18,12 +21,9 @@ from qtlplat.analysis.report.columns import (
     remarks,
     score,
 )
-from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
-from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.report.numbers import count, p_value
-from qtlplat.analysis.several_metrics import compare_by_metrics
-from qtlplat.analysis.sides import Side, variants
-from qtlplat.conventions import short
+from qtlplat_reports.report.document import Block, Column, Section, Table, Text
+from qtlplat_reports.report.material import Material
+from qtlplat_reports.report.numbers import count, p_value
 
 MCNEMAR = (
     "McNemar: exact, on the out-of-fold predictions, a vote for each sample, samples of one source as one; about "

@@ -1,4 +1,7 @@
-"""`qtlplat plot RUN..`: figures of stored runs, as files or in the terminal. No SQL here, no torch, no drawing."""
+"""Plot stored runs in the terminal, or with -o as PNG, SVG or PDF.
+
+The command `qtlplat plot`. No SQL here, no torch, no drawing.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,19 @@ from typing import TYPE_CHECKING
 
 import click
 
-from qtlplat.analysis.figures import KINDS, NEEDS_PREDICTIONS, OF_A_METRIC
 from qtlplat.cli.renamed import sets_option
 from qtlplat.cli.render.columns import write_json
 from qtlplat.cli.render.files import output_options, refuse, tell_written, write_output
 from qtlplat.cli.render.output import where_option
 from qtlplat.cli.render.terminal import note
-from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.settings import Settings, pass_settings
 from qtlplat.cli.stores import opened
 from qtlplat.errors import UsageError
+from qtlplat_reports.figures import KINDS, NEEDS_PREDICTIONS, OF_A_METRIC
 
 if TYPE_CHECKING:
-    from qtlplat.analysis.figures.stored import StoredRun
     from qtlplat.contracts import ImageSet
+    from qtlplat_reports.figures.stored import StoredRun
 
 
 @click.command("plot")
@@ -65,8 +68,8 @@ def plot_command(
         raise UsageError(f"a figure of {kind} shows no metric of choice", where="--metric", fix=fix)
     fmt = ""
     if output is not None:
-        from qtlplat.analysis.figures.files import format_of
-        from qtlplat.analysis.figures.style import require_matplotlib
+        from qtlplat_reports.figures.files import format_of
+        from qtlplat_reports.figures.style import require_matplotlib
 
         fmt = format_of(output)
         refuse(output, force)
@@ -75,17 +78,17 @@ def plot_command(
 
     runs, name = _read(settings, references, where, kind), unquoted(metric or "f1")
     if as_json:
-        from qtlplat.analysis.figures.forms import form
+        from qtlplat_reports.figures.forms import form
 
         write_json(form(kind, runs, name))
         return
     if output is None:
-        from qtlplat.cli.render.plot_text import print_kind
+        from qtlplat_reports.plot_text import print_kind
 
         print_kind(kind, runs, name)
         return
-    from qtlplat.analysis.figures import draw
-    from qtlplat.analysis.figures.files import encoded
+    from qtlplat_reports.figures import draw
+    from qtlplat_reports.figures.files import encoded
 
     images = _images(settings, runs[0], sets) if kind == "errors" else None
     data = encoded(draw(kind, runs, images, name), fmt)
@@ -93,14 +96,11 @@ def plot_command(
     tell_written(output, data)
 
 
-add_common_options(plot_command)
-
-
 def _read(settings: Settings, references: Sequence[str], where: str | None, kind: str) -> list[StoredRun]:
     """The runs that are meant, each once: in the order in which they were named, or those that a filter selects."""
-    from qtlplat.analysis.figures.stored import read
     from qtlplat.store.read.chosen import chosen
     from qtlplat.store.read.conditions import conditions, mixture
+    from qtlplat_reports.figures.stored import read
 
     reader = opened(settings)
 

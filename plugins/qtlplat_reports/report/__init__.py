@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from qtlplat.errors import UsageError, safe_repr
 
 if TYPE_CHECKING:
-    from qtlplat.analysis.report.document import Document
+    from qtlplat_reports.report.document import Document
 
 FORMATS = (".html", ".md", ".tex")
 
@@ -30,13 +30,13 @@ def format_of(name: PurePath) -> str:
 def rendered(document: Document, fmt: str) -> str:
     """The document in one of the `FORMATS`."""
     if fmt == ".html":
-        from qtlplat.analysis.report.html import html
+        from qtlplat_reports.report.html import html
 
         return html(document)
     if fmt == ".tex":
-        from qtlplat.analysis.report.latex import latex
+        from qtlplat_reports.report.latex import latex
 
         return latex(document)
-    from qtlplat.analysis.report.markdown import markdown
+    from qtlplat_reports.report.markdown import markdown
 
     return markdown(document)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from qtlplat.analysis.figures.stored import StoredRun
-from qtlplat.analysis.report.columns import (
+from qtlplat.conventions import mean_std, short
+from qtlplat.metrics import SHIPPED
+from qtlplat_reports.figures.stored import StoredRun
+from qtlplat_reports.report.columns import (
     EVALUATOR,
     LEAKAGES,
     METRIC,
@@ -19,11 +21,9 @@ from qtlplat.analysis.report.columns import (
     score,
     seen,
 )
-from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
-from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.report.numbers import count, percent
-from qtlplat.conventions import mean_std, short
-from qtlplat.metrics import SHIPPED
+from qtlplat_reports.report.document import Block, Column, Section, Table, Text
+from qtlplat_reports.report.material import Material
+from qtlplat_reports.report.numbers import count, percent
 
 
 def models(material: Material) -> Section:

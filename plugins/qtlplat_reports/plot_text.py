@@ -11,17 +11,17 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.analysis.figures.stored import metric_of, notes
 from qtlplat.cli.render.column_fit import fitting
 from qtlplat.cli.render.columns import Column, text
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.show_tables import sparkline
 from qtlplat.cli.render.terminal import note, say
 from qtlplat.conventions import short
+from qtlplat_reports.figures.stored import metric_of, notes
 
 if TYPE_CHECKING:
-    from qtlplat.analysis.figures.stored import StoredRun
     from qtlplat.metrics import Metric
+    from qtlplat_reports.figures.stored import StoredRun
 
 WIDTH = 40  # characters of a drawing where there is no terminal
 FOUR = "{:.4f}".format
@@ -77,7 +77,7 @@ def _heading(stored: StoredRun) -> None:
 
 def _convergence(runs: Sequence[StoredRun]) -> None:
     """For each run and measure: the best fold's curve, and the band of all folds at its end."""
-    from qtlplat.analysis.figures.convergence import curves
+    from qtlplat_reports.figures.convergence import curves
 
     rows: list[dict[str, Any]] = []
     for stored in runs:
@@ -113,7 +113,7 @@ def _convergence(runs: Sequence[StoredRun]) -> None:
 
 
 def _pareto(runs: Sequence[StoredRun], metric: Metric) -> None:
-    from qtlplat.analysis.figures.pareto import front, points
+    from qtlplat_reports.figures.pareto import front, points
 
     models = sorted(points(runs, metric), key=lambda p: p.parameters)
     best = front(models)
@@ -146,7 +146,7 @@ def _pareto(runs: Sequence[StoredRun], metric: Metric) -> None:
 
 
 def _box(runs: Sequence[StoredRun], metric: Metric) -> None:
-    from qtlplat.analysis.figures.box import groups
+    from qtlplat_reports.figures.box import groups
 
     found = groups(runs, metric)
     low, high = min(min(g.values) for g in found), max(max(g.values) for g in found)
@@ -181,7 +181,7 @@ def _box(runs: Sequence[StoredRun], metric: Metric) -> None:
 
 
 def _confusion(runs: Sequence[StoredRun]) -> None:
-    from qtlplat.analysis.figures.confusion import pooled, samples_text
+    from qtlplat_reports.figures.confusion import pooled, samples_text
 
     for stored in runs:
         run = pooled(stored)
@@ -205,7 +205,7 @@ def _confusion(runs: Sequence[StoredRun]) -> None:
 
 
 def _differences(runs: Sequence[StoredRun], metric: Metric) -> None:
-    from qtlplat.analysis.figures.differences import paired
+    from qtlplat_reports.figures.differences import paired
 
     found = paired(runs, metric)
     ends = [v for row in found for v in (*row.values, *row.interval, 0.0) if math.isfinite(v)]
@@ -244,7 +244,7 @@ def _differences(runs: Sequence[StoredRun], metric: Metric) -> None:
 
 
 def _errors(runs: Sequence[StoredRun]) -> None:
-    from qtlplat.analysis.figures.errors import out_of_fold_errors
+    from qtlplat_reports.figures.errors import out_of_fold_errors
 
     found = out_of_fold_errors(runs[0])
     _heading(runs[0])

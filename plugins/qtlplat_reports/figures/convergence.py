@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from qtlplat.analysis.figures.stored import StoredRun, missing
-from qtlplat.analysis.figures.style import COLOURS, COLUMN, PAGE, new_figure, panel_title, styled
 from qtlplat.conventions import HEAD
+from qtlplat_reports.figures.stored import StoredRun, missing
+from qtlplat_reports.figures.style import COLOURS, COLUMN, PAGE, new_figure, panel_title, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from qtlplat.analysis.markup import markdown_text
-from qtlplat.analysis.report.document import Block, Commands, Document, Picture, Table, Text, plain
+from qtlplat.analysis.markup import markdown_text, plain
+from qtlplat_reports.report.document import Block, Commands, Document, Picture, Table, Text
 
 _FENCE = re.compile(r"`+")
 

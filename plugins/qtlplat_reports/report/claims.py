@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
-from qtlplat.analysis.report.numbers import when
 from qtlplat.conventions import claim_text, interval_text, short
+from qtlplat_reports.report.document import Block, Column, Section, Table, Text
+from qtlplat_reports.report.numbers import when
 
 if TYPE_CHECKING:
     from qtlplat.store.core.records import ClaimRow, ReproductionRecord

@@ -7,8 +7,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from qtlplat.analysis.comparison import Asked, ComparisonRow
-from qtlplat.analysis.figures.stored import StoredRun
-from qtlplat.analysis.report.columns import (
+from qtlplat.analysis.several_metrics import compare_by_metrics
+from qtlplat.analysis.sides import SETTINGS, variants
+from qtlplat.conventions import short
+from qtlplat_reports.figures.stored import StoredRun
+from qtlplat_reports.report.columns import (
     DIFFERENCE,
     EVALUATOR,
     LEAKAGES,
@@ -24,11 +27,8 @@ from qtlplat.analysis.report.columns import (
     score,
     seen,
 )
-from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
-from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.several_metrics import compare_by_metrics
-from qtlplat.analysis.sides import SETTINGS, variants
-from qtlplat.conventions import short
+from qtlplat_reports.report.document import Block, Column, Section, Table, Text
+from qtlplat_reports.report.material import Material
 
 Tested = tuple[StoredRun, ComparisonRow]
 

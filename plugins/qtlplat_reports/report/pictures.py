@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from qtlplat.analysis.figures.stored import StoredRun
-from qtlplat.analysis.report.document import Block, Picture, Section, Text, plain
-from qtlplat.analysis.report.material import Material
+from qtlplat.analysis.markup import plain
 from qtlplat.conventions import short
 from qtlplat.errors import ConfigError, DataError, UsageError
+from qtlplat_reports.figures.stored import StoredRun
+from qtlplat_reports.report.document import Block, Picture, Section, Text
+from qtlplat_reports.report.material import Material
 
 if TYPE_CHECKING:
     from qtlplat.store.core.records import RunRecord
@@ -41,7 +42,7 @@ def pictures(material: Material, *, drawn: bool) -> Section:
 
 
 def _can_draw() -> bool:
-    from qtlplat.analysis.figures.style import require_matplotlib
+    from qtlplat_reports.figures.style import require_matplotlib
 
     try:
         require_matplotlib()
@@ -69,8 +70,8 @@ def _picture(kind: str, runs: Sequence[StoredRun], caption: str, drawn: bool) ->
     command = f"qtlplat plot {' '.join(ids)} --kind {kind} -o {kind}-{ids[0]}.svg"
     if not drawn:
         return Picture(caption, command)
-    from qtlplat.analysis.figures import draw
-    from qtlplat.analysis.figures.files import inline_svg
+    from qtlplat_reports.figures import draw
+    from qtlplat_reports.figures.files import inline_svg
 
     try:
         with warnings.catch_warnings():

@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib import resources
 from typing import Any
 
-from qtlplat.analysis.report.document import Block, Document, plain
+from qtlplat.analysis.markup import plain
+from qtlplat_reports.report.document import Block, Document
 
 # nothing may be loaded or run; styles stand in the page, pictures in data URLs
 POLICY = (

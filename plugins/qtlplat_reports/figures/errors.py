@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qtlplat.analysis.figures.stored import StoredRun, missing, refuse_unknown_labels
-from qtlplat.analysis.figures.style import PAGE, SMALL, new_figure, shortened, styled
 from qtlplat.conventions import HEAD
 from qtlplat.errors import DataError, safe_repr as shown_text
+from qtlplat_reports.figures.stored import StoredRun, missing, refuse_unknown_labels
+from qtlplat_reports.figures.style import PAGE, SMALL, new_figure, shortened, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

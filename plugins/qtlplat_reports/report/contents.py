@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from qtlplat.analysis.report import overview, surroundings
-from qtlplat.analysis.report.claims import claims
-from qtlplat.analysis.report.controls import controls
-from qtlplat.analysis.report.document import Document
-from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.report.mistakes import mistakes
-from qtlplat.analysis.report.models import models
-from qtlplat.analysis.report.pictures import pictures
-from qtlplat.analysis.report.side_by_side import leakage
 from qtlplat.conventions import short
+from qtlplat_reports.report import overview, surroundings
+from qtlplat_reports.report.claims import claims
+from qtlplat_reports.report.controls import controls
+from qtlplat_reports.report.document import Document
+from qtlplat_reports.report.material import Material
+from qtlplat_reports.report.mistakes import mistakes
+from qtlplat_reports.report.models import models
+from qtlplat_reports.report.pictures import pictures
+from qtlplat_reports.report.side_by_side import leakage
 
 
 def document(material: Material, *, drawn: bool = True) -> Document:

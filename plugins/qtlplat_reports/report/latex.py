@@ -6,8 +6,8 @@ import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from qtlplat.analysis.markup import latex_number, latex_row, latex_text
-from qtlplat.analysis.report.document import Column, Commands, Document, Section, Table, plain
+from qtlplat.analysis.markup import latex_number, latex_row, latex_text, plain
+from qtlplat_reports.report.document import Column, Commands, Document, Section, Table
 
 _HEAD = """% Tables of a report by qtlplat, for \\input; the preamble needs: \\usepackage{booktabs,graphicx}
 % Tables wider than a line are made smaller until they fit; on a landscape page they are larger."""

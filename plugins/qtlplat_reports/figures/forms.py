@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from qtlplat.analysis.figures import OF_A_METRIC, one
-from qtlplat.analysis.figures.stored import StoredRun, metric_of
 from qtlplat.analysis.sides import leaks
 from qtlplat.metrics import Metric
+from qtlplat_reports.figures import OF_A_METRIC, one
+from qtlplat_reports.figures.stored import StoredRun, metric_of
 
 
 def form(kind: str, runs: Sequence[StoredRun], metric: str = "f1") -> dict[str, Any]:
@@ -34,7 +34,7 @@ def form(kind: str, runs: Sequence[StoredRun], metric: str = "f1") -> dict[str, 
 
 
 def _convergence(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
-    from qtlplat.analysis.figures.convergence import curves
+    from qtlplat_reports.figures.convergence import curves
 
     return [
         {
@@ -62,7 +62,7 @@ def _convergence(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
 
 
 def _pareto(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, Any]]:
-    from qtlplat.analysis.figures.pareto import front, points
+    from qtlplat_reports.figures.pareto import front, points
 
     models = points(runs, metric)
     best = front(models)
@@ -83,7 +83,7 @@ def _pareto(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, Any]]:
 
 
 def _box(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, Any]]:
-    from qtlplat.analysis.figures.box import groups
+    from qtlplat_reports.figures.box import groups
 
     names = ("least", "first_quartile", "median", "third_quartile", "greatest")
     return [
@@ -111,7 +111,7 @@ def _box(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, Any]]:
 
 
 def _confusion(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
-    from qtlplat.analysis.figures.confusion import pooled
+    from qtlplat_reports.figures.confusion import pooled
 
     return [
         {
@@ -128,7 +128,7 @@ def _confusion(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
 
 
 def _differences(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, Any]]:
-    from qtlplat.analysis.figures.differences import paired
+    from qtlplat_reports.figures.differences import paired
 
     return [
         {
@@ -151,7 +151,7 @@ def _differences(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, An
 
 
 def _errors(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
-    from qtlplat.analysis.figures.errors import out_of_fold_errors
+    from qtlplat_reports.figures.errors import out_of_fold_errors
 
     found = out_of_fold_errors(one(runs))
     return [

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from qtlplat.analysis.figures.stored import StoredRun, missing, refuse_unknown_labels
-from qtlplat.analysis.figures.style import COLUMN, PAGE, new_figure, panel_title, shortened, styled
 from qtlplat.conventions import HEAD
+from qtlplat_reports.figures.stored import StoredRun, missing, refuse_unknown_labels
+from qtlplat_reports.figures.style import COLUMN, PAGE, new_figure, panel_title, shortened, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from qtlplat.analysis.comparison import ComparisonRow, compare
-from qtlplat.analysis.figures.stored import StoredRun
-from qtlplat.analysis.report.document import Column
-from qtlplat.analysis.report.numbers import interval, p_value, percent
 from qtlplat.analysis.sides import Side, leaks, variants
 from qtlplat.conventions import said_once
+from qtlplat_reports.figures.stored import StoredRun
+from qtlplat_reports.report.document import Column
+from qtlplat_reports.report.numbers import interval, p_value, percent
 
 METRIC = "f1"
 RUN, MODEL, EVALUATOR = Column("run", "runs"), Column("model"), Column("evaluator")

@@ -7,7 +7,6 @@ from typing import Literal
 
 # what stands in a column: words in a row, a number, sentences, ids of runs with spaces between them
 Sort = Literal["text", "number", "sentence", "runs"]
-LONGEST = 2000  # characters of a single text; an error of a foreign library can be endless
 
 
 @dataclass(frozen=True)
@@ -70,9 +69,3 @@ class Document:
     title: str
     sections: tuple[Section, ...]
     runs: tuple[str, ...] = ()
-
-
-def plain(text: str) -> str:
-    """Text on one line with control and format characters shown as escapes, cut where it is endless."""
-    safe = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text[:LONGEST])
-    return safe + ("…" if len(text) > LONGEST else "")

@@ -15,8 +15,8 @@ from qtlplat.errors import UsageError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from qtlplat.analysis.figures.stored import StoredRun
     from qtlplat.contracts import ImageSet
+    from qtlplat_reports.figures.stored import StoredRun
 
 KINDS = ("convergence", "pareto", "box", "confusion", "differences", "errors")
 NEEDS_PREDICTIONS = ("confusion", "errors")
@@ -30,11 +30,11 @@ def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None, m
     `errors` only; metric: by name, for `OF_A_METRIC` only. Raises DataError if a run has not what the figure shows,
     UsageError for an unknown metric, ConfigError if matplotlib is missing.
     """
-    from qtlplat.analysis.figures.style import require_matplotlib
+    from qtlplat_reports.figures.style import require_matplotlib
 
     require_matplotlib()
-    from qtlplat.analysis.figures import box, confusion, convergence, differences, errors, pareto
-    from qtlplat.analysis.figures.stored import metric_of, notes as notes_on
+    from qtlplat_reports.figures import box, confusion, convergence, differences, errors, pareto
+    from qtlplat_reports.figures.stored import metric_of, notes as notes_on
 
     notes = notes_on(runs)
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.analysis.figures.stored import StoredRun, read
-from qtlplat.analysis.report.privacy import public_facts, public_run, request
+from qtlplat_reports.figures.stored import StoredRun, read
+from qtlplat_reports.report.privacy import public_facts, public_run, request
 
 if TYPE_CHECKING:
     from qtlplat.store.core.records import ReproductionRecord

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections import Counter
 
-from qtlplat.analysis.figures.stored import StoredRun
-from qtlplat.analysis.report.columns import alone, score
-from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
-from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.report.numbers import count, percent, when
 from qtlplat.analysis.selection import selection
 from qtlplat.conventions import SHORT, counted, short
+from qtlplat_reports.figures.stored import StoredRun
+from qtlplat_reports.report.columns import alone, score
+from qtlplat_reports.report.document import Block, Column, Section, Table, Text
+from qtlplat_reports.report.material import Material
+from qtlplat_reports.report.numbers import count, percent, when
 
 MOST_NAMED = 3  # runs in a sentence; more are told as all of them, and each in the tables
 _NOTES = (f"run: the first {SHORT} characters of its id, which qtlplat show takes; cells: finished ones of the head",)

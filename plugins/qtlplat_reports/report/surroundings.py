@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from qtlplat.analysis.figures.stored import StoredRun
-from qtlplat.analysis.report.document import Block, Column, Commands, Section, Table, Text
-from qtlplat.analysis.report.material import Audit, Material
-from qtlplat.analysis.report.numbers import count, percent
-from qtlplat.analysis.report.side_by_side import side_by_side
 from qtlplat.conventions import short
+from qtlplat_reports.figures.stored import StoredRun
+from qtlplat_reports.report.document import Block, Column, Commands, Section, Table, Text
+from qtlplat_reports.report.material import Audit, Material
+from qtlplat_reports.report.numbers import count, percent
+from qtlplat_reports.report.side_by_side import side_by_side
 
 MOST_DUPLICATES = 20
 _HOW = (

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qtlplat.analysis.figures.stored import F1, StoredRun, missing
-from qtlplat.analysis.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
 from qtlplat.conventions import HEAD, short
 from qtlplat.errors import DataError, UsageError
 from qtlplat.metrics import Metric
+from qtlplat_reports.figures.stored import F1, StoredRun, missing
+from qtlplat_reports.figures.style import COLUMN, GREY, colour, marker, new_figure, shortened, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qtlplat.analysis.figures.stored import F1, StoredRun, finite_values, missing
-from qtlplat.analysis.figures.style import COLUMN, colour, marker, new_figure, shortened, styled
 from qtlplat.conventions import HEAD
 from qtlplat.metrics import Metric
+from qtlplat_reports.figures.stored import F1, StoredRun, finite_values, missing
+from qtlplat_reports.figures.style import COLUMN, colour, marker, new_figure, shortened, styled
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -10,8 +10,8 @@ from html import escape
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.analysis.figures.style import look
 from qtlplat.errors import UsageError, safe_repr
+from qtlplat_reports.figures.style import look
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

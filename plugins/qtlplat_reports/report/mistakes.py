@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from qtlplat.analysis.figures.confusion import Confusion, pooled, samples_text
-from qtlplat.analysis.report.columns import EVALUATOR, MODEL, RUN, name_of
-from qtlplat.analysis.report.document import Block, Column, Section, Table, Text
-from qtlplat.analysis.report.material import Material
-from qtlplat.analysis.report.numbers import percent
 from qtlplat.conventions import short
+from qtlplat_reports.figures.confusion import Confusion, pooled, samples_text
+from qtlplat_reports.report.columns import EVALUATOR, MODEL, RUN, name_of
+from qtlplat_reports.report.document import Block, Column, Section, Table, Text
+from qtlplat_reports.report.material import Material
+from qtlplat_reports.report.numbers import percent
 
 MOST_CLASSES = 8  # columns that fit beside the others
 _NOTE = (

@@ -1,4 +1,7 @@
-"""`qtlplat report [RUN..]`: stored runs as one file to read, to send, or to put into a paper. No SQL here, no torch."""
+"""Write a report on stored runs: HTML, Markdown or LaTeX tables.
+
+The command `qtlplat report`: one file to read, to send, or to put into a paper. No SQL here, no torch.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +19,14 @@ from qtlplat.cli.renamed import sets_option
 from qtlplat.cli.render.files import output_options, refuse, tell_written, write_output
 from qtlplat.cli.render.output import where_option
 from qtlplat.cli.render.terminal import note, write
-from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.settings import Settings, pass_settings
 from qtlplat.cli.stores import opened
 from qtlplat.errors import QtlplatError, UsageError, safe_repr
 
 if TYPE_CHECKING:
-    from qtlplat.analysis.report.material import Audit, Material
     from qtlplat.store.core.records import ReproductionRecord, RunRecord
     from qtlplat.store.read.queries import Reader
+    from qtlplat_reports.report.material import Audit, Material
 
 
 @click.command("report")
@@ -52,8 +55,8 @@ def report_command(
     --where, the report covers all runs. Backbones are included with the runs that use them. Nothing is trained; only
     the store is read (and the data, with --audit). The HTML is one file without scripts and external resources.
     """
-    from qtlplat.analysis.report import format_of, rendered
-    from qtlplat.analysis.report.contents import document
+    from qtlplat_reports.report import format_of, rendered
+    from qtlplat_reports.report.contents import document
 
     if budget and not recipe:
         raise UsageError("--budget needs --recipe", fix="add --recipe NAME, or leave --budget out")
@@ -97,8 +100,8 @@ def _material(
 
 def material_of(reader: Reader, ids: Sequence[str]) -> Material:
     """Runs by their full ids, with the commands that make them again."""
-    from qtlplat.analysis.report.material import collect
     from qtlplat.catalog.command import command_words
+    from qtlplat_reports.report.material import collect
 
     material = collect(reader, ids)
     plans = {stored.run.id: stored.run.plan for stored in material.runs if "dataset" in stored.run.plan}
@@ -106,6 +109,17 @@ def material_of(reader: Reader, ids: Sequence[str]) -> Material:
         plans[run] = {"accelerator": material.environments[run].get("accelerator", "cpu"), **plan}
     commands = {run: shlex.join(command_words(plan)) for run, plan in plans.items()}
     return replace(material, commands=commands)
+
+
+def export_report(reader: Reader, runs: Sequence[str], directory: Path) -> dict[str, Path]:
+    """Write a page on runs, by their full ids, into a directory; returns where it is, for each of them."""
+    from qtlplat.store.core.files import write_atomically
+    from qtlplat_reports.report import rendered
+    from qtlplat_reports.report.contents import document
+
+    page = directory / "report.html"
+    write_atomically(page, rendered(document(material_of(reader, runs), drawn=True), ".html").encode())
+    return dict.fromkeys(runs, page)
 
 
 def _reproduction(reader: Reader, recipe: str, budget: str | None) -> ReproductionRecord:
@@ -159,12 +173,12 @@ def _head_of(run: RunRecord) -> str:
 def _audits(settings: Settings, material: Material, sets: Sequence[str]) -> tuple[Audit, ...]:
     """An audit of every dataset that runs used, or the reason why it is not available."""
     from qtlplat.analysis.audit import audit
-    from qtlplat.analysis.report.material import Audit
-    from qtlplat.analysis.report.privacy import without_paths
     from qtlplat.catalog.reopen import stored_images
     from qtlplat.cli.commands.data_audit import default_folds
     from qtlplat.cli.components import open_components
     from qtlplat.cli.render.progress import make_progress
+    from qtlplat_reports.report.material import Audit
+    from qtlplat_reports.report.privacy import without_paths
 
     _, catalog = open_components(settings)
     evaluator, divide = default_folds(settings)
@@ -185,6 +199,3 @@ def _audits(settings: Settings, material: Material, sets: Sequence[str]) -> tupl
             note(f"{row.name} is not audited: {error.what}")
         found[digest] = Audit(row.name, digest, facts, why)
     return tuple(found.values())
-
-
-add_common_options(report_command)
