@@ -117,7 +117,7 @@ class Backbone:
     """A network in two parts, to be cut between any two of its dense blocks.
 
     Attributes:
-        features: Images float32 (B, C, H, W) -> float32 (B, F), flat.
+        features: Images (B, C, H, W) -> (B, F), flat, in the dtype of the images: float32, or float64 in pretraining.
         dense: Blocks in order, each (B, F_i) -> (B, F_{i+1}); the last one yields logits (B, K). A block holds one
             dense layer and whatever belongs to it (activation, dropout).
     """

@@ -49,24 +49,27 @@ def called(function: Callable[..., T], *arguments: Any) -> T:
     return result
 
 
-def logits_of(module: nn.Module, x: Tensor, classes: int | None = None) -> Tensor:
-    """What a module makes of samples (B, ...), by `called`; raises PluginError unless that is float32 (B, classes)."""
+def logits_of(module: nn.Module, x: Tensor, classes: int | None = None, dtype: torch.dtype = torch.float32) -> Tensor:
+    """What a module makes of samples (B, ...), by `called`; raises PluginError unless that is `dtype` (B, classes)."""
     y: Tensor = called(module, x)
-    check_logits(module, y, len(x), classes)
+    check_logits(module, y, len(x), classes, dtype)
     return y
 
 
-def check_logits(module: nn.Module, y: object, rows: int, classes: int | None = None) -> None:
-    """Raises PluginError unless a module returned float32 (rows, classes): it was tried on other samples before.
+def check_logits(
+    module: nn.Module, y: object, rows: int, classes: int | None = None, dtype: torch.dtype = torch.float32
+) -> None:
+    """Raises PluginError unless a module returned `dtype` (rows, classes): it was tried on other samples before.
 
     classes: any number if None.
     """
-    sound = isinstance(y, Tensor) and y.dim() == 2 and y.dtype == torch.float32 and len(y) == rows
+    sound = isinstance(y, Tensor) and y.dim() == 2 and y.dtype == dtype and len(y) == rows
     if sound and classes in (None, cast("Tensor", y).shape[1]):
         return
+    expected = f"{str(dtype).removeprefix('torch.')} ({rows}, {classes or 'F'})"
     found = f"{str(y.dtype).removeprefix('torch.')} {tuple(y.shape)}" if isinstance(y, Tensor) else type(y).__name__
     raise PluginError(
-        f"a module returned {found} for {rows} samples, it must be float32 ({rows}, {classes or 'F'})",
+        f"a module returned {found} for {rows} samples, it must be {expected}",
         where=_owner(module),
         fix="return one row for each sample, whatever the samples are",
     )

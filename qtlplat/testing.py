@@ -117,7 +117,7 @@ class BackboneConformance(_Conformance):
 
         for k in self.n_classes:
             build = partial(self.spec.build, self._options(), input_shape=self.input_shape, n_classes=k)
-            backbone = try_backbone(build, self.input_shape, k, self.spec.name)
+            backbone = try_backbone(build, self.input_shape, k, self.spec.name, precision="double")
             for i, block in enumerate(backbone.dense):
                 what = f"{self.spec.name}: dense[{i}] has no parameters; put it into the block of the layer before it"
                 _require(any(p.requires_grad for p in block.parameters()), what)

@@ -94,7 +94,8 @@ def _pretraining_speed(plan: RunPlan, past: Sequence[RunRecord], reader: Reader)
             continue
         row, options = run.components["backbone"], run.plan["pretraining"]
         same = (row.component, dict(row.options)) == (plan.backbone.component, plan.backbone.options)
-        if not same or options["batch_size"] != plan.pretraining.batch_size:
+        step = (options["batch_size"], options.get("precision", "single"))
+        if not same or step != (plan.pretraining.batch_size, plan.pretraining.precision):
             continue
         epochs = reader.epochs(run.id)
         if epochs:

@@ -113,6 +113,7 @@ class _ConvolvePool(torch.autograd.Function):
             else:
                 spectra = None
                 y = torch.conv2d(part, weight, bias, layer.stride, layer.padding, layer.dilation, layer.groups)
+                y = y.contiguous(memory_format=torch.channels_last)  # pooling is much quicker, but doubles lose it
             chosen = []
             for pool in pools:
                 size, strides = y.shape, y.stride()

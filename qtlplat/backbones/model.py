@@ -22,9 +22,10 @@ from qtlplat.specs import AnyHeadSpec, BackboneSpec, build_head
 
 
 class Standardize(nn.Module):
-    """Images uint8 (B, C, H, W) -> float32, minus mean and divided by standard deviation, per channel.
+    """Images uint8 (B, C, H, W) -> floats, minus mean and divided by standard deviation, per channel.
 
-    The statistics are buffers: they are saved with the weights that were trained on them.
+    The statistics are buffers, whose dtype is that of the results. They are saved with the weights that were
+    trained on them.
     """
 
     mean: Tensor
@@ -47,8 +48,8 @@ class Standardize(nn.Module):
             self.std[0, channel] = variance.sqrt().clamp_min(1e-6).float()
 
     def forward(self, images: Tensor) -> Tensor:
-        """Standardized float32 images, in channels_last memory: convolutions on CPUs are quicker in it."""
-        pixels = images.to(torch.float32, copy=True).sub_(self.mean).div_(self.std)
+        """Standardized images, in channels_last memory: convolutions on CPUs are quicker in it."""
+        pixels = images.to(self.mean.dtype, copy=True).sub_(self.mean).div_(self.std)
         return pixels.contiguous(memory_format=torch.channels_last)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from qtlplat.backbones.trainer import BackboneTrainer, Network
 from qtlplat.catalog.plan import PretrainingOptions
@@ -34,7 +34,6 @@ from qtlplat.state.snapshots import (
     require_same,
     seconds,
 )
-from qtlplat.state.weights import plain
 
 
 @dataclass(frozen=True)
@@ -183,7 +182,7 @@ class BackboneTraining:
                 seconds = time.perf_counter() - started
                 search.seconds += seconds
                 score = values["test_accuracy"] if options.monitor == "test" else -values[_LOSSES[options.monitor]]
-                search.see(search.epoch + 1, score, options, learner.judged)
+                search.see(search.epoch + 1, score, options, network)
                 row = CellEpoch(CellKey(0, search.position), search.epoch, seconds, values)
                 yield TrainedEpoch([row], lambda: search.saved(learner))
                 stage.advance(0, f"epoch {search.epoch}, loss {values['train_loss']:.3f}")
@@ -218,14 +217,14 @@ class _Search:
     seconds: float = 0.0
     kept: Initialisation | None = None
 
-    def see(self, epoch: int, score: float, options: PretrainingOptions, judged: nn.Module) -> None:
+    def see(self, epoch: int, score: float, options: PretrainingOptions, network: Network) -> None:
         """An epoch has ended with a score, larger is better."""
         self.epoch = epoch
         if score > self.clear_score + options.min_delta:
             self.clear_epoch, self.clear_score = epoch, score
         if score > self.best_score or options.monitor == "last":
             self.best_epoch, self.best_score = epoch, score
-            self.best_state = {n: plain(t) for n, t in judged.state_dict().items()}
+            self.best_state = network.weights()
 
     def saved(self, learner: BackboneTrainer) -> Snapshot:
         """All of it, and the network in training."""
@@ -265,7 +264,7 @@ class _Search:
     def check(self, taken: Snapshot, network: Network, classes: int) -> None:
         """Restore a snapshot into a fresh network; raises UnfitError if it does not fit this search and network."""
         network.learner.load(taken)
-        like = network.learner.judged.state_dict()
+        like = network.weights()
         require_like(self.best_state, like, "its best weights")
         if self.kept:
             require_like(self.kept.state, like, "the weights that it keeps")

@@ -23,6 +23,7 @@ from qtlplat.progress import Stage
 from qtlplat.seeding import derive_seed, generator, seed_torch
 from qtlplat.state.optimizer import Adam
 from qtlplat.state.snapshots import Snapshot, below
+from qtlplat.state.weights import plain
 
 EVALUATION_BATCH = 128
 
@@ -30,11 +31,13 @@ EVALUATION_BATCH = 128
 class BackboneTrainer:
     """A model that learns step by step. judged: what is evaluated and kept, the average of its weights or the weights.
 
-    decay: of the average, per step, in (0, 1); None keeps no average.
+    decay: of the average, per step, in (0, 1); None keeps no average; dtype: of the logits.
     """
 
-    def __init__(self, model: nn.Module, learning_rate: float, decay: float | None) -> None:
-        self.model = model
+    def __init__(
+        self, model: nn.Module, learning_rate: float, decay: float | None, dtype: torch.dtype = torch.float32
+    ) -> None:
+        self.model, self.dtype = model, dtype
         self.optimizer = Adam(model.parameters(), learning_rate)
         self.average: AveragedModel | None = None
         if decay is not None:
@@ -46,7 +49,7 @@ class BackboneTrainer:
 
         A loss that is not finite changes no weight.
         """
-        logits = logits_of(self.model, images)
+        logits = logits_of(self.model, images, dtype=self.dtype)
         loss = cross_entropy(logits, labels)
         value = loss.item()
         if math.isfinite(value):
@@ -101,14 +104,17 @@ class Network:
         seed_torch(derive_seed("backbone", seed))
         model = WholeBackbone(build(), pixels.shape[1])
         model.standardize.fit(pixels[torch.from_numpy(split.train)])
+        self._dtypes = {name: tensor.dtype for name, tensor in model.state_dict().items()}
         model.to(pixels.device)
+        if options.precision == "double":
+            model.double()
         self.smallest = 1
         if len(split.train) % options.batch_size == 1:  # a last batch of one sample
             self.smallest = 2 if why_not_trainable(copy.deepcopy(model), pixels[split.train[:1]]) else 1
         self.steps = len(split_order(torch.empty(len(split.train)), options.batch_size, self.smallest))
         self.options, self.total = options, options.epochs * self.steps
         decay = math.exp(-1 / (options.ema_epochs * self.steps)) if options.ema_epochs else None
-        self.learner = BackboneTrainer(model, options.learning_rate, decay)
+        self.learner = BackboneTrainer(model, options.learning_rate, decay, model.standardize.mean.dtype)
 
     def epoch(self, epoch: int, stage: Stage) -> Generator[None, None, dict[str, float]]:
         """Train one epoch and evaluate; batch order and dropout depend on (seed, epoch) alone.
@@ -152,9 +158,13 @@ class Network:
         rate = self.options.learning_rate
         return rate if self.options.schedule == "constant" else rate * (1 + math.cos(math.pi * before / self.total)) / 2
 
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of the weights that are kept, by name, on the CPU, rounded to the types that they were built with."""
+        return {name: plain(t.to(self._dtypes[name])) for name, t in self.learner.judged.state_dict().items()}
+
     def logits(self, indices: npt.NDArray[np.int64]) -> Tensor:
         """Logits (n, K) of samples, by what is kept; on the CPU."""
         self.learner.judged.eval()
         with torch.no_grad():
-            batches = torch.from_numpy(indices).split(EVALUATION_BATCH)
-            return torch.cat([logits_of(self.learner.judged, self.pixels[rows]).cpu() for rows in batches])
+            batches = [self.pixels[rows] for rows in torch.from_numpy(indices).split(EVALUATION_BATCH)]
+            return torch.cat([logits_of(self.learner.judged, x, dtype=self.learner.dtype).cpu() for x in batches])

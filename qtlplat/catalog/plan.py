@@ -82,6 +82,11 @@ class PretrainingOptions(_Frozen):
         description="the learning rate over all epochs: constant, or falling to 0 along half a cosine",
     )
     batch_size: int = Field(16, ge=1, le=1_000_000, description="samples per step")
+    precision: Literal["single", "double"] = Field(
+        "single",
+        description="of the arithmetic. Training magnifies rounding errors: processors get different weights in single "
+        "precision, and the same up to rare last digits in double precision, which takes about twice as long",
+    )
     ema_epochs: float = Field(
         0.5,
         ge=0,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -30,28 +30,49 @@ from qtlplat.state.weights import why_not_storable
 SEED = 715_160_931_407  # of the trial; a plugin that seeds torch's generator itself shows by another one
 SIZES = (3, 5, 6, 7, 9, 10, 11, 12)  # of the batch that is tried; a head with a circuit has at most five other axes
 LONGEST_NAME = 64  # of a metric, characters
+DTYPE = "compute in the dtype of the input"
 ANY_SIZE = "let forward take batches of any size"
 DRAWS = "draw from torch's global generator, which is seeded before every build"
 
 
-def try_backbone(build: Callable[[], Backbone], shape: tuple[int, int, int], n_classes: int, provider: str) -> Backbone:
-    """Build a backbone twice, send a few images through it and back; raises PluginError naming `provider`."""
+def try_backbone(
+    build: Callable[[], Backbone],
+    shape: tuple[int, int, int],
+    n_classes: int,
+    provider: str,
+    precision: Literal["single", "double"] = "single",
+) -> Backbone:
+    """Build a backbone twice, send a few images through it and back; raises PluginError naming `provider`.
+
+    precision: of its pretraining; features are always computed in single precision.
+    """
     with _trial("backbone", provider):
         backbone = tried_backbone(build, provider)
         whole, twin = (nn.ModuleList([b.features, *b.dense]) for b in (backbone, tried_backbone(build, provider)))
         _check_twin(whole, twin, "backbone", provider)
         x = torch.rand(_rows(*shape, n_classes), *shape).contiguous(memory_format=torch.channels_last)
-        for number, part in enumerate(whole):
-            what = f"dense block {number}" if number else "features"
-            width = n_classes if number == len(backbone.dense) else None
-            x = _run(part, x, width, what, provider, doing=f"running {what if number else 'the features'}")
-        _differentiate(whole, x, "backbone", provider)
+        _train_parts(whole, x, n_classes, provider)
+        if precision == "double":
+            try:
+                _train_parts(twin.double(), x.double(), n_classes, provider)
+            except PluginError as error:
+                fix = f"{DTYPE}, or pretrain in single precision: -S pretraining.precision=single"
+                raise _fault(f"in double precision, {error.what}", provider, fix) from error
         whole.eval()
         x = torch.rand(1, *shape).contiguous(memory_format=torch.channels_last)
         for number, part in enumerate(whole):
             x = _run(part, x, None, f"dense block {number}" if number else "features", provider, "evaluating one image")
         whole.train()
     return backbone
+
+
+def _train_parts(whole: nn.ModuleList, x: Tensor, n_classes: int, provider: str) -> None:
+    """Send images through a backbone's features and dense blocks, and back."""
+    for number, part in enumerate(whole):
+        what = f"dense block {number}" if number else "features"
+        width = n_classes if number == len(whole) - 1 else None
+        x = _run(part, x, width, what, provider, doing=f"running {what if number else 'the features'}")
+    _differentiate(whole, x, "backbone", provider)
 
 
 def try_head(
@@ -255,9 +276,9 @@ def _run(
     if y.dim() != 2 or y.shape[0] != n or (width is not None and y.shape[1] != width) or 0 in y.shape:
         found = tuple(y.shape)
         raise _fault(f"{what} of {of} must have shape {expected}, has {found}", provider, f"return {expected}")
-    if y.dtype != torch.float32:
-        found_dtype = str(y.dtype).removeprefix("torch.")
-        raise _fault(f"{what} must be float32, is {found_dtype}", provider, "compute in the dtype of the input")
+    if y.dtype != x.dtype:
+        wanted, returned_dtype = (str(dtype).removeprefix("torch.") for dtype in (x.dtype, y.dtype))
+        raise _fault(f"{what} must be {wanted}, is {returned_dtype}", provider, DTYPE)
     if y.device != x.device or y.layout != torch.strided:
         raise _fault(
             f"{what} must lie on {x.device}, is a {y.layout} tensor on {y.device}".replace("torch.", ""),

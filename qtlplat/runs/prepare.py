@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -166,7 +166,7 @@ def prepare(
     plan = plan.bind(images.digest)
     n_classes = len(images.class_names)
     build_backbone, model = built_backbone(
-        resolved.specs["backbone"], resolved.options["backbone"], images.shape, n_classes
+        resolved.specs["backbone"], resolved.options["backbone"], images.shape, n_classes, plan.pretraining.precision
     )
     built = built_head(resolved, engine, model, images.shape, n_classes)
     variants, notes = make_variants(
@@ -252,7 +252,8 @@ def prepare_pretraining(
     """
     check_accelerator(plan.accelerator)
     images = Dataset(specs["dataset"], options["dataset"], files).images()
-    build, _ = built_backbone(specs["backbone"], options["backbone"], images.shape, len(images.class_names))
+    n_classes, precision = len(images.class_names), plan.pretraining.precision
+    build, _ = built_backbone(specs["backbone"], options["backbone"], images.shape, n_classes, precision)
     material = Material(images, source_groups(images, files / "groups"), build)
     return plan.model_copy(update={"dataset_digest": images.digest}), material
 
@@ -270,13 +271,17 @@ def _check_unchanged(resolved: Resolved) -> None:
 
 
 def built_backbone(
-    component: Component[BackboneSpec], options: Options, shape: tuple[int, int, int], n_classes: int
+    component: Component[BackboneSpec],
+    options: Options,
+    shape: tuple[int, int, int],
+    n_classes: int,
+    precision: Literal["single", "double"] = "single",
 ) -> tuple[BackboneFactory, WholeBackbone]:
     """What builds a plan's backbone for images (C, H, W) of K classes, and one that was built and tried."""
     spec = component.spec
     provider = component.provider.distribution
     build = BackboneFactory(spec, options, shape, n_classes, provider)
-    return build, WholeBackbone(try_backbone(build, shape, n_classes, provider), shape[0])
+    return build, WholeBackbone(try_backbone(build, shape, n_classes, provider, precision), shape[0])
 
 
 def built_head(

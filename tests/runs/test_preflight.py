@@ -59,6 +59,25 @@ def test_a_bad_backbone_is_refused(make, words):
         try_backbone(make, (1, 4, 4), 2, "acme")
 
 
+class Single(nn.Module):
+    """Features that are single precision, whatever comes in."""
+
+    def forward(self, x):
+        return x.float().flatten(1)
+
+
+def test_a_backbone_is_tried_in_the_precision_of_its_pretraining():
+    def make():
+        return Backbone(Single(), (nn.Linear(16, 2),))
+
+    assert try_backbone(make, (1, 4, 4), 2, "acme", "single").dense[0].weight.dtype == torch.float32
+    with pytest.raises(PluginError, match="in double precision, features must be float64, is float32") as caught:
+        try_backbone(make, (1, 4, 4), 2, "acme", "double")
+    assert "-S pretraining.precision=single" in caught.value.fix
+    good = try_backbone(lambda: Backbone(nn.Flatten(), (nn.Linear(16, 2),)), (1, 4, 4), 2, "acme", "double")
+    assert good.dense[0].weight.dtype == torch.float32
+
+
 def test_good_ones_pass_and_carry_no_gradient():
     head = try_head(lambda: Head(lambda x: x), 3, 2, "acme")
     assert all(p.grad is None for p in head.parameters())
