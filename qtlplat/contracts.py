@@ -63,6 +63,7 @@ class Cell:
         test: int64 (m,), likewise, disjoint from `train`.
         backbone: int64 (k,), the only samples that this cell's backbone may see: it is pretrained on them. None: the
             backbone that all such cells of the run share, pretrained on `Samples.split`.
+        share: Of an evaluator's training samples, those that `train` holds; qtlplat makes cells with less than all.
     """
 
     fold: int
@@ -70,6 +71,7 @@ class Cell:
     train: npt.NDArray[np.int64]
     test: npt.NDArray[np.int64]
     backbone: npt.NDArray[np.int64] | None = None
+    share: float = 1.0
 
 
 @dataclass(frozen=True, eq=False)

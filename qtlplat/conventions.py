@@ -66,6 +66,16 @@ def numeric_facts(*environments: Mapping[str, str]) -> list[str]:
     return [name for name in sorted(names) if name in NUMERICS or name.startswith(VARIABLE)]
 
 
+def of_share(variant: str, share: float) -> str:
+    """The name of a variant that is trained on a share of each training part: ``linear/0.25``."""
+    return variant if share == 1 else f"{variant}/{share:g}"
+
+
+def share_of(variant: str) -> float:
+    """That share, 1 if there is none in the name. No control has a slash in its name."""
+    return float(variant.partition("/")[2] or 1)
+
+
 def mean_std(values: Sequence[float]) -> tuple[float | None, float | None]:
     """Mean and sample standard deviation (ddof=1); None if there are too few values (0, and 1) for it.
 

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
+from qtlplat.conventions import share_of
+
 SHARE = 5  # the last fifth of the epochs is compared with the fifth before it
 FALL = 0.01  # in nats: training whose loss still falls by more has not converged
 
@@ -14,7 +16,7 @@ def falls(cells: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]
     """By how much the training loss still fell, by variant: mean over its finished cells, and over how many epochs.
 
     The fall is from the mean of the fifth of the epochs before the last one to that of the last one, in nats. Variants
-    that were trained for less than ten epochs, or have no training loss, are left out.
+    that were trained for less than ten epochs or on a part of their samples, or have no training loss, are left out.
 
     Args:
         cells: As `cell_form` gives them.
@@ -28,7 +30,7 @@ def falls(cells: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]
     for cell in cells:
         curve = losses.get(cell["position"], [])
         n = len(curve) // SHARE
-        if cell["status"] == "finished" and n >= 2:
+        if cell["status"] == "finished" and n >= 2 and share_of(cell["variant"]) == 1:
             found.setdefault(cell["variant"], []).append((fmean(curve[-2 * n : -n]) - fmean(curve[-n:]), n))
     return {name: (fmean(fall for fall, _ in ones), max(n for _, n in ones)) for name, ones in found.items()}
 

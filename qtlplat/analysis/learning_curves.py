@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from qtlplat.conventions import HEAD, share_of
+
 RESAMPLES = 2000
+FEWEST = 5  # units of which a bootstrap says anything
 SEED = 20_260  # of the bootstrap: the same scores always have the same interval
 
 
@@ -26,9 +30,9 @@ class Score:
 class DataRatio:
     """How many times the training samples of another head a head needs for the same mean score.
 
-    level: that score, the lower one of both heads' best; ratio, low, high: with the ends of a bootstrap interval; they
-    are bounds where `ratio` is beyond what was measured: a head that reaches the level with the fewest samples already
-    may need still fewer. censored: whether it is such a bound. n: units that were drawn.
+    level: that score, the lower one of both heads' best; low, high: ends of a bootstrap interval, NaN if there are
+    too few units; censored: whether the ratio is a bound, since a head reaches the level with the fewest samples
+    already and may need still fewer; n: units that were drawn.
     """
 
     level: float
@@ -37,6 +41,42 @@ class DataRatio:
     high: float
     censored: bool
     n: int
+
+
+def curves(cells: Sequence[Mapping[str, Any]], metric: str) -> dict[str, list[Score]]:
+    """The scores of a run by variant, if it has cells with shares of their training samples.
+
+    Units are the backbones; with a single one they are its folds and seeds. Cells of one share count as equally large:
+    folds may differ by a sample.
+
+    Args:
+        cells: As `cell_form` gives them.
+        metric: By name; cells without it are left out.
+    """
+    finished = [cell for cell in cells if cell["status"] == "finished" and metric in cell["metrics"]]
+    if all(share_of(cell["variant"]) == 1 for cell in finished):
+        return {}
+    several = len({cell["backbone_index"] for cell in finished}) > 1
+    sizes: dict[float, list[int]] = {}
+    for cell in finished:
+        sizes.setdefault(share_of(cell["variant"]), []).append(cell["n_train"])
+    found: dict[str, list[Score]] = {}
+    for cell in finished:
+        share = share_of(cell["variant"])
+        unit = cell["backbone_index"] if several else (cell["seed"], cell["fold"])
+        size = round(sum(sizes[share]) / len(sizes[share]))
+        found.setdefault(cell["variant"].partition("/")[0], []).append(Score(unit, size, cell["metrics"][metric]))
+    return found
+
+
+def ratio_lines(found: Mapping[str, Sequence[Score]], metric: str, *, higher_is_better: bool = True) -> list[str]:
+    """How much data the head needs, compared with each control but `shuffled`."""
+    others = [name for name in found if name not in (HEAD, "shuffled")]
+    return [
+        ratio_line(HEAD, name, metric, data_ratio(found[HEAD], found[name], higher_is_better=higher_is_better))
+        for name in others
+        if HEAD in found
+    ]
 
 
 def means(scores: Sequence[Score]) -> dict[int, float]:
@@ -74,6 +114,8 @@ def data_ratio(
     if not np.isfinite(curves).all():
         return None
     at, ratio, censored = _ratio(curves.mean(axis=1), sizes)
+    if len(units) < FEWEST:
+        return DataRatio(sign * at, ratio, math.nan, math.nan, censored, len(units))
     drawn = np.random.default_rng(SEED).integers(len(units), size=(RESAMPLES, len(units)))
     ratios = [_ratio(curves[:, one].mean(axis=1), sizes)[1] for one in drawn]
     low, high = (float(end) for end in np.quantile(ratios, [(1 - level) / 2, (1 + level) / 2]))
@@ -118,7 +160,6 @@ def ratio_line(head: str, other: str, metric: str, found: DataRatio | None) -> s
         most = found.ratio >= 1
         words = f"{'at least' if most else 'at most'} {found.ratio:.1f} times"
         return f"to reach {metric} {found.level:.4f}, {head} needs {words} the training samples of {other}"
-    return (
-        f"to reach {metric} {found.level:.4f}, {head} needs {found.ratio:.1f} times the training samples of {other} "
-        f"({found.low:.1f} to {found.high:.1f}, n = {found.n})"
-    )
+    interval = f"{found.low:.1f} to {found.high:.1f}, " if math.isfinite(found.low) else "too few for an interval, "
+    words = f"{head} needs {found.ratio:.1f} times the training samples of {other}"
+    return f"to reach {metric} {found.level:.4f}, {words} ({interval}n = {found.n})"

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis.verdicts import CIRCUIT_ADDED, CIRCUIT_REMOVED, CONTROLS, Wording
-from qtlplat.conventions import HEAD
+from qtlplat.conventions import HEAD, share_of
 from qtlplat.errors import UsageError
 from qtlplat.metrics import Metric, declared_metrics
 
@@ -56,9 +56,12 @@ def variants(
     predictions: Sequence[PredictionRow] = (),
     declared: Mapping[str, Metric] | None = None,
 ) -> list[Side]:
-    """The head of a run and its controls as sides, the head first, the others in the order of their cells."""
+    """The head of a run and its controls as sides, the head first, the others in the order of their cells.
+
+    Cells that were trained on a share of their training part are left out.
+    """
     finished = [cell for cell in cells if cell.status == "finished"]
-    names = dict.fromkeys([HEAD, *(cell.variant for cell in cells)])
+    names = dict.fromkeys([HEAD, *(cell.variant for cell in cells if share_of(cell.variant) == 1)])
     return [Side(run, [c for c in finished if c.variant == name], predictions, name, declared or {}) for name in names]
 
 

@@ -50,6 +50,7 @@ def run(
     accelerator: str | None = None,
     controls: str | None = None,
     tune: bool = False,
+    train_sizes: Sequence[float] | None = None,
     options: Mapping[str, Any] | None = None,
     reuse: bool = False,
     tags: Sequence[str] = (),
@@ -77,6 +78,7 @@ def run(
         accelerator: 'cpu' or 'cuda'.
         controls: 'none', 'auto' or names of baselines, separated by commas.
         tune: Choose learning rate and epochs of the head and of every control by an inner cross-validation.
+        train_sizes: Shares of each training part that heads are trained on as well, e.g. ``(0.1, 0.5)``.
         options: Any option of the plan by name, as of ``-S``: ``{"head.layers": 2}``.
         reuse: Return the finished run with the same fingerprint instead, if there is one; one that another process
             trains now is waited for.
@@ -124,6 +126,7 @@ def run(
         accelerator=accelerator,
         controls=controls,
         tune=tune,
+        train_sizes=None if train_sizes is None else ",".join(map(str, train_sizes)),
         sets=tuple(f"{name}={_text(value)}" for name, value in (options or {}).items()),
     )
     service = Service(opened.location, known, catalog, progress)

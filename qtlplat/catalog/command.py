@@ -8,7 +8,10 @@ from typing import Any
 from qtlplat.catalog.references import reference_text, value_text
 from qtlplat.conventions import ROLES
 
-FLAGS = {"seeds": "n-seeds"}  # options that set fields of a plan, where they have other names
+FLAGS = {
+    "seeds": "n-seeds",
+    "train_sizes": "train-sizes",
+}  # options of plan fields, if their names differ
 # options that have a flag of their own, of the name of a request's field
 TRAINING_FLAGS = {
     ("training", "epochs"): "--epochs",
@@ -38,6 +41,8 @@ def command_words(plan: Mapping[str, Any], head: str = "linear") -> list[str]:
     for name in ("replace", "seed", "seeds", "backbones", "device", "accelerator"):
         if name in plan:
             words += [f"--{FLAGS.get(name, name)}", str(plan[name])]
+    if len(sizes := plan.get("train_sizes", ())) > 1:
+        words += ["--train-sizes", ",".join(f"{size:g}" for size in sizes)]
     if plan.get("controls"):
         words += ["--controls", ",".join(plan["controls"])]
     chosen = ("learning_rate", "epochs") if plan.get("tuning") else ()

@@ -171,6 +171,9 @@ class RunPlan(_Frozen):
     backbones: int = Field(
         1, ge=1, le=1000, description="independent pretrainings (initialisation, batches, split); each has all folds"
     )
+    train_sizes: tuple[Annotated[float, Field(gt=0, le=1)], ...] = Field(
+        (1.0,), max_length=20, description="shares of each training part that heads are trained on, besides all of it"
+    )
     controls: tuple[str, ...] = Field(
         (), description="baselines and ablations of the head: auto, or any of linear, mlp, identity, unentangled, ..."
     )
@@ -188,6 +191,11 @@ class RunPlan(_Frozen):
     @classmethod
     def _device_is_canonical(cls, text: str) -> str:
         return parse_device(text).text
+
+    @field_validator("train_sizes")
+    @classmethod
+    def _with_all_samples(cls, sizes: tuple[float, ...]) -> tuple[float, ...]:
+        return tuple(sorted({*sizes, 1.0}))
 
     @model_validator(mode="after")
     def _replace_is_positive(self) -> RunPlan:
@@ -230,7 +238,8 @@ class RunPlan(_Frozen):
     @property
     def fingerprint(self) -> str:
         """sha256 of what decides the run's numbers; needs `dataset_digest`."""
-        several = {"backbones": self.backbones} if self.backbones > 1 else {}
+        several: dict[str, Any] = {"backbones": self.backbones} if self.backbones > 1 else {}
+        several |= {"train_sizes": self.train_sizes} if len(self.train_sizes) > 1 else {}
         return _sha256(
             {
                 "kind": "run",

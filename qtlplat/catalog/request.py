@@ -11,7 +11,7 @@ class Request:
 
     dataset, backbone, head, evaluator: references; replace: 'all' or a number; device: a name, options in brackets;
     accelerator: 'cpu' or 'cuda'; controls: 'none', 'auto' or names with commas; tune: whether learning rate and epochs
-    are chosen; sets: ``role.option=value`` texts.
+    are chosen; train_sizes: shares with commas; sets: ``role.option=value`` texts.
     """
 
     dataset: str | None = None
@@ -30,4 +30,5 @@ class Request:
     accelerator: str | None = None
     controls: str | None = None
     tune: bool = False
+    train_sizes: str | None = None
     sets: tuple[str, ...] = ()

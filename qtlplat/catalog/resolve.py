@@ -132,6 +132,8 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
     if request.controls is not None:
         names = [name.strip() for name in request.controls.split(",")]
         parts["controls"] = () if names == ["none"] else tuple(names)
+    if request.train_sizes is not None:
+        parts["train_sizes"] = tuple(size.strip() for size in request.train_sizes.split(","))
     controls = find_controls(parts.get("controls", ()), catalog, problems)
     parts["control_code"] = {name: component.digest for name, component in controls.items()}
     blank = ComponentChoice(name="", component="", provider="", version="", digest="", options={})

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from qtlplat.backbones.pretrain import make_split
 from qtlplat.catalog.plan import RunPlan
 from qtlplat.catalog.plugin_calls import evaluator_cells
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import Cell, ImageSet, Samples, Split
-from qtlplat.seeding import derive_seed
+from qtlplat.seeding import derive_seed, generator
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +47,7 @@ def planned_cells(
     """The evaluator's cells, and the backbones that they start from. groups: the source of each sample.
 
     With several backbones the evaluator gives the cells of each, with the same seeds: backbones and cells are crossed.
+    Of each backbone come first the cells with all their training samples, then those with smaller shares.
 
     Raises ConfigError if the data cannot be divided so, PluginError for cells that no honest training can use.
     """
@@ -57,9 +59,21 @@ def planned_cells(
         split = make_split(images.labels, groups, plan.pretraining, backbone_seed(plan.seed, index))
         samples = Samples(images.labels, groups, seeds, split)
         own = evaluator_cells(evaluator, resolved.options["evaluator"], samples, plan.evaluator.provider)
+        own = tuple(_shortened(cell, images.labels, share) for share in reversed(plan.train_sizes) for cell in own)
         pretrainings += _pretrainings(own, plan, samples, index, len(cells))
         cells += own
     return tuple(cells), tuple(pretrainings)
+
+
+def _shortened(cell: Cell, labels: npt.NDArray[np.int64], share: float) -> Cell:
+    """A cell with a share of the training samples of each class, one at least; smaller shares are parts of larger."""
+    if share == 1:
+        return cell
+    order = torch.randperm(len(cell.train), generator=generator("train size", cell.seed, cell.fold)).numpy()
+    drawn = cell.train[order]
+    classes = [drawn[labels[drawn] == label] for label in np.unique(labels[drawn])]
+    kept = [own[: max(1, round(share * len(own)))] for own in classes]
+    return replace(cell, train=np.sort(np.concatenate(kept)), share=share)
 
 
 def _pretrainings(

@@ -129,6 +129,7 @@ class Prepared:
             "pretraining_fingerprint": plan.pretraining_fingerprint,
             "seed": plan.seed,
             "backbones": plan.backbones,
+            "train_sizes": plan.train_sizes,
             "controls": [variant.name for variant in self.variants[1:]],
             "device": plan.device,
             "accelerator": plan.accelerator,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan
 from qtlplat.contracts import ROLES, Cell, ImageSet
-from qtlplat.conventions import HEAD
+from qtlplat.conventions import HEAD, of_share
 from qtlplat.metrics import metric_facts
 from qtlplat.quantum.devices.making import package_of
 from qtlplat.runs.environment import environment
@@ -99,7 +99,7 @@ def new_cells(cells: Sequence[Cell], images: ImageSet, variant: int = 0, name: s
             len(cell.test),
             ids_hash(images, cell.train),
             ids_hash(images, cell.test),
-            name,
+            of_share(name, cell.share),
         )
         for number, cell in enumerate(cells)
     ]

@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import bootstrap
 from sklearn.isotonic import IsotonicRegression
 
-from qtlplat.analysis.learning_curves import Score, data_ratio, means, ratio_line
+from qtlplat.analysis.learning_curves import Score, curves, data_ratio, means, ratio_line
 
 SIZES = (25, 50, 100, 200)
 
@@ -97,3 +97,30 @@ def test_too_little_says_so():
     broken = [Score(0, 25, math.nan), *curve()]
     assert data_ratio(broken, curve()) is None
     assert "too few" in ratio_line("head", "linear", "f1", None)
+
+
+def test_few_units_have_no_interval():
+    found = data_ratio(curve(2.0, units=4), curve(units=4))
+    assert found.ratio == pytest.approx(2.0)
+    assert math.isnan(found.low)
+    assert "(too few for an interval, n = 4)" in ratio_line("head", "linear", "f1", found)
+
+
+def cell(variant, backbone, fold, n_train, f1):
+    return {
+        "variant": variant,
+        "status": "finished",
+        "backbone_index": backbone,
+        "seed": 0,
+        "fold": fold,
+        "n_train": n_train,
+        "metrics": {"f1": f1},
+    }
+
+
+def test_units_are_backbones_or_the_folds_of_one():
+    ones = [cell(v, b, f, n, 0.5) for v, n in (("head", 101), ("head/0.5", 50)) for b in (0, 1) for f in (0, 1)]
+    assert {(s.unit, s.size) for s in curves(ones, "f1")["head"]} == {(0, 101), (1, 101), (0, 50), (1, 50)}
+    first = [one for one in ones if not one["backbone_index"]]
+    assert {s.unit for s in curves(first, "f1")["head"]} == {(0, 0), (0, 1)}
+    assert curves([one for one in ones if one["variant"] == "head"], "f1") == {}

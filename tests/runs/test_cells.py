@@ -23,11 +23,12 @@ def images() -> ImageSet:
 
 
 def planned(
-    evaluator: str, *, seed: int = 0, seeds: int = 1, backbones: int = 1
+    evaluator: str, *, seed: int = 0, seeds: int = 1, backbones: int = 1, train_sizes: tuple[float, ...] = (1.0,)
 ) -> tuple[tuple[Cell, ...], tuple[Pretraining, ...]]:
     blank = ComponentChoice(name="c", component="c", provider="p", version="1", digest="d", options={})
     roles: dict[str, Any] = dict.fromkeys(("dataset", "backbone", "head", "evaluator"), blank)
-    plan = RunPlan(**roles, seed=seed, seeds=seeds, backbones=backbones, pretraining=PretrainingOptions(n_init=3))
+    factors: dict[str, Any] = {"seed": seed, "seeds": seeds, "backbones": backbones, "train_sizes": train_sizes}
+    plan = RunPlan(**roles, **factors, pretraining=PretrainingOptions(n_init=3))
     options = HoldoutOptions() if evaluator == "holdout" else KFoldOptions(folds=3)
     component = SimpleNamespace(spec=EVALUATORS[evaluator])
     resolved: Any = SimpleNamespace(plan=plan, specs={"evaluator": component}, options={"evaluator": options})
@@ -96,3 +97,21 @@ def test_seeds_of_backbones_stay_numbers_of_63_bits() -> None:
     assert len(set(seeds)) == len(seeds)
     assert all(0 <= seed < 2**63 - 1000 for seed in seeds)  # an initialisation more is one more
     assert backbone_seed(7, 0) == 7
+
+
+@pytest.mark.parametrize("evaluator", EVALUATORS)
+def test_smaller_training_parts_are_stratified_and_parts_of_larger_ones(evaluator: str) -> None:
+    (cells, _), (more, pretrainings) = planned(evaluator), planned(evaluator, train_sizes=(0.5, 0.02, 1.0))
+    assert all(map(same, cells, more))
+    n = len(cells)
+    for place, whole in enumerate(cells):
+        half, few = more[n + place], more[2 * n + place]
+        assert (half.share, few.share) == (0.5, 0.02)
+        assert np.array_equal(half.test, whole.test)
+        assert np.array_equal(few.test, whole.test)
+        assert set(few.train) < set(half.train) < set(whole.train)
+        labels = images().labels
+        assert np.bincount(labels[half.train]).tolist() == [round(0.5 * k) for k in np.bincount(labels[whole.train])]
+        assert np.bincount(labels[few.train]).tolist() == [1, 1]
+    of_cell = {i: one for one in pretrainings for i in one.positions}
+    assert all(of_cell[place] is of_cell[n + place] is of_cell[2 * n + place] for place in range(n))

@@ -53,6 +53,11 @@ if TYPE_CHECKING:
     help="Baselines trained on the same cells: auto, or some of linear, mlp, identity, unentangled, frozen, shuffled.",
 )
 @click.option(
+    "--train-sizes",
+    metavar="A,B",
+    help="Also train on these shares of each training part, e.g. 0.1,0.25,0.5, and show how much data a head needs.",
+)
+@click.option(
     "--tune",
     is_flag=True,
     help="Choose learning rate and epochs of the head and of every control, by cross-validation in each training part.",

@@ -10,12 +10,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qtlplat.analysis.convergence import chosen, convergence_lines
+from qtlplat.analysis.learning_curves import curves, means, ratio_lines
 from qtlplat.cli.render.column_fit import fitting
 from qtlplat.cli.render.columns import Column, text, write_json
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.run_columns import mean_sd, show_mean_sd
 from qtlplat.cli.render.terminal import say
-from qtlplat.conventions import HEAD, leakage_line
+from qtlplat.conventions import HEAD, leakage_line, mean_std
 from qtlplat.metrics import SHIPPED
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -87,6 +88,7 @@ def cells(run: Mapping[str, Any], *, leaks: bool = True, every: bool = True) -> 
         columns = fitting(rows, columns, shutil.get_terminal_size().columns, least)
     emit(rows, columns, empty="no cells")
     controls(run, names)
+    learning_curves(run)
     if leaks and (line := leakage_line(run)):
         say(line)
     for line in convergence_lines(run):
@@ -118,6 +120,26 @@ def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
         spare = [column.key for column in reversed(values[2:])]
         columns = fitting(rows, columns, shutil.get_terminal_size().columns, (*spare, "n", "trainable"))
     emit(rows, columns)
+
+
+def learning_curves(run: Mapping[str, Any]) -> None:
+    """F1 by number of training samples, and how much data the head needs; nothing without shares of the samples."""
+    found = curves(run["cells"], "f1")
+    if not found:
+        return
+    section("f1 by number of training samples, on the same test samples (mean ± sd)")
+    rows = []
+    for size in means([score for scores in found.values() for score in scores]):
+        of_size = {name: [s.value for s in scores if s.size == size] for name, scores in found.items()}
+        rows.append({"size": size, **{name: mean_std(values) for name, values in of_size.items()}})
+
+    def shown(spread: tuple[float, float | None]) -> str:
+        return f"{spread[0]:.4f}" + (f" ± {spread[1]:.4f}" if spread[1] is not None else "")
+
+    emit(rows, [Column("size", "train", right=True), *(Column(n, n, right=True, show=shown) for n in found)])
+    backbones = len({cell["backbone_index"] for cell in run["cells"]})
+    for line in ratio_lines(found, "f1"):
+        say(line if backbones > 1 else f"{line}, for this backbone only")
 
 
 def curve(run: Mapping[str, Any]) -> None:

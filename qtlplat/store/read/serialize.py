@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.conventions import HEAD, ROLES, mean_std
+from qtlplat.conventions import HEAD, ROLES, mean_std, share_of
 from qtlplat.store.core.records import (
     ArtifactRow,
     CandidateRow,
@@ -123,12 +123,13 @@ def head_cells(cells: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 def by_variant(cells: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
     """Mean and sample standard deviation of every metric over the finished cells of each variant, by its name.
 
+    Cells that were trained on a part of their training samples are left out.
     In the order in which variants stand in the run: ``{"n": ..., "metrics": {name: {"mean", "std", "values"}}}``; an
     evaluator's own metrics may be missing in some cells.
     """
     found: dict[str, list[Mapping[str, Any]]] = {}
     for cell in cells:
-        if cell["status"] == "finished":
+        if cell["status"] == "finished" and share_of(cell["variant"]) == 1:
             found.setdefault(cell["variant"], []).append(cell["metrics"])
     return {
         variant: {
