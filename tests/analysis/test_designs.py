@@ -3,6 +3,7 @@
 import math
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -114,6 +115,22 @@ def test_the_same_run_repeated_is_no_further_evidence() -> None:
         rows.append(compare(one, [two])[1].mcnemar)
     assert rows[0] is not None
     assert {**rows[0], "predictions": 5 * N} == rows[1]
+
+
+def test_votes_span_backbones() -> None:
+    """Three backbones with the same folds: a sample has three predictions and one vote."""
+    once = parts(KFold(5).split(LABELS))
+    of = [(fold, backbone, train, test) for backbone in range(3) for fold, _, train, test in once]
+    baseline, other, mine, theirs = pair(of)
+    sides = [
+        Side(one.run, [replace(c, seed=0, backbone_index=c.seed) for c in one.cells], one.predictions)
+        for one in (baseline, other)
+    ]
+    row = compare(sides[0], sides[1:])[1]
+    net = votes(of, mine) - votes(of, theirs)
+    assert row.mcnemar is not None
+    assert (row.mcnemar["run_only"], row.mcnemar["baseline_only"]) == ((net > 0).sum(), (net < 0).sum())
+    assert (row.mcnemar["samples"], row.mcnemar["predictions"]) == (N, 3 * N)
 
 
 @pytest.mark.parametrize("sources", [12, 59, 1])
