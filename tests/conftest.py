@@ -28,6 +28,7 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a job in a script
 import pytest
 from a_server import PostgresServer, running_server
 from hypothesis import HealthCheck, settings
+from quick_runs import write_plugin
 
 # One process forks all others of a worker: it imports at once what any of them needs, and what takes long.
 multiprocessing.set_forkserver_preload(
@@ -102,6 +103,15 @@ def postgres() -> Iterator[PostgresServer]:
     """A PostgreSQL server for this process; skipped where none is installed."""
     with running_server() as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The directory of the plugin of `quick_runs`, importable in this process too."""
+    path = write_plugin(tmp_path_factory.mktemp("site"))
+    sys.path.insert(0, str(path))
+    yield path
+    sys.path.remove(str(path))
 
 
 @pytest.fixture

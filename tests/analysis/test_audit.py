@@ -54,6 +54,7 @@ def test_everything_is_counted_and_listed():
     assert findings(facts, "under halves 40 % of the test samples")
 
 
+@pytest.mark.slow
 def test_notes_and_remarks_of_the_dataset_are_told():
     data = made(10)
     images = np.repeat(data.images, 5, axis=1) // 200
@@ -109,6 +110,7 @@ def test_a_shortcut_is_named_with_its_score():
     assert findings(facts, "a shortcut explains most of what a model can score here")
 
 
+@pytest.mark.slow
 def test_without_a_shortcut_little_is_explained():
     facts = audit(made(60), "halves", halves)
     assert findings(facts, "a shortcut explains little of what a model can score here")
@@ -138,11 +140,13 @@ def test_a_fact_that_tells_the_class_is_called_what_it_is():
     )
 
 
+@pytest.mark.slow
 def test_unequal_classes_are_told():
     facts = audit(made(30, labels=[0] * 22 + [1] * 8), "halves", halves)
     assert "the classes are not balanced: 22 of normal, 8 of anomalous" in facts["findings"]
 
 
+@pytest.mark.slow
 def test_an_evaluator_that_cannot_divide_the_dataset_is_a_finding():
     def refuse(groups):
         raise ConfigError("9 folds need at least 9 samples of every class\n  label 0: 4 samples")

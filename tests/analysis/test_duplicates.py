@@ -114,6 +114,7 @@ def test_two_different_scratches_at_the_same_place_are_no_duplicates():
     assert find_duplicates(image_set(pictures)).near == ()
 
 
+@pytest.mark.slow
 def test_synthetic_surfaces_hold_no_duplicates():
     found = find_duplicates(load(SteelSynthOptions()))
     assert (found.exact, found.near) == ((), ())

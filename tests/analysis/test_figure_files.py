@@ -28,6 +28,7 @@ for fmt in FORMATS:
 """
 
 
+@pytest.mark.slow
 def test_the_same_rows_give_the_same_bytes_in_another_process_with_other_settings(tmp_path: Path) -> None:
     (tmp_path / "matplotlibrc").write_text("font.size: 20\nsvg.hashsalt: other\naxes.facecolor: red\n")
     path = os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
@@ -85,6 +86,7 @@ def test_inline_figures_keep_their_colours_and_widths(inline: list[str]) -> None
 
 
 @pytest.mark.parametrize("name", ["$\\frac{1}$", "\x1b[31mred\x07", "<script>alert(1)</script>", "鋼板", "a" * 500])
+@pytest.mark.sampled(1)
 def test_hostile_names_are_drawn_as_text(name: str) -> None:
     components = {"head": component("head", name), "backbone": component("backbone", name)}
     stored = StoredRun(record("c" * 16, components=components), (cell(0, 0.5), cell(1, 0.6)))

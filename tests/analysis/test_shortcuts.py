@@ -78,6 +78,7 @@ def test_a_shortcut_scores_one_and_the_rest_scores_like_a_guess():
     assert {s.model for s in scores} == {"constant", "logistic regression", "random forest"}
 
 
+@pytest.mark.slow
 def test_what_a_group_has_in_common_is_of_no_use_under_grouped_folds():
     """Each group has a brightness of its own and one class: a forest that knew the group would know the class."""
     rng = np.random.default_rng(0)
@@ -89,6 +90,7 @@ def test_what_a_group_has_in_common_is_of_no_use_under_grouped_folds():
     assert best(shortcut_scores(data, data.groups, most_folds=3), "mean") > 0.95
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_scores():
     data = image_set(noise(24), np.arange(24) % 2)
     assert shortcut_scores(data, data.groups, 3, 2) == shortcut_scores(data, data.groups, 3, 2)

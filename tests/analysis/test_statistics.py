@@ -318,6 +318,7 @@ probabilities = st.lists(st.integers(0, 1000).map(lambda n: n / 1000), min_size=
 
 @settings(deadline=None, max_examples=25)
 @given(probabilities)
+@pytest.mark.slow
 def test_holm_agrees_with_statsmodels(p_values: list[float]) -> None:
     assert holm(p_values) == pytest.approx(list(multipletests(p_values, method="holm")[1]), abs=1e-12)
 

@@ -158,6 +158,7 @@ def test_the_best_of_several_initialisations_is_returned(images):
     ("ema_epochs", "schedule", "precision"),
     [(0.0, "constant", "single"), (0.5, "cosine", "single"), (0.5, "cosine", "double")],
 )
+@pytest.mark.sampled(1)
 def test_a_search_that_goes_on_after_any_epoch_ends_the_same(images, ema_epochs, schedule, precision):
     chosen = options(
         n_init=2, epochs=8, ema_epochs=ema_epochs, learning_rate=0.05, schedule=schedule, precision=precision

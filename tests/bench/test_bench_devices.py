@@ -34,6 +34,7 @@ def agree(devices: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert {name: written[name] for name in seen} == seen
 
 
+@pytest.mark.slow
 def test_the_page_says_what_the_command_finds(capsys: pytest.CaptureFixture[str]) -> None:
     agree(QUICK, capsys)
 

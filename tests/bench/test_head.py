@@ -40,6 +40,7 @@ def dressed():
     return rows_of(devices=("compiled", "default.qubit", "lightning.qubit"))[0]
 
 
+@pytest.mark.slow
 def test_every_engine_has_its_rows_in_the_order_asked_for(dressed):
     assert [(r["engine"], r["cells"]) for r in dressed] == [
         ("compiled", 1),
@@ -61,6 +62,7 @@ def test_single_precision_agrees_with_the_reference_which_has_no_errors(dressed)
         assert 0 < gradient_error < 1e-5
 
 
+@pytest.mark.slow
 def test_a_noisy_device_shows_large_errors():
     (row,), _ = rows_of(devices=("default.mixed[noise=bitflip,strength=0.2]",))
     assert row["engine"] == "default.mixed[noise=bitflip,strength=0.2]"

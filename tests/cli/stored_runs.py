@@ -7,9 +7,10 @@ import io
 import math
 import signal
 import tempfile
-from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from called import Called
 
 from qtlplat.cli.app import main
 from qtlplat.store.backends.find import find_store
@@ -20,15 +21,6 @@ ESC = "\x1b[31mred\x1b]0;title\x07\x9b2J"
 MARKUP = "[bold red]x[/bold red][link=http://x]y[/link]"
 FORMULA = '=HYPERLINK("http://x";"y")'
 HOSTILE = f"{FORMULA}\n{ESC}\t{MARKUP}|<script>`"
-
-
-@dataclass(frozen=True)
-class Called:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
 
 
 def qtlplat(store: Path | str, *arguments: str) -> Called:

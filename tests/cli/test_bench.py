@@ -40,6 +40,7 @@ def rows(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> list[dict[
     return list(found["rows"])
 
 
+@pytest.mark.slow
 def test_a_range_of_qubits_gives_rows_for_every_size(capsys: pytest.CaptureFixture[str]) -> None:
     found = rows([*HEAD, "--qubits", "1..2", "--layers", "1", "--devices", "compiled,default.qubit"], capsys)
     assert [(r["qubits"], r["layers"], r["engine"], r["cells"]) for r in found] == [

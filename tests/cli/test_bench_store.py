@@ -48,6 +48,7 @@ def test_commands_are_timed_and_their_lines_counted(tmp_path: Path) -> None:
     assert (again.code, again.out) == (2, "")
 
 
+@pytest.mark.slow
 def test_what_is_made_up_is_whole_and_has_everything_that_runs_have(store: Path) -> None:
     assert qtlplat(store, "store", "check").code == 0
     reader = Reader(find_store(str(store)))

@@ -47,6 +47,7 @@ def read(store: Path, *arguments: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("by", [["backbone", "head"], ["head"], ["training.epochs", "head"]])
 @pytest.mark.parametrize("metric", ["f1", "loss"])
+@pytest.mark.sampled(3)
 def test_the_best_of_every_group_is_that_of_pandas(rows: tuple[Path, pd.DataFrame], by: list[str], metric: str) -> None:
     store, table = rows
     found = read(store, "best", "--metric", metric, "--by", ",".join(by))

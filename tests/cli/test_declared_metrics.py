@@ -34,6 +34,7 @@ def asked(store: Path, *arguments: str) -> Any:
 
 
 @pytest.mark.parametrize("metric", [ERROR, GAIN])
+@pytest.mark.sampled(1)
 def test_every_command_goes_by_what_was_declared(store: Path, metric: Metric, tmp_path: Path) -> None:
     name = metric.name
     small = measured(store, name, SMALL, metric, head="a")
@@ -85,6 +86,7 @@ def test_every_command_goes_by_what_was_declared(store: Path, metric: Metric, tm
         (["pareto", "seed", "f1"], "seed:-"),
     ],
 )
+@pytest.mark.sampled(3)
 def test_a_direction_that_nobody_declared_is_asked_for(store: Path, arguments: list[str], fix: str) -> None:
     plan = {"training": {"epochs": 4}}
     measured(store, "mae", SMALL, plan=plan)
@@ -125,6 +127,7 @@ def test_runs_that_do_not_agree_are_not_judged_together(store: Path, other: list
 
 
 @pytest.mark.parametrize("name", ["loss", "test_loss", "lossless", "my_loss", "f1_sd", "sd(f1)", "last(test_loss)"])
+@pytest.mark.sampled(3)
 def test_no_direction_is_told_by_a_name(store: Path, name: str) -> None:
     metric = name if name in ("test_loss", "lossless", "my_loss") else "mae"
     measured(store, metric, SMALL)

@@ -40,6 +40,7 @@ def test_what_is_wrong_in_itself_is_refused_without_reading_data(
         ("default.qubit[noise=bitflip]", "default.mixed"),
     ],
 )
+@pytest.mark.sampled(1)
 def test_what_the_device_refuses_is_refused_before_any_work(
     device: str, words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

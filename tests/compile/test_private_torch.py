@@ -71,6 +71,7 @@ def test_a_torch_that_lacks_a_private_function_still_runs_modules(monkeypatch: p
         pass
 
 
+@pytest.mark.slow
 def test_a_run_on_a_newer_torch_trains_on_the_plain_path_to_the_same_numbers(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -45,6 +45,7 @@ def test_controls_are_cells_of_the_run_and_leave_its_metrics_alone(json_of, qtlp
     assert len(json_of("runs --kind run --store", controlled)[0]["metrics"]["f1"]["values"]) == 2
 
 
+@pytest.mark.slow
 def test_shuffled_labels_are_the_same_labels_in_another_order(json_of, controlled):
     run = json_of(f"run {SMALL} {HEAD} --controls shuffled --store", controlled)
     predictions = Reader(find_store(str(controlled))).predictions(run["run"])
@@ -69,6 +70,7 @@ def test_a_shared_backbone_leaks_and_the_page_says_so(json_of, qtlplat, controll
         assert re.search(f"^leakage:? +{words}", out, re.MULTILINE)
 
 
+@pytest.mark.slow
 def test_nested_cells_have_a_backbone_each_and_no_leak(json_of, qtlplat, controlled):
     line = SMALL.replace("kfold[folds=2]", "nested[folds=2,grouped=true]") + " -S pretraining.val_size=0.3"
     run = json_of(f"run {line} --head linear -S pretraining.grouped=true --store", controlled)
@@ -97,6 +99,7 @@ def test_nested_cells_train_on_the_features_of_their_own_backbone(json_of, contr
     assert run["metrics"]["loss"]["values"][0] != run["metrics"]["loss"]["values"][1]
 
 
+@pytest.mark.slow
 def test_holdout_tests_what_the_backbone_was_not_trained_on(json_of, qtlplat, controlled):
     line = SMALL.replace("kfold[folds=2]", "holdout")
     run = json_of(f"run {line} --head linear --n-seeds 3 --store", controlled)
@@ -128,6 +131,7 @@ def test_a_pretraining_says_what_its_test_part_shares_with_training(json_of, qtl
         (f"--evaluator nested[folds=2] -S pretraining.grouped=true {VALIDATED}", 3, "samples for validation"),
     ],
 )
+@pytest.mark.sampled(2)
 def test_wrong_controls_and_evaluators_are_refused(qtlplat, tmp_path, option, code, words):
     found, out, err = qtlplat(f"run {SMALL} {HEAD} {option} --store", tmp_path / "s.db")
     assert found == code, err

@@ -33,6 +33,7 @@ from .conftest import SMALL
         ("show abcdef", 2, "abcdef"),
     ],
 )
+@pytest.mark.sampled(6)
 def test_wrong_input_is_refused_with_a_short_message(qtlplat, tmp_path, line, code, words):
     found, out, err = qtlplat(line + " --store", tmp_path / "s.db")
     assert found == code, err
@@ -78,6 +79,7 @@ def start(line, *more):
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
+@pytest.mark.slow
 def test_a_signal_leaves_interrupted_runs_and_the_epochs_so_far(tmp_path, number, code):
     store = tmp_path / "s.db"
     process = start(f"run {SMALL} --head linear --pretrain-epochs 500 -S pretraining.patience=0 --store", store)

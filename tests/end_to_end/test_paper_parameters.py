@@ -27,6 +27,7 @@ def test_dry_run_counts_the_parameters_of_table_iii(json_of, backbone):
         assert counts["reduction_percent_replaced"] == pytest.approx(of_replaced, abs=0.005)
 
 
+@pytest.mark.slow
 def test_replacing_all_is_replacing_every_dense_layer(json_of):
     every = json_of(f"run {SMALL} --head dressed5x3 --replace all --dry-run")["parameters"]
     four = json_of(f"run {SMALL} --head dressed5x3 --replace 4 --dry-run")["parameters"]

@@ -4,7 +4,10 @@ import json
 import shutil
 import sqlite3
 
+import pytest
 
+
+@pytest.mark.slow
 def test_errors_are_drawn_from_the_dataset_of_the_stored_plan(stored, qtlplat, tmp_path):
     file = tmp_path / "errors.png"
     code, out, err = qtlplat("plot @last --kind errors", "-o", file, "--store", stored)

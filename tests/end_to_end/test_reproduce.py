@@ -147,6 +147,7 @@ def test_the_table_names_runs_cuts_notes_and_what_leaks(reproduced, qtlplat):
     assert "3 of 3 models are stored" in err
 
 
+@pytest.mark.slow
 def test_an_interrupted_reproduction_goes_on_where_it_stopped(json_of, qtlplat, tmp_path, monkeypatch):
     store = tmp_path / "s.db"
     found_or_executed = needed_module.found_or_executed
@@ -172,6 +173,7 @@ def test_an_interrupted_reproduction_goes_on_where_it_stopped(json_of, qtlplat, 
     assert {model["run"] for model in facts["models"]} == runs
 
 
+@pytest.mark.slow
 def test_a_model_that_fails_does_not_stop_the_others(json_of, qtlplat, tmp_path, monkeypatch):
     store = tmp_path / "s.db"
     found_or_executed = needed_module.found_or_executed
@@ -200,6 +202,7 @@ def test_a_model_that_fails_does_not_stop_the_others(json_of, qtlplat, tmp_path,
     assert {model["model"] for model in again["models"] if model["run"]} == {"net", "hybrid", "held out"}
 
 
+@pytest.mark.slow
 def test_what_starts_from_a_backbone_that_failed_is_not_tried(qtlplat, tmp_path, monkeypatch):
     def failing(*arguments):
         raise TrainingError("the loss is not a number")
@@ -258,6 +261,7 @@ def test_damaged_parameter_counts_are_counted_again(reproduced, json_of):
     assert [len(path.read_bytes()) > 20 for path in kept] == [True, True]
 
 
+@pytest.mark.slow
 def test_a_complete_reproduction_needs_neither_torch_nor_pennylane(reproduced, site):
     store, _ = reproduced
     code = (
@@ -288,6 +292,7 @@ def test_strict_exits_with_9_where_a_claim_is_contradicted(qtlplat, tmp_path, li
     assert qtlplat(f"reproduce small2024 --dry-run --strict {line} --store", tmp_path / "s.db")[0] == code
 
 
+@pytest.mark.slow
 def test_other_data_judges_no_metric(json_of, tmp_path):
     other = "--dataset 'steel-synth[per_class=16,images_per_kind=8]' --budget short --table 3"
     facts = json_of(f"reproduce small2024 {other} --store", tmp_path / "s.db")

@@ -32,6 +32,7 @@ def test_the_run_ends_with_folds_parameter_counts_id_and_next_commands(qtlplat, 
     assert again in out
 
 
+@pytest.mark.slow
 def test_without_data_the_first_line_says_that_surfaces_are_synthetic(qtlplat):
     code, _, err = qtlplat("run --dry-run -S dataset.per_class=18 --evaluator kfold[folds=2]")
     assert code == 0, err

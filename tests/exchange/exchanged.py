@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import io
 import json
 import math
 import sqlite3
@@ -12,9 +10,9 @@ import zipfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from qtlplat.cli.app import _run
+from called import Called, called
+
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.files import write_atomically
 from qtlplat.store.core.location import StoreLocation
@@ -31,19 +29,6 @@ PARAMETERS = {
 
 
 @dataclass(frozen=True)
-class Called:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out, parse_constant=lambda name: 1 / 0)
-
-
-@dataclass(frozen=True)
 class Sent:
     """A store, the ids of its pretraining, its run and its failed run, a bundle of the run, and an empty place."""
 
@@ -57,10 +42,7 @@ class Sent:
 
 def qtlplat(store: Path | str, *words: object) -> Called:
     """Run a command on a store, in this process."""
-    out, err = io.StringIO(), io.StringIO()
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-        code = _run([*map(str, words), "--store", str(store)])
-    return Called(code, out.getvalue(), err.getvalue())
+    return called(*words, "--store", store)
 
 
 def ids_hash(ids: list[str]) -> str:

@@ -103,6 +103,7 @@ def test_the_same_bundle_twice_is_harmless(sent: Sent) -> None:
     assert snapshot(sent.other.parent) == before
 
 
+@pytest.mark.slow
 def test_the_same_runs_give_the_same_bytes_from_whatever_store(sent: Sent) -> None:
     again = sent.bundle.with_name("again.zip")
     assert qtlplat(sent.store, "export", sent.run[:8], sent.run, "-o", again).code == 0
@@ -352,6 +353,7 @@ main(sys.argv[3:])
         pytest.param("seal", 2, marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.slow
 def test_kill_9_leaves_nothing_half_and_the_import_can_be_done_again(where: str, times: int, sent: Sent) -> None:
     """`seal` stands inside the transaction of a run; upgrading the bundle's copy seals its two runs before that."""
     words = [where, str(times), "import", str(sent.bundle), "--store", str(sent.other)]
@@ -367,6 +369,7 @@ def test_kill_9_leaves_nothing_half_and_the_import_can_be_done_again(where: str,
     assert check(find_store(str(sent.other))).problems == ()
 
 
+@pytest.mark.slow
 def test_what_a_killed_import_left_is_found_and_told(sent: Sent) -> None:
     assert qtlplat(sent.other, "import", sent.bundle).code == 0
     left = sent.other.parent / ".t.import.0123abcd"

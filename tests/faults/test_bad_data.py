@@ -306,6 +306,7 @@ HOSTILE: dict[str, tuple[Fault, str, str]] = {
 
 
 @pytest.mark.parametrize("fault", sampled(BROKEN, 4))
+@pytest.mark.sampled(5)
 def test_a_damaged_set(fault: str, root: Path) -> None:
     change, *words = BROKEN[fault]
     change(root)
@@ -441,6 +442,7 @@ ARCHIVES: dict[str, tuple[Callable[[Path], object], int, str, str]] = {
 
 
 @pytest.mark.parametrize("fault", sampled(ARCHIVES, 3))
+@pytest.mark.sampled(3)
 def test_an_archive(fault: str, root: Path) -> None:
     change, code, *words = ARCHIVES[fault]
     archive = zipped(root)

@@ -33,6 +33,7 @@ from qtlplat.store.write.writer import Writer
         4,
     ),
 )
+@pytest.mark.sampled(1)
 def test_a_command_without_its_streams(streams: str, line: str, code: int) -> None:
     with Writer(find_store("s.db")):
         pass

@@ -44,6 +44,7 @@ COMMANDS = (
     ("table", "column"),
     sampled([(table, column) for table, columns in COLUMNS.items() for column in columns], 12),
 )
+@pytest.mark.sampled(1)
 def test_a_value_that_nothing_of_ours_has_written(table: str, column: str, faulty: Callable[..., None]) -> None:
     faulty()
     assert_fine(here(*RUN, "--store", "sound.db"))

@@ -138,6 +138,7 @@ WORDS = {
 
 
 @pytest.mark.parametrize("word", sampled(WORDS, 4))
+@pytest.mark.sampled(3)
 def test_a_reference(word: str) -> None:
     text = WORDS[word]
     for kind in ("head", "backbone", "evaluator", "dataset"):
@@ -148,6 +149,7 @@ def test_a_reference(word: str) -> None:
 
 
 @pytest.mark.parametrize("word", sampled(WORDS, 4))
+@pytest.mark.sampled(3)
 def test_other_names(word: str) -> None:
     text = WORDS[word]
     for command in (
@@ -259,7 +261,7 @@ def test_a_password_is_not_stored_with_a_run(monkeypatch: pytest.MonkeyPatch) ->
 # Surroundings.
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", ["QTLPLAT_STORE", "QTLPLAT_REGISTRY", "QTLPLAT_NEU_DET", "XDG_CONFIG_HOME", "HOME"])
 @pytest.mark.parametrize(
     "value", ["\udcff\udcfe", "\x1b[31m", "a\nb", "x" * 5000, "/dev/null", "/dev/zero", "relative/x"]

@@ -77,6 +77,7 @@ def test_info_of_a_backbone_that_takes_no_such_images_says_so(error: str, faulty
 
 
 @pytest.mark.parametrize("fault", sampled(HEAD, 4))
+@pytest.mark.sampled(5)
 def test_a_head(fault: str, faulty: Faulty) -> None:
     changes, words = HEAD[fault]
     faulty(changes)
@@ -115,6 +116,7 @@ def test_a_circuit_on_a_device_that_was_named(fault: str, device: str, faulty: F
 
 
 @pytest.mark.parametrize("fault", sampled(EVALUATOR, 6))
+@pytest.mark.sampled(4)
 def test_an_evaluator(fault: str, faulty: Faulty) -> None:
     changes, words = EVALUATOR[fault]
     faulty(changes)

@@ -52,6 +52,7 @@ def test_the_sound_plugin_is_loaded(faulty: Faulty) -> None:
 
 
 @pytest.mark.parametrize("fault", sampled(MODULES, 2))
+@pytest.mark.sampled(4)
 def test_a_module_that_fails(fault: str, faulty: Faulty) -> None:
     changes, reason = MODULES[fault]
     faulty(f"\n{changes}\n")
@@ -59,6 +60,7 @@ def test_a_module_that_fails(fault: str, faulty: Faulty) -> None:
 
 
 @pytest.mark.parametrize(("fault", "kind"), crossed(HOOK, KINDS))
+@pytest.mark.sampled(4)
 def test_a_hook_that_fails(fault: str, kind: str, faulty: Faulty) -> None:
     body, reason = HOOK[fault]
     faulty(text=with_hook(kind, body))
@@ -74,6 +76,7 @@ def test_a_hook_that_fails(fault: str, kind: str, faulty: Faulty) -> None:
     # options of a recipe are no argument of it: whatever else is there is not taken over
     [one for one in crossed(SPEC, KINDS, 2) if (SPEC[one.values[0]][0], one.values[1]) != ("options", "recipe")],
 )
+@pytest.mark.sampled(4)
 def test_a_spec_that_is_wrong(fault: str, kind: str, faulty: Faulty) -> None:
     attribute, value, reason = SPEC[fault]
     faulty(text=with_attribute(kind, attribute, value))

@@ -54,6 +54,7 @@ RAISED = {
 
 
 @pytest.mark.parametrize("fault", sampled(RAISED, 3))
+@pytest.mark.sampled(1)
 def test_a_head_that_raises_in_training(fault: str, faulty: Faulty) -> None:
     body, words = RAISED[fault]
     faulty(instead("forward", "self, x, torch", later(body, IN_TRAINING, SOUND)))
@@ -61,6 +62,7 @@ def test_a_head_that_raises_in_training(fault: str, faulty: Faulty) -> None:
 
 
 @pytest.mark.parametrize("fault", sampled(RAISED, 3))
+@pytest.mark.sampled(1)
 def test_metrics_that_raise_after_training(fault: str, faulty: Faulty) -> None:
     body, words = RAISED[fault]
     faulty(instead("metrics", "labels, probabilities", later(body, 3, "return {}")))

@@ -118,6 +118,7 @@ def numbers(text: str) -> Any:
     return {key: found[key] for key in ("metrics", "parameters")}
 
 
+@pytest.mark.slow
 def test_an_unused_plugin_that_changes_everything_changes_no_run(faulty: Faulty, before: Snapshot) -> None:
     plain = here(*BUILT_IN, "--store", "a.db")
     assert_fine(plain)
@@ -131,6 +132,7 @@ CALLS = ["load", "build_backbone", "build_head", "forward", "cells", "metrics"]
 
 
 @pytest.mark.parametrize("function", sampled(CALLS, 3))
+@pytest.mark.sampled(1)
 def test_a_call_that_changes_everything_changes_no_number(function: str, faulty: Faulty, elsewhere: Path) -> None:
     # a head that looks at values is called in every step
     looks = "\n\ndef forward(self, x, torch):\n    float(x.sum()); return self.layer(x)\n"
@@ -287,6 +289,7 @@ IN_FORWARD = {
 
 
 @pytest.mark.parametrize("change", sampled(IN_FORWARD.values(), 3), ids=IN_FORWARD)
+@pytest.mark.sampled(1)
 def test_what_a_forward_breaks_behind_its_last_line_is_put_back_before_anything_else_happens(
     change: str, faulty: Faulty, elsewhere: Path
 ) -> None:

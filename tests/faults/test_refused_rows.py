@@ -37,6 +37,7 @@ def sql(statement: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("what", "kind", "write"), sampled(CASES, 7))
+@pytest.mark.sampled(1)
 def test_a_row_that_is_refused_stops_the_run(what: str, kind: str, write: str, faulty: Callable[..., None]) -> None:
     faulty()
     assert_fine(here(*RUN, "--head", "dense"))

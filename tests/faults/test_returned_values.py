@@ -35,6 +35,7 @@ def outcome(place: str, value: str, faulty: Faulty) -> tuple[Outcome, str]:
 
 
 @pytest.mark.parametrize(("value", "place"), crossed(VALUES, list(RETURNED), long=LONG))
+@pytest.mark.sampled(12)
 def test_a_value_is_taken_or_refused_in_the_plugins_name(value: str, place: str, faulty: Faulty) -> None:
     done, command = outcome(place, value, faulty)
     if done.code == 0 or (command == "check" and done.code in (3, 8)):  # the problems are what it prints

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 COMMANDS = [
     ["--help"],
     ["runs"],
@@ -71,6 +73,7 @@ def test_help_imports_no_database_and_no_numbers(tmp_path: Path) -> None:
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_training_a_head_imports_no_compiler_of_torch_and_finding_it_again_imports_no_torch(tmp_path: Path) -> None:
     run = "run --dataset steel-synth[per_class=12] --head dressed[qubits=2,layers=1] --evaluator kfold[folds=2]".split()
     run += "--epochs 2 --pretrain-epochs 1 --reuse".split()

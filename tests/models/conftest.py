@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
-import json
 import shlex
 import shutil
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
+from called import Called, called
 from PIL import Image
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "resume"))  # the plugin is that of the tests there
-from quick_runs import RUN, write_plugin
+from quick_runs import RUN
 
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.reopen import stored_images
@@ -29,19 +23,6 @@ from qtlplat.contracts import ImageSet
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import RunRecord
 from qtlplat.store.read.queries import Reader
-
-
-@dataclass(frozen=True)
-class Called:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass(frozen=True)
@@ -62,10 +43,7 @@ class TrainedRun:
 
     def call(self, *arguments: object) -> Called:
         """A command on the store."""
-        out, err = io.StringIO(), io.StringIO()
-        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = _run([*map(str, arguments), "--store", str(self.store)])
-        return Called(code, out.getvalue(), err.getvalue())
+        return called(*arguments, "--store", self.store)
 
     def images(self) -> ImageSet:
         return stored_images(self.record.plan, self.record.dataset_digest, self.catalog)
@@ -74,14 +52,6 @@ class TrainedRun:
         """The file of a run's weights."""
         path = next(a.path for a in self.reader.artifacts(run) if a.kind == "weights")
         return self.store.with_name("runs.files") / path
-
-
-@pytest.fixture(scope="session")
-def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    path = write_plugin(tmp_path_factory.mktemp("site"))
-    sys.path.insert(0, str(path))
-    yield path
-    sys.path.remove(str(path))
 
 
 @pytest.fixture(scope="session")

@@ -56,6 +56,7 @@ def files(tmp_path: Path) -> Path:
 
 @pytest.mark.usefixtures("nothing_slow")
 @pytest.mark.parametrize("name", ["wide.png", "deep.png", "text.png", "folder.png", "nowhere.png"])
+@pytest.mark.sampled(1)
 def test_an_image_that_cannot_be_classified(name: str, trained: Any, files: Path) -> None:
     called = trained.call("predict", trained.id, files / name)
     assert (called.code, called.out) == (3, ""), called.err

@@ -154,6 +154,7 @@ def z_of(state: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("inputs", [None, "0.3,-0.7"])
 @pytest.mark.parametrize("cell", [None, 2])
+@pytest.mark.sampled(2)
 def test_a_program_prepares_what_the_trained_circuit_measures(
     trained: Any, tmp_path: Path, cell: int | None, inputs: str | None
 ) -> None:

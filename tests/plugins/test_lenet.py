@@ -65,6 +65,7 @@ def test_images_that_are_too_small_are_refused():
 
 
 @pytest.mark.parametrize("architecture", TABLE_I)
+@pytest.mark.sampled(1)
 def test_pretraining_computes_the_function_of_the_layers(architecture):
     from qtlplat.backbones.fused_conv import features_of
 

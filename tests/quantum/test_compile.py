@@ -29,7 +29,7 @@ def compiled():
     return program
 
 
-@pytest.mark.sampled(22)
+@pytest.mark.sampled(8)
 @pytest.mark.parametrize("samples", [1, 5])
 @pytest.mark.parametrize("name", CIRCUITS)
 def test_double_precision(name, samples, compiled):
@@ -46,7 +46,7 @@ def test_single_precision(name, compiled):
     assert gradient < SINGLE
 
 
-@pytest.mark.sampled(11)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize("name", CIRCUITS)
 def test_stacked_cells_are_a_loop_over_cells(name, compiled):
     program = compiled(name)

@@ -63,6 +63,7 @@ class TestShots:
         assert largest_difference(engine) < 1  # 5 samples are summed: 5 sigma of shifted values are 0.7
 
     @pytest.mark.parametrize("device", ["made.own_shots", "made.seeded_shots", "made.same_shots"])
+    @pytest.mark.sampled(1)
     def test_sampled_values_are_not_differentiated_by_differences(self, device: str) -> None:
         with pytest.raises(ConfigError, match=r"drown in the noise of shots.*1000, chosen by the device") as caught:
             choose_engine(declared(matrices), device)
@@ -73,7 +74,7 @@ class TestShots:
         traits = choose_engine(declared(angles), "made.same_shots").traits
         assert (traits.draws, traits.own, traits.shots, traits.repeats) == (True, True, OWN_SHOTS, True)
 
-    @pytest.mark.sampled(2)
+    @pytest.mark.sampled(1)
     @pytest.mark.parametrize("device", ["default.qubit", "default.mixed", "lightning.qubit", "reference.qubit"])
     def test_devices_of_pennylane_are_exact_and_repeat_their_shots(self, device: str) -> None:
         exact = choose_engine(declared(angles), device)
@@ -120,6 +121,7 @@ class TestPrecision:
     @pytest.mark.parametrize(
         ("device", "options"), [("made.rounded", {}), ("lightning.qubit", {"c_dtype": "complex64"})]
     )
+    @pytest.mark.sampled(1)
     def test_differences_in_single_precision_take_a_wide_step(self, device: str, options: dict[str, str]) -> None:
         engine = choose_engine(declared(matrices), device, options)
         assert engine.gradient == "finite-diff"

@@ -126,7 +126,7 @@ def test_gradients_equal_finite_differences():
     assert torch.autograd.gradcheck(layer, (inputs,), eps=1e-6, atol=1e-6)
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("device", "function", "method", "tolerance"),
     [
@@ -152,7 +152,7 @@ def test_every_way_of_differentiating_agrees_with_backpropagation(device, functi
         torch.testing.assert_close(found, expected, atol=tolerance, rtol=0)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("device", ["default.qubit", "default.mixed", "lightning.qubit", "reference.qubit"])
 def test_single_precision_comes_back_in_single_precision(device):
     runner = DeviceRunner(declared(words), device, {})
@@ -172,6 +172,7 @@ def test_without_gradients_the_values_are_the_same(device):
         torch.testing.assert_close(runner(inputs, {"weights": weights}), expected, atol=1e-7, rtol=0)
 
 
+@pytest.mark.slow
 def test_untrained_arguments_of_a_shifted_circuit_get_no_gradient():
     runner = DeviceRunner(declared(words), "reference.qubit", {})
     exact = DeviceRunner(declared(words), "default.qubit", {})
@@ -223,6 +224,7 @@ class TestShots:
         assert torch.equal(run(1), run(1))
         assert not torch.equal(run(1), run(2))
 
+    @pytest.mark.slow
     def test_the_shifted_circuits_may_be_evaluated_in_any_portions(self, monkeypatch):
         runner = DeviceRunner(declared(words), "reference.qubit", {})
         found = []

@@ -249,6 +249,7 @@ def kernel_cases(dtype: torch.dtype):
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
 @pytest.mark.parametrize("name", kernel_cases(torch.float64))
+@pytest.mark.sampled(8)
 def test_a_stack_of_cells_is_a_loop_over_cells(name, dtype):
     function, stacked = kernel_cases(dtype)[name]
     same_under_vmap(function, *stacked)

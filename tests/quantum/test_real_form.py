@@ -34,6 +34,7 @@ def difference(circuit: Circuit, seed: int) -> float | None:
     return float((found - expected).abs().max())
 
 
+@pytest.mark.slow
 def test_named_circuits():
     found = {name: difference(circuit, seed=3) for name, circuit in CIRCUITS.items()}
     assert {name for name, value in found.items() if value is None} == REFUSED

@@ -78,6 +78,7 @@ def check(device: str, name: str) -> None:
 
 
 @pytest.mark.parametrize(("device", "name"), QUICK)
+@pytest.mark.sampled(3)
 def test_some_templates(device: str, name: str) -> None:
     check(device, name)
 

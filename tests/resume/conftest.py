@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import multiprocessing
 import shlex
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from quick_runs import RUN, Runs, numbers_of, write_plugin
+from quick_runs import RUN, Runs, numbers_of
 
 from qtlplat.cli.app import _run
 from qtlplat.signals import Stop
@@ -18,15 +17,6 @@ from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
 
 Call = Callable[[str], int]
-
-
-@pytest.fixture(scope="session")
-def plugins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The directory of the plugin, importable in this process too."""
-    path = write_plugin(tmp_path_factory.mktemp("site"))
-    sys.path.insert(0, str(path))
-    yield path
-    sys.path.remove(str(path))
 
 
 @pytest.fixture

@@ -138,6 +138,7 @@ def tensors(change: Callable[[dict[str, torch.Tensor]], object]) -> Change:
 
 
 @pytest.mark.parametrize("stage", ["heads", pytest.param("pretraining", marks=pytest.mark.slow)])
+@pytest.mark.slow
 def test_what_is_no_safetensors_file_is_not_used_and_nothing_in_it_is_run(stage: str, goes_on: Any) -> None:
     chosen = FILES if stage == "pretraining" else ["a file of torch.save"]
     for name in chosen:
@@ -173,6 +174,7 @@ MANIFESTS: dict[str, Callable[[Path], object]] = {
     "name",
     [pytest.param(n, marks=[] if n == "deep" else [pytest.mark.slow]) for n in MANIFESTS],
 )
+@pytest.mark.slow
 def test_a_manifest_that_somebody_made_is_not_used(name: str, goes_on: Any) -> None:
     goes_on("heads", MANIFESTS[name], words="damaged")
 
@@ -200,6 +202,7 @@ def test_facts_that_training_could_not_have_written_are_not_used(
     goes_on(stage, facts(lambda f: f.update(more=1)))
 
 
+@pytest.mark.slow
 def test_an_epoch_that_is_not_there_yet_is_not_believed(goes_on: Any) -> None:
     """It would end the training without any."""
     goes_on("heads", facts(lambda f: f.update(epoch=99)), both=True)
@@ -308,6 +311,7 @@ PLACES: dict[str, Callable[[Path], object]] = {
         *(pytest.param(name, end, marks=pytest.mark.slow) for name in PLACES for end in (".json", ".safetensors")),
     ],
 )
+@pytest.mark.slow
 def test_what_is_no_plain_file_is_not_read(name: str, suffix: str, goes_on: Any) -> None:
     goes_on("heads", instead(suffix, PLACES[name]), words="damaged")
 

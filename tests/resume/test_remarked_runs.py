@@ -24,6 +24,7 @@ def answer(capsys: pytest.CaptureFixture[str]) -> Any:
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_a_run_that_was_put_away_comes_back_and_goes_on_where_it_was(
     qtlplat: Call,
     store: Path,

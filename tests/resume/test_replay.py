@@ -96,6 +96,7 @@ def test_a_replay_on_the_same_machine_is_bitwise_the_same(qtlplat: Call, store: 
     assert leftovers(store) == []
 
 
+@pytest.mark.slow
 def test_a_replay_is_linked_and_starts_from_nothing(store: Path, finished: str, replay: Any) -> None:
     assert replay("@last")[0] == 0
     reader = reader_of(store)
@@ -134,6 +135,7 @@ def test_cells_with_backbones_of_their_own_are_held_against_each_other(qtlplat: 
     assert replay(part_of_the_data.id)[0] == 3
 
 
+@pytest.mark.slow
 def test_code_that_changed_behind_its_version_is_found_out(
     install: Callable[..., None], store: Path, replay: Any
 ) -> None:
@@ -160,6 +162,7 @@ ROUNDS = """
 """
 
 
+@pytest.mark.slow
 def test_what_only_rounds_otherwise_is_within_the_tolerance(
     install: Callable[..., None], store: Path, replay: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -196,6 +199,7 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, step: int) -> None:
 
 @pytest.mark.sampled(1)
 @pytest.mark.parametrize("again", ["resume --all -q", "replay @-2 --verify -q"])
+@pytest.mark.slow
 def test_an_interrupted_replay_goes_on_as_one(
     qtlplat: Call, store: Path, finished: str, monkeypatch: pytest.MonkeyPatch, again: str
 ) -> None:
@@ -212,6 +216,7 @@ def test_an_interrupted_replay_goes_on_as_one(
     assert [row.values for row in reader.epochs(second.id)] == [row.values for row in reader.epochs(first.id)]
 
 
+@pytest.mark.slow
 def test_another_sort_of_replay_does_not_go_on_with_it(
     qtlplat: Call, store: Path, finished: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -252,6 +257,7 @@ def test_a_run_that_has_not_finished_is_not_replayed(
     assert "qtlplat resume" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_shots_that_cannot_be_repeated_are_expected(
     qtlplat: Call, store: Path, replay: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

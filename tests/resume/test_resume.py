@@ -106,6 +106,7 @@ def test_a_run_stopped_while_it_tunes_ends_bitwise_equal(
     assert leftovers(store) == []
 
 
+@pytest.mark.slow
 def test_a_head_that_trains_cell_by_cell_is_resumed_within_its_cells(
     qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any
 ) -> None:
@@ -120,6 +121,7 @@ def test_a_head_that_trains_cell_by_cell_is_resumed_within_its_cells(
     assert 75 + len(seen) - expected["steps"] <= EPOCH
 
 
+@pytest.mark.slow
 def test_the_same_command_goes_on_with_an_interrupted_pretraining(
     qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any
 ) -> None:
@@ -133,6 +135,7 @@ def test_the_same_command_goes_on_with_an_interrupted_pretraining(
     assert numbers["runs"] == ["pretraining", "run", "run"]
 
 
+@pytest.mark.slow
 def test_after_resume_the_run_is_found_and_shown(
     qtlplat: Call, store: Path, stop_at: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -153,6 +156,7 @@ def test_after_resume_the_run_is_found_and_shown(
     assert "is finished" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_an_interrupted_pretraining_leads_to_the_run_that_needs_it(
     qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any
 ) -> None:
@@ -179,6 +183,7 @@ def test_nothing_to_resume_is_no_error_and_several_are_named(
     assert "--all" in err
 
 
+@pytest.mark.slow
 def test_what_has_changed_is_refused_with_each_difference_unless_it_is_allowed(
     qtlplat: Call, store: Path, stop_at: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -227,6 +232,7 @@ def test_a_damaged_checkpoint_is_told_and_the_older_one_used(
     assert numbers_of(store) == undisturbed(QUANTUM)["numbers"]
 
 
+@pytest.mark.slow
 def test_without_any_checkpoint_training_starts_again_and_agrees_with_what_is_stored(
     qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any
 ) -> None:

@@ -72,6 +72,7 @@ def signalled_at(write: str, call: int, name: str, times: int, store: Path, expe
 @pytest.mark.parametrize(
     ("write", "call", "name", "times"), [("pwrite64", 203, "INT", 1), ("fdatasync", 40, "TERM", 2)]
 )
+@pytest.mark.sampled(1)
 def test_a_signal_in_a_system_call_of_a_write(
     write: str, call: int, name: str, times: int, store: Path, expected: Any
 ) -> None:
@@ -150,6 +151,7 @@ def signalled_in_python_at(stage: int, name: str, times: int, store: Path, expec
 
 
 @pytest.mark.parametrize(("stage", "name", "times"), [(70, "INT", 2), (121, "TERM", 1)])
+@pytest.mark.sampled(1)
 def test_a_signal_in_a_stage_of_a_write(stage: int, name: str, times: int, store: Path, expected: Any) -> None:
     assert signalled_in_python_at(stage, name, times, store, expected)
 

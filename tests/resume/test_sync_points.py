@@ -106,6 +106,7 @@ def refused_at(point: int, error: int, store: Path, expected: dict[str, Any], ca
 
 
 @pytest.mark.parametrize(("point", "error"), [(11, errno.EIO), (27, errno.ENOSPC)])
+@pytest.mark.sampled(1)
 def test_a_disk_that_refuses_is_named_and_the_run_goes_on_later(
     point: int, error: int, store: Path, plugins: Path, expected: Any, capsys: Any
 ) -> None:

@@ -64,6 +64,7 @@ def refused_at(name: str, call: int, error: int, store: Path, expected: dict[str
 
 
 @pytest.mark.parametrize(("name", "call"), [("fdatasync", 70), ("rename", 3)])
+@pytest.mark.sampled(1)
 def test_a_run_killed_at_a_system_call_loses_nothing(name: str, call: int, store: Path, expected: Any) -> None:
     assert killed_at(name, call, store, expected)
 
@@ -71,6 +72,7 @@ def test_a_run_killed_at_a_system_call_loses_nothing(name: str, call: int, store
 @pytest.mark.parametrize(
     ("name", "call", "error", "for_good"), [("fdatasync", 44, errno.EIO, False), ("fdatasync", 60, errno.ENOSPC, True)]
 )
+@pytest.mark.sampled(1)
 def test_a_run_refused_a_system_call_loses_nothing(
     name: str, call: int, error: int, for_good: bool, store: Path, expected: Any
 ) -> None:

@@ -79,6 +79,7 @@ def threads_of(store: Path) -> dict[str, list[str]]:
     return found
 
 
+@pytest.mark.slow
 def test_the_choice_is_stored_and_used_again(
     speeds: dict[int, Any], qtlplat: Call, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -103,6 +104,7 @@ def test_the_choice_is_stored_and_used_again(
     assert used == [1, 1, 1]
 
 
+@pytest.mark.slow
 def test_who_asks_for_a_number_gets_it(
     speeds: dict[int, Any], qtlplat: Call, store: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -172,6 +172,7 @@ def test_a_plugin_that_names_no_paths_is_named(root, tmp_path):
         Dataset(Pictures().component(reads=lambda _: [3]), PictureOptions(root=root), tmp_path).digest()
 
 
+@pytest.mark.slow
 def test_the_synthetic_dataset_is_kept(tmp_path):
     _, catalog = open_catalog(None, tmp_path)
     component, options = catalog.component("dataset", "steel-synth"), SteelSynthOptions(per_class=4)

@@ -74,6 +74,7 @@ def test_a_stored_name_is_found_as_it_is_suggested(stored: tuple[StoreLocation, 
 
 @settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(NAMES)
+@pytest.mark.slow
 def test_any_stored_name_is_found_as_it_is_suggested(stored: tuple[StoreLocation, str], name: str) -> None:
     find(stored[0], name, stored[1])
 

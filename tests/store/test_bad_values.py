@@ -103,7 +103,7 @@ def read_all(reader: Reader, run: str) -> None:
     family(reader, run)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "table",
     [
@@ -162,6 +162,7 @@ def test_a_bad_value_hides_no_other_damage(location: StoreLocation, ids: list[st
     }
 
 
+@pytest.mark.slow
 def test_every_listing_tells_sound_runs_and_names_the_damaged_one(
     location: StoreLocation, ids: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:

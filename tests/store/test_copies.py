@@ -30,6 +30,7 @@ def test_a_backup_is_a_store_with_every_run(location: StoreLocation) -> None:
     assert check(copy).problems == ()
 
 
+@pytest.mark.slow
 def test_a_backup_is_taken_between_two_writes_while_a_run_goes_on(location: StoreLocation, tmp_path: Path) -> None:
     fill(location, 2)
     stop, errors = threading.Event(), []

@@ -97,6 +97,7 @@ def is_whole(path: Path) -> bool:
 
 @pytest.mark.parametrize("command", [*(name for name in COMMANDS if name in ("backup", "recover", "runs")),
                                      *(pytest.param(name, marks=pytest.mark.slow) for name in COMMANDS)])  # fmt: skip
+@pytest.mark.sampled(1)
 def test_a_killed_command_leaves_nothing_or_a_whole_file(
     command: str, stored: dict[str, str], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:

@@ -142,7 +142,7 @@ HOSTILE = [
 ]
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("name", HOSTILE, ids=ascii)
 def test_any_name_is_a_name(tmp_path: Path, name: str) -> None:
     location = find_store(str(tmp_path / name))

@@ -82,6 +82,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, object]]:
 
 @settings(max_examples=60, derandomize=True)
 @given(filters)
+@pytest.mark.slow
 def test_generated_filters_mean_the_same_as_in_the_store(rows: list[dict[str, object]], written: Written) -> None:
     try:
         found = matching(rows, rows[0].keys(), written.text)

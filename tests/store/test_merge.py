@@ -81,6 +81,7 @@ def test_merging_again_or_back_changes_nothing(location: StoreLocation, other: S
     assert snapshot(other) == there
 
 
+@pytest.mark.slow
 def test_the_same_run_with_other_rows_is_a_clash_and_both_are_named(
     location: StoreLocation, other: StoreLocation
 ) -> None:

@@ -69,6 +69,7 @@ def test_a_backup_is_a_file_with_every_row(location: StoreLocation, tmp_path: Pa
     assert beside.name.startswith("store.backup.")
 
 
+@pytest.mark.slow
 def test_runs_are_merged_both_ways_with_the_same_digests(
     location: StoreLocation, file: StoreLocation, tmp_path: Path
 ) -> None:

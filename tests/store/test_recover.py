@@ -99,6 +99,7 @@ def leaf_pages(path: Path, table: str) -> list[int]:
     return sorted(pages)
 
 
+@pytest.mark.slow
 def test_around_a_broken_page_every_other_row_is_saved(
     damaged: StoreLocation, new: StoreLocation, written: tuple[Path, list[str], str]
 ) -> None:
@@ -124,6 +125,7 @@ NAMES = re.compile(rb'CREATE TABLE "?(runs|qtlplat_schema)\b')
     ("step", "garbage"),
     [(24, b"\xff"), *(pytest.param(1, one, marks=pytest.mark.slow) for one in (b"\0", b"\x0d", b"a"))],
 )
+@pytest.mark.slow
 def test_every_page_may_break_and_nothing_false_is_saved(
     tmp_path: Path, damaged: StoreLocation, written: tuple[Path, list[str], str], step: int, garbage: bytes
 ) -> None:
@@ -152,6 +154,7 @@ def test_every_page_may_break_and_nothing_false_is_saved(
 
 
 @pytest.mark.parametrize("garbage", [b"\xff", b"\0", b"a"])
+@pytest.mark.sampled(1)
 def test_a_view_that_broke_costs_no_row(damaged: StoreLocation, new: StoreLocation, garbage: bytes) -> None:
     whole, intact = everything(damaged), damaged.path.read_bytes()
     broken = [n for n in range(len(intact) // PAGE) if b" AS f1_max" in intact[n * PAGE : (n + 1) * PAGE]]
@@ -180,6 +183,7 @@ def test_a_view_that_broke_costs_no_row(damaged: StoreLocation, new: StoreLocati
         ("a newer schema", False),
     ],
 )
+@pytest.mark.sampled(4)
 def test_each_kind_of_damage_gives_a_sound_store_or_a_refusal_that_leaves_nothing(
     damaged: StoreLocation, new: StoreLocation, kind: str, saved: bool
 ) -> None:

@@ -87,6 +87,7 @@ def broken(name: str) -> list[tuple[str, tuple[object, ...]]]:
 
 
 @pytest.mark.parametrize(("statement", "values"), broken("v_runs"))
+@pytest.mark.sampled(2)
 def test_a_view_that_cannot_be_made_out_hides_nothing(
     location: StoreLocation, stored: list[str], statement: str, values: tuple[object, ...], tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
@@ -106,6 +107,7 @@ def test_a_view_that_cannot_be_made_out_hides_nothing(
 
 
 @pytest.mark.parametrize("table", ["runs", "cells", "tags"])
+@pytest.mark.sampled(1)
 def test_rows_of_a_table_that_cannot_be_made_out_are_recovered(
     location: StoreLocation, stored: list[str], table: str, tmp_path: Path
 ) -> None:

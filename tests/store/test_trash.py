@@ -390,6 +390,7 @@ def killed_at(owner: type, name: str, number: int) -> Callable[[pytest.MonkeyPat
         pytest.param(Path, "unlink", range(1, 7), marks=pytest.mark.slow),
     ],
 )
+@pytest.mark.sampled(1)
 def test_killed_at_any_moment_it_leaves_a_sound_store_and_the_next_one_finishes(
     tmp_path: Path, owner: type, name: str, points: Sequence[int]
 ) -> None:

@@ -81,6 +81,7 @@ def test_the_doctor_names_each_with_a_reason_and_a_fix(qtlplat: Cli, broken_path
     assert "broken-name-clash" in done.stderr
 
 
+@pytest.mark.slow
 def test_a_clashing_name_is_refused_where_it_is_named(qtlplat: Cli, broken_path: Path) -> None:
     done = qtlplat("info", "linear", path=broken_path)
     assert (done.returncode, done.stdout) == (4, "")
@@ -97,6 +98,7 @@ def test_naming_a_broken_plugin_exits_4_with_its_reason(qtlplat: Cli, broken_pat
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_a_run_uses_a_strangers_dataset_backbone_head_and_evaluator(qtlplat: Cli, stranger_path: Path) -> None:
     parts = ("--dataset", "acme-squares", "--backbone", "acme-net", "--head", "acme-ry", "--evaluator", "acme-half")
     arguments = ("run", *parts, "--epochs", "2", "--pretrain-epochs", "2", "--store", "store.db", "--json")
