@@ -2,47 +2,65 @@
 
 from __future__ import annotations
 
+import fcntl
+import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import strace
+import warm_pytest
 from planted import BUGS, Bug
 
 ROOT = Path(__file__).parents[2]
 COPIED = ("qtlplat", "plugins", "tests", "registry.toml", "pyproject.toml")
 KINDS = 5
+Outcomes = Callable[[Path, Sequence[str]], dict[str, str]]
 
 
 def copy_to(place: Path) -> Path:
-    """Copy what the tests need."""
+    """Copy what the tests need, and what is compiled of it."""
     place.mkdir()
     for name in COPIED:
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns("__pycache__", ".*"))
+            shutil.copytree(ROOT / name, place / name, ignore=shutil.ignore_patterns(".*"))
         else:
             shutil.copy(ROOT / name, place / name)
     return place
 
 
-def outcomes(root: Path, tests: Sequence[str]) -> dict[str, str]:
+@pytest.fixture(scope="session")
+def outcomes() -> Iterator[Outcomes]:
     """Run tests of a copy in a process of its own: PASSED, FAILED, ERROR, or '' for what was skipped, by id."""
     env = {name: value for name, value in os.environ.items() if not name.startswith(("COV", "PYTEST"))}
-    env["PYTHONPATH"] = f"{root}{os.pathsep}{root / 'plugins'}"
-    command = [sys.executable, "-m", "pytest", "-q", "-rA", "--tb=line", "-o", "addopts=", "-p", "no:cacheprovider"]
-    command += ["--rootdir", str(root), "--basetemp", str(root / "temporary"), *tests]
-    done = subprocess.run(command, cwd=root, env=env, capture_output=True, text=True, timeout=600, check=False)
-    assert done.returncode in (0, 1), done.stdout + done.stderr  # neither bad arguments nor a bug of pytest's
-    lines = done.stdout.splitlines()
-    words = ("PASSED", "FAILED", "ERROR")
-    return {
-        test: next((w for w in words if any(f"{line} ".startswith(f"{w} {test} ") for line in lines)), "")
-        for test in tests
-    }
+    with subprocess.Popen(
+        [sys.executable, warm_pytest.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env
+    ) as server:
+        assert server.stdin
+        assert server.stdout
+
+        def run(root: Path, tests: Sequence[str]) -> dict[str, str]:
+            arguments = ["-q", "-rA", "--tb=line", "-o", "addopts=", "-p", "no:cacheprovider", "--rootdir", str(root)]
+            arguments += ["--basetemp", str(root / "temporary"), *tests]
+            output = root / "output"
+            paths = {"PYTHONPATH": f"{root}{os.pathsep}{root / 'plugins'}"}
+            job = {"root": str(root), "arguments": arguments, "output": str(output), "environment": paths}
+            print(json.dumps(job), file=server.stdin, flush=True)
+            code = int(server.stdout.readline())
+            lines = output.read_text(errors="replace").splitlines()
+            assert code in (0, 1), "\n".join(lines)  # neither bad arguments nor a bug of pytest's
+            words = ("PASSED", "FAILED", "ERROR")
+            return {
+                test: next((w for w in words if any(f"{line} ".startswith(f"{w} {test} ") for line in lines)), "")
+                for test in tests
+            }
+
+        yield run
+        server.stdin.close()
 
 
 def test_every_bug_can_still_be_planted_and_names_tests_that_are_there(tmp_path: Path) -> None:
@@ -65,18 +83,30 @@ def test_a_bug_that_does_not_fit_the_code_any_more_is_an_error(tmp_path: Path) -
 
 
 @pytest.fixture(scope="session")
-def sound(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """The tests that pass where no bug is planted: all of them, but for what cannot be run without strace."""
-    tests = sorted({test for bug in BUGS.values() for test in bug.caught_by})
-    found = outcomes(copy_to(tmp_path_factory.mktemp("sound") / "copy"), tests)
-    wrong = {test: word for test, word in found.items() if word != "PASSED" and (word or not strace.why_not())}
-    assert wrong == {}
-    return {test for test, word in found.items() if word}
+def sound(tmp_path_factory: pytest.TempPathFactory, outcomes: Outcomes) -> set[str]:
+    """The tests that pass where no bug is planted: all of them, but for what cannot be run without strace.
+
+    They are run once for all workers.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    with (folder / "sound.json").open("a+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0)
+        if not (known := file.read()):
+            tests = sorted({test for bug in BUGS.values() for test in bug.caught_by})
+            found = outcomes(copy_to(tmp_path_factory.mktemp("sound") / "copy"), tests)
+            wrong = {test: word for test, word in found.items() if word != "PASSED" and (word or not strace.why_not())}
+            assert wrong == {}
+            known = json.dumps([test for test, word in found.items() if word])
+            file.write(known)
+    return set(json.loads(known))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BUGS)
-def test_a_planted_bug_is_caught(name: str, sound: set[str], tmp_path: Path) -> None:
+def test_a_planted_bug_is_caught(name: str, sound: set[str], outcomes: Outcomes, tmp_path: Path) -> None:
     bug = BUGS[name]
     root = copy_to(tmp_path / "copy")
     bug.plant(root)
