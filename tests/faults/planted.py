@@ -130,7 +130,9 @@ BUGS = {
         "qtlplat/backbones/pretrain.py",
         '_SCORES = ("best_score", "clear_score")',
         '_SCORES = ("clear_score",)',
-        ("tests/backbones/test_pretrain.py::test_a_search_that_goes_on_after_any_epoch_ends_the_same[0.0-constant-single]",),
+        (
+            "tests/backbones/test_pretrain.py::test_a_search_that_goes_on_after_any_epoch_ends_the_same[0.0-constant-single]",
+        ),
     ),
     "an epoch that cannot be stored is passed over": Bug(
         EXCEPT,
