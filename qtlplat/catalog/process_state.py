@@ -152,19 +152,26 @@ def _put_autocast(before: tuple[Any, ...]) -> None:
     _torch().set_autocast_cache_enabled(cache)
 
 
+def _untransformed() -> Any:
+    """The state of a generator is a tensor; a circuit's function is called under ``vmap`` and derivatives, too."""
+    return importlib.import_module("qtlplat.compile.private_torch").untransformed()
+
+
 def _torch_random() -> tuple[bytes, ...]:
     torch = _torch()
     there = torch.cuda.is_initialized()
-    states = [torch.default_generator.get_state(), *(torch.cuda.get_rng_state_all() if there else ())]
-    return tuple(state.numpy().tobytes() for state in states)
+    with _untransformed():
+        states = [torch.default_generator.get_state(), *(torch.cuda.get_rng_state_all() if there else ())]
+        return tuple(state.numpy().tobytes() for state in states)
 
 
 def _put_torch_random(before: tuple[bytes, ...]) -> None:
     torch = _torch()
-    cpu, *others = (torch.frombuffer(bytearray(one), dtype=torch.uint8) for one in before)
-    torch.default_generator.set_state(cpu)
-    if others:
-        torch.cuda.set_rng_state_all(others)
+    with _untransformed():
+        cpu, *others = (torch.frombuffer(bytearray(one), dtype=torch.uint8) for one in before)
+        torch.default_generator.set_state(cpu)
+        if others:
+            torch.cuda.set_rng_state_all(others)
 
 
 def _private(name: str, *, often: bool = True) -> State:

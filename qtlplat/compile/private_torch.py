@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeGuard
 
 import torch
@@ -115,6 +116,13 @@ def is_under_vmap(value: Any) -> bool:
             return True
         value = _functorch.get_unwrapped(value)  # stacked cells are differentiated inside of vmap
     return False
+
+
+@contextmanager
+def untransformed() -> Iterator[None]:
+    """Inside, tensors are plain ones: no ``vmap``, derivative or mode that is active outside takes part."""
+    with torch._C._DisableFuncTorch(), torch._C._DisableTorchDispatch(), torch._C.DisableTorchFunction():
+        yield
 
 
 def _function_modes() -> tuple[Any, ...]:

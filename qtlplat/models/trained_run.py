@@ -11,9 +11,9 @@ from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.reopen import stored_images, stored_run
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.conventions import HEAD, counted
-from qtlplat.errors import StoreError, UntrustedError, UsageError, safe_repr
+from qtlplat.errors import UsageError
 from qtlplat.models.image_files import Resample
-from qtlplat.store.core.artifacts import path_below, what_is_wrong
+from qtlplat.runs.stored_weights import checked_weights, pretraining_of
 from qtlplat.store.core.records import CellRecord, RunRecord
 from qtlplat.store.read.queries import Reader
 
@@ -65,8 +65,11 @@ def look_up(
     """
     chosen = _chosen(reader, record, cells)
     resolved = stored_run(record.plan, catalog, sets)
-    sources = {cell.position: _source(record, cell) for cell in chosen}
-    weights = {run: _weights(reader, run) for run in dict.fromkeys([*sources.values(), record.id])}
+    sources = {cell.position: pretraining_of(record, cell) for cell in chosen}
+    weights = {
+        run: checked_weights(reader, run, f"repeat the run: qtlplat replay {run[:8]}")
+        for run in dict.fromkeys([*sources.values(), record.id])
+    }
     shape, names = record.image_shape, record.classes
     if not (shape and names):
         images = stored_images(record.plan, record.dataset_digest, catalog, sets)
@@ -91,30 +94,3 @@ def _chosen(reader: Reader, record: RunRecord, positions: Sequence[int]) -> list
             what = f"cell {position} belongs to the control {known[position].variant}"
             raise UsageError(what, where="--cell", fix=f"see qtlplat show {record.id[:8]} --cells")
     return [known[position] for position in positions] or own
-
-
-def _source(record: RunRecord, cell: CellRecord) -> str:
-    source = cell.pretraining or record.pretraining
-    if source is None:
-        what = f"cell {cell.position} of run {record.id} does not say what its backbone is"
-        raise StoreError(what, where=f"run {record.id}")
-    return source
-
-
-def _weights(reader: Reader, run: str) -> tuple[Path, str]:
-    """File and sha256 of a run's weights, which are what the run saved."""
-    artifact = next((a for a in reader.artifacts(run) if a.kind == "weights"), None)
-    if artifact is None:
-        raise StoreError(f"run {run} has no weights", fix=f"repeat the run: qtlplat replay {run[:8]}")
-    path = path_below(reader.location, artifact.path)
-    if path is None:
-        what, where = f"the file {safe_repr(artifact.path)} lies outside of the store's files", f"run {run}"
-        raise UntrustedError(
-            f"weights are refused: {what}", where=where, fix=f"repeat the run: qtlplat replay {run[:8]}"
-        )
-    fix = f"copy the file from where the run was trained, or repeat the run: qtlplat replay {run[:8]}"
-    if not path.exists():
-        raise StoreError(f"the weights of run {run} are not here", where=str(path), fix=fix)
-    if wrong := what_is_wrong(reader.location, artifact.path, artifact.sha256, artifact.bytes):
-        raise UntrustedError(f"the weights of run {run} are refused: {wrong}", where=str(path), fix=fix)
-    return path, artifact.sha256

@@ -61,14 +61,16 @@ def replay(
     resumed if nothing has changed. sets: ``dataset.option=value``, for data that was moved; heads_only: start from the
     stored weights of its backbones.
 
-    Raises UsageError if it has not finished or has no heads, and as `qtlplat.runs.execute.execute`.
+    Raises UsageError if it has not finished or has no heads, StoreError or UntrustedError if those weights are missing
+    or damaged, and as `qtlplat.runs.execute.execute`.
     """
-    refuse_replay(record, heads_only=heads_only)
+    reader = Reader(location)
+    refuse_replay(record, reader, heads_only=heads_only)
     if record.kind == "pretraining":
         return _replay_pretraining(record, catalog, location, progress, sets)
     prepared = prepare(stored_run(record.plan, catalog, sets), location.files)
     wanted = Replay(record.id, heads_only)
-    return execute(prepared, location, progress, _begun(prepared, Reader(location), wanted), replay=wanted)
+    return execute(prepared, location, progress, _begun(prepared, reader, wanted), replay=wanted)
 
 
 def _begun(prepared: Prepared, reader: Reader, wanted: Replay) -> ResumePoint | None:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from qtlplat.errors import UsageError
+from qtlplat.runs.stored_weights import checked_weights, pretraining_of
 from qtlplat.store.core.records import RunRecord
 from qtlplat.store.read.queries import Reader
 
 RESUMABLE = ("interrupted", "failed")
 
 
-def refuse_replay(record: RunRecord, *, heads_only: bool) -> None:
-    """Refuse a replay of a run that has not finished, or of the heads of a pretraining. Raises UsageError."""
+def refuse_replay(record: RunRecord, reader: Reader, *, heads_only: bool) -> None:
+    """Refuse a replay of a run that has not finished, or of heads whose backbones are not stored.
+
+    Raises:
+        UsageError: The run has not finished, or has no heads.
+        StoreError, UntrustedError: As `checked_weights`.
+    """
     if record.status != "finished":
         fix = f"resume it: qtlplat resume {record.id[:8]}" if record.status != "running" else "wait for it"
         raise UsageError(f"run {record.id} is {record.status}: it has no results to compare with", fix=fix)
     if record.kind == "pretraining" and heads_only:
         raise UsageError("a pretraining has no heads", where="--heads-only", fix="leave it out, or name a run")
+    if heads_only:
+        fix = f"train the backbones, too: qtlplat replay {record.id[:8]}"
+        for source in dict.fromkeys(pretraining_of(record, cell) for cell in reader.cells(record.id)):
+            checked_weights(reader, source, fix)
 
 
 def what_to_resume(reader: Reader, run_id: str) -> RunRecord:

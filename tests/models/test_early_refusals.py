@@ -96,6 +96,32 @@ def test_a_cell_and_a_run_that_have_no_model(trained: Any, files: Path, pictures
 
 
 @pytest.mark.usefixtures("nothing_slow")
+@pytest.mark.parametrize("how", ["gone", "damaged", "cut", "a directory", "not stored", "outside"])
+def test_heads_alone_whose_backbone_is_missing_or_damaged(how: str, trained: Any) -> None:
+    source = trained.record.pretraining
+    weights = trained.weights(source)
+    content = weights.read_bytes()
+    weights.unlink()
+    if how == "damaged":
+        weights.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    elif how == "cut":
+        weights.write_bytes(content[:-1])
+    elif how == "a directory":
+        weights.mkdir()
+    with closing(sqlite3.connect(trained.store)) as connection, connection:
+        of_weights = "WHERE kind = 'weights' AND run_id = ?"
+        if how == "not stored":
+            connection.execute(f"DELETE FROM artifacts {of_weights}", [source])
+        elif how == "outside":
+            connection.execute(f"UPDATE artifacts SET path = '../x' {of_weights}", [source])
+    called = trained.call("replay", trained.id, "--heads-only")
+    assert (called.code, called.out) == (5 if how in ("gone", "not stored") else 8, ""), called.err
+    assert source in called.err
+    assert f"train the backbones, too: qtlplat replay {trained.id[:8]} --store" in called.err
+    assert [run.id for run in trained.reader.runs(kind="run")] == [trained.id]
+
+
+@pytest.mark.usefixtures("nothing_slow")
 @pytest.mark.parametrize("package", ["onnx", "onnxscript", "onnxruntime"])
 def test_a_missing_extra(package: str, trained: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)

@@ -66,7 +66,7 @@ def replay_command(
     location = asked_store(settings)
     reader = Reader(location)
     record = reader.run(reader.resolve(reference))
-    refuse_replay(record, heads_only=heads_only)
+    refuse_replay(record, reader, heads_only=heads_only)
     _, catalog = open_components(settings)
     (stored_run if record.kind == "run" else stored_pretraining)(record.plan, catalog, sets)  # refused before any work
     progress = make_progress(settings.verbosity)

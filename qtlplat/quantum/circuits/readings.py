@@ -206,7 +206,12 @@ def _of_matrix(matrix: Tensor, wires: Any) -> Terms:
 
 def _number(number: Any) -> Tensor:
     tensor = torch.as_tensor(number)
-    return (tensor.real if tensor.is_complex() else tensor).reshape(())
+    return as_real(tensor).reshape(())
+
+
+def as_real(numbers: Tensor) -> Tensor:
+    """The real part of numbers: PennyLane gives the values of some observables as complex numbers."""
+    return numbers.real if numbers.is_complex() else numbers
 
 
 def as_array(parameter: Tensor) -> npt.NDArray[Any]:

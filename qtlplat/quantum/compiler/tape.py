@@ -14,6 +14,7 @@ from pennylane.operation import Channel, Operator, StatePrepBase
 from pennylane.tape import QuantumScript
 from torch import Tensor, fx
 
+from qtlplat.compile.passes import is_random
 from qtlplat.compile.private_torch import changes_arguments, untried
 from qtlplat.compile.recorder import DependsOnValuesError, record_operations
 from qtlplat.errors import QtlplatError, one_line
@@ -100,6 +101,8 @@ def record(function: SampleFunction) -> Recording:
     except Exception as error:
         text = (str(error).strip() or "no message").splitlines()[0][:160]
         raise CannotCompileError(f"its structure depends on values: {type(error).__name__}: {text}") from error
+    if any(map(is_random, graph.graph.nodes)):
+        raise CannotCompileError("it draws random numbers of torch")
     if any(changes_arguments(node.target) for node in graph.graph.nodes):
         raise CannotCompileError("it changes a tensor in place")
     plain, seen = notes

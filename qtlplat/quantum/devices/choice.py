@@ -18,6 +18,7 @@ from qtlplat.errors import ConfigError, PluginError, one_line
 from qtlplat.quantum.circuits.constancy import not_differentiated
 from qtlplat.quantum.circuits.readings import is_linear
 from qtlplat.quantum.circuits.samples import SampleFunction, trial_numbers
+from qtlplat.quantum.circuits.warned import OF_DEVICES, without
 from qtlplat.quantum.devices.batches import WAYS
 from qtlplat.quantum.devices.derivatives import FINE, LEAST_PRECISION
 from qtlplat.quantum.devices.execution import OF_THE_DEVICE, BatchRunner, CannotRunError, postselects
@@ -128,7 +129,8 @@ class DeviceRunner(BatchRunner):
             tape, _ = self._recorder.one(inputs[0], weights)
             try:
                 config = ExecutionConfig(gradient_method=self.gradient_method)
-                supported = self.device.supports_derivatives(config, tape)
+                with without(OF_DEVICES):
+                    supported = self.device.supports_derivatives(config, tape)
             except Exception:  # noqa: BLE001 -- a device that fails at this question is not asked to differentiate
                 supported = False
             if supported:

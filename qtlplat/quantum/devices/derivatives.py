@@ -19,6 +19,7 @@ from torch import Tensor
 
 from qtlplat.quantum.circuits.readings import as_array
 from qtlplat.quantum.circuits.samples import ranks
+from qtlplat.quantum.circuits.warned import OF_DEVICES, without
 
 Array = npt.NDArray[np.float64]
 OF_A_STATE: Array = np.full((1, 3), np.nan)  # stands for the rule of prepared amplitudes
@@ -108,9 +109,13 @@ def in_gates(tape: Any) -> Any:
 def _gates(op: Any, stays: Callable[[Any], bool]) -> list[Any]:
     """A gate taken apart into gates that may stay; raises NoShiftRuleError."""
     try:
-        (tape,), _ = qml.devices.preprocess.decompose(
-            qml.tape.QuantumScript([op]), stopping_condition=stays, skip_initial_state_prep=False, name="shift rules"
-        )
+        with without(OF_DEVICES):
+            (tape,), _ = qml.devices.preprocess.decompose(
+                qml.tape.QuantumScript([op]),
+                stopping_condition=stays,
+                skip_initial_state_prep=False,
+                name="shift rules",
+            )
     except Exception as error:
         raise NoShiftRuleError(f"{op.name} takes trained numbers and has no shift rule") from error
     return list(tape.operations)

@@ -18,8 +18,9 @@ from torch import Tensor
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, PluginError, QtlplatError, one_line
-from qtlplat.quantum.circuits.readings import as_array
+from qtlplat.quantum.circuits.readings import as_array, as_real
 from qtlplat.quantum.circuits.samples import SampleFunction, trial_numbers
+from qtlplat.quantum.circuits.warned import OF_DEVICES, without
 from qtlplat.quantum.compiler.exponentials import without_exponentials
 from qtlplat.quantum.devices.batches import Part, Recorder, Way
 from qtlplat.quantum.devices.density import from_density_matrix
@@ -187,7 +188,8 @@ class BatchRunner:
         # Caching compares parameter values between calls; training never repeats them.
         interface = "numpy" if method is None and self._numpy else "torch"
         # Derivatives of torch's own keep the precision of what they are given.
-        with self._drawing(), contextlib.nullcontext() if method == "backprop" else doubles():
+        precise = contextlib.nullcontext() if method == "backprop" else doubles()
+        with self._drawing(), precise, without(OF_DEVICES):
             try:
                 results = iter(qml.execute(expanded, self.device, diff_method=method, interface=interface, cache=False))
             except (MemoryError, torch.OutOfMemoryError):
@@ -262,7 +264,7 @@ def _columns(tape: Any, batch: int, result: Any) -> list[Tensor]:
     """What a tape measures, each (batch, k): computed once where nothing in the tape has a value per sample."""
     several = result if isinstance(result, list | tuple) else [result]
     # Numbers of Python would be rounded to torch's default.
-    results = (r if isinstance(r, Tensor) else torch.as_tensor(np.asarray(r)) for r in several)
+    results = (as_real(r if isinstance(r, Tensor) else torch.as_tensor(np.asarray(r))) for r in several)
     if tape.batch_size is None:
         return [r.reshape(1, -1).expand(batch, -1) for r in results]
     return [r.reshape(batch, -1) for r in results]

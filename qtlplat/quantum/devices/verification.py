@@ -19,8 +19,9 @@ from pennylane.operation import Channel
 from torch import Tensor
 
 from qtlplat.quantum.circuits.constancy import not_differentiated
-from qtlplat.quantum.circuits.readings import as_array
+from qtlplat.quantum.circuits.readings import as_array, as_real
 from qtlplat.quantum.circuits.samples import SampleFunction, trial_numbers
+from qtlplat.quantum.circuits.warned import OF_ONE_SAMPLE, without
 from qtlplat.quantum.devices.layer import Runner
 
 EXACT, WITH_CHANNELS = "default.qubit", "default.mixed"
@@ -105,7 +106,8 @@ class Reference:
         wires = range(function.circuit.qubits)
 
         def circuit(sample: Tensor, weights: Values) -> Any:
-            return function.circuit.function(function.given(sample), wires=wires, **weights)
+            with without(OF_ONE_SAMPLE):
+                return function.circuit.function(function.given(sample), wires=wires, **weights)
 
         node = _node(function, self.name, circuit, noise, interface="torch", diff_method="backprop")
         found = []
@@ -261,7 +263,7 @@ def _largest(values: Tensor) -> float:
 def _row(results: Any) -> Tensor:
     """Results of a QNode in one row, (n_outputs,), float64."""
     parts = (r if isinstance(r, Tensor) else torch.as_tensor(np.asarray(r)) for r in _flat(results))
-    return torch.cat([part.to(torch.float64).reshape(-1) for part in parts])
+    return torch.cat([as_real(part).to(torch.float64).reshape(-1) for part in parts])
 
 
 def _flat(results: Any) -> list[Any]:

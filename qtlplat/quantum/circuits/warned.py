@@ -1,0 +1,32 @@
+"""Warnings of PennyLane and torch about how qtlplat runs a circuit; its author can do nothing about them."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+# The function is called with one sample of a batch: `x.T` of a vector is the vector.
+OF_ONE_SAMPLE = ("The use of `x.T` on tensors of dimension other than 2",)
+OF_DEVICES = (
+    # Gates are taken apart for devices that do not know them; gradients are compared before such a device is used.
+    "The two-qubit decomposition may not be differentiable",
+    # How default.mixed copies the angle of a phase shift.
+    "To copy construct from a tensor, it is recommended to use sourceTensor",
+)
+
+
+class without(warnings.catch_warnings):  # noqa: N801 -- used as a context manager
+    """Inside, warnings with these beginnings are not shown; all others are.
+
+    Args:
+        beginnings: of messages, `OF_ONE_SAMPLE` or `OF_DEVICES`.
+    """
+
+    def __init__(self, beginnings: tuple[str, ...]) -> None:
+        super().__init__()
+        self._beginnings = beginnings
+
+    def __enter__(self) -> None:
+        super().__enter__()
+        for beginning in self._beginnings:
+            warnings.filterwarnings("ignore", re.escape(beginning))
