@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from qtlplat.catalog.plan import AUTO_CONTROLS, CONTROLS, RunPlan
+from qtlplat.catalog.plan import AUTO_CONTROLS, CONTROLS, ComponentChoice, RunPlan
 from qtlplat.catalog.recipes import PlannedModel
-from qtlplat.contracts import ImageSet
+from qtlplat.contracts import ImageSet, Role
 from qtlplat.runs.cells import planned_cells
 from qtlplat.specs import QuantumHeadSpec
 from qtlplat.store.core.records import RunRecord
@@ -92,16 +92,18 @@ def _pretraining_speed(plan: RunPlan, past: Sequence[RunRecord], reader: Reader)
     for run in past:
         if run.kind != "pretraining" or run.dataset_digest != plan.dataset_digest or "samples" in run.plan:
             continue
-        row, options = run.components["backbone"], run.plan["pretraining"]
-        same = (row.component, dict(row.options)) == (plan.backbone.component, plan.backbone.options)
-        step = (options["batch_size"], options.get("precision", "single"))
-        if not same or step != (plan.pretraining.batch_size, plan.pretraining.precision):
+        options = run.plan.get("pretraining", {})
+        step = (options.get("batch_size"), options.get("precision", "single"))
+        if not _is_of(run, "backbone", plan.backbone) or step != (
+            plan.pretraining.batch_size,
+            plan.pretraining.precision,
+        ):
             continue
         epochs = reader.epochs(run.id)
         if epochs:
             mean = sum(epoch.seconds for epoch in epochs) / len(epochs)
-            stopped = len(epochs) / options["n_init"]
-            alike = plan.pretraining.patience and options["patience"] == plan.pretraining.patience
+            stopped = len(epochs) / options.get("n_init", 1)
+            alike = plan.pretraining.patience and options.get("patience") == plan.pretraining.patience
             limit = plan.pretraining.epochs
             usual = min(limit, GUESSED_STOP) if plan.pretraining.patience else limit
             return _Speed(mean, min(limit, stopped) if alike else usual, measured=True)
@@ -116,9 +118,14 @@ def _head_seconds(plan: RunPlan, past: Sequence[RunRecord], variants: int) -> fl
     for run in past:
         if run.kind != "run" or run.dataset_digest != plan.dataset_digest:
             continue
-        row = run.components["head"]
-        cells = len(run.metrics.get("f1", ()))
-        alike = (row.component, dict(row.options)) == (plan.head.component, plan.head.options)
-        if alike and cells and run.plan.get("controls", []) == list(plan.controls) and run.seconds.get("heads"):
-            return run.seconds["heads"] / (variants * cells * int(run.plan["training"]["epochs"]))
+        cells, epochs = len(run.metrics.get("f1", ())), run.plan.get("training", {}).get("epochs")
+        alike = _is_of(run, "head", plan.head) and run.plan.get("controls", []) == list(plan.controls)
+        if alike and cells and epochs and run.seconds.get("heads"):
+            return run.seconds["heads"] / (variants * cells * epochs)
     return None
+
+
+def _is_of(run: RunRecord, role: Role, choice: ComponentChoice) -> bool:
+    """Whether a run's component of that role is this one, with the same options."""
+    row = run.components.get(role)
+    return row is not None and (row.component, dict(row.options)) == (choice.component, choice.options)

@@ -15,7 +15,7 @@ from qtlplat.catalog.provider import Component
 from qtlplat.catalog.references import Given, parse_sets
 from qtlplat.catalog.resolve import Choice, Resolved, assembled, chosen_options
 from qtlplat.contracts import ROLES, ImageSet, Role
-from qtlplat.errors import ConfigError, DataError, Problem, safe_repr
+from qtlplat.errors import ConfigError, DataError, Problem, StoreError, safe_repr
 
 
 def stored_images(plan: Mapping[str, Any], digest: str, catalog: Catalog, sets: Sequence[str] = ()) -> ImageSet:
@@ -30,6 +30,7 @@ def stored_images(plan: Mapping[str, Any], digest: str, catalog: Catalog, sets: 
     Raises:
         UsageError, PluginError: the dataset's plugin is missing or broken.
         ConfigError: the plugin does not take the stored options any more.
+        StoreError: the plan is not one of this version of qtlplat.
         DataError: the data cannot be read, or is not what the run saw; both digests are named.
     """
     stored, now = _dataset(plan, catalog, sets)
@@ -50,7 +51,8 @@ def stored_files(
 ) -> Mapping[str, str]:
     """Where the files of sources lie, by source, as far as the dataset of a stored plan knows; nothing is decoded.
 
-    sets: as above. Raises UsageError, PluginError and ConfigError as `stored_images`, and what the dataset raises.
+    sets: as above. Raises UsageError, PluginError, ConfigError and StoreError as `stored_images`, and what the dataset
+    raises.
     """
     _, now = _dataset(plan, catalog, sets)
     return source_files(now.component.spec, now.options, now.component.provider.distribution, sources)
@@ -65,7 +67,7 @@ def stored_run(plan: Mapping[str, Any], catalog: Catalog, sets: Sequence[str] = 
     """The stored plan of a run of heads, to be carried out again or further; not yet bound to data.
 
     Its components are those of today: what has changed about them since stands in their version and digest. sets: as
-    above. Raises UsageError, PluginError and ConfigError as `stored_images`.
+    above. Raises UsageError, PluginError, ConfigError and StoreError as `stored_images`.
     """
     stored = _validated(RunPlan, plan)
     found = {role: _reopened(role, getattr(stored, role), catalog, sets) for role in ROLES}
@@ -104,10 +106,10 @@ def _validated(kind: type[P], plan: Any) -> P:
         return kind.model_validate(plan)
     except ValidationError as error:
         first = error.errors()[0]
-        raise ConfigError(
+        raise StoreError(
             f"the stored plan is not one of this version of qtlplat: {first['msg']}",
             where=".".join(str(part) for part in first["loc"]),
-            fix="run it again, or with the version of qtlplat that stored it",
+            fix="look for damage: qtlplat store check; if there is none, use the version of qtlplat that stored it",
         ) from error
 
 

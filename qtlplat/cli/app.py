@@ -25,6 +25,7 @@ from qtlplat.cli.plugin_commands import load_command, plugin_commands
 from qtlplat.cli.render.log_lines import telling
 from qtlplat.cli.render.terminal import complain, guarded_streams
 from qtlplat.cli.settings import Settings, add_common_options
+from qtlplat.cli.stores import edited_behind
 from qtlplat.errors import (
     MAX_VALUE,
     QtlplatError,
@@ -255,7 +256,7 @@ def _run_guarded(arguments: Sequence[str] | None, settings: Settings) -> int:
     except click.ClickException as error:
         code = _fail(_usage_error(error), settings)
     except QtlplatError as error:
-        code = _fail(error, settings)
+        code = _fail(edited_behind(error) or error, settings)
     except (click.Abort, KeyboardInterrupt):
         complain(["interrupted"])
         code = 130
@@ -273,7 +274,7 @@ def _run_guarded(arguments: Sequence[str] | None, settings: Settings) -> int:
             what, fix = "the current directory has been deleted", "cd to an existing directory"
         code = _fail(StoreError(what, where=where, fix=fix), settings)
     except BaseException as error:  # noqa: BLE001 -- the edge: a bug of ours must not look like a user's mistake
-        code = _fail(_unforeseen(error), settings)
+        code = _fail(edited_behind(error) or _unforeseen(error), settings)
     return code
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.cli.render.terminal import clean, note, write
 from qtlplat.cli.settings import Settings
-from qtlplat.errors import UsageError
+from qtlplat.errors import BusyError, QtlplatError, StoreError, UntrustedError, UsageError, describe_exception
 
 if TYPE_CHECKING:
     from qtlplat.store.core.location import StoreLocation
@@ -54,6 +56,19 @@ def existing_store(settings: Settings, what_for: str) -> StoreLocation:
     if not is_there(location):
         raise no_store(what_for, location)
     return location
+
+
+def edited_behind(error: BaseException) -> QtlplatError | None:
+    """The damage of a run that a command was given, if its values were edited: what uses them may fail anywhere."""
+    access = sys.modules.get("qtlplat.store.read.access")
+    if access is None or isinstance(error, BusyError | StoreError | UntrustedError):
+        return None
+    for opened_store in list(access.OPENED):
+        with contextlib.suppress(Exception):  # what cannot be read is no explanation
+            if found := opened_store.edited():
+                found.what += f"\n  using it failed: {describe_exception(error, 80)}"
+                return found
+    return None
 
 
 def print_path(path: Any) -> None:

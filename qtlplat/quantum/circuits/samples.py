@@ -16,7 +16,7 @@ from torch import Tensor
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import PluginError, safe_repr
-from qtlplat.quantum.circuits.warned import OF_ONE_SAMPLE, without
+from qtlplat.quantum.circuits.warned import OF_CALLS, without
 
 NUMBERS = (  # measurements that are real numbers, always as many
     ExpectationMP,
@@ -65,7 +65,7 @@ class SampleFunction:
 
         Raises PluginError if the function does not return its measurements, in the order in which it makes them.
         """
-        with qml.queuing.AnnotatedQueue() as queue, without(OF_ONE_SAMPLE):
+        with qml.queuing.AnnotatedQueue() as queue, without(OF_CALLS):
             returned = self.circuit.function(self.given(sample), wires=range(self.circuit.qubits), **weights)
         tape = QuantumScript.from_queue(queue)
         _check_returned(returned, tape.measurements)
@@ -125,7 +125,7 @@ def trial_numbers(circuit: Circuit, rows: int, seed: int = 1) -> tuple[Tensor, d
 def takes(circuit: Circuit, sample: Tensor, weights: Mapping[str, Tensor]) -> bool:
     """Whether the circuit's function can be called with these numbers, and makes numbers of them."""
     try:
-        with qml.queuing.AnnotatedQueue() as queue, without(OF_ONE_SAMPLE):
+        with qml.queuing.AnnotatedQueue() as queue, without(OF_CALLS):
             circuit.function(sample, wires=range(circuit.qubits), **weights)
     except Exception:  # noqa: BLE001 -- other numbers are tried; what is wrong with all comes up where it is run
         return False

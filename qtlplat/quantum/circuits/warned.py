@@ -5,8 +5,12 @@ from __future__ import annotations
 import re
 import warnings
 
-# The function is called with one sample of a batch: `x.T` of a vector is the vector.
-OF_ONE_SAMPLE = ("The use of `x.T` on tensors of dimension other than 2",)
+OF_CALLS = (
+    # The function is called with one sample of a batch: `x.T` of a vector is the vector.
+    "The use of `x.T` on tensors of dimension other than 2",
+    # Whose gradients are not those of its values is found out, and reported with the run.
+    "Converting a tensor with requires_grad=True to a scalar",
+)
 OF_DEVICES = (
     # Gates are taken apart for devices that do not know them; gradients are compared before such a device is used.
     "The two-qubit decomposition may not be differentiable",
@@ -19,7 +23,7 @@ class without(warnings.catch_warnings):  # noqa: N801 -- used as a context manag
     """Inside, warnings with these beginnings are not shown; all others are.
 
     Args:
-        beginnings: of messages, `OF_ONE_SAMPLE` or `OF_DEVICES`.
+        beginnings: of messages, `OF_CALLS` or `OF_DEVICES`.
     """
 
     def __init__(self, beginnings: tuple[str, ...]) -> None:

@@ -21,7 +21,7 @@ from torch import Tensor
 from qtlplat.quantum.circuits.constancy import not_differentiated
 from qtlplat.quantum.circuits.readings import as_array, as_real
 from qtlplat.quantum.circuits.samples import SampleFunction, trial_numbers
-from qtlplat.quantum.circuits.warned import OF_ONE_SAMPLE, without
+from qtlplat.quantum.circuits.warned import OF_CALLS, without
 from qtlplat.quantum.devices.layer import Runner
 
 EXACT, WITH_CHANNELS = "default.qubit", "default.mixed"
@@ -106,7 +106,7 @@ class Reference:
         wires = range(function.circuit.qubits)
 
         def circuit(sample: Tensor, weights: Values) -> Any:
-            with without(OF_ONE_SAMPLE):
+            with without(OF_CALLS):
                 return function.circuit.function(function.given(sample), wires=wires, **weights)
 
         node = _node(function, self.name, circuit, noise, interface="torch", diff_method="backprop")

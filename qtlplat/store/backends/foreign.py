@@ -92,7 +92,7 @@ def _strange(connection: Connection) -> Iterator[str]:
         yield f"a row of {safe_repr(broken[0])} refers to one that is not there"
     for part in parts.all_parts(connection):
         columns = schema.metadata.tables[part.name].columns
-        tests = [_test(part.name, columns[name]) for name in part.columns]
+        tests = [_test(part.name, columns[name], connection.dialect) for name in part.columns]
         for row in connection.execute(sa.select(part.table)):
             for name, value, fits in zip(part.columns, row, tests, strict=True):
                 if not _holds(fits, value):
@@ -106,7 +106,7 @@ def _holds(fits: Callable[[Any], bool], value: Any) -> bool:
         return False
 
 
-def _test(table: str, column: sa.Column[Any]) -> Callable[[Any], bool]:
+def _test(table: str, column: sa.Column[Any], dialect: sa.Dialect) -> Callable[[Any], bool]:
     """What a value of a column must fulfil."""
     named = {
         "id": _is(_ID), "run_id": _is(_ID), "parent_id": _is(_ID), "reproduction_id": _is(_ID),
@@ -120,11 +120,14 @@ def _test(table: str, column: sa.Column[Any]) -> Callable[[Any], bool]:
         return found
     kinds: dict[type, Callable[[Any], bool]] = {
         Numbers: lambda value: _all_numbers(_from_json(value), dict),
-        Facts: lambda value: isinstance(_from_json(value), column.type.kind),  # type: ignore[attr-defined]
         Whole: lambda value: type(value) is int,
         Number: lambda value: isinstance(value, int | float) or value == "NaN",
     }
-    return kinds.get(type(column.type), lambda value: isinstance(value, str))
+    if found := kinds.get(type(kind := column.type)):
+        return found
+    if isinstance(kind, Facts):
+        return lambda value: kind.process_result_value(value, dialect) is not None
+    return lambda value: isinstance(value, str)
 
 
 def _is(pattern: re.Pattern[str]) -> Callable[[Any], bool]:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import CheckConstraint, Column, ForeignKey, ForeignKeyConstraint, Index, MetaData, Table
 
 from qtlplat.store.core.columns import Facts, Number, Numbers, Text, Time, Whole
+from qtlplat.store.core.run_columns import CountsJson, PlanJson
 
 APPLICATION_ID = 0x51544C50  # "QTLP", in the header of the file: no other database is ever written to
 VERSION_TABLE = "qtlplat_schema"
@@ -64,8 +65,8 @@ runs = _table(
     _column("host", Text, "the machine of the process that owns or owned it last"),
     _column("pid", Whole, "the number of that process"),
     _column("dataset_digest", Text, "sha256 of the prepared data"),
-    _column("plan", Facts, "the resolved plan"),
-    _column("parameters", Facts, "the parameter counts: frozen, replaced, trained"),
+    _column("plan", PlanJson, "the resolved plan"),
+    _column("parameters", CountsJson, "the parameter counts: frozen, replaced, trained"),
     _column("seconds", Numbers, "how long it took, by stage: total, pretrain, features, heads"),
     _column("error", Text, "what stopped it, empty if nothing did"),
     _column("owner", Whole, "number of the process that owns it, or owned it last; above 1: it was resumed"),

@@ -11,7 +11,7 @@ from sqlalchemy import exc
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import StoreError, safe_repr
-from qtlplat.store.core import damage, database, schema
+from qtlplat.store.core import damage, database, row_digests, schema
 from qtlplat.store.core.columns import ForeignValueError
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.retry import LOG, nobody_waits
@@ -29,6 +29,9 @@ class DamagedRunError(StoreError):
         self.run = run
 
 
+OPENED: weakref.WeakSet[Access] = weakref.WeakSet()  # all that are in use in this process
+
+
 class Access:
     """Reads a store in transactions; no file stays open between them. on_wait: as of `Reader`.
 
@@ -42,6 +45,7 @@ class Access:
         self.named: set[str] = set()
         self._past_definitions = False
         self._open()
+        OPENED.add(self)
 
     def _open(self) -> None:
         # keeps compiled queries, and the connection to a server
@@ -78,6 +82,17 @@ class Access:
             except DamagedRunError as error:
                 if error.run in self.named:
                     raise
+
+    def edited(self) -> DamagedRunError | None:
+        """That rows of a run that was requested by id are not as they were stored; None if all are."""
+        if not database.has_begun(self.location):
+            return None
+        with self._engine.begin() as connection:
+            for run in [run for owner, run in row_digests.ended(connection) if run in self.named]:
+                kept = row_digests.sealed(connection).get(run, {})
+                if changed := row_digests.changed(connection, "runs", run, kept):
+                    return DamagedRunError(run, f"not as stored: rows of {', '.join(changed)}", self.location)
+        return None
 
     def refuse_damaged(self, of: Collection[str]) -> None:
         """Raise DamagedRunError if one of these runs is known to be damaged."""
