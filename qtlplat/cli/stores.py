@@ -65,7 +65,8 @@ def edited_behind(error: BaseException) -> QtlplatError | None:
         return None
     for opened_store in list(access.OPENED):
         with contextlib.suppress(Exception):  # what cannot be read is no explanation
-            if found := opened_store.edited():
+            found: QtlplatError | None = opened_store.edited()
+            if found:
                 found.what += f"\n  using it failed: {describe_exception(error, 80)}"
                 return found
     return None

@@ -200,6 +200,35 @@ def test_what_is_written_to_any_stdout_leaves_json_valid_and_the_exit_code_as_it
     assert "Traceback" not in done.err
 
 
+RAW = """
+import os
+def raw(name): os.write(1, (name + "\\n{").encode())
+raw("at import")
+"""
+CALLED = {  # functions of the sound plugin that a run calls: their arguments, and an expression for what they return
+    "load": ("options", "squares(2 * options.per_class)"),
+    "features": ("torch", "torch.nn.Sequential(torch.nn.MaxPool2d(4), torch.nn.Flatten())"),
+    "extra": ("self, torch", "None"),
+    "forward": ("self, x, torch", "self.layer(x + 0 * float(x.sum()))"),  # looks at values: called in every step
+    "metrics": ("labels, probabilities", "{'sharpness': float(probabilities.max(1).mean())}"),
+}
+
+
+@pytest.mark.slow
+def test_a_run_whose_plugin_writes_to_the_descriptor_of_stdout_prints_json_alone(
+    faulty: Faulty, tmp_path: Path
+) -> None:
+    functions = (instead(f, given, f"raw('in {f}')\nreturn {value}") for f, (given, value) in CALLED.items())
+    faulty(RAW + "".join(functions))
+    run = "run --dataset squares --backbone net --head dense --evaluator half --epochs 2 --pretrain-epochs 1 --json"
+    environment = {"PYTHONPATH": str(tmp_path / "site"), "OMP_NUM_THREADS": "1"}
+    done = apart(*run.split(), "--store", "s.db", environment=environment, seconds=300)
+    assert done.code == 0, done.err
+    assert json.loads(done.out)["status"] == "finished"
+    for name in ("at import", *(f"in {function}" for function in CALLED)):
+        assert name in done.err, name
+
+
 @pytest.mark.parametrize("answer", ["pass", "raise ValueError('mine')", "import os; os._exit"])
 @pytest.mark.parametrize(("name", "code"), [("SIGINT", 130)])
 def test_a_signal_in_a_plugin_is_obeyed_whatever_the_plugin_makes_of_it(

@@ -1,4 +1,4 @@
-"""Values of a run that were edited with another program: no command calls the result a bug, it is damage of the store."""
+"""Values of a run that were edited with another program are damage of the store; no command calls them a bug."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ import math
 import pennylane as qml
 import pytest
 import torch
+from quantum import notebook_circuits  # noqa: F401 -- which adds to them
 from quantum.written_circuits import CIRCUITS
 
 from qtlplat.contracts import Circuit
@@ -33,6 +34,13 @@ REFUSED_WITH_SHOTS = {
     "of_the_state": "purity not accepted with finite shots",
     "postselected": "postselected values have no shift rule",
 }
+MEASURED_WITHIN = (
+    "pooled",
+    "outcomes",
+    "postselected",
+    "elements_and_a_measurement",
+    "convolutions_and_pooling",
+)
 OF_A_BATCH = ("column", "normalised_by_row")
 QUICK = {
     "auto": [name for name in CIRCUITS if name not in ("of_the_state", "evolutions", "two_registers")],
@@ -51,7 +59,7 @@ QUICK = {
 def plain(circuit: Circuit, name: str, inputs: torch.Tensor, weights: dict[str, torch.Tensor]) -> torch.Tensor:
     """Values (B, n_outputs) of default.qubit (default.mixed with noise), one sample at a time."""
     device = "default.mixed" if name == "noisy" else "default.qubit"
-    measured = name in ("pooled", "outcomes", "postselected")
+    measured = name in MEASURED_WITHIN
     node = qml.QNode(
         lambda sample: circuit.function(sample, wires=range(circuit.qubits), **weights),
         qml.device(device, wires=None if measured else circuit.qubits),

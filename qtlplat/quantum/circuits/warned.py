@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 OF_CALLS = (
     # The function is called with one sample of a batch: `x.T` of a vector is the vector.
@@ -19,18 +21,10 @@ OF_DEVICES = (
 )
 
 
-class without(warnings.catch_warnings):  # noqa: N801 -- used as a context manager
-    """Inside, warnings with these beginnings are not shown; all others are.
-
-    Args:
-        beginnings: of messages, `OF_CALLS` or `OF_DEVICES`.
-    """
-
-    def __init__(self, beginnings: tuple[str, ...]) -> None:
-        super().__init__()
-        self._beginnings = beginnings
-
-    def __enter__(self) -> None:
-        super().__enter__()
-        for beginning in self._beginnings:
+@contextmanager
+def without(beginnings: Sequence[str]) -> Iterator[None]:
+    """Inside, warnings whose messages begin so are not shown; all others are."""
+    with warnings.catch_warnings():
+        for beginning in beginnings:
             warnings.filterwarnings("ignore", re.escape(beginning))
+        yield
