@@ -121,7 +121,7 @@ def _head_seconds(plan: RunPlan, past: Sequence[RunRecord], variants: int) -> fl
         cells, epochs = len(run.metrics.get("f1", ())), run.plan.get("training", {}).get("epochs")
         alike = _is_of(run, "head", plan.head) and run.plan.get("controls", []) == list(plan.controls)
         if alike and cells and epochs and run.seconds.get("heads"):
-            return run.seconds["heads"] / (variants * cells * epochs)
+            return run.seconds["heads"] / (variants * cells * int(epochs))
     return None
 
 
