@@ -15,7 +15,7 @@ from sample_runs import NAME
 
 from qtlplat.cli.app import main
 from qtlplat.store.backends.find import find_store
-from qtlplat.store.core import columns, schema
+from qtlplat.store.core import columns, run_columns, schema
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.maintenance.merge import merge
@@ -37,6 +37,18 @@ BAD: dict[type, list[Any]] = {
     columns.Facts: ["", "{broken", "5", "null", '{"a": NaN}', '{"a": 1} x', DEEP, b"\x00"],
     columns.Numbers: ["", "{broken", "5", '{"a": "x"}', '["x"]', '{"a": 1' + "0" * 400 + "}"],
 }
+BAD[run_columns.PlanJson] = [
+    *BAD[columns.Facts],
+    *(f'{{"{role}": {value}}}' for role in ("dataset", "head") for value in ('"x"', "[]", "null", '{"options": 1}')),
+    *(f'{{"training": {value}}}' for value in ("5", "null", '{"epochs": "x"}', '{"n_init": 0}', '{"other": []}')),
+    *(f'{{"{name}": {{}}}}' for name in ("device", "accelerator", "seed", "seeds", "replace", "controls", "samples")),
+    '{"controls": [1]}',
+    '{"control_code": {"linear": 1}}',
+]
+BAD[run_columns.CountsJson] = [
+    *BAD[columns.Facts],
+    *(f'{{"head": {value}}}' for value in ('"x"', "[]", "null", "true", '{"vqc": "x"}', '{"vqc": {}}')),
+]
 TEXTS = (columns.Text, columns.Time, columns.Facts, columns.Numbers)
 RUNS = [table for table in schema.metadata.sorted_tables if schema.key_of(table) in ("id", "run_id")]
 RUNS = [table for table in RUNS if table.name not in ("reproductions", "trash")]
