@@ -25,7 +25,7 @@ from qtlplat.cli.plugin_commands import load_command, plugin_commands
 from qtlplat.cli.render.log_lines import telling
 from qtlplat.cli.render.terminal import complain, guarded_streams
 from qtlplat.cli.settings import Settings, add_common_options
-from qtlplat.cli.stores import edited_behind
+from qtlplat.cli.stores import edited_behind, forget_stores
 from qtlplat.errors import (
     MAX_VALUE,
     QtlplatError,
@@ -239,6 +239,7 @@ def _run(arguments: Sequence[str] | None) -> int:
 
 def _run_guarded(arguments: Sequence[str] | None, settings: Settings) -> int:
     code = 1
+    forget_stores()
     try:
         with telling():
             if asked := os.environ.get("_QTLPLAT_COMPLETE"):

@@ -58,6 +58,12 @@ def existing_store(settings: Settings, what_for: str) -> StoreLocation:
     return location
 
 
+def forget_stores() -> None:
+    """Leave to `edited_behind` the stores alone that are opened from now on, by this command."""
+    if access := sys.modules.get("qtlplat.store.read.access"):
+        access.OPENED.clear()
+
+
 def edited_behind(error: BaseException) -> QtlplatError | None:
     """The damage of a run that a command was given, if its values were edited: what uses them may fail anywhere."""
     access = sys.modules.get("qtlplat.store.read.access")
