@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     default=KINDS[0],
     show_default=True,
     help="Loss and accuracy by epoch; a metric against parameters; a metric of every cell; confusion matrices; paired "
-    "differences of a metric; the samples that a run gets wrong.",
+    "differences of a metric; a metric by number of training samples; the samples that a run gets wrong.",
 )
 @click.option("--metric", metavar="NAME", help=f"The metric of {', '.join(OF_A_METRIC)}; f1 unless it is given.")
 @output_options("File to write, PNG, SVG or PDF by its name. Left out, the same numbers are drawn in the terminal.")

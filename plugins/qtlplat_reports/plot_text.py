@@ -36,6 +36,7 @@ def print_kind(kind: str, runs: Sequence[StoredRun], metric: str = "f1") -> None
         "box": lambda runs: _box(runs, metric_of(runs, metric)),
         "confusion": _confusion,
         "differences": lambda runs: _differences(runs, metric_of(runs, metric)),
+        "learning": lambda runs: _learning(runs, metric_of(runs, metric)),
         "errors": _errors,
     }
     printers[kind](runs)
@@ -241,6 +242,39 @@ def _differences(runs: Sequence[StoredRun], metric: Metric) -> None:
         Column("strip", f"from {low:+.4f} to {high:+.4f}, | zero"),
     ]
     _print(rows, columns, ("cells", "runs", "n"))
+
+
+def _learning(runs: Sequence[StoredRun], metric: Metric) -> None:
+    from qtlplat_reports.figures.learning import learning
+
+    for stored in runs:
+        run = learning(stored, metric)
+        _heading(stored)
+        values = [value for one in run.curves for ones in one.values for value in ones]
+        low, high = min(values), max(values)
+        rows = [
+            {
+                "variant": one.variant,
+                "train": size,
+                "mean": mean,
+                "sd": std,
+                "n": len(ones),
+                "cells": strip(_room(70), low, high, [*((v, v, "·") for v in ones), (mean, mean, "◆")]),
+            }
+            for one in run.curves
+            for size, ones, (mean, std) in zip(one.sizes, one.values, one.spreads, strict=True)
+        ]
+        columns = [
+            Column("variant", "variant"),
+            Column("train", "train", right=True),
+            Column("mean", metric.title, right=True, show=FOUR),
+            Column("sd", "± sd", right=True, show=FOUR),
+            Column("n", "n", right=True),
+            Column("cells", f"{metric.title} from {text(low)} to {text(high)}, ◆ mean"),
+        ]
+        _print(rows, columns, ("n", "sd"))
+        for line in run.lines:
+            say(line)
 
 
 def _errors(runs: Sequence[StoredRun]) -> None:

@@ -65,9 +65,11 @@ def prediction(position: int, sample: str, label: int, one: float) -> Prediction
 
 
 def run_of(f1: list[float], run_id: str = "0123456789abcdef", **changes: Any) -> StoredRun:
-    """A finished run with a cell for each F1, two epochs and a prediction each."""
+    """A finished run with a cell for each F1, two epochs and a prediction each; and its head on half of the samples."""
     backbones = (record("b" * 16, "pretraining", metrics={"f1": (0.7, 0.9)}),)
     cells = tuple(cell(i, value) for i, value in enumerate(f1))
+    n = len(f1)
+    cells += tuple(cell(n + i, value - 0.1, fold=i, variant="head/0.5", n_train=125) for i, value in enumerate(f1))
     rows = tuple(row for i in range(len(f1)) for row in epochs(i, [1.0 + i, 0.5], [0.5, 0.75]))
     predicted = tuple(prediction(i, f"sample {i}", i % 2, 0.9) for i in range(len(f1)))
     return StoredRun(record(run_id, **changes), cells, rows, predicted, backbones)

@@ -26,6 +26,7 @@ KEYS = {
     },
     "confusion": {"run", "classes", "counts", "shares", "cells", "samples", "predictions"},
     "differences": {"first", "second", "mean", "interval", "level", "test", "n", "cells"},
+    "learning": {"run", "curves", "needs"},
     "errors": {"run", "classes", "samples", "predictions", "wrong"},
 }  # fmt: skip
 
@@ -98,7 +99,9 @@ def test_points_boxes_and_differences_are_those_of_the_drawing(runs: list[Stored
 
 def with_loss(stored: StoredRun, losses: list[float]) -> StoredRun:
     """The run with a log-loss in each cell, and a metric that its evaluator declares to be better if lower."""
-    cells = [replace(c, metrics={**c.metrics, "loss": x, "cost": x}) for c, x in zip(stored.cells, losses, strict=True)]
+    cells = [
+        replace(c, metrics={**c.metrics, "loss": x, "cost": x}) for c, x in zip(stored.finished(), losses, strict=True)
+    ]
     return replace(
         stored, cells=tuple(cells), declared={"cost": Metric("cost", higher_is_better=False, title="expected cost")}
     )

@@ -11,7 +11,17 @@ from sklearn.metrics import confusion_matrix
 
 from qtlplat.contracts import ImageSet
 from qtlplat.errors import DataError, UsageError
-from qtlplat_reports.figures import KINDS, box, confusion, convergence, differences, draw, errors, pareto
+from qtlplat_reports.figures import (
+    KINDS,
+    box,
+    confusion,
+    convergence,
+    differences,
+    draw,
+    errors,
+    learning,
+    pareto,
+)
 from qtlplat_reports.figures.stored import StoredRun, notes
 from qtlplat_reports.figures.style import SMALL
 
@@ -272,6 +282,28 @@ def test_a_run_without_errors_has_a_figure_that_says_so(images: ImageSet) -> Non
     right = StoredRun(record("c" * 16), (cell(0, 1.0),), (), (prediction(0, "sample 1", 1, 0.9),))
     figure = errors.draw(errors.out_of_fold_errors(right), images)
     assert "no errors" in [text.get_text() for text in figure.texts]
+
+
+# --- learning curves
+
+
+def test_a_learning_curve_is_drawn_at_its_means_with_what_the_head_needs() -> None:
+    cells = [cell(i, f1, fold=i % 2, variant=v, n_train=n) for i, (v, n, f1) in enumerate(
+        (v, n, f1 + d)
+        for v, n, f1 in (("head", 100, 0.8), ("linear", 100, 0.9), ("head/0.5", 50, 0.7), ("linear/0.5", 50, 0.8))
+        for d in (-0.05, 0.05)
+    )]  # fmt: skip
+    found = learning.learning(StoredRun(record("1" * 16), tuple(cells)))
+    assert [(one.variant, one.sizes) for one in found.curves] == [("head", (50, 100)), ("linear", (50, 100))]
+    assert [mean for mean, _ in found.curves[0].spreads] == pytest.approx([0.7, 0.8])
+    figure = learning.draw([found])
+    (axes,) = figure.axes
+    assert [line.get_ydata().tolist() for line in axes.lines] == [
+        [mean for mean, _ in one.spreads] for one in found.curves
+    ]
+    assert axes.get_xscale() == "log"
+    words = "\n".join(text.get_text() for text in figure.texts)
+    assert "To reach F1 0.8000, head needs at least 2.0 times" in words.replace("\n", " ")
 
 
 # --- all kinds

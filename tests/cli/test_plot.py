@@ -26,7 +26,7 @@ def runs(store: Path) -> tuple[str, str]:
 
         def finished(f1: list[float]) -> str:
             run = writer.start_run(NewRun("run", "f" * 64, 0, {}, [], "a" * 64, {}, PARAMETERS))
-            variants = [*((i, "head") for i in range(3)), (0, "mlp"), (1, "mlp")]
+            variants = [*((i, "head") for i in range(3)), (0, "mlp"), (1, "mlp"), (0, "head/0.5"), (1, "head/0.5")]
             tests = [f"{fold}" * 64 for fold, _ in variants]
             writer.add_cells(
                 run,
@@ -48,7 +48,7 @@ def runs(store: Path) -> tuple[str, str]:
             writer.finish_run(run, "finished", {"total": 1.0})
             return run
 
-        return finished([0.5, 0.75, 1.0, 0.5, 0.5]), finished([0.625, 0.75, 0.75, 0.25, 0.5])
+        return finished([0.5, 0.75, 1.0, 0.5, 0.5, 0.4, 0.6]), finished([0.625, 0.75, 0.75, 0.25, 0.5, 0.4, 0.6])
 
 
 def plot(store: Path, *arguments: str) -> Called:
@@ -206,7 +206,7 @@ def test_a_figure_of_another_kind_takes_no_metric(store: Path, runs: tuple[str, 
     called = qtlplat(store, "plot", runs[0], "--metric", "f1")
     assert called.code == 2
     assert "a figure of convergence shows no metric of choice" in called.err
-    assert "--kind pareto or box or differences" in called.err
+    assert "--kind pareto or box or differences or learning" in called.err
     called = qtlplat(store, "plot", runs[0], "--kind", "box", "--metric", "roc_auc")
     assert (called.code, "no finished cells with a finite roc_auc" in called.err) == (3, True)
     assert json.loads(plot(store, *runs, "--kind", "box", "--metric", "f1", "--json").out)["metric"] == "f1"

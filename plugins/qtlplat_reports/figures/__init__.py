@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from qtlplat.contracts import ImageSet
     from qtlplat_reports.figures.stored import StoredRun
 
-KINDS = ("convergence", "pareto", "box", "confusion", "differences", "errors")
+KINDS = ("convergence", "pareto", "box", "confusion", "differences", "learning", "errors")
 NEEDS_PREDICTIONS = ("confusion", "errors")
-OF_A_METRIC = ("pareto", "box", "differences")
+OF_A_METRIC = ("pareto", "box", "differences", "learning")
 
 
 def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None, metric: str = "f1") -> Figure:
@@ -33,7 +33,7 @@ def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None, m
     from qtlplat_reports.figures.style import require_matplotlib
 
     require_matplotlib()
-    from qtlplat_reports.figures import box, confusion, convergence, differences, errors, pareto
+    from qtlplat_reports.figures import box, confusion, convergence, differences, errors, learning, pareto
     from qtlplat_reports.figures.stored import metric_of, notes as notes_on
 
     notes = notes_on(runs)
@@ -48,6 +48,7 @@ def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None, m
         "box": lambda: box.draw(box.groups(runs, metric_of(runs, metric)), notes),
         "confusion": lambda: confusion.draw([confusion.pooled(run) for run in runs], notes),
         "differences": lambda: differences.draw(differences.paired(runs, metric_of(runs, metric)), notes),
+        "learning": lambda: learning.draw([learning.learning(r, metric_of(runs, metric)) for r in runs], notes),
     }
     return makers[kind]()
 

@@ -26,6 +26,7 @@ def form(kind: str, runs: Sequence[StoredRun], metric: str = "f1") -> dict[str, 
         "box": lambda runs: _box(runs, metric_of(runs, metric)),
         "confusion": _confusion,
         "differences": lambda runs: _differences(runs, metric_of(runs, metric)),
+        "learning": lambda runs: _learning(runs, metric_of(runs, metric)),
         "errors": _errors,
     }
     of = {"metric": metric} if kind in OF_A_METRIC else {}
@@ -147,6 +148,28 @@ def _differences(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, An
             ],
         }
         for row in paired(runs, metric)
+    ]
+
+
+def _learning(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, Any]]:
+    from qtlplat_reports.figures.learning import learning
+
+    return [
+        {
+            "run": run.stored.run.id,
+            "curves": [
+                {
+                    "variant": one.variant,
+                    "sizes": list(one.sizes),
+                    "mean": [mean for mean, _ in one.spreads],
+                    "std": [std for _, std in one.spreads],
+                    "values": [list(values) for values in one.values],
+                }
+                for one in run.curves
+            ],
+            "needs": list(run.lines),
+        }
+        for run in (learning(stored, metric) for stored in runs)
     ]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from qtlplat.analysis.sides import leaks
-from qtlplat.conventions import HEAD, leakage_line, short
+from qtlplat.conventions import HEAD, leakage_line, share_of, short
 from qtlplat.errors import DataError, StoreError, UsageError, safe_repr, unknown_name
 from qtlplat.metrics import SHIPPED, Metric, agreed, declared_metrics
 
@@ -61,8 +61,9 @@ class StoredRun:
 
     @property
     def variants(self) -> list[str]:
-        """The variants that have finished cells: the head first, then its controls in their order."""
-        found = dict.fromkeys(cell.variant for cell in self.cells if cell.status == "finished")
+        """Variants with finished cells on whole training parts: the head first, then its controls in their order."""
+        whole = (cell for cell in self.cells if cell.status == "finished" and share_of(cell.variant) == 1)
+        found = dict.fromkeys(cell.variant for cell in whole)
         return sorted(found, key=lambda variant: variant != HEAD)
 
 
