@@ -44,7 +44,6 @@ if TYPE_CHECKING:
         refused_data as refused_data,
         safe_repr as safe_repr,
     )
-    from qtlplat.exchange.request import Export as Export
     from qtlplat.hookspecs import hookimpl as hookimpl
     from qtlplat.preparation import (
         AnnotatedImage as AnnotatedImage,
@@ -58,6 +57,7 @@ if TYPE_CHECKING:
         ControlSpec as ControlSpec,
         DatasetSpec as DatasetSpec,
         EvaluatorSpec as EvaluatorSpec,
+        Export as Export,
         ExporterSpec as ExporterSpec,
         HeadSpec as HeadSpec,
         QuantumHeadSpec as QuantumHeadSpec,
@@ -73,7 +73,6 @@ _ROOM = {
     ),
     "crops": ("Box",),
     "decoding": ("DecodedImage", "UnfitImageError", "decode_image"),
-    "exchange.request": ("Export",),
     "errors": (
         "ConfigError", "DataError", "PluginError", "Problem", "QtlplatError", "TrainingError", "UntrustedError",
         "UsageError", "refused_data", "safe_repr",
@@ -81,7 +80,7 @@ _ROOM = {
     "hookspecs": ("hookimpl",),
     "preparation": ("AnnotatedImage", "PreparationOptions", "prepare"),
     "specs": (
-        "BackboneSpec", "CommandSpec", "ControlSpec", "DatasetSpec", "EvaluatorSpec", "ExporterSpec",
+        "BackboneSpec", "CommandSpec", "ControlSpec", "DatasetSpec", "EvaluatorSpec", "Export", "ExporterSpec",
         "HeadSpec", "QuantumHeadSpec",
     ),
     "recipes": ("Budget", "Claim", "RecipeModel", "RecipeSpec"),

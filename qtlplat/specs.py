@@ -16,8 +16,13 @@ from qtlplat.images import ImageSet
 from qtlplat.metrics import Metric
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     import click
     from torch import nn
+
+    from qtlplat.catalog.catalog import Catalog
+    from qtlplat.store.read.queries import Reader
 
 
 class BackboneBuilder(Protocol):
@@ -222,24 +227,49 @@ class ControlSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Export:
+    """What `qtlplat export --to` asks of an exporter.
+
+    Attributes:
+        reader: Reads the store.
+        catalog: The installed components, to open a stored model or its dataset again.
+        runs: Full ids of the runs; exactly one for an exporter of single runs.
+        output: The file or directory to write.
+        options: The exporter's validated options.
+        sets: ``dataset.option=value`` texts, for data that was moved since the run.
+        save: Writes bytes, or copies a finished file, to `output`, whole or not at all; for exporters of files.
+        note: Shows a line to the user.
+    """
+
+    reader: Reader
+    catalog: Catalog
+    runs: Sequence[str]
+    output: Path
+    options: Any
+    sets: Sequence[str]
+    save: Callable[[bytes | Path], None]
+    note: Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True)
 class ExporterSpec:
     """A format in which `qtlplat export --to NAME` writes runs.
 
     Attributes:
         name: As typed by users.
         summary: One line.
-        write: Export -> facts; writes the runs. Facts about a file are by name, and printed; of a
+        write: `Export` -> facts; writes the runs. Facts about a file are by name, and printed; of a
             directory they are where each run was written, by its id.
-        target: 'file' if it writes one run's model into a file, 'directory' if it writes any number of runs into a
-            directory.
+        target: 'file' if it writes one run's model into a file, 'archive' if it writes any number of runs into a file,
+            'directory' if it writes any number of runs into a directory.
         options: The class of its options.
         require: Raises ConfigError if a package that it needs is missing; called before anything is read.
     """
 
     name: str
     summary: str
-    write: Callable[[Any], Mapping[str, Any]]
-    target: Literal["file", "directory"]
+    write: Callable[[Export], Mapping[str, Any]]
+    target: Literal["file", "archive", "directory"]
     options: type[Options] = NoOptions
     require: Callable[[], None] = lambda: None
     kind: Literal["exporter"] = field(default="exporter", init=False)

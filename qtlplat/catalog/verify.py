@@ -69,8 +69,8 @@ def _problems(spec: Any, kind: Kind) -> Iterator[str]:
             yield f"{item.name} of {name} must be a function, is {safe_repr(value)}"
         if item.name in _OPTIONAL_CALLS and value is not None and not callable(value):
             yield f"{item.name} of {name} must be a function or None, is {safe_repr(value)}"
-    if isinstance(spec, ExporterSpec) and spec.target not in ("file", "directory"):
-        yield f"target of {name} must be 'file' or 'directory', is {safe_repr(spec.target)}"
+    if isinstance(spec, ExporterSpec) and spec.target not in ("file", "archive", "directory"):
+        yield f"target of {name} must be 'file', 'archive' or 'directory', is {safe_repr(spec.target)}"
     if isinstance(spec, EvaluatorSpec) and (problem := _metric_problem(spec.metric_info)):
         yield f"metric_info of {name} {problem}"
     if isinstance(spec, RecipeSpec):

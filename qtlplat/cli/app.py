@@ -74,7 +74,7 @@ GROUPS: dict[str, dict[str, tuple[str, str] | None]] = {
             "export",
             "Export runs (bundle, MLflow, TensorBoard) or models (ONNX, QASM).",
         ),
-        "import": ("imports", "Import the runs of a bundle, with their files."),
+        "import": None,
     },
     "Components": {
         "ls": ("components", "List datasets, backbones, heads, evaluators and recipes."),

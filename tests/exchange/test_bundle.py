@@ -167,7 +167,7 @@ def test_splits_of_a_backbone_lie_within_those_of_its_fold(sent: Sent) -> None:
         trained, tested = SAMPLES[:2], SAMPLES[2:3]  # of what fold 1 trains on
         writer.add_cells(backbone, [NewCell(0, 0, 7, 2, 1, ids_hash(trained), ids_hash(tested))])
         writer.add_predictions(backbone, [PredictionRow(0, tested[0], "image-1", 1, 1, (0.5, 0.5))])
-    from qtlplat.exchange.splits import splits
+    from qtlplat_bundles.splits import splits
 
     reader = Reader(location)
     assert splits(reader, [sent.run, backbone])["samples"][ids_hash(trained)] == trained
@@ -177,7 +177,7 @@ def test_splits_of_a_backbone_lie_within_those_of_its_fold(sent: Sent) -> None:
 def test_training_samples_that_nobody_can_know_are_not_guessed(sent: Sent) -> None:
     change(sent.store, "DELETE FROM digests")
     change(sent.store, "UPDATE cells SET train_hash = ? WHERE position = 0", "0" * 64)
-    from qtlplat.exchange.splits import splits
+    from qtlplat_bundles.splits import splits
 
     found = splits(Reader(find_store(str(sent.store))), [sent.run])
     assert "0" * 64 not in found["samples"]

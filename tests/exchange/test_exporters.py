@@ -81,7 +81,8 @@ def test_many_runs_into_a_directory(sent: Sent, tmp_path: Path) -> None:
         ("--to plan", 2, "--to plan -o model.plan"),
         ("--to ids", 2, "--to ids DIR"),
         ("--to broken -o f", 4, "ZeroDivisionError"),
-        ("--cell 1 -o b.zip", 2, "for other formats than a bundle"),
+        ("--cell 1 -o b.zip", 2, "--cell does not fit --to bundle"),
+        ("-S dataset.root=x -o b.zip", 2, "a bundle reads no data"),
     ],
 )
 def test_what_is_refused(
@@ -97,4 +98,4 @@ def test_what_is_refused(
 def test_they_are_listed(sent: Sent) -> None:
     listed = {row["name"]: row["provider"] for row in json.loads(qtlplat(sent.store, "ls", "exporters", "--json").out)}
     assert listed["plan"] == "acme-export"
-    assert {"mlflow", "tensorboard", "onnx", "qasm", "qasm3"} <= listed.keys()
+    assert {"bundle", "report", "mlflow", "tensorboard", "onnx", "qasm", "qasm3"} <= listed.keys()

@@ -23,9 +23,9 @@ from exchanged import (
     with_database,
 )
 
-from qtlplat.exchange import archive
 from qtlplat.store.backends.sqlite import in_file
 from qtlplat.store.core import database, row_digests
+from qtlplat_bundles import archive
 
 MOST_LINES = 12
 

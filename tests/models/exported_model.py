@@ -10,7 +10,7 @@ from qtlplat.catalog.resolve import resolve_component
 from qtlplat.cli.components import open_components
 from qtlplat.cli.render.files import refuse, write_output
 from qtlplat.cli.settings import Settings
-from qtlplat.exchange.request import Export
+from qtlplat.specs import Export
 
 FORMATS = ("onnx", "qasm", "qasm3")
 

@@ -20,7 +20,7 @@ SLOW = (
     "qtlplat_model_files.to_onnx",
     "qtlplat_model_files.to_qasm",
     "qtlplat.runs.replay",
-    "qtlplat.exchange.bundle",
+    "qtlplat_bundles.bundle",
     "qtlplat_bench.store",
 )
 

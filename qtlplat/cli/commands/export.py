@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,19 +19,18 @@ from qtlplat.cli.render.output import emit, where_option
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
-from qtlplat.errors import UsageError, safe_repr
-from qtlplat.exchange.manifest import REPORT
-from qtlplat.exchange.request import Export
-from qtlplat.specs import ExporterSpec
+from qtlplat.errors import UsageError
+from qtlplat.specs import Export, ExporterSpec
 
 if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
-    from qtlplat.exchange.bundle import Bundled
-    from qtlplat.store.read.queries import Reader
 
 # options of exporters that have a flag of their own
-FLAGS = {"cell": "--cell", "inputs": "--input", "image": "--image", "weights": "--with-weights"}
+FLAGS = {
+    "cell": "--cell", "inputs": "--input", "image": "--image", "weights": "--with-weights", "report": "--with-report",
+}  # fmt: skip
 AFTER_TO = "qtlplat.after_to"
+BUNDLE = "qtlplat:bundle"
 
 
 class _ExportCommand(click.Command):
@@ -60,6 +58,7 @@ class _ExportCommand(click.Command):
 @click.option(
     "--to",
     metavar="FORMAT",
+    default=BUNDLE,
     help="Write another format instead of a bundle: mlflow or tensorboard into a directory, --to mlflow DIR; one run's "
     "model as onnx, its circuit as qasm or qasm3 (OpenQASM 2.0 or 3.0), into a file. `qtlplat ls exporters` lists all.",
 )
@@ -97,9 +96,8 @@ def export_command(
     where: str | None,
     output: Path | None,
     force: bool,
-    to: str | None,
+    to: str,
     sets: tuple[str, ...],
-    with_report: bool,
     as_json: bool,
     **flags: Any,
 ) -> None:
@@ -110,20 +108,10 @@ def export_command(
     Trackers get parameters, metrics by cell and epoch, tags and notes; exporting a run again updates it. An exported
     model is compared with torch, an exported circuit is read back and compared. Plugins may offer further formats.
     """
-    flags["weights"] = flags.pop("with_weights") or None
+    from qtlplat.store.read.chosen import chosen
+
+    flags |= {"weights": flags.pop("with_weights") or None, "report": flags.pop("with_report") or None}
     given = {name: Given(value, str(value), FLAGS[name]) for name, value in flags.items() if value is not None}
-    if to is None:
-        if unfit := [*(FLAGS[name] for name in given), *(["-S"] if sets else [])]:
-            raise UsageError(f"{unfit[0]} is for other formats than a bundle", where=unfit[0], fix="add --to FORMAT")
-        if output is None:
-            raise _nowhere("-o bundle.zip")
-        reader = opened(settings)
-        _refuse_bundle(output, force)
-        report = partial(_report, reader, open_components(settings)[1]) if with_report else None
-        _bundle(reader, references, where, output, report, force=force, as_json=as_json)
-        return
-    if with_report:
-        raise UsageError("--with-report is for bundles", fix="qtlplat report RUN.. -o report.html writes one")
     registry, catalog = open_components(settings)
     own = [text for text in sets if text.partition(".")[0].strip() == "exporter"]
     flagged = _fitting(to, given, catalog)
@@ -134,7 +122,9 @@ def export_command(
         at = references.index(after)
         references, output = (*references[:at], *references[at + 1 :]), Path(after)
     if output is None:
-        raise _nowhere(f"--to {to} {'DIR' if spec.target == 'directory' else f'-o model.{to}'}")
+        to = "" if to == BUNDLE else f"--to {to} "
+        place = {"directory": "DIR", "archive": "-o bundle.zip", "file": f"-o model.{spec.name}"}[spec.target]
+        raise UsageError("export where to?", where="--output", fix=f"for example: qtlplat export @last {to}{place}")
     export = partial(
         Export,
         reader=(reader := opened(settings)),
@@ -142,17 +132,33 @@ def export_command(
         output=output,
         options=options,
         sets=[text for text in sets if text not in own],
-        save=lambda data: write_output(output, data, force),
+        save=partial(_save, output, force),
         note=note if settings.verbosity >= 0 else lambda _line: None,
     )
-    if spec.target == "directory":
-        _to_directory(spec, export, reader, references, where, as_json=as_json)
+    if spec.target != "directory":
+        refuse(output, force)
+    spec.require()
+    facts: dict[str, Any] = {"to": spec.name}
+    if spec.target == "file":
+        runs = chosen(reader, references, where)
+        if len(runs) != 1:
+            raise UsageError(f"{len(runs)} runs are named, a file holds the model of one", fix="name one of them")
+        facts["run"] = runs[0]
+        written = _write(spec, export(runs=runs))
     else:
-        _to_file(spec, export, reader, references, where, force=force, as_json=as_json)
-
-
-def _nowhere(example: str) -> UsageError:
-    return UsageError("export where to?", where="--output", fix=f"for example: qtlplat export @last {example}")
+        written = reader.past_damage(lambda: _write(spec, export(runs=chosen(reader, references, where))))
+    if spec.target == "directory":
+        rows: list[dict[str, Any]] = [{"run": run, "written": str(place)} for run, place in written.items()]
+        if as_json:
+            write_json({**facts, "directory": str(output), "rows": rows})
+        else:
+            emit(rows, [Column("run", "run"), Column("written", "written")])
+        return
+    facts |= {"file": str(output), **written}
+    if as_json:
+        write_json(facts)
+    else:
+        print_tsv([facts], [Column(name, name.replace("_", " ")) for name in facts])
 
 
 def _fitting(to: str, given: Mapping[str, Given], catalog: Catalog) -> Mapping[str, Given]:
@@ -166,129 +172,22 @@ def _fitting(to: str, given: Mapping[str, Given], catalog: Catalog) -> Mapping[s
     return given
 
 
-def _to_directory(
-    spec: ExporterSpec,
-    export: partial[Export],
-    reader: Reader,
-    references: Sequence[str],
-    where: str | None,
-    *,
-    as_json: bool,
-) -> None:
-    from qtlplat.store.read.chosen import chosen
-
-    def write() -> Mapping[str, Any]:
-        runs = chosen(reader, references, where)
-        with contained():
-            return spec.write(export(runs=runs))
-
-    spec.require()
-    written = reader.past_damage(write)
-    rows: list[dict[str, Any]] = [{"run": run, "written": str(place)} for run, place in written.items()]
-    if as_json:
-        write_json({"to": spec.name, "directory": str(export.keywords["output"]), "rows": rows})
-    else:
-        emit(rows, [Column("run", "run"), Column("written", "written")])
-
-
-def _to_file(
-    spec: ExporterSpec,
-    export: partial[Export],
-    reader: Reader,
-    references: Sequence[str],
-    where: str | None,
-    *,
-    force: bool,
-    as_json: bool,
-) -> None:
-    from qtlplat.store.read.chosen import chosen
-
-    output = export.keywords["output"]
-    runs = chosen(reader, references, where)
-    if len(runs) != 1:
-        raise UsageError(f"{len(runs)} runs are named, a file holds the model of one", fix="name one of them")
-    refuse(output, force)
-    spec.require()
+def _write(spec: ExporterSpec, export: Export) -> Mapping[str, Any]:
     with contained():
-        facts = spec.write(export(runs=runs))
-    facts = {"to": spec.name, "run": runs[0], "file": str(output), **facts}
-    if as_json:
-        write_json(facts)
-    else:
-        print_tsv([facts], [Column(name, name.replace("_", " ")) for name in facts])
+        return spec.write(export)
 
 
-def _refuse_bundle(output: Path, force: bool) -> None:
-    if output.suffix.lower() != ".zip":
-        raise UsageError(
-            f"{safe_repr(str(output))} is no .zip file", where="--output", fix="for example: -o bundle.zip"
-        )
-    refuse(output, force)
-
-
-def _bundle(
-    reader: Reader,
-    references: Sequence[str],
-    where: str | None,
-    output: Path,
-    report: Callable[[Sequence[str]], bytes] | None,
-    *,
-    force: bool,
-    as_json: bool,
-) -> None:
-    done = reader.past_damage(lambda: _bundled(reader, references, where, output, report, force))
-    facts = {"file": str(output), "bytes": done.bytes, "runs": list(done.runs), "built_upon": list(done.built_upon)}
-    if as_json:
-        write_json({**facts, "files": done.files})
+def _save(output: Path, force: bool, data: bytes | Path) -> None:
+    """Write a file completely or not at all. data: its content, or a finished file."""
+    if isinstance(data, bytes):
+        write_output(output, data, force)
         return
-    columns = [Column("file", "file"), Column("bytes", "bytes", right=True), Column("runs", "runs")]
-    print_tsv([facts], [*columns, Column("built_upon", "built upon")])
+    from qtlplat.store.core.artifacts import copy_file, sha256_of
 
-
-def _bundled(
-    reader: Reader,
-    references: Sequence[str],
-    where: str | None,
-    output: Path,
-    report: Callable[[Sequence[str]], bytes] | None,
-    force: bool,
-) -> Bundled:
-    """Write the bundle, without damaged runs that were selected by a filter."""
-    from qtlplat.exchange.bundle import export
-    from qtlplat.store.maintenance.extract import NotWholeError, with_parents
-    from qtlplat.store.read.chosen import chosen
-
-    while True:
-        ids = chosen(reader, references, where)
-        try:
-            return export(reader.location, ids, output, report(ids) if report else None, overwrite=force)
-        except FileExistsError as error:
-            raise exists(output) from error
-        except NotWholeError as error:
-            bad = {run: "" for run in ids if error.runs.intersection(with_parents(reader, [run]))}
-            if reader.named.intersection(bad) or not reader.leave_out(bad):
-                raise
-
-
-def _report(reader: Reader, catalog: Catalog, ids: Sequence[str]) -> bytes:
-    """The page that the exporter `report` of qtlplat writes about runs."""
-    spec: ExporterSpec = catalog.component("exporter", "qtlplat:report").spec
-    with tempfile.TemporaryDirectory(prefix="qtlplat-report-") as folder:
-        page = Path(folder, REPORT)
-        with contained():
-            spec.write(
-                Export(
-                    reader=reader,
-                    catalog=catalog,
-                    runs=ids,
-                    output=page.parent,
-                    options=spec.options(),
-                    sets=(),
-                    save=lambda data: write_output(page, data, force=True),
-                    note=note,
-                )
-            )
-        return page.read_bytes()
+    try:
+        copy_file(data, output, sha256_of(data), new=not force)
+    except FileExistsError as error:
+        raise exists(output) from error
 
 
 add_common_options(export_command)

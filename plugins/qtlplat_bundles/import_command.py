@@ -1,4 +1,7 @@
-"""`qtlplat import BUNDLE`: copy exported runs into the store. No SQL here, no torch."""
+"""Import the runs of a bundle, with their files.
+
+The command `qtlplat import`. No SQL here, no torch.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import click
 from qtlplat.cli.render.columns import Column, json_text, write_json
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.terminal import note
-from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.settings import Settings, pass_settings
 from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.conventions import counted
 from qtlplat.errors import UsageError, safe_repr
@@ -31,7 +34,7 @@ def import_command(settings: Settings, bundle: Path, dry_run: bool, partly: bool
     All files are verified first, by size and sha256; an invalid bundle is refused, and nothing changes. Runs are
     compared by content: identical runs are skipped. If a run has other content in the store, nothing is imported.
     """
-    from qtlplat.exchange.importing import import_bundle
+    from qtlplat_bundles.importing import import_bundle
 
     if not bundle.is_file():
         raise UsageError(f"{safe_repr(str(bundle))} is no file", where="BUNDLE", fix="qtlplat export RUN -o bundle.zip")
@@ -76,6 +79,3 @@ def _look(reader: Reader) -> None:
         json_text(row(short_form(record)))
         json_text(read_run(reader, record.id))
         reader.predictions(record.id)
-
-
-add_common_options(import_command)

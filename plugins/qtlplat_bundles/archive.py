@@ -14,10 +14,10 @@ from stat import S_IFMT, S_IFREG
 from typing import TYPE_CHECKING, BinaryIO
 
 from qtlplat.errors import DataError, Problem, QtlplatError, UntrustedError, describe_exception, refused_data, safe_repr
-from qtlplat.exchange.manifest import MANIFEST, MOST_LETTERS, NEEDED, is_known
+from qtlplat_bundles.manifest import MANIFEST, MOST_LETTERS, NEEDED, is_known
 
 if TYPE_CHECKING:
-    from qtlplat.exchange.manifest import Member
+    from qtlplat_bundles.manifest import Member
 
 MAX_MEMBERS = 100_000
 MAX_DIRECTORY = 2**25  # bytes of the list of members

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 from qtlplat.conventions import counted, short, strict
 from qtlplat.errors import StoreError, safe_repr
-from qtlplat.exchange import archive
-from qtlplat.exchange.manifest import (
+from qtlplat.store.backends.sqlite import in_file
+from qtlplat.store.core import artifacts
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.schema import REVISIONS
+from qtlplat.store.maintenance.extract import extract, with_parents
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.read.serialize import stored_form
+from qtlplat_bundles import archive
+from qtlplat_bundles.manifest import (
     DATABASE,
     FILES,
     MANIFEST,
@@ -26,14 +33,7 @@ from qtlplat.exchange.manifest import (
     Member,
     is_known,
 )
-from qtlplat.exchange.splits import splits
-from qtlplat.store.backends.sqlite import in_file
-from qtlplat.store.core import artifacts
-from qtlplat.store.core.location import StoreLocation
-from qtlplat.store.core.schema import REVISIONS
-from qtlplat.store.maintenance.extract import extract, with_parents
-from qtlplat.store.read.queries import Reader
-from qtlplat.store.read.serialize import stored_form
+from qtlplat_bundles.splits import splits
 
 if TYPE_CHECKING:
     from qtlplat.store.core.records import RunRecord
@@ -74,12 +74,12 @@ class Bundled:
     bytes: int
 
 
-def export(
-    location: StoreLocation, runs: Sequence[str], output: Path, report: bytes | None = None, *, overwrite: bool = True
+def write_bundle(
+    location: StoreLocation, runs: Sequence[str], save: Callable[[Path], None], report: bytes | None = None
 ) -> Bundled:
-    """Write runs, by their full ids, and all that they build on to a file, whole or not at all.
+    """Write runs, by their full ids, and all that they build on to a file.
 
-    report: an HTML page to put in. overwrite: whether a file that is there is replaced; FileExistsError if not.
+    save: copies the file to where it belongs; report: an HTML page to put in.
 
     Raises:
         UsageError: if a run has not ended.
@@ -118,7 +118,7 @@ def export(
         Path(folder, MANIFEST).write_bytes(_json(manifest.model_dump()))
         made = Path(folder, "bundle.zip")
         archive.write(made, {**members, MANIFEST: Path(folder, MANIFEST)})
-        artifacts.copy_file(made, output, artifacts.sha256_of(made), new=not overwrite)
+        save(made)
         return Bundled(tuple(runs), built_upon, len(files), made.stat().st_size)
 
 
