@@ -20,12 +20,12 @@ from qtlplat.heads.stack import StackedHeads
 from qtlplat.quantum.devices.engines import Engine, choose_engine
 from qtlplat.quantum.devices.memory import USABLE_SHARE, device_bytes, free_bytes, size_text
 from qtlplat.quantum.devices.threads import torch_threads
-from qtlplat.quantum.devices.torch_layer import DEVICE, plain_names
 from qtlplat.runs.preflight import try_head
 from qtlplat.seeding import isolated_rng
 from qtlplat.specs import AnyHeadSpec, HeadSpec
 from qtlplat_bench.plain import TORCH, TORCH_LAYER, head_without_engine, plain_head, runs_singly
 from qtlplat_bench.timing import interleaved, row
+from qtlplat_bench.torch_layer import DEVICE, plain_names
 
 Gradients = dict[str, Tensor]
 Note = Callable[[str], None]

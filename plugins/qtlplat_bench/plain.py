@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from qtlplat.contracts import Circuit
 from qtlplat.quantum.devices.layer import CircuitLayer
-from qtlplat.quantum.devices.torch_layer import DEVICE, PlainLayer, copy_state
 from qtlplat.specs import AnyHeadSpec, build_head
+from qtlplat_bench.torch_layer import DEVICE, PlainLayer, copy_state
 
 TORCH_LAYER = f"TorchLayer on {DEVICE}"
 TORCH = "torch"

@@ -15,7 +15,7 @@ from typing import Any
 from qtlplat.errors import QtlplatError, safe_repr
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read.queries import Reader
-from qtlplat.store.write.bulk_insert import fill
+from qtlplat_bench.bulk_insert import fill
 from qtlplat_bench.synthetic_runs import made_up
 
 COMMANDS: tuple[tuple[str, ...], ...] = (

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qtlplat.metrics import SHIPPED
-from qtlplat.store.write.bulk_insert import Rows
+from qtlplat_bench.bulk_insert import Rows
 
 CELLS, EPOCHS = 6, 40
 SAMPLES = 2208  # of the data; each is tested in one cell

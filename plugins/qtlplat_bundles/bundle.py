@@ -16,10 +16,10 @@ from qtlplat.store.backends.sqlite import in_file
 from qtlplat.store.core import artifacts
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.schema import REVISIONS
-from qtlplat.store.maintenance.extract import extract, with_parents
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.read.serialize import stored_form
 from qtlplat_bundles import archive
+from qtlplat_bundles.extract import extract, with_parents
 from qtlplat_bundles.manifest import (
     DATABASE,
     FILES,

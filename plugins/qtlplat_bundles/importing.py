@@ -18,13 +18,13 @@ from typing import Any
 from pydantic import ValidationError
 
 from qtlplat.errors import ConfigError, Problem, QtlplatError, StoreError, UntrustedError, describe_exception, safe_repr
-from qtlplat.store.backends import bootstrap, foreign
+from qtlplat.store.backends import bootstrap
 from qtlplat.store.backends.sqlite import in_file
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.schema import REVISIONS
 from qtlplat.store.maintenance import merge
 from qtlplat.store.read.queries import Reader
-from qtlplat_bundles import archive
+from qtlplat_bundles import archive, foreign
 from qtlplat_bundles.manifest import DATABASE, FILES, VERSION, Manifest
 
 _SPARE = 2**24  # bytes to be left on the disk

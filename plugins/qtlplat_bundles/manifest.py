@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from qtlplat.store.backends.foreign import FILE
+from qtlplat_bundles.foreign import FILE
 
 VERSION = 1  # of the format
 MOST_LETTERS = 200  # of a member's name

@@ -22,9 +22,9 @@ def to_bundle(export: Export) -> dict[str, Any]:
         raise UsageError(what, where="--output", fix="for example: -o bundle.zip")
     if export.sets:
         raise UsageError("a bundle reads no data, and has no use for -S dataset...", where="-S", fix="leave it out")
-    from qtlplat.store.maintenance.extract import NotWholeError, with_parents
     from qtlplat.store.read.access import DamagedRunError
     from qtlplat_bundles.bundle import write_bundle
+    from qtlplat_bundles.extract import NotWholeError, with_parents
 
     reader = export.reader
     try:

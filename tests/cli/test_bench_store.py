@@ -15,7 +15,7 @@ from qtlplat.cli.app import COMMANDS as KNOWN
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.core import database
 from qtlplat.store.read.queries import Reader
-from qtlplat.store.write.bulk_insert import fill
+from qtlplat_bench.bulk_insert import fill
 from qtlplat_bench.store import COMMANDS
 from qtlplat_bench.synthetic_runs import CELLS, EPOCHS, made_up
 

@@ -17,9 +17,9 @@ from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, PluginError
 from qtlplat.quantum.circuits.samples import trial_numbers
 from qtlplat.quantum.devices.engines import choose_engine
-from qtlplat.quantum.devices.torch_layer import PlainLayer
 from qtlplat.quantum.inspect.inspect import describe, picture
 from qtlplat_bench.plain import runs_singly
+from qtlplat_bench.torch_layer import PlainLayer
 from qtlplat_model_files.qasm import to_qasm
 
 

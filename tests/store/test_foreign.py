@@ -12,12 +12,12 @@ from test_database import (
 from qtlplat.errors import UntrustedError
 from qtlplat.store.backends.bootstrap import prepare
 from qtlplat.store.backends.find import find_store
-from qtlplat.store.backends.foreign import adopt
 from qtlplat.store.backends.own_schema import OBJECTS, canonical, normal, own_tables
 from qtlplat.store.core import schema
 from qtlplat.store.core.location import StoreLocation
-from qtlplat.store.maintenance.extract import extract, with_parents
 from qtlplat.store.read.queries import Reader
+from qtlplat_bundles.extract import extract, with_parents
+from qtlplat_bundles.foreign import adopt
 
 
 def test_tables_of_a_new_store_are_known(location: StoreLocation) -> None:
