@@ -100,6 +100,7 @@ def test_likenesses_of_other_classes_do_not_make_a_label_wrong():
     assert strict["joined_groups"] == facts["joined_groups"] == 7  # of runs, whatever is listed
 
 
+@pytest.mark.slow
 def test_a_shortcut_is_named_with_its_score():
     facts = audit(made(30, darker=0.5), "halves", halves)
     rows = {(row["features"], row["model"]): row for row in facts["shortcuts"]}
@@ -131,6 +132,7 @@ def test_the_score_that_is_judged_is_picked_by_what_it_is_judged_by(monkeypatch)
     assert "explains most of" in line
 
 
+@pytest.mark.slow
 def test_a_fact_that_tells_the_class_is_called_what_it_is():
     factor = np.where(np.arange(30) % 2 == 1, 1.0, np.linspace(2, 3, 30))
     facts = audit(made(30, facts={"resize_factor": factor}), "halves", halves)

@@ -41,6 +41,7 @@ def test_the_same_rows_give_the_same_bytes_in_another_process_with_other_setting
 
 
 @pytest.mark.parametrize(("fmt", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("pdf", b"%PDF")])
+@pytest.mark.sampled(2)
 def test_files_are_what_their_names_say_and_tell_no_date(fmt: str, start: bytes) -> None:
     data = encoded(draw("convergence", [run_of([0.5, 0.6])]), fmt)
     assert data.startswith(start)

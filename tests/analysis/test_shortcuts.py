@@ -101,6 +101,7 @@ def test_a_class_with_a_single_group_leaves_nothing_but_the_constant_answer():
     assert [s.model for s in shortcut_scores(data, ["a", "b", "c", "b", "d", "b"])] == ["constant"]
 
 
+@pytest.mark.slow
 def test_more_than_two_classes_are_scored_by_the_mean_over_the_classes():
     labels = np.arange(45) % 3
     images = (noise(45) // 4 + 60 * labels[:, None, None, None]).astype(np.uint8)
@@ -110,6 +111,7 @@ def test_more_than_two_classes_are_scored_by_the_mean_over_the_classes():
     assert scores[0].balanced_accuracy == pytest.approx(1 / 3)
 
 
+@pytest.mark.slow
 def test_unequal_classes_do_not_flatter_the_balanced_accuracy():
     labels = np.repeat([0, 1], [12, 48])
     scores = shortcut_scores(image_set(noise(60), labels), [f"g{i}" for i in range(60)], most_folds=3)

@@ -27,7 +27,6 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[qtlplat.Run, list[st
     return qtlplat.run(**QUICK, store=store, tell=told.append), told, store
 
 
-@pytest.mark.slow
 def test_it_is_the_run_of_the_command_line(
     done: tuple[qtlplat.Run, list[str], Path], capsys: pytest.CaptureFixture[str]
 ) -> None:

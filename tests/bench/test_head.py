@@ -98,6 +98,7 @@ def test_a_head_that_cannot_be_stacked_says_why():
     assert "rest of the batch" in notes[0]
 
 
+@pytest.mark.slow
 def test_the_circuit_alone_is_differentiated_by_inputs_and_weights(monkeypatch):
     seen: list[set[str]] = []
     alone = bench._alone
@@ -151,6 +152,7 @@ def test_a_device_that_cannot_be_had_is_refused_or_left_out():
     assert notes == ["default.qbit is left out: unknown device 'default.qbit'"]
 
 
+@pytest.mark.slow
 def test_threads_and_random_numbers_are_left_as_they_were():
     threads = torch.get_num_threads()
     torch.manual_seed(5)

@@ -59,6 +59,7 @@ def test_a_device_is_taken_apart_and_written_canonically(
         ),
     )
 )
+@pytest.mark.slow
 def test_the_canonical_form_reads_back_whatever_the_values_are(options: dict[str, Any]) -> None:
     choice = DeviceChoice("acme.chip", options)
     assert parse_device(choice.text) == choice

@@ -417,7 +417,7 @@ def test_ten_runs_take_no_more_queries_than_two(store: Path, monkeypatch: pytest
         (["@last", "@-9"], 2, "there is no run"),
     ],
 )
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(8)
 def test_what_cannot_be_compared_ends_with_its_code(store: Path, arguments: list[str], code: int, words: str) -> None:
     store_run(store, LINEAR)
     store_run(store, QUANTUM)

@@ -127,7 +127,7 @@ def test_runs_that_do_not_agree_are_not_judged_together(store: Path, other: list
 
 
 @pytest.mark.parametrize("name", ["loss", "test_loss", "lossless", "my_loss", "f1_sd", "sd(f1)", "last(test_loss)"])
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(7)
 def test_no_direction_is_told_by_a_name(store: Path, name: str) -> None:
     metric = name if name in ("test_loss", "lossless", "my_loss") else "mae"
     measured(store, metric, SMALL)

@@ -51,6 +51,7 @@ def test_what_the_device_refuses_is_refused_before_any_work(
     assert not (tmp_path / "s.db").exists()
 
 
+@pytest.mark.slow
 def test_a_dry_run_shows_the_device_in_canonical_form(capsys: pytest.CaptureFixture[str]) -> None:
     assert _run([*SMALL, "--device", "default.qubit[seed=1, shots=20]", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["device"] == "default.qubit[seed=1,shots=20]"

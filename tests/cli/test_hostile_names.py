@@ -123,7 +123,7 @@ def lines(path: str, command: click.Command) -> Iterator[tuple[str, ...]]:
     yield (*path.split(), *sound, *[EVIL] * 9)
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(31)
 @pytest.mark.usefixtures("nobody_trains")
 @pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize("path", [path for path in LEAVES if not path.startswith(SLOW)])
@@ -147,7 +147,7 @@ def test_every_option_of_what_works_for_long(path: str, evil: Path) -> None:
         assert_inert(line)
 
 
-@pytest.mark.sampled(10)
+@pytest.mark.sampled(30)
 @pytest.mark.parametrize("terminal", [False, True])
 @pytest.mark.parametrize(
     "line",

@@ -156,7 +156,6 @@ def test_the_same_head_on_two_datasets_stands_side_by_side(tmp_path: Path) -> No
 SMALL = "steel-synth[per_class=12,images_per_kind=4,size=48,min_side=24]"
 
 
-@pytest.mark.slow
 def test_data_is_audited_where_asked_for_and_at_hand(tmp_path: Path) -> None:
     registry, catalog = open_components(Settings())
     request = Request(dataset=SMALL, backbone="lenet2", head="linear")

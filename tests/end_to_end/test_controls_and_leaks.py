@@ -114,6 +114,7 @@ def test_holdout_tests_what_the_backbone_was_not_trained_on(json_of, qtlplat, co
     assert "the backbone's best epoch was chosen on 100 % of the test samples" in out
 
 
+@pytest.mark.slow
 def test_a_pretraining_says_what_its_test_part_shares_with_training(json_of, qtlplat, controlled):
     run = json_of(f"run {SMALL} --head linear --store", controlled)
     (cell,) = json_of(f"show {run['pretraining']} --store", controlled)["cells"]

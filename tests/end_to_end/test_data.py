@@ -108,7 +108,6 @@ def test_preview_protects_the_file_of_its_own_naming_too(qtlplat):
     assert "steel-synth-preview.png' exists" in err
 
 
-@pytest.mark.slow
 def test_audit_lists_duplicates_shortcuts_and_findings(qtlplat, json_of, on_disk, tmp_path):
     first, second, third = sorted(on_disk.rglob("patches_*.jpg"))[:3]
     second.write_bytes(first.read_bytes())

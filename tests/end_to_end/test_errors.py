@@ -33,7 +33,7 @@ from .conftest import SMALL
         ("show abcdef", 2, "abcdef"),
     ],
 )
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(13)
 def test_wrong_input_is_refused_with_a_short_message(qtlplat, tmp_path, line, code, words):
     found, out, err = qtlplat(line + " --store", tmp_path / "s.db")
     assert found == code, err

@@ -202,7 +202,6 @@ def test_a_model_that_fails_does_not_stop_the_others(json_of, qtlplat, tmp_path,
     assert {model["model"] for model in again["models"] if model["run"]} == {"net", "hybrid", "held out"}
 
 
-@pytest.mark.slow
 def test_what_starts_from_a_backbone_that_failed_is_not_tried(qtlplat, tmp_path, monkeypatch):
     def failing(*arguments):
         raise TrainingError("the loss is not a number")

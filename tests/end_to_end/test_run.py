@@ -18,6 +18,7 @@ RUN_KEYS = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_the_run_ends_with_folds_parameter_counts_id_and_next_commands(qtlplat, tmp_path):
     code, out, err = qtlplat(f"run {SMALL} --head 'dressed[qubits=2,layers=1]' --store", tmp_path / "s.db")
     assert code == 0, err
@@ -106,6 +107,7 @@ def test_needed_prints_the_finished_run_and_trains_nothing(stored, json_of):
     assert stored.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_damaged_weights_are_noticed_and_trained_again(stored, qtlplat, tmp_path):
     import shutil
 

@@ -56,6 +56,7 @@ def test_an_imported_run_shows_the_same(sent: Sent) -> None:
         assert rows(sent.other, table) == rows(sent.store, table)
 
 
+@pytest.mark.slow
 def test_files_are_renamed_by_content_and_nothing_else_differs(sent: Sent) -> None:
     location = find_store(str(sent.store))
     with Writer(location) as writer:
@@ -353,7 +354,6 @@ main(sys.argv[3:])
         pytest.param("seal", 2, marks=pytest.mark.slow),
     ],
 )
-@pytest.mark.slow
 def test_kill_9_leaves_nothing_half_and_the_import_can_be_done_again(where: str, times: int, sent: Sent) -> None:
     """`seal` stands inside the transaction of a run; upgrading the bundle's copy seals its two runs before that."""
     words = [where, str(times), "import", str(sent.bundle), "--store", str(sent.other)]

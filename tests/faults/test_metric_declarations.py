@@ -30,6 +30,7 @@ def spec(returned: str, info: str) -> str:
     return SPEC.format(returned=returned, info=info)
 
 
+@pytest.mark.slow
 def test_a_declaration_outlives_the_plugin(faulty: Faulty, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     faulty(spec(ERRORS, '[Metric("error_free", higher_is_better=False, bounds=(0, 1))]'))
     for seed in ("1", "2"):

@@ -77,7 +77,7 @@ def test_info_of_a_backbone_that_takes_no_such_images_says_so(error: str, faulty
 
 
 @pytest.mark.parametrize("fault", sampled(HEAD, 4))
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(15)
 def test_a_head(fault: str, faulty: Faulty) -> None:
     changes, words = HEAD[fault]
     faulty(changes)
@@ -116,7 +116,7 @@ def test_a_circuit_on_a_device_that_was_named(fault: str, device: str, faulty: F
 
 
 @pytest.mark.parametrize("fault", sampled(EVALUATOR, 6))
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(9)
 def test_an_evaluator(fault: str, faulty: Faulty) -> None:
     changes, words = EVALUATOR[fault]
     faulty(changes)
@@ -157,6 +157,7 @@ def test_a_check_that_cannot_be_used(answer: str, words: str, faulty: Faulty) ->
 
 
 @pytest.mark.parametrize("answer", sampled(["raise SystemExit(0)", "1 / 0", "return np.eye(2)", "return None"], 4))
+@pytest.mark.sampled(1)
 def test_a_default_dataset_that_cannot_look_is_not_at_hand(answer: str, faulty: Faulty, elsewhere: Path) -> None:
     faulty(instead("is_available", "options", answer))
     (elsewhere / ".qtlplat").mkdir()

@@ -414,6 +414,7 @@ def work():
 
 
 @pytest.mark.parametrize(("starts", "told"), sampled(AT_WORK.values(), 3), ids=AT_WORK)
+@pytest.mark.sampled(1)
 def test_what_a_plugin_leaves_at_work_neither_writes_answers_nor_keeps_nor_crashes_the_command(
     starts: str, told: str, faulty: Faulty, tmp_path: Path
 ) -> None:

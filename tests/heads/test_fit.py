@@ -186,7 +186,7 @@ def test_variants_in_lockstep_come_out_as_each_would_alone(data):
     assert not np.array_equal(together[3].probabilities, together[6].probabilities)
 
 
-@pytest.mark.sampled(1)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize("at", [1, 2, 3, 4, 7, 9])
 def test_training_goes_on_from_any_snapshot_bit_for_bit(at, data):
     features, labels = data

@@ -290,7 +290,7 @@ def missing_keys(value: object, text: str) -> set[str]:
         ("qtlplat plugins list", ["plugins", "list"]),
         ("qtlplat plugins doctor", ["plugins", "doctor"]),
         ("qtlplat store path", ["store", "path"]),
-        ("qtlplat reproduce", ["reproduce", "bhowmik2024", "--dry-run"]),
+        pytest.param("qtlplat reproduce", ["reproduce", "bhowmik2024", "--dry-run"], marks=pytest.mark.slow),
         ("qtlplat data info", ["data", "info", "steel-synth[per_class=2,images_per_kind=2]"]),
         ("qtlplat data audit", ["data", "audit", "steel-synth[per_class=2,images_per_kind=2]"]),
     ],

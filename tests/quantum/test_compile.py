@@ -68,6 +68,7 @@ def test_stacked_cells_are_a_loop_over_cells(name, compiled):
 
 
 @pytest.mark.parametrize("name", ["AngleEmbedding(X)", "AmplitudeEmbedding", "data re-uploading, w * x + b"])
+@pytest.mark.sampled(1)
 def test_gradients_inside_of_a_stack(name, compiled):
     program = compiled(name)
     cells = [numbers(CIRCUITS[name], 4, seed) for seed in (1, 2)]

@@ -128,6 +128,7 @@ class TestPrecision:
         assert 1e-9 < engine.traits.precision < 1e-6
         assert largest_difference(engine) < 5e-5  # a sum over 5 samples and 3 outputs
 
+    @pytest.mark.slow
     def test_differences_in_double_precision_take_a_narrow_one(self) -> None:
         engine = choose_engine(declared(matrices), "made.exact")
         assert engine.gradient == "finite-diff"

@@ -105,7 +105,7 @@ def values_and_gradients(runner, dtype=torch.float64, batch=3):
     return [outputs.detach(), inputs.grad, *(w.grad for w in weights.values())]
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("device", ["default.qubit", "default.mixed", "lightning.qubit", "reference.qubit"])
 @pytest.mark.parametrize("axis", ["X", "Y", "Z"])
 def test_a_batch_equals_plain_matrix_products(device, axis):
@@ -200,7 +200,7 @@ class TestShots:
             assert np.all(np.abs(found - expected) < 5 * error + 1e-6), device
             assert np.abs(found - expected).max() > error.min() / 100, f"{device} measured without noise"
 
-    @pytest.mark.sampled(2)
+    @pytest.mark.sampled(1)
     @pytest.mark.parametrize("function", [words, mixture, measured, amplitudes])
     def test_gradients_are_right_in_expectation(self, function):
         torch.manual_seed(0)
@@ -269,6 +269,7 @@ class TestNoise:
         slope = (z(angles + step, 0.07) - z(angles - step, 0.07)) / (2 * step)
         np.testing.assert_allclose(x.grad.numpy(), slope, atol=1e-8)
 
+    @pytest.mark.slow
     def test_every_gate_of_a_template_is_noisy_on_each_of_its_wires(self):
         def function(inputs, weights, wires):
             qml.AngleEmbedding(inputs, wires=wires)

@@ -90,7 +90,7 @@ def test_products_of_turns_are_products_of_turns(real):
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-12)
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize("lead", LEADS)
 @pytest.mark.parametrize("qubits", [1, 2, 3])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])
@@ -169,7 +169,7 @@ def test_a_matrix_on_neighbouring_qubits(lead, size, after, dtype):
     torch.testing.assert_close(apply(matrix, states, after), whole @ states, rtol=0, atol=1e-12)
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize("lead", LEADS)
 @pytest.mark.parametrize("after", [1, 2])
 @pytest.mark.parametrize("dtype", [torch.float64, torch.complex128])

@@ -85,6 +85,7 @@ def test_a_run_stopped_again_and_again_ends_bitwise_equal(
 
 
 @pytest.mark.parametrize("step", [70, pytest.param(100, marks=pytest.mark.slow), 130])
+@pytest.mark.slow
 def test_a_run_stopped_while_it_tunes_ends_bitwise_equal(
     step: int, qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -215,6 +216,7 @@ def test_what_has_changed_is_refused_with_each_difference_unless_it_is_allowed(
     assert json.loads(capsys.readouterr().out)["owners"][1]["drift"].keys() == set(list(today)[:5])
 
 
+@pytest.mark.slow
 def test_a_damaged_checkpoint_is_told_and_the_older_one_used(
     qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -57,7 +57,7 @@ def begun(runs: Runs, kind: str = "pretraining") -> list[Any]:
 
 
 @pytest.mark.parametrize("what", ["run", "pretraining", "features"])
-@pytest.mark.sampled(1)
+@pytest.mark.sampled(3)
 def test_a_run_waits_for_whoever_is_at_the_same_work(
     what: str, qtlplat: Call, store: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -159,6 +159,7 @@ def killed_at(point: int, store: Path, expected: dict[str, Any]) -> bool:
 
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 @pytest.mark.parametrize("point", [24])
+@pytest.mark.slow
 def test_a_run_killed_at_a_sync_point_goes_on_later(
     point: int, store: Path, plugins: Path, expected: Any, single_threaded: None
 ) -> None:

@@ -73,6 +73,7 @@ def test_a_run_killed_at_a_system_call_loses_nothing(name: str, call: int, store
     ("name", "call", "error", "for_good"), [("fdatasync", 44, errno.EIO, False), ("fdatasync", 60, errno.ENOSPC, True)]
 )
 @pytest.mark.sampled(1)
+@pytest.mark.slow
 def test_a_run_refused_a_system_call_loses_nothing(
     name: str, call: int, error: int, for_good: bool, store: Path, expected: Any
 ) -> None:

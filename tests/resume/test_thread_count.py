@@ -79,7 +79,6 @@ def threads_of(store: Path) -> dict[str, list[str]]:
     return found
 
 
-@pytest.mark.slow
 def test_the_choice_is_stored_and_used_again(
     speeds: dict[int, Any], qtlplat: Call, store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -206,6 +206,7 @@ def test_every_listing_tells_sound_runs_and_names_the_damaged_one(
         assert code(*store, *command) == 0
 
 
+@pytest.mark.slow
 def test_a_bundle_by_filter_lacks_what_is_not_whole(
     location: StoreLocation, ids: list[str], capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -261,6 +262,7 @@ def test_an_id_that_is_no_text_hides_nothing(location: StoreLocation, ids: list[
 
 
 @pytest.mark.parametrize("column", ["created", "cuts"])
+@pytest.mark.sampled(1)
 def test_a_damaged_reproduction_hides_no_run(location: StoreLocation, ids: list[str], column: str) -> None:
     sql(location, f"UPDATE reproductions SET {column} = 'x'")
     assert len(Reader(location).runs()) == 4

@@ -36,7 +36,7 @@ def test_ten_kinds_of_damage_are_tried() -> None:
     assert len(KINDS) == 10
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_damaged_store_is_refused_by_everybody_and_left_byte_identical(
     tmp_path: Path, whole: Path, kind: str

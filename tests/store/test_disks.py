@@ -209,7 +209,7 @@ def test_files_that_may_not_grow_are_an_error_of_the_disk(
     assert {run.id for run in Reader(location).runs()} >= set(ids)
 
 
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(1)
 @pytest.mark.parametrize(
     ("syscall", "error", "when"),
     [

@@ -48,6 +48,7 @@ def hashes_that_changed(location: StoreLocation) -> dict[str, list[str]]:
         return row_digests.all_changed(connection)
 
 
+@pytest.mark.slow
 def test_a_backup_is_a_file_with_every_row(location: StoreLocation, tmp_path: Path) -> None:
     fill(location, 2)
     with Writer(location) as writer:

@@ -183,7 +183,7 @@ def test_a_view_that_broke_costs_no_row(damaged: StoreLocation, new: StoreLocati
         ("a newer schema", False),
     ],
 )
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(9)
 def test_each_kind_of_damage_gives_a_sound_store_or_a_refusal_that_leaves_nothing(
     damaged: StoreLocation, new: StoreLocation, kind: str, saved: bool
 ) -> None:
@@ -200,6 +200,7 @@ def test_each_kind_of_damage_gives_a_sound_store_or_a_refusal_that_leaves_nothin
     assert not list(new.path.parent.rglob("*"))
 
 
+@pytest.mark.slow
 def test_a_broken_header_alone_costs_nothing(
     damaged: StoreLocation, new: StoreLocation, written: tuple[Path, list[str], str]
 ) -> None:
@@ -209,6 +210,7 @@ def test_a_broken_header_alone_costs_nothing(
     assert everything(new) == whole
 
 
+@pytest.mark.slow
 def test_a_broken_first_page_costs_nothing(
     damaged: StoreLocation, new: StoreLocation, written: tuple[Path, list[str], str]
 ) -> None:

@@ -87,7 +87,7 @@ def broken(name: str) -> list[tuple[str, tuple[object, ...]]]:
 
 
 @pytest.mark.parametrize(("statement", "values"), broken("v_runs"))
-@pytest.mark.sampled(2)
+@pytest.mark.sampled(4)
 def test_a_view_that_cannot_be_made_out_hides_nothing(
     location: StoreLocation, stored: list[str], statement: str, values: tuple[object, ...], tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
