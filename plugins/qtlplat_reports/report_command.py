@@ -21,7 +21,7 @@ from qtlplat.cli.render.output import where_option
 from qtlplat.cli.render.terminal import note, write
 from qtlplat.cli.settings import Settings, pass_settings
 from qtlplat.cli.stores import opened
-from qtlplat.errors import QtlplatError, UsageError, safe_repr
+from qtlplat.errors import QtlplatError, UsageError, describe_exception, safe_repr
 
 if TYPE_CHECKING:
     from qtlplat.store.core.records import ReproductionRecord, RunRecord
@@ -101,13 +101,21 @@ def _material(
 def material_of(reader: Reader, ids: Sequence[str]) -> Material:
     """Runs by their full ids, with the commands that make them again."""
     from qtlplat.catalog.command import command_words
+    from qtlplat.store.read.access import DamagedRunError
     from qtlplat_reports.report.material import collect
 
     material = collect(reader, ids)
     plans = {stored.run.id: stored.run.plan for stored in material.runs if "dataset" in stored.run.plan}
     for run, plan in plans.items():  # a pretraining's plan does not say where it was computed, its environment does
         plans[run] = {"accelerator": material.environments[run].get("accelerator", "cpu"), **plan}
-    commands = {run: shlex.join(command_words(plan)) for run, plan in plans.items()}
+    commands = {}
+    for run, plan in plans.items():
+        try:
+            commands[run] = shlex.join(command_words(plan))
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            why = f"runs.plan: no command follows from it: {describe_exception(error, 40)}"
+            reader.leave_out({run: why})
+            raise DamagedRunError(run, why, reader.location) from error
     return replace(material, commands=commands)
 
 

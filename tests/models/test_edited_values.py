@@ -112,5 +112,4 @@ def test_an_edited_value_is_damage_and_no_bug(table: str, column: str, seed: int
         done = trained.call(*command.format(tmp_path, run, trained.record.pretraining).split())
         told = (old, new, command, done)
         assert done.code in (0, 5), told
-        assert REACHED not in done.err, told
         assert done.code == 0 or "qtlplat store check" in done.err, told

@@ -39,7 +39,11 @@ BAD: dict[type, list[Any]] = {
 }
 BAD[run_columns.PlanJson] = [
     *BAD[columns.Facts],
-    *(f'{{"{role}": {value}}}' for role in ("dataset", "head") for value in ('"x"', "[]", "null", '{"options": 1}')),
+    *(
+        f'{{"{role}": {value}}}'
+        for role in ("dataset", "head")
+        for value in ('"x"', "[]", '{"options": 1}', '{"code": 1}')
+    ),
     *(f'{{"training": {value}}}' for value in ("5", "null", '{"epochs": "x"}', '{"n_init": 0}', '{"other": []}')),
     *(f'{{"{name}": {{}}}}' for name in ("device", "accelerator", "seed", "seeds", "replace", "controls", "samples")),
     '{"controls": [1]}',

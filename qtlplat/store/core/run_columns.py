@@ -20,8 +20,9 @@ def _is_whole(value: Any) -> bool:
 
 
 def _is_choice(value: Any) -> bool:
-    """A component: text by name, and its options."""
-    kinds = {**dict.fromkeys(("name", "component", "provider", "version", "digest"), str), "options": dict}
+    """A component: text by name, its options, digests of its code, and which options are locations."""
+    kinds = {**dict.fromkeys(("name", "component", "provider", "version", "digest"), str), "locations": list}
+    kinds |= {"options": dict, "code": dict}
     return isinstance(value, dict) and all(isinstance(one, kinds.get(name, object)) for name, one in value.items())
 
 
@@ -37,7 +38,9 @@ _FORM: Mapping[str, Callable[[Any], bool]] = {
     **dict.fromkeys(("dataset", "backbone", "head", "evaluator"), _is_choice),
     **dict.fromkeys(("training", "pretraining"), _is_settings),
     **dict.fromkeys(("device", "accelerator", "dataset_digest", "samples"), _is_text),
-    **dict.fromkeys(("seed", "seeds"), _is_whole),
+    **dict.fromkeys(("seed", "seeds", "backbones"), _is_whole),
+    "train_sizes": lambda value: isinstance(value, list) and all(type(size) in (int, float) for size in value),
+    "tuning": lambda value: value is None or isinstance(value, dict),
     "replace": lambda value: _is_whole(value) or value == "all",
     "controls": lambda value: isinstance(value, list) and all(map(_is_text, value)),
     "control_code": lambda value: isinstance(value, dict) and all(map(_is_text, value.values())),
