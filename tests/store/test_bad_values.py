@@ -47,6 +47,9 @@ BAD[run_columns.PlanJson] = [
     *(f'{{"training": {value}}}' for value in ("5", "null", '{"epochs": "x"}', '{"n_init": 0}', '{"other": []}')),
     *(f'{{"{name}": {{}}}}' for name in ("device", "accelerator", "seed", "seeds", "replace", "controls", "samples")),
     '{"controls": [1]}',
+    '{"backbone": {"code": 1}}',
+    '{"train_sizes": ["x"]}',
+    '{"tuning": 5}',
     '{"control_code": {"linear": 1}}',
 ]
 BAD[run_columns.CountsJson] = [
