@@ -72,8 +72,12 @@ def of_share(variant: str, share: float) -> str:
 
 
 def share_of(variant: str) -> float:
-    """That share, 1 if there is none in the name. No control has a slash in its name."""
-    return float(variant.partition("/")[2] or 1)
+    """That share, 1 if there is none in the name. No control has a slash in its name; a damaged store may hold one."""
+    try:
+        share = float(variant.partition("/")[2])
+    except ValueError:
+        return 1.0
+    return share if 0 < share < 1 else 1.0
 
 
 def mean_std(values: Sequence[float]) -> tuple[float | None, float | None]:

@@ -12,6 +12,7 @@ from qtlplat.conventions import (
     mean_std,
     percent,
     said_once,
+    share_of,
     short,
 )
 
@@ -69,3 +70,10 @@ def test_a_note_is_told_once_with_those_that_it_belongs_to() -> None:
 
 def test_one_thing_has_no_plural() -> None:
     assert [counted(n, "set") for n in (0, 1, 2)] == ["0 sets", "1 set", "2 sets"]
+
+
+@pytest.mark.parametrize(
+    ("variant", "share"), [("head", 1), ("linear/0.25", 0.25), ("x/y", 1), ("x/nan", 1), ("x/-1", 1), ("a/0.5/b", 1)]
+)
+def test_the_share_in_a_name_is_one_that_can_be_meant(variant: str, share: float) -> None:
+    assert share_of(variant) == share
