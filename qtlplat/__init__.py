@@ -26,6 +26,13 @@ if TYPE_CHECKING:
         Samples as Samples,
         Split as Split,
     )
+    from qtlplat.control_specs import (
+        AnyControlSpec as AnyControlSpec,
+        ControlSpec as ControlSpec,
+        Embedding as Embedding,
+        FittedControlSpec as FittedControlSpec,
+        Predictor as Predictor,
+    )
     from qtlplat.crops import Box as Box
     from qtlplat.decoding import (
         DecodedImage as DecodedImage,
@@ -54,7 +61,6 @@ if TYPE_CHECKING:
     from qtlplat.specs import (
         BackboneSpec as BackboneSpec,
         CommandSpec as CommandSpec,
-        ControlSpec as ControlSpec,
         DatasetSpec as DatasetSpec,
         EvaluatorSpec as EvaluatorSpec,
         Export as Export,
@@ -71,6 +77,7 @@ _ROOM = {
     "contracts": (
         "API_VERSION", "Backbone", "Cell", "Circuit", "ImageSet", "Metric", "NoOptions", "Options", "Samples", "Split",
     ),
+    "control_specs": ("AnyControlSpec", "ControlSpec", "Embedding", "FittedControlSpec", "Predictor"),
     "crops": ("Box",),
     "decoding": ("DecodedImage", "UnfitImageError", "decode_image"),
     "errors": (
@@ -80,8 +87,8 @@ _ROOM = {
     "hookspecs": ("hookimpl",),
     "preparation": ("AnnotatedImage", "PreparationOptions", "prepare"),
     "specs": (
-        "BackboneSpec", "CommandSpec", "ControlSpec", "DatasetSpec", "EvaluatorSpec", "Export", "ExporterSpec",
-        "HeadSpec", "QuantumHeadSpec",
+        "BackboneSpec", "CommandSpec", "DatasetSpec", "EvaluatorSpec", "Export", "ExporterSpec", "HeadSpec",
+        "QuantumHeadSpec",
     ),
     "recipes": ("Budget", "Claim", "RecipeModel", "RecipeSpec"),
 }  # fmt: skip

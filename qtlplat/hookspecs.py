@@ -12,13 +12,16 @@ from collections.abc import Sequence
 
 import pluggy
 
+from qtlplat.control_specs import AnyControlSpec
 from qtlplat.recipes import RecipeSpec
-from qtlplat.specs import AnyHeadSpec, BackboneSpec, CommandSpec, ControlSpec, DatasetSpec, EvaluatorSpec, ExporterSpec
+from qtlplat.specs import AnyHeadSpec, BackboneSpec, CommandSpec, DatasetSpec, EvaluatorSpec, ExporterSpec
 
 ENTRY_POINT_GROUP = "qtlplat"
 
 # what hooks return
-Spec = DatasetSpec | BackboneSpec | AnyHeadSpec | EvaluatorSpec | RecipeSpec | ControlSpec | ExporterSpec | CommandSpec
+Spec = (
+    DatasetSpec | BackboneSpec | AnyHeadSpec | EvaluatorSpec | RecipeSpec | AnyControlSpec | ExporterSpec | CommandSpec
+)
 
 hookspec = pluggy.HookspecMarker("qtlplat")
 hookimpl = pluggy.HookimplMarker("qtlplat")
@@ -45,8 +48,8 @@ def qtlplat_evaluators() -> Sequence[EvaluatorSpec]:  # type: ignore[empty-body]
 
 
 @hookspec
-def qtlplat_controls() -> Sequence[ControlSpec]:  # type: ignore[empty-body]
-    """Return the controls this plugin offers: baselines that are trained next to any head."""
+def qtlplat_controls() -> Sequence[AnyControlSpec]:  # type: ignore[empty-body]
+    """Return the controls this plugin offers: baselines next to any head, trained by epochs or fitted by a solver."""
 
 
 @hookspec

@@ -190,42 +190,6 @@ class EvaluatorSpec:
     kind: Literal["evaluator"] = field(default="evaluator", init=False)
 
 
-class ControlBuilder(Protocol):
-    """Builds a control. All arguments are passed by name."""
-
-    def __call__(self, *, in_features: int, n_classes: int, trainable: int) -> nn.Module:
-        """A fresh module, float32 (B, F) -> logits float32 (B, K), initialised from torch's global generator.
-
-        Args:
-            in_features: F, numbers per sample.
-            n_classes: K, the length of the logits.
-            trainable: Number of trainable parameters of the head that the control is compared with.
-
-        Raises:
-            ConfigError: The control does not fit such a head.
-        """
-        ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class ControlSpec:
-    """A baseline for any head, trained on the same cells with the same batches: `qtlplat run --controls NAME`.
-
-    Ablations that change the head itself (`identity`, `unentangled`, `frozen`, `shuffled`) are part of qtlplat.
-
-    Attributes:
-        name: As typed by users.
-        summary: One line.
-        build: Builds it, see `ControlBuilder`.
-    """
-
-    name: str
-    summary: str
-    build: ControlBuilder
-    options: type[Options] = field(default=NoOptions, init=False)
-    kind: Literal["control"] = field(default="control", init=False)
-
-
 @dataclass(frozen=True, kw_only=True)
 class Export:
     """What `qtlplat export --to` asks of an exporter.

@@ -21,18 +21,10 @@ from qtlplat.catalog.recipes import RecipeSelection, chosen_work
 from qtlplat.catalog.registry import load_registry, shipped_registry
 from qtlplat.catalog.verify import spec_problem
 from qtlplat.contracts import Kind, Options, Samples, Split
+from qtlplat.control_specs import AnyControlSpec, FittedControlSpec
 from qtlplat.hookspecs import Spec
 from qtlplat.recipes import RecipeSpec
-from qtlplat.specs import (
-    AnyHeadSpec,
-    BackboneSpec,
-    CommandSpec,
-    ControlSpec,
-    DatasetSpec,
-    EvaluatorSpec,
-    ExporterSpec,
-    build_head,
-)
+from qtlplat.specs import AnyHeadSpec, BackboneSpec, CommandSpec, DatasetSpec, EvaluatorSpec, ExporterSpec, build_head
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -251,17 +243,22 @@ class RecipeConformance(_Conformance):
 
 
 class ControlConformance(_Conformance):
-    """A control, a `ControlSpec`, has the shapes, dtype, gradients and seeding of a head."""
+    """A control has the shapes, gradients and seeding of a head; a fitted one the same probabilities again."""
 
-    spec: ClassVar[ControlSpec]
+    spec: ClassVar[AnyControlSpec]
 
     def test_trial(self) -> None:
         """What a run tries before it trains."""
+        from qtlplat.runs.fitted_controls import try_fitted
         from qtlplat.runs.preflight import try_head
 
         for f, k, trainable in ((3, 2, 10), (16, 5, 3000)):
-            make = partial(self.spec.build, in_features=f, n_classes=k, trainable=trainable)
-            try_head(make, f, k, self.spec.name)
+            if isinstance(self.spec, FittedControlSpec):
+                one, again = (try_fitted(self.spec, self.spec.name, f, k) for _ in range(2))
+                _require((one == again).all(), f"{self.spec.name} predicts other probabilities with the same seed")
+            else:
+                make = partial(self.spec.build, in_features=f, n_classes=k, trainable=trainable)
+                try_head(make, f, k, self.spec.name)
 
 
 class ExporterConformance(_Conformance):

@@ -11,15 +11,17 @@ from qtlplat.catalog.plan import (
     CONTROLS,
 )
 from qtlplat.catalog.provider import Component
+from qtlplat.control_specs import AnyControlSpec
 from qtlplat.errors import Problem, safe_repr
-from qtlplat.specs import ControlSpec
 
 SHIPPED = "qtlplat"  # the distribution whose controls `auto` means
 
 
-def find_controls(names: Sequence[str], catalog: Catalog, problems: list[Problem]) -> dict[str, Component[ControlSpec]]:
+def find_controls(
+    names: Sequence[str], catalog: Catalog, problems: list[Problem]
+) -> dict[str, Component[AnyControlSpec]]:
     """The controls that plugins offer, by name; of `auto`, those that are shipped. Problems are added to the list."""
-    found: dict[str, Component[ControlSpec]] = {}
+    found: dict[str, Component[AnyControlSpec]] = {}
     for name in CONTROLS if AUTO_CONTROLS in names else names:
         automatic = AUTO_CONTROLS in names
         matches = catalog.matches("control", f"{SHIPPED}:{name}" if automatic else name)

@@ -25,8 +25,9 @@ from qtlplat.catalog.registry import Registry
 from qtlplat.catalog.request import Request
 from qtlplat.catalog.training_options import replaced_layers, training_parts
 from qtlplat.contracts import ROLES, Kind, Options, Role
+from qtlplat.control_specs import AnyControlSpec
 from qtlplat.errors import ConfigError, Problem, QtlplatError, UsageError, safe_repr
-from qtlplat.specs import AnyHeadSpec, BackboneSpec, ControlSpec, DatasetSpec, EvaluatorSpec
+from qtlplat.specs import AnyHeadSpec, BackboneSpec, DatasetSpec, EvaluatorSpec
 
 SETTABLE = (*ROLES, "training", "pretraining", "tuning")  # what the key of -S may begin with
 OWN = ("seed", "seeds", "backbones", "accelerator", "controls")  # the plan's own fields, as a request has them
@@ -53,7 +54,7 @@ class Resolved:
     specs: RunComponents
     options: Mapping[Role, Options]
     notes: Sequence[str]
-    controls: Mapping[str, Component[ControlSpec]] = field(default_factory=dict)
+    controls: Mapping[str, Component[AnyControlSpec]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def assembled(
     plan: RunPlan,
     chosen: Mapping[Role, Choice],
     notes: Sequence[str],
-    controls: Mapping[str, Component[ControlSpec]],
+    controls: Mapping[str, Component[AnyControlSpec]],
 ) -> Resolved:
     """A plan with the components and options that were chosen for it."""
     components = cast("RunComponents", {role: choice.component for role, choice in chosen.items()})

@@ -10,19 +10,11 @@ from typing import Any
 
 from qtlplat.catalog.verify_recipe import recipe_problems
 from qtlplat.contracts import Kind, Options
+from qtlplat.control_specs import ControlSpec, FittedControlSpec
 from qtlplat.errors import safe_repr
 from qtlplat.metrics import SHIPPED, Metric
 from qtlplat.recipes import RecipeSpec
-from qtlplat.specs import (
-    BackboneSpec,
-    CommandSpec,
-    ControlSpec,
-    DatasetSpec,
-    EvaluatorSpec,
-    ExporterSpec,
-    HeadSpec,
-    QuantumHeadSpec,
-)
+from qtlplat.specs import BackboneSpec, CommandSpec, DatasetSpec, EvaluatorSpec, ExporterSpec, HeadSpec, QuantumHeadSpec
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 NAME_RULE = "must be lower-case letters, digits, '-' and '_', beginning with a letter or digit, at most 64"
@@ -32,12 +24,13 @@ SPECS: dict[Kind, tuple[type[Any], ...]] = {
     "backbone": (BackboneSpec,),
     "head": (HeadSpec, QuantumHeadSpec),
     "evaluator": (EvaluatorSpec,),
-    "control": (ControlSpec,),
+    "control": (ControlSpec, FittedControlSpec),
     "recipe": (RecipeSpec,),
     "exporter": (ExporterSpec,),
     "command": (CommandSpec,),
 }
-_CALLS = ("load", "is_available", "build", "circuit", "cells", "write", "require")  # fields that are functions
+# fields that are functions
+_CALLS = ("load", "is_available", "build", "circuit", "cells", "write", "require", "fit", "parameters")
 _OPTIONAL_CALLS = ("check", "locate_files", "metrics")  # functions or None
 
 

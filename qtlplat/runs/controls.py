@@ -10,19 +10,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+import torch
 from torch import nn
 
+from qtlplat.backbones.batches import Batches
 from qtlplat.backbones.model import HeadFactory, trainable_count
 from qtlplat.catalog.plan import ABLATIONS, AUTO_CONTROLS, CONTROLS
 from qtlplat.catalog.provider import Component
 from qtlplat.contracts import Circuit
+from qtlplat.control_specs import AnyControlSpec, ControlSpec
 from qtlplat.errors import ConfigError, PluginError
 from qtlplat.portable_random import PortableRandom
 from qtlplat.quantum.devices.engines import Engine
 from qtlplat.quantum.devices.layer import CircuitLayer
 from qtlplat.quantum.inspect.unentangled import has_entangling_gates, unentangled
-from qtlplat.runs.preflight import try_head
-from qtlplat.specs import ControlSpec, build_head
+from qtlplat.runs.preflight import try_batches, try_head
+from qtlplat.specs import build_head
 from qtlplat.store.core.records import HEAD
 
 
@@ -48,12 +51,12 @@ def make_variants(
     trainable: int,
     provider: str,
     choose: Callable[[Circuit], Engine],
-    baselines: Mapping[str, Component[ControlSpec]],
+    baselines: Mapping[str, Component[AnyControlSpec]],
 ) -> tuple[list[Variant], list[str]]:
     """The head itself, then its controls; and notes on those that `auto` leaves out.
 
     names: of controls, or `auto`; trainable: the head's parameters; provider: of the head; choose: what runs a circuit;
-    baselines: the controls that plugins offer, by name.
+    baselines: the controls that plugins offer, by name; those that are fitted are left out, see `fitted_controls`.
     Raises ConfigError if a control that was asked for by name does not fit the head.
     """
     engine = make_head.engine
@@ -62,8 +65,8 @@ def make_variants(
     automatic = AUTO_CONTROLS in names
     for name in CONTROLS if automatic else names:
         try:
-            if name in baselines:
-                variants.append(_baseline(name, variants[0], make_head, baselines[name]))
+            if (control := baselines.get(name)) and isinstance(control.spec, ControlSpec):
+                variants.append(_baseline(name, variants[0], make_head, control.spec, control.provider.distribution))
             elif name in ABLATIONS:
                 variants.append(_ablation(name, variants[0], make_head, provider, choose))
         except _UnfitError as error:
@@ -77,15 +80,25 @@ def make_variants(
     return variants, notes
 
 
+def with_batches(variant: Variant, head: HeadFactory, batches: Batches) -> Variant:
+    """A variant that was tried on batches as its training will have them."""
+    what = HEAD if variant.name == HEAD else f"control {variant.name}"
+    make, in_features = variant.make_head, head.in_features
+    smallest = try_batches(
+        make, lambda n: torch.rand(n, in_features), batches, what, head.provider, full=head.engine is None
+    )
+    return replace(variant, smallest=smallest)
+
+
 class _UnfitError(Exception):
     """Why a control does not fit a head."""
 
 
-def _baseline(name: str, head: Variant, make_head: HeadFactory, control: Component[ControlSpec]) -> Variant:
+def _baseline(name: str, head: Variant, make_head: HeadFactory, spec: ControlSpec, provider: str) -> Variant:
     f, k = make_head.in_features, make_head.n_classes
-    make = _portable(lambda: control.spec.build(in_features=f, n_classes=k, trainable=head.trainable))
+    make = _portable(lambda: spec.build(in_features=f, n_classes=k, trainable=head.trainable))
     try:
-        built = try_head(make, f, k, f"{control.provider.distribution}, control {name}")
+        built = try_head(make, f, k, f"{provider}, control {name}")
     except ConfigError as error:
         raise _UnfitError(error.what) from error
     return Variant(name, make, trainable_count(built))

@@ -16,6 +16,7 @@ from torch import Tensor
 from qtlplat.backbones.leakage import leaks
 from qtlplat.backbones.pretrain import make_split
 from qtlplat.catalog.plan import RunPlan
+from qtlplat.conventions import counted
 from qtlplat.errors import StoreError
 from qtlplat.heads.fit import HeadTraining, why_not_stackable
 from qtlplat.heads.lockstep import FittedCell, Schedule, Task
@@ -24,6 +25,7 @@ from qtlplat.runs.cells import Pretraining
 from qtlplat.runs.cleanup import remove_leftovers
 from qtlplat.runs.context import Replay, ResumePoint, RunContext, StageTimer, recorded
 from qtlplat.runs.controls import Variant
+from qtlplat.runs.fitted_controls import FittedControl, fit_cell
 from qtlplat.runs.prepare import Prepared
 from qtlplat.runs.pretraining import backbone_for, features_of
 from qtlplat.runs.rows import cell_metrics, new_cells, new_run, prediction_rows
@@ -78,7 +80,8 @@ def carried_out(job: RunContext, prepared: Prepared, again: ResumePoint | None, 
     def make_row() -> NewRun:
         return new_run(prepared, remarks, parents)
 
-    stages = ("pretrain", "features", *(["tune"] if prepared.plan.tuning else []), "heads")
+    some = {"fit": bool(prepared.fitted), "tune": prepared.plan.tuning is not None}
+    stages = ("pretrain", "features", *(stage for stage, wanted in some.items() if wanted), "heads")
     with recorded(job, stages, make_row, again) as (run, clock):
         with clock.stage("pretrain"):
             backbones = [backbone_for(job, prepared, wanted, run) for wanted in prepared.pretrainings]
@@ -91,6 +94,9 @@ def carried_out(job: RunContext, prepared: Prepared, again: ResumePoint | None, 
         if engine := prepared.make_head.engine:
             job.progress.note(f"circuit on {engine.name}: {engine.why}")
         tasks, of_cell = _tasks(job, prepared), _by_cell(prepared, features)
+        if prepared.fitted:
+            with clock.stage("fit"):
+                _fit_controls(job, prepared, run, of_cell, finished)
         schedules: Mapping[CellKey, Schedule] = {}
         if prepared.plan.tuning:
             with clock.stage("tune"):
@@ -153,7 +159,7 @@ def planned_rows(prepared: Prepared, backbones: Sequence[str]) -> list[NewCell]:
             monitor = prepared.plan.pretraining.monitor
             known[i] |= {"pretraining": run, **leaks(prepared.cells[i], wanted.split, prepared.groups, monitor)}
     rows = []
-    for number, variant in enumerate(prepared.variants):
+    for number, variant in enumerate(prepared.every_variant):
         ones = new_cells(prepared.cells, prepared.images, number, variant.name)
         rows += [replace(row, **known[i]) for i, row in enumerate(ones)]
     return rows
@@ -200,6 +206,28 @@ def _heads(
     job.save_weights(run, states, {"head": prepared.plan.head.identity(), "cells": len(training.fitted)})
 
 
+def _fit_controls(
+    job: RunContext, prepared: Prepared, run: str, features: Sequence[Tensor], finished: Collection[int]
+) -> None:
+    """Fit the controls that have solvers of their own, cell by cell; predictions and metrics are stored at once.
+
+    features: (N, F) for every cell; finished: positions of cells that were stored before an interruption.
+    """
+    cells, labels = len(prepared.cells), prepared.images.labels
+    keys = [
+        (control, CellKey(len(prepared.variants) + number, cell))
+        for number, control in enumerate(prepared.fitted)
+        for cell in range(cells)
+    ]
+    with job.progress.stage(f"fitting {counted(len(prepared.fitted), 'control')}", len(keys)) as stage:
+        for control, key in keys:
+            job.stop.check()
+            if (position := key.position(cells)) not in finished:
+                one = fit_cell(control, key, features[key.cell], labels, prepared.cells[key.cell])
+                _keep(job, prepared, run, position, one)
+            stage.advance()
+
+
 def _by_cell(prepared: Prepared, features: Sequence[Tensor]) -> list[Tensor]:
     """Features (N, F) for every cell, where they are computed with; features: of every backbone."""
     known = [one.to(prepared.accelerator) for one in features]
@@ -222,17 +250,17 @@ def _tasks(job: RunContext, prepared: Prepared) -> list[Task]:
 
 def _keep(job: RunContext, prepared: Prepared, run: str, position: int, one: FittedCell) -> None:
     """Store predictions and metrics of a cell."""
-    test, labels = prepared.cells[one.key.cell].test, _labels(prepared, prepared.variants[one.key.variant])
+    test, labels = prepared.cells[one.key.cell].test, _labels(prepared, prepared.every_variant[one.key.variant])
     rows = prediction_rows(position, test, prepared.images, one.probabilities, labels)
     job.writer.add_predictions(run, rows)
     metrics = cell_metrics(labels[test], one.probabilities, prepared.evaluator, prepared.plan.evaluator.provider)
     job.writer.finish_cell(run, position, metrics, one.seconds)
 
 
-def _labels(prepared: Prepared, variant: Variant) -> npt.NDArray[np.int64]:
+def _labels(prepared: Prepared, variant: Variant | FittedControl) -> npt.NDArray[np.int64]:
     """Labels (N,) that a variant is trained and tested on."""
     labels = prepared.images.labels
-    if not variant.shuffled:
+    if not (isinstance(variant, Variant) and variant.shuffled):
         return labels
     order = torch.randperm(len(labels), generator=generator("shuffled labels", prepared.plan.seed)).numpy()
     shuffled: npt.NDArray[np.int64] = labels[order]

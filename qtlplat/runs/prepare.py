@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -37,12 +37,12 @@ from qtlplat.plugin_modules import guarded_build
 from qtlplat.quantum.devices.engines import CLEARLY_COMPILED, Engine, choose_engine, idle_engine
 from qtlplat.runs.accelerator import check_accelerator
 from qtlplat.runs.cells import Pretraining, planned_cells
-from qtlplat.runs.controls import Variant, make_variants
+from qtlplat.runs.controls import Variant, make_variants, with_batches
+from qtlplat.runs.fitted_controls import FittedControl, fitted_controls
 from qtlplat.runs.preflight import try_backbone, try_batches, try_head, try_metrics
 from qtlplat.runs.prepared_images import Dataset
 from qtlplat.seeding import isolated_rng
 from qtlplat.specs import AnyHeadSpec, BackboneSpec, EvaluatorSpec
-from qtlplat.store.core.records import HEAD
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,8 @@ class Prepared:
     build_backbone: makes a fresh backbone; make_head: makes a fresh head; replaced: number of replaced dense
     layers; parameters: their counts; accelerator: torch's device; limits: how much of the training fits into memory.
     groups: the source of each sample, duplicates joined; pretrainings: the backbones that its cells start from;
-    variants: the head, then its controls; notes: messages for the user.
+    variants: the head, then its controls; fitted: those that follow, fitted by solvers of their own; notes: messages
+    for the user.
     """
 
     plan: RunPlan
@@ -73,6 +74,7 @@ class Prepared:
     build_backbone: BackboneFactory
     make_head: HeadFactory
     variants: tuple[Variant, ...]
+    fitted: tuple[FittedControl, ...]
     replaced: int
     parameters: dict[str, Any]
     accelerator: torch.device
@@ -83,6 +85,11 @@ class Prepared:
     def material(self) -> Material:
         """What its backbones are pretrained from."""
         return Material(self.images, self.groups, self.build_backbone)
+
+    @property
+    def every_variant(self) -> tuple[Variant | FittedControl, ...]:
+        """The head, then all controls, by number."""
+        return (*self.variants, *self.fitted)
 
     @property
     def heads(self) -> str:
@@ -130,7 +137,7 @@ class Prepared:
             "seed": plan.seed,
             "backbones": plan.backbones,
             "train_sizes": plan.train_sizes,
-            "controls": [variant.name for variant in self.variants[1:]],
+            "controls": [one.name for one in self.every_variant[1:]],
             "device": plan.device,
             "accelerator": plan.accelerator,
             "engine": self.engine_facts(),
@@ -180,11 +187,12 @@ def prepare(
     )
     groups = source_groups(images, files / "groups" if files else None, keep=keep)
     cells, pretrainings = planned_cells(resolved, images, groups)
+    fitted = fitted_controls(resolved.controls, built.make, images.labels, cells)
     _try_backbone_batches(build_backbone, pretrainings, plan)
     inner = [inner_cells(cell, images.labels, groups, plan.tuning.folds) for cell in cells] if plan.tuning else []
     lengths = tuple(len(cell.train) for cell in (*cells, *chain(*inner)))
     batches = Batches(lengths, plan.training.batch_size, "training.batch_size")
-    variants = [_with_batches(variant, built.make, batches) for variant in variants]
+    variants = [with_batches(variant, built.make, batches) for variant in variants]
     of_metrics = try_metrics(evaluator, images.labels[cells[0].test], n_classes, plan.evaluator.provider)
     tests = {f"fold {cell.fold}, seed {cell.seed}": images.labels[cell.test] for cell in cells}
     of_metrics += undefined_metrics(tests, images.class_names)
@@ -199,10 +207,11 @@ def prepare(
         build_backbone=build_backbone,
         make_head=built.make,
         variants=tuple(variants),
+        fitted=tuple(fitted),
         replaced=built.replaced,
         parameters={
             **built.parameters,
-            "controls": {variant.name: variant.trainable for variant in variants[1:]},
+            "controls": {one.name: one.trainable for one in variants[1:]} | {one.name: one.trainable for one in fitted},
         },
         accelerator=accelerator,
         limits=limits(
@@ -216,16 +225,6 @@ def prepare(
         ),
         notes=(*images.remarks(), *(engine.notes if engine else ()), *notes, *of_metrics),
     )
-
-
-def _with_batches(variant: Variant, head: HeadFactory, batches: Batches) -> Variant:
-    """A variant that was tried on batches as its training will have them."""
-    what = HEAD if variant.name == HEAD else f"control {variant.name}"
-    make, in_features = variant.make_head, head.in_features
-    smallest = try_batches(
-        make, lambda n: torch.rand(n, in_features), batches, what, head.provider, full=head.engine is None
-    )
-    return replace(variant, smallest=smallest)
 
 
 def _try_backbone_batches(build: BackboneFactory, pretrainings: Sequence[Pretraining], plan: RunPlan) -> None:

@@ -4,9 +4,13 @@ import re
 
 import numpy as np
 import pytest
+from sklearn.linear_model import LogisticRegression
 
+from qtlplat.runs import execute
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.read.queries import Reader
+from qtlplat_steel_synth.options import SteelSynthOptions
+from qtlplat_steel_synth.surfaces import load
 
 from .conftest import SMALL
 
@@ -138,3 +142,40 @@ def test_wrong_controls_and_evaluators_are_refused(qtlplat, tmp_path, option, co
     assert found == code, err
     assert words in err
     assert out == ""
+
+
+def test_fitted_controls_resume_and_are_those_of_scikit_learn(qtlplat, json_of, monkeypatch, tmp_path):
+    """Stopped after one cell, and resumed: the stored probabilities follow from the stored features."""
+    store, fitted = tmp_path / "s.db", []
+
+    def one(*arguments):
+        if fitted:
+            raise KeyboardInterrupt
+        fitted.append(1)
+        return fit_cell(*arguments)
+
+    fit_cell = execute.fit_cell
+    monkeypatch.setattr(execute, "fit_cell", one)
+    line = f"run {SMALL} --head linear --controls logistic,svm-rbf --store {store}"
+    assert qtlplat(line)[0] == 130
+    monkeypatch.setattr(execute, "fit_cell", fit_cell)
+    assert qtlplat(f"resume --store {store}")[0] == 0
+    run = json_of(f"show @last --store {store}")
+    assert run["parameters"]["controls"]["svm-rbf"] is None
+    assert [c["variant"] for c in run["cells"]] == ["head"] * 2 + ["logistic"] * 2 + ["svm-rbf"] * 2
+    assert all(set(c["metrics"]) == set(run["cells"][0]["metrics"]) for c in run["cells"])
+    assert len(json_of(f"compare @last --store {store}")["rows"]) == 3
+
+    cells = {c["position"] for c in run["cells"] if c["variant"] == "logistic"}
+    rows = [row for row in Reader(find_store(str(store))).predictions(run["run"]) if row.cell in cells]
+    features = np.load(next((tmp_path / "s.files" / "features").glob("*.npy")))
+    images = load(SteelSynthOptions(per_class=18, images_per_kind=8))
+    at = {name: i for i, name in enumerate(images.sample_ids)}
+    for cell in cells:
+        tested = [at[row.sample_id] for row in rows if row.cell == cell]
+        train = np.setdiff1d(np.arange(len(images)), tested)
+        mean, sd = features[train].astype(float).mean(axis=0), features[train].astype(float).std(axis=0)
+        scaled = (features - mean) / np.where(sd > 0, sd, 1)
+        model = LogisticRegression(max_iter=10_000).fit(scaled[train], images.labels[train])
+        found = [row.probabilities for row in rows if row.cell == cell]
+        np.testing.assert_allclose(found, model.predict_proba(scaled[tested]), atol=1e-9)

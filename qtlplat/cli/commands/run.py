@@ -50,7 +50,8 @@ if TYPE_CHECKING:
 @click.option(
     "--controls",
     metavar="none|auto|A,B",
-    help="Baselines trained on the same cells: auto, or some of linear, mlp, identity, unentangled, frozen, shuffled.",
+    help="Baselines on the same cells: auto, or some of linear, mlp, identity, unentangled, frozen, shuffled, "
+    "and the others of qtlplat ls controls.",
 )
 @click.option(
     "--train-sizes",

@@ -70,7 +70,9 @@ def _of_run(connection: Connection, run: RunRecord) -> RunProgress:
         )
     )
     accuracies = [row.test_accuracy for row in latest if row.test_accuracy is not None]
-    n_cells = connection.execute(select(func.count()).where(cells.run_id == run.id)).scalar_one()
+    # controls that a solver fits have no epochs, and end before the others begin
+    trained = (cells.status != "finished") | cells.position.in_(select(epochs.cell).where(epochs.run_id == run.id))
+    n_cells = connection.execute(select(func.count()).where(cells.run_id == run.id, trained)).scalar_one()
     per_cell = run.plan.get("training" if run.kind == "run" else "pretraining", {}).get("epochs")
     # cells are trained side by side, initialisations of a backbone one after the other
     epoch = max((row.epoch for row in latest), default=0) if run.kind == "run" else (latest[-1].epoch if latest else 0)
