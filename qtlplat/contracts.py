@@ -96,7 +96,7 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Samples:
-    """What an evaluator makes cells from.
+    """What an evaluator makes cells from; of a run with several independent backbones, once for each of them.
 
     Attributes:
         labels: int64 (N,), the class of each sample.

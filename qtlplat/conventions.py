@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 HEAD = "head"  # the variant of a cell that is no control
@@ -92,6 +92,20 @@ def mean_std(values: Sequence[float]) -> tuple[float | None, float | None]:
         return sum(values) / n, math.nan if n > 1 else None
     mean = math.fsum(values) / n
     return mean, math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1)) if n > 1 else None
+
+
+def cells_in_words(cells: Collection[tuple[int, int, int]]) -> str:
+    """How many cells there are, and of what, as ``18 cells (3 backbones × 6 folds)`` or ``6 cells``.
+
+    cells: backbone, seed and fold of each. The factors are left out for one backbone and seed, and where not all of
+    their combinations are there.
+    """
+    n = counted(len(cells), "cell")
+    backbones, seeds, folds = (len(set(levels)) for levels in zip(*cells, strict=True)) if cells else (0, 0, 0)
+    if backbones * seeds < 2 or backbones * seeds * folds != len(cells):
+        return n
+    levels = (("backbone", backbones), ("seed", seeds), ("fold", folds))
+    return f"{n} ({' × '.join(counted(number, name) for name, number in levels if number > 1)})"
 
 
 def percent(share: float) -> str:

@@ -35,6 +35,7 @@ class RecipeModel:
         evaluator: As typed after `--evaluator`.
         protocol: As typed after `--protocol`.
         seeds: As typed after `--n-seeds`.
+        backbones: As typed after `--backbones`.
         controls: As typed after `--controls`.
         figures: Numbers of the figures that show it.
         instead_of: Name of the model that this one repeats in another way (with another evaluator, say), '' for a model
@@ -49,6 +50,7 @@ class RecipeModel:
     evaluator: str | None = None
     protocol: str | None = None
     seeds: int | None = None
+    backbones: int | None = None
     controls: str | None = None
     figures: tuple[int, ...] = ()
     instead_of: str = ""

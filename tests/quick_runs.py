@@ -134,7 +134,10 @@ def owners(store: Path) -> int:
 
 
 def numbers_of(store: Path | str) -> dict[str, Any]:
-    """What must be equal bit for bit, by kind of run: metrics and epochs in hexadecimal, predictions, weights."""
+    """What must be equal bit for bit, by kind of run: metrics and epochs in hexadecimal, predictions, weights.
+
+    Further runs of a kind are named by their seed.
+    """
     from qtlplat.store.backends.find import find_store
     from qtlplat.store.read.queries import Reader
 
@@ -145,7 +148,7 @@ def numbers_of(store: Path | str) -> dict[str, Any]:
             (row.cell, row.epoch, {k: v.hex() for k, v in sorted(row.values.items())}) for row in reader.epochs(run.id)
         ]
         rows = [(p.cell, p.sample_id, [x.hex() for x in p.probabilities]) for p in reader.predictions(run.id)]
-        found[run.kind] = {
+        found[run.kind if run.kind not in found else f"{run.kind}, seed {run.seed}"] = {
             "status": run.status,
             "metrics": [{k: v.hex() for k, v in cell.metrics.items()} for cell in reader.cells(run.id)],
             "epochs": epochs,

@@ -21,7 +21,9 @@ def ids_hash(ids: Sequence[str]) -> str:
 
 
 def splits(reader: Reader, runs: Sequence[str]) -> dict[str, Any]:
-    """``{"runs": {id: [{"cell", "variant", "fold", "seed", "train", "test"}]}, "samples": {hash: [ids]}}``.
+    """``{"runs": {id: [cell, ...]}, "samples": {hash: [sample ids]}}``, each cell with
+
+    ``{"cell", "variant", "backbone_index", "fold", "seed", "train", "test"}``.
 
     train, test: the stored hashes, which lead to the sample ids where these are known.
     """
@@ -39,8 +41,8 @@ def splits(reader: Reader, runs: Sequence[str]) -> dict[str, Any]:
 
 
 def _told(cell: CellRecord) -> dict[str, Any]:
-    of_cell = {"cell": cell.position, "variant": cell.variant, "fold": cell.fold, "seed": cell.seed}
-    return {**of_cell, "train": cell.train_hash, "test": cell.test_hash}
+    of_cell = {name: getattr(cell, name) for name in ("variant", "backbone_index", "fold", "seed")}
+    return {"cell": cell.position, **of_cell, "train": cell.train_hash, "test": cell.test_hash}
 
 
 class _Dataset:

@@ -53,9 +53,12 @@ def forecast(missing: Sequence[PlannedModel], images: ImageSet, reader: Reader) 
         # Finding duplicates would take longer than it changes the time: sources are taken as the dataset has them.
         cells, pretrainings = planned_cells(planned.resolved, images, images.groups)
         shares = [len(wanted.within) / len(images) for wanted in pretrainings if wanted.within is not None]
-        if planned.model.head is None or len(shares) < len(pretrainings):
-            shares = [] if plan.pretraining_fingerprint in there else [1.0]
-            there.add(plan.pretraining_fingerprint)
+        seeds = [wanted.seed for wanted in pretrainings if wanted.within is None]
+        if planned.model.head is None:
+            shares, seeds = [], [plan.seed]
+        for shared in (plan.pretraining_plan(seed).fingerprint for seed in seeds):
+            shares += [] if shared in there else [1.0]
+            there.add(shared)
         speed = _pretraining_speed(plan, past, reader) or _guess(planned, len(images))
         n_init = plan.pretraining.n_init
         seconds = sum(shares) * n_init * speed.epochs * speed.seconds

@@ -196,6 +196,7 @@ def _cell(cell: CellRecord, steps: tuple[Step, ...]) -> CellFacts:
     params = {
         "cell": str(cell.position),
         "variant": cell.variant,
+        "backbone_index": str(cell.backbone_index),
         "fold": str(cell.fold),
         "seed": str(cell.seed),
         "n_train": str(cell.n_train),
@@ -205,5 +206,6 @@ def _cell(cell: CellRecord, steps: tuple[Step, ...]) -> CellFacts:
     }
     leaks = {name: getattr(cell, name) for name in ("leakage", "group_leakage", "selection_leakage", "seconds")}
     metrics = {**cell.metrics, **{name: value for name, value in leaks.items() if value is not None}}
-    name = cut(f"{cell.variant}, fold {cell.fold}, seed {cell.seed}")
+    backbone = f", backbone {cell.backbone_index}" if cell.backbone_index else ""
+    name = cut(f"{cell.variant}{backbone}, fold {cell.fold}, seed {cell.seed}")
     return CellFacts(name, cell.position, cell.variant, cell.status, params, metrics, steps)

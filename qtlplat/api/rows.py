@@ -19,6 +19,7 @@ def run_row(run: RunRecord) -> dict[str, Any]:
         "status": run.status,
         "created": run.created,
         "seed": run.seed,
+        "backbones": run.plan.get("backbones", 1),
     }
     for role in ROLES:
         component = run.components.get(role)

@@ -128,6 +128,7 @@ def _request(model: RecipeModel, recipe: RecipeSpec, budget: Budget, selection: 
         replace=str(model.replace),
         seed=selection.seed,
         seeds=model.seeds,
+        backbones=model.backbones,
         controls=model.controls,
         epochs=budget.epochs,
         pretrain_epochs=epochs.get(model.backbone) if isinstance(epochs, Mapping) else epochs,

@@ -57,11 +57,12 @@ class Curves:
 
     @property
     def best_name(self) -> str:
-        """The best cell, by fold and seed."""
+        """The best cell, by fold, seed and backbone."""
         cell = self.cells[self.best]
         several = len({c.seed for c in self.cells}) > 1
+        backbone = f", backbone {cell.backbone_index}" if len({c.backbone_index for c in self.cells}) > 1 else ""
         unit = "initialisation" if self.stored.run.kind == "pretraining" else "fold"
-        return f"{unit} {cell.fold}" + (f", seed {cell.seed}" if several else "")
+        return f"{unit} {cell.fold}" + (f", seed {cell.seed}" if several else "") + backbone
 
 
 def curves(stored: StoredRun) -> Curves:

@@ -15,12 +15,14 @@ from qtlplat.cli.settings import Settings, add_common_options, pass_settings, st
 from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.command_hints import shell_word
 from qtlplat.contracts import ROLES
-from qtlplat.conventions import counted, short
+from qtlplat.conventions import short
 from qtlplat.specs import HeadSpec
 
 if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
     from qtlplat.catalog.resolve import Resolved
+
+SEVERAL = 5  # backbones that the last lines suggest
 
 
 @click.command("run")
@@ -151,56 +153,68 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         write_json(facts)
         return
-    from qtlplat.cli.render.show_tables import component_line, params
+    from qtlplat.cli.render.show_tables import cell_columns, component_line, params
 
     for role in ("dataset", "backbone", "head", "evaluator"):
         say(f"{role:<12} {clean(component_line(facts[role]))}")
     for part in ("training", "pretraining", *(["tuning"] if "tuning" in facts else [])):
         say(f"{part:<12} {text(facts[part])}")
     say(f"{'fingerprint':<12} {facts['fingerprint'][:12]}", "", "cells")
-    columns = [Column(key, key.removeprefix("n_"), right=True) for key in ("fold", "seed", "n_train", "n_test")]
-    emit(facts["cells"], columns)
+    sizes = [Column(key, key.removeprefix("n_"), right=True) for key in ("n_train", "n_test")]
+    emit(facts["cells"], [*cell_columns(facts["cells"]), *sizes])
     say("", "parameters")
     params(facts)
 
 
 def _print_result(run: Mapping[str, Any], request: Mapping[str, Any], catalog: Catalog) -> None:
     """Folds with mean ± sd, parameter counts, the id and next commands; everything as read back from the store."""
-    from qtlplat.cli.render.run_columns import mean_sd, show_mean_sd
+    from qtlplat.cli.render.run_columns import head_cells_in_words, mean_sd, show_mean_sd
     from qtlplat.cli.render.show_tables import cells, params
-    from qtlplat.store.read.serialize import head_cells
 
     say("cells")
     cells(run, every=False)
     say("", "parameters")
     params(run)
-    n = len(head_cells(run["cells"]))
-    of = "mean ± sd of " if n > 1 else ""
+    of = "mean ± sd of " if len(run["metrics"]["f1"]["values"]) > 1 else ""
     spreads = ((name, mean_sd(run["metrics"][key])) for key, name in (("f1", "F1"), ("accuracy", "accuracy")))
     scores = [f"{name} {show_mean_sd(spread)}" for name, spread in spreads if spread is not None]
     took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in run["seconds"].items() if seconds is not None)
-    say("", f"run {run['run']}: {', '.join(scores)} ({of}{counted(n, 'cell')}); {took}")
+    say("", f"run {run['run']}: {', '.join(scores)} ({of}{head_cells_in_words(run)}); {took}")
+    alone = run["pretraining"] is not None  # with one backbone for each fold, folds tell something of others
+    if alone:
+        say("one backbone: scores and comparisons hold for this backbone only")
     known = short(run["run"])
     say("next:")
     say(suggest(f"  qtlplat show {known}"))
     if run["parameters"]["controls"]:
         say(suggest(f"  qtlplat compare {known}"))
-    say(f"  {_with_other_head(run, request, catalog)}")
+    say(f"  {_again(run, request, head=_other_head(run, catalog))}")
+    if alone:
+        say(f"  {_again(run, request, backbones=SEVERAL)}")
 
 
-def _with_other_head(run: Mapping[str, Any], request: Mapping[str, Any], catalog: Catalog) -> str:
-    """The same command with a head of the other sort, classical or quantum: it trains on the same features."""
+def _other_head(run: Mapping[str, Any], catalog: Catalog) -> str:
+    """A head of the other sort, classical or quantum: it trains on the same features."""
     quantum = run["parameters"]["head"]["vqc"] > 0
     heads = [c.spec for c in catalog.components("head")]
-    other = next((spec.name for spec in heads if isinstance(spec, HeadSpec) == quantum), run["head"]["name"])
-    given = {**request, "backbone": run["backbone"]["name"], "head": other}
+    return next((spec.name for spec in heads if isinstance(spec, HeadSpec) == quantum), str(run["head"]["name"]))
+
+
+def _again(run: Mapping[str, Any], request: Mapping[str, Any], **changes: object) -> str:
+    """The same command with other options."""
+    names = {role: run[role]["name"] for role in ("backbone", "head")}
+    given = {**names, **{name: value for name, value in request.items() if value is not None}, **changes}
     words = ["qtlplat", "run"]
     for option in run_command.params:
         values = given.get(option.name or "")
         for value in values if isinstance(values, tuple) else [values]:
-            # options of the head that was may not fit the head that is
+            # options of the head that was may not fit another head
             if value and isinstance(value, bool):
                 words.append(option.opts[0])
-            elif value is not None and not isinstance(value, bool) and not str(value).startswith("head."):
+            elif (
+                value is not None
+                and not isinstance(value, bool)
+                and not ("head" in changes and str(value).startswith("head."))
+            ):
                 words += [option.opts[0], shell_word(str(value))]
     return suggest(" ".join(words))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 from datetime import UTC, datetime
 
 from qtlplat.cli.render.terminal import on_terminal
-from qtlplat.conventions import LEAKAGES, ROLES, flat_counts, short
+from qtlplat.conventions import LEAKAGES, ROLES, cells_in_words, flat_counts, short
 
 
 class MeanSd(float):
@@ -33,6 +33,14 @@ def show_mean_sd(value: MeanSd) -> str:
 def mean_sd(spread: dict[str, Any] | None) -> MeanSd | None:
     """A metric of the short form as one value, or None if there is none."""
     return None if spread is None or spread["mean"] is None else MeanSd(spread["mean"], spread["std"])
+
+
+def head_cells_in_words(run: Mapping[str, Any]) -> str:
+    """How many finished cells the head of a run has, as `qtlplat.conventions.cells_in_words`."""
+    from qtlplat.store.read.serialize import head_cells
+
+    finished = [cell for cell in head_cells(run["cells"]) if cell["status"] == "finished"]
+    return cells_in_words([(cell["backbone_index"], cell["seed"], cell["fold"]) for cell in finished])
 
 
 def age(created: str, now: datetime | None = None) -> str:

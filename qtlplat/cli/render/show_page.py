@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qtlplat.cli.render.columns import text
-from qtlplat.cli.render.run_columns import age, mean_sd, progress_words, show_mean_sd
+from qtlplat.cli.render.run_columns import age, head_cells_in_words, mean_sd, progress_words, show_mean_sd
 from qtlplat.cli.render.show_tables import cells, component_line, curve, params, section, tuning
 from qtlplat.cli.render.terminal import clean, note, say, stdout_console
 from qtlplat.conventions import HEAD, counted, leakage_line, short
@@ -98,8 +98,8 @@ def _score(run: Mapping[str, Any]) -> str:
     if not shown:
         return ""
     n = max(len(spread["values"]) for spread in run["metrics"].values())
-    what = "cell" if run["kind"] == "run" else "initialisation"
-    return f"{', '.join(shown)} ({'mean ± sd of ' if n > 1 else ''}{counted(n, what)})"
+    of = head_cells_in_words(run) if run["kind"] == "run" else counted(n, "initialisation")
+    return f"{', '.join(shown)} ({'mean ± sd of ' if n > 1 else ''}{of})"
 
 
 def _against_controls(run: Mapping[str, Any]) -> str:

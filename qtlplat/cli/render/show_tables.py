@@ -75,16 +75,16 @@ def cells(run: Mapping[str, Any], *, leaks: bool = True, every: bool = True) -> 
         {**{k: v for k, v in cell.items() if k != "metrics"}, **{f"metric {k}": v for k, v in cell["metrics"].items()}}
         for cell in head_cells(run["cells"])
     ]
+    fixed = cell_columns(rows)
     if rows and names:
         for title, key in (("mean", "mean"), ("± sd", "std")):
-            rows.append({"fold": title, **{f"metric {name}": run["metrics"][name][key] for name in names}})
-    fixed = [Column("fold", "fold"), Column("seed", "seed", right=True)]
+            rows.append({fixed[0].key: title, **{f"metric {name}": run["metrics"][name][key] for name in names}})
     sizes = [Column("n_train", "train", right=True), Column("n_test", "test", right=True), Column("status", "status")]
     values = [Column(f"metric {n}", n, right=True, show="{:.4f}".format) for n in names]
     columns = [*fixed, *sizes, *values, Column("seconds", "seconds", right=True)]
     if sys.stdout.isatty():
         spare = [column.key for column in reversed(values) if column.title not in FIRST]
-        least = ("seconds", "n_train", "n_test", *spare, "seed")
+        least = ("seconds", "n_train", "n_test", *spare, fixed[-1].key)
         columns = fitting(rows, columns, shutil.get_terminal_size().columns, least)
     emit(rows, columns, empty="no cells")
     controls(run, names)
@@ -93,6 +93,12 @@ def cells(run: Mapping[str, Any], *, leaks: bool = True, every: bool = True) -> 
         say(line)
     for line in convergence_lines(run):
         say(line)
+
+
+def cell_columns(cells: Sequence[Mapping[str, Any]]) -> list[Column]:
+    """What identifies a cell: fold and seed, after the backbone where a run has several."""
+    backbone = [Column("backbone_index", "backbone")] if any(cell["backbone_index"] for cell in cells) else []
+    return [*backbone, Column("fold", "fold"), Column("seed", "seed", right=True)]
 
 
 def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
@@ -155,15 +161,15 @@ def curve(run: Mapping[str, Any]) -> None:
     rows = []
     for cell in head_cells(run["cells"]):
         epochs = by_cell.get(cell["position"], [])
-        row: dict[str, Any] = {"fold": cell["fold"], "seed": cell["seed"], "epochs": len(epochs)}
+        identity = {key: cell[key] for key in ("backbone_index", "fold", "seed")}
+        row: dict[str, Any] = {**identity, "epochs": len(epochs)}
         for name in CURVES:
             values = [epoch[name] for epoch in epochs if name in epoch]
             if values:
                 row[name] = f"{values[0]:.3f} {sparkline(values, width)} {values[-1]:.3f}"
         rows.append(row)
     shown = [Column(name, name) for name in CURVES if any(name in row for row in rows)]
-    columns = [Column("fold", "fold"), Column("seed", "seed", right=True), Column("epochs", "epochs", right=True)]
-    emit(rows, [*columns, *shown], empty="no epochs")
+    emit(rows, [*cell_columns(rows), Column("epochs", "epochs", right=True), *shown], empty="no epochs")
 
 
 def tuning(run: Mapping[str, Any]) -> None:

@@ -103,6 +103,7 @@ def _runs(sql: _Dialect) -> str:
         "r.id AS run, r.kind, r.status, r.created, r.finished",
         _named("r.id"),
         f"{sql.path('r.parameters', 'replaced_layers', number='bigint')} AS replaced, r.seed",
+        f"{sql.path('r.plan', 'backbones', number='bigint')} AS backbones",
         *metrics,
         f"(SELECT count(*) FROM cells c WHERE {of_head}) AS cells",
         *totals,

@@ -51,6 +51,7 @@ def short_form(record: RunRecord) -> dict[str, Any]:
         "pretraining": record.pretraining,
         "seconds": {**dict.fromkeys(STAGES), **record.seconds},
         "seed": record.seed,
+        "backbones": record.plan.get("backbones", 1),
         "created": record.created,
         "finished": record.finished,
         "dataset_digest": record.dataset_digest,

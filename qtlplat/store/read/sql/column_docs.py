@@ -38,6 +38,7 @@ status created finished
 {_COMPONENTS}
 replaced integer dense layers of the backbone that the head stands for
 seed
+backbones integer number of independent backbones; NULL for a pretraining
 f1 real mean over the head's finished cells, no controls; NULL where one of them is not a number
 accuracy real mean over the same cells
 precision real mean over the same cells

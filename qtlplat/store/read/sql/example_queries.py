@@ -13,9 +13,14 @@ SELECT head, count(*) AS runs, max(f1) AS best, min(trainable) AS parameters
 FROM v_runs WHERE kind = 'run' GROUP BY head ORDER BY best DESC
 """,
     "a head against its controls, cell by cell": """
-SELECT h.run, h.fold, h.seed, c.variant, h.f1 - c.f1 AS difference
-FROM v_cells h JOIN v_cells c ON c.run = h.run AND c.fold = h.fold AND c.seed = h.seed
-WHERE h.variant = 'head' AND c.variant <> 'head' ORDER BY h.run, c.variant, h.fold
+SELECT h.run, h.backbone_index, h.fold, h.seed, c.variant, h.f1 - c.f1 AS difference
+FROM v_cells h JOIN v_cells c
+  ON c.run = h.run AND c.backbone_index = h.backbone_index AND c.fold = h.fold AND c.seed = h.seed
+WHERE h.variant = 'head' AND c.variant <> 'head' ORDER BY h.run, c.variant, h.backbone_index, h.fold
+""",
+    "how far the backbones of a run are apart": """
+SELECT run, head, backbone_index, count(*) AS cells, avg(f1) AS f1
+FROM v_cells WHERE kind = 'run' AND variant = 'head' GROUP BY run, head, backbone_index ORDER BY run, backbone_index
 """,
     "which folds are hard, over all heads": """
 SELECT fold, count(*) AS cells, avg(f1) AS f1, min(f1) AS worst
