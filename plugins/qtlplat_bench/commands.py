@@ -21,6 +21,7 @@ from qtlplat_bench.command_options import COLUMNS, SIZE, batch, classes, json_fl
 from qtlplat_bench.devices_command import devices as devices_command
 from qtlplat_bench.stages_commands import checkpoint, run
 from qtlplat_bench.store_command import store
+from qtlplat_bench.verdict_command import verdict
 
 DEVICES = "compiled,default.qubit,lightning.qubit"
 MOST_SIZES = 64
@@ -28,7 +29,7 @@ MOST_SIZES = 64
 
 @click.group("bench")
 def bench_command() -> None:
-    """Measure the speed of heads, backbones, stages, stores and checkpoints, and test devices.
+    """Measure speed and the errors of comparisons, and test devices.
 
     qtlplat and the usual implementation are timed alternately in one process. Times are medians; spread is the
     interquartile range divided by the median, and shows how busy the machine was.
@@ -137,3 +138,4 @@ bench_command.add_command(run)
 bench_command.add_command(checkpoint)
 bench_command.add_command(store)
 bench_command.add_command(devices_command)
+bench_command.add_command(verdict)

@@ -1,7 +1,6 @@
-"""From stored records to the rows of a comparison: which cells are paired, which test they allow, what it says.
+"""From stored records to the rows of a comparison: means, tests, verdicts.
 
-Reads nothing and prints nothing: it is handed records. The numbers come from `statistics.py` and `power.py`, the words
-from `verdicts.py`.
+Reads nothing and prints nothing: it is handed records. The tests come from `evidence.py`, the words from `verdicts.py`.
 """
 
 from __future__ import annotations
@@ -9,12 +8,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis import statistics, verdicts
-from qtlplat.analysis.designs import design
-from qtlplat.analysis.power import repetition
+from qtlplat.analysis.components import Components
+from qtlplat.analysis.evidence import Question, paired, weigh
+from qtlplat.analysis.power import Needed
 from qtlplat.analysis.sides import Side, leaks, parameters, what_differs
 from qtlplat.analysis.single_samples import against_chance, mcnemar
 from qtlplat.analysis.statistics import TTest
@@ -24,13 +23,14 @@ from qtlplat.errors import UsageError, unknown_name
 from qtlplat.metrics import SHIPPED, Metric, agreed
 
 if TYPE_CHECKING:
-    from qtlplat.store.core.records import CellRecord
+    pass
 
-CORRECTED = "paired t, Nadeau-Bengio corrected"
-ONE_SPLIT = "paired t over the seeds of one split"
-WELCH = "Welch's t, unpaired, Nadeau-Bengio corrected"
-POWER = 0.8
 SHUFFLED = "shuffled"
+# fields of a row that are those of `evidence.Evidence`
+OF_EVIDENCE = (
+    "test", "test_name", "n", "bootstrap", "rope", "needed", "power", "unit", "n_backbones", "components", "remark",
+    "why",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ class Asked:
 class ComparisonRow:
     """One line of a comparison. test: None if nothing was tested, as for the baseline; n: values that were tested.
 
-    mean, std: over all finished cells of the side, `cells` in number, with a partner or without; why: no test was
+    mean, std: over all finished cells of the side, `cells` in number, with a partner or without; unit: what varies
+    between the values that are tested, backbone, seed or fold; n_backbones: that the test counts, of the side that has
+    fewer; power: to see a difference as large as asked for; remark: what the verdict is limited to; why: no test was
     possible, '' where the numbers tell; notes: what a reader must know besides; wording: how the verdict speaks of
     what differs; trainable, model_total: parameters, None if the run has not stored them; by_metric, disagreement: what
     metrics of other kinds say, see `several_metrics.py`.
@@ -82,8 +84,13 @@ class ComparisonRow:
     bootstrap: statistics.Interval = statistics.NOTHING
     mcnemar: dict[str, Any] | None = None
     rope: statistics.Rope | None = None
-    needed: dict[str, Any] | None = None
+    needed: Needed | None = None
+    power: float = math.nan
+    unit: str | None = None
+    n_backbones: int | None = None
+    components: Components | None = None
     verdict: str = "baseline"
+    remark: str = ""
     why: str = ""
     selection_leakage: float | None = None
     trainable: int | None = None
@@ -113,7 +120,11 @@ class ComparisonRow:
             "bootstrap": self.bootstrap,
             "mcnemar": self.mcnemar,
             "rope": self.rope and vars(self.rope),
-            "needed": self.needed,
+            "unit": self.unit,
+            "n_backbones": self.n_backbones,
+            "power": self.power,
+            "components": self.components and {**self.components.form(), "shares": self.components.shares()},
+            "needed": self.needed and vars(self.needed),
             "leakage": self.leakage,
             "group_leakage": self.group_leakage,
             "selection_leakage": self.selection_leakage,
@@ -151,7 +162,10 @@ def compare(baseline: Side, others: Sequence[Side], asked: Asked = Asked()) -> l
     family = [row.test is not None and row.variant != SHUFFLED for row in rows]
     p_values = [row.test.p if row.test and inside else math.nan for row, inside in zip(rows, family, strict=True)]
     adjusted, size = statistics.holm(p_values), sum(not math.isnan(p) for p in p_values)
-    return [_alone(baseline, asked), *(_judged(r, p, size, metric) for r, p in zip(rows, adjusted, strict=True))]
+    return [
+        _alone(baseline, asked),
+        *(_judged(r, p, size, metric, asked.detect) for r, p in zip(rows, adjusted, strict=True)),
+    ]
 
 
 def _refuse_unusable(side: Side, metric: str) -> None:
@@ -192,121 +206,34 @@ def _compared(side: Side, baseline: Side, asked: Asked, metric: Metric) -> Compa
     """A side against the baseline; its verdict is left to `_judged`, which knows the family."""
     wording, notes = what_differs(side, baseline)
     row = _alone(side, asked)
-    pairs = _paired(side.cells, baseline.cells)
-    used = [cell for pair in pairs for cell in pair] or [*side.cells, *baseline.cells]
-    lost = sum(not math.isfinite(cell.metrics.get(asked.metric, math.nan)) for cell in used)
+    pairs = paired(side.cells, baseline.cells, same_backbones=False)
+    lost = sum(not math.isfinite(cell.metrics.get(asked.metric, math.nan)) for cell in (*side.cells, *baseline.cells))
     if lost:
         words = f"cannot be compared: {lost} of the cells have no finite {asked.metric}"
         return replace(row, verdict=words, notes=(*row.notes, *notes), wording=wording)
-    measured = _over_pairs(pairs, asked, metric) if pairs else _unpaired(side.cells, baseline.cells, asked, metric)
-    left = len(side.cells) + len(baseline.cells) - 2 * len(pairs)
-    if pairs and left:
-        notes.append(f"{len(pairs)} pairs of cells are compared; {left} cells have no partner on the same samples")
+    found = weigh(side.cells, baseline.cells, Question(metric, asked.level, asked.rope, asked.detect))
+    of_samples: list[str] = []
+    counts = None
     if pairs:
-        measured["mcnemar"], of_samples = mcnemar(pairs, side, baseline)
-        measured["notes"] += of_samples
+        counts, of_samples = mcnemar(pairs, side, baseline)
     if side.variant == SHUFFLED:  # nobody looks for a small difference there
-        measured.update(needed=None, rope=None, notes=[])
-    notes += measured["notes"]
-    del measured["notes"]
-    return replace(row, **measured, notes=(*row.notes, *notes), wording=wording)
+        found, of_samples = replace(found, needed=None, rope=None, notes=()), []
+    return replace(
+        row,
+        **{name: getattr(found, name) for name in OF_EVIDENCE},
+        mcnemar=counts,
+        notes=(*row.notes, *notes, *found.notes, *of_samples),
+        wording=wording,
+    )
 
 
-def _paired(cells: Sequence[CellRecord], others: Sequence[CellRecord]) -> list[tuple[CellRecord, CellRecord]]:
-    """Cells of the same backbone, fold and seed that were tested on the same samples, by backbone, seed and fold."""
-    partners, mine = ({(c.backbone_index, c.seed, c.fold, c.test_hash): c for c in side} for side in (others, cells))
-    return [(mine[key], partners[key]) for key in sorted(mine.keys() & partners.keys())]
-
-
-def _over_pairs(pairs: Sequence[tuple[CellRecord, CellRecord]], asked: Asked, metric: Metric) -> dict[str, Any]:
-    """The paired tests."""
-    name, possible = metric.name, metric.possible_differences
-    found = statistics.differences([c.metrics[name] for c, _ in pairs], [b.metrics[name] for _, b in pairs])
-    tested = design([cell for cell, _ in pairs], found.tolist())
-    values, ratio = tested.values, tested.ratio
-    if tested.one_training:
-        words = "all cells train on the same samples: their differences are parts of one test, and say nothing about "
-        return {
-            "test": _untested(len(values), fmean(values), asked),
-            "why": "every cell trains on the same samples",
-            "n": len(values),
-            "notes": [f"{words}another training"],
-        }
-    test = statistics.corrected_t(values, ratio, asked.level, possible=possible)
-    gains = [-value for value in values] if metric.lower_is_better else values
-    notes, needed, why = [], None, ""
-    if tested.one_split:
-        notes.append("all cells share one split: seeds vary, the data do not; nothing is said about other images")
-        why = "one seed of one split" if tested.seeds == 1 else ""
-    if len(values) < tested.cells:
-        by = "seeds, and the mean over the cells of a seed" if tested.one_split else "splits: the mean over a split"
-        notes.append(f"{tested.cells} cells test {len(values)} {by} is one value")
-    else:
-        folds = max(1, len(values) // tested.seeds)
-        needed = repetition(
-            asked.detect, test.sd, ratio, folds=folds, seeds=tested.seeds, level=asked.level, power=POWER
-        )
-        notes.insert(0, verdicts.needed_line(needed, name))
-    return {
-        "test": test,
-        "test_name": ONE_SPLIT if tested.one_split else CORRECTED,
-        "n": test.n,
-        # cells that share training data are no values to be drawn independently
-        "bootstrap": statistics.bootstrap_mean(values, asked.level) if tested.one_split else statistics.NOTHING,
-        "rope": statistics.practical_equivalence(gains, ratio, asked.rope, possible=possible),
-        "needed": needed and vars(needed),
-        "notes": [*notes, *_too_few(test)],
-        "why": why,
-    }
-
-
-def _unpaired(
-    cells: Sequence[CellRecord], others: Sequence[CellRecord], asked: Asked, metric: Metric
-) -> dict[str, Any]:
-    """Welch's test; only the difference where a side tests one split: its seeds are no sample of other data."""
-    mine, theirs = (design(side, [c.metrics[metric.name] for c in side]) for side in (cells, others))
-    if any(one.one_split or one.one_training or one.cells == 1 for one in (mine, theirs)):
-        n, mean = mine.cells + theirs.cells, fmean(mine.values) - fmean(theirs.values)
-        words = "a side that tests or trains on one set says nothing about other samples, however many seeds it has"
-        return {
-            "test": _untested(n, mean, asked),
-            "why": "not paired, and one side tests a single split",
-            "notes": [f"the runs share no fold, seed and test samples, so their cells are not paired; {words}"],
-        }
-    ratios, possible = (mine.ratio, theirs.ratio), metric.possible_differences
-    test = statistics.welch_t(mine.values, theirs.values, asked.level, ratios=ratios, possible=possible)
-    return {
-        "test": test,
-        "test_name": WELCH,
-        "notes": [
-            "the runs share no fold, seed and test samples, so their cells are not paired: the variance of either mean "
-            "is corrected for the training data that its cells share, and what the runs have in common is not used",
-            *_too_few(test),
-        ],
-    }
-
-
-def _untested(n: int, mean: float, asked: Asked) -> TTest:
-    """A difference of which nothing can be said."""
-    no = math.nan
-    return TTest(n, mean, no, no, no, no, no, statistics.NOTHING, asked.level)
-
-
-def _too_few(test: TTest) -> list[str]:
-    """A note where the interval would leave the values that there can be."""
-    if not test.cut_off:
-        return []
-    what = "every difference that is possible" if test.cut_off == 2 else "all that is possible on one side"
-    return [f"the interval holds {what}: n = {test.n} is too few, or the spread too large, for it to mean much"]
-
-
-def _judged(row: ComparisonRow, p_adjusted: float, family: int, metric: Metric) -> ComparisonRow:
+def _judged(row: ComparisonRow, p_adjusted: float, family: int, metric: Metric, detect: float) -> ComparisonRow:
     if row.test is None:
         return row
-    remark = {WELCH: "unpaired", ONE_SPLIT: "on this one split"}.get(row.test_name or "", "")
+    remark = row.remark if row.test.standard_error > 0 else ""
     words = verdicts.verdict(
         row.test, metric.name, row.wording, lower_is_better=metric.lower_is_better, p_adjusted=p_adjusted,
-        family=family, rope=row.rope, remark=remark, why=row.why,
+        family=family, rope=row.rope, power=row.power, detect=detect, remark=remark, why=row.why,
     )  # fmt: skip
     tested = None if math.isnan(row.test.p) else row.test_name
     return replace(row, test_name=tested, p_adjusted=p_adjusted, verdict=words)

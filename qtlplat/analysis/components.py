@@ -66,14 +66,13 @@ class Components:
     rest: float
     between: tuple[tuple[float, float], ...] = ()
 
-    def plus(self, other: Components) -> Components:
-        """Of the difference of two independent values."""
-        backbone, seed, fold, rest = (getattr(self, name) + getattr(other, name) for name in SOURCES)
-        return Components(backbone, seed, fold, rest, (*self.between, *other.between))
+    def form(self) -> dict[str, float]:
+        """By source."""
+        return {name: getattr(self, name) for name in SOURCES}
 
     def shares(self) -> dict[str, float]:
         """The share of each source in the sum, without what is unknown; empty if nothing varies."""
-        known = {name: getattr(self, name) for name in SOURCES if not math.isnan(getattr(self, name))}
+        known = {name: value for name, value in self.form().items() if not math.isnan(value)}
         total = sum(known.values())
         return {name: value / total for name, value in known.items()} if total > 0 else {}
 
@@ -91,14 +90,18 @@ Sum = list[tuple[float, MeanSquare]]
 
 
 def satterthwaite(terms: Sum) -> tuple[float, float]:
-    """The value of a sum of independent mean squares, and its degrees of freedom; NaN if it is 0."""
+    """The value of a sum of independent mean squares, and its degrees of freedom; NaN if it is 0.
+
+    The approximation is made for positive coefficients. Where large mean squares nearly cancel, it can fall below one
+    degree of freedom, and is cut there.
+    """
     joined: dict[MeanSquare, float] = {}
     for coefficient, square in terms:
         joined[square] = joined.get(square, 0.0) + coefficient
     parts = [(coefficient * square.value, square.df) for square, coefficient in joined.items()]
     spread = sum(part**2 / df for part, df in parts if df)
     total = sum(part for part, _ in parts)
-    return total, total**2 / spread if spread > 0 else math.nan
+    return total, max(1.0, total**2 / spread) if spread > 0 else math.nan
 
 
 def over_backbones(table: Table, level: float = 0.95, *, possible: Interval = ANYTHING) -> tuple[TTest, Components]:

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from statistics import fmean
 from typing import TYPE_CHECKING
+
+import numpy as np
+
+from qtlplat.analysis.components import Table
+from qtlplat.analysis.statistics import Floats
 
 if TYPE_CHECKING:
     from qtlplat.store.core.records import CellRecord
@@ -49,3 +55,84 @@ def design(cells: Sequence[CellRecord], values: Sequence[float]) -> Design:
     # seeds of one split share all of their data: nothing there that the correction could speak of
     ratio = 0.0 if one_split else sum(c.n_test for c in cells) / max(1, sum(c.n_train for c in cells))
     return Design(means, ratio, one_split, one_training, len(cells), seeds)
+
+
+def backbone_of(cell: CellRecord) -> str:
+    """The pretraining that a cell starts from; if that is not known, which of the run's backbones it is."""
+    return cell.pretraining or f"backbone {cell.backbone_index}"
+
+
+def backbones(cells: Iterable[CellRecord]) -> set[str]:
+    """The different backbones of cells."""
+    return set(map(backbone_of, cells))
+
+
+def separate(cells: Sequence[CellRecord]) -> bool:
+    """Whether every backbone is tested on one set of samples, and there are several such sets.
+
+    So it is if each fold has a backbone of its own: the values of different sets vary by backbone too.
+    """
+    sets: dict[str, set[str]] = defaultdict(set)
+    for cell in cells:
+        sets[backbone_of(cell)].add(cell.test_hash)
+    return all(len(one) == 1 for one in sets.values()) and len(set().union(*sets.values())) > 1
+
+
+Column = tuple[int, str]  # rank of the seed, test samples
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Values of backbones that are all tested on the same sets of samples.
+
+    values: float64 (B, K); columns: by seed and fold; ratio: n_test / n_train; left: cells that do not fit.
+    """
+
+    backbones: tuple[str, ...]
+    columns: tuple[Column, ...]
+    values: Floats
+    ratio: float
+    left: int
+
+    def only(self, columns: Collection[Column]) -> Crossing:
+        """The same on some of the sets of samples."""
+        kept = [i for i, column in enumerate(self.columns) if column in columns]
+        left = self.left + len(self.backbones) * (len(self.columns) - len(kept))
+        return replace(self, columns=tuple(self.columns[i] for i in kept), values=self.values[:, kept], left=left)
+
+    def table(self) -> Table:
+        """By backbone, seed and fold; if seeds have other numbers of folds, all sets count as folds of one seed."""
+        by_seed: dict[int, dict[str, int]] = defaultdict(dict)
+        for i, (seed, samples) in enumerate(self.columns):
+            by_seed[seed][samples] = i
+        first, *others = by_seed.values()
+        same_folds = bool(others) and all(one.keys() == first.keys() for one in others)
+        if same_folds:
+            order = [one[samples] for one in by_seed.values() for samples in first]
+        else:
+            order = [i for one in by_seed.values() for i in one.values()]
+        folds = len(first)
+        balanced = same_folds or (folds > 1 and all(len(one) == folds for one in others))
+        shape = (len(self.backbones), len(by_seed), folds) if balanced else (len(self.backbones), 1, len(order))
+        return Table(self.values[:, order].reshape(shape), self.ratio, same_folds)
+
+
+def crossing(cells: Sequence[CellRecord], values: Sequence[float]) -> Crossing:
+    """The largest part of cells in which every backbone is tested on the same sets of samples.
+
+    Several cells of a backbone and seed that test the same samples count as their mean. Where backbones lack some sets,
+    as in an interrupted run, either these sets are left out or these backbones, whichever keeps more cells.
+    """
+    ranks = {seed: rank for rank, seed in enumerate(sorted({cell.seed for cell in cells}))}
+    found: dict[str, dict[Column, list[float]]] = defaultdict(lambda: defaultdict(list))
+    for cell, value in sorted(zip(cells, values, strict=True), key=lambda pair: (pair[0].seed, pair[0].fold)):
+        found[backbone_of(cell)][ranks[cell.seed], cell.test_hash].append(value)
+    everywhere = set.intersection(*(set(one) for one in found.values()))
+    columns = dict.fromkeys(column for one in found.values() for column in one)
+    complete = [name for name in found if len(found[name]) == len(columns)]
+    names = list(found) if len(found) * len(everywhere) >= len(complete) * len(columns) else complete
+    kept = [column for column in columns if len(names) < len(found) or column in everywhere]
+    table = np.array([[fmean(found[name][column]) for column in kept] for name in names]).reshape(len(names), -1)
+    used = sum(len(found[name][column]) for name in names for column in kept)
+    ratio = sum(cell.n_test for cell in cells) / max(1, sum(cell.n_train for cell in cells))
+    return Crossing(tuple(names), tuple(kept), table, ratio, len(cells) - used)

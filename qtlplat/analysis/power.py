@@ -138,7 +138,7 @@ def expected_error(components: Components, layout: Layout) -> tuple[float, float
         parts.append((components.seed / seeds, seeds - 1))
     total = sum(part for part, _ in parts)
     spread = sum(part**2 / df for part, df in parts)
-    return (math.sqrt(total), total**2 / spread) if total > 0 and spread > 0 else (math.nan, math.nan)
+    return (math.sqrt(total), max(1.0, total**2 / spread)) if total > 0 and spread > 0 else (math.nan, math.nan)
 
 
 def more_backbones(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qtlplat.conventions import counted
 from qtlplat.metrics import SHIPPED
 
 if TYPE_CHECKING:
-    from qtlplat.analysis.power import Needed
+    from qtlplat.analysis.power import Layout, Needed
     from qtlplat.analysis.statistics import Rope, TTest
 
 # metrics between 0 and 1, of which people speak in points of a hundred
@@ -78,16 +80,19 @@ def verdict(
     p_adjusted: float = math.nan,
     family: int = 1,
     rope: Rope | None = None,
+    power: float = math.nan,
+    detect: float = math.nan,
     remark: str = "",
     why: str = "",
 ) -> str:
     """What a comparison says.
 
-    p_adjusted: what decides, where the test is one of a `family`; rope: None if it was not computed; remark: what
-    the verdict is limited to, in a few words, set in brackets behind it; why: there is no p, where that does not follow
-    from the values.
+    p_adjusted: what decides, where the test is one of a `family`; rope: None if it was not computed; power: to see a
+    difference of `detect`, told where there is no evidence of any; remark: what the verdict is limited to, in a few
+    words, set in brackets behind it; why: there is no p, where that does not follow from the values.
     """
-    words = _words(test, metric, wording, lower_is_better, p_adjusted, family, rope, why)
+    seen = "" if math.isnan(power) else f"; power to see {in_units(detect, metric, signed=False)}: {power:.2f}"
+    words = _words(test, metric, wording, lower_is_better, p_adjusted, family, rope, seen, why)
     return f"{words} ({remark})" if remark else words
 
 
@@ -99,6 +104,7 @@ def _words(
     p_adjusted: float,
     family: int,
     rope: Rope | None,
+    power: str,
     why: str,
 ) -> str:
     told = effect(test, metric)
@@ -108,7 +114,7 @@ def _words(
             "a single cell has no spread" if math.isnan(test.sd) else "the same in every cell, no spread to judge it by"
         )
         return f"nothing can be concluded: {of}{told} ({why})"
-    if test.sd == 0:
+    if test.standard_error == 0:
         return "the same in every cell"
     decides = test.p if math.isnan(p_adjusted) else p_adjusted
     equal = rope is not None and rope.equal >= test.level
@@ -126,7 +132,7 @@ def _words(
     if equal:
         return f"practically equal {region}{by}: {told}{tail}"
     claim = f"that {wording.claim}" if wording.claim else "of a difference"
-    return f"no evidence {claim}: {of}{told}{tail}"
+    return f"no evidence {claim}: {of}{told}{tail}{power}"
 
 
 def _width(width: float, metric: str) -> str:
@@ -135,18 +141,33 @@ def _width(width: float, metric: str) -> str:
     return f"{100 * width:.4g} {'point' if width == 0.01 else 'points'}"
 
 
-def needed_line(needed: Needed, metric: str) -> str:
-    """What it takes to see a difference, on one line."""
+def needed_line(needed: Needed, metric: str, counts: str = "seeds") -> str:
+    """What it takes to see a difference, on one line. counts: what there could be more of."""
     from qtlplat.analysis.power import MOST_SEEDS  # with SciPy: not for figures
 
     wanted = f"a difference of {in_units(needed.difference, metric, signed=False)} (power {needed.power:g})"
     if math.isnan(needed.floor):
         return f"what it takes to see {wanted} cannot be told: the differences have no spread"
+    now = f"; the power of the present cells: {needed.power_now:.2f}"
+    if needed.backbones is not None:
+        of = f"{needed.backbones} backbones × {counted(needed.seeds or 1, 'seed')} × {counted(needed.folds, 'fold')}"
+        return f"to see {wanted} takes {of}{now}"
     if needed.seeds is not None:
         of = f" × {needed.folds} folds" if needed.folds > 1 else ""
-        seeds = f"{needed.seeds} seed{'s' if needed.seeds > 1 else ''}"
-        return f"to see {wanted} takes {seeds}{of}; the power of the present cells: {needed.power_now:.2f}"
+        return f"to see {wanted} takes {counted(needed.seeds, 'seed')}{of}{now}"
     if needed.difference <= needed.floor:
         floor = in_units(needed.floor, metric, signed=False, decimals=2)
-        return f"no number of seeds shows {wanted}: nothing below {floor} can be seen without more images"
-    return f"to see {wanted} takes more than {MOST_SEEDS} seeds"
+        return f"no number of {counts} shows {wanted}: nothing below {floor} can be seen without more images"
+    return f"to see {wanted} takes more than {MOST_SEEDS} {counts}"
+
+
+def components_line(shares: Mapping[str, float], layout: Layout) -> str:
+    """What a difference between two cells varies by, on one line; '' if nothing varies."""
+    if not shares:
+        return ""
+    first, *others = sorted(shares, key=lambda name: -shares[name])
+    parts = [f"{100 * shares[first]:.0f} % of the variance of a difference between two cells is the {first}"]
+    parts += [f"{100 * shares[name]:.0f} % the {name}" for name in others]
+    numbers = " and ".join(map(str, dict.fromkeys(layout.backbones)))
+    of = f"{numbers} backbones × {counted(layout.seeds, 'seed')} × {counted(layout.folds, 'fold')}"
+    return f"{', '.join(parts)} ({of})"

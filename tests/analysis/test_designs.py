@@ -12,7 +12,8 @@ from scipy import stats
 from sklearn.model_selection import KFold, RepeatedKFold, ShuffleSplit
 from statsmodels.stats.contingency_tables import mcnemar as statsmodels_mcnemar
 
-from qtlplat.analysis.comparison import CORRECTED, ONE_SPLIT, WELCH, compare
+from qtlplat.analysis.comparison import compare
+from qtlplat.analysis.evidence import CORRECTED, ONE_SPLIT, WELCH
 from qtlplat.analysis.sides import Side
 from qtlplat.analysis.single_samples import against_chance, vote
 from qtlplat.store.core.records import CellRecord, PredictionRow, RunRecord
@@ -210,7 +211,7 @@ def test_seeds_and_training_parts_of_one_test_part_are_no_further_samples() -> N
     alone = compare(*_first(baseline, other, 3))[1]
     assert alone.test
     assert math.isnan(alone.test.p)
-    assert alone.verdict.endswith("(one seed of one split) (on this one split)")
+    assert alone.verdict.endswith("(one seed of one split)")
     assert alone.form()["test"] is None
 
 

@@ -91,8 +91,8 @@ def test_runs_without_common_cells_are_compared_unpaired_and_a_warning_says_why(
     assert row["test"] == "Welch's t, unpaired, Nadeau-Bengio corrected"
     assert row["p"] == pytest.approx(2 * stats.t.sf(abs(t), df))
     assert row["p"] > stats.ttest_ind(QUANTUM[:5], LINEAR, equal_var=False).pvalue  # as if cells were independent
-    assert (row["mcnemar"], row["rope"], row["needed"], row["n"]) == (None, None, None, 5)
-    assert row["verdict"].endswith("(unpaired)")
+    assert (row["mcnemar"], row["rope"], row["needed"], row["n"]) == (None, None, None, 11)
+    assert row["verdict"].endswith("(unpaired, for this backbone only)")
     assert any("training data that its cells share" in words for words in row["notes"])
     assert "training data that its cells share" in qtlplat(store, "compare", one, other).err
 
@@ -175,7 +175,8 @@ def test_seeds_of_one_split_say_nothing_about_other_data(store: Path) -> None:
     row = compared(store, one, other)["rows"][1]
     assert row["test"] == "paired t over the seeds of one split"
     assert row["p"] == pytest.approx(stats.ttest_rel(QUANTUM, LINEAR).pvalue)
-    assert row["verdict"].endswith("(on this one split)")
+    assert row["verdict"].endswith("(for this backbone and this split only)")
+    assert (row["unit"], row["n_backbones"]) == ("seed", 1)
     assert (row["needed"]["folds"], row["needed"]["floor"]) == (1, 0)
     assert any("nothing is said about other images" in words for words in row["notes"])
 

@@ -63,6 +63,10 @@ FURTHER = (
     Column("model_total", "model total", right=True),
     Column("bootstrap", "bootstrap", right=True, show=_interval),
     Column("mcnemar", "McNemar"),
+    Column("unit", "unit"),
+    Column("n_backbones", "backbones", right=True),
+    Column("power", "power", right=True, show=lambda value: f"{value:.2f}"),
+    Column("components", "components"),
     Column("rope", "ROPE"),
     Column("needed", "needed"),
     Column("by_metric", "by metric"),
@@ -110,7 +114,7 @@ def asked_for(reader: Reader, references: Sequence[str], baseline: str | None) -
     default=0.01,
     show_default=True,
     metavar="X",
-    help="Estimate the number of seeds needed to detect a difference of X.",
+    help="Estimate the power to detect a difference of X, and the backbones and seeds that it takes.",
 )
 @click.option("--differences", "only_differences", is_flag=True, help="List only the differing settings of the runs.")
 @direction_options
@@ -133,9 +137,9 @@ def compare_command(
     On a terminal and in JSON, the differing settings of the runs come first.
 
     RUN is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or @tag:paper. Differences are the
-    others minus the first RUN. Cells of the same fold, seed and test samples are paired; a single RUN has its controls
-    compared with its head. Several comparisons are one family: Holm's p decides. A verdict says where F1, ROC-AUC and
-    log-loss disagree.
+    others minus the first RUN. Cells of the same backbone, fold, seed and test samples are paired; a single RUN has its
+    controls compared with its head. With one backbone the verdict is about it only (run --backbones). Several
+    comparisons are one family: Holm's p decides. A verdict says where F1, ROC-AUC and log-loss disagree.
     """
     runs = asked_for(opened(settings), references, baseline)
     ids = [gathered.run.id for gathered in runs]
