@@ -63,7 +63,7 @@ class ComparisonRow:
 
     mean, std: over all finished cells of the side, `cells` in number, with a partner or without; unit: what varies
     between the values that are tested, backbone, seed or fold; n_backbones: that the test counts, of the side that has
-    fewer; power: to see a difference as large as asked for; remark: what the verdict is limited to; why: no test was
+    fewer; power: to see a difference as large as requested; remark: what the verdict is limited to; why: no test was
     possible, '' where the numbers tell; notes: what a reader must know besides; wording: how the verdict speaks of
     what differs; trainable, model_total: parameters, None if the run has not stored them; by_metric, disagreement: what
     metrics of other kinds say, see `several_metrics.py`.
