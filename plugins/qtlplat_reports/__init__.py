@@ -1,7 +1,8 @@
-"""Plot stored runs, and report on them.
+"""Plot stored runs, report on them, and list what they get wrong.
 
-The commands `qtlplat plot` and `qtlplat report`, and the exporter `report` that `qtlplat export --with-report` uses. It
-is released together with qtlplat and imports modules that are no part of the plugin API. `figures` is for scripts too.
+The commands `qtlplat plot`, `report` and `errors`, and the exporter `report` that `qtlplat export --with-report` uses.
+It is released together with qtlplat and imports modules that are no part of the plugin API. `figures` is for scripts
+too.
 """
 
 from __future__ import annotations
@@ -29,6 +30,12 @@ def _report() -> click.Command:
     return report_command
 
 
+def _errors() -> click.Command:
+    from qtlplat_reports.errors_command import errors_command
+
+    return errors_command
+
+
 def _export(export: Export) -> Mapping[str, Any]:
     from qtlplat_reports.report_command import export_report
 
@@ -37,12 +44,13 @@ def _export(export: Export) -> Mapping[str, Any]:
 
 @hookimpl
 def qtlplat_commands() -> list[CommandSpec]:
-    """Figures and reports."""
+    """Figures, reports and errors."""
     plot = "Plot stored runs in the terminal, or with -o as PNG, SVG or PDF."
     report = "Write a report on stored runs: HTML, Markdown or LaTeX tables."
     return [
         CommandSpec(name="plot", summary=plot, load=_plot),
         CommandSpec(name="report", summary=report, load=_report),
+        CommandSpec(name="errors", summary="List the samples that are misclassified most often.", load=_errors),
     ]
 
 

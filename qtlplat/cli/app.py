@@ -55,10 +55,7 @@ GROUPS: dict[str, dict[str, tuple[str, str] | None]] = {
         "runs": ("runs", "List the stored runs, newest first."),
         "show": ("show", "Show one run: cells, curves, parameters, plan, environment."),
         "plot": None,
-        "errors": (
-            "errors",
-            "List the samples that are misclassified most often.",
-        ),
+        "errors": None,
         "predict": ("predict", "Classify images with the weights of a stored run."),
         "sql": ("sql", "Query the store with SQL, read-only."),
     },

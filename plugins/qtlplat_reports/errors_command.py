@@ -1,4 +1,7 @@
-"""`qtlplat errors RUN..`: the samples that heads get wrong most often, as a listing or a contact sheet. No SQL here."""
+"""List the samples that are misclassified most often.
+
+The command `qtlplat errors`: a listing, or a contact sheet. No SQL here.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ from qtlplat.cli.render.columns import Column
 from qtlplat.cli.render.files import tell_written, write_output
 from qtlplat.cli.render.output import Listing, emit, listing_options
 from qtlplat.cli.render.terminal import clean, note
-from qtlplat.cli.settings import Settings, add_common_options, pass_settings
+from qtlplat.cli.settings import Settings, pass_settings
 from qtlplat.cli.stores import opened
 from qtlplat.conventions import counted
 from qtlplat.errors import DataError, QtlplatError, UsageError
@@ -131,9 +134,6 @@ def errors_command(
     emit(shown, columns, asked, json_rows=rows, json_frame=frame, empty="no sample is misclassified")
     if listing.fmt != "json":
         _summary(found, len(rows), mine)
-
-
-add_common_options(errors_command)
 
 
 def _chosen(
