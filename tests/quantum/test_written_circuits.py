@@ -27,6 +27,10 @@ REFUSED = {
     ("reference.qubit", "postselected"): "use --device default.qubit",
     # PennyLane 0.45.1: a complex Hermitian has another value there.
     ("reference.qubit", "layers_within_gates"): "choose another device, or auto; default.qubit gives exact values",
+    (
+        "reference.qubit",
+        "controlled_and_adjoint_layers",
+    ): "choose another device, or auto; default.qubit gives exact values",
 }
 REFUSED_WITH_SHOTS = {
     "generated_matrix": "QubitUnitary takes trained numbers and has no shift rule",
