@@ -95,7 +95,7 @@ def mean_std(values: Sequence[float]) -> tuple[float | None, float | None]:
 
 
 def cells_in_words(cells: Collection[tuple[int, int, int]]) -> str:
-    """How many cells there are, and of what, as ``18 cells (3 backbones × 6 folds)`` or ``6 cells``.
+    """How many cells there are, and of what, as ``18 cells, 3 backbones × 6 folds`` or ``6 cells``.
 
     cells: backbone, seed and fold of each. The factors are left out for one backbone and seed, and where not all of
     their combinations are there.
@@ -105,7 +105,7 @@ def cells_in_words(cells: Collection[tuple[int, int, int]]) -> str:
     if backbones * seeds < 2 or backbones * seeds * folds != len(cells):
         return n
     levels = (("backbone", backbones), ("seed", seeds), ("fold", folds))
-    return f"{n} ({' × '.join(counted(number, name) for name, number in levels if number > 1)})"
+    return f"{n}, {' × '.join(counted(number, name) for name, number in levels if number > 1)}"
 
 
 def percent(share: float) -> str:

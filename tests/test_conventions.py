@@ -7,6 +7,7 @@ import pytest
 
 from qtlplat.conventions import (
     SHORT,
+    cells_in_words,
     counted,
     leakage_line,
     mean_std,
@@ -77,3 +78,14 @@ def test_one_thing_has_no_plural() -> None:
 )
 def test_the_share_in_a_name_is_one_that_can_be_meant(variant: str, share: float) -> None:
     assert share_of(variant) == share
+
+
+def test_cells_are_counted_by_their_factors() -> None:
+    crossed = [(b, s, f) for b in range(3) for s in (5, 6) for f in range(6)]
+    assert cells_in_words(crossed) == "36 cells, 3 backbones × 2 seeds × 6 folds"
+    assert cells_in_words([cell for cell in crossed if cell[1] == 5]) == "18 cells, 3 backbones × 6 folds"
+    assert cells_in_words([cell for cell in crossed if cell[2] == 0]) == "6 cells, 3 backbones × 2 seeds"
+    assert cells_in_words(crossed[:6]) == "6 cells"  # one backbone, one seed
+    assert cells_in_words(crossed[:-1]) == "35 cells"  # not all combinations
+    assert cells_in_words(crossed[:1]) == "1 cell"
+    assert cells_in_words([]) == "0 cells"

@@ -29,7 +29,7 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, pd.DataFrame]:
         status = "interrupted" if number == 14 else "finished"
         parameters = {"model_total": size, "head": {"vqc": 0, "total": 12}}
         cells = [cell(i, i, leakage=0.5) for i in range(3)]
-        plan = {"training": {"epochs": 10 * (number % 3)}}
+        plan = {"training": {"epochs": 10 * (1 + number % 3)}}
         run = store_run(
             store, f1, head=head, backbone=backbone, parameters=parameters, cells=cells, plan=plan, status=status
         )

@@ -49,7 +49,7 @@ def test_a_second_run_pretrains_nothing(qtlplat, json_of, crossed, tmp_path) -> 
     for number in range(1, 4):
         assert f"backbone {number} of 3 found: pretraining " in err
     assert err.count("frozen features found") == 3
-    assert "(mean ± sd of 6 cells (3 backbones × 2 folds))" in out
+    assert "(mean ± sd of 6 cells, 3 backbones × 2 folds)" in out
     assert "for this backbone only" not in out
     assert _run([*shlex.split("rm @last -q --store"), str(crossed)]) == 0
 
@@ -101,7 +101,7 @@ def test_pages_and_sql_have_a_column_for_the_backbone(qtlplat, json_of, crossed)
     assert code == 0
     assert out.startswith("backbone\tfold\tseed")
     assert "backbone" not in qtlplat("show @-2 --cells --store", crossed)[1].splitlines()[0]
-    assert "mean ± sd of 6 cells (3 backbones × 2 folds)" in qtlplat("show @last --store", crossed)[1]
+    assert "mean ± sd of 6 cells, 3 backbones × 2 folds" in qtlplat("show @last --store", crossed)[1]
     assert qtlplat("show @last --curve --store", crossed)[1].startswith("backbone\t")
     rows = json_of("sql 'SELECT backbones, count(*) AS n FROM v_runs GROUP BY backbones ORDER BY n' --store", crossed)
     assert sorted((row["backbones"] or 0, row["n"]) for row in rows) == [(0, 3), (1, 1), (3, 1)]

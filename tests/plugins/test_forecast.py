@@ -48,8 +48,8 @@ def planned(recipe: RecipeSpec, budget: str) -> list[PlannedModel]:
     return [one for one in work.models if one.trained]
 
 
-def small(head: str, controls: str | None) -> list[PlannedModel]:
-    model = RecipeModel("m", "lenet2", head, "all", "kfold6", controls=controls)
+def small(head: str, controls: str | None, backbones: int | None = None) -> list[PlannedModel]:
+    model = RecipeModel("m", "lenet2", head, "all", "kfold6", controls=controls, backbones=backbones)
     claim = Claim("c", "f1", "m", "Table 1", 90, 1)
     budget = Budget("b", "a moment", epochs=10, pretrain_epochs=1, n_init=1)
     return planned(
@@ -81,6 +81,19 @@ def test_a_guess_contains_the_controls(head: str, controls: str | None, variants
     assert found.cells == 6 * variants
     heads = 6 * variants * 10 * HEAD_EPOCH_SECONDS
     assert found.seconds == pytest.approx(one.model.epoch_seconds + FEATURE_SECONDS + heads, abs=1e-9)
+
+
+def test_a_guess_contains_every_backbone_that_is_not_there() -> None:
+    (one,) = small("linear", None, backbones=3)
+    rest = 3 * FEATURE_SECONDS + 18 * 10 * HEAD_EPOCH_SECONDS
+    found = forecast([one], Images(), Stored())["m"]  # type: ignore[arg-type]
+    assert found.cells == 18
+    assert found.seconds == pytest.approx(3 * one.model.epoch_seconds + rest, abs=1e-9)
+    plan = one.resolved.plan.bind(DIGEST)
+    first = {"kind": "pretraining", "status": "finished", "dataset_digest": "", "plan": {}}
+    there = SimpleNamespace(fingerprint=plan.pretraining_fingerprint, **first)
+    found = forecast([one], Images(), Stored(there))["m"]  # type: ignore[arg-type]
+    assert found.seconds == pytest.approx(2 * one.model.epoch_seconds + rest, abs=1e-9)
 
 
 def past_run(one: PlannedModel, plan: dict[str, Any]) -> Any:
