@@ -23,6 +23,7 @@ KINDS = {
     "ranks": ("roc_auc", "average_precision"),
     "probabilities": ("loss", "brier", "ece"),
 }
+DETECT = 0.01  # the difference of a further metric of which the power is told
 BETTER, WORSE, NONE, UNDECIDED = "better", "worse", "no difference", "undecided"
 
 
@@ -49,6 +50,7 @@ class Finding:
             "interval": test and test.interval,
             "p": test and test.p,
             "p_adjusted": self.p_adjusted,
+            "power": self.row.power,
             "says": self.says,
         }
 
@@ -98,7 +100,7 @@ def _has(side: Side, name: str) -> bool:
 def _by(name: str, baseline: Side, others: Sequence[Side], asked: Asked) -> list[ComparisonRow]:
     """The same comparison by another metric; predictions are left out, for they say nothing new."""
     first, *rest = (replace(side, predictions=()) for side in (baseline, *others))
-    return compare(first, rest, Asked(name, asked.level))
+    return compare(first, rest, Asked(name, asked.level, detect=DETECT))
 
 
 def _finding(metric: Metric, row: ComparisonRow, p_adjusted: float, level: float) -> Finding:
@@ -127,7 +129,8 @@ def disagreement(findings: Sequence[Finding], family: int) -> str:
         if one is not findings[0]:
             assert one.row.test
             difference = verdicts.in_units(one.row.test.mean, one.metric.name)
-            numbers = f" ({difference}, p = {one.row.test.p:.2g})"
+            power = f", power to see {verdicts.in_units(DETECT, one.metric.name, signed=False)}: {one.row.power:.2f}"
+            numbers = f" ({difference}, p = {one.row.test.p:.2g}{'' if math.isnan(one.row.power) else power})"
             if one.says != NONE:
                 numbers = f" ({difference}, p = {one.p_adjusted:.2g} after Holm over {counted(family, 'test')})"
         parts.append(f"{one.metric.title} {says}{numbers}")

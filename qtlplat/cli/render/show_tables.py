@@ -10,13 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from qtlplat.analysis.convergence import chosen, convergence_lines
-from qtlplat.analysis.learning_curves import curves, means, ratio_lines
 from qtlplat.cli.render.column_fit import fitting
 from qtlplat.cli.render.columns import Column, text, write_json
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.run_columns import mean_sd, show_mean_sd
 from qtlplat.cli.render.terminal import say
-from qtlplat.conventions import HEAD, leakage_line, mean_std
+from qtlplat.conventions import HEAD, leakage_line, mean_std, share_of
 from qtlplat.metrics import SHIPPED
 
 BLOCKS = "▁▂▃▄▅▆▇█"
@@ -130,6 +129,10 @@ def controls(run: Mapping[str, Any], names: Sequence[str]) -> None:
 
 def learning_curves(run: Mapping[str, Any]) -> None:
     """F1 by number of training samples, and how much data the head needs; nothing without shares of the samples."""
+    if all(share_of(cell["variant"]) == 1 for cell in run["cells"]):
+        return
+    from qtlplat.analysis.learning_curves import curves, means, ratio_lines  # with NumPy: not for other pages
+
     found = curves(run["cells"], "f1")
     if not found:
         return
