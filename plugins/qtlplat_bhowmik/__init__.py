@@ -158,12 +158,12 @@ HOLDOUT = _again("holdout", "holdout", seeds=6)
 NESTED = _again("nested6", "nested")
 
 PROTOCOL = (
-    "backbones are pretrained in batches of 16 instead of 64, with a falling learning rate and averaged weights, and "
-    "their last epoch is kept instead of the one that is best on the test part"
+    "backbones are pretrained in double precision, in batches of 16 instead of 64, with a falling learning rate and "
+    "averaged weights, and their last epoch is kept instead of the one that is best on the test part"
 )
 SMOKE = Budget(
     "smoke",
-    "about three minutes on two cores: lenet2 alone, six epochs of pretraining",
+    "a few minutes on two cores: lenet2 alone, six epochs of pretraining",
     models=SECOND,
     protocol="standard",
     pretrain_epochs=6,

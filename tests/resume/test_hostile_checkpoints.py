@@ -227,6 +227,11 @@ def changed(name: str, change: Callable[[torch.Tensor], torch.Tensor]) -> Change
     return tensors(forge)
 
 
+def other_precision(tensor: torch.Tensor) -> torch.Tensor:
+    """Double for single, single for double."""
+    return tensor.float() if tensor.dtype == torch.float64 else tensor.double()
+
+
 TENSORS: dict[str, tuple[tuple[str, ...], Change]] = {
     "a name missing": (("pretraining", "heads", "cells"), tensors(lambda t: t.pop(sorted(t)[0]))),
     "a name too many": (("pretraining", "heads", "cells"), tensors(lambda t: t.update(evil=torch.ones(1)))),
@@ -241,7 +246,7 @@ TENSORS: dict[str, tuple[tuple[str, ...], Change]] = {
     "an optimizer of more": (("pretraining",), tensors(lambda t: t.update({"adam.99.exp_avg": torch.ones(1)}))),
     "an optimizer of others": (("heads",), tensors(lambda t: t.update({"now.0.adam.-1.step": torch.ones(())}))),
     "one value for a matrix": (("heads",), changed(r"heads\..*weight", lambda t: torch.ones(()))),
-    "doubles for a matrix": (("heads", "pretraining"), changed(r"weight$", lambda t: t.double())),
+    "another precision for a matrix": (("heads", "pretraining"), changed(r"weight$", other_precision)),
     "a best epoch of another shape": (("pretraining",), changed(r"^best\.", lambda t: torch.ones(5, 5))),
     "kept weights of another shape": (("pretraining",), changed(r"^kept\.", lambda t: torch.ones(5, 5))),
     "fewer probabilities": (("pretraining", "cells"), changed(r"probabilities$", lambda t: t[1:])),
