@@ -25,6 +25,7 @@ RUN = "run --dataset squares --backbone net --head dense --evaluator half --epoc
         (("--seed", str(2**63 - 1), "--n-init", "2"), "--seed"),
         (("--seed", str(2**63 - 2), "--n-seeds", "3"), "--seed"),
         (("--n-seeds", HUGE), "--n-seeds"),
+        (("--backbones", HUGE), "--backbones"),
     ],
 )
 def test_an_option_of_a_run(more: tuple[str, ...], words: str, faulty: Callable[..., None]) -> None:
@@ -36,7 +37,9 @@ def test_an_option_of_a_run(more: tuple[str, ...], words: str, faulty: Callable[
 @pytest.mark.slow
 def test_the_largest_seed_is_a_seed(faulty: Callable[..., None]) -> None:
     faulty()
-    assert_fine(here(*RUN, "--seed", str(2**62 - 1), "--n-seeds", "2", "--n-init", "2", "--store", "s.db"))
+    assert_fine(
+        here(*RUN, "--seed", str(2**62 - 1), "--n-seeds", "2", "--n-init", "2", "--backbones", "2", "--store", "s.db")
+    )
     assert_fine(here("store", "check", "--store", "s.db"))
 
 
