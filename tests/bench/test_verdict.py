@@ -97,7 +97,10 @@ def test_pairs_that_share_runs_tell_less_than_independent_ones() -> None:
     assert 3 < independent_pairs(Simulation(of), 6, 3) <= 15
 
 
-def test_every_pair_of_runs_gets_a_verdict_and_the_json_has_its_keys(runs: list[dict[str, Side]]) -> None:
+def test_every_pair_of_runs_gets_a_verdict_and_the_json_has_its_keys(
+    runs: list[dict[str, Side]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("qtlplat_bench.verdict.FAMILIES", 20)
     pairs, found, without = real_pairs([one[HEAD] for one in runs], "f1", lambda _text: None)
     assert (pairs, without) == (28, 0)
     assert found <= 6
