@@ -81,7 +81,7 @@ def fitted_controls(
     """
     fewest = labels[min((cell.train for cell in cells), key=len)]
     found = []
-    for name, component in baselines.items():
+    for name, component in sorted(baselines.items()):  # as the plan has them, in whatever order they were typed
         spec, provider = component.spec, component.provider.distribution
         if isinstance(spec, FittedControlSpec):
             try:

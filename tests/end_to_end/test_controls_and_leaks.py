@@ -156,7 +156,7 @@ def test_fitted_controls_resume_and_are_those_of_scikit_learn(qtlplat, json_of, 
 
     fit_cell = execute.fit_cell
     monkeypatch.setattr(execute, "fit_cell", one)
-    line = f"run {SMALL} --head linear --controls logistic,svm-rbf --store {store}"
+    line = f"run {SMALL} --head linear --controls svm-rbf,logistic --store {store}"
     assert qtlplat(line)[0] == 130
     monkeypatch.setattr(execute, "fit_cell", fit_cell)
     assert qtlplat(f"resume --store {store}")[0] == 0

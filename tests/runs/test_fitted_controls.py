@@ -88,6 +88,13 @@ def test_what_is_no_probability_is_an_error_of_the_plugin(make, message):
     assert caught.value.where == "acme"
 
 
+def test_the_order_in_which_controls_were_typed_does_not_matter():
+    specs = [FittedControlSpec(name=name, summary="of a third party", fit=shares) for name in ("b", "a")]
+    baselines = {spec.name: Component(spec, OWNER) for spec in specs}
+    cells = [Cell(0, 0, np.arange(20), np.array([0]))]
+    assert [one.name for one in fitted_controls(baselines, HEAD, LABELS, cells)] == ["a", "b"]
+
+
 def test_a_control_says_what_it_cannot_be_fitted_to():
     def fit(**_given):
         raise ConfigError("too few samples")
