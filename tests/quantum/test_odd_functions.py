@@ -15,6 +15,7 @@ from quantum.written_circuits import CIRCUITS
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError, PluginError
+from qtlplat.quantum.circuits.readings import SIGMAS, Readings
 from qtlplat.quantum.circuits.samples import trial_numbers
 from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat.quantum.inspect.inspect import describe, picture
@@ -238,3 +239,14 @@ def test_trained_coefficients_are_differentiated_in_stacked_cells() -> None:
     found = torch.func.vmap(torch.func.grad(lambda c: engine.run(inputs, {"coeffs": c}).sum()))(cells)
     expected = torch.stack([inputs.cos().sum(), inputs.sin().sum()]).expand(2, 2)
     torch.testing.assert_close(found, expected)
+
+
+def test_how_far_shots_may_be_off_is_told_of_trained_numbers_without_a_warning() -> None:
+    number = torch.tensor(-2.0, dtype=torch.float64, requires_grad=True)
+    before = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)  # and warnings are errors here
+    try:
+        readings = Readings([qml.expval(number * qml.Z(0))], linear=True)
+        assert readings.slack(10_000, 1).tolist() == [2 * SIGMAS / 100]
+    finally:
+        torch.set_warn_always(before)

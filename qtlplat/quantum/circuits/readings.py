@@ -115,7 +115,7 @@ class Readings:
                 found += [errors[reading.measured]] * width
             elif isinstance(reading, Sum):
                 terms = zip(reading.measured, reading.numbers, strict=True)
-                found.append(sum(abs(float(self.numbers[n])) * errors[m] for m, n in terms if m is not None))
+                found.append(sum(abs(float(self.numbers[n].detach())) * errors[m] for m, n in terms if m is not None))
             else:
                 found.append(math.inf)
         return torch.tensor(found, dtype=torch.float64)
