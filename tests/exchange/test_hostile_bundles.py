@@ -166,7 +166,7 @@ ARCHIVES: dict[str, tuple[Callable[[Members, Path], None], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(14)
+@pytest.mark.sampled(7)
 @pytest.mark.parametrize("fault", every_other(ARCHIVES, 5))  # type: ignore[arg-type]
 def test_an_archive(fault: str, sent: Sent) -> None:
     make, said = ARCHIVES[fault]
@@ -248,7 +248,7 @@ DATABASES: dict[str, tuple[Callable[[sqlite3.Connection], object], str]] = {
 }  # fmt: skip
 
 
-@pytest.mark.sampled(18)
+@pytest.mark.sampled(9)
 @pytest.mark.parametrize("fault", every_other(DATABASES, 7))  # type: ignore[arg-type]
 def test_a_database(fault: str, sent: Sent, tmp_path: Path) -> None:
     spoil, said = DATABASES[fault]
@@ -335,6 +335,7 @@ DAMAGED: dict[str, tuple[Callable[[Members], Members], str]] = {
 
 
 @pytest.mark.parametrize("fault", every_other(DAMAGED, 5))  # type: ignore[arg-type]
+@pytest.mark.sampled(5)
 def test_a_damaged_bundle(fault: str, sent: Sent) -> None:
     change, said = DAMAGED[fault]
     target = put_together(change(taken_apart(sent.bundle)), sent.bundle.with_name("d.zip"), listed=False)

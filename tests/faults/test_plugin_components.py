@@ -106,6 +106,7 @@ def with_circuit(body: str) -> str:
     ("fault", "device"),
     crossed(CIRCUIT, ["default.qubit", "lightning.qubit", "compiled", "default.mixed", "default.qubit[shots=5]"], 6),
 )
+@pytest.mark.sampled(7)
 def test_a_circuit_on_a_device_that_was_named(fault: str, device: str, faulty: Faulty) -> None:
     faulty(with_circuit(CIRCUIT[fault][0]))
     for command in ([*RUN, "--device", device], ["info", "dense", "--device", device]):

@@ -88,7 +88,7 @@ def test_where_there_is_no_reference_gradients_follow_the_values(monkeypatch: py
     check("default.qubit", "IQP")
 
 
-@pytest.mark.sampled(66)
+@pytest.mark.sampled(33)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", TEMPLATES)
 @pytest.mark.parametrize("device", DEVICES)

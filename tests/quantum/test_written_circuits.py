@@ -124,7 +124,7 @@ def test_a_batch_is_its_samples(device: str, name: str) -> None:
     check(device, name, {circuit.n_inputs, 5}, torch.float64, 1e-6, **precise)  # type: ignore[arg-type]
 
 
-@pytest.mark.sampled(60)
+@pytest.mark.sampled(30)
 @pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 @pytest.mark.parametrize("name", CIRCUITS)
@@ -144,7 +144,7 @@ def test_with_shots_a_batch_is_its_samples(name: str) -> None:
     check("default.qubit", name, {3}, torch.float64, FIVE_ERRORS, shots=SHOTS)
 
 
-@pytest.mark.sampled(12)
+@pytest.mark.sampled(6)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in CIRCUITS if name not in REFUSED_WITH_SHOTS])
 @pytest.mark.parametrize("device", ["default.qubit", "lightning.qubit"])

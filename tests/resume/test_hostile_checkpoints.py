@@ -169,7 +169,7 @@ MANIFESTS: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     "name",
     [pytest.param(n, marks=[] if n == "deep" else [pytest.mark.slow]) for n in MANIFESTS],
@@ -257,7 +257,7 @@ TENSORS: dict[str, tuple[tuple[str, ...], Change]] = {
 BROADCAST = "one value for a matrix"  # what torch would put into every place of it
 
 
-@pytest.mark.sampled(10)
+@pytest.mark.sampled(5)
 @pytest.mark.parametrize(
     ("name", "stage"),
     [
@@ -308,7 +308,7 @@ PLACES: dict[str, Callable[[Path], object]] = {
 }
 
 
-@pytest.mark.sampled(5)
+@pytest.mark.sampled(3)
 @pytest.mark.parametrize(
     ("name", "suffix"),
     [

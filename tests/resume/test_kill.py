@@ -54,7 +54,7 @@ def test_a_killed_run_ends_bitwise_equal(runs: Runs, undisturbed: Any) -> None:
     go_through(runs, seed=1, kills=2, undisturbed=undisturbed)
 
 
-@pytest.mark.sampled(8)
+@pytest.mark.sampled(4)
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(25))
 def test_25_runs_killed_one_to_three_times_end_bitwise_equal(seed: int, runs: Runs, undisturbed: Any) -> None:
@@ -80,7 +80,7 @@ def test_of_two_who_resume_a_run_one_wins(runs: Runs) -> None:
     contended(runs, 2)
 
 
-@pytest.mark.sampled(6)
+@pytest.mark.sampled(3)
 @pytest.mark.slow
 @pytest.mark.parametrize("_again", range(20))
 def test_20_contended_resumes_have_one_winner(_again: int, runs: Runs) -> None:

@@ -82,6 +82,7 @@ def test_a_run_behind_a_server_is_the_run_in_a_file(
     [(3, 15), *(pytest.param(*n, marks=pytest.mark.slow) for n in ((1, 2), (2, 6), (14, 20), (23, 24)))],
 )
 @pytest.mark.slow
+@pytest.mark.sampled(3)
 def test_a_server_that_restarts_in_the_middle_of_a_run_costs_nothing(
     away: int,
     back: int,

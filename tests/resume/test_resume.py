@@ -49,7 +49,7 @@ def interrupted(store: Path) -> list[str]:
 
 
 # of about 60 steps of pretraining, 2 of features and 48 of heads
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     "step", [40, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 7, 31, 61, 62, 63, 64, 75, 109))]
 )
@@ -86,6 +86,7 @@ def test_a_run_stopped_again_and_again_ends_bitwise_equal(
 
 @pytest.mark.parametrize("step", [70, pytest.param(100, marks=pytest.mark.slow), 130])
 @pytest.mark.slow
+@pytest.mark.sampled(1)
 def test_a_run_stopped_while_it_tunes_ends_bitwise_equal(
     step: int, qtlplat: Call, store: Path, stop_at: Any, undisturbed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

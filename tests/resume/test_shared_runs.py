@@ -142,6 +142,7 @@ def test_one_plan_that_is_needed_three_times_is_trained_once(runs: Runs, tmp_pat
 @pytest.mark.slow
 @pytest.mark.parametrize("first_line", [SLOW, f"{SLOW} --reuse"])
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+@pytest.mark.sampled(2)
 def test_whoever_needs_a_run_waits_for_it_and_takes_it_over(first_line: str, how: int, runs: Runs) -> None:
     first = runs.start(first_line)
     until(runs, lambda: begun(runs))

@@ -81,6 +81,7 @@ def test_a_signal_in_a_system_call_of_a_write(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("write", WRITES)
+@pytest.mark.sampled(3)
 def test_a_signal_in_every_kind_of_system_call_of_a_write(write: str, tmp_path: Path, expected: Any) -> None:
     """Kinds of signals take turns."""
     tried = 0

@@ -133,6 +133,7 @@ def test_a_database_that_takes_nothing_more_leaves_the_command_to_go_on_with(
 @pytest.mark.slow
 @pytest.mark.parametrize("first", [1, 2])
 @pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+@pytest.mark.sampled(2)
 def test_a_disk_that_refuses_at_every_sync_point(
     error: int, first: int, tmp_path: Path, plugins: Path, expected: Any, capsys: Any
 ) -> None:

@@ -93,7 +93,7 @@ def every(one: Callable[[int, Path], bool], tmp_path: Path, first: int, step: in
     raise AssertionError("there is no end to them")
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(2)
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "first", "step"), PARTS)
 def test_a_run_killed_at_every_system_call_loses_nothing(
@@ -102,7 +102,7 @@ def test_a_run_killed_at_every_system_call_loses_nothing(
     assert every(lambda call, store: killed_at(name, call, store, expected), tmp_path, first, step) >= LEAST[name]
 
 
-@pytest.mark.sampled(3)
+@pytest.mark.sampled(2)
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "first", "step"), PARTS)
 def test_a_run_refused_every_system_call_loses_nothing(

@@ -225,6 +225,7 @@ def url(location: StoreLocation, postgres: PostgresServer) -> str:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
+@pytest.mark.sampled(3)
 def test_whatever_is_killed_and_whenever_nothing_that_was_acknowledged_is_lost(
     location: StoreLocation, postgres: PostgresServer, url: str, seed: int
 ) -> None:

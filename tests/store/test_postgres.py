@@ -284,7 +284,7 @@ CREATE TRIGGER fail BEFORE INSERT ON {schema}.runs EXECUTE FUNCTION {schema}.fai
 """
 
 
-@pytest.mark.sampled(4)
+@pytest.mark.sampled(2)
 @pytest.mark.parametrize(
     ("code", "words"),
     [

@@ -126,6 +126,7 @@ NAMES = re.compile(rb'CREATE TABLE "?(runs|qtlplat_schema)\b')
     [(24, b"\xff"), *(pytest.param(1, one, marks=pytest.mark.slow) for one in (b"\0", b"\x0d", b"a"))],
 )
 @pytest.mark.slow
+@pytest.mark.sampled(2)
 def test_every_page_may_break_and_nothing_false_is_saved(
     tmp_path: Path, damaged: StoreLocation, written: tuple[Path, list[str], str], step: int, garbage: bytes
 ) -> None:
