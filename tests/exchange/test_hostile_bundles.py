@@ -273,7 +273,7 @@ def forged(sent: Sent, spoil: Callable[[sqlite3.Connection], object], tmp_path: 
 
 def test_rows_with_digests_that_fit_them_must_still_be_showable(sent: Sent, tmp_path: Path) -> None:
     bundle = forged(sent, sql("""UPDATE runs SET parameters = '{"head": [1]}'"""), tmp_path)
-    assert_refused(qtlplat(sent.other, "import", bundle), 8, "a run that cannot be shown")
+    assert_refused(qtlplat(sent.other, "import", bundle), 8, "runs.parameters holds")
     assert list(sent.other.parent.iterdir()) == []
 
 

@@ -332,7 +332,7 @@ def test_the_command_writes_a_model(trained: Any, tmp_path: Path, onnxruntime: A
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["@last", "--cell", "0", "-o", "b.zip"], "--cell is for other formats than a bundle"),
+        (["@last", "--cell", "0", "-o", "b.zip"], "--cell does not fit --to bundle"),
         (["@last", "--to", "onnx"], "export where to?"),
         (["PRETRAINING", "@last", "--to", "qasm", "-o", "x.qasm"], "a file holds the model of one"),
         (["PRETRAINING", "--to", "qasm", "-o", "x.qasm"], "is a pretraining"),
