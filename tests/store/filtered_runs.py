@@ -47,7 +47,8 @@ def store_filtered(location: StoreLocation, runs: int = 30) -> None:
                 "head": {"name": HEADS[n % len(HEADS)], "options": OPTIONS[n % len(OPTIONS)], "component": "dressed"},
                 "backbone": {"name": f"lenet{n % 3}", "version": f"0.{n % 4}"},
             }
-            plan = {"replace": "all" if n % 2 else 1 + n % 4, "training": {"epochs": 10 + n % 4 * 10}, "seeds": 1 + n % 3}
+            epochs = 10 + n % 4 * 10
+            plan = {"replace": "all" if n % 2 else 1 + n % 4, "training": {"epochs": epochs}, "seeds": 1 + n % 3}
             run = writer.start_run(
                 new_run(
                     kind,
