@@ -18,7 +18,7 @@ READ_REGISTRY = frozenset(
 _COMMAND = re.compile(
     rf"(?<![\w'\"./-])qtlplat (?P<name>{'|'.join(sorted(OPEN_STORE | READ_REGISTRY))})(?![\w-])"
     r"(?P<rest>(?: (?:check|upgrade|backup|recover|merge|gc|sync|path|doctor|list|info|audit)\b)?"
-    r"(?: (?:\"[^\"]*\"|'[^']*'|[a-z]*[^\sa-z;,()`][^\s;,()`]*))*)"
+    r"(?: (?:\"[^\"]*\"|'[^']*'|[a-z]*(?:[^\sa-z;,()`]|,(?=\w))(?:[^\s;,()`]|,(?=\w))*))*)"
     r"(?P<value> [a-z][\w.-]*(?=$|[;,)`]|  ))?(?P<word> [a-z])?"
 )
 

@@ -46,3 +46,11 @@ def test_a_name_is_one_word_for_the_shell(name: str) -> None:
     assert done.stdout == name.encode("utf-8", "surrogateescape")
     if name.isprintable():
         assert shlex.split(word) == [name]
+
+
+def test_names_with_commas_between_them_are_one_word():
+    for names in ("linear,mlp", "svm-rbf,logistic,quantum-kernel"):
+        assert completed(f"qtlplat run --controls {names}", "s.db") == f"qtlplat run --controls {names} --store s.db"
+    assert (
+        completed("see qtlplat show 1a2b, or try again", "s.db") == "see qtlplat show 1a2b --store s.db, or try again"
+    )
