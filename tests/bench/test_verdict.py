@@ -12,7 +12,7 @@ from qtlplat.analysis.sides import Side
 from qtlplat.conventions import HEAD
 from qtlplat.store.core.records import CellRecord, RunRecord
 from qtlplat_bench.verdict import DESIGNS, Measured, Simulation, independent_pairs, measured, rate, real_pairs, rejected
-from qtlplat_bench.verdict_command import bench_verdict
+from qtlplat_bench.verdict_command import OTHER_HEAD, bench_verdict
 
 FOLDS, BACKBONES = 6, 3
 SD = {"backbone": 0.05, "fold": 0.03, "rest": 0.04}
@@ -41,7 +41,7 @@ def run(number: int, random: np.random.Generator, folds: np.ndarray) -> dict[str
             ],
             variant=variant,
         )
-        for variant, of in ((HEAD, values), ("mlp", other))
+        for variant, of in ((HEAD, values), (OTHER_HEAD, other))
     }  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_interval_of_independent_pairs_is_that_of_clopper_and_pearson() -> None:
 
 
 def test_components_of_runs_are_found_again(runs: list[dict[str, Side]]) -> None:
-    of = measured([one[HEAD] for one in runs], [one["mlp"] for one in runs], "f1")
+    of = measured([one[HEAD] for one in runs], [one[OTHER_HEAD] for one in runs], "f1")
     assert (of.folds, of.ratio) == (FOLDS, pytest.approx(0.2))
     assert math.sqrt(of.values.rest) == pytest.approx(SD["rest"], rel=0.2)
     assert math.sqrt(of.values.backbone) == pytest.approx(SD["backbone"], rel=0.4)
