@@ -128,8 +128,9 @@ class Program:
         sources, layout = node.all_input_nodes, node.meta.get("layout")
         if is_view(node):
             self._values[node] = operation(*args, **kwargs)
-            self._memory.alias(node, sources[0])
-            if sources[0] in self._fixed:
+            if sources:  # else it is a view of a plain number
+                self._memory.alias(node, sources[0])
+            if not sources or sources[0] in self._fixed:
                 self._fixed.add(node)
         elif writes(node):
             self._refuse_foreign(sources[0])

@@ -28,6 +28,20 @@ def test_traced_and_untraced_agree_bit_for_bit_on_other_numbers():
             assert torch.equal(ours, theirs)
 
 
+def test_views_of_plain_numbers_are_constants():
+    """PennyLane's gates have conjugates of numbers such as 0.5j in their matrices."""
+
+    def rotated(x):
+        number = torch.ops.aten._conj.default(0.5j)
+        return (x * number).abs() + 1, x - number.real
+
+    x = torch.randn(6, 5)
+    program = trace(rotated, [x])
+    x.copy_(torch.randn(6, 5))
+    for ours, theirs in zip(program(), rotated(x), strict=True):
+        assert torch.equal(ours, theirs)
+
+
 def test_only_operations_are_repeated_each_of_them_once():
     x = torch.randn(6, 5)
     # mul, sin; pairs, middle, first * second, parts, product, sum; copies: to complex numbers, back, of a conjugate

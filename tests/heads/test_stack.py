@@ -1,13 +1,18 @@
 """Traced steps are trusted only where they do what the untraced ones do."""
 
+import functools
 import random
 
 import pytest
 import torch
 from torch import nn
 
+from qtlplat.backbones.model import HeadFactory
 from qtlplat.compile.trace import CannotTraceError
 from qtlplat.heads.stack import SingleHead, StackedHeads, checked_trace
+from qtlplat.quantum.devices.engines import choose_engine
+from qtlplat_dressed import circuit, qtlplat_heads
+from qtlplat_dressed.options import DressedOptions
 
 C, B, F, K = 3, 8, 5, 2
 
@@ -65,7 +70,18 @@ class Rolling(nn.Module):
         return self.layer(x) * (1 + random.random())
 
 
-@pytest.mark.parametrize("make", [mlp, Turning])
+@functools.cache
+def on_a_device():
+    """A circuit that PennyLane computes, with torch operations of its own."""
+    options = DressedOptions(qubits=2, layers=1)
+    return HeadFactory(qtlplat_heads()[0], options, F, K, choose_engine(circuit(options), "default.qubit"))
+
+
+def dressed():
+    return on_a_device()()
+
+
+@pytest.mark.parametrize("make", [mlp, Turning, dressed])
 def test_a_traced_stack_equals_heads_trained_alone(make):
     notes = []
     stack = StackedHeads(heads(make), 0.05, notes.append)
