@@ -113,7 +113,7 @@ def _trained(
     for seed in range(runs):
         trained = run(
             dataset="steel-synth", evaluator=evaluator, seed=seed, backbones=backbones, reuse=True, store=store,
-            tags=["bench"], **PLAN,
+            tags=["bench"], registry=settings.registry, **PLAN,
         )  # fmt: skip
         say(f"{evaluator}: run {seed + 1} of {runs}, {trained.id}")
         ids.append(trained.id)
