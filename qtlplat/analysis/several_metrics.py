@@ -23,7 +23,7 @@ KINDS = {
     "ranks": ("roc_auc", "average_precision"),
     "probabilities": ("loss", "brier", "ece"),
 }
-DETECT = 0.01  # the difference of a further metric of which the power is told
+DETECT = 0.01  # the difference of a further metric whose power is printed
 BETTER, WORSE, NONE, UNDECIDED = "better", "worse", "no difference", "undecided"
 
 
