@@ -159,7 +159,7 @@ def test_whoever_needs_a_run_waits_for_it_and_takes_it_over(first_line: str, how
 
 @pytest.mark.slow
 def test_what_fails_fails_for_each_with_its_own_message(runs: Runs) -> None:
-    line = f"{RUN} --n-init 1 --head linear -S pretraining.learning_rate=1e30"
+    line = f"{RUN} --n-init 1 --head linear -S pretraining.learning_rate=1e300"
     started = [runs.start(line) for _ in range(3)]
     for process in started:
         process.join(120)
