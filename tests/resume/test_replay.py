@@ -143,7 +143,8 @@ def test_code_that_changed_behind_its_version_is_found_out(
     run = shlex.split(SHORT.replace("quick-", "changing-"))
     install("changing-plugin", "changing_plugin", source)
     assert _run([*run, "--head", "linear", "-q", "--store", str(store)]) == 0
-    install("changing-plugin", "changing_plugin", source.replace("nn.ReLU(), nn.Dropout(0.3)", "nn.Sigmoid(), nn.Dropout(0.3)"))
+    changed = source.replace("nn.ReLU(), nn.Dropout(0.3)", "nn.Sigmoid(), nn.Dropout(0.3)")
+    install("changing-plugin", "changing_plugin", changed)
     sys.modules.pop("changing_plugin")
     code, outcome = replay("@last")
     assert (code, outcome["verdict"]) == (9, "different")
