@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from statistics import fmean
 from typing import Any
 
@@ -56,12 +57,21 @@ def convergence_lines(run: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def best_candidates(candidates: Iterable[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
+    """The one with the lowest loss, by cell; of equal ones the one with the lowest learning rate.
+
+    Args:
+        candidates: With "cell", "learning_rate" and "loss", in nats, None if training diverged.
+    """
+    best: dict[int, Mapping[str, Any]] = {}
+    for one in sorted((one for one in candidates if one["loss"] is not None), key=itemgetter("loss", "learning_rate")):
+        best.setdefault(one["cell"], one)
+    return best
+
+
 def chosen(run: Mapping[str, Any]) -> dict[str, list[Mapping[str, Any]]]:
     """The candidate that each cell was trained with, by variant; run: as of `convergence_lines`."""
-    best: dict[int, Mapping[str, Any]] = {}
-    tried = [one for one in run["candidates"] if one["loss"] is not None]
-    for one in sorted(tried, key=lambda one: (one["loss"], one["learning_rate"])):
-        best.setdefault(one["cell"], one)
+    best = best_candidates(run["candidates"])
     found: dict[str, list[Mapping[str, Any]]] = {}
     for cell in run["cells"]:
         if cell["position"] in best:

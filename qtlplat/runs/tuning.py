@@ -8,13 +8,14 @@ from contextlib import closing
 
 from torch import Tensor
 
+from qtlplat.analysis.convergence import best_candidates
 from qtlplat.catalog.plan import TuningOptions
 from qtlplat.heads.lockstep import Schedule, Task
 from qtlplat.heads.tuning import Candidate, Tuning
 from qtlplat.runs.context import RunContext
 from qtlplat.runs.prepare import Prepared
 from qtlplat.state.epochs import CellKey
-from qtlplat.store.core.records import CandidateRow, best_candidates
+from qtlplat.store.core.records import CandidateRow
 
 STACK = 48  # inner cells that are trained together: with more of them, a cell takes as long
 
@@ -61,9 +62,9 @@ def tuned(
             rows = [_row(candidate, cells) for candidate in one.candidates()]
             job.writer.add_candidates(run, rows)
             stored += rows
-    best = best_candidates(stored)
+    best = best_candidates(map(vars, stored))
     keys = (CellKey(variant, cell) for variant in range(len(tasks)) for cell in range(cells))
-    return {key: Schedule((row := best[key.position(cells)]).learning_rate, row.epochs) for key in keys}
+    return {key: Schedule((choice := best[key.position(cells)])["learning_rate"], choice["epochs"]) for key in keys}
 
 
 def _row(candidate: Candidate, cells: int) -> CandidateRow:

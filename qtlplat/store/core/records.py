@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -114,14 +113,6 @@ class CandidateRow:
     learning_rate: float
     epochs: int
     loss: float | None
-
-
-def best_candidates(candidates: Iterable[CandidateRow]) -> dict[int, CandidateRow]:
-    """The one with the lowest loss, by cell; of equal ones the one with the lowest learning rate."""
-    best: dict[int, CandidateRow] = {}
-    for row in sorted(candidates, key=lambda row: (math.inf if row.loss is None else row.loss, row.learning_rate)):
-        best.setdefault(row.cell, row)
-    return best
 
 
 @dataclass(frozen=True)
