@@ -65,8 +65,8 @@ class ComparisonRow:
     between the values that are tested, backbone, seed or fold; n_backbones: that the test counts, of the side that has
     fewer; power: to see a difference as large as requested; remark: what the verdict is limited to; why: no test was
     possible, '' where the numbers tell; notes: what a reader must know besides; wording: how the verdict speaks of
-    what differs; trainable, model_total: parameters, None if the run has not stored them; by_metric, disagreement: what
-    metrics of other kinds say, see `several_metrics.py`.
+    what differs; trainable, model_total: parameters, None if the run has not stored them; not_converged: the compared
+    sides of which that is known; by_metric, disagreement: what metrics of other kinds say, see `several_metrics.py`.
     """
 
     run: str
@@ -97,6 +97,7 @@ class ComparisonRow:
     model_total: int | None = None
     notes: tuple[str, ...] = ()
     wording: Wording = field(default_factory=Wording)
+    not_converged: tuple[dict[str, Any], ...] = ()
     by_metric: tuple[dict[str, Any], ...] = ()
     disagreement: str = ""
 
@@ -130,6 +131,7 @@ class ComparisonRow:
             "selection_leakage": self.selection_leakage,
             "trainable": self.trainable,
             "model_total": self.model_total,
+            "not_converged": [_without_nan(one) for one in self.not_converged],
             "by_metric": [_without_nan(one) for one in self.by_metric],
             "disagreement": self.disagreement or None,
             "notes": list(self.notes),
@@ -162,9 +164,10 @@ def compare(baseline: Side, others: Sequence[Side], asked: Asked = Asked()) -> l
     family = [row.test is not None and row.variant != SHUFFLED for row in rows]
     p_values = [row.test.p if row.test and inside else math.nan for row, inside in zip(rows, family, strict=True)]
     adjusted, size = statistics.holm(p_values), sum(not math.isnan(p) for p in p_values)
+    judged = (_judged(r, p, size, metric, asked.detect) for r, p in zip(rows, adjusted, strict=True))
     return [
-        _alone(baseline, asked),
-        *(_judged(r, p, size, metric, asked.detect) for r, p in zip(rows, adjusted, strict=True)),
+        replace(_alone(baseline, asked), not_converged=_not_converged(baseline)),
+        *(_with_training(row, side, baseline) for row, side in zip(judged, others, strict=True)),
     ]
 
 
@@ -237,3 +240,34 @@ def _judged(row: ComparisonRow, p_adjusted: float, family: int, metric: Metric, 
     )  # fmt: skip
     tested = None if math.isnan(row.test.p) else row.test_name
     return replace(row, test_name=tested, p_adjusted=p_adjusted, verdict=words)
+
+
+def _not_converged(*sides: Side) -> tuple[dict[str, Any], ...]:
+    """The sides among these that have not converged, as `compare --json` prints them; keys are never renamed."""
+    return tuple(
+        {"run": side.run.id, "variant": side.variant, **vars(side.unconverged), "why": side.unconverged.why}
+        for side in sides
+        if side.unconverged
+    )
+
+
+def _with_training(row: ComparisonRow, side: Side, baseline: Side) -> ComparisonRow:
+    """A row whose verdict says which of its sides have not converged: longer training may change it.
+
+    Shuffled labels are no model that is compared.
+    """
+    if side.variant == SHUFFLED:
+        return row
+    same_run = side.run.id == baseline.run.id
+    found = _not_converged(baseline, *([] if same_run and side.variant == baseline.variant else [side]))
+    if not found:
+        return row
+    parts = [(one["variant"] if same_run else f"run {short(one['run'])}") + f" ({one['why']})" for one in found]
+    tuned = any(one["fall"] is None for one in found)
+    longer = "try more with -S tuning.epochs=N" if tuned else "train longer with --epochs, or let --tune choose"
+    return replace(
+        row,
+        verdict=f"{row.verdict}; not converged: {', '.join(parts)}",
+        not_converged=found,
+        notes=(*row.notes, f"longer training may change the verdict: {longer}"),
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from operator import itemgetter
 from statistics import fmean
 from typing import Any
@@ -11,6 +12,44 @@ from qtlplat.conventions import share_of
 
 SHARE = 5  # the last fifth of the epochs is compared with the fifth before it
 FALL = 0.01  # in nats: training whose loss still falls by more has not converged
+
+
+@dataclass(frozen=True)
+class Unconverged:
+    """Why the training of a variant counts as not converged.
+
+    Attributes:
+        fall: By how much the training loss still fell within the last `epochs` epochs, in nats; None for a tuned
+            variant, of which half of the cells or more chose the most epochs that were tried.
+        epochs: Within how many, or the most that were tried.
+    """
+
+    fall: float | None
+    epochs: int
+
+    @property
+    def why(self) -> str:
+        """In words, without naming the variant."""
+        if self.fall is None:
+            return f"best after the most epochs that were tried, {self.epochs}"
+        return f"training loss fell by {self.fall:.3f} nats in the last {self.epochs} epochs"
+
+
+def unconverged(run: Mapping[str, Any]) -> dict[str, Unconverged]:
+    """The variants of a run that have not converged, by name.
+
+    A variant that was trained by epochs without tuning has not if its training loss still falls by more than `FALL`;
+    one that was tuned has not if half of its cells or more chose the most epochs that were tried.
+
+    Args:
+        run: As of `convergence_lines`.
+    """
+    if tuning := run["plan"].get("tuning"):
+        most = tuning["epochs"]
+        ones = chosen(run).items()
+        return {name: Unconverged(None, most) for name, cells in ones if _most(c["epochs"] == most for c in cells)}
+    found = falls(run["cells"], run["epochs"]).items()
+    return {name: Unconverged(fall, epochs) for name, (fall, epochs) in found if fall > FALL}
 
 
 def falls(cells: Sequence[Mapping[str, Any]], epochs: Sequence[Mapping[str, Any]]) -> dict[str, tuple[float, int]]:
@@ -46,11 +85,11 @@ def convergence_lines(run: Mapping[str, Any]) -> list[str]:
         return []
     if tuning := run["plan"].get("tuning"):
         return _edges(run, tuning)
-    still = {name: fall for name, fall in falls(run["cells"], run["epochs"]).items() if fall[0] > FALL}
+    still = unconverged(run)
     if not still:
         return []
-    n = max(n for _, n in still.values())
-    by = ", ".join(f"{name} {fall:.3f}" for name, (fall, _) in still.items())
+    n = max(one.epochs for one in still.values())
+    by = ", ".join(f"{name} {one.fall:.3f}" for name, one in still.items())
     return [
         f"not converged: the training loss fell by more than {FALL:g} nats within the last {n} epochs ({by}); "
         "train longer with --epochs, or let --tune choose"
@@ -91,7 +130,13 @@ def _edges(run: Mapping[str, Any], tuning: Mapping[str, Any]) -> list[str]:
     for end, is_there in ends.items():
         if len(rates) == 1 and "rate" in end:
             continue
-        who = [name for name, ones in chosen(run).items() if 2 * sum(map(is_there, ones)) >= len(ones)]
+        who = [name for name, ones in chosen(run).items() if _most(map(is_there, ones))]
         if who:
             lines.append(f"the best of the grid is at its end for {', '.join(who)}: {end}; a wider grid may be better")
     return lines
+
+
+def _most(cells: Iterable[bool]) -> bool:
+    """Whether something holds for half of the cells or more."""
+    known = list(cells)
+    return 2 * sum(known) >= len(known)

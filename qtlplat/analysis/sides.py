@@ -6,13 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from qtlplat.analysis.convergence import Unconverged, unconverged
 from qtlplat.analysis.verdicts import CIRCUIT_ADDED, CIRCUIT_REMOVED, CONTROLS, Wording
 from qtlplat.conventions import HEAD, share_of
 from qtlplat.errors import UsageError
 from qtlplat.metrics import Metric, declared_metrics
 
 if TYPE_CHECKING:
-    from qtlplat.store.core.records import CellRecord, PredictionRow, RunRecord
+    from qtlplat.store.core.records import CandidateRow, CellRecord, EpochRow, PredictionRow, RunRecord
     from qtlplat.store.read.loaded import Gathered
 
 _COMPONENTS = ("dataset", "backbone", "head", "evaluator")
@@ -31,7 +32,8 @@ class Side:
     """One side of a comparison: the finished cells of one variant of a run.
 
     cells, predictions: those of the run; of the predictions only the ones of these cells are looked at. declared: what
-    the run's evaluator declares of its metrics, by name.
+    the run's evaluator declares of its metrics, by name; unconverged: why its training counts as not converged, None
+    if it has converged or if that is not known.
     """
 
     run: RunRecord
@@ -39,6 +41,7 @@ class Side:
     predictions: Sequence[PredictionRow] = ()
     variant: str = HEAD
     declared: Mapping[str, Metric] = field(default_factory=dict)
+    unconverged: Unconverged | None = None
 
     @property
     def label(self) -> str:
@@ -55,14 +58,27 @@ def variants(
     cells: Sequence[CellRecord],
     predictions: Sequence[PredictionRow] = (),
     declared: Mapping[str, Metric] | None = None,
+    epochs: Sequence[EpochRow] = (),
+    candidates: Sequence[CandidateRow] = (),
 ) -> list[Side]:
     """The head of a run and its controls as sides, the head first, the others in the order of their cells.
 
-    Cells that were trained on a share of their training part are left out.
+    Cells that were trained on a share of their training part are left out. epochs, candidates: () if it does not matter
+    whether training has converged.
     """
+    training = {
+        "plan": run.plan,
+        "cells": [vars(cell) for cell in cells],
+        "epochs": [{**epoch.values, "cell": epoch.cell, "epoch": epoch.epoch} for epoch in epochs],
+        "candidates": [vars(one) for one in candidates],
+    }
+    still = unconverged(training)
     finished = [cell for cell in cells if cell.status == "finished"]
     names = dict.fromkeys([HEAD, *(cell.variant for cell in cells if share_of(cell.variant) == 1)])
-    return [Side(run, [c for c in finished if c.variant == name], predictions, name, declared or {}) for name in names]
+    return [
+        Side(run, [c for c in finished if c.variant == name], predictions, name, declared or {}, still.get(name))
+        for name in names
+    ]
 
 
 def opposed(runs: Sequence[Gathered], *, twice: bool) -> tuple[Side, list[Side]]:
@@ -71,7 +87,9 @@ def opposed(runs: Sequence[Gathered], *, twice: bool) -> tuple[Side, list[Side]]
     A single run is compared with its controls, or with itself where it was named twice: no mistake that could do harm,
     and the answer is known. Raises UsageError if there is nothing to compare with.
     """
-    first, *others = [variants(run.run, run.cells, run.predictions, declared_metrics(run.environment)) for run in runs]
+    first, *others = [
+        variants(r.run, r.cells, r.predictions, declared_metrics(r.environment), r.epochs, r.candidates) for r in runs
+    ]
     if others:
         return first[0], [other[0] for other in others]
     head, *controls = first

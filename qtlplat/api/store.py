@@ -166,7 +166,7 @@ class Store:
         if not runs:
             raise UsageError("no run is named", where="compare", fix='for example: compare("@-2", "@last")')
         ids = [run.id if isinstance(run, Run) else self._reader.resolve(run) for run in runs]
-        first, others = opposed(gather(self._reader, list(dict.fromkeys(ids))), twice=len(ids) > 1)
+        first, others = opposed(gather(self._reader, list(dict.fromkeys(ids)), training=True), twice=len(ids) > 1)
         asked = Asked(unquoted(metric), level, rope, detect, higher_is_better)
         return Records(compare_by_metrics(first, others, asked), lambda row: row.form())
 

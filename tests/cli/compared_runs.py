@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from qtlplat.store.backends.find import find_store
-from qtlplat.store.core.records import ComponentRow, NewCell, NewRun, PredictionRow
+from qtlplat.store.core.records import CandidateRow, ComponentRow, EpochRow, NewCell, NewRun, PredictionRow
 from qtlplat.store.write.writer import Writer
 
 QUANTUM = (0.9837, 0.9741, 0.9918, 0.9702, 0.9783, 0.9865)
@@ -44,6 +44,8 @@ def store_run(
     environment: Mapping[str, str] | None = None,
     classes: Sequence[str] = (),
     further: Mapping[str, Sequence[float]] | None = None,
+    epochs: Sequence[EpochRow] = (),
+    candidates: Sequence[CandidateRow] = (),
     **components: str,
 ) -> str:
     """A run with a cell for every value of `f1`; `loss` is 1 - f1. Components are named by keyword.
@@ -58,6 +60,10 @@ def store_run(
             NewRun("run", f"{names}", 7, dict(plan or {"seed": 0}), rows, digest, surroundings, parameters, classes)
         )
         writer.add_cells(run, list(cells or [cell(i, i) for i in range(len(f1))]))
+        if epochs:
+            writer.add_epochs(run, epochs)
+        if candidates:
+            writer.add_candidates(run, candidates)
         for position, value in enumerate(f1):
             writer.add_predictions(run, list((predicted or {}).get(position, [])))
             others = {name: values[position] for name, values in (further or {}).items()}

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from qtlplat.analysis.sides import leaks
+from qtlplat.analysis.sides import Side, leaks, variants
 from qtlplat.conventions import HEAD, leakage_line, share_of, short
 from qtlplat.errors import DataError, StoreError, UsageError, safe_repr, unknown_name
 from qtlplat.metrics import SHIPPED, Metric, agreed, declared_metrics
 
 if TYPE_CHECKING:
-    from qtlplat.store.core.records import CellRecord, EpochRow, PredictionRow, RunRecord
+    from qtlplat.store.core.records import CandidateRow, CellRecord, EpochRow, PredictionRow, RunRecord
     from qtlplat.store.read.queries import Reader
 
 
@@ -25,7 +25,8 @@ class StoredRun:
     """A stored run.
 
     predictions: () where not asked for; backbones: the pretrainings that its cells start from; classes: names by label,
-    () where the run has not stored them; declared: what its evaluator declares of its metrics, by name.
+    () where the run has not stored them; declared: what its evaluator declares of its metrics, by name; candidates: of
+    a tuned run.
     """
 
     run: RunRecord
@@ -35,6 +36,7 @@ class StoredRun:
     backbones: tuple[RunRecord, ...] = ()
     classes: tuple[str, ...] = ()
     declared: Mapping[str, Metric] = field(default_factory=dict)
+    candidates: tuple[CandidateRow, ...] = ()
 
     @property
     def id(self) -> str:
@@ -67,6 +69,12 @@ class StoredRun:
         return sorted(found, key=lambda variant: variant != HEAD)
 
 
+def sides(stored: StoredRun, *, predictions: bool = False) -> list[Side]:
+    """The head of a run and its controls, for comparisons; predictions: whether single samples are looked at."""
+    rows = stored.predictions if predictions else ()
+    return variants(stored.run, stored.cells, rows, stored.declared, stored.epochs, stored.candidates)
+
+
 def read(reader: Reader, run_id: str, *, predictions: bool = False) -> StoredRun:
     """A run by its full id, with its backbones; predictions only where asked for, for they are many."""
     run, cells = reader.run(run_id), tuple(reader.cells(run_id))
@@ -79,6 +87,7 @@ def read(reader: Reader, run_id: str, *, predictions: bool = False) -> StoredRun
         tuple(reader.run(parent) for parent in parents if parent is not None),
         run.classes,
         declared_metrics(reader.environment(run_id)),
+        tuple(reader.candidates(run_id)),
     )
 
 

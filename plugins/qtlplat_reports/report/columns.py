@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from qtlplat.analysis.comparison import ComparisonRow, compare
-from qtlplat.analysis.sides import Side, leaks, variants
+from qtlplat.analysis.sides import Side, leaks
 from qtlplat.conventions import said_once
-from qtlplat_reports.figures.stored import StoredRun
+from qtlplat_reports.figures.stored import StoredRun, sides
 from qtlplat_reports.report.document import Column
 from qtlplat_reports.report.numbers import interval, p_value, percent
 
@@ -38,7 +38,7 @@ def measured(side: Side) -> bool:
 
 def alone(stored: StoredRun) -> ComparisonRow | None:
     """A run's head by itself: mean, spread, leakage; None if it has no finished cell with the metric."""
-    side = variants(stored.run, stored.cells)[0]
+    side = sides(stored)[0]
     return compare(side, [])[0] if measured(side) else None
 
 

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from qtlplat.analysis import verdicts
 from qtlplat.analysis.comparison import Asked
 from qtlplat.analysis.several_metrics import compare_by_metrics
-from qtlplat.analysis.sides import Side, variants
+from qtlplat.analysis.sides import Side
 from qtlplat.conventions import short
-from qtlplat_reports.figures.stored import StoredRun
+from qtlplat_reports.figures.stored import StoredRun, sides
 from qtlplat_reports.report.columns import (
     DIFFERENCE,
     METRIC,
@@ -35,7 +35,7 @@ def controls(material: Material) -> Section:
     """Every head against its controls, on the same cells."""
     blocks: list[Block] = []
     for stored in material.heads:
-        head, *others = variants(stored.run, stored.cells, stored.predictions)
+        head, *others = sides(stored, predictions=True)
         others = [side for side in others if measured(side)]
         if others and measured(head):
             blocks.append(_control_table(stored, head, others))

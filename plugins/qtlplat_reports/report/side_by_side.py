@@ -8,9 +8,9 @@ from typing import Any
 
 from qtlplat.analysis.comparison import Asked, ComparisonRow
 from qtlplat.analysis.several_metrics import compare_by_metrics
-from qtlplat.analysis.sides import SETTINGS, variants
+from qtlplat.analysis.sides import SETTINGS
 from qtlplat.conventions import short
-from qtlplat_reports.figures.stored import StoredRun
+from qtlplat_reports.figures.stored import StoredRun, sides
 from qtlplat_reports.report.columns import (
     DIFFERENCE,
     EVALUATOR,
@@ -84,14 +84,14 @@ def _identity(stored: StoredRun, role: str) -> Any:
 
 def _table(group: Sequence[Tested], role: str) -> Table:
     """The runs of a group with their differences from the first one."""
-    sides = [variants(stored.run, stored.cells)[0] for stored, _ in group]
-    found = compare_by_metrics(sides[0], sides[1:], Asked(METRIC))
+    first, *others = [sides(stored)[0] for stored, _ in group]
+    found = compare_by_metrics(first, others, Asked(METRIC))
     rows = tuple(
         (short(row.run), name_of(stored, role), *score(row), *seen(stored), *difference(row))
         for row, (stored, _) in zip(found, group, strict=True)
     )
-    first = group[0][0]
+    named = group[0][0]
     other = "evaluator" if role == "dataset" else "dataset"
-    caption = f"{first.name} with {name_of(first, other)}, several {role}s"
+    caption = f"{named.name} with {name_of(named, other)}, several {role}s"
     columns = (RUN, Column(role), *SCORE, *SEEN, *DIFFERENCE)
     return Table(caption, columns, rows, remarks(found, lambda row: f"run {short(row.run)}"))

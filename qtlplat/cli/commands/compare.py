@@ -69,6 +69,7 @@ FURTHER = (
     Column("components", "components"),
     Column("rope", "ROPE"),
     Column("needed", "needed"),
+    Column("not_converged", "not converged"),
     Column("by_metric", "by metric"),
     Column("disagreement", "disagreement"),
     Column("notes", "notes"),
@@ -85,7 +86,7 @@ def asked_for(reader: Reader, references: Sequence[str], baseline: str | None) -
 
     ids = dict.fromkeys(reader.resolve(reference) for reference in references)
     first = reader.resolve(baseline) if baseline else next(iter(ids))
-    return gather(reader, list(dict.fromkeys([first, *ids])))
+    return gather(reader, list(dict.fromkeys([first, *ids])), training=True)
 
 
 @click.command("compare")
@@ -139,7 +140,8 @@ def compare_command(
     RUN is the beginning of an id, @last, @-2 (the one before the last), @best:f1 or @tag:paper. Differences are the
     others minus the first RUN. Cells of the same backbone, fold, seed and test samples are paired; a single RUN has its
     controls compared with its head. With one backbone the verdict is about it only (run --backbones). Several
-    comparisons are one family: Holm's p decides. A verdict says where F1, ROC-AUC and log-loss disagree.
+    comparisons are one family: Holm's p decides. A verdict says which sides have not converged, and where F1, ROC-AUC
+    and log-loss disagree.
     """
     runs = asked_for(opened(settings), references, baseline)
     ids = [gathered.run.id for gathered in runs]

@@ -11,7 +11,7 @@ from sqlalchemy import Row, Select, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.store.core import schema
-from qtlplat.store.core.records import CellRecord, OwnerRow, PredictionRow, RunRecord
+from qtlplat.store.core.records import CandidateRow, CellRecord, EpochRow, OwnerRow, PredictionRow, RunRecord
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.read.run_rows import cells_of, interrupted_cell, plain
 
@@ -23,7 +23,8 @@ class Gathered:
     """A run with its parts.
 
     predictions: without probabilities unless they were asked for; owners: the processes that owned it; weights: sha256
-    of the files of its trained heads, and backbones: of the pretrained weights that it starts from, both sorted.
+    of the files of its trained heads, and backbones: of the pretrained weights that it starts from, both sorted;
+    epochs: with their training loss alone, and candidates: () unless training was asked for.
     """
 
     run: RunRecord
@@ -33,19 +34,24 @@ class Gathered:
     weights: tuple[str, ...]
     backbones: tuple[str, ...]
     predictions: tuple[PredictionRow, ...] = field(default=(), repr=False)
+    epochs: tuple[EpochRow, ...] = field(default=(), repr=False)
+    candidates: tuple[CandidateRow, ...] = field(default=(), repr=False)
 
 
-def gather(reader: Reader, ids: Sequence[str], *, probabilities: bool = False) -> list[Gathered]:
+def gather(
+    reader: Reader, ids: Sequence[str], *, probabilities: bool = False, training: bool = False
+) -> list[Gathered]:
     """Runs by their full ids, in that order. Raises UsageError if one is not there.
 
-    probabilities: read those of the predictions too, which takes longer than everything else.
+    probabilities: read those of the predictions too, which takes longer than everything else; training: read training
+    losses and the candidates of tuned runs.
     """
     runs = reader.several(ids)
-    found = reader.read(lambda connection: _rows(connection, ids, probabilities), ids)
+    found = reader.read(lambda connection: _rows(connection, ids, probabilities, training), ids)
     cells, parts = found or ({}, {})
 
     def of(name: str, run_id: str) -> list[Row[Any]]:
-        return parts[name].get(run_id, [])
+        return parts.get(name, {}).get(run_id, [])
 
     return [
         Gathered(
@@ -62,13 +68,18 @@ def gather(reader: Reader, ids: Sequence[str], *, probabilities: bool = False) -
                 )
                 for row in of("predictions", run.id)
             ),
+            tuple(
+                EpochRow(row.cell, row.epoch, row.seconds, {"train_loss": row.train_loss})
+                for row in of("epochs", run.id)
+            ),
+            tuple(CandidateRow(**plain(row)) for row in of("candidates", run.id)),
         )
         for run in runs
     ]  # fmt: skip
 
 
 def _rows(
-    connection: Connection, ids: Sequence[str], probabilities: bool
+    connection: Connection, ids: Sequence[str], probabilities: bool, training: bool
 ) -> tuple[dict[str, list[CellRecord]], dict[str, dict[str, list[Row[Any]]]]]:
     """Cells by run, and rows of everything else by what they say and by run."""
     environment, owners = schema.environment.c, schema.owners.c
@@ -90,6 +101,11 @@ def _rows(
         .where(predictions.run_id.in_(ids))
         .order_by(predictions.run_id, predictions.cell, predictions.sample_id),
     }
+    if training:
+        epochs, candidates = schema.epochs.c, schema.candidates.c
+        of_epochs = [epochs[name] for name in ("run_id", "cell", "epoch", "seconds", "train_loss")]
+        queries["epochs"] = select(*of_epochs).where(epochs.run_id.in_(ids), epochs.train_loss.is_not(None))
+        queries["candidates"] = select(schema.candidates).where(candidates.run_id.in_(ids))
     parts: dict[str, dict[str, list[Row[Any]]]] = {name: defaultdict(list) for name in queries}
     for name, query in queries.items():
         for row in connection.execute(query):
