@@ -5,19 +5,24 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
 @dataclass(frozen=True)
 class Best:
-    """A group's best run. row: as it was given; runs: how many the group has; median: of their values."""
+    """A group's best run.
+
+    row: as it was given; runs: how many the group has; median: of their values; candidates: the rows of these runs, in
+    the order given.
+    """
 
     group: Mapping[str, Any]
     row: Mapping[str, Any]
     value: float
     runs: int
     median: float
+    candidates: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
 
 
 def best_of(
@@ -40,5 +45,7 @@ def best_of(
     for members in groups.values():
         value, row = min(members, key=lambda member: sign * member[0])
         median = statistics.median(value for value, _ in members)
-        found.append(Best({name: row[name] for name in by}, row, value, len(members), median))
+        found.append(
+            Best({name: row[name] for name in by}, row, value, len(members), median, tuple(row for _, row in members))
+        )
     return sorted(found, key=lambda best: sign * best.value), left_out

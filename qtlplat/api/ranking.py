@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis.best import Best, best_of
 from qtlplat.analysis.pareto import unbeaten
+from qtlplat.api.picking import Choice, honest_choice
 from qtlplat.errors import UsageError
 from qtlplat.store.read.conditions import Condition, ambiguous, conditions, mixed_facts, mixture
 from qtlplat.store.read.filters.directions import directions
 from qtlplat.store.read.queries import Reader
+
+if TYPE_CHECKING:
+    from qtlplat.catalog.catalog import Catalog
 
 BY = ("backbone", "head")
 SIGNS = {":+": False, ":-": True}
@@ -24,7 +28,7 @@ class Ranking:
 
     found: the best group first; by: the fields that make a group;
     left_out: finished runs without a finite value; tested: how the others were tested; mixed: whether a group holds
-    runs that were not tested alike, whose scores are not comparable.
+    runs that were not tested alike, whose scores are not comparable; choice: what to expect of the picked runs.
     """
 
     found: tuple[Best, ...]
@@ -33,6 +37,7 @@ class Ranking:
     left_out: int
     tested: tuple[Condition, ...]
     mixed: bool
+    choice: Choice = field(default_factory=Choice)
 
     @property
     def facts(self) -> dict[str, Any]:
@@ -65,6 +70,8 @@ def best_runs(
     where: str = "",
     *,
     higher_is_better: bool | None = None,
+    honest: bool | None = None,
+    catalog: Callable[[], Catalog] | None = None,
 ) -> Ranking:
     """The best finished run of every group.
 
@@ -74,6 +81,8 @@ def best_runs(
         by: the fields that make a group; None: backbone and head, of runs with the same data and the same evaluator.
         where: a filter.
         higher_is_better: the direction of the metric; None: as the evaluators declared it.
+        honest: as `everything` of `picking.honest_choice`.
+        catalog: as there.
 
     Raises:
         UsageError: For an invalid field or filter, and for a metric whose direction no evaluator declared.
@@ -104,8 +113,9 @@ def best_runs(
     groups: dict[str, set[Condition]] = {}
     for run in (row for row in keyed if row["run"] in tested):
         groups.setdefault(repr([run[name] for name in split]), set()).add(tested[run["run"]])
-    mixed = any(len(group) > 1 for group in groups.values())
-    return Ranking(tuple(named), (*roles, *fields), lower.get(metric, False), left_out, tuple(kinds), mixed)
+    mixed, less = any(len(group) > 1 for group in groups.values()), lower.get(metric, False)
+    choice = honest_choice(reader, named, metric, lower_is_better=less, everything=honest, catalog=catalog)
+    return Ranking(tuple(named), (*roles, *fields), less, left_out, tuple(kinds), mixed, choice)
 
 
 @dataclass(frozen=True)

@@ -181,7 +181,9 @@ class Store:
     ) -> Records[Best]:
         """The best finished run of every group, the best group first, as `qtlplat best`.
 
-        A UserWarning says if groups of `by` mix data or evaluators.
+        The value of the best of several runs was picked on the folds that it is the mean of. The rows of
+        ``rows()`` also have `honest`, what to expect of it on new samples, its `interval` and `method`; None if
+        that cannot be said. A UserWarning says if groups of `by` mix data or evaluators.
 
         Args:
             metric: A metric or field that is a number.
@@ -198,7 +200,13 @@ class Store:
         ranking = best_runs(self._reader, metric, by, where, higher_is_better=higher_is_better)
         if ranking.mixed:
             warnings.warn(ranking.remark, stacklevel=3)
-        return Records(ranking.found, lambda one: {**one.row, "runs": one.runs, "median": one.median})
+        picked = {one.run: one.form() for one in ranking.choice.groups}
+
+        def row(one: Best) -> dict[str, Any]:
+            values = {name: value for name, value in one.row.items() if name}
+            return {**values, "runs": one.runs, "median": one.median, **picked[one.row["run"]]}
+
+        return Records(ranking.found, row)
 
     @explained
     def pareto(self, *fields: str, where: str = "") -> Records[Mapping[str, Any]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from qtlplat.cli.components import open_components
 from qtlplat.cli.directions import direction_options
 from qtlplat.cli.render.column_fit import fitting
 from qtlplat.cli.render.columns import Column, text
@@ -18,16 +19,22 @@ from qtlplat.cli.render.run_columns import short_on_terminals
 from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
-from qtlplat.conventions import mean_std, percent
+from qtlplat.conventions import counted, mean_std, percent, short
 from qtlplat.errors import UsageError
 from qtlplat.store.read.filters.names import listed, unquoted
 
 if TYPE_CHECKING:
     from qtlplat.analysis.best import Best
+    from qtlplat.api.picking import Picked
     from qtlplat.api.ranking import Ranking
     from qtlplat.store.core.records import RunRecord
 
-LEAST_NEEDED = ("parameters", "cells", "leakage", "median")
+PICKED = ("picked", "honest", "method", "interval", "pooled", "why")
+TUNING = (
+    "--tune chose learning rates and epochs within the training parts, which needs no correction; the honest score "
+    "corrects the choice between runs"
+)
+LEAST_NEEDED = ("parameters", "cells", "leakage", "std", "median")
 
 
 @click.command("best")
@@ -39,19 +46,32 @@ LEAST_NEEDED = ("parameters", "cells", "leakage", "median")
     metavar="A,B",
     help="The fields that define a group. Default: backbone,head, of runs with the same data and evaluator.",
 )
+@click.option(
+    "--honest/--no-honest",
+    default=None,
+    help="Read the predictions of all candidates for the honest score, or of none. Default: of 200 runs at most.",
+)
 @direction_options
 @listing_options
 @pass_settings
 def best_command(
-    settings: Settings, metric: str, by: str | None, higher_is_better: bool | None, listing: Listing
+    settings: Settings,
+    metric: str,
+    by: str | None,
+    honest: bool | None,
+    higher_is_better: bool | None,
+    listing: Listing,
 ) -> None:
-    """Show the best finished run of every group.
+    """Show the best finished run of every group, and what to expect of it.
 
     A metric is a mean over the cells of the head, ± their sample standard deviation. The run's evaluator
     declares whether higher or lower is better; otherwise use --minimize or --maximize. Fields are those of --where.
     Scores on other data, or of another evaluator, are not comparable: such runs are in separate groups unless --by is
-    given. The best of many runs is partly lucky, more so the more runs there are: compare it with the median of the
-    group.
+    given.
+
+    The mean of the best of several runs was picked on its own folds, and is too good. The honest score is that of the
+    same choice on samples that it was not made on (BBC-CV: bootstrap over the stored predictions), with its 95 %
+    interval; the last line has it for the choice among all runs.
     """
     from qtlplat.api.ranking import best_runs
 
@@ -61,13 +81,20 @@ def best_command(
     reader = opened(settings)
 
     def read() -> tuple[Ranking, list[RunRecord]]:
-        ranking = best_runs(reader, metric, groups, listing.where or "", higher_is_better=higher_is_better)
+        ranking = best_runs(
+            reader, metric, groups, listing.where or "", higher_is_better=higher_is_better, honest=honest,
+            catalog=lambda: open_components(settings)[1],
+        )  # fmt: skip
         return ranking, reader.several([one.row["run"] for one in ranking.found])
 
     ranking, records = reader.past_damage(read)
-    forms = [_form(one, record, metric) for one, record in zip(ranking.found, records, strict=True)]
+    choice = ranking.choice
+    forms = [
+        {**_form(one, record, metric), **picked.form()}
+        for one, record, picked in zip(ranking.found, records, choice.groups, strict=True)
+    ]
     shown = [{**form, **{f"by {name}": value for name, value in form["group"].items()}} for form in forms]
-    columns = _columns(ranking.by, metric)
+    columns = _columns(ranking.by, metric, several=any(one.candidates > 1 for one in choice.groups))
     if sys.stdout.isatty() and not listing.fmt and not listing.cols:
         columns = fitting(shown, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
     frame = {
@@ -76,6 +103,7 @@ def best_command(
         "lower_is_better": ranking.lower_is_better,
         "left_out": ranking.left_out,
         **ranking.facts,
+        **_overall(choice.overall),
     }
     emit(
         shown,
@@ -87,6 +115,8 @@ def best_command(
     )
     if listing.fmt != "json":
         _remarks(ranking, metric)
+        if any(record.plan.get("tuning") for record in records):
+            note(TUNING)
 
 
 add_common_options(best_command)
@@ -107,12 +137,21 @@ def _form(best: Best, record: RunRecord, metric: str) -> dict[str, Any]:
     }
 
 
-def _columns(groups: Sequence[str], metric: str) -> list[Column]:
+def _overall(picked: Picked | None) -> dict[str, Any]:
+    """The best of all runs, for programs."""
+    if picked is None:
+        return {"run": None, "candidates": 0, **dict.fromkeys(PICKED)}
+    return {"run": picked.run, "candidates": picked.candidates, **picked.form()}
+
+
+def _columns(groups: Sequence[str], metric: str, *, several: bool) -> list[Column]:
     return [
         *(Column(f"by {name}", name) for name in groups),
         Column("run", "run", show=short_on_terminals),
-        Column("mean", metric, right=True, show="{:.4f}".format),
+        Column("mean", f"{metric} (picked)" if several else metric, right=True, show="{:.4f}".format),
         Column("std", "± sd", right=True, show="{:.4f}".format),
+        Column("honest", "honest", right=True, show="{:.4f}".format),
+        Column("interval", "95 %", right=True, show=_interval),
         Column("cells", "cells", right=True),
         Column("runs", "best of", right=True),
         Column("median", "median", right=True, show="{:.4f}".format),
@@ -121,15 +160,43 @@ def _columns(groups: Sequence[str], metric: str) -> list[Column]:
     ]
 
 
+def _interval(value: Sequence[float]) -> str:
+    return f"{value[0]:.4f} to {value[1]:.4f}"
+
+
 def _remarks(ranking: Ranking, metric: str) -> None:
     if ranking.remark:
         note(ranking.remark)
+    for words, groups in _reasons(ranking.choice.groups).items():
+        note(f"no honest score of {', '.join(map(short, groups))}: {words}")
+    overall = ranking.choice.overall
+    if overall and overall.candidates > 1:
+        note(f"best of {overall.candidates} runs: {short(overall.run)}, {metric} {_in_words(overall)}")
     most = max((one.runs for one in ranking.found), default=0)
     if most > 1:
         note(
-            f"the best of up to {most} runs is partly lucky: expect less on new data, see the median, "
-            "and test differences with qtlplat compare"
+            f"the best of up to {most} runs is partly lucky: expect the honest score on new data, and test differences "
+            "with qtlplat compare"
         )
     if ranking.left_out:
         one = ranking.left_out == 1
         note(f"{text(ranking.left_out)} finished {'run has' if one else 'runs have'} no {metric}")
+
+
+def _reasons(groups: Sequence[Picked]) -> dict[str, list[str]]:
+    reasons: dict[str, list[str]] = {}
+    for one in groups:
+        if one.why:
+            reasons.setdefault(one.why, []).append(one.run)
+    return reasons
+
+
+def _in_words(overall: Picked) -> str:
+    picked = f"{overall.picked:.4f} picked on these folds"
+    if overall.honest is None or overall.interval is None:
+        return f"{picked}; no honest score: {overall.why}"
+    tested = f"{overall.samples} samples of {counted(overall.groups or 0, 'source image')}"
+    return (
+        f"{picked}; honest {overall.honest:.4f}, 95 % interval {_interval(overall.interval)} "
+        f"({overall.method} over {tested})"
+    )
