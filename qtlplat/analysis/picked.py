@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from qtlplat.store.read.out_of_fold import OutOfFold
 
 RESAMPLES = 1000
-RESAMPLES_ONE_BY_ONE = 200  # of a metric that is computed anew for each
+RESAMPLES_ONE_BY_ONE = 200  # of a metric that is computed for one after another
 LEAST_GROUPS = 10  # of fewer, what was not drawn is often nothing, or one class
 AT_ONCE = 4_000_000  # weights in memory, 8 bytes each
 

@@ -211,7 +211,7 @@ def _ranked(
 
 
 def _one_by_one(score: Score, tested: OutOfFold, groups: Labels, rows: Labels) -> Weighted:
-    """Any metric in one cell, computed anew for each resample, in which a sample stands as often as it was drawn."""
+    """Any metric in one cell, computed once for each resample, in which a sample stands as often as it was drawn."""
 
     def scores(weights: Floats) -> Floats:
         found = np.full(len(weights), np.nan)

@@ -61,7 +61,7 @@ GROUPS: dict[str, dict[str, tuple[str, str] | None]] = {
     },
     "Compare": {
         "compare": ("compare", "Compare runs, or a run with its controls: difference, p, verdict."),
-        "best": ("best", "Show the best finished run of every group."),
+        "best": ("best", "Show the best finished run of every group, and what to expect of it."),
         "pareto": ("pareto", "List the Pareto-optimal runs for the given fields."),
         "diff": ("diff", "Rank possible causes of a difference between two runs."),
     },
