@@ -42,6 +42,8 @@ COLUMNS = (
     Column("given", "given"),
     Column("wrong", "wrong", right=True),
     Column("tested", "of cells", right=True),
+    Column("wrong_backbones", "wrong", right=True),
+    Column("backbones", "of backbones", right=True),
     Column("wrong_runs", "wrong", right=True),
     Column("runs", "of runs", right=True),
     Column("probability", "probability", right=True, show="{:.3f}".format),
@@ -61,6 +63,7 @@ FURTHER = (
 NARROW = (
     *COLUMNS[:3],
     Column("of_cells", "in cells", right=True),
+    Column("of_backbones", "on backbones", right=True),
     Column("of_runs", "in runs", right=True),
     Column("by_wrong", "by heads"),
     *(column for column in COLUMNS if column.key in ("probability", "source", "file")),
@@ -84,9 +87,9 @@ def errors_command(
     """List the samples that are misclassified most often.
 
     Predictions of heads in finished cells count, those of controls do not. Samples are sorted by the share of their
-    cells in which they are wrong, then by that number of cells, then by certainty. RUN is the beginning of an id,
-    @last, @-2 (the one before the last), @best:f1 or @tag:paper; --where selects runs. Only the contact sheet requires
-    the dataset.
+    cells in which they are wrong, then by that number of cells, then by certainty. With several backbones, each says
+    on how many of them most of its predictions are wrong. RUN is the beginning of an id, @last, @-2 (the one before the
+    last), @best:f1 or @tag:paper; --where selects runs. Only the contact sheet requires the dataset.
     """
     from qtlplat.store.read.misclassified import mistakes
 
@@ -127,6 +130,7 @@ def errors_command(
                 "mean_wrong",
                 "predictions",
                 "wrong_predictions",
+                "backbones",
             )
         },
     }
@@ -163,6 +167,8 @@ def _row(one: Mistake, file: str | None) -> dict[str, Any]:
         "runs": one.runs,
         "wrong_heads": one.wrong_heads,
         "heads": one.heads,
+        "wrong_backbones": one.wrong_backbones,
+        "backbones": one.backbones,
         "probability": one.certainty,
         "by": [vars(head) for head in one.by],
         "given_all": [{"class": t.name, "n": t.n, "probability": t.certainty} for t in one.taken_for],
@@ -177,13 +183,16 @@ def _in_short(row: Mapping[str, Any]) -> dict[str, str]:
     return {
         "of_cells": f"{row['wrong']} of {row['tested']}",
         "of_runs": f"{row['wrong_runs']} of {row['runs']}",
+        "of_backbones": f"{row['wrong_backbones']} of {row['backbones']}",
         "by_wrong": ", ".join(by),
     }
 
 
 def _narrow(rows: Sequence[Mapping[str, Any]]) -> list[Column]:
-    """The columns of a terminal that say anything: one run needs no counting, sources may be the samples."""
+    """The columns of a terminal that say anything: a single run needs no counting, sources may be the samples."""
     empty = {
+        "by_wrong": all(row["heads"] == 1 for row in rows),
+        "of_backbones": all(row["backbones"] == 1 for row in rows),
         "of_runs": all(row["runs"] == 1 for row in rows),
         "source": all(row["source"] == row["sample"] for row in rows),
         "file": not any(row["file"] for row in rows),
@@ -201,9 +210,10 @@ def _summary(found: Mistakes, shown: int, only_by: str | None) -> None:
         tied = f" and {found.tied_votes} tied" if found.tied_votes else ""
         once = f"; each counted once: {found.wrong_votes} wrong{tied} by a vote of its predictions, "
         once += f"{found.mean_wrong:.1f} by their share"
+    on = f" on {counted(found.backbones, 'backbone')}" if found.backbones > 1 else ""
     note(
         f"{found.wrong_samples} of {counted(found.samples, 'sample')} wrong{by}, in {found.wrong_predictions} of "
-        f"{counted(found.predictions, 'prediction')}{rest}{once}{data}"
+        f"{counted(found.predictions, 'prediction')}{on}{rest}{once}{data}"
     )
 
 
@@ -248,7 +258,10 @@ def _write_sheet(
 
 
 def _sheet(worst: Sequence[Mistake], images: ImageSet) -> Image:
-    """The samples in their order, with id, classes, how often they are wrong, and the probability given to that."""
+    """The samples in their order, with id, classes, how often they are wrong, and the probability given to that.
+
+    Where there are several backbones, also on how many of them.
+    """
     from qtlplat.analysis.contact_sheet import SheetRow, Tile, sheet
 
     places = {sample: i for i, sample in enumerate(images.sample_ids)}
@@ -259,5 +272,6 @@ def _sheet(worst: Sequence[Mistake], images: ImageSet) -> Image:
         certainty = "" if one.certainty is None else f", p = {one.certainty:.2f}"
         captions = (one.sample_id, f"true: {one.name}", f"given: {one.taken_for[0].name}")
         often = f"{one.wrong} of {one.tested}{certainty}"
-        tiles.append(Tile(images.images[places[one.sample_id]], tuple(map(clean, (*captions, often)))))
+        on = [f"on {one.wrong_backbones} of {one.backbones} backbones"] if one.backbones > 1 else []
+        tiles.append(Tile(images.images[places[one.sample_id]], tuple(map(clean, (*captions, often, *on)))))
     return sheet([SheetRow("", tiles[i : i + BESIDE]) for i in range(0, len(tiles), BESIDE)])

@@ -282,15 +282,15 @@ def _errors(runs: Sequence[StoredRun]) -> None:
 
     found = out_of_fold_errors(runs[0])
     _heading(runs[0])
-    named = ("label", "predicted")
-    rows = [{**vars(w), **{key: found.classes[getattr(w, key)] for key in named}} for w in found.wrong]
+    rows = [{**vars(w), "on": f"{w.wrong_backbones} of {w.backbones}"} for w in found.wrong]
     columns = [
         Column("sample_id", "sample"),
         Column("group", "source"),
-        Column("label", "true class"),
-        Column("predicted", "predicted"),
+        Column("label", "true class", show=found.classes.__getitem__),
+        Column("predicted", "predicted", show=found.classes.__getitem__),
         Column("wrong", "wrong", right=True),
         Column("tested", "of", right=True),
+        *([Column("on", "on backbones", right=True)] if any(w.backbones > 1 for w in found.wrong) else []),
         Column("certainty", "probability", right=True, show="{:.3f}".format),
     ]
     emit(rows, columns, empty="no errors")

@@ -81,7 +81,9 @@ def test_a_filter_chooses_the_runs(store: Path, runs: tuple[str, str]) -> None:
 def test_listings_say_how_much_there_is(store: Path, runs: tuple[str, str]) -> None:
     called = qtlplat(store, "errors", *runs, "-n", "1")
     assert len(called.out.splitlines()) == 2
-    assert "3 of 4 samples wrong, in 4 of 8 predictions; the worst 1 are shown, more with -n" in called.err
+    assert (
+        "3 of 4 samples wrong, in 4 of 8 predictions on 2 backbones; the worst 1 are shown, more with -n" in called.err
+    )
     assert "the dataset cannot be asked" in called.err  # no plugin is called steel: nothing but files is missing
     assert [row["sample"] for row in listed(store, *runs, "--sort", "sample", "-n", "2")["rows"]] == ["s1", "s2"]
 

@@ -108,6 +108,22 @@ def test_pages_and_sql_have_a_column_for_the_backbone(qtlplat, json_of, crossed)
     assert len(json_of("runs --where 'backbones > 1' --store", crossed)) == 1
 
 
+def test_mistakes_are_counted_by_backbone(qtlplat, json_of, crossed) -> None:
+    found = json_of("errors @last --store", crossed)
+    (drawn,) = json_of("plot @last --kind errors --store", crossed)["rows"]
+    assert found["backbones"] == 3
+    for row in (*found["rows"], *drawn["wrong"]):  # one seed: a prediction on each backbone
+        assert (row["wrong_backbones"], row["backbones"]) == (row["wrong"], row["tested"])
+        assert row["backbones"] == 3
+    code, out, err = qtlplat("errors @last --csv --cols sample,wrong_backbones,backbones --store", crossed)
+    assert code == 0
+    assert out.splitlines()[1].endswith(",3")
+    assert "of 108 predictions on 3 backbones" in err
+    assert "on backbones" in qtlplat("plot @last --kind errors --store", crossed)[1]
+    assert json_of("errors @-2 --store", crossed)["backbones"] == 1
+    assert "backbone" not in qtlplat("errors @-2 --store", crossed)[2]
+
+
 def test_a_model_is_predicted_with_the_backbone_of_its_cell(crossed) -> None:
     """Each cell's stored predictions are those of its own backbone and head."""
     import numpy as np

@@ -32,7 +32,11 @@ def runs(location: StoreLocation) -> list[str]:
             ids.append(run)
             cells = [(fold, seed, "head") for seed in range(2) for fold in range(2)] + [(0, 0, "linear")]
             writer.add_cells(
-                run, [NewCell(i, f, s, 9, 9, "1" * 64, "2" * 64, variant=v) for i, (f, s, v) in enumerate(cells)]
+                run,
+                [
+                    NewCell(i, f, s, 9, 9, "1" * 64, "2" * 64, variant=v, backbone_index=s)
+                    for i, (f, s, v) in enumerate(cells)
+                ],
             )
             for position, (fold, _, _) in enumerate(cells):
                 rows = []
@@ -54,7 +58,8 @@ def by_pandas(location: StoreLocation, ids: list[str]) -> pd.DataFrame:
     """The same counts, from the rows themselves."""
     found = named(
         location,
-        "select p.*, r.dataset_digest digest, k.name head from predictions p join runs r on r.id = p.run_id "
+        "select p.*, r.dataset_digest digest, k.name head, c.backbone_index "
+        "from predictions p join runs r on r.id = p.run_id "
         "join components k on k.run_id = r.id and k.role = 'head' "
         "join cells c on c.run_id = p.run_id and c.position = p.cell "
         "where c.variant = 'head' and c.status = 'finished'",
@@ -75,6 +80,12 @@ def by_pandas(location: StoreLocation, ids: list[str]) -> pd.DataFrame:
     bad = rows[rows.bad].groupby(["digest", "sample_id", "label"])
     found["wrong_runs"], found["wrong_heads"] = bad.run_id.nunique(), bad["head"].nunique()
     found = found.reset_index()
+    on = ["digest", "sample_id", "label", "run_id", "backbone_index"]  # these runs share no backbone
+    backbones = rows.groupby(on).bad.mean().reset_index().groupby(on[:3]).bad
+    found["backbones"], found["wrong_backbones"] = (
+        backbones.size().values,
+        backbones.agg(lambda b: (b > 0.5).sum()).values,
+    )
     found["share"] = found.wrong / found.tested
     return found.sort_values(
         ["share", "wrong", "p", "sample_id", "digest"], ascending=[False, False, False, True, True], na_position="last"
@@ -90,7 +101,8 @@ def test_the_counts_are_those_that_pandas_makes(location: StoreLocation, runs: l
     votes = np.sign(wrong.wrong - wrong.tested / 2)
     assert (found.wrong_votes, found.tied_votes) == ((votes > 0).sum(), (votes == 0).sum())
     assert found.mean_wrong == pytest.approx(expected.share.sum())
-    names = ["wrong", "tested", "wrong_runs", "runs", "wrong_heads", "heads"]
+    names = ["wrong", "tested", "wrong_runs", "runs", "wrong_heads", "heads", "wrong_backbones", "backbones"]
+    assert found.backbones == 2 * len(runs[chosen])
     ours = [[one.dataset_digest, one.sample_id, one.label, *(getattr(one, n) for n in names)] for one in found.worst]
     assert ours == wrong[["digest", "sample_id", "label", *names]].to_numpy().tolist()
     certainty = [np.nan if one.certainty is None else one.certainty for one in found.worst]
@@ -111,6 +123,29 @@ def test_what_is_told_of_a_sample_adds_up(location: StoreLocation, runs: list[st
             assert one.certainty == pytest.approx(mean)
         shares = [part.wrong / part.tested for part in one.by]
         assert shares == sorted(shares, reverse=True)
+
+
+def test_on_each_backbone_a_sample_counts_once_whichever_runs_start_from_it(location: StoreLocation) -> None:
+    """Two runs of two seeds start from the same two pretrainings."""
+    wrong = {"first": (True, True, False, True), "second": (True, False, False, True)}  # by backbone, then seed
+    with Writer(location) as writer:
+        backbones = [writer.start_run(new_run("pretraining")) for _ in range(2)]
+        ids = []
+        for head, answers in wrong.items():
+            ids.append(writer.start_run(new_run(components=[component("head", name=head), component("backbone")])))
+            cells = [
+                NewCell(i, 0, i % 2, 9, 1, "1" * 64, "2" * 64, backbone_index=i // 2, pretraining=backbones[i // 2])
+                for i in range(4)
+            ]
+            writer.add_cells(ids[-1], cells)
+            for i, bad in enumerate(answers):
+                writer.add_predictions(ids[-1], [PredictionRow(i, "s0", "i", 0, int(bad), (0.5, 0.5))])
+                writer.finish_cell(ids[-1], i, {"f1": 0.5}, 1.0)
+    for chosen, (on, of) in ((ids[:1], (1, 2)), (ids[1:], (0, 2)), (ids, (1, 2))):
+        found = mistakes(Reader(location), chosen)
+        (one,) = found.worst
+        # of the first run: 2 of 2 and 1 of 2; of the second: 1 of 2 each; together 3 of 4 and 2 of 4
+        assert (one.wrong_backbones, one.backbones, found.backbones) == (on, of, 2)
 
 
 def test_a_limit_gives_the_worst_of_the_same_order(location: StoreLocation, runs: list[str]) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from qtlplat.analysis.designs import backbone_of
 from qtlplat.conventions import HEAD
 from qtlplat.errors import DataError, safe_repr as shown_text
 from qtlplat_reports.figures.stored import StoredRun, missing, refuse_unknown_labels
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from qtlplat.store.core.records import PredictionRow
 
 COLUMNS, MOST = 6, 24  # tiles beside each other, and in all
-TILE, LINE = 1.0, 1.72  # inches: side of an image, height of a line of images with what stands below
+TILE, LINE = 1.0, 1.86  # inches: side of an image, height of a line of images with what stands below
 NAME = 19  # characters below a tile
 
 
@@ -30,7 +31,8 @@ class Wrong:
     """A sample that was taken for something else.
 
     predicted: the wrong label that was given most often; wrong, tested: how often; certainty: mean probability that was
-    given to the predicted label where it was wrong, 0 to 1.
+    given to the predicted label where it was wrong, 0 to 1. wrong_backbones of backbones: those on which more than half
+    of its predictions are wrong.
     """
 
     sample_id: str
@@ -40,6 +42,8 @@ class Wrong:
     wrong: int
     tested: int
     certainty: float
+    wrong_backbones: int
+    backbones: int
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ def out_of_fold_errors(stored: StoredRun) -> Errors:
 
     Worst first: wrong in the largest share of the cells that tested it, then by certainty, then by id.
     """
-    cells = {cell.position for cell in stored.finished(HEAD)}
+    cells = {cell.position: backbone_of(cell) for cell in stored.finished(HEAD)}
     by_sample: dict[str, list[PredictionRow]] = defaultdict(list)
     for row in stored.predictions:
         if row.cell in cells:
@@ -75,7 +79,14 @@ def out_of_fold_errors(stored: StoredRun) -> Errors:
         if bad:
             predicted = min(Counter(row.predicted for row in bad).items(), key=lambda pair: (-pair[1], pair[0]))[0]
             certainty = statistics.fmean(row.probabilities[row.predicted] for row in bad)
-            found.append(Wrong(sample_id, rows[0].group, rows[0].label, predicted, len(bad), len(rows), certainty))
+            tested, lost = (Counter(cells[row.cell] for row in part) for part in (rows, bad))
+            mostly = sum(2 * lost[backbone] > n for backbone, n in tested.items())
+            found.append(
+                Wrong(
+                    sample_id, rows[0].group, rows[0].label, predicted, len(bad), len(rows), certainty, mostly,
+                    len(tested),
+                )
+            )  # fmt: skip
     found.sort(key=lambda w: (-w.wrong / w.tested, -w.certainty, w.sample_id))
     k = max(len(row.probabilities) for rows in by_sample.values() for row in rows)
     return Errors(stored, tuple(found), sum(map(len, by_sample.values())), len(by_sample), stored.class_names(k))
@@ -115,6 +126,7 @@ def draw(errors: Errors, images: ImageSet, notes: Sequence[str] = ()) -> Figure:
             f"true: {shortened(images.class_names[wrong.label], NAME - 6)}",
             f"given: {shortened(images.class_names[wrong.predicted], NAME - 7)}",
             f"p = {wrong.certainty:.2f}{often}",
+            *([f"on {wrong.wrong_backbones} of {wrong.backbones} backbones"] if wrong.backbones > 1 else []),
         ]
         axes.text(0, -0.03, "\n".join(words), transform=axes.transAxes, va="top", fontsize=SMALL, linespacing=1.1)
     if not shown:
@@ -124,8 +136,10 @@ def draw(errors: Errors, images: ImageSet, notes: Sequence[str] = ()) -> Figure:
 
 def _caption(errors: Errors, shown: int) -> list[str]:
     of = f"{shown} of {len(errors.wrong)} samples" if shown < len(errors.wrong) else f"{shown} samples"
+    several = any(wrong.backbones > 1 for wrong in errors.wrong)
+    on = ", and on how many backbones most predictions are wrong" if several else ""
     return [
         f"Run {errors.stored.run.id}, {errors.stored.name}: {of} that were taken for another class out of fold; "
         f"{errors.predictions} predictions of {errors.samples} samples in all. "
-        "Below each: id, true class, class given instead, and the probability p given to that."
+        f"Below each: id, true class, class given instead, and the probability p given to that{on}."
     ]

@@ -43,8 +43,10 @@ class Mistake:
     """A sample that some head got wrong, in a dataset (by its digest).
 
     wrong of tested: predictions, one for each cell; wrong_runs of runs, wrong_heads of heads: those with at least one
-    wrong prediction, of those that tested it; heads are identified by name. certainty: mean probability that was given
-    to the predicted class where that was wrong. taken_for: most often first; by: worst head first.
+    wrong prediction, of those that tested it; heads are identified by name. wrong_backbones of backbones: those on
+    which more than half of its predictions are wrong; a backbone is a pretraining, whichever runs started from it.
+    certainty: mean probability that was given to the predicted class where that was wrong. taken_for: most often
+    first; by: worst head first.
     """
 
     dataset_digest: str
@@ -58,6 +60,8 @@ class Mistake:
     runs: int
     wrong_heads: int
     heads: int
+    wrong_backbones: int
+    backbones: int
     certainty: float | None
     taken_for: tuple[TakenFor, ...]
     by: tuple[ByHead, ...]
@@ -69,7 +73,8 @@ class Mistakes:
 
     samples, predictions: all that were tested; of them wrong_samples (by one cell or more), wrong_predictions.
     Each sample once: wrong_votes, those that more than half of their predictions get wrong, and tied_votes, half;
-    mean_wrong, by the share of its predictions that are wrong. seen_by: a run that saw the data, by their digest.
+    mean_wrong, by the share of its predictions that are wrong. backbones: that heads were tested on. seen_by: a run
+    that saw the data, by their digest.
     """
 
     worst: tuple[Mistake, ...]
@@ -80,6 +85,7 @@ class Mistakes:
     mean_wrong: float
     predictions: int
     wrong_predictions: int
+    backbones: int
     seen_by: Mapping[str, str]
 
 
@@ -90,7 +96,7 @@ def mistakes(reader: Reader, ids: Sequence[str], *, limit: int | None = None, on
     only_by: a run of them: only what it gets wrong and none of the others that tested it.
     """
     found = reader.read(lambda connection: _read(connection, ids, limit, only_by), ids)
-    return found or Mistakes((), 0, 0, 0, 0, 0.0, 0, 0, {})
+    return found or Mistakes((), 0, 0, 0, 0, 0.0, 0, 0, 0, {})
 
 
 def _read(connection: Connection, ids: Sequence[str], limit: int | None, only_by: str | None) -> Mistakes:
@@ -110,6 +116,7 @@ def _read(connection: Connection, ids: Sequence[str], limit: int | None, only_by
         math.fsum(row.wrong / row.tested for row in wrong),
         sum(row.tested for row in samples),
         sum(row.wrong for row in wrong),
+        connection.scalar(select(func.count(distinct(_cells(ids).c.backbone)))) or 0,
         seen_by,
     )
 
@@ -118,7 +125,10 @@ def _cells(ids: Sequence[str]) -> Any:
     """The finished cells of the heads of runs, with the data and the head's name."""
     cells, runs, components = schema.cells.c, schema.runs.c, schema.components.c
     head = select(components.name).where(components.run_id == runs.id, components.role == "head").scalar_subquery()
-    query = select(cells.run_id, cells.position, runs.dataset_digest.label("digest"), head.label("head"))
+    # of runs from elsewhere the pretraining may be unknown: their backbones count by number
+    number_in_run = cells.run_id + literal("/") + cast(cells.backbone_index, Text)
+    backbone = func.coalesce(cells.pretraining, number_in_run).label("backbone")
+    query = select(cells.run_id, cells.position, runs.dataset_digest.label("digest"), head.label("head"), backbone)
     return (
         query.join_from(schema.runs, schema.cells, cells.run_id == runs.id)
         .where(runs.id.in_(among(ids)), cells.variant == HEAD, cells.status == "finished")
@@ -159,14 +169,15 @@ def _by_sample(ids: Sequence[str], only_by: str | None) -> Select[Any]:
 
 
 def _details(connection: Connection, ids: Sequence[str], shown: Sequence[Row[Any]]) -> Mapping[Any, list[Row[Any]]]:
-    """For each of the samples: how often each head gave each class, and how certainly."""
+    """For each of the samples: how often each head on each backbone gave each class, and how certainly."""
     cells, predictions = _cells(ids), schema.predictions.c
     n, certainty = func.count().label("n"), func.avg(_probability()).label("certainty")
+    key = cells.c.digest, predictions.sample_id, cells.c.head, cells.c.backbone, predictions.predicted
     query = (
-        select(cells.c.digest, predictions.sample_id, cells.c.head, predictions.predicted, n, certainty)
+        select(*key, n, certainty)
         .join_from(cells, schema.predictions, _of_cell(cells))
-        .group_by(cells.c.digest, predictions.sample_id, cells.c.head, predictions.predicted)
-        .order_by(cells.c.head, predictions.predicted)
+        .group_by(*key)
+        .order_by(cells.c.head, predictions.predicted, cells.c.backbone)
     )
     names = sorted({row.sample_id for row in shown})
     if len(names) <= MOST_NAMED:
@@ -204,8 +215,10 @@ def _mistake(row: Row[Any], details: Sequence[Row[Any]], names: Sequence[str]) -
 
     given: dict[int, list[Row[Any]]] = defaultdict(list)
     heads: dict[str, list[Row[Any]]] = defaultdict(list)
+    balance: dict[str, int] = defaultdict(int)  # by backbone: wrong predictions minus right ones
     for part in details:
         heads[part.head].append(part)
+        balance[part.backbone] += part.n if part.predicted != row.label else -part.n
         if part.predicted != row.label:
             given[part.predicted].append(part)
     taken_for = [
@@ -217,7 +230,7 @@ def _mistake(row: Row[Any], details: Sequence[Row[Any]], names: Sequence[str]) -
     ]
     return Mistake(
         row.digest, row.sample_id, row.source, row.label, name(row.label), row.wrong, row.tested, row.wrong_runs,
-        row.runs, row.wrong_heads, row.heads, row.certainty,
+        row.runs, row.wrong_heads, row.heads, sum(n > 0 for n in balance.values()), len(balance), row.certainty,
         tuple(sorted(taken_for, key=lambda one: (-one.n, one.label))),
         tuple(sorted(by, key=lambda one: (-one.wrong / one.tested, -one.wrong, one.head))),
     )  # fmt: skip
