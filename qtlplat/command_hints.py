@@ -13,12 +13,13 @@ OPEN_STORE = frozenset(
 READ_REGISTRY = frozenset(
     "run resume predict replay reproduce errors plot report export ls info data bench plugins".split()
 )
-# A command with its arguments: what is in quotes or not a plain word, for a plain word continues the sentence.
-# A command in quotes is a value that is shown.
+# A command with its arguments: what is in quotes or not a plain word, for a plain word continues the sentence. A run's
+# id may have no digit, and no sentence goes on with an option. A command in quotes is a value that is shown.
 _COMMAND = re.compile(
     rf"(?<![\w'\"./-])qtlplat (?P<name>{'|'.join(sorted(OPEN_STORE | READ_REGISTRY))})(?![\w-])"
     r"(?P<rest>(?: (?:check|upgrade|backup|recover|merge|gc|sync|path|doctor|list|info|audit)\b)?"
-    r"(?: (?:\"[^\"]*\"|'[^']*'|[a-z]*(?:[^\sa-z;,()`]|,(?=\w))(?:[^\s;,()`]|,(?=\w))*))*)"
+    r"(?: (?:\"[^\"]*\"|'[^']*'|[a-f]{8}(?:[a-f]{8})?(?![\w-])|[a-z]+(?= --?[a-z])"
+    r"|[a-z]*(?:[^\sa-z;,()`]|,(?=\w))(?:[^\s;,()`]|,(?=\w))*))*)"
     r"(?P<value> [a-z][\w.-]*(?=$|[;,)`]|  ))?(?P<word> [a-z])?"
 )
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import numpy as np
 import torch
 
 
@@ -37,3 +39,19 @@ def isolated_rng() -> Iterator[None]:
     """Inside, torch's global generator may be seeded at will (modules draw from it); outside, it is untouched."""
     with torch.random.fork_rng(devices=[]):
         yield
+
+
+@contextmanager
+def isolated_generators() -> Iterator[None]:
+    """As `isolated_rng`, for the global generators of numpy and Python as well.
+
+    For what makes devices or calls a circuit's function once. What is called again and again, such as a step of a
+    training, would draw the same numbers of numpy each time.
+    """
+    states = np.random.get_state(), random.getstate()
+    try:
+        with isolated_rng():
+            yield
+    finally:
+        np.random.set_state(states[0])
+        random.setstate(states[1])

@@ -1,5 +1,7 @@
 """Which engine runs a circuit, and what happens to circuits that cannot be compiled or are compiled wrongly."""
 
+import random
+
 import numpy as np
 import pennylane as qml
 import pytest
@@ -7,8 +9,10 @@ import torch
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
+from qtlplat.quantum.circuits.embedding import embedding_of
 from qtlplat.quantum.devices import engines
 from qtlplat.quantum.devices.engines import choose_engine
+from qtlplat.quantum.inspect.inspect import describe
 from qtlplat_dressed import circuit
 from qtlplat_dressed.options import DressedOptions
 
@@ -125,6 +129,26 @@ def test_shots_follow_from_the_seed_of_each_layer():
 
     assert torch.equal(answer(1), answer(1))
     assert not torch.equal(answer(1), answer(2))
+
+
+@pytest.mark.parametrize("device", ["auto", "default.qubit", "lightning.qubit"])
+def test_the_choice_leaves_global_generators_alone(device):
+    def restless(inputs, weights, wires):
+        torch.rand(1)
+        np.random.rand()
+        random.random()
+        return rotation(inputs, weights, wires)
+
+    def states():
+        _, keys, *rest = np.random.get_state()
+        return torch.get_rng_state().tolist(), keys.tolist(), rest, random.getstate()
+
+    before = states()
+    choose_engine(one_qubit(restless), device)
+    assert states() == before
+    describe(one_qubit(rotation))
+    embedding_of(one_qubit(rotation)).states(np.zeros((1, 1)))
+    assert states() == before
 
 
 def test_the_time_of_a_step_is_positive():

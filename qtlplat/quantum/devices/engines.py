@@ -31,6 +31,7 @@ from qtlplat.quantum.devices.memory import (
 from qtlplat.quantum.devices.threads import torch_threads
 from qtlplat.quantum.devices.traits import EXACT as EXACT_VALUES, DeviceTraits
 from qtlplat.quantum.devices.verification import EXACT, MOST_QUBITS, WITH_CHANNELS, Reference
+from qtlplat.seeding import isolated_generators
 
 AUTO, COMPILED = "auto", "compiled"
 FALLBACK = EXACT  # runs what cannot be compiled
@@ -95,6 +96,7 @@ class Engine:
         return min(seconds) * 1e3
 
 
+@isolated_generators()  # PennyLane seeds a device without a seed from numpy's global generator
 def choose_engine(circuit: Circuit, name: str = AUTO, options: Mapping[str, Any] | None = None) -> Engine:
     """The engine for a circuit.
 

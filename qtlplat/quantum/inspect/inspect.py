@@ -101,7 +101,8 @@ def _node(circuit: Circuit) -> Any:
     noisy = any(isinstance(op, Channel) for op in tape.operations)
     # A measurement within the circuit is deferred, onto a wire of its own.
     measured = sum(isinstance(op, qml.ops.MidMeasure) for op in tape.operations)
-    device = qml.device("default.mixed" if noisy else "default.qubit", wires=circuit.qubits + measured)
+    name = "default.mixed" if noisy else "default.qubit"
+    device = qml.device(name, wires=circuit.qubits + measured, seed=0)  # without: from numpy's global generator
     return qml.QNode(quantum_function, device, mcm_method="deferred" if measured else None)
 
 
