@@ -108,6 +108,23 @@ def cells_in_words(cells: Collection[tuple[int, int, int]]) -> str:
     return f"{n}, {' × '.join(counted(number, name) for name, number in levels if number > 1)}"
 
 
+def backbones_line(cells: Collection[tuple[int, int, str | None]]) -> str:
+    """One line on how far the scores of cells reach, '' if they are over several independent backbones.
+
+    cells: of each the number of its backbone in the run, its seed, and the pretraining that it starts from; '' too if
+    that is not known.
+    """
+    backbones = {pretraining for _, _, pretraining in cells}
+    if None in backbones or 1 < len(backbones) <= len({number for number, _, _ in cells}):
+        return ""
+    if len(backbones) < 2:
+        return "one backbone: scores and comparisons hold for this backbone only" if cells else ""
+    many, starts = f"{len(backbones)} backbones, pretrained within the folds", {cell[:2] for cell in cells}
+    if len(starts) > 1:
+        return f"{many}, from {len(starts)} sets of initial weights"
+    return f"{many}, all from the same initial weights: how others would do is not known"
+
+
 def percent(share: float) -> str:
     """A share, 0 to 1, in percent; what is there but rounds to nothing, or is not all but rounds to all, says so."""
     if 0 < share < 0.005:

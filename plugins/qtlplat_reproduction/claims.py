@@ -19,10 +19,11 @@ Measured on other data than the publication's, metrics and comparisons are `inco
 
 Intervals: the cells of a cross-validation share training data, so their variance is not divided by n alone but
 multiplied by 1/n + n_test/n_train (Nadeau & Bengio, Machine Learning 52, 239-281, 2003), and Student's t has n - 1
-degrees of freedom. A model with a single test part (a backbone, a holdout with however many seeds) gets the percentile
-bootstrap over the sources that it was tested on, of the mean over its cells; the spread over seeds says nothing about
-other samples, and this interval says nothing about another training. A backbone is tested on other samples than the
-folds are, so a comparison with it is unpaired: the variances add up.
+degrees of freedom. With several backbones the interval is that over backbones (`qtlplat.analysis.components`). A model
+with a single test part (a backbone, a holdout with however many seeds) gets the percentile bootstrap over the sources
+that it was tested on, of the mean over its cells; the spread over seeds says nothing about other samples, and this
+interval says nothing about another training. A backbone is tested on other samples than the folds are, so a comparison
+with it is unpaired: the variances add up.
 
 Values without spread have no interval, and decide nothing: neither cells that are all equal, nor a test part whose
 resampled values are all equal, since there were no errors or no hits.
@@ -33,12 +34,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from qtlplat.recipes import Claim
+
+if TYPE_CHECKING:
+    from qtlplat.analysis.statistics import TTest
 
 Interval = tuple[float, float]
 Verdict = Literal["confirmed", "contradicted", "exceeded", "inconclusive", "misprint", "not run"]
@@ -87,18 +91,11 @@ class Judged:
     note: str = ""
 
 
-def of_cells(values: Sequence[float], test_train_ratio: float, possible: Interval = (0.0, 1.0)) -> Estimate | None:
-    """The mean over cells, with the corrected interval; None for values that are not finite.
+def of_test(test: TTest) -> Estimate:
+    """The mean over cells that a t-test is about, with its interval, of LEVEL.
 
-    values: one for each set of test samples (`analysis.designs`); test_train_ratio: n_test / n_train. A single value
-    and values without spread allow no interval: it is NaN, and so is the standard error. possible: the least and the
-    greatest value that the mean can have; the ends stay within.
+    A single value and values without spread allow no interval: it is NaN, and so is the standard error.
     """
-    from qtlplat.analysis.statistics import corrected_t
-
-    if not values or not all(map(math.isfinite, values)):
-        return None
-    test = corrected_t(values, test_train_ratio, LEVEL, possible=possible)
     if not test.sd > 0:  # zeros throughout have an interval as differences do; as scores they are as blind as any other
         return Estimate(test.mean, math.nan, math.nan, math.nan, test.n, test.df)
     return Estimate(test.mean, test.standard_error, *test.interval, test.n, test.df)

@@ -6,13 +6,14 @@ and PennyLane are imported only where something is missing, so that a complete r
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qtlplat.analysis.designs import design
+from qtlplat.analysis.designs import backbones, mean_of
 from qtlplat.catalog.plugin_calls import guarded, load_images
 from qtlplat.catalog.recipes import PlannedModel, Work
 from qtlplat.contracts import ImageSet
@@ -22,7 +23,7 @@ from qtlplat.progress import Progress
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.records import HEAD, CellRecord, PredictionRow, RunRecord
 from qtlplat.store.read.queries import Reader
-from qtlplat_reproduction.claims import Estimate, Measured, of_cells, of_predictions
+from qtlplat_reproduction.claims import LEVEL, Estimate, Measured, of_predictions, of_test
 from qtlplat_reproduction.parameter_counts import parameter_counts
 
 if TYPE_CHECKING:
@@ -173,16 +174,19 @@ def measure(
 
 
 def _head_metrics(run: RunRecord, reader: Reader) -> dict[str, Estimate]:
-    """Estimates over the cells of a run's head; over the samples of its test part where the cells have but one."""
+    """Estimates over the backbones of a run's head, or the cells of a single one.
+
+    With one backbone and one test part they are over the samples of that.
+    """
     cells = _head_cells(run, reader)
-    if _one_test_part(cells):
+    if _one_test_part(cells) and len(backbones(cells)) == 1:
         return _of_cells(run, [cell.position for cell in cells], reader)
-    estimates = {}
+    estimates: dict[str, Estimate] = {}
     for name, values in run.metrics.items():
         if name in SHIPPED and len(values) == len(cells):  # what else evaluators compute is in no claim
-            tested = design(cells, values)
-            estimates[name] = of_cells(tested.values, tested.ratio, SHIPPED[name].possible)
-    return {name: estimate for name, estimate in estimates.items() if estimate is not None}
+            test = mean_of(cells, values, LEVEL, SHIPPED[name].possible) if all(map(math.isfinite, values)) else None
+            estimates |= {name: of_test(test)} if test else {}
+    return estimates
 
 
 def _one_test_part(cells: Sequence[CellRecord]) -> bool:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from qtlplat.analysis.components import Table
-from qtlplat.analysis.statistics import Floats
+from qtlplat.analysis.components import Table, over_backbones
+from qtlplat.analysis.statistics import ANYTHING, Floats, Interval, TTest, corrected_t
 
 if TYPE_CHECKING:
     from qtlplat.store.core.records import CellRecord
@@ -67,14 +67,40 @@ def backbones(cells: Iterable[CellRecord]) -> set[str]:
     return set(map(backbone_of, cells))
 
 
-def separate(cells: Sequence[CellRecord]) -> bool:
-    """Whether every backbone is tested on one set of samples, and there are several such sets.
+def levels(cells: Sequence[CellRecord]) -> list[str]:
+    """The level of the factor "backbone" that each cell has: its pretraining.
 
-    So it is if each fold has a backbone of its own: the values of different sets vary by backbone too.
+    If each fold has pretrainings of its own, one for each of several backbones of the run, those of one backbone start
+    from the same initial weights: the level is then the number of the backbone.
     """
+    if len({cell.backbone_index for cell in cells}) > 1 and by_fold(cells):
+        return [f"backbone {cell.backbone_index}" for cell in cells]
+    return list(map(backbone_of, cells))
+
+
+def by_fold(cells: Sequence[CellRecord]) -> bool:
+    """Whether every pretraining is tested on one set of samples, and there are several such sets."""
+    return _tested_apart(map(backbone_of, cells), cells)
+
+
+def separate(cells: Sequence[CellRecord]) -> bool:
+    """Whether every level of the factor "backbone" is tested on one set of samples, and there are several such sets.
+
+    So it is if each fold has a single backbone of its own: the values of different sets vary by backbone too.
+    """
+    return _tested_apart(levels(cells), cells)
+
+
+def same_start(cells: Sequence[CellRecord]) -> bool:
+    """Whether the cells have several backbones, and all of them start from the same initial weights."""
+    one = {(cell.backbone_index, cell.seed) for cell in cells}
+    return len(one) == 1 < len(backbones(cells))
+
+
+def _tested_apart(names: Iterable[str], cells: Sequence[CellRecord]) -> bool:
     sets: dict[str, set[str]] = defaultdict(set)
-    for cell in cells:
-        sets[backbone_of(cell)].add(cell.test_hash)
+    for name, cell in zip(names, cells, strict=True):
+        sets[name].add(cell.test_hash)
     return all(len(one) == 1 for one in sets.values()) and len(set().union(*sets.values())) > 1
 
 
@@ -125,8 +151,9 @@ def crossing(cells: Sequence[CellRecord], values: Sequence[float]) -> Crossing:
     """
     ranks = {seed: rank for rank, seed in enumerate(sorted({cell.seed for cell in cells}))}
     found: dict[str, dict[Column, list[float]]] = defaultdict(lambda: defaultdict(list))
-    for cell, value in sorted(zip(cells, values, strict=True), key=lambda pair: (pair[0].seed, pair[0].fold)):
-        found[backbone_of(cell)][ranks[cell.seed], cell.test_hash].append(value)
+    rows = sorted(zip(cells, levels(cells), values, strict=True), key=lambda row: (row[0].seed, row[0].fold))
+    for cell, backbone, value in rows:
+        found[backbone][ranks[cell.seed], cell.test_hash].append(value)
     everywhere = set.intersection(*(set(one) for one in found.values()))
     columns = dict.fromkeys(column for one in found.values() for column in one)
     complete = [name for name in found if len(found[name]) == len(columns)]
@@ -136,3 +163,17 @@ def crossing(cells: Sequence[CellRecord], values: Sequence[float]) -> Crossing:
     used = sum(len(found[name][column]) for name in names for column in kept)
     ratio = sum(cell.n_test for cell in cells) / max(1, sum(cell.n_train for cell in cells))
     return Crossing(tuple(names), tuple(kept), table, ratio, len(cells) - used)
+
+
+def mean_of(
+    cells: Sequence[CellRecord], values: Sequence[float], level: float, possible: Interval = ANYTHING
+) -> TTest | None:
+    """The mean of values of cells with its standard error: over backbones, or the folds of one.
+
+    level, possible: as of `statistics.corrected_t`. None if the backbones have no folds in common.
+    """
+    if len(backbones(cells)) == 1 or separate(cells):
+        tested = design(cells, values)
+        return corrected_t(tested.values, tested.ratio, level, possible=possible)
+    crossed = crossing(cells, values)
+    return over_backbones(crossed.table(), level, possible=possible)[0] if crossed.columns else None

@@ -16,7 +16,18 @@ from typing import TYPE_CHECKING
 
 from qtlplat.analysis import statistics, verdicts
 from qtlplat.analysis.components import Components, between_backbones, over_backbones
-from qtlplat.analysis.designs import Crossing, backbone_of, backbones, crossing, design, separate
+from qtlplat.analysis.designs import (
+    Crossing,
+    backbone_of,
+    backbones,
+    by_fold,
+    crossing,
+    design,
+    levels,
+    mean_of,
+    same_start,
+    separate,
+)
 from qtlplat.analysis.power import Layout, Needed, more_backbones, power_at, repetition
 from qtlplat.analysis.statistics import TTest
 from qtlplat.conventions import counted, short
@@ -155,6 +166,7 @@ def _of_values(pairs: Sequence[Pair], found: Sequence[float], asked: Question) -
         notes.append("all cells share one split: seeds vary, the data do not; nothing is said about other images")
     if one_backbone:
         notes.append(_only(pairs[0][0]))
+    notes += _starts(*([pair[i] for pair in pairs] for i in (0, 1)))
     limits = [words for words, so in (("backbone", one_backbone), ("split", tested.one_split)) if so]
     evidence = _evidence(test, ONE_SPLIT if tested.one_split else CORRECTED, asked)
     return replace(
@@ -179,23 +191,31 @@ def _only(cell: CellRecord) -> str:
     )
 
 
+def _starts(*sides: Sequence[CellRecord]) -> tuple[str, ...]:
+    if not any(map(same_start, sides)):
+        return ()
+    return (
+        "each fold has a backbone of its own, all of a run from the same initial weights: how others would do is not "
+        f"known (--backbones {LEAST})",
+    )
+
+
 def _of_sides(cells: Sequence[CellRecord], others: Sequence[CellRecord], asked: Question) -> Evidence:
     """Independent backbones, two or more on either side."""
     name, possible = asked.metric.name, asked.metric.possible_differences
     sides = [(side, [cell.metrics[name] for cell in side]) for side in (cells, others)]
-    fewest = min(len(backbones(side)) for side, _ in sides)
-    if separate(cells) and separate(others):
+    fewest = min(len(set(levels(side))) for side, _ in sides)
+    if not (separate(cells) or separate(others)):
+        one, two = (crossing(*side) for side in sides)
+        if shared_columns := set(one.columns) & set(two.columns):
+            return _of_tables((one.only(shared_columns), two.only(shared_columns)), BETWEEN_BACKBONES, asked)
+    elif by_fold(cells) and by_fold(others):
         mine, theirs = (_by_samples(side, values) for side, values in sides)
         if len(shared := mine.keys() & theirs.keys()) > 1:
             found = statistics.differences(*([one[key] for key in sorted(shared)] for one in (mine, theirs)))
             test = statistics.corrected_t(found, design(*sides[0]).ratio, asked.level, possible=possible)
-            return replace(_evidence(test, CORRECTED, asked), n_backbones=fewest)
-    elif not (separate(cells) or separate(others)):
-        one, two = (crossing(*side) for side in sides)
-        if shared_columns := set(one.columns) & set(two.columns):
-            tables = one.only(shared_columns), two.only(shared_columns)
-            return replace(_of_tables(tables, BETWEEN_BACKBONES, asked), n_backbones=fewest)
-    first, second = (_estimate(*side, asked) for side in sides)
+            return replace(_evidence(test, CORRECTED, asked), n_backbones=fewest, notes=_starts(cells, others))
+    first, second = (mean_of(*side, asked.level) for side in sides)
     if first is None or second is None:
         return _nothing(sides, "no fold that all backbones of a side have", (), asked)
     words = (
@@ -212,15 +232,6 @@ def _by_samples(cells: Sequence[CellRecord], values: Sequence[float]) -> dict[st
     for cell, value in zip(cells, values, strict=True):
         groups[cell.test_hash].append(value)
     return {samples: fmean(group) for samples, group in groups.items()}
-
-
-def _estimate(cells: Sequence[CellRecord], values: Sequence[float], asked: Question) -> TTest | None:
-    """The mean of a side with its standard error; None if its backbones have no folds in common."""
-    if separate(cells):
-        tested = design(cells, values)
-        return statistics.corrected_t(tested.values, tested.ratio, asked.level)
-    crossed = crossing(cells, values)
-    return over_backbones(crossed.table(), asked.level)[0] if crossed.columns else None
 
 
 def _of_tables(crossed: tuple[Crossing] | tuple[Crossing, Crossing], name: str, asked: Question) -> Evidence:

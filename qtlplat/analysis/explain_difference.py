@@ -193,7 +193,8 @@ def _of_cells(cells: Sequence[CellRecord]) -> Iterator[tuple[str, str, Any]]:
     """What the head's own cells train on and test; controls have the same cells."""
     head = [cell for cell in cells if cell.variant == HEAD]
     for part in ("train", "test") if head else ():
-        samples = _digest((c.backbone_index, c.fold, c.seed, getattr(c, f"{part}_hash")) for c in head)
+        # each once: more backbones on the same folds are no other samples
+        samples = _digest(sorted({(c.fold, c.seed, getattr(c, f"{part}_hash")) for c in head}))
         yield "folds", f"{part} samples", samples
 
 

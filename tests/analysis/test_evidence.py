@@ -184,11 +184,65 @@ def test_a_backbone_for_each_fold_varies_with_the_folds(other: str) -> None:
     assert found.test.p == pytest.approx(corrected_t(d, 1 / 3).p, rel=1e-12)
     assert (found.unit, found.n_backbones) == ("backbone", 6)
     assert "for this backbone" not in found.verdict
+    assert any("all of a run from the same initial weights" in words for words in found.notes)
     unlike = row(
         side("one", one, backbones="a", pretraining="{backbone} {fold}", folds=6),
         side("two", two, backbones="a", pretraining="y{fold}", folds=6, first_seed=3),
     )
     assert (unlike.test_name, unlike.unit) == (WELCH, "backbone")
+
+
+@pytest.mark.parametrize("other", ["{backbone} {fold}", "x{backbone} {fold}"])
+def test_several_backbones_for_each_fold_are_crossed_by_their_initial_weights(other: str) -> None:
+    """As with `nested` and `--backbones 3`: what starts from the same initial weights is one level of the factor."""
+    one, two = drawn(1), drawn(2)
+    found = row(
+        side("one", one, pretraining="{backbone} {fold}", folds=6),
+        side("two", two, pretraining=other, folds=6),
+    )
+    tables = [Table(table(value, (3, 1, 6)), 1 / 3) for value in (two, one)]
+    if other.startswith("x"):
+        expected, components = between_backbones(*tables, possible=(-1, 1))
+        name = BETWEEN_BACKBONES
+    else:
+        expected, components = over_backbones(Table(tables[0].values - tables[1].values, 1 / 3), possible=(-1, 1))
+        name = OVER_BACKBONES
+    assert alike(found.test, expected)
+    assert found.components
+    assert found.components.form() == pytest.approx(components.form(), nan_ok=True)
+    assert (found.test_name, found.unit, found.n_backbones) == (name, "backbone", 3)
+    assert not any("initial weights" in words for words in found.notes)
+
+
+def test_folds_with_one_backbone_each_are_compared_with_folds_that_have_several() -> None:
+    one, two = drawn(1), drawn(2)
+    found = row(
+        side("one", one, backbones="a", pretraining="{backbone} {fold}", folds=6),
+        side("two", two, backbones="xyz", pretraining="{backbone} {fold}", folds=6),
+    )
+    d = table(two, (3, 1, 6)).mean(axis=0)[0] - table(one, (1, 1, 6))[0, 0]
+    assert found.test
+    assert found.test.p == pytest.approx(corrected_t(d, 1 / 3).p, rel=1e-9)
+    assert (found.test_name, found.unit) == (CORRECTED, "backbone")
+    assert any("all of a run from the same initial weights" in words for words in found.notes)
+
+
+def test_other_seeds_are_other_initial_weights() -> None:
+    one, two = drawn(1), drawn(2)
+    of = {"backbones": "a", "pretraining": "{backbone} {seed} {fold}", "seeds": 2}
+    found = row(side("one", one, **of), side("two", two, **of))
+    assert found.unit == "backbone"
+    assert not any("initial weights" in words for words in found.notes)
+
+
+def test_same_plan_runs_of_folds_with_backbones_are_found_different_at_most_as_often_as_the_level_says() -> None:
+    """300 pairs of nested runs: initial weights make up 5 points, and each fold's own backbone another 2."""
+    rejected = 0
+    for i in range(300):
+        one, two = (drawn(2 * i + k, backbone=0.05, fold=0.0) for k in range(2))
+        sides = side("one", one, pretraining="{backbone} {fold}"), side("two", two, pretraining="x{backbone} {fold}")
+        rejected += row(*sides).verdict.startswith(("better", "worse"))
+    assert stats.binomtest(rejected, 300, 0.05, alternative="greater").pvalue > 0.01
 
 
 def test_a_test_set_for_each_backbone_is_random_splits() -> None:

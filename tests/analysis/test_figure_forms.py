@@ -178,7 +178,7 @@ def test_errors_are_the_samples_of_the_contact_sheet(runs: list[StoredRun]) -> N
     (row,) = rows("errors", runs[:1])
     assert row["wrong"] == [
         {"sample_id": f"sample {i}", "group": f"source of sample {i}", "label": 0, "predicted": 1, "wrong": 1,
-         "tested": 1, "certainty": 0.9}
+         "tested": 1, "certainty": 0.9, "wrong_backbones": 1, "backbones": 1}
         for i in (0, 2)
     ]  # fmt: skip
     assert (row["samples"], row["predictions"]) == (3, 3)

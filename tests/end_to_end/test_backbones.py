@@ -147,6 +147,47 @@ def test_a_model_is_predicted_with_the_backbone_of_its_cell(crossed) -> None:
     assert not np.allclose(found[0], found[2], atol=1e-3)
 
 
+def test_backbones_within_folds_share_initial_weights_or_vary_over_them(qtlplat, json_of, tmp_path) -> None:
+    line, store = f"{LINE.replace('kfold', 'nested')} --controls mlp", tmp_path / "s.db"
+    words = {
+        1: "2 backbones, pretrained within the folds, all from the same initial weights: how others would do is not "
+        "known",
+        2: "4 backbones, pretrained within the folds, from 2 sets of initial weights",
+    }
+    for n, told in words.items():
+        code, out, _ = qtlplat(f"{line} --backbones {n} --store", store)
+        assert code == 0
+        assert told in out
+        assert ("--backbones 5" in out) == (n == 1)
+        assert "for this backbone only" not in out
+        page = qtlplat("show @last --store", store)[1]
+        assert f"backbones    {told}" in page
+        assert f"finished  {'backbone 0, ' if n > 1 else ''}fold 1\n" in page
+        _, row = json_of("compare @last --store", store)["rows"]
+        assert (row["unit"], row["n_backbones"], row["n"]) == ("backbone", 2, 2)
+        assert any("same initial weights" in note for note in row["notes"]) == (n == 1)
+        assert ("components" in row and row["components"] is not None) == (n > 1)
+        assert told[1:] in qtlplat("plot @last --kind box --store", store)[2]
+
+
+def test_more_backbones_on_the_same_folds_are_no_other_samples(json_of, crossed) -> None:
+    differences = json_of("diff @-2 @last --store", crossed)["rows"]
+    names = {one["what"] for one in differences}
+    assert {"backbones", "backbone weights"} <= names
+    assert not names & {"train samples", "test samples"}
+
+
+def test_pages_say_which_backbone_is_which_and_how_far_scores_reach(qtlplat, crossed) -> None:
+    one, three = (qtlplat(f"show {name} --store", crossed)[1] for name in ("@-2", "@last"))
+    assert "backbones    one backbone: scores and comparisons hold for this backbone only" in one
+    assert "\nbackbones " not in three
+    lines = [line for line in three.splitlines() if line.startswith("pretraining ")]
+    assert [line.rpartition("  ")[2] for line in lines] == [f"backbone {i}" for i in range(3)]
+    report = qtlplat("report @-2 @last --store", crossed)[1]
+    assert "One backbone: scores and comparisons hold for this backbone only (" in report
+    assert "6 cells, 3 backbones × 2 folds (" in report
+
+
 def test_a_replay_repeats_every_backbone(json_of, crossed) -> None:
     outcome = json_of("replay @last --verify --store", crossed)
     assert outcome["verdict"] == "bitwise"

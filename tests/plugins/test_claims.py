@@ -7,8 +7,9 @@ import pytest
 from scipy import stats
 
 from qtlplat.analysis.metrics import classification_metrics
+from qtlplat.analysis.statistics import corrected_t
 from qtlplat.recipes import Claim
-from qtlplat_reproduction.claims import Estimate, Measured, boost, judge, of_cells, of_predictions
+from qtlplat_reproduction.claims import LEVEL, Estimate, Measured, boost, judge, of_predictions, of_test
 
 PARAMETERS = {
     "backbone_total": 1000,
@@ -102,27 +103,23 @@ def test_what_could_not_be_run_says_why() -> None:
 
 def test_the_interval_of_cells_is_nadeau_and_bengios() -> None:
     values = [0.96, 0.98, 0.97, 0.99, 0.95, 0.97]
-    ours = of_cells(values, 0.2)
-    assert ours is not None
+    ours = of_test(corrected_t(values, 0.2, LEVEL, possible=(0, 1)))
     se = np.std(values, ddof=1) * np.sqrt(1 / 6 + 100 / 500)
     low, _ = stats.t.interval(0.95, 5, loc=np.mean(values), scale=se)
     assert ours.value == pytest.approx(np.mean(values), abs=1e-12)
     assert ours.low == pytest.approx(low, abs=1e-9)
     assert ours.high == pytest.approx(min(1.0, 2 * np.mean(values) - low), abs=1e-9)
-    assert of_cells([0.9, math.nan], 0.2) is None
 
 
 def test_the_interval_of_a_score_stays_within_what_scores_can_be() -> None:
-    wide = of_cells([0.0, 0.9, 0.0, 0.8], 0.2)
-    assert wide is not None
+    wide = of_test(corrected_t([0.0, 0.9, 0.0, 0.8], 0.2, LEVEL, possible=(0, 1)))
     assert (wide.low, wide.high) == (0.0, 1.0)
     assert wide.se > 0.2
 
 
 @pytest.mark.parametrize("values", [[0.95], [0.95, 0.95, 0.95], [0.0, 0.0, 0.0]])
 def test_cells_without_spread_have_a_value_and_no_interval(values: list[float]) -> None:
-    same = of_cells(values, 0.2)
-    assert same is not None
+    same = of_test(corrected_t(values, 0.2, LEVEL, possible=(0, 1)))
     assert math.isnan(same.se)
     (judged,) = judge([claim()], {"m": Measured(metrics={"f1": same}, runs=("r1",))})
     assert (judged.verdict, judged.interval) == ("inconclusive", None)

@@ -1,5 +1,6 @@
 """What a run says about a claim depends on what its cells were tested on."""
 
+import math
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from qtlplat.analysis.components import Table, over_backbones
 from qtlplat.recipes import RecipeModel
 from qtlplat.store.core.records import CellRecord, PredictionRow
 from qtlplat_reproduction.reproduce import ModelState, measure
@@ -19,6 +21,7 @@ class Stored:
     """A store with one run: cells, each with its predictions of the same samples."""
 
     hashes: list[str]
+    backbones: int = 1
     location: Any = None
     rng: np.random.Generator = field(default_factory=lambda: np.random.default_rng(2))
 
@@ -29,7 +32,14 @@ class Stored:
         self.predicted = [np.where(np.arange(N) == i, 1 - shared, shared) for i in range(len(self.hashes))]
 
     def cells(self, run: str) -> list[CellRecord]:
-        return [CellRecord(i, 0, i, 400, N, "t", hash_, "finished", 1.0, {}) for i, hash_ in enumerate(self.hashes)]
+        per_backbone = len(self.hashes) // self.backbones
+        return [
+            CellRecord(
+                i, i % per_backbone, i if self.backbones == 1 else 0, 400, N, "t", hash_, "finished", 1.0, {},
+                backbone_index=i // per_backbone, pretraining=f"p{i // per_backbone}",
+            )
+            for i, hash_ in enumerate(self.hashes)
+        ]  # fmt: skip
 
     def predictions(self, run: str) -> list[PredictionRow]:
         rows = [
@@ -65,3 +75,17 @@ def test_folds_have_the_interval_of_their_spread(tmp_path: Any) -> None:
     found = measured(Stored([f"fold {i}" for i in range(6)]), tmp_path).metrics["f1"]
     assert (found.n, found.freedom) == (6, 5)
     assert found.high - found.low < 0.05
+
+
+def test_several_backbones_have_the_interval_over_them(tmp_path: Any) -> None:
+    stored = Stored([f"fold {i % 3}" for i in range(12)], backbones=4)
+    found = measured(stored, tmp_path).metrics["f1"]
+    values = np.array(stored.f1()["f1"]).reshape(4, 1, 3)
+    expected, _ = over_backbones(Table(values, N / 400), possible=(0, 1))
+    assert (found.value, found.se, found.n) == pytest.approx((expected.mean, expected.standard_error, 4), rel=1e-12)
+
+
+def test_a_metric_that_is_not_finite_is_none(tmp_path: Any) -> None:
+    stored = Stored([f"fold {i}" for i in range(3)])
+    stored.f1 = lambda: {"f1": [0.9, math.nan, 0.8]}  # type: ignore[method-assign]
+    assert measured(stored, tmp_path).metrics == {}

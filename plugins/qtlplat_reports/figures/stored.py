@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from qtlplat.analysis.sides import Side, leaks, variants
-from qtlplat.conventions import HEAD, leakage_line, share_of, short
+from qtlplat.conventions import HEAD, backbones_line, cells_in_words, leakage_line, share_of, short
 from qtlplat.errors import DataError, StoreError, UsageError, safe_repr, unknown_name
 from qtlplat.metrics import SHIPPED, Metric, agreed, declared_metrics
 
@@ -117,8 +117,25 @@ def finite_values(cells: Sequence[CellRecord], metric: Metric) -> list[float]:
     return [value for value in values if math.isfinite(value)]
 
 
+def backbones_in_words(runs: Sequence[StoredRun]) -> list[str]:
+    """Over which backbones the scores of runs are, a line for each answer."""
+    told: dict[str, list[str]] = {}
+    for stored in runs:
+        cells = stored.finished() if stored.run.kind == "run" else []
+        words = backbones_line([(cell.backbone_index, cell.seed, cell.pretraining) for cell in cells])
+        if not words and len({cell.backbone_index for cell in cells}) > 1:
+            words = cells_in_words([(cell.backbone_index, cell.seed, cell.fold) for cell in cells])
+        if words:
+            told.setdefault(words, []).append(stored.id)
+    lines = []
+    for words, ids in told.items():
+        named = "all" if len(ids) == len(runs) > 3 else ", ".join(ids)
+        lines.append(f"{words[0].upper()}{words[1:]} ({named}).")
+    return lines
+
+
 def notes(runs: Sequence[StoredRun]) -> list[str]:
-    """How the runs were tested, and what their backbones had seen of it: what every figure says, a line for each."""
+    """How the runs were tested, and on which backbones, which may have seen of it: what every figure says."""
     tested: dict[str, list[str]] = {}
     told: dict[str, list[str]] = {}
     for stored in runs:
@@ -128,6 +145,7 @@ def notes(runs: Sequence[StoredRun]) -> list[str]:
             told.setdefault(words, []).append(stored.id)
     by = "; ".join(f"{name}: {', '.join(ids)}" for name, ids in tested.items())
     lines = [f"Tested by {by}."] if by else []
+    lines += backbones_in_words(runs)
     return [*lines, *(f"Leakage in {', '.join(ids)}: {words}." for words, ids in told.items())]
 
 

@@ -6,7 +6,7 @@ from collections import Counter
 
 from qtlplat.analysis.selection import selection
 from qtlplat.conventions import SHORT, counted, short
-from qtlplat_reports.figures.stored import StoredRun
+from qtlplat_reports.figures.stored import StoredRun, backbones_in_words
 from qtlplat_reports.report.columns import alone, score
 from qtlplat_reports.report.document import Block, Column, Section, Table, Text
 from qtlplat_reports.report.material import Material
@@ -30,6 +30,7 @@ def headline(material: Material) -> Section:
     sentences = [f"{' and '.join(kinds)} ({told}), started {span} UTC."]
     for digest, name in _datasets(material).items():
         sentences.append(f"Data: {name}, sha256 {digest[:12]}.")
+    sentences += backbones_in_words(material.heads)
     sentences += _warnings(material)
     several = len(_datasets(material)) > 1
     columns = (

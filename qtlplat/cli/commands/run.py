@@ -168,7 +168,7 @@ def _print_dry_run(facts: Mapping[str, Any], as_json: bool) -> None:
 
 def _print_result(run: Mapping[str, Any], request: Mapping[str, Any], catalog: Catalog) -> None:
     """Folds with mean ± sd, parameter counts, the id and next commands; everything as read back from the store."""
-    from qtlplat.cli.render.run_columns import head_cells_in_words, mean_sd, show_mean_sd
+    from qtlplat.cli.render.run_columns import head_cells_in_words, mean_sd, reach, show_mean_sd
     from qtlplat.cli.render.show_tables import cells, params
 
     say("cells")
@@ -180,16 +180,15 @@ def _print_result(run: Mapping[str, Any], request: Mapping[str, Any], catalog: C
     scores = [f"{name} {show_mean_sd(spread)}" for name, spread in spreads if spread is not None]
     took = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in run["seconds"].items() if seconds is not None)
     say("", f"run {run['run']}: {', '.join(scores)} ({of}{head_cells_in_words(run)}); {took}")
-    alone = run["pretraining"] is not None  # with one backbone for each fold, folds tell something of others
-    if alone:
-        say("one backbone: scores and comparisons hold for this backbone only")
+    if words := reach(run):
+        say(words)
     known = short(run["run"])
     say("next:")
     say(suggest(f"  qtlplat show {known}"))
     if run["parameters"]["controls"]:
         say(suggest(f"  qtlplat compare {known}"))
     say(f"  {_again(run, request, head=_other_head(run, catalog))}")
-    if alone:
+    if run["backbones"] == 1:
         say(f"  {_again(run, request, backbones=SEVERAL)}")
 
 

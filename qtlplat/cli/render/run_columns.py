@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 from datetime import UTC, datetime
 
 from qtlplat.cli.render.terminal import on_terminal
-from qtlplat.conventions import LEAKAGES, ROLES, cells_in_words, flat_counts, short
+from qtlplat.conventions import LEAKAGES, ROLES, backbones_line, cells_in_words, flat_counts, short
 
 
 class MeanSd(float):
@@ -37,10 +37,19 @@ def mean_sd(spread: dict[str, Any] | None) -> MeanSd | None:
 
 def head_cells_in_words(run: Mapping[str, Any]) -> str:
     """How many finished cells the head of a run has, as `qtlplat.conventions.cells_in_words`."""
+    return cells_in_words([(cell["backbone_index"], cell["seed"], cell["fold"]) for cell in _finished_of_head(run)])
+
+
+def reach(run: Mapping[str, Any]) -> str:
+    """How far the scores of a run reach, as `qtlplat.conventions.backbones_line`."""
+    finished = _finished_of_head(run)
+    return backbones_line([(cell["backbone_index"], cell["seed"], cell["pretraining"]) for cell in finished])
+
+
+def _finished_of_head(run: Mapping[str, Any]) -> list[Any]:
     from qtlplat.store.read.serialize import head_cells
 
-    finished = [cell for cell in head_cells(run["cells"]) if cell["status"] == "finished"]
-    return cells_in_words([(cell["backbone_index"], cell["seed"], cell["fold"]) for cell in finished])
+    return [cell for cell in head_cells(run["cells"]) if cell["status"] == "finished"]
 
 
 def age(created: str, now: datetime | None = None) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from qtlplat.cli.render.columns import text
-from qtlplat.cli.render.run_columns import age, head_cells_in_words, mean_sd, progress_words, show_mean_sd
+from qtlplat.cli.render.run_columns import age, head_cells_in_words, mean_sd, progress_words, reach, show_mean_sd
 from qtlplat.cli.render.show_tables import cells, component_line, curve, params, section, tuning
 from qtlplat.cli.render.terminal import clean, note, say, stdout_console
 from qtlplat.conventions import HEAD, counted, leakage_line, short
@@ -57,6 +57,8 @@ def _glance(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "progress", progress_words(run["progress"])
     if score := _score(run):
         yield "score", score
+    if run["kind"] == "run" and (words := reach(run)):
+        yield "backbones", words
     if against := _against_controls(run):
         yield "controls", against
     if leakage := leakage_line(run):
@@ -136,14 +138,16 @@ def _environment(run: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _lineage(run: Mapping[str, Any]) -> None:
     """Data -> what it builds on -> this run -> what builds on it: a tree on terminals, a line each elsewhere."""
-    above, below = run["lineage"]["parents"], run["lineage"]["children"]
+    places = _places(run)
+    above = sorted(run["lineage"]["parents"], key=lambda one: places.get(one["run"], ((), ""))[0])
+    below = run["lineage"]["children"]
     data = f"data {run['dataset_digest'][:12] or 'unknown'}"
     own = f"this {run['kind']} {run['run']}"
     count = run["lineage"]["count"]
     others = [f"and {n} older"] if (n := count["parents"] - len(above)) > 0 else []
     rest = [f"and {n} older"] if (n := count["children"] - len(below)) > 0 else []
     if not sys.stdout.isatty():
-        for line in (data, *map(_relative, above), *others, own):
+        for line in (data, *(_relative(one, places) for one in above), *others, own):
             say(line)
         for line in (*map(_below, below), *rest):
             say(f"  {clean(line)}")
@@ -154,7 +158,7 @@ def _lineage(run: Mapping[str, Any]) -> None:
     tree = Tree(Text(clean(data)))
     here, backbones = tree, [one for one in above if one["role"] == "pretraining"]
     for relative in above:
-        branch = tree.add(Text(clean(_relative(relative))))
+        branch = tree.add(Text(clean(_relative(relative, places))))
         if backbones == [
             relative
         ]:  # the cells share it; where they have backbones of their own, all stand side by side
@@ -167,10 +171,31 @@ def _lineage(run: Mapping[str, Any]) -> None:
     stdout_console().print(tree)
 
 
-def _relative(one: Mapping[str, Any]) -> str:
+Place = tuple[tuple[int, ...], str]  # where it is sorted, and the words
+
+
+def _places(run: Mapping[str, Any]) -> dict[str, Place]:
+    """By pretraining: which backbone of several it is, and the folds whose own it is."""
+    cells: dict[str, list[Mapping[str, Any]]] = {}
+    for cell in run["cells"]:
+        if run["kind"] == "run" and cell["pretraining"]:
+            cells.setdefault(cell["pretraining"], []).append(cell)
+    numbers, seeds = ({cell[key] for own in cells.values() for cell in own} for key in ("backbone_index", "seed"))
+    places: dict[str, Place] = {}
+    for pretraining, own in cells.items():
+        number, seed, fold = (own[0][key] for key in ("backbone_index", "seed", "fold"))
+        words = [f"backbone {number}"] if len(numbers) > 1 else []
+        if len(cells) > len(numbers):  # pretrained within folds
+            words += [f"fold {fold}", *([f"seed {seed}"] if len(seeds) > 1 else [])]
+        places[pretraining] = (number, seed, fold), ", ".join(words)
+    return places
+
+
+def _relative(one: Mapping[str, Any], places: Mapping[str, Place]) -> str:
     """A run that this one builds on, or does again."""
     role = f"replay of {one['kind']}" if one["role"] == "replay" else one["role"]
-    return f"{role} {one['run']}  {one['backbone'] or ''}  {one['status']}"
+    words = places.get(one["run"], ((), ""))[1]
+    return f"{role} {one['run']}  {one['backbone'] or ''}  {one['status']}" + (f"  {words}" if words else "")
 
 
 def _below(one: Mapping[str, Any]) -> str:
