@@ -109,7 +109,7 @@ def _holds(fits: Callable[[Any], bool], value: Any) -> bool:
 def _test(table: str, column: sa.Column[Any], dialect: sa.Dialect) -> Callable[[Any], bool]:
     """What a value of a column must fulfil."""
     named = {
-        "id": _is(_ID), "run_id": _is(_ID), "parent_id": _is(_ID), "reproduction_id": _is(_ID),
+        "id": _is(_ID), "run_id": _is(_ID), "parent_id": _is(_ID), "reproduction_id": _is(_ID), "sweep_id": _is(_ID),
         "created": _is_time, "finished": _is_time, "since": _is_time,
         "runs.made_for": _is(_ID),
         "artifacts.path": _is(FILE), "artifacts.sha256": _is(_SHA256), "cells.pretraining": _is(_ID),

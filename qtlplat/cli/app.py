@@ -48,6 +48,7 @@ GROUPS: dict[str, dict[str, tuple[str, str] | None]] = {
     "Train": {
         "run": ("run", "Train a head on a frozen backbone and store the result."),
         "resume": ("resume", "Resume an interrupted run, bit for bit."),
+        "sweep": None,
         "reproduce": None,
         "replay": ("replay", "Repeat a stored run and check that the results match."),
     },

@@ -114,7 +114,7 @@ def test_damaged_runs_lost_files_and_what_builds_on_them_are_left_out(
         lost = finished_run(writer)  # its file is nowhere
     change(other, f"DELETE FROM epochs WHERE run_id = '{damaged}' AND epoch = 1")
     change(other, f"UPDATE environment SET value = '3.12' WHERE run_id = '{parent}'")
-    with pytest.raises(StoreError, match="5 runs or outcomes cannot be merged, so nothing was"):
+    with pytest.raises(StoreError, match="5 records cannot be merged, so nothing was"):
         merge(location, other)
     assert Reader(location).runs() == []
     done = merge(location, other, partly=True)

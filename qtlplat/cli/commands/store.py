@@ -137,6 +137,7 @@ def recover_command(settings: Settings, new: str, as_json: bool) -> None:
                 "in_part": found.in_part,
                 "gone": found.gone,
                 "outcomes_lost": found.outcomes_lost,
+                "sweeps_lost": found.sweeps_lost,
                 "tables_lost": found.tables_lost,
                 "rows_refused": dict(found.refused),
                 "files_lost": found.files_lost,
@@ -148,6 +149,7 @@ def recover_command(settings: Settings, new: str, as_json: bool) -> None:
     tell("runs in part", [f"{run} without rows of {', '.join(parts)}" for run, parts in found.in_part.items()])
     tell("runs lost", found.gone)
     tell("outcomes of reproductions lost", found.outcomes_lost)
+    tell("sweeps lost", found.sweeps_lost)
     tell("tables lost", found.tables_lost)
     tell("tables with rows that contradict others", [f"{table}: {n}" for table, n in found.refused.items()])
     tell("files lost", [f"{path}: {why}" for path, why in found.files_lost.items()])
@@ -176,6 +178,7 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
                 "store": location.name,
                 "runs": done.runs,
                 "outcomes": done.outcomes,
+                "sweeps": done.sweeps,
                 "same": done.same,
                 "running": done.running,
                 "trashed": done.trashed,
@@ -186,7 +189,7 @@ def merge_command(settings: Settings, other: str, partly: bool, as_json: bool) -
         return
     print_path(location.name)
     note(f"merged: {counted(len(done.runs), 'run')} with {counted(done.files, 'file')}")
-    note(f"merged outcomes of reproductions: {len(done.outcomes)}")
+    note(f"merged outcomes of reproductions: {len(done.outcomes)}, sweeps: {len(done.sweeps)}")
     if done.same:
         note(f"here already, with the same content: {len(done.same)}")
     tell("runs not merged, which have not ended", done.running)

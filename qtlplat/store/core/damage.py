@@ -1,4 +1,4 @@
-"""Values in rows that qtlplat did not write, and which records these rows belong to: runs and reproductions.
+"""Values in rows that qtlplat did not write, and which records these rows belong to: runs, reproductions and sweeps.
 
 A bad value makes a query fail as a whole, whatever else it asks for.
 """
@@ -30,7 +30,7 @@ def lenient_text(data: bytes) -> str:
 
 @dataclass(frozen=True)
 class BadValue:
-    """A value that qtlplat did not write. owner: 'runs' or 'reproductions'; record: id as the database holds it."""
+    """A value that qtlplat did not write. owner: as of `parts.Part`; record: id as the database holds it."""
 
     owner: str
     record: Any

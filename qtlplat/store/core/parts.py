@@ -1,4 +1,4 @@
-"""The rows of a run or a reproduction as SQLite holds them, of any schema: found, read, inserted, never understood.
+"""The rows of a run, reproduction or sweep as SQLite holds them, of any schema: found, read, inserted, not understood.
 
 A server's rows come and go in the same form, so that digests are the same in both: a NaN is the text 'NaN', and a
 negative zero has lost its sign.
@@ -23,7 +23,7 @@ _ORDER = {table.name: place for place, table in enumerate(schema.metadata.sorted
 
 @dataclass(frozen=True)
 class Part:
-    """A table that holds rows of records. owner: 'runs' or 'reproductions'; key: the column with the record's id.
+    """A table that holds rows of records. owner: the sort, as in `schema.OWNERS`; key: the column with its id.
 
     table: without types, so that values come and go as SQLite holds them; order: its primary key.
     """

@@ -1,6 +1,6 @@
 """Digests that detect changed rows: a sha256 per record and table.
 
-A run gets its digests in the transaction that ends it, a reproduction in the one that stores it. SQLite's own check
+A run gets its digests in the transaction that ends it, any other record in the one that stores it. SQLite's own check
 detects broken pages; only digests detect changed values and missing rows.
 """
 
@@ -77,8 +77,9 @@ def ended(connection: Connection) -> list[tuple[str, str]]:
     table = sa.table("runs", *map(sa.column, ("id", "status", "created")))
     query = select(table.c.id).where(table.c.status != "running").order_by(table.c.created, table.c.id)
     found = [("runs", run) for run in connection.execute(query).scalars()]
-    if connection.dialect.has_table(connection, schema.reproductions.name):
-        found += [("reproductions", record) for record in parts.ids(connection, "reproductions")]
+    for owner in schema.OWNERS:
+        if owner != "runs" and connection.dialect.has_table(connection, owner):
+            found += [(owner, record) for record in parts.ids(connection, owner)]
     return found
 
 

@@ -283,8 +283,45 @@ trash = _table(
     _column("since", Time, "when it was put there, UTC, ISO 8601"),
 )
 
-# What people say of runs, at any time; all other tables of a run do not change any more once it has ended.
-REMARKS = ("tags", "notes", "trash")
+sweeps = _table(
+    "sweeps",
+    "A sweep: runs that were asked for together. What of it is done follows from the runs themselves.",
+    _key("id", Text, "16 hexadecimal characters that follow from the content"),
+    _column("name", Text, "what it is called"),
+    _column("created", Time, "when it was stored, UTC, ISO 8601"),
+    _column("definition", Facts, "what was asked for: options with all their values, what was zipped and left out"),
+    Index(None, "name", "created"),
+    sqlite_with_rowid=True,
+)
+
+sweep_members = _table(
+    "sweep_members",
+    "A member of a sweep: a run that is wanted, whether there is one or not.",
+    _key("sweep_id", Text, "the sweep that it is part of", ForeignKey("sweeps.id", ondelete="CASCADE")),
+    _key("position", Whole, "its number there, from 0"),
+    _column("fingerprint", Text, "of the run: a finished run that has it is this member"),
+    _column("pretraining", Text, "the fingerprint of the backbone that its cells share"),
+    _column("point", Facts, "its values of what varies in the sweep, by name"),
+    _column("request", Facts, "what is asked of `qtlplat run`, by option"),
+    Index(None, "fingerprint"),
+)
+
+sweep_failures = _table(
+    "sweep_failures",
+    "That a member of a sweep could not be trained; deleted when it is tried again.",
+    _key("sweep_id", Text, "the sweep", ForeignKey("sweeps.id", ondelete="CASCADE")),
+    _key("position", Whole, "the member"),
+    _key("number", Whole, "from 1"),
+    _column("since", Time, "when it ended, UTC, ISO 8601"),
+    _column("kind", Text, "failed: an error; killed: its process ended, or hung"),
+    _column("error", Text, "what stopped it"),
+    _column("log", Text, "where its log lies below the store's directory of files, empty if there is none"),
+    CheckConstraint("kind IN ('failed', 'killed')", name="kind"),
+)
+
+# What people say of runs, and what becomes of the members of a sweep, at any time; all other tables of a record do not
+# change any more once it has ended.
+REMARKS = ("tags", "notes", "trash", "sweep_failures")
 
 digests = _table(
     "digests",
@@ -294,7 +331,8 @@ digests = _table(
     _column("sha256", Text, "of the record's rows in it"),
 )
 
-OWNERS = {"runs": "run_id", "reproductions": "reproduction_id"}  # table of records -> how others refer to it
+# table of records -> how others refer to it
+OWNERS = {"runs": "run_id", "reproductions": "reproduction_id", "sweeps": "sweep_id"}
 
 
 def key_of(table: Table) -> str | None:

@@ -24,7 +24,7 @@ from qtlplat.store.read.access import shown_id
 MOST = 100  # findings of one sort; a store so damaged is past counting
 STALE_SECONDS = 3600.0  # what is being written is younger
 _Files = defaultdict[tuple[str, str, int], list[str]]
-_SORT = {"runs": "run", "reproductions": "reproduction"}
+_SORT = {"runs": "run", "reproductions": "reproduction", "sweeps": "sweep"}
 _ROWS_FIX = (
     "do not use its numbers: run it again, or merge it from a backup into a new store: qtlplat store merge BACKUP"
 )

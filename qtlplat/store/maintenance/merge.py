@@ -22,7 +22,9 @@ MOST_SHOWN = 6
 
 @dataclass
 class Merged:
-    """What a merge did. runs, outcomes: ids of the runs and reproductions taken over; same: of those that were here.
+    """What a merge did. runs, outcomes, sweeps: ids of the runs, reproductions and sweeps that were taken over.
+
+    same: of those that were here.
 
     running: of runs of the other store that have not ended; trashed: of those in its trash, on which nothing builds;
     left_out: why, by id; files: how many were copied.
@@ -30,6 +32,7 @@ class Merged:
 
     runs: list[str] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
+    sweeps: list[str] = field(default_factory=list)
     same: list[str] = field(default_factory=list)
     running: list[str] = field(default_factory=list)
     trashed: list[str] = field(default_factory=list)
@@ -46,7 +49,7 @@ def merge(
     dry_run: bool = False,
     name: str = "",
 ) -> Merged:
-    """Take over every run that has ended, and every reproduction, with rows and files, of a store that only is read.
+    """Take over all runs that have ended, reproductions and sweeps, with rows and files, of a store that only is read.
 
     Each run is one transaction, its files are there before it: after a crash, merge again. What lies in the other's
     trash stays there, unless it is named. Of runs that both have, tags that are missing here are taken over, and notes
@@ -56,7 +59,7 @@ def merge(
         location: of the store that takes the runs over.
         other: the store to read.
         partly: leave out what is refused, and what builds on it.
-        only: ids of the runs and reproductions that are meant, None for all.
+        only: ids of the runs, reproductions and sweeps that are meant, None for all.
         dry_run: only say what would be done; `files` stays 0. The store must exist then.
         name: what messages call the other store, its path if ''.
 
@@ -84,7 +87,7 @@ def merge(
         for owner, record in wanted:
             if not dry_run:
                 done.files += _take_over(write, theirs, location, other, owner, record)
-            (done.runs if owner == "runs" else done.outcomes).append(record)
+            {"runs": done.runs, "reproductions": done.outcomes, "sweeps": done.sweeps}[owner].append(record)
         if not dry_run:
             with database.translated(location), write.begin() as ours:
                 annotate.take_over(ours, theirs, done.same)
@@ -206,7 +209,7 @@ def _refused(where: str, left_out: Mapping[str, str]) -> StoreError:
     if len(left_out) > MOST_SHOWN:
         lines.append(f"  and {len(left_out) - MOST_SHOWN} more")
     return StoreError(
-        "\n".join([f"{len(left_out)} runs or outcomes cannot be merged, so nothing was", *lines]),
+        "\n".join([f"{len(left_out)} records cannot be merged, so nothing was", *lines]),
         where=where,
         fix="look at both: qtlplat store check; or leave these out: --partly",
     )

@@ -32,17 +32,22 @@ class Recovered:
     """The result of a recovery.
 
     whole: ids of the complete runs; in_part: tables of which rows are lost, by run; gone: ids of runs
-    of which only pieces were found; outcomes_lost: ids of reproductions; tables_lost: names of whole tables; refused:
-    number of rows that contradict, by table; files_lost: what is wrong, by path.
+    of which only pieces were found; outcomes_lost, sweeps_lost: ids of reproductions and sweeps; tables_lost: names of
+    whole tables; refused: number of rows that contradict, by table; files_lost: what is wrong, by path.
     """
 
     whole: list[str] = field(default_factory=list)
     in_part: dict[str, list[str]] = field(default_factory=dict)
     gone: list[str] = field(default_factory=list)
     outcomes_lost: list[str] = field(default_factory=list)
+    sweeps_lost: list[str] = field(default_factory=list)
     tables_lost: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     files_lost: dict[str, str] = field(default_factory=dict)
+
+    def lost_of(self, owner: str) -> list[str]:
+        """The list of lost records of a sort."""
+        return {"runs": self.gone, "reproductions": self.outcomes_lost, "sweeps": self.sweeps_lost}[owner]
 
 
 def recover(location: StoreLocation, new: StoreLocation) -> Recovered:
@@ -168,7 +173,7 @@ def _take_over(old: sqlite3.Connection, connection: Connection, owner: str, foun
     ended = {record for _, record in row_digests.ended(connection)}
     for record in records:
         if record not in there:
-            (found.gone if owner == "runs" else found.outcomes_lost).append(record)
+            found.lost_of(owner).append(record)
             continue
         lost = sorted(unread[record] - {*schema.REMARKS})  # without which a run is what it was
         if record in ended and record in kept:
@@ -177,8 +182,9 @@ def _take_over(old: sqlite3.Connection, connection: Connection, owner: str, foun
         if owner == "runs":
             _judge(connection, record, lost, found)
         elif lost:
-            connection.execute(delete(schema.reproductions).where(schema.reproductions.c.id == record))
-            found.outcomes_lost.append(record)
+            table = schema.metadata.tables[owner]
+            connection.execute(delete(table).where(table.c.id == record))
+            found.lost_of(owner).append(record)
             continue
         row_digests.seal(connection, owner, record)
 

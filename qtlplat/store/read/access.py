@@ -35,8 +35,8 @@ OPENED: weakref.WeakSet[Access] = weakref.WeakSet()  # all that are in use in th
 class Access:
     """Reads a store in transactions; no file stays open between them. on_wait: as of `Reader`.
 
-    damaged: runs and reproductions that were found damaged and are left out since then, with the reason by id; named:
-    ids of runs that were requested by id, which are never left out without an error.
+    damaged: records that were found damaged and are left out since then, with the reason by id; named: ids of runs that
+    were requested by id, which are never left out without an error.
     """
 
     def __init__(self, location: StoreLocation, on_wait: Callable[[], None] = nobody_waits) -> None:

@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import insert, update
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import BusyError, StoreError, safe_repr
 from qtlplat.store.backends.bootstrap import prepare
-from qtlplat.store.core import row_digests, schema
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.ownership import RunLock, is_abandoned, this_host
 from qtlplat.store.core.records import (
@@ -31,8 +29,9 @@ from qtlplat.store.core.records import (
     Status,
 )
 from qtlplat.store.core.retry import nobody_waits
+from qtlplat.store.core.sweep_records import FailureRow, NewSweep
 from qtlplat.store.read.run_annotations import note_of
-from qtlplat.store.write import acquire, annotate, rows
+from qtlplat.store.write import acquire, annotate, at_once, rows
 from qtlplat.store.write.operations import Operation, busy, row_of
 from qtlplat.store.write.transport import QueuedTransport, Transport
 
@@ -223,23 +222,26 @@ class Writer:
     def add_reproduction(self, reproduction: NewReproduction) -> str:
         """Store the verdicts on a recipe's claims; returns their id. An identical stored outcome becomes the newest."""
         created = rows.now()
-
-        def write(connection: Connection) -> None:
-            known = schema.reproductions.c.id == reproduction.id
-            renewed = connection.execute(update(schema.reproductions).where(known).values(created=created))
-            if not renewed.rowcount:
-                row = {key: value for key, value in vars(reproduction).items() if key != "claims"}
-                connection.execute(insert(schema.reproductions).values(id=reproduction.id, created=created, **row))
-                claims = [
-                    {"reproduction_id": reproduction.id, "position": i, **vars(claim)}
-                    for i, claim in enumerate(reproduction.claims)
-                ]
-                if claims:
-                    connection.execute(insert(schema.claims), claims)
-            row_digests.seal(connection, "reproductions", reproduction.id)
-
-        self._transport.at_once(write)
+        self._transport.at_once(lambda connection: at_once.add_reproduction(connection, reproduction, created))
         return reproduction.id
+
+    def add_sweep(self, sweep: NewSweep) -> str:
+        """Store what a sweep asks for, unless it is there; returns its id."""
+        created = rows.now()
+        self._transport.at_once(lambda connection: at_once.add_sweep(connection, sweep, created))
+        return sweep.id
+
+    def remove_sweep(self, sweep_id: str) -> None:
+        """Delete what a sweep asks for; its runs stay."""
+        self._transport.at_once(lambda connection: at_once.remove_sweep(connection, sweep_id))
+
+    def add_failure(self, sweep_id: str, failure: FailureRow) -> None:
+        """Store that a member of a sweep could not be trained."""
+        self._transport.at_once(lambda connection: at_once.add_failure(connection, sweep_id, failure))
+
+    def forget_failures(self, sweep_id: str, positions: Collection[int]) -> None:
+        """Let members of a sweep be tried again as if they had not failed."""
+        self._transport.at_once(lambda connection: at_once.forget_failures(connection, sweep_id, positions))
 
     def tag(self, run_ids: Sequence[str], add: Sequence[str] = (), remove: Sequence[str] = ()) -> set[str]:
         """Give runs tags and take others from them, whatever their status; returns what was taken from any.

@@ -1,0 +1,36 @@
+"""A group of commands of which one needs no name: ``qtlplat sweep NAME ...`` beside ``qtlplat sweep show NAME``."""
+
+from __future__ import annotations
+
+import click
+
+
+class GroupWithDefault(click.Group):
+    """What is none of its commands goes to the default one, whose options the group's help shows.
+
+    Args:
+        default: The command; it is not listed.
+    """
+
+    def __init__(self, *args: object, default: click.Command, **options: object) -> None:
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+        self.default = default
+        default.hidden = True
+        self.add_command(default)
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Insert the name of the default command, unless a command or the help is asked for."""
+        named = args[:1] and args[0] in self.commands
+        if not named and args[:1] not in (["-h"], ["--help"]) and not ctx.resilient_parsing:
+            args = [self.default.name or "", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Two lines: with a command and without."""
+        formatter.write_usage(ctx.command_path, "[NAME] [OPTIONS]")
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="       ")
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Options of the default command, then the commands."""
+        self.default.format_options(ctx, formatter)
+        self.format_commands(ctx, formatter)
