@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=Callable[..., Any])
 _ABOUT = """An option of `qtlplat run` may have several values here. The same command, or the name alone, continues a
-sweep that was stopped: what is finished is found by content, whoever has trained it. A member that fails does not stop
-the others; the exit code is then 6."""
+sweep that was stopped: finished members are found by content, also those that another command has trained. A member
+that fails does not stop the others; the exit code is then 6."""
 _VALUES = "Values are written a|b|c, 2..8, 2..8:2, 1e-4..1e-2*5 (logarithmic) or 0..1+5."
 
 
@@ -98,8 +98,8 @@ def start_command(
     """Train every combination of some settings, as one stored sweep.
 
     An option of `qtlplat run` may have several values here. The same command, or the name alone, continues a sweep that
-    was stopped: what is finished is found by content, whoever has trained it. A member that fails does not stop the
-    others; the exit code is then 6.
+    was stopped: finished members are found by content, also those that another command has trained. A member that fails
+    does not stop the others; the exit code is then 6.
     """
     from qtlplat.store.read.queries import Reader
     from qtlplat_sweeps.asked import Asked, stored, wanted, with_file

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from qtlplat.conventions import short
-from qtlplat.errors import QtlplatError
+from qtlplat.command_hints import shell_word
+from qtlplat.conventions import counted, short
+from qtlplat.errors import QtlplatError, Terminated
 from qtlplat.progress import Progress, Stage
 from qtlplat.signals import Stop, orderly_stop
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.sweep_records import FailureRow, MemberRow, MemberState, SweepRecord
 from qtlplat.store.read.queries import Reader
-from qtlplat.store.read.sweeps import MOST_KILLED, member_states
+from qtlplat.store.read.sweeps import MOST_KILLED
 from qtlplat.store.write.rows import now
 from qtlplat.store.write.writer import Writer
 from qtlplat_sweeps.definition import point_text
-from qtlplat_sweeps.pool import Ended, Executor, Pool, Surroundings, how_it_ended
+from qtlplat_sweeps.pool import PROGRAM, Ended, Executor, Pool, Surroundings, how_it_ended
 from qtlplat_sweeps.protocol import Event, Job, error_of
 
 WAIT_SECONDS = 0.2  # between two looks at signals and time limits
@@ -38,7 +39,6 @@ class Done:
 
     trained: int = 0
     seconds: float = 0.0
-    stopped: bool = False
     failures: list[FailureRow] = field(default_factory=list)
 
 
@@ -49,14 +49,17 @@ class Coordinator:
         sweep: What is asked for, as it is stored.
         location: The store.
         progress: Where it says what happens.
+        program: What an executor runs.
     """
 
-    def __init__(self, sweep: SweepRecord, location: StoreLocation, progress: Progress) -> None:
-        self.sweep, self.location, self.progress = sweep, location, progress
+    def __init__(
+        self, sweep: SweepRecord, location: StoreLocation, progress: Progress, program: Sequence[str] = PROGRAM
+    ) -> None:
+        self.sweep, self.location, self.progress, self.program = sweep, location, progress, program
         self.reader = Reader(location)
         self._members = {member.position: member for member in sweep.content.members}
         self._left: list[int] = []
-        self._begun: set[str] = set()  # pretrainings that an executor of ours works at, or is done with
+        self._begun: set[str] = set()  # pretrainings that an executor of this process has begun
         self._killed: dict[int, int] = {}
         self._looked = 0.0
         self.done = Done()
@@ -79,15 +82,19 @@ class Coordinator:
                 orderly_stop() as stop,
                 Writer(self.location, stop.check) as writer,
                 self.progress.stage(title, len(self._left)) as stage,
-                Pool(surroundings) as pool,
+                Pool(surroundings, self.program) as pool,
             ):
                 self._work(pool, min(pace.workers, len(self._left)), pace, stage, writer, stop)
+        except (KeyboardInterrupt, Terminated):
+            name = shell_word(self.sweep.content.name)
+            self.progress.note(f"stopped after {counted(self.done.trained, 'member')}; continue: qtlplat sweep {name}")
+            raise
         finally:
             self.done.seconds = time.monotonic() - began
         return self.done
 
     def _ordered(self, states: Sequence[MemberState]) -> list[int]:
-        """Members to train: those that share a backbone follow each other; those that somebody trains come last."""
+        """Members to train, by backbone; those that another process trains come last."""
         first: dict[str, int] = {}
         for one in states:
             first.setdefault(one.member.pretraining, len(first))
@@ -109,7 +116,7 @@ class Coordinator:
                     executor.kill(f"it took longer than {pace.limit:g} s")
 
     def _next(self) -> int | None:
-        """The next member: one whose backbone nobody of us is at, or all are being pretrained already."""
+        """The next member: one whose backbone is not being pretrained here, if there is one."""
         if not self._left:
             return None
         place = next((i for i, one in enumerate(self._left) if self._members[one].pretraining not in self._begun), 0)
@@ -148,7 +155,7 @@ class Coordinator:
         return busy[0] if len(busy) == 1 else f"{len(busy)} at work; {busy[0]}" if busy else ""
 
     def _gone(self, pool: Pool, executor: Executor, event: Ended, stage: Stage, writer: Writer) -> None:
-        """A process ended that nobody stopped: its member is tried again, after all others, but not for ever."""
+        """A process ended by itself: its member is tried again after all others, a limited number of times."""
         pool.forget(executor)
         job = executor.job
         if job is None:
@@ -186,11 +193,3 @@ def log_path(sweep_id: str, position: int) -> str:
 def named(member: MemberRow) -> str:
     """A member for people: its number and its point."""
     return f"member {member.position} ({point_text(member.point)})" if member.point else f"member {member.position}"
-
-
-def surveyed(reader: Reader, sweep: SweepRecord, tell: Callable[[str], None]) -> list[MemberState]:
-    """What has become of all members; says what is done and what is missing."""
-    states = member_states(reader, sweep)
-    finished = sum(one.state == "finished" for one in states)
-    tell(f"sweep {sweep.content.name}: {finished} of {len(states)} members are finished")
-    return states

@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
+from qtlplat.cli.render.terminal import note
 from qtlplat.errors import BusyError, QtlplatError, StoreError, Terminated
 from qtlplat.progress import Stage
 from qtlplat_sweeps.protocol import Event, Job, error_facts
@@ -28,7 +29,7 @@ TELL_SECONDS = 0.5  # between two reports of a stage
 
 
 def _log(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
+    note(text)
     sys.stderr.flush()
 
 
@@ -46,7 +47,7 @@ class Told:
 
     @contextmanager
     def stage(self, title: str, total: int) -> Iterator[Stage]:
-        """News of a stage, not more often than somebody can read."""
+        """Report a stage, at most twice a second."""
         send, position = self._send, self.position
         began = time.monotonic()
 
@@ -78,7 +79,7 @@ class Executor:
         self._images: dict[str, Any] = {}
 
     def send(self, event: Event) -> None:
-        """Tell the coordinator; one that is gone is told nothing."""
+        """Send an event to the coordinator, if it still runs."""
         with self._lock:
             try:
                 self._out.write(event.line())

@@ -1,4 +1,4 @@
-"""A group of commands of which one needs no name: ``qtlplat sweep NAME ...`` beside ``qtlplat sweep show NAME``."""
+"""A group of commands of which one needs no name: ``qtlplat sweep NAME ...`` next to ``qtlplat sweep show NAME``."""
 
 from __future__ import annotations
 

@@ -14,13 +14,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
 from qtlplat_sweeps.protocol import Event, Job, read_event
 
+PROGRAM = (sys.executable, "-m", "qtlplat_sweeps.executor")
 GRACE_SECONDS = 5.0  # that an executor has to store what it does as interrupted
 
 
@@ -61,7 +62,7 @@ class Executor:
             self.process.stdin.flush()
 
     def kill(self, why: str) -> None:
-        """End it at once; why: what is told of its member."""
+        """End it at once; why: the reason that its member failed."""
         self.killed_for = why
         with contextlib.suppress(OSError):
             self.process.kill()
@@ -75,10 +76,15 @@ class Ended:
 
 
 class Pool:
-    """A number of executors, as a context manager: none outlives it, and none the process that has it."""
+    """A number of executors, as a context manager: none outlives it, and none the process that has it.
 
-    def __init__(self, surroundings: Surroundings) -> None:
-        self._surroundings = surroundings
+    Args:
+        surroundings: What every executor needs.
+        program: What an executor runs.
+    """
+
+    def __init__(self, surroundings: Surroundings, program: Sequence[str] = PROGRAM) -> None:
+        self._surroundings, self._program = surroundings, list(program)
         self._news: queue.Queue[tuple[Executor, Event | Ended]] = queue.Queue()
         self._numbers = 0
         self.executors: list[Executor] = []
@@ -96,7 +102,7 @@ class Pool:
         threads = str(self._surroundings.threads)
         env = {**os.environ, "OMP_NUM_THREADS": threads, "PYTHONUNBUFFERED": "1"}
         process = subprocess.Popen(
-            [sys.executable, "-m", "qtlplat_sweeps.executor"],
+            self._program,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -123,7 +129,7 @@ class Pool:
         self._news.put((executor, Ended(executor.process.wait())))
 
     def news(self, seconds: float) -> Iterator[tuple[Executor, Event | Ended]]:
-        """What was told since the last call; waits for the first of it, but no longer than that."""
+        """Events since the last call; waits at most so long for the first one."""
         with contextlib.suppress(queue.Empty):
             yield self._news.get(timeout=seconds)
             while True:

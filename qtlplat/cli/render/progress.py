@@ -82,8 +82,8 @@ class _Lines:
                 done, latest, now = done + steps, detail or latest, time.monotonic()
                 if now - said >= QUIET_SECONDS and done < total:
                     said = now
-                    left = (now - started) / done * (total - done) if done else 0.0
-                    note(f"{title}: {done}/{total}, at most {left:.0f} s left{', ' + latest if latest else ''}")
+                    left = f", at most {(now - started) / done * (total - done):.0f} s left" if done else ""
+                    note(f"{title}: {done}/{total}{left}{', ' + latest if latest else ''}")
 
         note(f"{title} ...")
         yield One()

@@ -319,8 +319,8 @@ sweep_failures = _table(
     CheckConstraint("kind IN ('failed', 'killed')", name="kind"),
 )
 
-# What people say of runs, and what becomes of the members of a sweep, at any time; all other tables of a record do not
-# change any more once it has ended.
+# Annotations of runs, and failures of members of sweeps, change at any time; all other tables of a record do not
+# change once it has ended.
 REMARKS = ("tags", "notes", "trash", "sweep_failures")
 
 digests = _table(
