@@ -60,7 +60,7 @@ def _text(name: str, help_text: str, metavar: str = "V") -> Callable[[C], C]:
 @click.option(
     "--file",
     "path",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
     metavar="F.toml",
     help="Read options from a TOML file; those of the command line win.",
 )

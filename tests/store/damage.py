@@ -12,9 +12,15 @@ from test_reproductions import OUTCOME
 
 from qtlplat.store.core import database, row_digests
 from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.core.sweep_records import MemberRow, NewSweep
 from qtlplat.store.write.writer import Writer
 
 PAGE = 4096
+SWEEP = NewSweep(
+    "circuits",
+    {"axes": {"seed": [0, 1]}},
+    tuple(MemberRow(i, f"fingerprint {i}", "backbone", {"seed": i}, {"head": "mlp", "seed": i}) for i in (0, 1)),
+)
 
 
 def snapshot(location: StoreLocation) -> dict[str, str]:
@@ -35,6 +41,7 @@ def fill(location: StoreLocation, runs: int = 6) -> list[str]:
     with Writer(location) as writer:
         parent = whole_run(writer, location, kind="pretraining")
         writer.add_reproduction(OUTCOME)
+        writer.add_sweep(SWEEP)
         rest = [whole_run(writer, location, b"weights" + b"!" * i, parent=parent) for i in range(runs)]
     return [parent, *rest]
 

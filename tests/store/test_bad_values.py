@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from by_hand import sql
-from damage import fill
+from damage import SWEEP, fill
 from sample_runs import NAME
 
 from qtlplat.cli.app import main
@@ -25,6 +25,7 @@ from qtlplat.store.read.lineage import family
 from qtlplat.store.read.loaded import gather
 from qtlplat.store.read.misclassified import mistakes
 from qtlplat.store.read.queries import Reader
+from qtlplat.store.read.sweeps import sweeps
 from qtlplat.store.write.writer import Writer
 
 DEEP = '{"a": ' + "[" * 1500 + "]" * 1500 + "}"
@@ -58,7 +59,7 @@ BAD[run_columns.CountsJson] = [
 ]
 TEXTS = (columns.Text, columns.Time, columns.Facts, columns.Numbers)
 RUNS = [table for table in schema.metadata.sorted_tables if schema.key_of(table) in ("id", "run_id")]
-RUNS = [table for table in RUNS if table.name not in ("reproductions", "trash")]
+RUNS = [table for table in RUNS if table.name not in ("reproductions", "sweeps", "trash")]
 
 
 @pytest.fixture(scope="module")
@@ -275,6 +276,15 @@ def test_a_damaged_reproduction_hides_no_run(location: StoreLocation, ids: list[
     assert len(Reader(location).runs()) == 4
     assert Reader(location).reproductions() == []
     assert any(f"reproductions.{column}" in problem.what for problem in check(location).problems)
+
+
+@pytest.mark.parametrize(("table", "column"), [("sweeps", "definition"), ("sweep_members", "point")])
+def test_a_damaged_sweep_hides_no_run(location: StoreLocation, ids: list[str], table: str, column: str) -> None:
+    assert [one.content for one in sweeps(Reader(location))] == [SWEEP]
+    sql(location, f"UPDATE {table} SET {column} = 'x'")
+    assert len(Reader(location).runs()) == 4
+    assert sweeps(Reader(location)) == []
+    assert any(f"{table}.{column}" in problem.what for problem in check(location).problems)
 
 
 @pytest.mark.slow

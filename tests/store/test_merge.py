@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from damage import digests, fill, snapshot
+from damage import SWEEP, digests, fill, snapshot
 from sample_runs import finished_run, new_run, weights, whole_run
 from test_reproductions import OUTCOME
 
@@ -18,6 +18,7 @@ from qtlplat.store.core.records import ArtifactRow
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.maintenance.merge import merge
 from qtlplat.store.read.queries import Reader
+from qtlplat.store.read.sweeps import sweeps
 from qtlplat.store.write.writer import Writer
 
 
@@ -64,6 +65,8 @@ def test_runs_come_over_with_all_their_rows_and_files(location: StoreLocation, o
     assert here.pop(own)
     assert here == everything(other)
     assert Reader(location).reproductions() == Reader(other).reproductions()
+    assert done.sweeps == [SWEEP.id]
+    assert sweeps(Reader(location)) == sweeps(Reader(other))
     assert check(location).problems == ()
     assert {record: digests(location)[record] for record in digests(other)} == digests(other)
 
@@ -74,7 +77,7 @@ def test_merging_again_or_back_changes_nothing(location: StoreLocation, other: S
     before = snapshot(location)
     again = merge(location, other)
     assert (again.runs, again.outcomes, again.files) == ([], [], 0)
-    assert set(again.same) == {*ids, OUTCOME.id}
+    assert set(again.same) == {*ids, OUTCOME.id, SWEEP.id}
     assert snapshot(location) == before
     there = snapshot(other)
     assert merge(other, location).runs == []

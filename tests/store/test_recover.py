@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from damage import KINDS, PAGE, _change, _root_page, fill, snapshot
+from damage import KINDS, PAGE, SWEEP, _change, _root_page, fill, snapshot
 from sample_runs import epoch, new_cells, new_run, prediction
 from test_crash import HALF_WRITTEN
 from test_database import next_revision as next_revision  # noqa: PLC0414 -- a fixture
@@ -22,6 +22,7 @@ from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.maintenance.check import check
 from qtlplat.store.maintenance.recover import Recovered, recover
 from qtlplat.store.read.queries import Reader
+from qtlplat.store.read.sweeps import sweeps
 from qtlplat.store.write.writer import Writer
 
 
@@ -74,6 +75,7 @@ def test_of_a_whole_store_everything_is_saved(
     assert set(found.whole) == {*written[1], written[2]}
     assert everything(new) == everything(damaged)
     assert Reader(new).reproductions() == Reader(damaged).reproductions()
+    assert [one.content for one in sweeps(Reader(new))] == [SWEEP]
     assert (found.in_part, found.gone, found.outcomes_lost, found.tables_lost) == ({}, [], [], [])
     assert (found.refused, found.files_lost) == ({}, {})
 
@@ -132,7 +134,7 @@ def test_every_page_may_break_and_nothing_false_is_saved(
 ) -> None:
     """One page at a time, a few by default: what is called whole is what was stored, to the last value."""
     whole, intact = everything(damaged), damaged.path.read_bytes()
-    outcome = Reader(damaged).reproductions()
+    outcome, asked = Reader(damaged).reproductions(), sweeps(Reader(damaged))
     pages, refused = len(intact) // PAGE, []
     for page in range(0, pages, step):
         damaged.path.write_bytes(intact)
@@ -147,6 +149,8 @@ def test_every_page_may_break_and_nothing_false_is_saved(
         assert {run: there[run][:-1] for run in found.whole} == {run: whole[run][:-1] for run in found.whole}
         lost = found.outcomes_lost or "reproductions" in found.tables_lost
         assert Reader(new).reproductions() == ([] if lost else outcome)
+        lost = found.sweeps_lost or "sweeps" in found.tables_lost
+        assert sweeps(Reader(new)) == ([] if lost else asked)
         assert set(whole) == {*found.whole, *found.in_part, *found.gone}, page
     # without the names of these tables nobody can tell that it is a store
     named = {n for n in range(pages) if NAMES.search(intact[n * PAGE : (n + 1) * PAGE])}
