@@ -47,8 +47,8 @@ if TYPE_CHECKING:
 GROUPS: dict[str, dict[str, tuple[str, str] | None]] = {
     "Train": {
         "run": ("run", "Train a head on a frozen backbone and store the result."),
-        "resume": ("resume", "Resume an interrupted run, bit for bit."),
         "sweep": None,
+        "resume": ("resume", "Resume an interrupted run, bit for bit."),
         "reproduce": None,
         "replay": ("replay", "Repeat a stored run and check that the results match."),
     },

@@ -114,8 +114,8 @@ def test_one_of_a_plugin_of_qtlplat_has_its_place_and_wins_until_it_is_disabled(
     install("acme-polish", "acme_polish", POLISH.replace('"polish"', '"reproduce"'), entry="p", commands=["reproduce"])
     assert _run(["--help"]) == 0
     train = capsys.readouterr().out.split("Train:\n")[1].split("\n\n")[0].splitlines()
-    assert [line.split()[0] for line in train] == ["run", "resume", "reproduce", "replay"]
-    assert train[2].endswith("Reproduce a publication and check its claims.")
+    assert [line.split()[0] for line in train] == ["run", "sweep", "resume", "reproduce", "replay"]
+    assert train[3].endswith("Reproduce a publication and check its claims.")
     assert _run(["reproduce", "--help"]) == 0
     assert "RECIPE" in capsys.readouterr().out
     registry = tmp_path / "r.toml"
