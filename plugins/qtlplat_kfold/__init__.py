@@ -1,18 +1,19 @@
 """Three ways to test a head: k-fold, k-fold with a backbone for every fold, and the backbone's own test part.
 
-Seeded and optionally grouped; scikit-learn is imported when cells are made.
+Seeded and optionally grouped; scikit-learn is imported when grouped cells are made.
 """
 
 from __future__ import annotations
 
 import warnings
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from pydantic import Field
 
 from qtlplat import Cell, ConfigError, EvaluatorSpec, Options, Samples, hookimpl
+from qtlplat_kfold.folds import stratified_folds
 
 qtlplat_api_version = (1, 0)
 
@@ -41,16 +42,12 @@ def kfold(options: KFoldOptions, samples: Samples) -> list[Cell]:
     Raises ConfigError if a class has fewer samples (or, grouped, fewer groups) than there are folds.
     """
     _refuse_too_few(options, samples)
-    blank = np.zeros((len(samples), 1))  # the splitters look at its length only
     cells = []
     for seed in samples.seeds:
-        splitter = _splitter(options, seed)
-        with warnings.catch_warnings():
-            # Grouped folds cannot always hold every class; the fold is still an honest one, and checked below.
-            warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
-            parts = list(splitter.split(blank, samples.labels, list(samples.groups) if options.grouped else None))
-        for fold, (train, test) in enumerate(parts):
-            cells.append(Cell(fold, seed, train.astype(np.int64), test.astype(np.int64)))
+        of_sample = _grouped_folds(options, samples, seed) if options.grouped else _folds(options, samples, seed)
+        for fold in range(options.folds):
+            tested = of_sample == fold
+            cells.append(Cell(fold, seed, np.flatnonzero(~tested), np.flatnonzero(tested)))
     for cell in cells:
         if not cell.test.size or len(np.unique(samples.labels[cell.train])) < len(np.unique(samples.labels)):
             raise ConfigError(
@@ -85,13 +82,30 @@ def holdout(options: HoldoutOptions, samples: Samples) -> list[Cell]:
     return [Cell(0, seed, samples.split.seen, samples.split.test) for seed in samples.seeds]
 
 
-def _splitter(options: KFoldOptions, seed: int) -> Any:
-    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+def _folds(options: KFoldOptions, samples: Samples, seed: int) -> npt.NDArray[np.int64]:
+    """The fold (N,) of each sample."""
+    return stratified_folds(samples.labels, options.folds, _state(seed) if options.shuffle else None)
 
-    kind = StratifiedGroupKFold if options.grouped else StratifiedKFold
-    # scikit-learn takes 32 bits; a run's seed may have 63.
-    state = int(np.random.SeedSequence(seed).generate_state(1)[0]) if seed >= 2**32 else seed
-    return kind(options.folds, shuffle=options.shuffle, random_state=state if options.shuffle else None)
+
+def _grouped_folds(options: KFoldOptions, samples: Samples, seed: int) -> npt.NDArray[np.int64]:
+    """The fold (N,) of each sample, the same one for all of a group."""
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    state = _state(seed) if options.shuffle else None
+    splitter = StratifiedGroupKFold(options.folds, shuffle=options.shuffle, random_state=state)
+    found = np.empty(len(samples), dtype=np.int64)
+    with warnings.catch_warnings():
+        # Grouped folds cannot always hold every class; the fold is still an honest one, and checked by `kfold`.
+        warnings.filterwarnings("ignore", category=UserWarning, module="sklearn")
+        blank = np.zeros((len(samples), 1))  # the splitter looks at its length only
+        for fold, (_, test) in enumerate(splitter.split(blank, samples.labels, list(samples.groups))):
+            found[test] = fold
+    return found
+
+
+def _state(seed: int) -> int:
+    """Numpy's generator takes 32 bits; a run's seed may have 63."""
+    return int(np.random.SeedSequence(seed).generate_state(1)[0]) if seed >= 2**32 else seed
 
 
 def _refuse_too_few(options: KFoldOptions, samples: Samples) -> None:

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from qtlplat.backbones.stratified import stratified_split
 from qtlplat.backbones.trainer import BackboneTrainer, Network
 from qtlplat.catalog.plan import PretrainingOptions
 from qtlplat.contracts import Backbone, Cell, ImageSet, Split
@@ -65,13 +66,13 @@ def make_split(
     labels: int64 (N,); groups: N names, kept whole where `options.grouped`; within: the indices to split, all if None.
     Raises ConfigError if a class has too few samples to be split.
     """
-    from sklearn.model_selection import StratifiedGroupKFold, train_test_split
-
     names = np.asarray(groups)
 
     def halved(indices: npt.NDArray[np.int64], share: float, state: int) -> list[npt.NDArray[np.int64]]:
         if not options.grouped:
-            return list(train_test_split(indices, test_size=share, stratify=labels[indices], random_state=state))
+            return [indices[half] for half in stratified_split(labels[indices], share, state)]
+        from sklearn.model_selection import StratifiedGroupKFold
+
         # One of as many folds as come nearest to the share: whole groups cannot be cut to measure.
         folds = StratifiedGroupKFold(max(2, round(1 / share)), shuffle=True, random_state=state)
         train, kept = next(folds.split(indices[:, None], labels[indices], names[indices]))

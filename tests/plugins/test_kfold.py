@@ -8,10 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from hypothesis import given, settings, strategies as st
+from sklearn.model_selection import StratifiedKFold
 
 from qtlplat import ConfigError, Samples, Split
 from qtlplat.contracts import check_cells
 from qtlplat_kfold import HoldoutOptions, KFoldOptions, holdout, kfold, nested
+from qtlplat_kfold.folds import stratified_folds
 
 
 def labels_of(*counts: int) -> npt.NDArray[np.int64]:
@@ -49,6 +51,23 @@ def test_every_sample_is_tested_once_and_classes_keep_their_shares(
         for label, count in enumerate(counts):
             # stratified: within one sample of the class's share
             assert abs(int((labels[cell.test] == label).sum()) - count / folds) < 1
+
+
+@settings(max_examples=100)
+@given(
+    order=st.permutations(range(60)),
+    counts=st.lists(st.integers(7, 20), min_size=2, max_size=3),
+    folds=st.integers(2, 7),
+    seed=st.one_of(st.none(), st.integers(0, 2**32 - 1)),
+)
+def test_folds_are_those_of_scikit_learn(order: list[int], counts: list[int], folds: int, seed: int | None) -> None:
+    sorted_labels = labels_of(*counts)
+    labels = sorted_labels[[i for i in order if i < len(sorted_labels)]] * 3 - 2
+    splitter = StratifiedKFold(folds, shuffle=seed is not None, random_state=seed)
+    found = stratified_folds(labels, folds, seed)
+    for fold, (train, test) in enumerate(splitter.split(labels, labels)):
+        np.testing.assert_array_equal(np.flatnonzero(found == fold), test)
+        np.testing.assert_array_equal(np.flatnonzero(found != fold), train)
 
 
 def test_groups_never_stand_on_both_sides() -> None:
