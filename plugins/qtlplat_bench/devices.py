@@ -12,7 +12,8 @@ from torch import Tensor
 from qtlplat.catalog.device import DeviceChoice
 from qtlplat.contracts import Circuit
 from qtlplat.errors import QtlplatError, safe_repr
-from qtlplat.quantum.devices.engines import Engine, choose_engine, example
+from qtlplat.quantum.devices.engine import Engine, example
+from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat.quantum.devices.making import available_devices, make_device, package_of
 
 REFERENCE = "default.qubit"

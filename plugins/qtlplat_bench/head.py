@@ -17,7 +17,8 @@ from qtlplat.catalog.plugin_calls import declared_circuit, guarded
 from qtlplat.errors import ConfigError, UsageError
 from qtlplat.heads.fit import why_not_stackable
 from qtlplat.heads.stack import StackedHeads
-from qtlplat.quantum.devices.engines import Engine, choose_engine
+from qtlplat.quantum.devices.engine import Engine
+from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat.quantum.devices.memory import USABLE_SHARE, device_bytes, free_bytes, size_text
 from qtlplat.quantum.devices.threads import torch_threads
 from qtlplat.runs.preflight import try_head

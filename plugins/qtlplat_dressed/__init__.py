@@ -15,9 +15,10 @@ qtlplat_api_version = (1, 0)
 
 def circuit(options: DressedOptions) -> Circuit:
     """Angle embedding, L strongly entangling layers, the expectation value of Z on every qubit."""
-    import pennylane as qml
 
     def function(inputs: Any, weights: Any, wires: Any) -> list[Any]:
+        import pennylane as qml
+
         qml.AngleEmbedding(inputs, wires=wires, rotation=options.axis)
         qml.StronglyEntanglingLayers(weights, wires=wires)
         return [qml.expval(qml.PauliZ(wire)) for wire in wires]

@@ -18,9 +18,9 @@ from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.circuits.samples import SampleFunction
 from qtlplat.quantum.compiler.angle_expressions import Values
-from qtlplat.quantum.compiler.gates import Group, Matrix, Reals, embed, evaluate, spread
+from qtlplat.quantum.compiler.gates import CannotCompileError, Gate, Group, Matrix, Reals, embed, evaluate, spread
 from qtlplat.quantum.compiler.measure import Measurement
-from qtlplat.quantum.compiler.tape import CannotCompileError, Gate, compiling, record
+from qtlplat.quantum.compiler.tape import compiling, record
 
 MOST_QUBITS = 10  # a matrix has 4^(Q+1) numbers
 WHERE = "the real form of a circuit"

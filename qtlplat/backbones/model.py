@@ -16,7 +16,7 @@ from qtlplat.contracts import Backbone
 from qtlplat.errors import ConfigError, UntrustedError, describe_exception
 from qtlplat.plugin_modules import guarded_build
 from qtlplat.portable_random import PortableRandom
-from qtlplat.quantum.devices.engines import Engine
+from qtlplat.quantum.devices.engine import Engine
 from qtlplat.quantum.devices.layer import CircuitLayer
 from qtlplat.specs import AnyHeadSpec, BackboneSpec, build_head
 

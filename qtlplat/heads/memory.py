@@ -7,7 +7,7 @@ import torch
 from qtlplat.errors import ConfigError
 from qtlplat.heads.fit import Limits
 from qtlplat.heads.lockstep import EVALUATION_ROWS
-from qtlplat.quantum.devices.engines import Engine
+from qtlplat.quantum.devices.engine import Engine
 from qtlplat.quantum.devices.memory import USABLE_SHARE, free_bytes, size_text
 
 

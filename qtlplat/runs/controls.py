@@ -21,9 +21,8 @@ from qtlplat.contracts import Circuit
 from qtlplat.control_specs import AnyControlSpec, ControlSpec
 from qtlplat.errors import ConfigError, PluginError
 from qtlplat.portable_random import PortableRandom
-from qtlplat.quantum.devices.engines import Engine
+from qtlplat.quantum.devices.engine import Engine
 from qtlplat.quantum.devices.layer import CircuitLayer
-from qtlplat.quantum.inspect.unentangled import has_entangling_gates, unentangled
 from qtlplat.runs.preflight import try_batches, try_head
 from qtlplat.specs import build_head
 from qtlplat.store.core.records import HEAD
@@ -152,6 +151,8 @@ def _identity(head: HeadFactory) -> Made:
 def _unentangled(head: HeadFactory, choose: Callable[[Circuit], Engine]) -> Made:
     if head.engine is None:
         raise _UnfitError("it has no circuit")
+    from qtlplat.quantum.inspect.unentangled import has_entangling_gates, unentangled
+
     if not has_entangling_gates(head.engine.circuit):
         raise _UnfitError("its circuit has no entangling gates")
     engine = choose(unentangled(head.engine.circuit))

@@ -18,7 +18,6 @@ from qtlplat.control_specs import AnyControlSpec, Embedding, FittedControlSpec, 
 from qtlplat.errors import ConfigError, PluginError, safe_repr
 from qtlplat.heads.lockstep import FittedCell
 from qtlplat.plugin_modules import guarded_build
-from qtlplat.quantum.circuits.embedding import embedding_of
 from qtlplat.seeding import derive_seed
 from qtlplat.state.epochs import CellKey
 
@@ -103,6 +102,8 @@ def try_fitted(spec: FittedControlSpec, provider: str, in_features: int, n_class
     """
     import pennylane as qml
 
+    from qtlplat.quantum.circuits.embedding import embedding_of
+
     def function(inputs: Any, wires: Sequence[int], weights: Any) -> list[Any]:
         qml.AngleEmbedding(inputs, wires=wires, rotation="Y")
         qml.BasicEntanglerLayers(weights, wires=wires)
@@ -117,6 +118,8 @@ def try_fitted(spec: FittedControlSpec, provider: str, in_features: int, n_class
 def _embedding(make_head: HeadFactory) -> Embedding:
     if make_head.engine is None:
         raise ConfigError(f"the head {make_head.spec.name} has no circuit", fix=FIX)
+    from qtlplat.quantum.circuits.embedding import embedding_of
+
     circuit = make_head.engine.circuit
     return guarded_build(lambda: embedding_of(circuit), make_head.provider, "running the circuit's embedding")
 

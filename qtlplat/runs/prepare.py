@@ -34,7 +34,7 @@ from qtlplat.heads.fit import Limits
 from qtlplat.heads.memory import limits
 from qtlplat.heads.tuning import inner_cells
 from qtlplat.plugin_modules import guarded_build
-from qtlplat.quantum.devices.engines import CLEARLY_COMPILED, Engine, choose_engine, idle_engine
+from qtlplat.quantum.devices.engine import CLEARLY_COMPILED, Engine, idle_engine
 from qtlplat.runs.accelerator import check_accelerator
 from qtlplat.runs.cells import Pretraining, planned_cells
 from qtlplat.runs.controls import Variant, make_variants, with_batches
@@ -334,6 +334,8 @@ def choose_for(head: AnyHeadSpec, options: Any, plan: RunPlan) -> Engine | None:
 
 
 def _choose(circuit: Circuit, plan: RunPlan) -> Engine:
+    from qtlplat.quantum.devices.engines import choose_engine
+
     device, provider = parse_device(plan.device), plan.head.provider
     try:
         return guarded_build(

@@ -13,7 +13,7 @@ from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan
 from qtlplat.contracts import ROLES, Cell, ImageSet
 from qtlplat.conventions import HEAD, of_share
 from qtlplat.metrics import metric_facts
-from qtlplat.quantum.devices.making import package_of
+from qtlplat.quantum.devices.engine import COMPILED
 from qtlplat.runs.environment import environment
 from qtlplat.runs.preflight import own_metrics
 from qtlplat.runs.prepare import Prepared
@@ -71,7 +71,11 @@ def _engine(prepared: Prepared) -> dict[str, str]:
     engine = prepared.make_head.engine
     if engine is None:
         return {}
-    package = package_of(engine.name)
+    package = None
+    if engine.name != COMPILED:
+        from qtlplat.quantum.devices.making import package_of
+
+        package = package_of(engine.name)
     return {
         "engine": engine.name,
         **({f"version of {package[0].lower().replace('_', '-')}": package[1]} if package else {}),

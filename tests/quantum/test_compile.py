@@ -10,8 +10,8 @@ from named_circuits import CIRCUITS, z_on_all
 from qtlplat.compile import recorder
 from qtlplat.contracts import Circuit
 from qtlplat.quantum.compiler.compile import compile_circuit
+from qtlplat.quantum.compiler.gates import CannotCompileError
 from qtlplat.quantum.compiler.layout import DENSE_QUBITS
-from qtlplat.quantum.compiler.tape import CannotCompileError
 
 DOUBLE, SINGLE = 1e-10, 1e-6
 

@@ -11,7 +11,8 @@ from quantum.made_devices import OWN_SHOTS, install
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.devices.derivatives import NARROW, WIDE, Stencil
-from qtlplat.quantum.devices.engines import Engine, choose_engine, example
+from qtlplat.quantum.devices.engine import Engine, example
+from qtlplat.quantum.devices.engines import choose_engine
 from qtlplat.quantum.devices.making import package_of
 from qtlplat.quantum.devices.traits import GlobalGenerators
 

@@ -15,7 +15,7 @@ from qtlplat.catalog import returned
 from qtlplat.contracts import Circuit
 from qtlplat.plugin_modules import called
 from qtlplat.quantum.compiler.compile import compile_circuit
-from qtlplat.quantum.compiler.tape import CannotCompileError
+from qtlplat.quantum.compiler.gates import CannotCompileError
 from qtlplat.quantum.devices.engines import choose_engine
 
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import PluginError, safe_repr
+from qtlplat.quantum.circuits.returned import RETURN
 from qtlplat.quantum.circuits.warned import OF_CALLS, without
 
 NUMBERS = (  # measurements that are real numbers, always as many
@@ -184,6 +185,3 @@ def ranks(op: Any) -> tuple[int, ...]:
         return (0,) * own + ranks(op.base)
     axes: tuple[int, ...] = op.ndim_params if op.data else ()
     return axes
-
-
-RETURN = "let the circuit's function return a list of n_outputs measurements"

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import schur
 
 Matrix = npt.NDArray[np.complex128]
 Reals = npt.NDArray[np.float64]
@@ -28,6 +27,10 @@ AXES = {
     "X": np.array([[1, 1], [1, -1]], dtype=np.complex128) / np.sqrt(2),
     "Y": np.array([[1, 1], [1j, -1j]], dtype=np.complex128) / np.sqrt(2),
 }
+
+
+class CannotCompileError(Exception):
+    """Why a circuit cannot be compiled, in words for a user; a PennyLane device will run it instead."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +49,20 @@ class Group:
     def is_diagonal(self) -> bool:
         """Whether V is the identity."""
         return bool(np.array_equal(self.basis, np.eye(len(self.basis))))
+
+
+@dataclass(frozen=True, eq=False)
+class Gate:
+    """One elementary gate on `wires`, in one of three forms.
+
+    matrix: a fixed gate (2^k, 2^k); group and value: a rotation by the angle of that number among the values;
+    value alone: a gate whose whole matrix is that value.
+    """
+
+    wires: tuple[int, ...]
+    matrix: Matrix | None = None
+    group: Group | None = None
+    value: int | None = None
 
 
 def one_parameter_group(matrix: Callable[[float], Matrix]) -> Group | None:
@@ -80,6 +97,8 @@ def _bases(probe: Matrix) -> itertools.chain[tuple[tuple[Matrix, ...] | None, Ma
         return [(factors, kron(factors)) for factors in itertools.product(AXES.values(), repeat=qubits)]
 
     def eigenbasis() -> list[tuple[tuple[Matrix, ...] | None, Matrix]]:
+        from scipy.linalg import schur
+
         # The probe is normal: its Schur form is diagonal, its Schur vectors orthonormal even where eigenvalues meet.
         return [(None, schur(probe, output="complex")[1])]
 

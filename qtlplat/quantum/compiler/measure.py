@@ -11,13 +11,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pennylane as qml
 import torch
 from torch import Tensor
 
-from qtlplat.quantum.compiler.gates import AXES, Matrix, bits
+from qtlplat.quantum.compiler.gates import AXES, CannotCompileError, Gate, Matrix, bits
 from qtlplat.quantum.compiler.states import permute, squares
-from qtlplat.quantum.compiler.tape import CannotCompileError, Gate
 
 Word = dict[int, str]  # letter X, Y or Z by wire
 MOST_WIRES_DECOMPOSED = 6
@@ -144,6 +142,8 @@ class Measurement:
 
 def _output(measurement: Any, qubits: int) -> list[tuple[float, Word]] | tuple[int, ...]:
     """A sentence of Pauli words, or the wires of a marginal distribution."""
+    import pennylane as qml
+
     if isinstance(measurement, qml.measurements.ProbabilityMP):
         if measurement.obs is not None:
             raise CannotCompileError("it returns probabilities in the eigenbasis of an observable")

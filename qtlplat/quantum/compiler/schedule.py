@@ -17,6 +17,7 @@ from qtlplat.quantum.compiler.angle_expressions import Values
 from qtlplat.quantum.compiler.gates import (
     IDENTITY,
     TOLERANCE,
+    Gate,
     Matrix,
     Reals,
     as_monomial,
@@ -25,7 +26,6 @@ from qtlplat.quantum.compiler.gates import (
     spread,
     spread_permutation,
 )
-from qtlplat.quantum.compiler.tape import Gate
 
 
 @dataclass(frozen=True, eq=False)

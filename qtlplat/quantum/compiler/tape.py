@@ -20,15 +20,19 @@ from qtlplat.compile.recorder import DependsOnValuesError, record_operations
 from qtlplat.errors import QtlplatError, one_line
 from qtlplat.quantum.circuits.readings import as_array
 from qtlplat.quantum.circuits.samples import SampleFunction, trial_numbers
-from qtlplat.quantum.compiler.gates import TOLERANCE, Group, Matrix, as_monomial, one_parameter_group
+from qtlplat.quantum.compiler.gates import (
+    TOLERANCE,
+    CannotCompileError,
+    Gate,
+    Group,
+    Matrix,
+    as_monomial,
+    one_parameter_group,
+)
 
 MOST_WIRES_DENSE = 6  # a fixed gate on more wires than this is decomposed where it can be
 MOST_WIRES_ROTATION = 4
 NEARLY_UNITARY = 1e-6  # matrices may have been rounded to single precision
-
-
-class CannotCompileError(Exception):
-    """Why a circuit cannot be compiled, in words for a user; a PennyLane device will run it instead."""
 
 
 @contextmanager
@@ -40,20 +44,6 @@ def compiling() -> Iterator[None]:
         raise
     except Exception as error:
         raise CannotCompileError(f"{type(error).__name__}: {one_line(error)}") from error
-
-
-@dataclass(frozen=True, eq=False)
-class Gate:
-    """One elementary gate on `wires`, in one of three forms.
-
-    matrix: a fixed gate (2^k, 2^k); group and value: a rotation by the angle of that number among the values;
-    value alone: a gate whose whole matrix is that value.
-    """
-
-    wires: tuple[int, ...]
-    matrix: Matrix | None = None
-    group: Group | None = None
-    value: int | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -23,7 +23,8 @@ from qtlplat.quantum.devices.batches import WAYS
 from qtlplat.quantum.devices.derivatives import FINE, LEAST_PRECISION
 from qtlplat.quantum.devices.execution import OF_THE_DEVICE, BatchRunner, CannotRunError, postselects
 from qtlplat.quantum.devices.making import make_device, noise_model
-from qtlplat.quantum.devices.traits import CLOSE, EXACT as EXACT_VALUES, DeviceTraits, Run, looked_at
+from qtlplat.quantum.devices.shots import EXACT as EXACT_VALUES, DeviceTraits
+from qtlplat.quantum.devices.traits import CLOSE, Run, looked_at
 from qtlplat.quantum.devices.verification import (
     AGREEMENT,
     EXACT,

@@ -2,98 +2,31 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.circuits.constancy import not_differentiated, refuse_changing
 from qtlplat.quantum.circuits.samples import SampleFunction
 from qtlplat.quantum.compiler.compile import compile_circuit
+from qtlplat.quantum.compiler.gates import CannotCompileError
 from qtlplat.quantum.compiler.program import Program
-from qtlplat.quantum.compiler.tape import CannotCompileError, compiling
+from qtlplat.quantum.compiler.tape import compiling
 from qtlplat.quantum.devices.choice import DeviceRunner
+from qtlplat.quantum.devices.engine import AUTO, CLEARLY_COMPILED, COMPILED, Engine, compiled_engine
 from qtlplat.quantum.devices.execution import CannotRunError
-from qtlplat.quantum.devices.layer import CircuitLayer, Runner
-from qtlplat.quantum.devices.memory import (
-    USABLE_SHARE,
-    compiling_bytes,
-    device_bytes,
-    free_bytes,
-    program_bytes,
-    size_text,
-)
+from qtlplat.quantum.devices.memory import USABLE_SHARE, compiling_bytes, free_bytes, size_text
 from qtlplat.quantum.devices.threads import torch_threads
-from qtlplat.quantum.devices.traits import EXACT as EXACT_VALUES, DeviceTraits
 from qtlplat.quantum.devices.verification import EXACT, MOST_QUBITS, WITH_CHANNELS, Reference
 from qtlplat.seeding import isolated_generators
 
-AUTO, COMPILED = "auto", "compiled"
 FALLBACK = EXACT  # runs what cannot be compiled
 MOST_QUBITS_MIXED = 8  # of a circuit that is left to a density matrix
-CLEARLY_COMPILED = 14  # qubits up to which no device comes near the compiler, see docs/explanation/compilation.md
 RIVALS = ("lightning.qubit",)  # devices that might overtake it on more qubits
-MEASURED_SECONDS = 1.0
-
-
-@dataclass(frozen=True, eq=False)
-class Engine:
-    """What runs a circuit, and why.
-
-    name: `compiled`, or that of a PennyLane device; why: one line for users; gradient: how it is differentiated.
-    why_not_stackable: why cells cannot be trained in one stack, '' where they can.
-    reseeded: makes another runner, seeded from torch's global generator; None if nothing about it is random.
-    traits: whether its values are exact; not_differentiated: what has other gradients than the circuit's values.
-    """
-
-    circuit: Circuit
-    name: str
-    run: Runner
-    why: str
-    gradient: str
-    why_not_stackable: str
-    reseeded: Callable[[], Runner] | None = None
-    traits: DeviceTraits = EXACT_VALUES
-    not_differentiated: tuple[str, ...] = ()
-
-    @property
-    def notes(self) -> tuple[str, ...]:
-        """What a user should know about gradients and shots, a line each."""
-        notes = [
-            f"the gradients in {name} are not those of the circuit's values: its function rounds or detaches {name}, "
-            "or turns them into plain numbers (float(), .item(), numpy)"
-            for name in self.not_differentiated
-        ]
-        if self.traits.own:
-            notes.append(f"{self.name} gives no exact values: it draws shots ({self.traits.told_shots})")
-        if not self.traits.repeats:
-            notes.append(
-                f"the shots of {self.name} cannot be repeated, it follows no seed: "
-                "a replay or a resumed run gives other numbers"
-            )
-        return tuple(notes)
-
-    def layer(self) -> CircuitLayer:
-        """A module with fresh weights (and shots, where there are any) that follow from torch's global generator."""
-        return CircuitLayer(self.circuit, self.reseeded() if self.reseeded else self.run, self.reseeded)
-
-    def bytes(self, rows: int, *, gradients: bool = True) -> int:
-        """Estimate of the memory that `rows` samples of one cell take, forward, and backward where gradients are."""
-        if isinstance(self.run, Program):
-            return program_bytes(self.run, rows, gradients=gradients)
-        return device_bytes(self.circuit, rows, gradients=gradients, one_by_one=self.gradient == "adjoint")
-
-    def milliseconds(self, batch: int) -> float:
-        """Time of one forward and backward pass over `batch` samples: the shortest of three, or of one slow one."""
-        seconds = [_step_seconds(self.run, self.circuit, batch)]
-        while len(seconds) < 3 and sum(seconds) < MEASURED_SECONDS:
-            seconds.append(_step_seconds(self.run, self.circuit, batch))
-        return min(seconds) * 1e3
 
 
 @isolated_generators()  # PennyLane seeds a device without a seed from numpy's global generator
@@ -135,22 +68,10 @@ def _chosen(function: SampleFunction, name: str, options: Mapping[str, Any]) -> 
         if name == COMPILED:
             raise ConfigError(disagreement, where="--device compiled", fix=_alternative(circuit, COMPILED, {}))
         return _any_device(function, disagreement)
-    kind = "real" if program.real else "complex"
-    compiled = Engine(
-        circuit, COMPILED, program, f"{kind} amplitudes in {'double' if double else 'single'} precision", "backprop", ""
-    )
+    compiled = compiled_engine(circuit, program)
     if name == COMPILED or circuit.qubits <= CLEARLY_COMPILED:
         return compiled
     return _quickest(compiled)
-
-
-def idle_engine(circuit: Circuit) -> Engine:
-    """An engine that runs nothing: its layers hold the circuit's weights and yield zeros. For counting parameters."""
-
-    def zeros(inputs: Tensor, weights: Mapping[str, Tensor]) -> Tensor:  # noqa: ARG001 -- a runner's names
-        return inputs.new_zeros(len(inputs), circuit.n_outputs)
-
-    return Engine(circuit, "none", zeros, "nothing is run", "none", "nothing is run")
 
 
 def _refuse_large(circuit: Circuit) -> None:
@@ -228,27 +149,6 @@ def _quickest(compiled: Engine) -> Engine:
         except (ConfigError, RuntimeError, ImportError):
             continue
     return min(measured, key=lambda engine: measured[engine])
-
-
-def example(circuit: Circuit, rows: int, seed: int, dtype: torch.dtype) -> tuple[Tensor, dict[str, Tensor]]:
-    """Random inputs (rows, n_inputs) in [-1.5, 1.5) and weights in the circuit's initial range; gradients wanted."""
-    generator = torch.Generator().manual_seed(seed)
-    low, high = circuit.initial_range
-
-    def uniform(shape: tuple[int, ...], low: float, high: float) -> Tensor:
-        return torch.rand(shape, generator=generator, dtype=dtype).mul_(high - low).add_(low).requires_grad_()
-
-    inputs = uniform((rows, circuit.n_inputs), -1.5, 1.5)
-    return inputs, {name: uniform(tuple(shape), low, high) for name, shape in circuit.weight_shapes.items()}
-
-
-def _step_seconds(run: Runner, circuit: Circuit, batch: int) -> float:
-    inputs, weights = example(circuit, batch, 0, torch.float32)
-    started = time.perf_counter()
-    outputs = run(inputs, weights)
-    if outputs.requires_grad:
-        torch.autograd.grad(outputs.sum(), [inputs, *weights.values()], allow_unused=True)
-    return time.perf_counter() - started
 
 
 def _disagreement(function: SampleFunction, program: Program) -> str:

@@ -33,7 +33,8 @@ from qtlplat.quantum.devices.derivatives import (
     stencil_for,
 )
 from qtlplat.quantum.devices.making import fresh_seed
-from qtlplat.quantum.devices.traits import EXACT as EXACT_VALUES, DeviceTraits, GlobalGenerators, doubles
+from qtlplat.quantum.devices.shots import EXACT as EXACT_VALUES, DeviceTraits
+from qtlplat.quantum.devices.traits import GlobalGenerators, doubles
 
 OF_THE_DEVICE = ("backprop", "adjoint", "device")  # asked for in this order
 NUMBERS_AT_ONCE = 2**20  # amplitudes or samples in one shifted evaluation: some 16 MB; more is not quicker

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from qtlplat.contracts import Circuit
 from qtlplat.errors import PluginError
-from qtlplat.quantum.circuits.samples import RETURN
+from qtlplat.quantum.circuits.returned import RETURN
 
 
 class Runner(Protocol):

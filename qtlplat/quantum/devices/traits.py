@@ -9,7 +9,7 @@ import math
 import random
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
@@ -18,15 +18,14 @@ import torch
 from pennylane.measurements import ProbabilityMP
 from torch import Tensor
 
-from qtlplat.conventions import SHOTS, SHOTS_REPEAT
 from qtlplat.errors import ConfigError
 from qtlplat.quantum.circuits.samples import SampleFunction, takes, trial_numbers
+from qtlplat.quantum.devices.shots import DOUBLE, SINGLE, DeviceTraits
 from qtlplat.quantum.devices.verification import plain_values
 
 REFERENCE = "default.qubit"  # what exact values are
 MOST_QUBITS_COMPARED = 14
 CLOSE = 1e-4  # exact values in single precision are closer to exact ones in double precision, those of shots are not
-DOUBLE, SINGLE = 1e-15, 1e-6  # rounding errors of values, where they cannot be measured
 LEAST_SHOTS = 1000  # of an experiment: with fewer, right values cannot be told from others
 SIGMAS = 6.0  # means of shots are that many standard deviations off once in 10^9 values
 POINTS, STEP = 8, 0.02  # of the line on which rounding errors and jumps are looked for
@@ -37,43 +36,6 @@ ROUNDED = 1e-12  # means of shots are that near a fraction
 
 Values = Mapping[str, Tensor]
 Run = Callable[[Tensor, Values], Tensor]  # (inputs (n_inputs,), weights by name) -> (n_outputs,), float64
-
-
-@dataclass(frozen=True)
-class DeviceTraits:
-    """What was seen of a device and a circuit.
-
-    draws: whether values are means of random shots; shots: how many, None if there are none or they cannot be told;
-    own: whether the device chose that itself; repeats: whether the same seed gives the same values;
-    precision: the largest rounding error of a value, in what values are measured in.
-    """
-
-    draws: bool = False
-    shots: int | None = None
-    own: bool = False
-    repeats: bool = True
-    precision: float = DOUBLE
-
-    def facts(self) -> dict[str, str]:
-        """What the store keeps of it, by name; nothing where values are exact."""
-        return {SHOTS: self.told_shots, SHOTS_REPEAT: "yes" if self.repeats else "no"} if self.draws else {}
-
-    def form(self) -> dict[str, Any] | None:
-        """The shots as JSON, None where values are exact."""
-        if not self.draws:
-            return None
-        return {"number": self.shots, "chosen_by_device": self.own, "repeatable": self.repeats}
-
-    @property
-    def told_shots(self) -> str:
-        """The shots in words: '1000', '1024, chosen by the device', 'none'."""
-        if not self.draws:
-            return "none"
-        number = "an unknown number" if self.shots is None else str(self.shots)
-        return f"{number}, chosen by the device" if self.own else number
-
-
-EXACT = DeviceTraits()
 
 
 class GlobalGenerators:

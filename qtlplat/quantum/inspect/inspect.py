@@ -17,7 +17,7 @@ from qtlplat.quantum.circuits.samples import SampleFunction
 from qtlplat.quantum.compiler.layout import Layer
 from qtlplat.quantum.compiler.program import Program
 from qtlplat.quantum.compiler.schedule import Diagonal, Permutation
-from qtlplat.quantum.devices.engines import Engine
+from qtlplat.quantum.devices.engine import Engine
 from qtlplat.quantum.inspect.drawing import draw_svg
 
 

@@ -12,7 +12,7 @@ from pennylane.operation import Operator, StatePrepBase
 from pennylane.tape import QuantumScript
 
 from qtlplat.contracts import Circuit
-from qtlplat.quantum.compiler.tape import CannotCompileError
+from qtlplat.quantum.compiler.gates import CannotCompileError
 
 
 def unentangled(circuit: Circuit) -> Circuit:
