@@ -153,6 +153,10 @@ class QuantumHeadSpec:
         circuit: options -> Circuit, what the head declares; quick enough to be called for `info`.
         build: Builds the layers around the circuit, see `QuantumHeadBuilder`.
         options: The class of its options.
+        self_contained: Whether the options and the code of the plugin's Python modules decide the circuit: no file,
+            no variable of the environment, no clock. If so, the compiled circuit is kept next to the store and reused
+            until options, code, libraries or the processor change. If not, it is compiled and compared with
+            `default.qubit` for every run.
     """
 
     name: str
@@ -160,6 +164,7 @@ class QuantumHeadSpec:
     circuit: Callable[[Any], Circuit]
     build: QuantumHeadBuilder
     options: type[Options] = NoOptions
+    self_contained: bool = False
     kind: Literal["head"] = field(default="head", init=False)
 
 

@@ -44,5 +44,6 @@ def qtlplat_heads() -> list[QuantumHeadSpec]:
             build=build,
             options=DressedOptions,
             circuit=circuit,
+            self_contained=True,
         )
     ]

@@ -41,7 +41,7 @@ def stratified_split(labels: npt.NDArray[np.int64], share: float, seed: int) -> 
     return random.permutation(sides[0]), random.permutation(sides[1])
 
 
-def _nearest(counts: npt.NDArray[np.int64], total: int, random: np.random.RandomState) -> npt.NDArray[np.int64]:
+def _nearest(counts: Indices, total: int, random: np.random.RandomState) -> Indices:
     """Whole numbers that sum to `total`, nearest to its parts in proportion to counts; ties are decided at random."""
     exact = counts / counts.sum() * total
     found = np.floor(exact)
@@ -53,4 +53,5 @@ def _nearest(counts: npt.NDArray[np.int64], total: int, random: np.random.Random
         chosen = random.choice(tied, size=min(len(tied), missing), replace=False)
         found[chosen] += 1
         missing -= len(chosen)
-    return found.astype(np.int64)
+    rounded: Indices = found.astype(np.int64)
+    return rounded

@@ -22,27 +22,27 @@ from qtlplat.backbones.model import (
     kept_width,
     replaced_layers,
 )
-from qtlplat.catalog.device import AUTO, parse_device
 from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan, canonical_json
 from qtlplat.catalog.plugin_calls import declared_circuit, written_options
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.resolve import Resolved
-from qtlplat.contracts import ROLES, Cell, Circuit, ImageSet, Options, Role
+from qtlplat.contracts import ROLES, Cell, ImageSet, Options, Role
 from qtlplat.conventions import counted
-from qtlplat.errors import ConfigError, PluginError
+from qtlplat.errors import PluginError
 from qtlplat.heads.fit import Limits
 from qtlplat.heads.memory import limits
 from qtlplat.heads.tuning import inner_cells
 from qtlplat.plugin_modules import guarded_build
-from qtlplat.quantum.devices.engine import CLEARLY_COMPILED, Engine, idle_engine
+from qtlplat.quantum.devices.engine import Engine, idle_engine
 from qtlplat.runs.accelerator import check_accelerator
 from qtlplat.runs.cells import Pretraining, planned_cells
 from qtlplat.runs.controls import Variant, make_variants, with_batches
+from qtlplat.runs.engine_choice import choose, kept_or_chosen
 from qtlplat.runs.fitted_controls import FittedControl, fitted_controls
 from qtlplat.runs.preflight import try_backbone, try_batches, try_head, try_metrics
 from qtlplat.runs.prepared_images import Dataset
 from qtlplat.seeding import isolated_rng
-from qtlplat.specs import AnyHeadSpec, BackboneSpec, EvaluatorSpec
+from qtlplat.specs import BackboneSpec, EvaluatorSpec
 
 
 @dataclass(frozen=True)
@@ -156,19 +156,24 @@ class BuiltHead:
 
 
 def prepare(
-    resolved: Resolved, files: Path | None = None, images: ImageSet | None = None, *, keep: bool = True
+    resolved: Resolved,
+    files: Path | None = None,
+    images: ImageSet | None = None,
+    *,
+    keep: bool = True,
+    compile_anew: bool = False,
 ) -> Prepared:
     """Read the data, build and try backbone and head on a tiny batch, ask the evaluator for the cells.
 
     files: the store's directory of files, which caches facts about the data; images: the plan's dataset, if it has been
-    read already; keep: whether anything may be written.
+    read already; keep: whether anything may be written; compile_anew: whether a circuit that is kept is not used.
 
     Raises ConfigError and DataError for errors of the user, PluginError for errors of a plugin.
     """
     plan = resolved.plan
     accelerator = check_accelerator(plan.accelerator)
-    head, evaluator = resolved.specs["head"].spec, resolved.specs["evaluator"].spec
-    engine = choose_for(head, resolved.options["head"], plan)
+    evaluator = resolved.specs["evaluator"].spec
+    engine = kept_or_chosen(resolved, None if compile_anew else files, keep=keep)
     if images is None:
         images = Dataset(resolved.specs["dataset"], resolved.options["dataset"], files).images(keep=keep)
     plan = plan.bind(images.digest)
@@ -182,7 +187,7 @@ def prepare(
         built.make,
         built.trainable,
         plan.head.provider,
-        lambda circuit: _choose(circuit, plan),
+        lambda circuit: choose(circuit, plan),
         resolved.controls,
     )
     groups = source_groups(images, files / "groups" if files else None, keep=keep)
@@ -322,27 +327,3 @@ def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_c
         own = built_head(resolved, engine, backbones[backbone], shape, n_classes, counted=True)
         found.append(own.parameters)
     return found
-
-
-def choose_for(head: AnyHeadSpec, options: Any, plan: RunPlan) -> Engine | None:
-    """What runs a head's circuit on the plan's device; None for a classical head.
-
-    Raises ConfigError if the device cannot be had, PluginError if the circuit breaks its contract.
-    """
-    circuit = declared_circuit(head, options, plan.head.provider)
-    return None if circuit is None else _choose(circuit, plan)
-
-
-def _choose(circuit: Circuit, plan: RunPlan) -> Engine:
-    from qtlplat.quantum.devices.engines import choose_engine
-
-    device, provider = parse_device(plan.device), plan.head.provider
-    try:
-        return guarded_build(
-            lambda: choose_engine(circuit, device.name, device.options), provider, "running the circuit"
-        )
-    except ConfigError as error:
-        if device.name != AUTO or circuit.qubits > CLEARLY_COMPILED:
-            raise
-        # left to choose, a small circuit falls back to a device that is always there: no device is at fault
-        raise PluginError(f"the circuit cannot be run: {error.what}", where=provider, fix=error.fix) from error

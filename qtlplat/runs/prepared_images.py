@@ -103,7 +103,7 @@ class Dataset:
             "code": [self.component.digest, _own_code()],
             "options": plugin_calls.written_options(self.options, provider),
             "sources": sources,
-            "versions": _versions(provider),
+            "versions": library_versions(provider),
             "processor": [platform.machine(), processor_model()],
         }
         return self.files / FOLDER / f"{hashlib.sha256(canonical_json(facts).encode()).hexdigest()}.npy"
@@ -137,8 +137,8 @@ def _own_code() -> str:
     return total.hexdigest()
 
 
-def _versions(distribution: str) -> dict[str, str]:
-    """Versions of Python and of what a distribution requires."""
+def library_versions(distribution: str) -> dict[str, str]:
+    """Versions of Python, and of what a distribution and qtlplat require, by name."""
     found = {"python": platform.python_version()}
     for name in (distribution, "qtlplat"):
         with suppress(importlib.metadata.PackageNotFoundError):

@@ -57,9 +57,9 @@ def replay(
 ) -> str:
     """Repeat a finished run from its stored plan, as a new run; returns the id of the new run.
 
-    Nothing is reused: backbones are pretrained again and features computed again. An interrupted replay of the run is
-    resumed if nothing has changed. sets: ``dataset.option=value``, for data that was moved; heads_only: start from the
-    stored weights of its backbones.
+    Nothing is reused: circuits are compiled, backbones pretrained and features computed again. An interrupted replay of
+    the run is resumed if nothing has changed. sets: ``dataset.option=value``, for data that was moved; heads_only:
+    start from the stored weights of its backbones.
 
     Raises UsageError if it has not finished or has no heads, StoreError or UntrustedError if those weights are missing
     or damaged, and as `qtlplat.runs.execute.execute`.
@@ -68,7 +68,7 @@ def replay(
     refuse_replay(record, reader, heads_only=heads_only)
     if record.kind == "pretraining":
         return _replay_pretraining(record, catalog, location, progress, sets)
-    prepared = prepare(stored_run(record.plan, catalog, sets), location.files)
+    prepared = prepare(stored_run(record.plan, catalog, sets), location.files, compile_anew=True)
     wanted = Replay(record.id, heads_only)
     return execute(prepared, location, progress, _begun(prepared, reader, wanted), replay=wanted)
 

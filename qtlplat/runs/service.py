@@ -86,7 +86,7 @@ class Service:
         return execute(prepared, self.location, self.progress, remarks=remarks)
 
     def _prepare(self, resolved: Resolved, *, keep: bool = True) -> Prepared:
-        with self.progress.stage("loading torch and PennyLane, reading data", 2) as stage:
+        with self.progress.stage("loading libraries, reading data", 2) as stage:
             if self.threads:  # every library obeys it that is loaded from now on, and it is stored with the run
                 os.environ["OMP_NUM_THREADS"] = str(self.threads)
             import torch

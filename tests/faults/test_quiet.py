@@ -18,7 +18,7 @@ Faulty = Callable[..., None]
 RUN = "run --dataset squares --backbone net --evaluator half --head dense --store s.db".split()
 RUN += "--epochs 1 --pretrain-epochs 1".split()
 OWN = re.compile(
-    r"net \+ dense on squares|store: |loading torch and PennyLane|pretraining|backbone (pretrained|found)|"
+    r"net \+ dense on squares|store: |loading libraries|pretraining|backbone (pretrained|found)|"
     r"frozen features|circuit on |heads are trained cell by cell: |training heads|evaluator half does not declare"
 )
 # A transposed sample, a phase that is controlled, a matrix of trained numbers, and a sum as an observable.

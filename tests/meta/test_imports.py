@@ -74,8 +74,20 @@ def test_help_imports_no_database_and_no_numbers(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_training_a_head_imports_no_compiler_of_torch_and_finding_it_again_imports_no_torch(tmp_path: Path) -> None:
+def test_training_a_head_imports_no_compiler_of_torch_and_finding_it_or_its_circuit_again_no_torch_or_pennylane(
+    tmp_path: Path,
+) -> None:
     run = "run --dataset steel-synth[per_class=12] --head dressed[qubits=2,layers=1] --evaluator kfold[folds=2]".split()
     run += "--epochs 2 --pretrain-epochs 1 --reuse".split()
     assert seen(tmp_path, [run], ("torch._dynamo", "sympy")) == [[run, 0, []]]
     assert seen(tmp_path, [run], ("torch", "pennylane", "sklearn", "scipy", "PIL")) == [[run, 0, []]]
+    others = [[*run[:-1], "--dry-run"], [*run[:-1], "-S", "training.learning_rate=0.002"]]
+    unneeded = ("torch._dynamo", "sympy", "pennylane", "sklearn", "scipy", "matplotlib")
+    assert seen(tmp_path, others, unneeded) == [[other, 0, []] for other in others]
+
+
+def test_training_itself_imports_no_pennylane_and_no_scipy(tmp_path: Path) -> None:
+    code = "import sys, qtlplat.runs.execute, qtlplat.runs.resume, qtlplat.runs.replay"
+    code += "; print([n for n in ('pennylane', 'sklearn', 'scipy', 'sympy', 'torch._dynamo') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=tmp_path)
+    assert done.stdout == "[]\n"

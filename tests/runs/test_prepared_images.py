@@ -109,7 +109,7 @@ def test_images_are_prepared_again_where_a_file_has_changed(change, root, tmp_pa
     assert now.images().digest != first.digest
 
 
-@pytest.mark.parametrize("what", ["_own_code", "_versions", "processor_model"])
+@pytest.mark.parametrize("what", ["_own_code", "library_versions", "processor_model"])
 def test_images_are_prepared_again_where_code_or_machine_has_changed(what, root, tmp_path, monkeypatch):
     pictures = Pictures()
     component, options = pictures.component(), PictureOptions(root=root)

@@ -114,6 +114,22 @@ class Values:
             self.is_constant[k] = not (self.depends_on_inputs[k] or np.any(self.of_weights[k]))
 
     @property
+    def polynomials(self) -> dict[str, Any] | None:
+        """All there is to values that are polynomials, by name; None where one is not, and is run as traced."""
+        if self._graphs or self._array_graphs:
+            return None
+        return {
+            name: value for name, value in vars(self).items() if name not in ("_traced", "_graphs", "_array_graphs")
+        }
+
+    @classmethod
+    def of_polynomials(cls, facts: Mapping[str, Any]) -> Values:
+        """The values that these are of, see `polynomials`."""
+        made = cls.__new__(cls)
+        vars(made).update(facts, _traced={False: [], True: []}, _graphs={}, _array_graphs={})
+        return made
+
+    @property
     def are_chosen_only(self) -> bool:
         """Whether every angle is one input or one weight times a factor, so that computing it loses nothing."""
         if self.of_weights.shape[1] + self.of_inputs.shape[1] > self.n_inputs + self.n_weights:

@@ -6,7 +6,7 @@ product. Where every qubit is only ever measured along one axis, the qubits are 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -59,6 +59,18 @@ class Measurement:
         assert self.reads_signs_only
         for table in self._masks.values():
             table[source] = table.copy()
+
+    @property
+    def tables(self) -> dict[str, Any]:
+        """All that measuring needs, by name."""
+        return {name: getattr(self, name) for name in ("_qubits", "n_outputs", "_masks", "_marginals")}
+
+    @classmethod
+    def of_tables(cls, tables: Mapping[str, Any]) -> Measurement:
+        """The measurement that these are of, see `tables`; its circuit's rotations are part of the program."""
+        made = cls.__new__(cls)
+        vars(made).update({name: tables[name] for name in ("_qubits", "n_outputs", "_masks", "_marginals")})
+        return made
 
     @property
     def reads_squares_only(self) -> bool:

@@ -31,7 +31,7 @@ from qtlplat.store.maintenance.check import STALE_SECONDS
 from qtlplat.store.read.queries import Reader
 
 # directories of files that are found by content: what no row names, nobody needs
-SHARED = ("weights", "features", "groups", "images")
+SHARED = ("weights", "features", "groups", "images", "circuits")
 CLOCKS = timedelta(hours=1)  # how far those of two machines may be apart
 _SEAL, _SEALED = ".sha256", ".npy"  # of cached features: the one file has a row, the other says whether it is whole
 
