@@ -21,8 +21,11 @@ from qtlplat.cli.render.terminal import note, say
 from qtlplat.cli.settings import Settings, add_common_options, pass_settings
 from qtlplat.cli.stores import opened
 from qtlplat.conventions import percent, said_once, short
+from qtlplat.errors import UsageError
+from qtlplat.store.read.filters.names import listed, unquoted
 
 if TYPE_CHECKING:
+    from qtlplat.analysis.comparison import Asked
     from qtlplat.store.read.loaded import Gathered
     from qtlplat.store.read.queries import Reader
 
@@ -117,6 +120,11 @@ def asked_for(reader: Reader, references: Sequence[str], baseline: str | None) -
     metavar="X",
     help="Estimate the power to detect a difference of X, and the backbones and seeds that it takes.",
 )
+@click.option(
+    "--across",
+    metavar="A,B",
+    help="Compare heads over datasets (dataset), backbones (backbone) or other fields: ranks, signed-rank tests.",
+)
 @click.option("--differences", "only_differences", is_flag=True, help="List only the differing settings of the runs.")
 @direction_options
 @listing_options
@@ -129,6 +137,7 @@ def compare_command(
     rope: float,
     level: float,
     detect: float,
+    across: str | None,
     only_differences: bool,
     higher_is_better: bool | None,
     listing: Listing,
@@ -152,8 +161,10 @@ def compare_command(
     from qtlplat.analysis.comparison import Asked
     from qtlplat.analysis.several_metrics import compare_by_metrics
     from qtlplat.analysis.sides import opposed
-    from qtlplat.store.read.filters.names import unquoted
 
+    if across is not None:
+        _across(runs, across, Asked(unquoted(metric), level, rope, detect, higher_is_better), listing)
+        return
     first, others = opposed(runs, twice=len(references) > 1 or baseline is not None)
     metric = unquoted(metric)  # as in filters, where names with spaces need the quotes
     asked = Asked(metric, level, rope, detect, higher_is_better)
@@ -183,6 +194,22 @@ def compare_command(
     if listing.fmt != "json":
         for words in said_once((names[form["run"], form["variant"]], form["notes"]) for form in forms):
             note(words)
+
+
+def _across(runs: Sequence[Gathered], across: str, asked: Asked, listing: Listing) -> None:
+    from qtlplat.analysis.across import compare_across
+    from qtlplat.analysis.sides import variants
+    from qtlplat.cli.render.across import print_across
+    from qtlplat.metrics import declared_metrics
+
+    fields = list(dict.fromkeys(unquoted(field) for field in listed(across)))
+    if not fields:
+        raise UsageError("no field is named", where="--across", fix="--across dataset")
+    heads = [variants(run.run, run.cells, declared=declared_metrics(run.environment))[0] for run in runs]
+    found = compare_across(heads, fields, asked)
+    frame = {"metric": asked.metric, "baseline": runs[0].run.id, "level": asked.level,
+             "lower_is_better": found.lower_is_better}  # fmt: skip
+    print_across(found, listing, frame)
 
 
 def _told_apart(forms: Sequence[dict[str, Any]]) -> dict[tuple[str, str], str]:
