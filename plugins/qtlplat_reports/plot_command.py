@@ -19,7 +19,7 @@ from qtlplat.cli.render.terminal import note
 from qtlplat.cli.settings import Settings, pass_settings
 from qtlplat.cli.stores import opened
 from qtlplat.errors import UsageError
-from qtlplat_reports.figures import KINDS, NEEDS_PREDICTIONS, OF_A_METRIC
+from qtlplat_reports.figures import ACROSS, KINDS, NEEDS_PREDICTIONS, OF_A_METRIC
 
 if TYPE_CHECKING:
     from qtlplat.contracts import ImageSet
@@ -35,9 +35,11 @@ if TYPE_CHECKING:
     default=KINDS[0],
     show_default=True,
     help="Loss and accuracy by epoch; a metric against parameters; a metric of every cell; confusion matrices; paired "
-    "differences of a metric; a metric by number of training samples; the samples that a run gets wrong.",
+    "differences of a metric; a metric by number of training samples; the samples that a run gets wrong; mean ranks "
+    "over datasets with their critical difference.",
 )
 @click.option("--metric", metavar="NAME", help=f"The metric of {', '.join(OF_A_METRIC)}; f1 unless it is given.")
+@click.option("--across", metavar="A,B", help="The fields that ranks are over. Default: dataset.")
 @output_options("File to write, PNG, SVG or PDF by its name. Left out, the same numbers are drawn in the terminal.")
 @sets_option
 @click.option("--json", "as_json", is_flag=True, help="Print the figure's numbers as strict JSON with stable keys.")
@@ -48,6 +50,7 @@ def plot_command(
     where: str | None,
     kind: str,
     metric: str | None,
+    across: str | None,
     output: Path | None,
     force: bool,
     sets: Sequence[str],
@@ -66,6 +69,8 @@ def plot_command(
     if metric is not None and kind not in OF_A_METRIC:
         fix = f"leave it out, or choose --kind {' or '.join(OF_A_METRIC)}"
         raise UsageError(f"a figure of {kind} shows no metric of choice", where="--metric", fix=fix)
+    if across is not None and kind != "ranks":
+        raise UsageError("--across is of ranks only", fix="leave it out, or choose --kind ranks")
     fmt = ""
     if output is not None:
         from qtlplat_reports.figures.files import format_of
@@ -74,24 +79,25 @@ def plot_command(
         fmt = format_of(output)
         refuse(output, force)
         require_matplotlib()
-    from qtlplat.store.read.filters.names import unquoted
+    from qtlplat.store.read.filters.names import listed, unquoted
 
+    fields = ACROSS if across is None else tuple(unquoted(field) for field in listed(across))
     runs, name = _read(settings, references, where, kind), unquoted(metric or "f1")
     if as_json:
         from qtlplat_reports.figures.forms import form
 
-        write_json(form(kind, runs, name))
+        write_json(form(kind, runs, name, fields))
         return
     if output is None:
         from qtlplat_reports.plot_text import print_kind
 
-        print_kind(kind, runs, name)
+        print_kind(kind, runs, name, fields)
         return
     from qtlplat_reports.figures import draw
     from qtlplat_reports.figures.files import encoded
 
     images = _images(settings, runs[0], sets) if kind == "errors" else None
-    data = encoded(draw(kind, runs, images, name), fmt)
+    data = encoded(draw(kind, runs, images, name, fields), fmt)
     write_output(output, data, force)
     tell_written(output, data)
 

@@ -17,19 +17,24 @@ from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.show_tables import sparkline
 from qtlplat.cli.render.terminal import note, say
 from qtlplat.conventions import short
+from qtlplat_reports.figures import ACROSS
 from qtlplat_reports.figures.stored import metric_of, notes
 
 if TYPE_CHECKING:
     from qtlplat.metrics import Metric
-    from qtlplat_reports.figures.stored import StoredRun
+    from qtlplat_reports.figures import ACROSS
+from qtlplat_reports.figures.stored import StoredRun
 
 WIDTH = 40  # characters of a drawing where there is no terminal
 FOUR = "{:.4f}".format
 SIGNED = "{:+.4f}".format
 
 
-def print_kind(kind: str, runs: Sequence[StoredRun], metric: str = "f1") -> None:
-    """Print one kind of figure for the runs, with a metric if it is of one; raises as its numbers do."""
+def print_kind(kind: str, runs: Sequence[StoredRun], metric: str = "f1", across: Sequence[str] = ACROSS) -> None:
+    """Print one kind of figure for the runs, with a metric if it is of one; raises as its numbers do.
+
+    across: as of `figures.draw`.
+    """
     printers: dict[str, Callable[[Sequence[StoredRun]], None]] = {
         "convergence": _convergence,
         "pareto": lambda runs: _pareto(runs, metric_of(runs, metric)),
@@ -38,6 +43,7 @@ def print_kind(kind: str, runs: Sequence[StoredRun], metric: str = "f1") -> None
         "differences": lambda runs: _differences(runs, metric_of(runs, metric)),
         "learning": lambda runs: _learning(runs, metric_of(runs, metric)),
         "errors": _errors,
+        "ranks": lambda runs: _ranks(runs, metric_of(runs, metric), across),
     }
     printers[kind](runs)
     for line in notes(runs):
@@ -275,6 +281,29 @@ def _learning(runs: Sequence[StoredRun], metric: Metric) -> None:
         _print(rows, columns, ("n", "sd"))
         for line in run.lines:
             say(line)
+
+
+def _ranks(runs: Sequence[StoredRun], metric: Metric, fields: Sequence[str]) -> None:
+    from qtlplat_reports.figures.ranks import across, rows as rank_rows
+
+    found = across(runs, metric, fields)
+    k, critical = len(found.rows), found.ranks.critical_difference
+    rows = []
+    for one in rank_rows(found):
+        rank = one["rank"]
+        marks = [(rank, min(float(k), rank + critical), "─"), (rank, rank, "◆")]
+        alike = ", ".join(one["not_told_apart"])
+        rows.append({**one, "strip": strip(_room(90), 1.0, float(k), marks), "not_told_apart": alike})
+    columns = [
+        Column("label", "configuration"),
+        Column("rank", f"mean rank of {metric.title}", right=True, show="{:.2f}".format),
+        Column("n", "n", right=True),
+        Column("strip", f"from 1 to {k}, ─ critical difference {critical:.2f}"),
+        Column("not_told_apart", "not told apart from"),
+    ]
+    _print(rows, columns, ("n",))
+    for words in found.notes:
+        note(words)
 
 
 def _errors(runs: Sequence[StoredRun]) -> None:

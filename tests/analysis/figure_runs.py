@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from qtlplat.store.core.records import CellRecord, ComponentRow, EpochRow, PredictionRow, RunRecord
@@ -73,3 +74,17 @@ def run_of(f1: list[float], run_id: str = "0123456789abcdef", **changes: Any) ->
     rows = tuple(row for i in range(len(f1)) for row in epochs(i, [1.0 + i, 0.5], [0.5, 0.75]))
     predicted = tuple(prediction(i, f"sample {i}", i % 2, 0.9) for i in range(len(f1)))
     return StoredRun(record(run_id, **changes), cells, rows, predicted, backbones)
+
+
+def of_datasets() -> list[StoredRun]:
+    """Three heads on each of three datasets."""
+    runs = []
+    for number in range(3):
+        for place, head in enumerate(("linear", "mlp", "dressed5x3")):
+            stored = run_of([0.5 + 0.1 * number + 0.05 * place, 0.6], f"{3 * number + place + 1}" * 16)
+            parts = {"head": component("head", head), "dataset": component("dataset", f"data{number}")}
+            changed = replace(
+                stored.run, components={**stored.run.components, **parts}, dataset_digest=f"{number}" * 64
+            )
+            runs.append(replace(stored, run=changed))
+    return runs

@@ -162,8 +162,33 @@ def test_other_fields_make_blocks_and_configurations_are_told_apart(tmp_path: Pa
     found = json.loads(qtlplat(store, "compare", *runs, "--across", "training.learning_rate", "--json").out)
     assert (found["blocks"], [row["label"] for row in found["rows"]]) == (
         ["0.1", "0.2"],
-        [f"dressed5x3 on lenet{i}" for i in (1, 2, 3)],
+        ["lenet1", "lenet2", "lenet3"],
     )
+
+
+def test_the_critical_difference_diagram_has_the_numbers_of_compare(
+    study: tuple[Path, pd.DataFrame], tmp_path: Path
+) -> None:
+    store, table = study
+    compared = asked(store, table.run)
+    plot = ("plot", *table.run, "--kind", "ranks")
+    found = json.loads(qtlplat(store, *plot, "--json").out, parse_constant=pytest.fail)
+    ranks = {row["label"]: row["rank"] for row in compared["rows"]}
+    assert [row["label"] for row in found["rows"]] == sorted(ranks, key=lambda label: ranks[label])
+    for row in found["rows"]:
+        assert (row["rank"], row["n"]) == (ranks[row["label"]], DATASETS)
+        assert row["critical_difference"] == compared["nemenyi"]["critical_difference"]
+        alike = {label for group in compared["nemenyi"]["groups"] if row["label"] in group for label in group}
+        assert set(row["not_told_apart"]) == alike - {row["label"]}
+    told = qtlplat(store, *plot)
+    assert "mean rank of F1" in told.out
+    file = tmp_path / "cd.svg"
+    assert qtlplat(store, *plot, "-o", str(file)).code == 0
+    assert file.read_bytes().startswith(b"<?xml")
+    called = qtlplat(store, "plot", table.run[0], "--across", "dataset")
+    assert (called.code, "--across is of ranks only" in called.err) == (2, True)
+    called = qtlplat(store, *plot, "--across", "backbone")
+    assert "different data" in called.err
 
 
 def test_hostile_names_are_inert(tmp_path: Path) -> None:

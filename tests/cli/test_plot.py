@@ -11,6 +11,7 @@ from qtlplat.store.write.writer import Writer
 from qtlplat_reports.figures import KINDS
 from qtlplat_reports.plot_text import strip
 
+OF_ONE_DATASET = [kind for kind in KINDS if kind != "ranks"]  # those are in test_compare_across.py
 PARAMETERS = {"backbone_total": 1000, "replaced_layers": 4, "model_total": 400}
 
 
@@ -128,7 +129,7 @@ def test_strips_put_marks_where_they_belong() -> None:
     assert strip(5, 1.0, 1.0, [(1.0, 1.0, "◆")]) == "  ◆  "
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", OF_ONE_DATASET)
 def test_the_terminal_needs_no_matplotlib(
     store: Path, runs: tuple[str, str], kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,7 +148,7 @@ def test_hostile_text_is_inert(store: Path) -> None:
 # --- as JSON
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", OF_ONE_DATASET)
 def test_every_kind_has_strict_json_with_full_ids(store: Path, runs: tuple[str, str], kind: str) -> None:
     called = plot(store, runs[0], "--kind", kind, "--json")
     found = json.loads(called.out, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
@@ -185,7 +186,7 @@ def test_classes_have_the_names_that_the_run_has_stored(store: Path) -> None:
 
 
 @pytest.mark.sampled(2)
-@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "errors"])
+@pytest.mark.parametrize("kind", [kind for kind in OF_ONE_DATASET if kind != "errors"])
 def test_a_file_is_written_whole_and_not_again_without_force(
     store: Path, runs: tuple[str, str], kind: str, tmp_path: Path
 ) -> None:
@@ -206,7 +207,7 @@ def test_a_figure_of_another_kind_takes_no_metric(store: Path, runs: tuple[str, 
     called = qtlplat(store, "plot", runs[0], "--metric", "f1")
     assert called.code == 2
     assert "a figure of convergence shows no metric of choice" in called.err
-    assert "--kind pareto or box or differences or learning" in called.err
+    assert "--kind pareto or box or differences or learning or ranks" in called.err
     called = qtlplat(store, "plot", runs[0], "--kind", "box", "--metric", "roc_auc")
     assert (called.code, "no finished cells with a finite roc_auc" in called.err) == (3, True)
     assert json.loads(plot(store, *runs, "--kind", "box", "--metric", "f1", "--json").out)["metric"] == "f1"

@@ -18,22 +18,29 @@ if TYPE_CHECKING:
     from qtlplat.contracts import ImageSet
     from qtlplat_reports.figures.stored import StoredRun
 
-KINDS = ("convergence", "pareto", "box", "confusion", "differences", "learning", "errors")
+KINDS = ("convergence", "pareto", "box", "confusion", "differences", "learning", "errors", "ranks")
 NEEDS_PREDICTIONS = ("confusion", "errors")
-OF_A_METRIC = ("pareto", "box", "differences", "learning")
+OF_A_METRIC = ("pareto", "box", "differences", "learning", "ranks")
+ACROSS = ("dataset",)  # what the ranks are over unless it is said
 
 
-def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None, metric: str = "f1") -> Figure:
+def draw(
+    kind: str,
+    runs: Sequence[StoredRun],
+    images: ImageSet | None = None,
+    metric: str = "f1",
+    across: Sequence[str] = ACROSS,
+) -> Figure:
     """A figure of one of the `KINDS`.
 
     runs: as `stored.read` gives them, with predictions for `NEEDS_PREDICTIONS`; images: the dataset of the run, for
-    `errors` only; metric: by name, for `OF_A_METRIC` only. Raises DataError if a run has not what the figure shows,
-    UsageError for an unknown metric, ConfigError if matplotlib is missing.
+    `errors` only; metric: by name, for `OF_A_METRIC` only; across: fields, for `ranks` only. Raises DataError if a run
+    has not what the figure shows, UsageError for an unknown metric, ConfigError if matplotlib is missing.
     """
     from qtlplat_reports.figures.style import require_matplotlib
 
     require_matplotlib()
-    from qtlplat_reports.figures import box, confusion, convergence, differences, errors, learning, pareto
+    from qtlplat_reports.figures import box, confusion, convergence, differences, errors, learning, pareto, ranks
     from qtlplat_reports.figures.stored import metric_of, notes as notes_on
 
     notes = notes_on(runs)
@@ -49,6 +56,9 @@ def draw(kind: str, runs: Sequence[StoredRun], images: ImageSet | None = None, m
         "confusion": lambda: confusion.draw([confusion.pooled(run) for run in runs], notes),
         "differences": lambda: differences.draw(differences.paired(runs, metric_of(runs, metric)), notes),
         "learning": lambda: learning.draw([learning.learning(r, metric_of(runs, metric)) for r in runs], notes),
+        "ranks": lambda: ranks.draw(
+            ranks.across(runs, metric_of(runs, metric), across), metric_of(runs, metric), notes
+        ),
     }
     return makers[kind]()
 

@@ -11,11 +11,11 @@ from typing import Any
 
 from qtlplat.analysis.sides import leaks
 from qtlplat.metrics import Metric
-from qtlplat_reports.figures import OF_A_METRIC, one
+from qtlplat_reports.figures import ACROSS, OF_A_METRIC, one
 from qtlplat_reports.figures.stored import StoredRun, metric_of
 
 
-def form(kind: str, runs: Sequence[StoredRun], metric: str = "f1") -> dict[str, Any]:
+def form(kind: str, runs: Sequence[StoredRun], metric: str = "f1", across: Sequence[str] = ACROSS) -> dict[str, Any]:
     """One kind of figure of the runs: its kind, its metric if it is of one, its runs with their leakage, and its rows.
 
     Raises DataError if a run lacks the numbers of the figure, UsageError for too many runs or too few.
@@ -28,10 +28,17 @@ def form(kind: str, runs: Sequence[StoredRun], metric: str = "f1") -> dict[str, 
         "differences": lambda runs: _differences(runs, metric_of(runs, metric)),
         "learning": lambda runs: _learning(runs, metric_of(runs, metric)),
         "errors": _errors,
+        "ranks": lambda runs: _ranks(runs, metric_of(runs, metric), across),
     }
     of = {"metric": metric} if kind in OF_A_METRIC else {}
     shown = [{"run": r.run.id, "name": r.name, "status": r.run.status, **leaks(r.finished())} for r in runs]
     return {"kind": kind, **of, "runs": shown, "rows": makers[kind](runs)}
+
+
+def _ranks(runs: Sequence[StoredRun], metric: Metric, fields: Sequence[str]) -> list[dict[str, Any]]:
+    from qtlplat_reports.figures.ranks import across, rows
+
+    return rows(across(runs, metric, fields))
 
 
 def _convergence(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
