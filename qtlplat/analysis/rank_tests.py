@@ -89,7 +89,8 @@ class Ranks:
     """Average ranks of k configurations on n datasets, 1 is best, with Friedman's and Nemenyi's tests.
 
     ranks: (n, k); means: (k,); chi2: Friedman's statistic, and p that of F (Iman & Davenport), its correction with
-    k - 1 and (k - 1)(n - 1) degrees of freedom; critical_difference: of two mean ranks, at the level; nemenyi: (k, k),
+    k - 1 and (k - 1)(n - 1) degrees of freedom, but never below that of n equal orders, which is exact: k!^(1-n), where
+    F is infinite; critical_difference: of two mean ranks, at the level; nemenyi: (k, k),
     p of each pair, 1 on the diagonal.
     """
 
@@ -133,7 +134,7 @@ def ranked(values: Floats, *, lower_is_better: bool = False, level: float = 0.95
     chi2 = 12 * n / (k * (k + 1)) * (float((means**2).sum()) - k * (k + 1) ** 2 / 4)
     left = n * (k - 1) - chi2
     f = (n - 1) * chi2 / left if left > 1e-9 else math.inf
-    p = float(stats.f.sf(f, k - 1, (k - 1) * (n - 1)))
+    p = max(float(stats.f.sf(f, k - 1, (k - 1) * (n - 1))), math.exp((1 - n) * math.lgamma(k + 1)))
     error = math.sqrt(k * (k + 1) / (6 * n))
     critical = float(stats.studentized_range.ppf(level, k, math.inf)) / math.sqrt(2) * error
     apart = np.abs(means[:, None] - means) / error * math.sqrt(2)

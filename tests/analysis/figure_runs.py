@@ -82,7 +82,10 @@ def of_datasets() -> list[StoredRun]:
     for number in range(3):
         for place, head in enumerate(("linear", "mlp", "dressed5x3")):
             stored = run_of([0.5 + 0.1 * number + 0.05 * place, 0.6], f"{3 * number + place + 1}" * 16)
-            parts = {"head": component("head", head), "dataset": component("dataset", f"data{number}")}
+            parts = {
+                "head": replace(component("head", head), component=head),
+                "dataset": component("dataset", f"data{number}"),
+            }
             changed = replace(
                 stored.run, components={**stored.run.components, **parts}, dataset_digest=f"{number}" * 64
             )

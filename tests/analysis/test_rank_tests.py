@@ -53,6 +53,12 @@ def test_without_ties_the_statistic_is_scipys_and_groups_are_maximal() -> None:
     assert len(maximal) > 1
 
 
+def test_equal_orders_have_their_exact_probability() -> None:
+    """Of 3! orders of each of four datasets, one is that of the first."""
+    found = ranked(np.arange(4.0)[:, None] + np.arange(3))
+    assert (found.f, found.p) == (math.inf, pytest.approx(1 / 6**3, rel=1e-12))
+
+
 def test_signed_ranks_are_those_of_the_published_example() -> None:
     """Table 2: C4.5 with and without m, R+ = 93 and R- = 12, with the ranks of two zeros split."""
     found = signed_rank(TABLE_6[:, 1] - TABLE_6[:, 0])
