@@ -23,7 +23,7 @@ def store_study(path: Path, datasets: int = DATASETS, heads: tuple[str, ...] = H
         for i, head in enumerate(heads):
             for seed in range(seeds):
                 f1 = np.round(level + 0.02 * i + random.normal(0, 0.02, 6), 4).tolist()
-                cells = [cell(fold, fold, 0, test_hash=f"{number} {fold}", pretraining="p" * 16) for fold in range(6)]
+                cells = [cell(fold, fold, 0, test_hash=f"{number} {fold}") for fold in range(6)]
                 run = store_run(
                     path, f1, head=head, dataset=f"data{number}", digest=f"{number}" * 64, cells=cells,
                     parameters=CLASSICAL, plan={"seed": seed, "training": {"epochs": 5}},
