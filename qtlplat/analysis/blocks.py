@@ -47,7 +47,7 @@ def _component(row: ComponentRow | None) -> Any:
 
 
 def _block(run: RunRecord, fields: Sequence[str]) -> list[tuple[str, str]]:
-    """Of each field its value for people, and what it is told apart by."""
+    """Of each field its value for people, and what tells it apart."""
     found = []
     for name in fields:
         if name == "dataset":
@@ -86,7 +86,7 @@ def _named(blocks: Sequence[Sequence[tuple[str, str]]]) -> list[str]:
 
 
 def _configuration(run: RunRecord, fields: Sequence[str]) -> str:
-    """What a configuration is told apart by: components and settings, but for what makes a block, and for seeds."""
+    """What tells configurations apart: components and settings, but for what makes a block, and for seeds."""
     parts: dict[str, Any] = {
         role: _component(run.components.get(role)) for role in ("head", "backbone") if role not in fields
     }

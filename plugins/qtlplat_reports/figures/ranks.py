@@ -12,8 +12,7 @@ from qtlplat.analysis.across import Across, compare_across
 from qtlplat.analysis.comparison import Asked
 from qtlplat.analysis.sides import Side
 from qtlplat.metrics import Metric
-from qtlplat_reports.figures import ACROSS
-from qtlplat_reports.figures.stored import F1, StoredRun, finite_values, missing
+from qtlplat_reports.figures.stored import StoredRun, finite_values, missing
 from qtlplat_reports.figures.style import COLUMN, colour, new_figure, shortened, styled
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 NAME = 26  # characters at the end of a line
 
 
-def across(runs: Sequence[StoredRun], metric: Metric = F1, fields: Sequence[str] = ACROSS) -> Across:
+def across(runs: Sequence[StoredRun], metric: Metric, fields: Sequence[str]) -> Across:
     """The heads of the runs compared over datasets, or over other fields.
 
     Raises DataError for a run without finished cells, UsageError as `compare_across`.
