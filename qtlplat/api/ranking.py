@@ -14,6 +14,7 @@ from qtlplat.errors import UsageError
 from qtlplat.store.read.conditions import Condition, ambiguous, conditions, mixed_facts, mixture
 from qtlplat.store.read.filters.directions import directions
 from qtlplat.store.read.queries import Reader
+from qtlplat.store.read.sweeps import finished_members, named_sweep
 
 if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
@@ -69,6 +70,7 @@ def best_runs(
     by: Sequence[str] | None = None,
     where: str = "",
     *,
+    sweep: str | None = None,
     higher_is_better: bool | None = None,
     honest: bool | None = None,
     catalog: Callable[[], Catalog] | None = None,
@@ -80,17 +82,20 @@ def best_runs(
         metric: a metric or field that is a number.
         by: the fields that make a group; None: backbone and head, of runs with the same data and the same evaluator.
         where: a filter.
+        sweep: the name of a stored sweep, or the beginning of its id, whose members are the candidates; None: all runs.
         higher_is_better: the direction of the metric; None: as the evaluators declared it.
         honest: as `everything` of `picking.honest_choice`.
         catalog: as there.
 
     Raises:
-        UsageError: For an invalid field or filter, and for a metric whose direction no evaluator declared.
+        UsageError: For an invalid field or filter, an unknown sweep, and a metric whose direction no evaluator
+            declared.
     """
     fields = list(by if by is not None else BY)
     asked = list(dict.fromkeys([*fields, metric, "run", "status"]))
     rows = reader.table(asked, "run", where=where, place="--metric and --by")
-    finished = [row for row in rows if row["status"] == "finished"]
+    members = None if sweep is None else finished_members(reader, named_sweep(reader, sweep))
+    finished = [row for row in rows if row["status"] == "finished" and (members is None or row["run"] in members)]
     judged = [row["run"] for row in finished if is_number(row[metric])]
     if higher_is_better is None:
         lower = directions(reader, [metric], judged, lambda _: "--minimize or --maximize says it", "--metric")

@@ -177,6 +177,7 @@ class Store:
         by: Sequence[str] | None = None,
         where: str = "",
         *,
+        sweep: str | None = None,
         higher_is_better: bool | None = None,
     ) -> Records[Best]:
         """The best finished run of every group, the best group first, as `qtlplat best`.
@@ -190,6 +191,7 @@ class Store:
             by: The fields that make a group; None for backbone and head, of runs with the same data and the same
                 evaluator: other scores are not comparable.
             where: A filter, as of `runs`.
+            sweep: A sweep, by its name or the beginning of its id, whose members are the candidates; None for all runs.
             higher_is_better: Direction of the metric; None for what the runs' evaluators declared.
 
         Raises:
@@ -197,7 +199,7 @@ class Store:
         """
         from qtlplat.api.ranking import best_runs
 
-        ranking = best_runs(self._reader, metric, by, where, higher_is_better=higher_is_better)
+        ranking = best_runs(self._reader, metric, by, where, sweep=sweep, higher_is_better=higher_is_better)
         if ranking.mixed:
             warnings.warn(ranking.remark, stacklevel=3)
         picked = {one.run: one.form() for one in ranking.choice.groups}

@@ -17,8 +17,10 @@ from qtlplat.analysis.picked import Candidates
 from qtlplat.metrics import SHIPPED, Metric, metric_facts
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.core.records import PredictionRow
+from qtlplat.store.core.sweep_records import MemberRow, NewSweep
 from qtlplat.store.read.out_of_fold import out_of_fold
 from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 FOLDS, EACH = 3, 20
 
@@ -156,6 +158,30 @@ def test_a_metric_of_an_evaluator_is_computed_by_its_plugin(tmp_path: Path, monk
     assert row["honest"] == pytest.approx(1 - accuracy["honest"], abs=0.02)  # 200 of the 1000 resamples
     monkeypatch.setattr(Catalog, "spec", replace(Catalog.spec, metrics=None))
     assert "no longer has 'wrong'" in asked(store, "--metric", "wrong")["rows"][0]["why"]
+
+
+def test_the_members_of_a_sweep_are_the_candidates(tmp_path: Path) -> None:
+    store = tmp_path / "s.db"
+    runs = [trained(store, seed, head=f"head{seed}") for seed in range(4)]
+    reader = Reader(find_store(str(store)))
+    members = tuple(
+        MemberRow(i, reader.run(run).fingerprint, "", {"head": f"head{i}"}, {}) for i, run in enumerate(runs[:3])
+    )
+    missing = MemberRow(3, "f" * 64, "", {"head": "later"}, {})
+    with Writer(find_store(str(store))) as writer:
+        writer.add_sweep(NewSweep("heads", {}, (*members, missing)))
+    found = asked(store, "--sweep", "heads")
+    means = {run: sum(reader.run(run).metrics["f1"]) / FOLDS for run in runs[:3]}
+    best = max(means, key=lambda run: means[run])
+    assert (found["run"], found["picked"], found["candidates"]) == (best, pytest.approx(means[best]), 3)
+    assert (found["method"], len(found["rows"])) == ("BBC-CV", 3)
+    assert found["interval"][0] < found["honest"] < found["interval"][1]
+    assert {row["run"] for row in asked(store, "--sweep", "heads", "--where", "head != 'head0'")["rows"]} == set(
+        runs[1:3]
+    )
+    assert {one.row["run"] for one in api.open_store(store).best(sweep="heads")} == set(runs[:3])
+    called = qtlplat(store, "best", "--sweep", "haeds")
+    assert (called.code, "there is no sweep 'haeds'" in called.err) == (2, True)
 
 
 def test_tuned_runs_are_not_corrected_twice(tmp_path: Path) -> None:

@@ -46,6 +46,7 @@ LEAST_NEEDED = ("parameters", "cells", "leakage", "std", "median")
     metavar="A,B",
     help="The fields that define a group. Default: backbone,head, of runs with the same data and evaluator.",
 )
+@click.option("--sweep", metavar="NAME", help="Choose among the members of this sweep, by its name or id.")
 @click.option(
     "--honest/--no-honest",
     default=None,
@@ -58,6 +59,7 @@ def best_command(
     settings: Settings,
     metric: str,
     by: str | None,
+    sweep: str | None,
     honest: bool | None,
     higher_is_better: bool | None,
     listing: Listing,
@@ -82,8 +84,8 @@ def best_command(
 
     def read() -> tuple[Ranking, list[RunRecord]]:
         ranking = best_runs(
-            reader, metric, groups, listing.where or "", higher_is_better=higher_is_better, honest=honest,
-            catalog=lambda: open_components(settings)[1],
+            reader, metric, groups, listing.where or "", sweep=sweep, higher_is_better=higher_is_better,
+            honest=honest, catalog=lambda: open_components(settings)[1],
         )  # fmt: skip
         return ranking, reader.several([one.row["run"] for one in ranking.found])
 

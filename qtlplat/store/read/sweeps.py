@@ -70,6 +70,11 @@ def member_states(reader: Reader, sweep: SweepRecord) -> list[MemberState]:
     return found if found is not None else [MemberState(member, "missing") for member in sweep.content.members]
 
 
+def finished_members(reader: Reader, sweep: SweepRecord) -> set[str]:
+    """The ids of the finished runs that are members of a sweep, one for each."""
+    return {one.run for one in member_states(reader, sweep) if one.state == "finished" and one.run is not None}
+
+
 def states_of(reader: Reader, members: Sequence[MemberRow]) -> list[MemberState]:
     """The same of members of a sweep that is not stored."""
     found = reader.read(lambda connection: _states(connection, reader, None, members))
