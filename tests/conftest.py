@@ -34,6 +34,7 @@ from quick_runs import write_plugin
 multiprocessing.set_forkserver_preload(
     [
         "qtlplat.runs.execute",
+        "qtlplat.quantum.devices.engines",
         "qtlplat.runs.resume",
         "qtlplat.store.write.writer",
         "qtlplat.store.backends.migrations",
