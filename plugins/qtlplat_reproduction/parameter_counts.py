@@ -26,7 +26,7 @@ def parameter_counts(
     found = [_read(path) for path in paths]
     missing = [i for i, counts in enumerate(found) if counts is None]
     if missing:
-        from qtlplat.runs.prepare import count_parameters
+        from qtlplat.runs.build import count_parameters
 
         counted = count_parameters([plans[i] for i in missing], shape, n_classes)
         for i, counts in zip(missing, counted, strict=True):

@@ -77,6 +77,7 @@ class Executor:
         self.registry, self.catalog = open_catalog(facts["registry"])
         self.progress = Told(self.send)
         self._images: dict[str, Any] = {}
+        self._tried: Any = None
 
     def send(self, event: Event) -> None:
         """Send an event to the coordinator, if it still runs."""
@@ -107,10 +108,12 @@ class Executor:
         from qtlplat.errors import ConfigError
         from qtlplat.runs.prepare import prepare
         from qtlplat.runs.reuse import found_or_executed
+        from qtlplat.runs.tried import Tried
         from qtlplat_sweeps.definition import request_of
 
+        self._tried = self._tried or Tried()
         resolved = resolve(request_of(job.request), self.registry, self.catalog)
-        prepared = prepare(resolved, self.location.files, self._read(resolved))
+        prepared = prepare(resolved, self.location.files, self._read(resolved), tried=self._tried)
         if prepared.plan.fingerprint != job.fingerprint:
             raise ConfigError(
                 "code or data have changed since the sweep was stored", fix="give the command of the sweep again"

@@ -103,6 +103,7 @@ class HeadTraining:
                     now.epoch += 1
                     yield TrainedEpoch(rows, lambda: self._snapshot(now))
                 now.fitted += trainer.result()
+                trainer.release()
                 now.round, now.epoch, now.trainer = now.round + 1, 0, None
 
     def restore(self, start: Snapshot) -> None:

@@ -22,6 +22,7 @@ from qtlplat.backbones.batches import split_order
 from qtlplat.contracts import Cell
 from qtlplat.errors import TrainingError
 from qtlplat.heads.stack import HeadTrainer, SingleHead, StackedHeads
+from qtlplat.heads.stack_pool import StackPool
 from qtlplat.plugin_modules import Surroundings
 from qtlplat.seeding import derive_seed, generator, seed_torch
 from qtlplat.state import snapshots
@@ -38,13 +39,14 @@ class Task:
 
     make_head: returns a head (B, F) -> logits (B, K), torch's global generator being seeded from (cell.seed,
     cell.fold); labels: int64 (N,), on the features' device; stack: whether its cells can share a step; smallest: batch
-    that it can be trained on.
+    that it can be trained on; pool: stacks of earlier trainings of the same head.
     """
 
     make_head: Callable[[], nn.Module]
     labels: Tensor
     stack: bool = True
     smallest: int = 1
+    pool: StackPool = field(default_factory=StackPool)
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,7 @@ class _Variant:
     """The heads of one task on the cells of a round. number: of the task; targets: one-hot (N, K)."""
 
     number: int
+    pool: StackPool
     trainee: HeadTrainer
     targets: Tensor
     schedules: list[Schedule]
@@ -139,15 +142,15 @@ class LockstepTrainer:
                 heads.append(task.make_head().to(self.features[0].device))
             own = [schedules[CellKey(number, cell)] for cell in self.numbers]
             first = own[0].learning_rate
-            trainee = StackedHeads(heads, first, on_note) if self.stack else SingleHead(heads[0], first)
-            self.variants.append(_Variant(number, trainee, one_hot(task.labels).to(self.features[0]), own))
+            trainee = task.pool.stack(heads, first, on_note) if self.stack else SingleHead(heads[0], first)
+            self.variants.append(_Variant(number, task.pool, trainee, one_hot(task.labels).to(self.features[0]), own))
         tests = [torch.from_numpy(cell.test.copy()) for cell in self.cells]
         longest = max(len(test) for test in tests)
         chunks = -(-longest // data.evaluation_rows)
         self.test, self.test_mask = _padded(tests, -(-longest // chunks) * chunks if self.stack else longest)
         self.test_chunks = chunks
         gathered = self.test.numel() * self.features[0].shape[1] * self.features[0].element_size()
-        self.places: dict[torch.Size, Tensor] = {}
+        self.places = next(iter(together.tasks.values())).pool.places
         self.gathered = list(self._test_rows()) if gathered <= GATHERED_BYTES else None
 
     def epoch(self, epoch: int) -> Generator[None, None, list[CellEpoch]]:
@@ -166,9 +169,7 @@ class LockstepTrainer:
         batches = (split_order(whole, size, self.smallest, dim=1) for whole in (order, mask))
         for step, (rows, weight) in enumerate(zip(*batches, strict=True)):
             # Every batch of one shape in the same memory: a traced step reads it there.
-            if rows.shape not in self.places:
-                self.places[rows.shape] = self._place(rows)
-            features = self._gather(rows, self.places[rows.shape])
+            features = self._gather(rows, self._batch_place(rows))
             counted, seed = weight.to(features), derive_seed("dropout", first.seed, first.fold, epoch, step)
             where = rows.to(features.device)
             for number, variant in enumerate(self.variants):
@@ -207,6 +208,12 @@ class LockstepTrainer:
                 strict=True,
             )
         ]
+
+    def release(self) -> None:
+        """Leave the traced steps to the next training; nothing is trained or asked of this one any more."""
+        for variant in self.variants:
+            if isinstance(variant.trainee, StackedHeads):
+                variant.pool.give_back(variant.trainee)
 
     @property
     def classes(self) -> int:
@@ -276,6 +283,14 @@ class LockstepTrainer:
     def _place(self, rows: Tensor) -> Tensor:
         """Memory for features (C, n, F) of rows (C, n)."""
         return self.features[0].new_empty(*rows.shape, self.features[0].shape[1])
+
+    def _batch_place(self, rows: Tensor) -> Tensor:
+        """As `_place`, the same for all batches of a shape."""
+        like = self.features[0]
+        key = torch.Size((*rows.shape, like.shape[1])), like.dtype, like.device
+        if key not in self.places:
+            self.places[key] = self._place(rows)
+        return self.places[key]
 
     def _gather(self, rows: Tensor, place: Tensor) -> Tensor:
         """Features (C, n, F) of rows (C, n), in the memory that is given."""

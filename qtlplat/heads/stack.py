@@ -114,6 +114,19 @@ class StackedHeads:
         self.ended: list[int] = []
         self._repeated: dict[tuple[bool, torch.Size], _Repeated] = {}
 
+    @property
+    def is_traced(self) -> bool:
+        """Whether all steps so far could be traced."""
+        return all(one.program is not None for one in self._repeated.values())
+
+    def begin_again(self, fresh: StackedHeads) -> None:
+        """Become equal to another stack of the same shapes, with the steps that are traced already."""
+        self.on_note, self.ended = fresh.on_note, []
+        for name, tensor in self.tensors.items():
+            tensor.copy_(fresh.tensors[name])
+            tensor.grad = None
+        self.optimizer = Adam(self.optimizer.parameters, fresh.optimizer.learning_rate)
+
     def step(self, features: Tensor, targets: Tensor, weight: Tensor) -> Tensor:
         """One step of every cell."""
         # what training changes in passing, as running statistics, stays as well where the learning rate is 0

@@ -18,8 +18,8 @@ from qtlplat.catalog.plan import RunPlan
 from qtlplat.errors import UntrustedError, describe_exception
 from qtlplat.models.trained_run import TrainedRun, look_up
 from qtlplat.quantum.devices.engine import Engine
+from qtlplat.runs.build import built_backbone, built_head
 from qtlplat.runs.engine_choice import choose_for
-from qtlplat.runs.prepare import built_backbone, built_head
 from qtlplat.seeding import isolated_rng
 from qtlplat.state.weights import load_weights
 from qtlplat.store.core.records import RunRecord

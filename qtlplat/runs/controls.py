@@ -8,7 +8,7 @@ were drawn, `shuffled` permutes the labels.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import nn
@@ -20,6 +20,7 @@ from qtlplat.catalog.provider import Component
 from qtlplat.contracts import Circuit
 from qtlplat.control_specs import AnyControlSpec, ControlSpec
 from qtlplat.errors import ConfigError, PluginError
+from qtlplat.heads.stack_pool import StackPool
 from qtlplat.portable_random import PortableRandom
 from qtlplat.quantum.devices.engine import Engine
 from qtlplat.quantum.devices.layer import CircuitLayer
@@ -33,7 +34,7 @@ class Variant:
     """One way to train all cells. name: `head`, or that of a control; shuffled: whether labels are permuted.
 
     why_not_stackable: why its cells cannot be trained in one stack, as far as its circuit is concerned; '' if they can.
-    smallest: batch that it can be trained on.
+    smallest: batch that it can be trained on; pool: what of its training is used again by the next run.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Variant:
     why_not_stackable: str = ""
     shuffled: bool = False
     smallest: int = 1
+    pool: StackPool = field(default_factory=StackPool)
 
 
 def make_variants(

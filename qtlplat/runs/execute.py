@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -34,7 +35,7 @@ from qtlplat.seeding import generator
 from qtlplat.signals import orderly_stop
 from qtlplat.state.epochs import CellKey
 from qtlplat.store.core.location import StoreLocation
-from qtlplat.store.core.records import HEAD, NewCell, NewRun, Remarks
+from qtlplat.store.core.records import HEAD, EndedCell, NewCell, NewRun, Remarks
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.write.shared_work import Work, announced
 from qtlplat.store.write.writer import Writer
@@ -198,11 +199,13 @@ def _heads(
             news = f", accuracy {np.mean(heads):.3f}" if heads else ""
             stage.advance(len(epoch.rows), f"epoch {epoch.rows[0].epoch}{news}")
     states: dict[str, Tensor] = {}
+    new = []
     for one in training.fitted:
         position = one.key.position(cells)
         if position not in finished:
-            _keep(job, prepared, run, position, one)
+            new.append(_ended(prepared, position, one))
         states |= {f"cell{position}.{name}": tensor for name, tensor in one.state.items()}
+    job.writer.finish_cells(run, new)
     job.save_weights(run, states, {"head": prepared.plan.head.identity(), "cells": len(training.fitted)})
 
 
@@ -224,7 +227,7 @@ def _fit_controls(
             job.stop.check()
             if (position := key.position(cells)) not in finished:
                 one = fit_cell(control, key, features[key.cell], labels, prepared.cells[key.cell])
-                _keep(job, prepared, run, position, one)
+                job.writer.finish_cells(run, [_ended(prepared, position, one)])
             stage.advance()
 
 
@@ -239,22 +242,22 @@ def _tasks(job: RunContext, prepared: Prepared) -> list[Task]:
     """All variants, about to be trained."""
     tasks = []
     for variant in prepared.variants:
-        reason = variant.why_not_stackable or why_not_stackable(variant.make_head, prepared.make_head.in_features)
+        make, width = variant.make_head, prepared.make_head.in_features
+        reason = variant.why_not_stackable or variant.pool.why_not(functools.partial(why_not_stackable, make, width))
         if reason and len(prepared.cells) > 1:
             title = "heads are" if variant.name == HEAD else f"control {variant.name} is"
             job.progress.note(f"{title} trained cell by cell: {reason}")
         labels = torch.tensor(_labels(prepared, variant), device=prepared.accelerator)
-        tasks.append(Task(variant.make_head, labels, stack=not reason, smallest=variant.smallest))
+        tasks.append(Task(variant.make_head, labels, stack=not reason, smallest=variant.smallest, pool=variant.pool))
     return tasks
 
 
-def _keep(job: RunContext, prepared: Prepared, run: str, position: int, one: FittedCell) -> None:
-    """Store predictions and metrics of a cell."""
+def _ended(prepared: Prepared, position: int, one: FittedCell) -> EndedCell:
+    """Predictions and metrics of a cell."""
     test, labels = prepared.cells[one.key.cell].test, _labels(prepared, prepared.every_variant[one.key.variant])
     rows = prediction_rows(position, test, prepared.images, one.probabilities, labels)
-    job.writer.add_predictions(run, rows)
     metrics = cell_metrics(labels[test], one.probabilities, prepared.evaluator, prepared.plan.evaluator.provider)
-    job.writer.finish_cell(run, position, metrics, one.seconds)
+    return EndedCell(position, rows, metrics, one.seconds)
 
 
 def _labels(prepared: Prepared, variant: Variant | FittedControl) -> npt.NDArray[np.int64]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 
@@ -17,13 +17,9 @@ from qtlplat.backbones.model import (
     BackboneFactory,
     HeadFactory,
     WholeBackbone,
-    counts_of_model,
-    head_parts,
-    kept_width,
-    replaced_layers,
 )
-from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan, canonical_json
-from qtlplat.catalog.plugin_calls import declared_circuit, written_options
+from qtlplat.catalog.plan import ComponentChoice, PretrainingPlan, RunPlan
+from qtlplat.catalog.plugin_calls import written_options
 from qtlplat.catalog.provider import Component
 from qtlplat.catalog.resolve import Resolved
 from qtlplat.contracts import ROLES, Cell, ImageSet, Options, Role
@@ -32,17 +28,17 @@ from qtlplat.errors import PluginError
 from qtlplat.heads.fit import Limits
 from qtlplat.heads.memory import limits
 from qtlplat.heads.tuning import inner_cells
-from qtlplat.plugin_modules import guarded_build
-from qtlplat.quantum.devices.engine import Engine, idle_engine
 from qtlplat.runs.accelerator import check_accelerator
+from qtlplat.runs.build import built_backbone, built_head
 from qtlplat.runs.cells import Pretraining, planned_cells
 from qtlplat.runs.controls import Variant, make_variants, with_batches
 from qtlplat.runs.engine_choice import choose, kept_or_chosen
 from qtlplat.runs.fitted_controls import FittedControl, fitted_controls
-from qtlplat.runs.preflight import try_backbone, try_batches, try_head, try_metrics
+from qtlplat.runs.preflight import try_batches, try_metrics
 from qtlplat.runs.prepared_images import Dataset
+from qtlplat.runs.tried import Tried
 from qtlplat.seeding import isolated_rng
-from qtlplat.specs import BackboneSpec, EvaluatorSpec
+from qtlplat.specs import EvaluatorSpec
 
 
 @dataclass(frozen=True)
@@ -145,16 +141,6 @@ class Prepared:
         }
 
 
-@dataclass(frozen=True)
-class BuiltHead:
-    """A head on a cut backbone. parameters: their counts; trainable: how many of the head's are trained."""
-
-    make: HeadFactory
-    replaced: int
-    parameters: dict[str, Any]
-    trainable: int
-
-
 def prepare(
     resolved: Resolved,
     files: Path | None = None,
@@ -162,42 +148,71 @@ def prepare(
     *,
     keep: bool = True,
     compile_anew: bool = False,
+    tried: Tried | None = None,
 ) -> Prepared:
     """Read the data, build and try backbone and head on a tiny batch, ask the evaluator for the cells.
 
     files: the store's directory of files, which caches facts about the data; images: the plan's dataset, if it has been
-    read already; keep: whether anything may be written; compile_anew: whether a circuit that is kept is not used.
+    read already; keep: whether anything may be written; compile_anew: whether a circuit that is kept is not used;
+    tried: what this process has built and tried before.
 
     Raises ConfigError and DataError for errors of the user, PluginError for errors of a plugin.
     """
     plan = resolved.plan
     accelerator = check_accelerator(plan.accelerator)
     evaluator = resolved.specs["evaluator"].spec
-    engine = kept_or_chosen(resolved, None if compile_anew else files, keep=keep)
+    tried = tried or Tried()
+    of_head: list[Any] = [plan.head.identity(), plan.device, plan.accelerator]
+    places = None if compile_anew else files
+    engine = tried.once("engine", of_head, lambda: kept_or_chosen(resolved, places, keep=keep))
     if images is None:
         images = Dataset(resolved.specs["dataset"], resolved.options["dataset"], files).images(keep=keep)
     plan = plan.bind(images.digest)
     n_classes = len(images.class_names)
-    build_backbone, model = built_backbone(
-        resolved.specs["backbone"], resolved.options["backbone"], images.shape, n_classes, plan.pretraining.precision
+    of_backbone = [plan.backbone.identity(), images.shape, n_classes, plan.pretraining.precision]
+    build_backbone, model = tried.once(
+        "backbone",
+        of_backbone,
+        lambda: built_backbone(
+            resolved.specs["backbone"],
+            resolved.options["backbone"],
+            images.shape,
+            n_classes,
+            plan.pretraining.precision,
+        ),
     )
-    built = built_head(resolved, engine, model, images.shape, n_classes)
-    variants, notes = make_variants(
-        plan.controls,
-        built.make,
-        built.trainable,
-        plan.head.provider,
-        lambda circuit: choose(circuit, plan),
-        resolved.controls,
+    of_head += [plan.replace, of_backbone]
+    built = tried.once("head", of_head, lambda: built_head(resolved, engine, model, images.shape, n_classes))
+    of_head += [plan.controls, plan.control_code]
+    variants, notes = tried.once(
+        "variants",
+        of_head,
+        lambda: make_variants(
+            plan.controls,
+            built.make,
+            built.trainable,
+            plan.head.provider,
+            lambda circuit: choose(circuit, plan),
+            resolved.controls,
+        ),
     )
     groups = source_groups(images, files / "groups" if files else None, keep=keep)
     cells, pretrainings = planned_cells(resolved, images, groups)
     fitted = fitted_controls(resolved.controls, built.make, images.labels, cells)
-    _try_backbone_batches(build_backbone, pretrainings, plan)
+    seen = sorted({len(wanted.split.train) for wanted in pretrainings})
+    tried.once(
+        "batches of a backbone",
+        [of_backbone, seen, plan.pretraining.batch_size],
+        lambda: _try_backbone_batches(build_backbone, pretrainings, plan),
+    )
     inner = [inner_cells(cell, images.labels, groups, plan.tuning.folds) for cell in cells] if plan.tuning else []
     lengths = tuple(len(cell.train) for cell in (*cells, *chain(*inner)))
     batches = Batches(lengths, plan.training.batch_size, "training.batch_size")
-    variants = [with_batches(variant, built.make, batches) for variant in variants]
+    variants = tried.once(
+        "batches of variants",
+        [of_head, sorted(set(lengths)), batches.size],
+        lambda: [with_batches(variant, built.make, batches) for variant in variants],
+    )
     of_metrics = try_metrics(evaluator, images.labels[cells[0].test], n_classes, plan.evaluator.provider)
     tests = {f"fold {cell.fold}, seed {cell.seed}": images.labels[cell.test] for cell in cells}
     of_metrics += undefined_metrics(tests, images.class_names)
@@ -273,57 +288,3 @@ def _check_unchanged(resolved: Resolved) -> None:
                 where=choice.provider,
                 fix="copy a list or a mapping before changing it",
             )
-
-
-def built_backbone(
-    component: Component[BackboneSpec],
-    options: Options,
-    shape: tuple[int, int, int],
-    n_classes: int,
-    precision: Literal["single", "double"] = "single",
-) -> tuple[BackboneFactory, WholeBackbone]:
-    """What builds a plan's backbone for images (C, H, W) of K classes, and one that was built and tried."""
-    spec = component.spec
-    provider = component.provider.distribution
-    build = BackboneFactory(spec, options, shape, n_classes, provider)
-    return build, WholeBackbone(try_backbone(build, shape, n_classes, provider, precision), shape[0])
-
-
-def built_head(
-    resolved: Resolved,
-    engine: Engine | None,
-    model: WholeBackbone,
-    shape: tuple[int, int, int],
-    n_classes: int,
-    *,
-    counted: bool = False,
-) -> BuiltHead:
-    """A plan's head on a backbone, built and tried; counted: whether its engine is an idle one."""
-    plan, spec = resolved.plan, resolved.specs["head"].spec
-    replaced = replaced_layers(plan.replace, len(model.dense))
-    in_features = guarded_build(
-        lambda: kept_width(model, replaced, shape), plan.backbone.provider, "running the kept layers"
-    )
-    make = HeadFactory(spec, resolved.options["head"], in_features, n_classes, engine, plan.head.provider)
-    parts = head_parts(try_head(make, in_features, n_classes, plan.head.provider, counted=counted))
-    return BuiltHead(make, replaced, counts_of_model(model, replaced, parts), sum(parts.values()))
-
-
-def count_parameters(plans: Sequence[Resolved], shape: tuple[int, int, int], n_classes: int) -> list[dict[str, Any]]:
-    """The parameter counts of plans' models for images (C, H, W) of K classes; needs no data. Raises as `prepare`.
-
-    A backbone that several plans share is built once, and no circuit is run.
-    """
-    backbones: dict[str, WholeBackbone] = {}
-    found = []
-    for resolved in plans:
-        plan, head = resolved.plan, resolved.specs["head"].spec
-        backbone = canonical_json(plan.backbone.identity())
-        if backbone not in backbones:
-            component, chosen = resolved.specs["backbone"], resolved.options["backbone"]
-            backbones[backbone] = built_backbone(component, chosen, shape, n_classes)[1]
-        circuit = declared_circuit(head, resolved.options["head"], plan.head.provider)
-        engine = None if circuit is None else idle_engine(circuit)
-        own = built_head(resolved, engine, backbones[backbone], shape, n_classes, counted=True)
-        found.append(own.parameters)
-    return found

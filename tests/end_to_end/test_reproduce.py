@@ -127,7 +127,7 @@ def test_claims_are_held_against_runs_and_a_second_call_only_prints(reproduced, 
     assert [c.ours for c in kept.content.claims] == [c["ours"] for c in facts["claims"]]
 
     before = store.read_bytes()
-    for name in ("prepare.prepare", "prepare.count_parameters", "reuse.found_or_executed", "execute.pretrain_only"):
+    for name in ("prepare.prepare", "build.count_parameters", "reuse.found_or_executed", "execute.pretrain_only"):
         monkeypatch.setattr(f"qtlplat.runs.{name}", None)  # calling it would be an error
     assert json_of("reproduce small2024 --store", store) == facts
     assert store.read_bytes() == before

@@ -128,6 +128,16 @@ class PredictionRow:
 
 
 @dataclass(frozen=True)
+class EndedCell:
+    """What is stored of a cell when its training has ended. seconds: spent on it."""
+
+    position: int
+    predictions: Sequence[PredictionRow]
+    metrics: Mapping[str, float]
+    seconds: float
+
+
+@dataclass(frozen=True)
 class ArtifactRow:
     """A file that belongs to a run. path: relative to the store's file directory, with '/'; bytes: its size.
 

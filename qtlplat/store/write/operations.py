@@ -7,7 +7,7 @@ was overtaken is refused, and one that is sent to a server a second time changes
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import insert, select, update
@@ -149,6 +149,13 @@ def _finish_cell(connection: Connection, where: str, operation: Operation) -> No
     rows.insert_all(connection, schema.metrics, operation.run, values)
 
 
+def _finish_cells(connection: Connection, where: str, operation: Operation) -> None:
+    for values in operation.values["cells"]:
+        one = replace(operation, values=values)
+        _add_predictions(connection, where, one)
+        _finish_cell(connection, where, one)
+
+
 def _add_artifact(connection: Connection, _where: str, operation: Operation) -> None:
     rows.insert_new(connection, schema.artifacts, operation.run, operation.values, ("path", "sha256"))
 
@@ -176,6 +183,7 @@ _KINDS: dict[str, Callable[[Connection, str, Operation], Any]] = {
     "add_epochs": _add_epochs,
     "add_predictions": _add_predictions,
     "finish_cell": _finish_cell,
+    "finish_cells": _finish_cells,
     "add_artifact": _add_artifact,
     "link": _link,
     "finish_run": _finish_run,

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Connection
 
 from qtlplat.store.core import schema
 from qtlplat.store.core.ownership import this_host
-from qtlplat.store.core.records import EpochRow, PredictionRow
+from qtlplat.store.core.records import EndedCell, EpochRow, PredictionRow
 
 
 def insert_all(connection: Connection, table: Table, run_id: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -89,6 +89,16 @@ def prediction_row(row: PredictionRow) -> dict[str, Any]:
         "label": int(row.label),
         "predicted": int(row.predicted),
         "probabilities": [float(p) for p in row.probabilities],
+    }
+
+
+def ended_row(cell: EndedCell) -> dict[str, Any]:
+    """A cell that has ended, as an operation has it."""
+    return {
+        "position": index(cell.position),
+        "predictions": [prediction_row(one) for one in cell.predictions],
+        "metrics": {name: float(value) for name, value in cell.metrics.items()},
+        "seconds": float(cell.seconds),
     }
 
 

@@ -21,6 +21,7 @@ from qtlplat.store.core.ownership import RunLock, is_abandoned, this_host
 from qtlplat.store.core.records import (
     ArtifactRow,
     CandidateRow,
+    EndedCell,
     EpochRow,
     NewCell,
     NewReproduction,
@@ -189,6 +190,11 @@ class Writer:
         """Store a cell's final metrics by name; it was running and is finished now. seconds: spent on it."""
         values = {name: float(value) for name, value in metrics.items()}
         self._send("finish_cell", run_id, {"position": position, "metrics": values, "seconds": float(seconds)})
+
+    def finish_cells(self, run_id: str, cells: Sequence[EndedCell]) -> None:
+        """Predictions and metrics of several cells, in one transaction; otherwise as the two methods above."""
+        if cells:
+            self._send("finish_cells", run_id, {"cells": [rows.ended_row(cell) for cell in cells]})
 
     def add_artifact(self, run_id: str, artifact: ArtifactRow) -> None:
         """Store that a file belongs to the run, unless it is known. Write and sync the file first."""
