@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Literal, Protocol
 
 import numpy as np
@@ -100,11 +101,47 @@ class ControlFitter(Protocol):
         ...
 
 
+Setting = bool | int | float | str
+Candidate = Mapping[str, Setting]
+
+
+class CandidateFitter(Protocol):
+    """Fits a control with several candidates of its grid, which may share work. All arguments are passed by name."""
+
+    def __call__(
+        self,
+        *,
+        features: npt.NDArray[np.float64],
+        labels: npt.NDArray[np.int64],
+        n_classes: int,
+        seed: int,
+        embedding: Embedding | None,
+        candidates: Sequence[Candidate],
+    ) -> Sequence[Predictor]:
+        """One predictor for each candidate, in their order; the same as if it were fitted alone.
+
+        Args:
+            features: As of `ControlFitter`, and so are the others but the last.
+            labels: (n,).
+            n_classes: K.
+            seed: The same for all candidates.
+            embedding: None unless the spec has `quantum`.
+            candidates: Values of the grid by name, one or more.
+
+        Raises:
+            ConfigError: The control cannot be fitted to such samples.
+        """
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class FittedControlSpec:
     """A baseline that its own solver fits to the features of each cell's training part, without epochs.
 
     Offered by the hook `qtlplat_controls` too, and chosen in the same way: `qtlplat run --controls NAME`.
+
+    With `run --tune` it is fitted with each candidate of its `grid` on inner folds of the training part, the same as
+    for the head. The one with the lowest mean log-loss is then fitted to the whole training part.
 
     Attributes:
         name: As typed by users.
@@ -112,6 +149,9 @@ class FittedControlSpec:
         fit: Fits it, see `ControlFitter`.
         parameters: (F, K) -> number of fitted coefficients, None if it depends on the samples.
         quantum: Whether `fit` needs the embedding of the head's circuit; such a control fits quantum heads only.
+        grid: Values to try, by the name of the keyword argument of `fit` that they are given to; `fit` has defaults for
+            these. A candidate is a combination of them. Empty: nothing is tuned.
+        fit_each: Fits several candidates, see `CandidateFitter`; None: `fit` is called with one after the other.
     """
 
     name: str
@@ -119,8 +159,17 @@ class FittedControlSpec:
     fit: ControlFitter
     parameters: Callable[[int, int], int | None] = lambda _in_features, _n_classes: None
     quantum: bool = False
+    grid: Mapping[str, Sequence[Setting]] = field(default_factory=dict)
+    fit_each: CandidateFitter | None = None
     options: type[Options] = field(default=NoOptions, init=False)
     kind: Literal["control"] = field(default="control", init=False)
+
+    @property
+    def candidates(self) -> list[dict[str, Setting]]:
+        """All combinations of the grid's values, the last name's values following each other; none of an empty grid."""
+        if not self.grid:
+            return []
+        return [dict(zip(self.grid, values, strict=True)) for values in product(*self.grid.values())]
 
 
 AnyControlSpec = ControlSpec | FittedControlSpec

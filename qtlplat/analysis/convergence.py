@@ -11,6 +11,7 @@ from typing import Any
 from qtlplat.conventions import share_of
 
 SHARE = 5  # the last fifth of the epochs is compared with the fifth before it
+AT_THE_END = "the best of the grid is at its end"
 FALL = 0.01  # in nats: training whose loss still falls by more has not converged
 
 
@@ -97,13 +98,13 @@ def convergence_lines(run: Mapping[str, Any]) -> list[str]:
 
 
 def best_candidates(candidates: Iterable[Mapping[str, Any]]) -> dict[int, Mapping[str, Any]]:
-    """The one with the lowest loss, by cell; of equal ones the one with the lowest learning rate.
+    """The one with the lowest loss, by cell; of equal ones the first of the grid, as the lowest learning rate.
 
     Args:
-        candidates: With "cell", "learning_rate" and "loss", in nats, None if training diverged.
+        candidates: With "cell", "number" and "loss", in nats, None if training diverged.
     """
     best: dict[int, Mapping[str, Any]] = {}
-    for one in sorted((one for one in candidates if one["loss"] is not None), key=itemgetter("loss", "learning_rate")):
+    for one in sorted((one for one in candidates if one["loss"] is not None), key=itemgetter("loss", "number")):
         best.setdefault(one["cell"], one)
     return best
 
@@ -126,14 +127,37 @@ def _edges(run: Mapping[str, Any], tuning: Mapping[str, Any]) -> list[str]:
         f"the highest learning rate, {rates[-1]:g}": lambda one: one["learning_rate"] == rates[-1],
         f"the most epochs, {tuning['epochs']}": lambda one: one["epochs"] == tuning["epochs"],
     }
+    by_variant, tried = chosen(run), grids(run)
     lines = []
     for end, is_there in ends.items():
         if len(rates) == 1 and "rate" in end:
             continue
-        who = [name for name, ones in chosen(run).items() if _most(map(is_there, ones))]
+        who = [name for name, ones in by_variant.items() if _most(map(is_there, ones))]
         if who:
-            lines.append(f"the best of the grid is at its end for {', '.join(who)}: {end}; a wider grid may be better")
+            lines.append(f"{AT_THE_END} for {', '.join(who)}: {end}; a wider grid may be better")
+    for variant, options in tried.items():
+        for name, values in options.items():
+            numbers = [value for value in values if not isinstance(value, str | bool)]
+            for end in sorted({min(numbers), max(numbers)}) if len(numbers) > 1 else ():
+                if _most(one["options"].get(name) == end for one in by_variant.get(variant, ())):
+                    lines.append(f"{AT_THE_END} for {variant}: {name} = {end:g}; a wider grid may be better")
     return lines
+
+
+def grids(run: Mapping[str, Any]) -> dict[str, dict[str, list[Any]]]:
+    """The options that were tried of controls with solvers of their own: values by name, by variant.
+
+    Args:
+        run: As of `convergence_lines`.
+    """
+    of_cell = {cell["position"]: cell["variant"] for cell in run["cells"]}
+    found: dict[str, dict[str, list[Any]]] = {}
+    for one in sorted(run["candidates"], key=itemgetter("cell", "number")):
+        for name, value in one["options"].items():
+            values = found.setdefault(of_cell[one["cell"]], {}).setdefault(name, [])
+            if value not in values:
+                values.append(value)
+    return found
 
 
 def _most(cells: Iterable[bool]) -> bool:

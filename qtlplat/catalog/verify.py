@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
+from math import isfinite
 from typing import Any
 
 from qtlplat.catalog.verify_recipe import recipe_problems
@@ -31,7 +32,10 @@ SPECS: dict[Kind, tuple[type[Any], ...]] = {
 }
 # fields that are functions
 _CALLS = ("load", "is_available", "build", "circuit", "cells", "write", "require", "fit", "parameters")
-_OPTIONAL_CALLS = ("check", "locate_files", "metrics")  # functions or None
+_OPTIONAL_CALLS = ("check", "locate_files", "metrics", "fit_each")  # functions or None
+# arguments of a fitted control that are no options of its own
+_GIVEN = ("features", "labels", "n_classes", "seed", "embedding", "candidates")
+MOST_CANDIDATES = 100
 
 
 def spec_problem(spec: Any, kind: Kind) -> str:
@@ -64,8 +68,9 @@ def _problems(spec: Any, kind: Kind) -> Iterator[str]:
             yield f"{item.name} of {name} must be a function or None, is {safe_repr(value)}"
     if isinstance(spec, ExporterSpec) and spec.target not in ("file", "archive", "directory"):
         yield f"target of {name} must be 'file', 'archive' or 'directory', is {safe_repr(spec.target)}"
-    if isinstance(spec, EvaluatorSpec) and (problem := _metric_problem(spec.metric_info)):
-        yield f"metric_info of {name} {problem}"
+    checks = {"metric_info": _metric_problem, "grid": _grid_problem}
+    found = ((field, check(getattr(spec, field))) for field, check in checks.items() if hasattr(spec, field))
+    yield from (f"{field} of {name} {problem}" for field, problem in found if problem)
     if isinstance(spec, RecipeSpec):
         yield from recipe_problems(spec)
 
@@ -82,3 +87,22 @@ def _metric_problem(info: Any) -> str:
             return f"declares {safe_repr(metric.name)} more than once"
         names.add(metric.name)
     return ""
+
+
+def _grid_problem(grid: Any) -> str:
+    """The first thing wrong with the values that a control declares to be tried, '' if nothing is."""
+    if not isinstance(grid, Mapping):
+        return f"must map names of options to lists of values, is {safe_repr(grid)}"
+    candidates = 1
+    for name, values in grid.items():
+        if not isinstance(name, str) or not name.isidentifier() or name in _GIVEN:
+            return f"must have names of keyword arguments of fit, not {safe_repr(name)}"
+        if not isinstance(values, list | tuple) or not values:
+            return f"must have a list of values for {name}, not {safe_repr(values)}"
+        for value in values:
+            if not isinstance(value, bool | int | float | str) or (isinstance(value, float) and not isfinite(value)):
+                return f"must have texts and finite numbers for {name}, not {safe_repr(value)}"
+        if len(set(values)) < len(values):
+            return f"has a value of {name} more than once"
+        candidates *= len(values)
+    return f"has {candidates} candidates, at most {MOST_CANDIDATES}" if candidates > MOST_CANDIDATES else ""

@@ -17,6 +17,7 @@ from torch import Tensor
 from qtlplat.backbones.leakage import leaks
 from qtlplat.backbones.pretrain import make_split
 from qtlplat.catalog.plan import RunPlan
+from qtlplat.control_specs import Candidate
 from qtlplat.conventions import counted
 from qtlplat.errors import StoreError
 from qtlplat.heads.fit import HeadTraining, why_not_stackable
@@ -30,7 +31,7 @@ from qtlplat.runs.fitted_controls import FittedControl, fit_cell
 from qtlplat.runs.prepare import Prepared
 from qtlplat.runs.pretraining import backbone_for, features_of
 from qtlplat.runs.rows import cell_metrics, new_cells, new_run, prediction_rows
-from qtlplat.runs.tuning import tuned
+from qtlplat.runs.tuning import tuned, tuned_controls
 from qtlplat.seeding import generator
 from qtlplat.signals import orderly_stop
 from qtlplat.state.epochs import CellKey
@@ -81,7 +82,7 @@ def carried_out(job: RunContext, prepared: Prepared, again: ResumePoint | None, 
     def make_row() -> NewRun:
         return new_run(prepared, remarks, parents)
 
-    some = {"fit": bool(prepared.fitted), "tune": prepared.plan.tuning is not None}
+    some = {"tune": prepared.plan.tuning is not None, "fit": bool(prepared.fitted)}
     stages = ("pretrain", "features", *(stage for stage, wanted in some.items() if wanted), "heads")
     with recorded(job, stages, make_row, again) as (run, clock):
         with clock.stage("pretrain"):
@@ -95,13 +96,15 @@ def carried_out(job: RunContext, prepared: Prepared, again: ResumePoint | None, 
         if engine := prepared.make_head.engine:
             job.progress.note(f"circuit on {engine.name}: {engine.why}")
         tasks, of_cell = _tasks(job, prepared), _by_cell(prepared, features)
-        if prepared.fitted:
-            with clock.stage("fit"):
-                _fit_controls(job, prepared, run, of_cell, finished)
         schedules: Mapping[CellKey, Schedule] = {}
+        options: Mapping[CellKey, Candidate] = {}
         if prepared.plan.tuning:
             with clock.stage("tune"):
                 schedules = tuned(job, prepared, prepared.plan.tuning, run, tasks, of_cell)
+                options = tuned_controls(job, prepared, prepared.plan.tuning, run, of_cell)
+        if prepared.fitted:
+            with clock.stage("fit"):
+                _fit_controls(job, prepared, run, of_cell, options, finished)
         training = HeadTraining(
             tasks,
             prepared.cells,
@@ -210,11 +213,17 @@ def _heads(
 
 
 def _fit_controls(
-    job: RunContext, prepared: Prepared, run: str, features: Sequence[Tensor], finished: Collection[int]
+    job: RunContext,
+    prepared: Prepared,
+    run: str,
+    features: Sequence[Tensor],
+    options: Mapping[CellKey, Candidate],
+    finished: Collection[int],
 ) -> None:
     """Fit the controls that have solvers of their own, cell by cell; predictions and metrics are stored at once.
 
-    features: (N, F) for every cell; finished: positions of cells that were stored before an interruption.
+    features: (N, F) for every cell; options: of cells that were tuned; finished: positions of cells that were stored
+    before an interruption.
     """
     cells, labels = len(prepared.cells), prepared.images.labels
     keys = [
@@ -226,7 +235,7 @@ def _fit_controls(
         for control, key in keys:
             job.stop.check()
             if (position := key.position(cells)) not in finished:
-                one = fit_cell(control, key, features[key.cell], labels, prepared.cells[key.cell])
+                one = fit_cell(control, key, features[key.cell], labels, prepared.cells[key.cell], options.get(key))
                 job.writer.finish_cells(run, [_ended(prepared, position, one)])
             stage.advance()
 

@@ -198,15 +198,18 @@ def prepare(
     )
     groups = source_groups(images, files / "groups" if files else None, keep=keep)
     cells, pretrainings = planned_cells(resolved, images, groups)
-    fitted = fitted_controls(resolved.controls, built.make, images.labels, cells)
+    inner = [inner_cells(cell, images.labels, groups, plan.tuning.folds) for cell in cells] if plan.tuning else []
+    every_cell = (*cells, *chain(*inner))
+    fitted = fitted_controls(resolved.controls, built.make, images.labels, every_cell, tuned=bool(inner))
+    if inner:
+        notes += [f"control {one.name} has no grid: it is not tuned" for one in fitted if not one.spec.grid]
     seen = sorted({len(wanted.split.train) for wanted in pretrainings})
     tried.once(
         "batches of a backbone",
         [of_backbone, seen, plan.pretraining.batch_size],
         lambda: _try_backbone_batches(build_backbone, pretrainings, plan),
     )
-    inner = [inner_cells(cell, images.labels, groups, plan.tuning.folds) for cell in cells] if plan.tuning else []
-    lengths = tuple(len(cell.train) for cell in (*cells, *chain(*inner)))
+    lengths = tuple(len(cell.train) for cell in every_cell)
     batches = Batches(lengths, plan.training.batch_size, "training.batch_size")
     variants = tried.once(
         "batches of variants",

@@ -2,7 +2,7 @@
 
 import pytest
 
-from qtlplat.analysis.convergence import convergence_lines, falls
+from qtlplat.analysis.convergence import chosen, convergence_lines, falls, grids, unconverged
 
 
 def run(curves, tuning=None, candidates=(), kind="run"):
@@ -37,9 +37,10 @@ def test_a_choice_at_the_end_of_the_grid_is_named():
     tuning = {"learning_rates": [0.001, 0.01], "epochs": 50, "folds": 3}
 
     def tried(cell, low, high, epochs=20):
+        rates = ((0.001, low), (0.01, high))
         return [
-            {"cell": cell, "learning_rate": 0.001, "epochs": epochs, "loss": low},
-            {"cell": cell, "learning_rate": 0.01, "epochs": epochs, "loss": high},
+            {"cell": cell, "number": i, "learning_rate": rate, "epochs": epochs, "options": {}, "loss": loss}
+            for i, (rate, loss) in enumerate(rates)
         ]
 
     curves = {"head": [[1.0], [1.0]], "linear": [[1.0], [1.0]]}
@@ -50,3 +51,28 @@ def test_a_choice_at_the_end_of_the_grid_is_named():
         "head, linear: the highest learning rate, 0.01",
         "linear: the most epochs, 50",
     ]
+
+
+def test_the_end_of_a_grid_of_options_is_named():
+    """Of equal candidates the first is chosen; texts have no end."""
+    tuning = {"learning_rates": [0.001, 0.01], "epochs": 50, "folds": 3}
+
+    def tried(cell, losses, options):
+        return [
+            {"cell": cell, "number": i, "learning_rate": None, "epochs": None, "options": one, "loss": loss}
+            for i, (loss, one) in enumerate(zip(losses, options, strict=True))
+        ]
+
+    of_c = [{"C": value} for value in (0.1, 1.0, 10.0)]
+    of_kind = [{"kind": "a", "trees": 10}, {"kind": "b", "trees": 10}]
+    facts = run({"logistic": [[], []], "fourier": [[]], "forest": [[]]}, tuning)
+    facts["candidates"] = [
+        *tried(0, (0.3, 0.3, 0.4), of_c), *tried(1, (0.5, 0.3, 0.4), of_c), *tried(2, (0.3, 0.2, 0.4), of_c),
+        *tried(3, (0.3, 0.2), of_kind),
+    ]  # fmt: skip
+    assert convergence_lines(facts) == [
+        "the best of the grid is at its end for logistic: C = 0.1; a wider grid may be better"
+    ]
+    assert grids(facts)["forest"] == {"kind": ["a", "b"], "trees": [10]}
+    assert [one["options"] for one in chosen(facts)["logistic"]] == [{"C": 0.1}, {"C": 1.0}]
+    assert unconverged(facts) == {}

@@ -42,7 +42,7 @@ def trained(
         candidates=[
             CandidateRow(one.position, *tried)
             for one in cells
-            for tried in ([(0.001, 10, 0.4), (0.01, best[one.variant], 0.2)] if best else [])
+            for tried in ([(0, 0.4, 0.001, 10), (1, 0.2, 0.01, best[one.variant])] if best else [])
         ],
         **facts,
     )

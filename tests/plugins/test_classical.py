@@ -146,6 +146,45 @@ def test_only_the_gates_before_the_first_trained_one_encode():
     np.testing.assert_allclose(found, [encoded(row) for row in inputs], atol=1e-12)
 
 
+def test_samples_are_computed_together_unless_their_gates_differ(monkeypatch):
+    """Gates that depend on the inputs' values, and one that takes no batch, against a QNode for each sample."""
+    cosine = qml.math.cos(0.3)
+
+    def gates(inputs):
+        qml.RX(inputs[0], 0)
+        if inputs[1] > 0:
+            qml.Hadamard(1)
+        qml.ctrl(qml.RY(inputs[1] * cosine, 1), 0)
+        qml.IsingXX(inputs[0], (0, 1))
+
+    def branching(inputs, wires, w):
+        gates(inputs)
+        qml.StronglyEntanglingLayers(w.reshape(1, 2, 1).repeat(1, 1, 3), wires)
+        return [qml.expval(qml.PauliZ(wires[0]))]
+
+    def alike(inputs, wires, w):
+        qml.AngleEmbedding(inputs, wires, rotation="X")
+        qml.BasicEntanglerLayers(w[None], wires)
+        return [qml.expval(qml.PauliZ(wires[0]))]
+
+    @qml.qnode(qml.device("default.qubit", wires=2))
+    def encoded(inputs, by):
+        by(inputs)
+        return qml.state()
+
+    inputs = np.random.default_rng(3).normal(size=(9, 2))
+    found = embedding_of(declared(branching)).states(inputs)
+    np.testing.assert_allclose(found, [encoded(row, gates) for row in inputs], atol=1e-12)
+
+    embedding, tapes, execute = embedding_of(declared(alike)), [], qml.execute
+    monkeypatch.setattr(qml, "execute", lambda some, *rest, **more: tapes.extend(some) or execute(some, *rest, **more))
+    found = embedding.states(inputs)
+    assert len(tapes) == 3  # all samples, and two of them alone
+    monkeypatch.undo()
+    expected = [encoded(row, lambda x: qml.AngleEmbedding(x, range(2), rotation="X")) for row in inputs]
+    np.testing.assert_allclose(found, expected, atol=1e-12)
+
+
 def test_circuits_without_an_embedding_are_refused():
     def weights_first(inputs, wires, w):
         qml.RX(w[0], wires[0])

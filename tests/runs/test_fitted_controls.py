@@ -9,7 +9,7 @@ from qtlplat.catalog.provider import Component, Provider
 from qtlplat.contracts import Cell, NoOptions
 from qtlplat.control_specs import FittedControlSpec
 from qtlplat.errors import ConfigError, PluginError
-from qtlplat.runs.fitted_controls import fit_cell, fitted_controls
+from qtlplat.runs.fitted_controls import fit_cell, fitted_controls, fitted_problem
 from qtlplat.specs import HeadSpec
 from qtlplat.state.epochs import CellKey
 from qtlplat_linear import build_linear
@@ -114,3 +114,23 @@ def test_coefficients_are_counted_where_they_can_be():
     assert control(parameters=lambda f, k: 10 * f + k).trainable == 42
     with pytest.raises(PluginError, match="must be a number of at least 0 or None"):
         control(parameters=lambda _f, _k: 1.5)
+
+
+def test_candidates_that_depend_on_each_other_are_found():
+    def fit_each(*, candidates, **_others):
+        n = len(candidates)
+        return [lambda test: np.tile([1 - 0.1 * n, 0.1 * n, 0.0], (len(test), 1))] * n
+
+    def spec(**more):
+        return FittedControlSpec(name="theirs", summary="of a third party", fit=fit, **more)
+
+    def fit(*, labels, n_classes, smooth=1.0, **_others):
+        share = (np.bincount(labels, minlength=n_classes) + smooth) / (len(labels) + smooth * n_classes)
+        return lambda test: np.tile(share, (len(test), 1))
+
+    assert fitted_problem(spec(), "acme", 6, 3) == ""
+    assert fitted_problem(spec(grid={"smooth": [0.5, 2.0]}), "acme", 6, 3) == ""
+    problem = fitted_problem(spec(grid={"smooth": [0.5, 2.0]}, fit_each=fit_each), "acme", 6, 3)
+    assert problem == "theirs predicts other probabilities of {'smooth': 0.5} alone than among all candidates"
+    with pytest.raises(PluginError, match="returned 0 predictors for 2 candidates"):
+        fitted_problem(spec(grid={"smooth": [0.5, 2.0]}, fit_each=lambda **_given: []), "acme", 6, 3)

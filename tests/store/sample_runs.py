@@ -84,7 +84,8 @@ def finished_run(
     writer.add_cells(run_id, new_cells(len(f1)))
     for position, value in enumerate(f1):
         writer.add_epochs(run_id, [epoch(position, 0), epoch(position, 1)])
-        writer.add_candidates(run_id, [CandidateRow(position, 0.01, 2, 0.25), CandidateRow(position, 10.0, 1, None)])
+        tried = CandidateRow(position, 0, 0.25, 0.01, 2), CandidateRow(position, 1, None, 10.0, 1)
+        writer.add_candidates(run_id, [*tried, CandidateRow(position, 2, 0.5, options={"C": 0.1})])
         writer.add_predictions(run_id, [prediction(position, "s1")])
         writer.finish_cell(run_id, position, {"f1": value, "accuracy": 0.5}, 1.5)
     nowhere = ArtifactRow("weights", f"{run_id}/w.safetensors", "c" * 64, 12, None, {"cut": 1})

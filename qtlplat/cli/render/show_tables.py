@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from qtlplat.analysis.convergence import chosen, convergence_lines
+from qtlplat.analysis.convergence import chosen, convergence_lines, grids
 from qtlplat.cli.render.column_fit import fitting
 from qtlplat.cli.render.columns import Column, text, write_json
 from qtlplat.cli.render.output import emit
@@ -176,25 +176,38 @@ def curve(run: Mapping[str, Any]) -> None:
 
 
 def tuning(run: Mapping[str, Any]) -> None:
-    """What each variant was trained with: how often a learning rate was the best, epochs and loss there."""
+    """What each variant was trained with: how often a learning rate or options were the best, epochs and loss there."""
     rows = []
     for name, ones in chosen(run).items():
-        rates = Counter(one["learning_rate"] for one in ones)
-        epochs = sorted(one["epochs"] for one in ones)
+        counts = Counter(_candidate(one) for one in sorted(ones, key=lambda one: int(one["number"])))
+        epochs = sorted(one["epochs"] for one in ones if one["epochs"] is not None)
         rows.append(
             {
                 "variant": name,
-                "rates": ", ".join(f"{rate:g} ({n} of {len(ones)})" for rate, n in sorted(rates.items())),
-                "epochs": f"{epochs[0]}-{epochs[-1]}" if epochs[0] < epochs[-1] else str(epochs[0]),
+                "best": ", ".join(f"{words} ({n} of {len(ones)})" for words, n in counts.items()),
+                "epochs": "-".join(map(str, dict.fromkeys([*epochs[:1], *epochs[-1:]]))),
                 "loss": sum(one["loss"] for one in ones) / len(ones),
             }
         )
-    names = {"variant": "variant", "rates": "learning rate (cells)", "epochs": "epochs", "loss": "inner loss"}
+    names = {"variant": "variant", "best": "learning rate or options (cells)", "epochs": "epochs", "loss": "inner loss"}
     emit(rows, [Column(key, title, right=key == "loss") for key, title in names.items()])
     if not (grid := run["plan"].get("tuning")):
         return
     tried = ", ".join(f"{rate:g}" for rate in grid["learning_rates"])
     say(f"tried for each cell: learning rates {tried}, up to {grid['epochs']} epochs, {grid['folds']} inner folds")
+    for name, options in grids(run).items():
+        say(f"tried for {name}: " + "; ".join(f"{key} = {', '.join(map(_plain, of))}" for key, of in options.items()))
+
+
+def _candidate(one: Mapping[str, Any]) -> str:
+    """A learning rate, or the options of a control with a solver of its own."""
+    if one["options"]:
+        return ", ".join(f"{name} = {_plain(value)}" for name, value in one["options"].items())
+    return f"{one['learning_rate']:g}"
+
+
+def _plain(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def params(run: Mapping[str, Any]) -> None:

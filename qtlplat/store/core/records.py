@@ -104,15 +104,18 @@ class EpochRow:
 
 @dataclass(frozen=True)
 class CandidateRow:
-    """A learning rate that was tried for a cell. cell: its position; epochs: the best number of them.
+    """A way to train that was tried for a cell. cell: its position; number: its place in the grid, from 0.
 
-    loss: mean cross-entropy of the inner folds then, in nats; None if training diverged.
+    loss: mean cross-entropy of the inner folds, in nats; None if training diverged. learning_rate, epochs: of Adam, and
+    the best number of them; None for a control with a solver of its own. options: of such a control, by name.
     """
 
     cell: int
-    learning_rate: float
-    epochs: int
+    number: int
     loss: float | None
+    learning_rate: float | None = None
+    epochs: int | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -165,10 +165,12 @@ metrics = _table(
 
 candidates = _table(
     "candidates",
-    "A learning rate that was tried for a cell, in a cross-validation within its training samples.",
+    "A way to train that was tried for a cell, in a cross-validation within its training samples.",
     *_part_of_a_cell(),
-    _key("learning_rate", Number, "of Adam"),
-    _column("epochs", Whole, "the number of epochs with the lowest mean loss"),
+    _key("number", Whole, "its place in the grid, from 0"),
+    _optional("learning_rate", Number, "of Adam; NULL: a control with a solver of its own"),
+    _optional("epochs", Whole, "the number of epochs with the lowest mean loss; NULL: as above"),
+    _column("options", Facts, "of a control with a solver of its own, by name"),
     _optional("loss", Number, "that loss: cross-entropy in nats, mean over the inner folds; NULL: training diverged"),
     _to_the_cell(),
 )

@@ -193,7 +193,7 @@ class Reader(Access):
         return [_epoch(row) for row in self._rows_of(run_id, schema.epochs)]
 
     def candidates(self, run_id: str) -> list[CandidateRow]:
-        """What was tried for the cells of a run, by cell and learning rate."""
+        """What was tried for the cells of a run, by cell and place in the grid."""
         return [CandidateRow(**plain(row)) for row in self._rows_of(run_id, schema.candidates)]
 
     def predictions(self, run_id: str) -> list[PredictionRow]:

@@ -82,7 +82,7 @@ def full_form(
         **short_form(record),
         "cells": [cell_form(cell) for cell in cells],
         "epochs": [epoch_form(epoch) for epoch in epochs],
-        "candidates": [dict(vars(candidate)) for candidate in candidates],
+        "candidates": [{**vars(one), "options": dict(one.options)} for one in candidates],
         "plan": dict(record.plan),
         "environment": dict(environment),
         "artifacts": [{**vars(artifact), "meta": dict(artifact.meta)} for artifact in artifacts],
