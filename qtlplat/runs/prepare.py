@@ -202,7 +202,7 @@ def prepare(
     every_cell = (*cells, *chain(*inner))
     fitted = fitted_controls(resolved.controls, built.make, images.labels, every_cell, tuned=bool(inner))
     if inner:
-        notes += [f"control {one.name} has no grid: it is not tuned" for one in fitted if not one.spec.grid]
+        notes = [*notes, *(f"control {one.name} has no grid: it is not tuned" for one in fitted if not one.spec.grid)]
     seen = sorted({len(wanted.split.train) for wanted in pretrainings})
     tried.once(
         "batches of a backbone",
