@@ -7,7 +7,9 @@ import shlex
 
 import pytest
 
+from qtlplat.analysis.evidence import LEAST
 from qtlplat.cli.app import _run
+from qtlplat.cli.commands.run import FEWEST
 from qtlplat.runs.cells import backbone_seed
 
 from .conftest import SMALL
@@ -60,10 +62,13 @@ def test_one_backbone_is_no_answer_in_general(qtlplat, tmp_path) -> None:
     assert code == 0
     assert "(mean ± sd of 2 cells)" in out
     assert "one backbone: scores and comparisons hold for this backbone only" in out
+    assert "takes 3 or more backbones, better 5, with controls: 5 backbones × 1 seed × 2 folds" in " ".join(out.split())
+    assert LEAST == FEWEST == 3
     commands = [line for line in out.splitlines() if "qtlplat" in line and "--backbone lenet2" in line]
     (more,) = [line for line in commands if "--backbones 5" in line]
     assert "--head dressed" in more
     assert "head.qubits=2" in more
+    assert "--controls auto" in more
 
 
 def test_a_dry_run_tells_the_backbones(json_of, qtlplat) -> None:

@@ -15,14 +15,14 @@ from qtlplat.cli.settings import Settings, add_common_options, pass_settings, st
 from qtlplat.cli.stores import asked_store, name_store
 from qtlplat.command_hints import shell_word
 from qtlplat.contracts import ROLES
-from qtlplat.conventions import short
+from qtlplat.conventions import counted, short
 from qtlplat.specs import HeadSpec
 
 if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
     from qtlplat.catalog.resolve import Resolved
 
-SEVERAL = 5  # backbones that the last lines suggest
+SEVERAL, FEWEST = 5, 3  # backbones that the last lines suggest, and without which there is no general verdict
 
 
 @click.command("run")
@@ -182,6 +182,8 @@ def _print_result(run: Mapping[str, Any], request: Mapping[str, Any], catalog: C
     say("", f"run {run['run']}: {', '.join(scores)} ({of}{head_cells_in_words(run)}); {took}")
     if words := reach(run):
         say(words)
+    if run["backbones"] == 1:
+        say(_general_answer(run))
     known = short(run["run"])
     say("next:")
     say(suggest(f"  qtlplat show {known}"))
@@ -189,7 +191,21 @@ def _print_result(run: Mapping[str, Any], request: Mapping[str, Any], catalog: C
         say(suggest(f"  qtlplat compare {known}"))
     say(f"  {_again(run, request, head=_other_head(run, catalog))}")
     if run["backbones"] == 1:
-        say(f"  {_again(run, request, backbones=SEVERAL)}")
+        controls = {} if run["parameters"]["controls"] else {"controls": "auto"}
+        say(f"  {_again(run, request, backbones=SEVERAL, **controls)}")
+
+
+def _general_answer(run: Mapping[str, Any]) -> str:
+    """What a comparison takes that is about more than the one backbone of a run."""
+    from qtlplat.store.read.serialize import head_cells
+
+    cells = head_cells(run["cells"])
+    seeds, folds = (len({cell[key] for cell in cells}) for key in ("seed", "fold"))
+    design = f"{SEVERAL} backbones × {counted(seeds, 'seed')} × {counted(folds, 'fold')}"
+    return (
+        f"a general answer takes {FEWEST} or more backbones, better {SEVERAL}, with controls: {design}; "
+        "compare then says how many it takes to see a difference of 1 point"
+    )
 
 
 def _other_head(run: Mapping[str, Any], catalog: Catalog) -> str:
