@@ -1,4 +1,4 @@
-"""Measure speed and the errors of comparisons, and test devices.
+"""Measure speed and the errors of comparisons and audits, and test devices.
 
 The command `qtlplat bench`. It measures qtlplat itself, so it is released together with it and imports modules that are
 no part of the plugin API.
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 qtlplat_api_version = (1, 0)
 
-SUMMARY = "Measure speed and the errors of comparisons, and test devices."
+SUMMARY = "Measure speed and the errors of comparisons and audits, and test devices."
 
 
 def _load() -> click.Command:

@@ -19,6 +19,7 @@ from qtlplat.errors import UsageError, safe_repr
 from qtlplat.specs import AnyHeadSpec, BackboneSpec
 from qtlplat_bench.command_options import COLUMNS, SIZE, batch, classes, json_flag, notes, print_rows, threads
 from qtlplat_bench.devices_command import devices as devices_command
+from qtlplat_bench.duplicates_command import duplicates
 from qtlplat_bench.stages_commands import checkpoint, run
 from qtlplat_bench.store_command import store
 from qtlplat_bench.verdict_command import verdict
@@ -29,7 +30,7 @@ MOST_SIZES = 64
 
 @click.group("bench")
 def bench_command() -> None:
-    """Measure speed and the errors of comparisons, and test devices.
+    """Measure speed and the errors of comparisons and audits, and test devices.
 
     qtlplat and the usual implementation are timed alternately in one process. Times are medians; spread is the
     interquartile range divided by the median, and shows how busy the machine was.
@@ -139,3 +140,4 @@ bench_command.add_command(checkpoint)
 bench_command.add_command(store)
 bench_command.add_command(devices_command)
 bench_command.add_command(verdict)
+bench_command.add_command(duplicates)

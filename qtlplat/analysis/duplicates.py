@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from qtlplat.contracts import ImageSet
 
-# Calibrated on five datasets, see docs/how-to/audit-data.md: copies by JPEG of quality 25, half the size or noise of 3
+# Calibrated on five datasets, see docs/how-to/audit-data.md: copies by JPEG of quality 50, half the size or noise of 3
 # gray levels are above 0.7 where pictures have structure; of pairs of different pictures at most 0.12 % reach 0.6.
 LEAST_SIMILARITY = 0.6
 LEAST_SIDE = 32  # pixels; what is smaller has too few of them to tell a copy from a likeness
