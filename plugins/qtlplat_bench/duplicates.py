@@ -2,8 +2,8 @@
 
 Copies of some samples are changed in a known way and added to the dataset, one change at a time. A copy that is not
 paired with its original is missed. A copy that is paired with another picture is a false pair, if that comes from
-another source and was no pair of the original before. Pairs of the dataset itself are counted too, but nobody knows
-which of these are true.
+another source and was no pair of the original before. Pairs of the dataset itself are counted too; which
+of them are true is not known.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Changed copies of pictures, as they occur in datasets: encoded anew, resized, lit otherwise, cropped, turned."""
+"""Changed copies of pictures, as they occur in datasets: encoded again, resized, lit otherwise, cropped, turned."""
 
 from __future__ import annotations
 
