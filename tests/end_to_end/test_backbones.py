@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
 import shlex
 
@@ -111,6 +112,8 @@ def test_pages_and_sql_have_a_column_for_the_backbone(qtlplat, json_of, crossed)
     rows = json_of("sql 'SELECT backbones, count(*) AS n FROM v_runs GROUP BY backbones ORDER BY n' --store", crossed)
     assert sorted((row["backbones"] or 0, row["n"]) for row in rows) == [(0, 3), (1, 1), (3, 1)]
     assert len(json_of("runs --where 'backbones > 1' --store", crossed)) == 1
+    title, *rows = csv.reader(qtlplat("runs --kind run --csv --store", crossed)[1].splitlines())
+    assert sorted(row[title.index("backbones")] for row in rows) == ["1", "3"]
 
 
 def test_mistakes_are_counted_by_backbone(qtlplat, json_of, crossed) -> None:

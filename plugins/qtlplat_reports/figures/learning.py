@@ -45,7 +45,7 @@ def learning(stored: StoredRun, metric: Metric = F1) -> Learning:
     """The curves of a run; raises DataError if it has none."""
     found = curves([cell_form(cell) for cell in stored.cells], metric.name)
     if not found:
-        raise missing(stored, f"cells with a {metric.name} on shares of their training samples (run --train-sizes)")
+        raise missing(stored, f"{metric.name} of cells on shares of their training samples (run --train-sizes)")
     lines = ratio_lines(found, metric.title, higher_is_better=metric.higher_is_better)
     ones = []
     for variant, scores in found.items():

@@ -54,6 +54,7 @@ FURTHER = (
     Column("f1_sd", "f1 sd", right=True),
     Column("accuracy_sd", "accuracy sd", right=True),
     Column("seed", "seed", right=True),
+    Column("backbones", "backbones", right=True),
     Column("fingerprint", "fingerprint"),
     Column("pretraining", "pretraining"),
     Column("finished", "finished"),

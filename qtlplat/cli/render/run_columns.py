@@ -79,6 +79,7 @@ def row(run: dict[str, Any]) -> dict[str, Any]:
         "accuracy": accuracy,
         "f1_sd": None if f1 is None else f1.sd,
         "accuracy_sd": None if accuracy is None else accuracy.sd,
+        "backbones": run["backbones"] if run["kind"] == "run" else None,
         "cells": max((len(spread["values"]) for spread in run["metrics"].values()), default=0),
         "seconds": run["seconds"]["total"],
         "finished": run["finished"],
