@@ -36,7 +36,7 @@ def print_kind(kind: str, runs: Sequence[StoredRun], metric: str = "f1", across:
     across: as of `figures.draw`.
     """
     printers: dict[str, Callable[[Sequence[StoredRun]], None]] = {
-        "convergence": _convergence,
+        "convergence": lambda runs: _convergence(runs, metric_of(runs, metric)),
         "pareto": lambda runs: _pareto(runs, metric_of(runs, metric)),
         "box": lambda runs: _box(runs, metric_of(runs, metric)),
         "confusion": _confusion,
@@ -82,13 +82,13 @@ def _heading(stored: StoredRun) -> None:
     say(f"{stored.name} ({stored.run.id})")
 
 
-def _convergence(runs: Sequence[StoredRun]) -> None:
+def _convergence(runs: Sequence[StoredRun], metric: Metric) -> None:
     """For each run and measure: the best fold's curve, and the band of all folds at its end."""
     from qtlplat_reports.figures.convergence import curves
 
     rows: list[dict[str, Any]] = []
     for stored in runs:
-        run = curves(stored)
+        run = curves(stored, metric)
         for measure, values in (("test loss", run.loss), ("test accuracy", run.accuracy)):
             best = [float(v) for v in values[run.best]]
             last = [float(v) for v in values[:, -1] if math.isfinite(v)]

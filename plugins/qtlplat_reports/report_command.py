@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 @where_option
 @click.option("--recipe", metavar="R", help="The newest stored reproduction of a recipe, with its claims and runs.")
 @click.option("--budget", metavar="B", help="With --recipe: the newest reproduction under this budget.")
+@click.option(
+    "--metric", default="f1", show_default=True, metavar="NAME", help="The metric of scores, differences and figures."
+)
 @output_options("File to write, .html, .md or .tex by its name. Left out, Markdown goes to stdout.")
 @click.option("--audit", is_flag=True, help="Audit the data, too, if it is available.")
 @sets_option
@@ -44,6 +47,7 @@ def report_command(
     where: str | None,
     recipe: str | None,
     budget: str | None,
+    metric: str,
     output: Path | None,
     force: bool,
     audit: bool,
@@ -55,6 +59,8 @@ def report_command(
     --where, the report covers all runs. Backbones are included with the runs that use them. Nothing is trained; only
     the store is read (and the data, with --audit). The HTML is one file without scripts and external resources.
     """
+    from qtlplat.store.read.filters.names import unquoted
+    from qtlplat_reports.figures.stored import metric_of
     from qtlplat_reports.report import format_of, rendered
     from qtlplat_reports.report.contents import document
 
@@ -67,6 +73,7 @@ def report_command(
         refuse(output, force)
     reader = opened(settings)
     material = reader.past_damage(lambda: _material(reader, references, where, recipe, budget))
+    material = replace(material, metric=metric_of(material.heads, unquoted(metric)))
     if recipe:
         material = replace(material, publication=_publication(settings, recipe))
     if audit:

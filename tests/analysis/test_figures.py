@@ -11,6 +11,7 @@ from sklearn.metrics import confusion_matrix
 
 from qtlplat.contracts import ImageSet
 from qtlplat.errors import DataError, UsageError
+from qtlplat.metrics import SHIPPED
 from qtlplat_reports.figures import (
     KINDS,
     box,
@@ -55,6 +56,16 @@ def test_curves_are_the_stored_epochs_of_the_head_alone(three_folds: StoredRun) 
     assert run.epochs.tolist() == [1, 2, 3]
     assert (run.best, run.best_name) == (1, "fold 1")
     assert run.loss_range == (0.5, 1.1)
+
+
+def test_the_best_fold_is_the_best_by_the_metric(three_folds: StoredRun) -> None:
+    head = [
+        replace(c, metrics={**c.metrics, "loss": loss}) for c, loss in zip(three_folds.cells, (0.2, 0.3), strict=False)
+    ]
+    stored = replace(three_folds, cells=tuple(head))
+    assert [convergence.curves(stored, SHIPPED[name]).best for name in ("f1", "loss")] == [1, 0]
+    by_loss = convergence.draw([convergence.curves(stored, SHIPPED["loss"])])
+    assert any("the fold with the best log-loss" in text.get_text() for text in by_loss.texts)
 
 
 def test_the_best_fold_is_a_line_and_all_folds_a_band(three_folds: StoredRun) -> None:

@@ -7,6 +7,7 @@ import pytest
 from qtlplat.analysis.markup import plain
 from qtlplat.conventions import short
 from qtlplat.errors import UsageError
+from qtlplat.metrics import SHIPPED
 from qtlplat_reports.report import format_of, latex, markdown, privacy
 from qtlplat_reports.report.document import Column, Commands, Document, Picture, Section, Table, Text
 from qtlplat_reports.report.html import html
@@ -150,8 +151,9 @@ def test_numbers() -> None:
     assert percent(0.005, signed=True) == "+0.50"
     assert percent(None) == ""
     assert percent(float("nan")) == "not finite"
-    assert interval((-0.01, 0.02)) == "-1.00 to +2.00"
-    assert interval((float("nan"), 1.0)) == ""
+    assert interval((-0.01, 0.02), SHIPPED["f1"]) == "-1.00 to +2.00"
+    assert interval((float("nan"), 1.0), SHIPPED["f1"]) == ""
+    assert interval((-0.01234, 0.2), SHIPPED["loss"]) == "-0.01234 to +0.2"
     assert p_value(0.01234) == "0.012"
     assert p_value(float("nan")) == ""
     assert short("0123456789abcdef") == "01234567"

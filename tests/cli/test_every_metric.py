@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from compared_runs import LINEAR, QUANTUM, store_run
+from compared_runs import LINEAR, QUANTUM, cell, store_run
 from reported import PARAMETERS
 from stored_runs import qtlplat
 
@@ -47,10 +47,37 @@ def test_a_metric_can_be_listed_filtered_sorted_ranked_plotted_and_asked_for(sto
     assert compared["rows"][1]["by_metric"][0]["metric"] == name
     assert said(store, "show", f"@best:{name}")["metrics"][name]["mean"] == pytest.approx(row[name])
     assert len(said(store, "plot", "@last", "@-2", "--kind", "box", "--metric", name)["rows"]) == 2
+    plotted = said(store, "plot", "@last", "--kind", "differences", "@-2", "--metric", name)["rows"][0]
+    assert plotted["mean"] == pytest.approx(compared["rows"][1]["difference"] * -1)
     values = [one[name] for one in said(store, "sql", f"SELECT {name} FROM v_runs ORDER BY {name} NULLS FIRST")]
     assert (values[0], len(values)) == (None, 3)
     run = open_store(store).run("@last")
     assert run.mean(name) == pytest.approx(sum(run.values(name)) / 6)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "loss", "ece"])
+def test_a_report_is_by_any_metric(store: Path, name: str, tmp_path: Path) -> None:
+    """Its scores are those of the store, its verdict that of `compare`, its figures name the metric."""
+    called = qtlplat(store, "report", "@-2", "@last", "--metric", name)
+    assert called.code == 0, called.err
+    metric, mean = SHIPPED[name], open_store(store).run("@last").mean(name)
+    in_points = metric.higher_is_better
+    assert f"| {metric.title}{' %' if in_points else ''} |" in called.out
+    assert f"| {100 * mean:.2f} |" in called.out if in_points else f"| {mean:.4g} |" in called.out
+    assert f"--kind pareto --metric {name} " in called.out
+    assert "F1 %" not in called.out
+    controlled = [cell(3 * i + fold, fold, variant=v) for i, v in enumerate(("head", "mlp")) for fold in range(3)]
+    values = [0.9, 0.8, 0.85, 0.7, 0.75, 0.6]
+    run = store_run(store, values, cells=controlled, parameters=PARAMETERS, further={name: values[::-1]})
+    expected = said(store, "compare", run, "--metric", name)["rows"][1]["verdict"]
+    called = qtlplat(store, "report", run, "--metric", name)
+    assert expected.replace("-", "").replace("\\", "") in called.out.replace("-", "").replace("\\", "")
+
+
+def test_a_report_by_an_unknown_metric_is_refused(store: Path) -> None:
+    called = qtlplat(store, "report", "--metric", "auc")
+    assert called.code == 2
+    assert "unknown metric 'auc'" in called.err
 
 
 @pytest.mark.parametrize(

@@ -204,10 +204,10 @@ def test_a_file_is_written_whole_and_not_again_without_force(
 
 
 def test_a_figure_of_another_kind_takes_no_metric(store: Path, runs: tuple[str, str]) -> None:
-    called = qtlplat(store, "plot", runs[0], "--metric", "f1")
+    called = qtlplat(store, "plot", runs[0], "--kind", "errors", "--metric", "f1")
     assert called.code == 2
-    assert "a figure of convergence shows no metric of choice" in called.err
-    assert "--kind pareto or box or differences or learning or ranks" in called.err
+    assert "a figure of errors shows no metric of choice" in called.err
+    assert "--kind convergence or pareto or box or differences or learning or ranks" in called.err
     called = qtlplat(store, "plot", runs[0], "--kind", "box", "--metric", "roc_auc")
     assert (called.code, "no finished cells with a finite roc_auc" in called.err) == (3, True)
     assert json.loads(plot(store, *runs, "--kind", "box", "--metric", "f1", "--json").out)["metric"] == "f1"

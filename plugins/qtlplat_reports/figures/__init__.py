@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 KINDS = ("convergence", "pareto", "box", "confusion", "differences", "learning", "errors", "ranks")
 NEEDS_PREDICTIONS = ("confusion", "errors")
-OF_A_METRIC = ("pareto", "box", "differences", "learning", "ranks")
+OF_A_METRIC = ("convergence", "pareto", "box", "differences", "learning", "ranks")
 ACROSS = ("dataset",)  # what the ranks are over unless it is said
 
 
@@ -50,7 +50,9 @@ def draw(
             raise UsageError("a figure of errors needs the dataset's images")
         return errors.draw(errors.out_of_fold_errors(one(runs)), images, notes)
     makers = {
-        "convergence": lambda: convergence.draw([convergence.curves(run) for run in runs], notes),
+        "convergence": lambda: convergence.draw(
+            [convergence.curves(run, metric_of(runs, metric)) for run in runs], notes
+        ),
         "pareto": lambda: pareto.draw(pareto.points(runs, metric_of(runs, metric)), notes),
         "box": lambda: box.draw(box.groups(runs, metric_of(runs, metric)), notes),
         "confusion": lambda: confusion.draw([confusion.pooled(run) for run in runs], notes),

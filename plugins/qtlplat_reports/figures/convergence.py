@@ -15,7 +15,8 @@ import numpy as np
 import numpy.typing as npt
 
 from qtlplat.conventions import HEAD
-from qtlplat_reports.figures.stored import StoredRun, missing
+from qtlplat.metrics import Metric
+from qtlplat_reports.figures.stored import F1, StoredRun, missing
 from qtlplat_reports.figures.style import COLOURS, COLUMN, PAGE, new_figure, panel_title, styled
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ class Curves:
     """The curves of one run's folds.
 
     cells: the head's own, in their order; epochs: int64 (E,); loss (nats) and accuracy (0 to 1): float64 (cells, E),
-    NaN if a cell has not that epoch; best: position of the best fold in `cells`.
+    NaN if a cell has not that epoch; best: position of the best fold in `cells`, by the metric.
     """
 
     stored: StoredRun
@@ -41,6 +42,7 @@ class Curves:
     loss: npt.NDArray[np.float64]
     accuracy: npt.NDArray[np.float64]
     best: int
+    metric: Metric = F1
 
     @property
     def loss_range(self) -> tuple[float, float]:
@@ -65,10 +67,11 @@ class Curves:
         return f"{unit} {cell.fold}" + (f", seed {cell.seed}" if several else "") + backbone
 
 
-def curves(stored: StoredRun) -> Curves:
+def curves(stored: StoredRun, metric: Metric = F1) -> Curves:
     """The curves of a run; raises DataError where it has no epochs.
 
-    The best fold is the one with the highest F1; among equals the highest last accuracy, then the least last loss.
+    The best fold is the one with the best value of the metric; among equals the highest last accuracy, then the
+    least last loss.
     """
     mine = {cell.position: cell for cell in stored.cells if cell.variant == HEAD}
     rows = [row for row in stored.epochs if row.cell in mine]
@@ -84,9 +87,11 @@ def curves(stored: StoredRun) -> Curves:
             values[k, place[row.cell], column[row.epoch]] = row.values.get(name, math.nan)
 
     def rank(i: int) -> tuple[float, float, float]:
-        return _or_least(cells[i].metrics.get("f1")), _or_least(_last(values[1, i])), _or_least(-_last(values[0, i]))
+        value = cells[i].metrics.get(metric.name, math.nan)
+        own = value if metric.higher_is_better else -value
+        return _or_least(own), _or_least(_last(values[1, i])), _or_least(-_last(values[0, i]))
 
-    return Curves(stored, cells, np.array(numbers), values[0], values[1], max(range(len(cells)), key=rank))
+    return Curves(stored, cells, np.array(numbers), values[0], values[1], max(range(len(cells)), key=rank), metric)
 
 
 def _or_least(value: float | None) -> float:
@@ -155,4 +160,4 @@ def _caption(runs: Sequence[Curves]) -> list[str]:
         scales.append(
             f"Run {run.stored.run.id}: loss 0 is {low:.4g} nats, 2 is {high:.4g}; {samples} test samples a cell."
         )
-    return ["Line: the fold with the highest F1. Band: least to greatest of all folds.", *scales]
+    return [f"Line: the fold with the best {runs[0].metric.title}. Band: least to greatest of all folds.", *scales]

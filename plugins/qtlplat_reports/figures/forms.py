@@ -21,7 +21,7 @@ def form(kind: str, runs: Sequence[StoredRun], metric: str = "f1", across: Seque
     Raises DataError if a run lacks the numbers of the figure, UsageError for too many runs or too few.
     """
     makers: dict[str, Callable[[Sequence[StoredRun]], list[dict[str, Any]]]] = {
-        "convergence": _convergence,
+        "convergence": lambda runs: _convergence(runs, metric_of(runs, metric)),
         "pareto": lambda runs: _pareto(runs, metric_of(runs, metric)),
         "box": lambda runs: _box(runs, metric_of(runs, metric)),
         "confusion": _confusion,
@@ -41,7 +41,7 @@ def _ranks(runs: Sequence[StoredRun], metric: Metric, fields: Sequence[str]) -> 
     return rows(across(runs, metric, fields))
 
 
-def _convergence(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
+def _convergence(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, Any]]:
     from qtlplat_reports.figures.convergence import curves
 
     return [
@@ -57,7 +57,7 @@ def _convergence(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
                     "fold": cell.fold,
                     "seed": cell.seed,
                     "n_test": cell.n_test,
-                    "f1": cell.metrics.get("f1"),
+                    **{name: cell.metrics.get(name) for name in dict.fromkeys(("f1", metric.name))},
                     "accuracy": run.accuracy[i].tolist(),
                     "loss": run.loss[i].tolist(),
                     "scaled_loss": run.scaled_loss[i].tolist(),
@@ -65,7 +65,7 @@ def _convergence(runs: Sequence[StoredRun]) -> list[dict[str, Any]]:
                 for i, cell in enumerate(run.cells)
             ],
         }
-        for run in map(curves, runs)
+        for run in (curves(stored, metric) for stored in runs)
     ]
 
 

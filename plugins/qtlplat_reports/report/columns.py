@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
-from qtlplat.analysis.comparison import ComparisonRow, compare
+from qtlplat.analysis.comparison import Asked, ComparisonRow, compare
 from qtlplat.analysis.sides import Side, leaks
 from qtlplat.conventions import said_once
+from qtlplat.metrics import Metric
 from qtlplat_reports.figures.stored import StoredRun, sides
 from qtlplat_reports.report.document import Column
-from qtlplat_reports.report.numbers import interval, p_value, percent
+from qtlplat_reports.report.numbers import interval, p_value, percent, score as number, score_title
 
-METRIC = "f1"
 RUN, MODEL, EVALUATOR = Column("run", "runs"), Column("model"), Column("evaluator")
-SCORE = (Column("F1 %", "number"), Column("± sd", "number"), Column("n", "number"))
 SEEN = (Column("leakage %", "number"), Column("group leakage %", "number"), Column("selection leakage %", "number"))
 DIFFERENCE = (
     Column("difference", "number"), Column("interval", "number"), Column("p", "number"), Column("p (Holm)", "number"),
@@ -31,20 +30,25 @@ def name_of(stored: StoredRun, role: str) -> str:
     return stored.run.components[role].name if role in stored.run.components else ""
 
 
-def measured(side: Side) -> bool:
+def score_columns(metric: Metric) -> tuple[Column, Column, Column]:
+    """The columns of what `score` returns."""
+    return Column(score_title(metric), "number"), Column("± sd", "number"), Column("n", "number")
+
+
+def measured(side: Side, metric: Metric) -> bool:
     """Whether a side has finished cells with the metric."""
-    return any(METRIC in cell.metrics for cell in side.cells)
+    return any(metric.name in cell.metrics for cell in side.cells)
 
 
-def alone(stored: StoredRun) -> ComparisonRow | None:
+def alone(stored: StoredRun, metric: Metric) -> ComparisonRow | None:
     """A run's head by itself: mean, spread, leakage; None if it has no finished cell with the metric."""
     side = sides(stored)[0]
-    return compare(side, [])[0] if measured(side) else None
+    return compare(side, [], Asked(metric.name))[0] if measured(side, metric) else None
 
 
-def score(row: ComparisonRow | None) -> tuple[str, str, str]:
+def score(row: ComparisonRow | None, metric: Metric) -> tuple[str, str, str]:
     """Mean, standard deviation and number of cells of a row, for a table."""
-    return ("", "", "0") if row is None else (percent(row.mean), percent(row.std), str(row.cells))
+    return ("", "", "0") if row is None else (number(row.mean, metric), number(row.std, metric), str(row.cells))
 
 
 def seen(stored: StoredRun) -> tuple[str, str, str]:
@@ -53,12 +57,13 @@ def seen(stored: StoredRun) -> tuple[str, str, str]:
     return (percent(found["leakage"], 1), percent(found["group_leakage"], 1), percent(found["selection_leakage"], 1))
 
 
-def difference(row: ComparisonRow) -> tuple[str, ...]:
+def difference(row: ComparisonRow, metric: Metric) -> tuple[str, ...]:
     """What a row says against the baseline, for the columns `DIFFERENCE`."""
     if row.test is None:
         return ("", "", "", "", row.verdict)
     mean, ends = row.test.mean, row.test.interval
-    return (percent(mean, signed=True), interval(ends), p_value(row.test.p), p_value(row.p_adjusted), row.verdict)
+    told = number(mean, metric, signed=True), interval(ends, metric)
+    return (*told, p_value(row.test.p), p_value(row.p_adjusted), row.verdict)
 
 
 def remarks(rows: Sequence[ComparisonRow], name: Callable[[ComparisonRow], str]) -> tuple[str, ...]:

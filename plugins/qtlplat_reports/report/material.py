@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from qtlplat_reports.figures.stored import StoredRun, read
+from qtlplat.metrics import Metric
+from qtlplat_reports.figures.stored import F1, StoredRun, read
 from qtlplat_reports.report.privacy import public_facts, public_run, request
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Material:
     runs: heads and backbones, in the order of Table III; kept: position of the cell (initialisation) whose weights a
     pretraining has kept, by its id; environments: public facts, requests: what was typed, commands: that make a run
     again, each by run id; reproduction: a stored one, where claims are reported; publication: what its recipe says of
-    it; audits: of datasets.
+    it; audits: of datasets; metric: by which runs are compared.
     """
 
     runs: tuple[StoredRun, ...]
@@ -42,6 +43,7 @@ class Material:
     reproduction: ReproductionRecord | None = None
     publication: tuple[str, ...] = ()
     audits: tuple[Audit, ...] = ()
+    metric: Metric = F1
 
     @property
     def heads(self) -> list[StoredRun]:

@@ -6,28 +6,27 @@ import math
 from collections.abc import Sequence
 
 from qtlplat.conventions import mean_std, short
-from qtlplat.metrics import SHIPPED
+from qtlplat.metrics import SHIPPED, Metric
 from qtlplat_reports.figures.stored import StoredRun
 from qtlplat_reports.report.columns import (
     EVALUATOR,
     LEAKAGES,
-    METRIC,
     MODEL,
     RUN,
-    SCORE,
     SEEN,
     alone,
     name_of,
     score,
+    score_columns,
     seen,
 )
 from qtlplat_reports.report.document import Block, Column, Section, Table, Text
 from qtlplat_reports.report.material import Material
-from qtlplat_reports.report.numbers import count, percent
+from qtlplat_reports.report.numbers import count, score as number
 
 
 def models(material: Material) -> Section:
-    """Every head and every backbone that tests all data: F1 with spread, parameters, reduction; metrics; counts."""
+    """Every head and backbone that tests all data: a metric with spread, parameters, reduction; metrics; counts."""
     totals = _backbone_totals(material)
     scored, counted = [], []
     for stored in [*material.runs]:
@@ -37,16 +36,18 @@ def models(material: Material) -> Section:
             scored.append(_backbone_row(stored, material, totals))
             continue
         counts = stored.run.parameters
-        scored.append(_head_row(stored))
+        scored.append(_head_row(stored, material.metric))
         if "model_total" in counts:
             counted.append(_counts_row(stored))
     columns = (
-        RUN, Column("backbone"), Column("replaced", "number"), Column("head"), EVALUATOR, *SCORE,
+        RUN, Column("backbone"), Column("replaced", "number"), Column("head"), EVALUATOR,
+        *score_columns(material.metric),
         Column("parameters", "number"), Column("reduction, model %", "number"), Column("reduction, Eq. 7 %", "number"),
         *SEEN,
     )  # fmt: skip
     notes = (
-        "F1: mean over the cells of the head itself, ± their sample standard deviation; a backbone has one test part",
+        f"{material.metric.title}: mean over the cells of the head itself, ± their sample standard deviation; a backbone "
+        "has one test part",
         "replaced: trailing dense layers that the head stands for; reduction: of the whole model, and (Eq. 7) of the "
         "replaced layers alone",
         LEAKAGES,
@@ -97,12 +98,12 @@ def _backbone_totals(material: Material) -> dict[str, int]:
     return found
 
 
-def _head_row(stored: StoredRun) -> tuple[str, ...]:
+def _head_row(stored: StoredRun, metric: Metric) -> tuple[str, ...]:
     run, counts = stored.run, stored.run.parameters
-    row = alone(stored)
+    row = alone(stored, metric)
     return (
         short(run.id), name_of(stored, "backbone"), count(counts.get("replaced_layers")), name_of(stored, "head"),
-        name_of(stored, "evaluator"), *score(row), count(counts.get("model_total")),
+        name_of(stored, "evaluator"), *score(row, metric), count(counts.get("model_total")),
         *(_plain_percent(counts.get(f"reduction_percent_{of}")) for of in ("model", "replaced")), *seen(stored),
     )  # fmt: skip
 
@@ -110,8 +111,8 @@ def _head_row(stored: StoredRun) -> tuple[str, ...]:
 def _backbone_row(stored: StoredRun, material: Material, totals: dict[str, int]) -> tuple[str, ...]:
     run = stored.run
     cell = next((c for c in stored.finished() if c.position == material.kept.get(run.id)), None)
-    f1 = cell.metrics.get(METRIC) if cell else None
-    scored = (percent(f1), "", "" if f1 is None else "1")
+    value = cell.metrics.get(material.metric.name) if cell else None
+    scored = (number(value, material.metric), "", "" if value is None else "1")
     return (
         short(run.id),
         name_of(stored, "backbone"),

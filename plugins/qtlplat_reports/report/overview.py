@@ -10,7 +10,7 @@ from qtlplat_reports.figures.stored import StoredRun, backbones_in_words
 from qtlplat_reports.report.columns import alone, score
 from qtlplat_reports.report.document import Block, Column, Section, Table, Text
 from qtlplat_reports.report.material import Material
-from qtlplat_reports.report.numbers import count, percent, when
+from qtlplat_reports.report.numbers import count, percent, score as number, score_title, when
 
 MOST_NAMED = 3  # runs in a sentence; more are told as all of them, and each in the tables
 _NOTES = (f"run: the first {SHORT} characters of its id, which qtlplat show takes; cells: finished ones of the head",)
@@ -35,7 +35,7 @@ def headline(material: Material) -> Section:
     several = len(_datasets(material)) > 1
     columns = (
         Column("run", "runs"), Column("kind"), Column("status"), Column("model"),
-        *([Column("dataset")] if several else []), Column("evaluator"), Column("F1 %", "number"),
+        *([Column("dataset")] if several else []), Column("evaluator"), Column(score_title(material.metric), "number"),
         Column("± sd", "number"), Column("cells", "number"), Column("started (UTC)"), Column("seconds", "number"),
     )  # fmt: skip
     rows = tuple(_line(stored, material, several) for stored in material.runs)
@@ -46,7 +46,7 @@ def headline(material: Material) -> Section:
 
 def _warnings(material: Material) -> list[str]:
     """What a reader must know before any score: which runs test what was seen before."""
-    rows = [(short(stored.run.id), row) for stored in material.heads if (row := alone(stored))]
+    rows = [(short(stored.run.id), row) for stored in material.heads if (row := alone(stored, material.metric))]
     seen = {run: row.leakage for run, row in rows if row.leakage}
     sources = {run: row.group_leakage for run, row in rows if row.group_leakage}
     chosen = {run: row.selection_leakage for run, row in rows if row.selection_leakage}
@@ -77,10 +77,11 @@ def _datasets(material: Material) -> dict[str, str]:
 def _line(stored: StoredRun, material: Material, several: bool) -> tuple[str, ...]:
     run, names = stored.run, {role: row.name for role, row in stored.run.components.items()}
     if run.kind == "run":
-        scored = score(alone(stored))
+        scored = score(alone(stored, material.metric), material.metric)
     else:
         kept = next((c for c in stored.finished() if c.position == material.kept.get(run.id)), None)
-        scored = (percent(kept.metrics.get("f1") if kept else None), "", str(len(stored.finished())))
+        value = kept.metrics.get(material.metric.name) if kept else None
+        scored = (number(value, material.metric), "", str(len(stored.finished())))
     seconds = run.seconds.get("total")
     return (
         short(run.id), run.kind, run.status, stored.name, *([names.get("dataset", "")] if several else []),

@@ -8,9 +8,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtlplat.analysis.markup import plain
+from qtlplat.command_hints import shell_word
 from qtlplat.conventions import short
 from qtlplat.errors import ConfigError, DataError, UsageError
-from qtlplat_reports.figures.stored import StoredRun
+from qtlplat.metrics import Metric
+from qtlplat_reports.figures.stored import F1, StoredRun
 from qtlplat_reports.report.document import Block, Picture, Section, Text
 from qtlplat_reports.report.material import Material
 
@@ -23,18 +25,18 @@ MISSING = "The figures need matplotlib: pip install 'qtlplat[plot]', then make t
 
 
 def pictures(material: Material, *, drawn: bool) -> Section:
-    """F1 against parameters, convergence and paired differences. drawn: False where only their commands are wanted."""
+    """A metric against parameters, convergence, paired differences. drawn: False if only their commands are wanted."""
     blocks: list[Block] = []
     scored = [stored for stored in material.heads if stored.finished() and "model_total" in stored.run.parameters]
     shown = [stored for stored in material.heads if stored.epochs][:MOST_RUNS]
     controlled = [stored for stored in shown if len(stored.variants) > 1]
-    wanted = [("pareto", scored[:MOST_RUNS], "F1 against parameters")] if scored else []
+    wanted = [("pareto", scored[:MOST_RUNS], f"{material.metric.title} against parameters")] if scored else []
     wanted += [("differences", [stored], f"Controls minus their head, {stored.name}") for stored in controlled]
     wanted += [("convergence", [stored], f"Convergence of {stored.name}") for stored in shown]
     if drawn and wanted and not _can_draw():
         blocks.append(Text(MISSING))
         drawn = False
-    blocks += [_picture(kind, runs, caption, drawn) for kind, runs, caption in wanted]
+    blocks += [_picture(kind, runs, caption, material.metric, drawn) for kind, runs, caption in wanted]
     left = len(material.heads) - len(shown)
     if left > 0:
         blocks.append(Text(f"{left} runs have no figure of their own here: qtlplat plot ID draws them."))
@@ -64,10 +66,11 @@ def _cut(name: str) -> str:
     return name if len(name) <= LONGEST_LABEL else f"{name[: LONGEST_LABEL - 1]}…"
 
 
-def _picture(kind: str, runs: Sequence[StoredRun], caption: str, drawn: bool) -> Block:
+def _picture(kind: str, runs: Sequence[StoredRun], caption: str, metric: Metric, drawn: bool) -> Block:
     ids = [short(stored.run.id) for stored in runs]
     caption = f"{caption} (run{'s' if len(ids) > 1 else ''} {', '.join(ids)})"
-    command = f"qtlplat plot {' '.join(ids)} --kind {kind} -o {kind}-{ids[0]}.svg"
+    of = "" if metric is F1 else f" --metric {shell_word(metric.name)}"
+    command = f"qtlplat plot {' '.join(ids)} --kind {kind}{of} -o {kind}-{ids[0]}.svg"
     if not drawn:
         return Picture(caption, command)
     from qtlplat_reports.figures import draw
@@ -76,6 +79,7 @@ def _picture(kind: str, runs: Sequence[StoredRun], caption: str, drawn: bool) ->
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # a letter that the font lacks becomes a box; the caption has it
-            return Picture(caption, command, inline_svg(draw(kind, [_labelled(stored) for stored in runs]), caption))
+            figure = draw(kind, [_labelled(stored) for stored in runs], metric=metric.name)
+            return Picture(caption, command, inline_svg(figure, caption))
     except (DataError, UsageError) as error:
         return Text(f"{caption}: not drawn, {error.what}.")

@@ -25,7 +25,7 @@ def data(material: Material) -> Section:
     blocks = [block for audit in material.audits for block in _audited(audit, material)]
     if not blocks:
         blocks = [Text("The data was not audited for this report: add --audit, or see qtlplat data audit.")]
-    return Section("data", "Data", (*blocks, *side_by_side(material.heads, "dataset")))
+    return Section("data", "Data", (*blocks, *side_by_side(material.heads, "dataset", material.metric)))
 
 
 def _audited(audit: Audit, material: Material) -> list[Block]:
