@@ -10,8 +10,8 @@ import pytest
 import qtlplat
 
 QUICK: dict[str, Any] = {
-    "dataset": "steel-synth[per_class=24,images_per_kind=6]",
-    "backbone": "lenet1",
+    "dataset": "steel-synth[per_class=24,images_per_kind=6,size=96]",
+    "backbone": "lenet2",
     "head": "linear",
     "evaluator": "kfold[folds=3]",
     "epochs": 2,

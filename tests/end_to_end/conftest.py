@@ -8,7 +8,7 @@ import pytest
 from qtlplat.cli.app import _run
 
 SMALL = (
-    "--dataset 'steel-synth[per_class=18,images_per_kind=8]' --backbone lenet2 --evaluator 'kfold[folds=2]' "
+    "--dataset 'steel-synth[per_class=18,images_per_kind=8,size=96]' --backbone lenet2 --evaluator 'kfold[folds=2]' "
     "--epochs 2 --pretrain-epochs 1"
 )
 

@@ -4,7 +4,7 @@ import pytest
 
 from .conftest import SMALL
 
-FEW = SMALL.replace("per_class=18,images_per_kind=8", "per_class=4,images_per_kind=2")  # none is trained on
+FEW = SMALL.replace("per_class=18,images_per_kind=8,size=96", "per_class=4,images_per_kind=2")  # none is trained on
 
 # model: backbone's total, then by number of replaced dense layers the hybrid's total and its two reductions (%).
 # Totals are the recomputed ones: Table III prints 671,764 for 671,774 and 525,824 for 525,854.

@@ -28,7 +28,7 @@ def test_the_run_ends_with_folds_parameter_counts_id_and_next_commands(qtlplat, 
     (run,) = Reader(find_store(str(tmp_path / "s.db"))).runs(kind="run")
     assert f"run {run.id}: F1 {np.mean(run.metrics['f1']):.4f}" in out
     assert f"qtlplat show {run.id[:8]}" in out
-    again = "run --dataset 'steel-synth[per_class=18,images_per_kind=8]' --backbone lenet2 --head linear"
+    again = "run --dataset 'steel-synth[per_class=18,images_per_kind=8,size=96]' --backbone lenet2 --head linear"
     again = f"qtlplat --store {tmp_path / 's.db'} {again} --evaluator 'kfold[folds=2]' --epochs 2 --pretrain-epochs 1"
     assert again in out
 
@@ -95,7 +95,7 @@ def test_another_head_reuses_backbone_and_features(stored, json_of, qtlplat, tmp
     assert "frozen features found" in err
     assert second["pretraining"] == first["pretraining"]
     assert second["fingerprint"] != first["fingerprint"]
-    assert second["parameters"]["head"] == {"pre_net": 0, "vqc": 0, "post_net": 2048 * 2 + 2, "total": 2048 * 2 + 2}
+    assert second["parameters"]["head"] == {"pre_net": 0, "vqc": 0, "post_net": 128 * 2 + 2, "total": 128 * 2 + 2}
     assert len(json_of("runs --kind pretraining --store", store)) == 1
 
 
