@@ -46,8 +46,8 @@ def models(material: Material) -> Section:
         *SEEN,
     )  # fmt: skip
     notes = (
-        f"{material.metric.title}: mean over the cells of the head itself, ± their sample standard deviation; a backbone "
-        "has one test part",
+        f"{material.metric.title}: mean over the cells of the head itself, ± their sample standard deviation; a "
+        "backbone has one test part",
         "replaced: trailing dense layers that the head stands for; reduction: of the whole model, and (Eq. 7) of the "
         "replaced layers alone",
         LEAKAGES,
