@@ -144,15 +144,21 @@ def leakage_line(seen: Mapping[str, float | None]) -> str:
 
 
 def claim_text(value: float | None, unit: str) -> str:
-    """A claimed or measured number for people: a count in full, anything with a unit to two digits; '' for None."""
+    """A claimed or measured number for people: percent with two decimals, a count in full; '' for None."""
     if value is None:
         return ""
-    return f"{value:.2f} {unit}" if unit else f"{value:,.0f}"
+    if not unit and float(value).is_integer():
+        return f"{value:,.0f}"
+    return f"{value:{_digits(unit)}} {unit}".strip()
 
 
-def interval_text(low: float | None, high: float | None) -> str:
+def interval_text(low: float | None, high: float | None, unit: str = "%") -> str:
     """An interval for people, in the unit of its claim; '' if there is none."""
-    return "" if low is None or high is None else f"{low:.2f} to {high:.2f}"
+    return "" if low is None or high is None else f"{low:{_digits(unit)}} to {high:{_digits(unit)}}"
+
+
+def _digits(unit: str) -> str:
+    return ".2f" if unit == "%" else ".4g"
 
 
 def said_once(said: Iterable[tuple[str, Sequence[str]]]) -> list[str]:

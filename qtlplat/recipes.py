@@ -7,20 +7,19 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from qtlplat.contracts import NoOptions, Options
+from qtlplat.metrics import SHIPPED
 
 ClaimKind = Literal["arithmetic", "metric", "comparison"]
 CLAIM_KINDS: tuple[ClaimKind, ...] = ("arithmetic", "metric", "comparison")
 
-# Quantity of a claim -> its kind. `f1`, `accuracy`, `precision` and `recall` are percentages as printed.
+# Quantity of a claim -> its kind
 QUANTITIES: Mapping[str, ClaimKind] = {
     "parameters": "arithmetic",
     "reduction": "arithmetic",
-    "f1": "metric",
-    "accuracy": "metric",
-    "precision": "metric",
-    "recall": "metric",
+    **dict.fromkeys(SHIPPED, "metric"),
     "boost": "comparison",
 }
+PERCENTAGES = ("f1", "accuracy", "precision", "recall")  # as printed, whatever the unit says
 
 
 @dataclass(frozen=True)
@@ -64,8 +63,9 @@ class Claim:
     Attributes:
         name: Unique in its recipe.
         quantity: `parameters` (of the whole model, frozen ones too), `reduction` (percent of the whole backbone's
-            parameters that the model does without), `f1`, `accuracy`, `precision`, `recall` (percent), or `boost` (by
-            how many percent of the baseline's F1 the model's is higher). It decides the kind.
+            parameters that the model does without), `f1`, `accuracy`, `precision`, `recall` (percent), another metric
+            that every cell has (`roc_auc`, `average_precision`, `loss`, `brier`, `ece`; percent if that is the unit),
+            or `boost` (by how many percent of the baseline's F1 the model's is higher). It decides the kind.
         model: Name of the model that it is about.
         where: Where it is printed, e.g. "Table III, row CM-2".
         printed: The number, in `unit`.
@@ -95,6 +95,11 @@ class Claim:
     def kind(self) -> ClaimKind:
         """arithmetic, metric or comparison."""
         return QUANTITIES[self.quantity]
+
+    @property
+    def scale(self) -> float:
+        """By what a metric is multiplied to be in the unit of the claim: 100 for percentages, else 1."""
+        return 100.0 if self.quantity in PERCENTAGES or self.unit == "%" else 1.0
 
 
 @dataclass(frozen=True)

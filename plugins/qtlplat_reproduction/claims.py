@@ -6,9 +6,9 @@ The rules, by the kind of a claim; every number is in the unit that the claim is
   from the printed one by at most the tolerance; `misprint` where instead it agrees with the number that the recipe says
   must have been meant; otherwise `contradicted`.
 - **metric**: our number is the mean over the cells of a run, with its 95 % interval. `confirmed` where the whole
-  interval lies within printed ± tolerance, `contradicted` where all of it lies below, `exceeded` where all of it lies
-  above (a better score shows that the printed one can be reached, and not that it was wrong), otherwise `inconclusive`:
-  there are too few cells to tell. A lower value does not contradict the printed one where the budget trains less than
+  interval lies within printed ± tolerance, `contradicted` where all of it is worse, `exceeded` where all of it is
+  better (a better score shows that the printed one can be reached, and not that it was wrong), else `inconclusive`:
+  there are too few cells to tell. A worse value does not contradict the printed one where the budget trains less than
   the publication did, for more training might have reached it.
 - **comparison**: our number is by how many percent of the baseline's F1 the model's is higher. Only its sign is judged,
   not its size: `confirmed` where the whole interval lies on the printed side of zero (by more than the tolerance),
@@ -39,7 +39,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from qtlplat.metrics import SHIPPED
 from qtlplat.recipes import Claim
+from qtlplat_reproduction.resampled import weighted_scores
 
 if TYPE_CHECKING:
     from qtlplat.analysis.statistics import TTest
@@ -48,6 +50,8 @@ Interval = tuple[float, float]
 Verdict = Literal["confirmed", "contradicted", "exceeded", "inconclusive", "misprint", "not run"]
 LEVEL = 0.95
 RESAMPLES = 10_000
+ROUNDING = 1e-12  # of sums of weights
+AT_ONCE = 500  # resamples that are computed together
 SEED = 20_240  # of the bootstrap: the same predictions always have the same interval
 
 
@@ -106,8 +110,11 @@ def of_predictions(
     predicted: npt.NDArray[np.int64],
     n_classes: int,
     groups: Sequence[str] | None = None,
+    probabilities: npt.NDArray[np.float64] | None = None,
 ) -> dict[str, Estimate]:
     """Accuracy, F1, precision and recall of one test part, with percentile-bootstrap intervals over its sources.
+
+    With probabilities (m, n, K) also the metrics of ranks and probabilities; one that is not defined is left out.
 
     labels: int64 (n,); predicted: int64 (n,), or (m, n) of m cells with this test part, whose mean is estimated;
     groups: the source of each sample, whose samples are drawn together, for they are not independent (None: every
@@ -124,13 +131,34 @@ def of_predictions(
     drawn = np.random.default_rng(SEED).multinomial(len(held), counts / len(held), size=RESAMPLES) @ kinds
     ours, resampled = (_mean_scores(patterns, times, n_classes) for times in (held.sum(axis=0)[None], drawn))
     found = {}
+    if probabilities is not None:
+        more, more_resampled = _scores_of_probabilities(labels, probabilities, source)
+        ours, resampled = ours | more, resampled | more_resampled
     for name, values in resampled.items():
-        low, high = (float(end) for end in np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
-        se = float(values.std(ddof=1))
-        if np.ptp(values) == 0:
+        if not math.isfinite(ours[name][0]):
+            continue
+        low, high = (float(end) for end in np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2]))
+        se = float(np.nanstd(values, ddof=1))
+        if np.nanmax(values) - np.nanmin(values) <= ROUNDING:
             se = low = high = math.nan
         found[name] = Estimate(float(ours[name][0]), se, low, high, 1, math.inf)
     return found
+
+
+def _scores_of_probabilities(
+    labels: npt.NDArray[np.int64], probabilities: npt.NDArray[np.float64], source: npt.NDArray[np.int64]
+) -> tuple[dict[str, npt.NDArray[np.float64]], dict[str, npt.NDArray[np.float64]]]:
+    """Means over cells of the metrics of ranks and probabilities, (1,), and of resampled sources, (RESAMPLES,)."""
+    n_sources = int(source.max()) + 1
+    draws = np.random.default_rng(SEED)
+    parts = []
+    for times in (np.ones((1, n_sources)), *(None for _ in range(RESAMPLES // AT_ONCE))):
+        drawn = draws.multinomial(n_sources, np.full(n_sources, 1 / n_sources), AT_ONCE) if times is None else times
+        weights = drawn[:, source].astype(np.float64)
+        cells = [weighted_scores(labels, of_cell, weights) for of_cell in probabilities]
+        parts.append({name: np.mean([one[name] for one in cells], axis=0) for name in cells[0]})
+    first, *others = parts
+    return first, {name: np.concatenate([part[name] for part in others]) for name in first}
 
 
 def _mean_scores(
@@ -231,23 +259,23 @@ def _metric(claim: Claim, mine: Measured, trains_less: bool, other_data: bool) -
     estimate = (mine.metrics or {}).get(claim.quantity)
     if estimate is None:
         return Judged(claim, None, None, "inconclusive", mine.runs, "no value that could be judged")
-    ours, interval = 100 * estimate.value, (100 * estimate.low, 100 * estimate.high)
+    ours, interval = claim.scale * estimate.value, (claim.scale * estimate.low, claim.scale * estimate.high)
     if math.isnan(estimate.low):
         return Judged(claim, ours, None, "inconclusive", mine.runs, f"{_cells(estimate.n)} without spread: no interval")
     least, most = claim.printed - claim.tolerance, claim.printed + claim.tolerance
-    n = _cells(estimate.n)
+    n, more_is_better = _cells(estimate.n), SHIPPED[claim.quantity].higher_is_better
     verdict: Verdict = "inconclusive"
     note = f"{n} cannot tell at ± {claim.tolerance:g}"
     if least <= interval[0] and interval[1] <= most:
         verdict, note = "confirmed", n
     elif interval[1] < least:
-        verdict, note = "contradicted", n
+        verdict, note = ("contradicted" if more_is_better else "exceeded"), n
     elif interval[0] > most:
-        verdict, note = "exceeded", n
+        verdict, note = ("exceeded" if more_is_better else "contradicted"), n
     if other_data:
         verdict, note = "inconclusive", "measured on other data than the claim is about"
     elif verdict == "contradicted" and trains_less:
-        verdict, note = "inconclusive", "lower, but this budget trains less"
+        verdict, note = "inconclusive", f"{'lower' if more_is_better else 'higher'}, but this budget trains less"
     return Judged(claim, ours, interval, verdict, mine.runs, note)
 
 

@@ -25,6 +25,7 @@ from qtlplat.store.core.records import HEAD, CellRecord, PredictionRow, RunRecor
 from qtlplat.store.read.queries import Reader
 from qtlplat_reproduction.claims import LEVEL, Estimate, Measured, of_predictions, of_test
 from qtlplat_reproduction.parameter_counts import parameter_counts
+from qtlplat_reproduction.resampled import OF_PROBABILITIES
 
 if TYPE_CHECKING:
     from qtlplat_reproduction.forecast import Forecast
@@ -167,20 +168,22 @@ def measure(
     for planned in work.models:
         name, own = planned.model.name, planned.model.head is None
         run = runs.get(name)
-        metrics = None if run is None else _backbone_metrics(run, reader) if own else _head_metrics(run, reader)
+        ranked = any(claim.model == name and claim.quantity in OF_PROBABILITIES for claim in work.claims)
+        measured = _backbone_metrics if own else _head_metrics
+        metrics = None if run is None else measured(run, reader, ranked=ranked)
         why = failed[name].what.splitlines()[0] if failed and name in failed else ""
         found[name] = Measured(parameters.get(name), own, metrics, (run.id,) if run else (), why)
     return found
 
 
-def _head_metrics(run: RunRecord, reader: Reader) -> dict[str, Estimate]:
+def _head_metrics(run: RunRecord, reader: Reader, *, ranked: bool) -> dict[str, Estimate]:
     """Estimates over the backbones of a run's head, or the cells of a single one.
 
     With one backbone and one test part they are over the samples of that.
     """
     cells = _head_cells(run, reader)
     if _one_test_part(cells) and len(backbones(cells)) == 1:
-        return _of_cells(run, [cell.position for cell in cells], reader)
+        return _of_cells(run, [cell.position for cell in cells], reader, ranked=ranked)
     estimates: dict[str, Estimate] = {}
     for name, values in run.metrics.items():
         if name in SHIPPED and len(values) == len(cells):  # what else evaluators compute is in no claim
@@ -198,14 +201,17 @@ def _head_cells(run: RunRecord, reader: Reader) -> list[CellRecord]:
     return [cell for cell in reader.cells(run.id) if cell.variant == HEAD and cell.status == "finished"]
 
 
-def _backbone_metrics(run: RunRecord, reader: Reader) -> dict[str, Estimate]:
+def _backbone_metrics(run: RunRecord, reader: Reader, *, ranked: bool) -> dict[str, Estimate]:
     """Estimates of the initialisation that a pretraining has kept, over the samples of its test part."""
     weights = next((a for a in reader.artifacts(run.id) if a.kind == "weights"), None)
-    return _of_cells(run, [int(weights.meta["initialisation"]) if weights else 0], reader)
+    return _of_cells(run, [int(weights.meta["initialisation"]) if weights else 0], reader, ranked=ranked)
 
 
-def _of_cells(run: RunRecord, positions: Sequence[int], reader: Reader) -> dict[str, Estimate]:
-    """Estimates over the samples of the one test part that these cells have."""
+def _of_cells(run: RunRecord, positions: Sequence[int], reader: Reader, *, ranked: bool) -> dict[str, Estimate]:
+    """Estimates over the samples of the one test part that these cells have.
+
+    ranked: whether those of metrics of ranks and probabilities are needed, which take a few seconds.
+    """
     rows: dict[int, list[PredictionRow]] = {position: [] for position in positions}
     for row in reader.predictions(run.id):
         if row.cell in rows:
@@ -216,7 +222,8 @@ def _of_cells(run: RunRecord, positions: Sequence[int], reader: Reader) -> dict[
     labels = np.array([row.label for row in mine[0]], dtype=np.int64)
     predicted = np.array([[row.predicted for row in of_cell] for of_cell in mine], dtype=np.int64)
     groups = [row.group for row in mine[0]]
-    return of_predictions(labels, predicted, len(mine[0][0].probabilities), groups)
+    probabilities = np.array([[row.probabilities for row in of_cell] for of_cell in mine], dtype=np.float64)
+    return of_predictions(labels, predicted, probabilities.shape[-1], groups, probabilities if ranked else None)
 
 
 def checks(states: Sequence[ModelState], measured: Mapping[str, Measured]) -> list[Check]:

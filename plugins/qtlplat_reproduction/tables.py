@@ -36,7 +36,7 @@ def print_claims(
             "claim": one.claim.name,
             "printed": claim_text(one.claim.printed, one.claim.unit),
             "ours": claim_text(one.ours, one.claim.unit) or None,
-            "interval": interval_text(*one.interval) if one.interval else None,
+            "interval": interval_text(*one.interval, one.claim.unit) if one.interval else None,
             "verdict": one.verdict,
             "runs": list(map(short, one.runs)),
             "note": note_of(one),

@@ -5,11 +5,15 @@ import math
 import numpy as np
 import pytest
 from scipy import stats
+from sklearn import metrics
 
 from qtlplat.analysis.metrics import classification_metrics
 from qtlplat.analysis.statistics import corrected_t
-from qtlplat.recipes import Claim
-from qtlplat_reproduction.claims import LEVEL, Estimate, Measured, boost, judge, of_predictions, of_test
+from qtlplat.conventions import claim_text, interval_text
+from qtlplat.metrics import SHIPPED
+from qtlplat.recipes import PERCENTAGES, Claim
+from qtlplat_reproduction.claims import LEVEL, Estimate, Judged, Measured, boost, judge, of_predictions, of_test
+from qtlplat_reproduction.resampled import OF_PROBABILITIES, weighted_scores
 
 PARAMETERS = {
     "backbone_total": 1000,
@@ -155,6 +159,81 @@ def test_the_bootstrap_agrees_with_scipys_and_the_metrics_with_ours(k: int) -> N
     assert found["accuracy"].low == pytest.approx(theirs.confidence_interval.low, abs=0.0051)
     assert found["accuracy"].high == pytest.approx(theirs.confidence_interval.high, abs=0.0051)
     assert of_predictions(labels, predicted, k) == found
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_weighted_scores_are_those_of_scikit_learn_and_of_repeated_samples(k: int) -> None:
+    """Rounded probabilities, for ties; ROC-AUC, average precision, log-loss, Brier score to 1e-12."""
+    rng = np.random.default_rng(k)
+    labels = rng.integers(0, k, 60)
+    rough = np.round(rng.dirichlet(np.ones(k), 60) + 0.4 * np.eye(k)[labels], 1) + 0.05
+    probabilities = rough / rough.sum(axis=1, keepdims=True)
+    weights = rng.multinomial(60, np.full(60, 1 / 60), 5).astype(float)
+    found = weighted_scores(labels, probabilities, weights)
+    assert tuple(found) == OF_PROBABILITIES
+    classes = [1] if k == 2 else range(k)
+    for i, w in enumerate(weights):
+        sides = [(labels == c, probabilities[:, c]) for c in classes]
+        expected = {
+            "roc_auc": np.mean([metrics.roc_auc_score(y, p, sample_weight=w) for y, p in sides]),
+            "average_precision": np.mean([metrics.average_precision_score(y, p, sample_weight=w) for y, p in sides]),
+            "loss": metrics.log_loss(labels, probabilities, sample_weight=w),
+            "brier": metrics.brier_score_loss(
+                labels, probabilities, sample_weight=w, labels=list(range(k)), scale_by_half=True
+            ),
+        }
+        assert {name: found[name][i] for name in expected} == pytest.approx(expected, abs=1e-12)
+        drawn = np.repeat(np.arange(60), w.astype(int))
+        repeated = classification_metrics(labels[drawn], probabilities[drawn])
+        assert {name: found[name][i] for name in found} == pytest.approx({n: repeated[n] for n in found}, abs=1e-12)
+    alone = weighted_scores(np.zeros(4, np.int64), np.full((4, 2), 0.5), np.ones((1, 4)))
+    assert np.isnan([alone["roc_auc"][0], alone["average_precision"][0]]).all()
+
+
+def test_the_bootstrap_of_the_log_loss_agrees_with_scipys() -> None:
+    rng = np.random.default_rng(4)
+    labels = rng.integers(0, 2, 200)
+    of_class = np.clip(rng.beta(4, 2, 200), 0.02, 0.98)
+    probabilities = np.where(labels[:, None] == np.arange(2), of_class[:, None], 1 - of_class[:, None])
+    found = of_predictions(labels, probabilities.argmax(axis=1), 2, None, probabilities[None])
+    losses = -np.log(of_class)
+    theirs = stats.bootstrap((losses,), np.mean, method="percentile", n_resamples=9999, rng=np.random.default_rng(1))
+    assert found["loss"].value == pytest.approx(losses.mean(), abs=1e-12)
+    # a quantile of 10,000 draws has a standard error of about 3 % of the standard error of the mean
+    close = 0.15 * found["loss"].se
+    assert found["loss"].low == pytest.approx(theirs.confidence_interval.low, abs=close)
+    assert found["loss"].high == pytest.approx(theirs.confidence_interval.high, abs=close)
+    assert found["loss"].se == pytest.approx(theirs.standard_error, rel=0.05)
+    assert set(found) == set(SHIPPED)
+    one_class = of_predictions(np.ones(50, np.int64), np.ones(50, np.int64), 2, None, np.tile([0.2, 0.8], (1, 50, 1)))
+    assert "roc_auc" not in one_class
+
+
+@pytest.mark.parametrize("name", list(SHIPPED))
+def test_every_metric_can_be_claimed_and_worse_is_what_contradicts(name: str) -> None:
+    """Percentages where the unit is %, and of the four metrics that always are; other numbers as they are."""
+    better = SHIPPED[name].higher_is_better
+    for unit in ("%", ""):
+        scale = 100 if unit or name in PERCENTAGES else 1
+        one = Claim("c", name, "m", "Table 1", 0.3 * scale, 0.02 * scale, unit)
+
+        def judged(low: float, high: float, one: Claim = one, **how: bool) -> Judged:
+            mine = Measured(metrics={name: estimate((low + high) / 2, low, high)}, runs=("r",))
+            return judge([one], {"m": mine}, **how)[0]
+
+        assert judged(0.29, 0.31).verdict == "confirmed"
+        assert judged(0.29, 0.31).ours == pytest.approx(0.3 * scale)
+        assert judged(0.4, 0.45).verdict == ("exceeded" if better else "contradicted")
+        assert judged(0.1, 0.15).verdict == ("contradicted" if better else "exceeded")
+        short = judged(*((0.1, 0.15) if better else (0.4, 0.45)), trains_less=True)
+        assert (short.verdict, short.note.partition(",")[0]) == ("inconclusive", "lower" if better else "higher")
+
+
+def test_numbers_of_claims_are_written_in_their_unit() -> None:
+    assert [claim_text(*one) for one in ((95.0, "%"), (1000.0, ""), (0.12345, ""), (0.5, "nats"), (None, ""))] == [
+        "95.00 %", "1,000", "0.1235", "0.5 nats", ""
+    ]  # fmt: skip
+    assert (interval_text(94.5, 96.0, "%"), interval_text(0.12345, 0.2, "")) == ("94.50 to 96.00", "0.1235 to 0.2")
 
 
 def test_cells_with_one_test_part_are_resampled_together() -> None:

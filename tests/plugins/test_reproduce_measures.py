@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from qtlplat.analysis.components import Table, over_backbones
-from qtlplat.recipes import RecipeModel
+from qtlplat.recipes import Claim, RecipeModel
 from qtlplat.store.core.records import CellRecord, PredictionRow
 from qtlplat_reproduction.reproduce import ModelState, measure
 
@@ -54,12 +54,12 @@ class Stored:
         return {"f1": [2 * h / int(p.sum() + N / 2) for h, p in zip(hits, self.predicted, strict=True)]}
 
 
-def measured(stored: Stored, tmp_path: Any) -> Any:
+def measured(stored: Stored, tmp_path: Any, *claims: Claim) -> Any:
     model = RecipeModel("m", "lenet2", "linear")
     planned: Any = SimpleNamespace(model=model, resolved=None, trained=True)
     run: Any = SimpleNamespace(id="r" * 16, metrics=stored.f1())
     recipe = SimpleNamespace(input_shape=(1, 200, 200), n_classes=2)
-    work: Any = SimpleNamespace(recipe=recipe, claims=(), models=(planned,))
+    work: Any = SimpleNamespace(recipe=recipe, claims=claims, models=(planned,))
     return measure(work, [ModelState(planned, run)], stored, keep=False)["m"]  # type: ignore[arg-type]
 
 
@@ -69,6 +69,14 @@ def test_seeds_of_one_split_have_the_interval_of_its_samples(tmp_path: Any) -> N
     assert found.value == pytest.approx(np.mean(stored.f1()["f1"]), abs=1e-12)
     # the standard error of a share of 0.8 over 120 samples is 0.037; the seeds alone would say 0.002
     assert 0.1 < found.high - found.low < 0.2
+
+
+def test_metrics_of_probabilities_are_estimated_where_one_is_claimed(tmp_path: Any) -> None:
+    stored = Stored(["same"] * 2)
+    assert "loss" not in measured(stored, tmp_path).metrics
+    claimed = measured(stored, tmp_path, Claim("c", "loss", "m", "Table 1", 0.7, 0.1)).metrics
+    assert claimed["loss"].value == pytest.approx(math.log(2))
+    assert math.isnan(claimed["loss"].low)  # every probability is one half
 
 
 def test_folds_have_the_interval_of_their_spread(tmp_path: Any) -> None:

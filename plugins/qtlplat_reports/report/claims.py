@@ -45,5 +45,5 @@ def claims(record: ReproductionRecord, publication: Sequence[str] = ()) -> Secti
 def _row(claim: ClaimRow) -> tuple[str, ...]:
     return (
         claim.name, claim.place, claim_text(claim.printed, claim.unit), claim_text(claim.ours, claim.unit),
-        interval_text(claim.low, claim.high), claim.verdict, " ".join(map(short, claim.runs)), claim.note,
+        interval_text(claim.low, claim.high, claim.unit), claim.verdict, " ".join(map(short, claim.runs)), claim.note,
     )  # fmt: skip
