@@ -6,11 +6,11 @@ import shutil
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from qtlplat.cli.components import open_components
 from qtlplat.cli.directions import direction_options
 from qtlplat.cli.render.column_fit import fitting
 from qtlplat.cli.render.columns import Column, text
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from qtlplat.analysis.best import Best
     from qtlplat.api.picking import Picked
     from qtlplat.api.ranking import Ranking
+    from qtlplat.catalog.catalog import Catalog
     from qtlplat.store.core.records import RunRecord
 
 PICKED = ("picked", "honest", "method", "interval", "pooled", "why")
@@ -85,7 +86,7 @@ def best_command(
     def read() -> tuple[Ranking, list[RunRecord]]:
         ranking = best_runs(
             reader, metric, groups, listing.where or "", sweep=sweep, higher_is_better=higher_is_better,
-            honest=honest, catalog=lambda: open_components(settings)[1],
+            honest=honest, catalog=partial(_catalog, settings),
         )  # fmt: skip
         return ranking, reader.several([one.row["run"] for one in ranking.found])
 
@@ -122,6 +123,13 @@ def best_command(
 
 
 add_common_options(best_command)
+
+
+def _catalog(settings: Settings) -> Catalog:
+    """The components, for an evaluator of a plugin with a metric of its own; opening them takes longer than a query."""
+    from qtlplat.cli.components import open_components
+
+    return open_components(settings)[1]
 
 
 def _form(best: Best, record: RunRecord, metric: str) -> dict[str, Any]:
