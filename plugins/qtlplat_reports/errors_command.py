@@ -68,7 +68,7 @@ NARROW = (
     Column("by_wrong", "by heads"),
     *(column for column in COLUMNS if column.key in ("probability", "source", "file")),
 )
-LEAST_NEEDED = ("file", "source", "probability", "of_runs")
+LEAST_NEEDED = ("file", "source", "probability", "of_backbones", "of_runs")
 
 
 @click.command("errors")

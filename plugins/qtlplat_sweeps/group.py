@@ -20,10 +20,24 @@ class GroupWithDefault(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Insert the name of the default command, unless a command or the help is asked for."""
-        named = args[:1] and args[0] in self.commands
-        if not named and args[:1] not in (["-h"], ["--help"]) and not ctx.resilient_parsing:
-            args = [self.default.name or "", *args]
+        place = self._after_own_options(args)
+        asked = args[place : place + 1]
+        if (
+            not ctx.resilient_parsing
+            and asked not in (["-h"], ["--help"])
+            and not (asked and asked[0] in self.commands)
+        ):
+            args = [*args[:place], self.default.name or "", *args[place:]]
         return super().parse_args(ctx, args)
+
+    def _after_own_options(self, args: list[str]) -> int:
+        """The place of the first argument that is no option of the group itself, nor the value of one."""
+        own = {name: param for param in self.params if isinstance(param, click.Option) for name in param.opts}
+        place = 0
+        while place < len(args) and (param := own.get(args[place].partition("=")[0])):
+            takes = not (param.is_flag or param.count or "=" in args[place])
+            place += 1 + takes
+        return place
 
     def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Two lines: with a command and without."""

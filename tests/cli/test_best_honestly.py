@@ -150,7 +150,7 @@ def test_a_metric_of_an_evaluator_is_computed_by_its_plugin(tmp_path: Path, monk
         trained(store, seed, environment=metric_facts([wrong]), evaluator="counting")
     (row,) = asked(store, "--metric", "wrong")["rows"]
     assert (row["honest"], "counting" in row["why"]) == (None, True)  # nobody has installed it
-    monkeypatch.setattr("qtlplat.cli.commands.best.open_components", lambda settings: (None, Catalog()))
+    monkeypatch.setattr("qtlplat.cli.components.open_components", lambda settings: (None, Catalog()))
     (row,) = asked(store, "--metric", "wrong")["rows"]
     accuracy = asked(store, "--metric", "accuracy")["rows"][0]
     assert (row["run"], row["method"]) == (accuracy["run"], "BBC-CV")

@@ -35,7 +35,7 @@ TUNING = (
     "--tune chose learning rates and epochs within the training parts, which needs no correction; the honest score "
     "corrects the choice between runs"
 )
-LEAST_NEEDED = ("parameters", "cells", "leakage", "std", "median")
+LEAST_NEEDED = ("parameters", "cells", "leakage", "std", "interval", "median")
 
 
 @click.command("best")
@@ -99,6 +99,8 @@ def best_command(
     shown = [{**form, **{f"by {name}": value for name, value in form["group"].items()}} for form in forms]
     columns = _columns(ranking.by, metric, several=any(one.candidates > 1 for one in choice.groups))
     if sys.stdout.isatty() and not listing.fmt and not listing.cols:
+        empty = {key for key in ("honest", "interval") if all(row.get(key) is None for row in shown)}
+        columns = [column for column in columns if column.key not in empty]
         columns = fitting(shown, columns, shutil.get_terminal_size().columns, LEAST_NEEDED)
     frame = {
         "metric": metric,
