@@ -22,11 +22,8 @@ class GroupWithDefault(click.Group):
         """Insert the name of the default command, unless a command or the help is asked for."""
         place = self._after_own_options(args)
         asked = args[place : place + 1]
-        if (
-            not ctx.resilient_parsing
-            and asked not in (["-h"], ["--help"])
-            and not (asked and asked[0] in self.commands)
-        ):
+        named = bool(asked) and (asked[0] in self.commands or asked[0] in ("-h", "--help"))
+        if not named and not ctx.resilient_parsing:
             args = [*args[:place], self.default.name or "", *args[place:]]
         return super().parse_args(ctx, args)
 
