@@ -7,17 +7,17 @@ import shlex
 
 # the commands that open the store, and those that read the registry
 OPEN_STORE = frozenset(
-    "run resume predict replay reproduce runs show tag note rm sql compare diff best pareto errors plot report export "
+    "run sweep resume predict replay reproduce runs show tag note rm sql compare diff best pareto errors plot report export "
     "import store".split()
 )
 READ_REGISTRY = frozenset(
-    "run resume predict replay reproduce errors plot report export ls info data bench plugins".split()
+    "run sweep resume predict replay reproduce errors plot report export ls info data bench plugins".split()
 )
 # A command with its arguments: what is in quotes or not a plain word, for a plain word continues the sentence. A run's
 # id may have no digit, and no sentence goes on with an option. A command in quotes is a value that is shown.
 _COMMAND = re.compile(
     rf"(?<![\w'\"./-])qtlplat (?P<name>{'|'.join(sorted(OPEN_STORE | READ_REGISTRY))})(?![\w-])"
-    r"(?P<rest>(?: (?:check|upgrade|backup|recover|merge|gc|sync|path|doctor|list|info|audit)\b)?"
+    r"(?P<rest>(?: (?:check|upgrade|backup|recover|merge|gc|sync|path|doctor|list|info|audit|show|status|retry|rm)\b)?"
     r"(?: (?:\"[^\"]*\"|'[^']*'|[a-f]{8}(?:[a-f]{8})?(?![\w-])|[a-z]+(?= --?[a-z])"
     r"|[a-z]*(?:[^\sa-z;,()`]|,(?=\w))(?:[^\s;,()`]|,(?=\w))*))*)"
     r"(?P<value> [a-z][\w.-]*(?=$|[;,)`]|  ))?(?P<word> [a-z])?"
