@@ -7,8 +7,8 @@ import shlex
 
 # the commands that open the store, and those that read the registry
 OPEN_STORE = frozenset(
-    "run sweep resume predict replay reproduce runs show tag note rm sql compare diff best pareto errors plot report export "
-    "import store".split()
+    "run sweep resume predict replay reproduce runs show tag note rm sql compare diff best pareto errors plot report "
+    "export import store".split()
 )
 READ_REGISTRY = frozenset(
     "run sweep resume predict replay reproduce errors plot report export ls info data bench plugins".split()
