@@ -22,22 +22,28 @@ from qtlplat_reports.figures.stored import metric_of, notes
 
 if TYPE_CHECKING:
     from qtlplat.metrics import Metric
-    from qtlplat_reports.figures import ACROSS
-from qtlplat_reports.figures.stored import StoredRun
+    from qtlplat_reports.figures.pareto import Against
+    from qtlplat_reports.figures.stored import StoredRun
 
 WIDTH = 40  # characters of a drawing where there is no terminal
 FOUR = "{:.4f}".format
 SIGNED = "{:+.4f}".format
 
 
-def print_kind(kind: str, runs: Sequence[StoredRun], metric: str = "f1", across: Sequence[str] = ACROSS) -> None:
+def print_kind(
+    kind: str,
+    runs: Sequence[StoredRun],
+    metric: str = "f1",
+    across: Sequence[str] = ACROSS,
+    against: Against | None = None,
+) -> None:
     """Print one kind of figure for the runs, with a metric if it is of one; raises as its numbers do.
 
-    across: as of `figures.draw`.
+    across, against: as of `figures.draw`.
     """
     printers: dict[str, Callable[[Sequence[StoredRun]], None]] = {
         "convergence": lambda runs: _convergence(runs, metric_of(runs, metric)),
-        "pareto": lambda runs: _pareto(runs, metric_of(runs, metric)),
+        "pareto": lambda runs: _pareto(runs, metric_of(runs, metric), against),
         "box": lambda runs: _box(runs, metric_of(runs, metric)),
         "confusion": _confusion,
         "differences": lambda runs: _differences(runs, metric_of(runs, metric)),
@@ -64,14 +70,14 @@ def strip(width: int, low: float, high: float, marks: Sequence[tuple[float, floa
     return "".join(line)
 
 
-def _room(taken: int) -> int:
+def room(taken: int) -> int:
     """The width of a drawing in characters, if `taken` characters are used."""
     if not sys.stdout.isatty():
         return WIDTH
     return max(12, min(60, shutil.get_terminal_size().columns - taken))
 
 
-def _print(rows: Sequence[dict[str, Any]], columns: Sequence[Column], least_needed: Sequence[str] = ()) -> None:
+def print_table(rows: Sequence[dict[str, Any]], columns: Sequence[Column], least_needed: Sequence[str] = ()) -> None:
     """Print a table; on a narrow terminal the columns that are least needed go first."""
     if sys.stdout.isatty():
         columns = fitting(rows, columns, shutil.get_terminal_size().columns, least_needed)
@@ -98,7 +104,7 @@ def _convergence(runs: Sequence[StoredRun], metric: Metric) -> None:
                     "measure": measure,
                     "best": run.best_name,
                     "first": best[0],
-                    "shape": sparkline(best, _room(90)),
+                    "shape": sparkline(best, room(90)),
                     "last": best[-1],
                     "band": f"{min(last):.4f} to {max(last):.4f}" if last else "",
                     "n": len(run.cells),
@@ -116,13 +122,14 @@ def _convergence(runs: Sequence[StoredRun], metric: Metric) -> None:
         Column("n", "n", right=True),
         Column("epochs", "epochs", right=True),
     ]
-    _print(rows, columns, ("epochs", "n", "first", "band"))
+    print_table(rows, columns, ("epochs", "n", "first", "band"))
 
 
-def _pareto(runs: Sequence[StoredRun], metric: Metric) -> None:
-    from qtlplat_reports.figures.pareto import front, points
+def _pareto(runs: Sequence[StoredRun], metric: Metric, against: Against | None) -> None:
+    from qtlplat_reports.figures.pareto import AXES, front, points
 
-    models = sorted(points(runs, metric), key=lambda p: p.parameters)
+    models = sorted(points(runs, metric, against), key=lambda p: p.x)
+    cost = models[0].cost
     best = front(models)
     values = [value for p in models for value in p.values]
     low, high = min(values), max(values)
@@ -130,11 +137,11 @@ def _pareto(runs: Sequence[StoredRun], metric: Metric) -> None:
         {
             "model": p.name,
             "runs": ", ".join(map(short, p.runs)),
-            "parameters": p.parameters,
+            "cost": p.x,
             "score": p.mean,
             "sd": p.sd,
             "n": len(p.values),
-            "cells": strip(_room(90), low, high, [*((v, v, "·") for v in p.values), (p.mean, p.mean, "◆")]),
+            "cells": strip(room(90), low, high, [*((v, v, "·") for v in p.values), (p.mean, p.mean, "◆")]),
             "front": "yes" if p in best else "",
         }
         for p in models
@@ -142,14 +149,14 @@ def _pareto(runs: Sequence[StoredRun], metric: Metric) -> None:
     columns = [
         Column("model", "model"),
         Column("runs", "run"),
-        Column("parameters", "parameters", right=True),
+        Column("cost", "parameters" if cost == "parameters" else AXES[cost], right=True),
         Column("score", metric.title, right=True, show=FOUR),
         Column("sd", "± sd", right=True, show=FOUR),
         Column("n", "n", right=True),
         Column("cells", f"{metric.title} from {text(low)} to {text(high)}, ◆ mean"),
         Column("front", "unbeaten"),
     ]
-    _print(rows, columns, ("sd", "runs", "front"))
+    print_table(rows, columns, ("sd", "runs", "front"))
 
 
 def _box(runs: Sequence[StoredRun], metric: Metric) -> None:
@@ -172,7 +179,7 @@ def _box(runs: Sequence[StoredRun], metric: Metric) -> None:
                 "third": third,
                 "greatest": greatest,
                 "mean": group.mean,
-                "box": strip(_room(80), low, high, marks),
+                "box": strip(room(80), low, high, marks),
             }
         )
     numbers = [("least", "least"), ("first", "1st quartile"), ("median", "median"), ("third", "3rd quartile")]
@@ -184,7 +191,7 @@ def _box(runs: Sequence[StoredRun], metric: Metric) -> None:
         *(Column(key, title, right=True, show=FOUR) for key, title in numbers),
         Column("box", f"{metric.title} from {text(low)} to {text(high)}"),
     ]
-    _print(rows, columns, ("first", "third", "least", "greatest"))
+    print_table(rows, columns, ("first", "third", "least", "greatest"))
 
 
 def _confusion(runs: Sequence[StoredRun]) -> None:
@@ -233,7 +240,7 @@ def _differences(runs: Sequence[StoredRun], metric: Metric) -> None:
                 "mean": row.mean,
                 "low": least if known else None,
                 "high": greatest if known else None,
-                "strip": strip(_room(115), low, high, marks),
+                "strip": strip(room(115), low, high, marks),
             }
         )
     columns = [
@@ -247,7 +254,7 @@ def _differences(runs: Sequence[StoredRun], metric: Metric) -> None:
         Column("high", "to", right=True, show=SIGNED),
         Column("strip", f"from {low:+.4f} to {high:+.4f}, | zero"),
     ]
-    _print(rows, columns, ("cells", "runs", "n"))
+    print_table(rows, columns, ("cells", "runs", "n"))
 
 
 def _learning(runs: Sequence[StoredRun], metric: Metric) -> None:
@@ -265,7 +272,7 @@ def _learning(runs: Sequence[StoredRun], metric: Metric) -> None:
                 "mean": mean,
                 "sd": std,
                 "n": len(ones),
-                "cells": strip(_room(70), low, high, [*((v, v, "·") for v in ones), (mean, mean, "◆")]),
+                "cells": strip(room(70), low, high, [*((v, v, "·") for v in ones), (mean, mean, "◆")]),
             }
             for one in run.curves
             for size, ones, (mean, std) in zip(one.sizes, one.values, one.spreads, strict=True)
@@ -278,7 +285,7 @@ def _learning(runs: Sequence[StoredRun], metric: Metric) -> None:
             Column("n", "n", right=True),
             Column("cells", f"{metric.title} from {text(low)} to {text(high)}, ◆ mean"),
         ]
-        _print(rows, columns, ("n", "sd"))
+        print_table(rows, columns, ("n", "sd"))
         for line in run.lines:
             say(line)
 
@@ -293,7 +300,7 @@ def _ranks(runs: Sequence[StoredRun], metric: Metric, fields: Sequence[str]) -> 
         rank = one["rank"]
         marks = [(rank, min(float(k), rank + critical), "─"), (rank, rank, "◆")]
         alike = ", ".join(one["not_told_apart"])
-        rows.append({**one, "strip": strip(_room(90), 1.0, float(k), marks), "not_told_apart": alike})
+        rows.append({**one, "strip": strip(room(90), 1.0, float(k), marks), "not_told_apart": alike})
     columns = [
         Column("label", "configuration"),
         Column("rank", f"mean rank of {metric.title}", right=True, show="{:.2f}".format),
@@ -301,7 +308,7 @@ def _ranks(runs: Sequence[StoredRun], metric: Metric, fields: Sequence[str]) -> 
         Column("strip", f"from 1 to {k}, ─ critical difference {critical:.2f}"),
         Column("not_told_apart", "not told apart from"),
     ]
-    _print(rows, columns, ("n",))
+    print_table(rows, columns, ("n",))
     for words in found.notes:
         note(words)
 

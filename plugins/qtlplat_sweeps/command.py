@@ -123,11 +123,12 @@ def start_command(
 
 
 def _print_dry_run(reader: Reader, sweep: NewSweep, as_json: bool) -> None:
+    from qtlplat.analysis.sweep_points import axes_of, counts
     from qtlplat.store.read.sweeps import states_of
-    from qtlplat_sweeps.tables import axes_of, columns, counts, flat, member_rows
+    from qtlplat_sweeps.tables import columns, flat, stored_rows
 
     states = states_of(reader, sweep.members)
-    rows = member_rows(reader, states)
+    rows = stored_rows(reader, states)
     if as_json:
         write_json({"sweep": sweep.name, **counts(states), "rows": rows})
         return

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from qtlplat.analysis.sweep_points import point_text
 from qtlplat.command_hints import shell_word
 from qtlplat.conventions import counted, short
 from qtlplat.errors import QtlplatError, Terminated
@@ -17,7 +18,6 @@ from qtlplat.store.read.queries import Reader
 from qtlplat.store.read.sweeps import MOST_KILLED
 from qtlplat.store.write.rows import now
 from qtlplat.store.write.writer import Writer
-from qtlplat_sweeps.definition import point_text
 from qtlplat_sweeps.pool import PROGRAM, Ended, Executor, Pool, Surroundings, how_it_ended
 from qtlplat_sweeps.protocol import Event, Job, error_of
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from qtlplat.analysis.sweep_points import point_text
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.plan import ComponentChoice, canonical_json
 from qtlplat.catalog.registry import Registry
@@ -112,13 +113,6 @@ def _refused(wrong: Sequence[tuple[str, QtlplatError]], points: int) -> QtlplatE
     of = counted(points, "point")
     fix = next((error.fix for _, error in wrong if error.fix), "")
     return kind("\n".join([f"{len(wrong)} of {of} cannot be trained", *lines]), where="the sweep", fix=fix)
-
-
-def point_text(at: Mapping[str, Any]) -> str:
-    """The values of a point, for people: ``head.qubits=2, seed=1``."""
-    return ", ".join(
-        f"{name}={value:g}" if isinstance(value, float) else f"{name}={value}" for name, value in at.items()
-    )
 
 
 def data_key(choice: ComponentChoice) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from qtlplat.analysis.sweep_points import full_name
 from qtlplat.catalog.references import parse_value
 from qtlplat.errors import UsageError, safe_repr
 from qtlplat_sweeps.values import split, values
@@ -171,19 +172,6 @@ def _zipped(group: str, axes: Mapping[str, Sequence[Any]]) -> list[str]:
         told = ", ".join(f"{name} has {n}" for name, n in lengths.items())
         raise UsageError(f"axes that advance together need as many values: {told}", where="--zip")
     return names
-
-
-def full_name(name: str, axes: Mapping[str, Sequence[Any]], where: str) -> str:
-    """The axis that is meant by its name, or by its last part where that is of one axis only.
-
-    Raises UsageError for any other.
-    """
-    found = [name] if name in axes else [axis for axis in axes if axis.rpartition(".")[2] == name]
-    if len(found) == 1:
-        return found[0]
-    what = f"{safe_repr(name)} varies in several places" if found else f"nothing called {safe_repr(name)} varies"
-    known = ", ".join(found or axes) or "nothing, each option has one value"
-    raise UsageError(what, where=where, fix=f"what varies: {known}")
 
 
 def _points(

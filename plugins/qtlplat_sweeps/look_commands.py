@@ -36,8 +36,8 @@ def _found(reader: Reader, name: str) -> tuple[SweepRecord, list[MemberState]]:
 @pass_settings
 def list_command(settings: Settings, /, listing: Listing) -> None:
     """List the stored sweeps, newest first."""
+    from qtlplat.analysis.sweep_points import counts
     from qtlplat.store.read.sweeps import member_states, sweeps
-    from qtlplat_sweeps.tables import counts
 
     reader = opened(settings)
     rows = [
@@ -61,8 +61,8 @@ def list_command(settings: Settings, /, listing: Listing) -> None:
 @pass_settings
 def status_command(settings: Settings, /, name: str, as_json: bool) -> None:
     """Show how far a sweep is: what is running, and what has failed why."""
+    from qtlplat.analysis.sweep_points import counts
     from qtlplat.store.read.progress import progress
-    from qtlplat_sweeps.tables import counts
 
     reader = opened(settings)
     sweep, states = _found(reader, name)
@@ -139,28 +139,27 @@ def show_command(
     The score is a mean over the cells of the head, ± their sample standard deviation. With --over it is the mean over
     members, and the deviation is between them. Members that are missing or have failed are rows too.
     """
+    from qtlplat.analysis.sweep_points import averaged, axes_of, full_name
     from qtlplat_sweeps import tables
-    from qtlplat_sweeps.grid import full_name
 
     reader = opened(settings)
     sweep, states = _found(reader, name)
-    rows = tables.member_rows(reader, states, metric)
-    axes = tables.axes_of(sweep.content.definition, rows)
-    known = dict.fromkeys(axes, ())
+    rows = tables.stored_rows(reader, states, metric)
+    axes = axes_of(sweep.content.definition, rows)
     if pivoted:
-        both = [full_name(one.strip(), known, "--pivot") for one in pivoted.split(",")]
+        both = [full_name(one.strip(), axes, "--pivot") for one in pivoted.split(",")]
         if len(both) != 2 or both[0] == both[1] or over:
             raise UsageError("a table has two axes", where="--pivot", fix=f"--pivot {','.join(axes[:2]) or 'A,B'}")
         table, columns, told = tables.pivot(rows, both[0], both[1], metric)
-        emit(table, columns, listing, json_rows=tables.averaged(rows, [a for a in axes if a not in both], metric))
+        emit(table, columns, listing, json_rows=averaged(rows, [a for a in axes if a not in both], metric))
         if listing.fmt != "json":
             note(told)
         return
     if over is None:
         emit(tables.flat(rows, axes, metric), tables.columns(axes, metric), listing, json_rows=rows)
         return
-    dropped = [full_name(one.strip(), known, "--over") for one in over.split(",") if one.strip()]
-    found = tables.averaged(rows, dropped, metric)
+    dropped = [full_name(one.strip(), axes, "--over") for one in over.split(",") if one.strip()]
+    found = averaged(rows, dropped, metric)
     left = [axis for axis in axes if axis not in dropped]
     emit(tables.flat_averages(found, left, metric), tables.average_columns(left, metric), listing, json_rows=found)
 

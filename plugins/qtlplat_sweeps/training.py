@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from qtlplat.analysis.sweep_points import axes_of, counts
 from qtlplat.cli.render.columns import write_json
 from qtlplat.cli.render.output import emit
 from qtlplat.cli.render.progress import make_progress
@@ -20,7 +21,7 @@ from qtlplat.store.read.queries import Reader
 from qtlplat.store.read.sweeps import member_states, pretrainings_of
 from qtlplat_sweeps.coordinator import Coordinator, Done, Pace
 from qtlplat_sweeps.pool import Surroundings
-from qtlplat_sweeps.tables import axes_of, columns, counts, flat, member_rows
+from qtlplat_sweeps.tables import columns, flat, stored_rows
 
 SHARE = 0.9  # of the machine's memory that all executors together may use
 MOST_SHOWN = 40  # rows of the table at the end
@@ -98,7 +99,7 @@ def _print(reader: Reader, sweep: SweepRecord, states: Sequence[MemberState], do
         write_json({"sweep": name, **counts(states), "pretrainings": pretrained, "seconds": done.seconds})
         return
     if len(states) <= MOST_SHOWN:
-        rows = member_rows(reader, states)
+        rows = stored_rows(reader, states)
         axes = axes_of(sweep.content.definition, rows)
         emit(flat(rows, axes, "f1"), columns(axes, "f1"))
     known = counts(states)

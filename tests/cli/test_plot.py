@@ -230,7 +230,7 @@ def test_without_matplotlib_a_file_is_refused_with_the_command_that_installs_it(
         (["@last", "-o", "a.jpg"], 2, "is no PNG, SVG or PDF file"),
         (["@last", "@-2", "--kind", "errors"], 2, "shows one run"),
         (["@last", "--kind", "pie"], 2, "pie"),
-        (["@last", "--json", "-o", "a.svg"], 2, "--json and --output"),
+        (["@last", "--json", "-o", "a.svg"], 2, "--json, --csv and --output"),
         (["@last", "@-2", "--kind", "errors", "--json"], 2, "shows one run"),
         (["@last", "-S", "dataset.root=x"], 2, "-S needs --kind errors and -o"),
         ([], 2, "no run is named"),

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from qtlplat.contracts import ImageSet
+    from qtlplat_reports.figures.pareto import Against
     from qtlplat_reports.figures.stored import StoredRun
 
 KINDS = ("convergence", "pareto", "box", "confusion", "differences", "learning", "errors", "ranks")
 NEEDS_PREDICTIONS = ("confusion", "errors")
 OF_A_METRIC = ("convergence", "pareto", "box", "differences", "learning", "ranks")
+OF_A_SWEEP = ("heatmap", "lines", "parallel")  # of a whole sweep: `of_sweeps`
+AGAINST = ("parameters", "trainable", "seconds")  # what the front is against
 ACROSS = ("dataset",)  # what the ranks are over unless it is said
 
 
@@ -30,12 +33,14 @@ def draw(
     images: ImageSet | None = None,
     metric: str = "f1",
     across: Sequence[str] = ACROSS,
+    against: Against | None = None,
 ) -> Figure:
     """A figure of one of the `KINDS`.
 
     runs: as `stored.read` gives them, with predictions for `NEEDS_PREDICTIONS`; images: the dataset of the run, for
-    `errors` only; metric: by name, for `OF_A_METRIC` only; across: fields, for `ranks` only. Raises DataError if a run
-    has not what the figure shows, UsageError for an unknown metric, ConfigError if matplotlib is missing.
+    `errors` only; metric: by name, for `OF_A_METRIC` only; across: fields, for `ranks` only; against: for `pareto`
+    only. Raises DataError if a run has not what the figure shows, UsageError for an unknown metric, ConfigError if
+    matplotlib is missing.
     """
     from qtlplat_reports.figures.style import require_matplotlib
 
@@ -53,7 +58,7 @@ def draw(
         "convergence": lambda: convergence.draw(
             [convergence.curves(run, metric_of(runs, metric)) for run in runs], notes
         ),
-        "pareto": lambda: pareto.draw(pareto.points(runs, metric_of(runs, metric)), notes),
+        "pareto": lambda: pareto.draw(pareto.points(runs, metric_of(runs, metric), against), notes),
         "box": lambda: box.draw(box.groups(runs, metric_of(runs, metric)), notes),
         "confusion": lambda: confusion.draw([confusion.pooled(run) for run in runs], notes),
         "differences": lambda: differences.draw(differences.paired(runs, metric_of(runs, metric)), notes),

@@ -7,22 +7,31 @@ them into null.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis.sides import leaks
 from qtlplat.metrics import Metric
-from qtlplat_reports.figures import ACROSS, OF_A_METRIC, one
+from qtlplat_reports.figures import ACROSS, AGAINST, OF_A_METRIC, one
 from qtlplat_reports.figures.stored import StoredRun, metric_of
 
+if TYPE_CHECKING:
+    from qtlplat_reports.figures.pareto import Against
 
-def form(kind: str, runs: Sequence[StoredRun], metric: str = "f1", across: Sequence[str] = ACROSS) -> dict[str, Any]:
+
+def form(
+    kind: str,
+    runs: Sequence[StoredRun],
+    metric: str = "f1",
+    across: Sequence[str] = ACROSS,
+    against: Against | None = None,
+) -> dict[str, Any]:
     """One kind of figure of the runs: its kind, its metric if it is of one, its runs with their leakage, and its rows.
 
     Raises DataError if a run lacks the numbers of the figure, UsageError for too many runs or too few.
     """
     makers: dict[str, Callable[[Sequence[StoredRun]], list[dict[str, Any]]]] = {
         "convergence": lambda runs: _convergence(runs, metric_of(runs, metric)),
-        "pareto": lambda runs: _pareto(runs, metric_of(runs, metric)),
+        "pareto": lambda runs: _pareto(runs, metric_of(runs, metric), against),
         "box": lambda runs: _box(runs, metric_of(runs, metric)),
         "confusion": _confusion,
         "differences": lambda runs: _differences(runs, metric_of(runs, metric)),
@@ -31,6 +40,8 @@ def form(kind: str, runs: Sequence[StoredRun], metric: str = "f1", across: Seque
         "ranks": lambda runs: _ranks(runs, metric_of(runs, metric), across),
     }
     of = {"metric": metric} if kind in OF_A_METRIC else {}
+    if kind == "pareto":
+        of["against"] = against.cost if against else AGAINST[0]
     shown = [{"run": r.run.id, "name": r.name, "status": r.run.status, **leaks(r.finished())} for r in runs]
     return {"kind": kind, **of, "runs": shown, "rows": makers[kind](runs)}
 
@@ -69,10 +80,10 @@ def _convergence(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, An
     ]
 
 
-def _pareto(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, Any]]:
+def _pareto(runs: Sequence[StoredRun], metric: Metric, against: Against | None) -> list[dict[str, Any]]:
     from qtlplat_reports.figures.pareto import front, points
 
-    models = points(runs, metric)
+    models = points(runs, metric, against)
     best = front(models)
     return [
         {
@@ -80,6 +91,8 @@ def _pareto(runs: Sequence[StoredRun], metric: Metric) -> list[dict[str, Any]]:
             "kind": model.kind,
             "runs": list(model.runs),
             "parameters": model.parameters,
+            "trainable": model.trainable,
+            "seconds": model.seconds,
             "mean": model.mean,
             "std": model.sd,
             "n": len(model.values),

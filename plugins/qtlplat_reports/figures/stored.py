@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 
 F1 = SHIPPED["f1"]
+ONE = "one backbone:"  # how the line on a single backbone begins
+MOST_NAMED = 12  # runs in a line of a caption
 
 
 @dataclass(frozen=True)
@@ -129,8 +131,11 @@ def backbones_in_words(runs: Sequence[StoredRun]) -> list[str]:
             told.setdefault(words, []).append(stored.id)
     lines = []
     for words, ids in told.items():
-        named = "all" if len(ids) == len(runs) > 3 else ", ".join(ids)
-        lines.append(f"{words[0].upper()}{words[1:]} ({named}).")
+        named = "all" if len(ids) == len(runs) > 3 else _named(ids)
+        used = {c.pretraining for stored in runs if stored.id in ids for c in stored.finished()}
+        each = "one backbone in each run: the scores of a run hold for its backbone only"
+        said = each if words.startswith(ONE) and len(used) > 1 else words
+        lines.append(f"{said[0].upper()}{said[1:]} ({named}).")
     return lines
 
 
@@ -143,10 +148,15 @@ def notes(runs: Sequence[StoredRun]) -> list[str]:
             tested.setdefault(evaluator.name, []).append(stored.id)
         if words := leakage_line(leaks(stored.finished())).removeprefix("leakage: "):
             told.setdefault(words, []).append(stored.id)
-    by = "; ".join(f"{name}: {', '.join(ids)}" for name, ids in tested.items())
+    by = "; ".join(f"{name}: {_named(ids)}" for name, ids in tested.items())
     lines = [f"Tested by {by}."] if by else []
     lines += backbones_in_words(runs)
-    return [*lines, *(f"Leakage in {', '.join(ids)}: {words}." for words, ids in told.items())]
+    return [*lines, *(f"Leakage in {_named(ids)}: {words}." for words, ids in told.items())]
+
+
+def _named(ids: Sequence[str]) -> str:
+    """The ids; of many only how many there are."""
+    return ", ".join(ids) if len(ids) <= MOST_NAMED else f"{len(ids)} runs"
 
 
 def missing(stored: StoredRun, what: str) -> DataError:
