@@ -92,8 +92,9 @@ Sum = list[tuple[float, MeanSquare]]
 def satterthwaite(terms: Sum) -> tuple[float, float]:
     """The value of a sum of independent mean squares, and its degrees of freedom; NaN if it is 0.
 
-    The approximation is made for positive coefficients. Where large mean squares nearly cancel, it can fall below one
-    degree of freedom, and is cut there.
+    The approximation is made for positive coefficients, and is then not below the fewest degrees of freedom of these.
+    Where large mean squares nearly cancel, it can fall towards 0, and rounding decides the quantile. It is cut at 2, or
+    at the fewest of the positive ones if that is 1.
     """
     joined: dict[MeanSquare, float] = {}
     for coefficient, square in terms:
@@ -101,7 +102,12 @@ def satterthwaite(terms: Sum) -> tuple[float, float]:
     parts = [(coefficient * square.value, square.df) for square, coefficient in joined.items()]
     spread = sum(part**2 / df for part, df in parts if df)
     total = sum(part for part, _ in parts)
-    return total, max(1.0, total**2 / spread) if spread > 0 else math.nan
+    return total, max(least_df(parts), total**2 / spread) if spread > 0 else math.nan
+
+
+def least_df(parts: Sequence[tuple[float, float]]) -> float:
+    """The degrees of freedom at which Satterthwaite's are cut. parts: of a variance, with theirs."""
+    return min([2.0, *(df for part, df in parts if part > 0 and df)])
 
 
 def over_backbones(table: Table, level: float = 0.95, *, possible: Interval = ANYTHING) -> tuple[TTest, Components]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from scipy import stats
 
-from qtlplat.analysis.components import Components
+from qtlplat.analysis.components import Components, least_df
 from qtlplat.errors import UsageError, safe_repr
 
 MOST_SEEDS = MOST_BACKBONES = 1000
@@ -138,7 +138,9 @@ def expected_error(components: Components, layout: Layout) -> tuple[float, float
         parts.append((components.seed / seeds, seeds - 1))
     total = sum(part for part, _ in parts)
     spread = sum(part**2 / df for part, df in parts)
-    return (math.sqrt(total), max(1.0, total**2 / spread)) if total > 0 and spread > 0 else (math.nan, math.nan)
+    if not (total > 0 and spread > 0):
+        return math.nan, math.nan
+    return math.sqrt(total), max(least_df(parts), total**2 / spread)
 
 
 def more_backbones(

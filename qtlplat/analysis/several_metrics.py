@@ -41,6 +41,13 @@ class Finding:
     says: str | None
     equal: bool
 
+    @property
+    def tends(self) -> str | None:
+        """Better or worse, whether or not it is significant; None if nothing was tested."""
+        if self.row.test is None:
+            return None
+        return BETTER if (self.row.test.mean > 0) == self.metric.higher_is_better else WORSE
+
     def form(self) -> dict[str, Any]:
         """As `compare --json` prints it; keys are never renamed."""
         test = self.row.test
@@ -115,27 +122,37 @@ def _finding(metric: Metric, row: ComparisonRow, p_adjusted: float, level: float
 
 
 def disagreement(findings: Sequence[Finding], family: int) -> str:
-    """One sentence if two metrics say different things, else ''. The first finding is that of the metric asked for.
+    """One sentence if two metrics say different things, or if one might, else ''.
 
-    family: the number of tests by which the p of the others are adjusted.
+    The first finding is that of the metric asked for. Another one might say something else if it is undecided and
+    tends elsewhere: asked for alone, it would. family: the number of tests by which the p of the others are adjusted.
     """
+    own = findings[0]
     decided = [one for one in findings if one.says not in (None, UNDECIDED)]
-    if len({one.says for one in decided}) < 2:
+    might = [one for one in findings if one.says == UNDECIDED and own in decided and one.tends != own.says]
+    disagree = len({one.says for one in decided}) > 1
+    if not disagree and not might:
         return ""
-    parts = []
-    for one in decided:
-        says = "shows no difference" if one.says == NONE else f"says {one.says}"
-        numbers = ""
-        if one is not findings[0]:
-            assert one.row.test
-            difference = verdicts.in_units(one.row.test.mean, one.metric.name)
-            power = f", power to see {verdicts.in_units(DETECT, one.metric.name, signed=False)}: {one.row.power:.2f}"
-            numbers = f" ({difference}, p = {one.row.test.p:.2g}{'' if math.isnan(one.row.power) else power})"
-            if one.says != NONE:
-                numbers = f" ({difference}, p = {one.p_adjusted:.2g} after Holm over {counted(family, 'test')})"
-        parts.append(f"{one.metric.title} {says}{numbers}")
+    told = [one for one in findings if one in decided or one in might]
+    parts = ", ".join(f"{one.metric.title} {_says(one, one is not own, family)}" for one in told)
+    if not disagree:
+        return f"the metrics may disagree: {parts}"
     means = _meaning({kind: one for one in decided for kind, names in KINDS.items() if one.metric.name in names})
-    return f"the metrics disagree: {', '.join(parts)}" + (f"; {means}" if means else "")
+    return f"the metrics disagree: {parts}" + (f"; {means}" if means else "")
+
+
+def _says(one: Finding, further: bool, family: int) -> str:
+    """What a metric says, with the numbers of one that was not asked for."""
+    words = {NONE: "shows no difference", UNDECIDED: "is undecided"}.get(one.says or "", f"says {one.says}")
+    if not further:
+        return words
+    assert one.row.test
+    difference, p = verdicts.in_units(one.row.test.mean, one.metric.name), one.row.test.p
+    if one.says == NONE:
+        seen = f", power to see {verdicts.in_units(DETECT, one.metric.name, signed=False)}: {one.row.power:.2f}"
+        return f"{words} ({difference}, p = {p:.2g}{'' if math.isnan(one.row.power) else seen})"
+    adjusted = f"{one.p_adjusted:.2g} after Holm over {counted(family, 'test')}"
+    return f"{words} ({difference}, p = {f'{p:.2g}, ' if one.says == UNDECIDED else ''}{adjusted})"
 
 
 def _meaning(by_kind: Mapping[str, Finding]) -> str:

@@ -118,6 +118,18 @@ def test_a_p_that_only_holm_makes_large_is_no_sign_of_a_disagreement() -> None:
     assert "ROC-AUC" not in row.disagreement
 
 
+def test_what_another_metric_would_say_if_it_were_asked_for_is_not_kept_back() -> None:
+    """F1 sees nothing; ROC-AUC, asked for alone, is significant, but not as one of two further tests."""
+    barely = UP.mean() + (UP - UP.mean()) * 3.9
+    row, asked_for = (said(name, f1=NOISE, roc_auc=barely, loss=NOISE) for name in ("f1", "roc_auc"))
+    assert asked_for.verdict.startswith("better")
+    assert "the metrics disagree: ROC-AUC says better, F1 shows no difference" in asked_for.verdict
+    assert row.verdict.startswith("no evidence")
+    p, adjusted = (row.by_metric[1][name] for name in ("p", "p_adjusted"))
+    assert row.disagreement.startswith("the metrics may disagree: F1 shows no difference, ROC-AUC is undecided (+")
+    assert f"p = {p:.2g}, {adjusted:.2g} after Holm over 2 tests" in row.disagreement
+
+
 def without(one: Side, name: str) -> Side:
     cells = [replace(cell, metrics={n: v for n, v in cell.metrics.items() if n != name}) for cell in one.cells]
     return replace(one, cells=cells)
