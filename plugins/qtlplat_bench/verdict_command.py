@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,18 +16,25 @@ from qtlplat_bench.command_options import SIZE, json_flag, notes
 
 if TYPE_CHECKING:
     from qtlplat.analysis.sides import Side
+    from qtlplat_bench.same_plan_runs import Trained
 
-# small, so that a run takes seconds; scores vary the more
+# Small images, so that a backbone takes seconds. What a score varies by must let five backbones show 5 points: 1,200
+# samples of high contrast keep folds and backbones alike, and ten folds leave nine degrees of freedom.
 PLAN: dict[str, Any] = {
+    "dataset": "steel-synth",
     "backbone": "lenet2",
     "head": "linear",
-    "controls": "svm-rbf",
-    "epochs": 20,
-    "pretrain_epochs": 6,
-    "options": {"dataset.per_class": 100, "dataset.images_per_kind": 40},
-}
+    "pretrain_epochs": 4,
+    "options": {
+        "dataset.size": 100, "dataset.contrast": 2, "dataset.per_class": 600, "dataset.images_per_kind": 160,
+    },
+}  # fmt: skip
 OTHER_HEAD = "svm-rbf"  # no unit of which can die, as those of an MLP do in short trainings
-FOLDS = {"same folds": "kfold[folds=6,shuffle=false]", "other folds": "kfold[folds=6]"}
+SAME_FOLDS, OTHER_FOLDS, OTHER_ROUNDING = "same folds", "other folds", "same seed, other rounding"
+DESIGNS: dict[str, dict[str, Any]] = {
+    SAME_FOLDS: {"evaluator": "kfold[folds=10,shuffle=false]", "controls": OTHER_HEAD},
+    OTHER_FOLDS: {"evaluator": "kfold[folds=10]"},
+}
 SIMULATED_BACKBONES = (3, 5, 10)
 
 
@@ -81,13 +88,14 @@ def verdict(
 ) -> None:
     """Measure how often `compare` is wrong.
 
-    Trains --runs runs of one plan with the seeds 0, 1, ..., which differ by chance alone, and compares all pairs: a
-    difference that is found is false. Simulated pairs have the components of variance of these runs, without a
-    difference and with a planted one. Runs are stored, and found again when the command is repeated.
+    Trains --runs runs of one plan with the seeds 0, 1, ..., in processes that round in different ways, and repeats the
+    first one in each of them. They differ by chance alone. All pairs are compared: a difference that is found is false.
+    Simulated pairs have the components of variance of these runs, without a difference and with a planted one. Runs are
+    stored, and found again when the command is repeated.
     """
     name_store(asked_store(settings))
     say = notes(settings)
-    sides = {folds: _trained(settings, evaluator, runs, backbones, say) for folds, evaluator in FOLDS.items()}
+    sides = _sides(settings, _trained(settings, runs, backbones, say))
     found = bench_verdict(sides, metric, backbones, simulated, differences, say)
     if as_json:
         write_json(found)
@@ -97,30 +105,41 @@ def verdict(
         say(line)
 
 
-def _trained(
-    settings: Settings, evaluator: str, runs: int, backbones: int, say: Callable[[str], None]
-) -> list[dict[str, Side]]:
-    """The head and its control of every run, by variant; trained now where the store has no such run."""
+def _trained(settings: Settings, runs: int, backbones: int, say: Callable[[str], None]) -> dict[str, list[Trained]]:
+    """The runs of each design; trained now where the store has no such run."""
+    from qtlplat_bench.same_plan_runs import ROUNDINGS, Order, rounding_of, spelled, train
+
+    found: dict[str, list[Trained]] = {design: [] for design in (*DESIGNS, OTHER_ROUNDING)}
+    for number, rounding in enumerate(ROUNDINGS):
+
+        def keep(one: Trained, rounding: Mapping[str, str] = rounding) -> None:
+            what = "repeated" if one.seed is None else f"{one.of}, run {one.seed + 1} of {runs}"
+            say(f"{what}, {spelled(rounding)}: {one.run}")
+            found[OTHER_ROUNDING if one.seed is None else one.of].append(one)
+
+        seeds = [seed for seed in range(runs) if rounding_of(seed) == number]
+        repeated = [one.run for one in found[SAME_FOLDS] if one.seed == 0]
+        order = Order(settings.store, settings.registry, {**PLAN, "backbones": backbones}, DESIGNS, seeds, repeated)
+        train(order, rounding, keep)
+    first = [one for one in found[SAME_FOLDS] if one.seed == 0]
+    return found | {OTHER_ROUNDING: [*first, *found[OTHER_ROUNDING]]}
+
+
+def _sides(settings: Settings, trained: dict[str, list[Trained]]) -> dict[str, list[dict[str, Side]]]:
+    """The head and its control of every run, by design and variant."""
     from qtlplat.analysis.sides import variants
-    from qtlplat.api.run import run
-    from qtlplat.api.store import open_store
     from qtlplat.metrics import declared_metrics
     from qtlplat.store.read.loaded import gather
     from qtlplat.store.read.queries import Reader
 
-    location = asked_store(settings)
-    store, ids = open_store(location.name), []
-    for seed in range(runs):
-        trained = run(
-            dataset="steel-synth", evaluator=evaluator, seed=seed, backbones=backbones, reuse=True, store=store,
-            tags=["bench"], registry=settings.registry, **PLAN,
-        )  # fmt: skip
-        say(f"{evaluator}: run {seed + 1} of {runs}, {trained.id}")
-        ids.append(trained.id)
-    return [
-        {side.variant: side for side in variants(one.run, one.cells, (), declared_metrics(one.environment))}
-        for one in gather(Reader(location), ids)
-    ]
+    reader = Reader(asked_store(settings))
+    return {
+        design: [
+            {side.variant: side for side in variants(one.run, one.cells, (), declared_metrics(one.environment))}
+            for one in gather(reader, [one.run for one in sorted(runs, key=lambda one: one.seed or 0)])
+        ]
+        for design, runs in trained.items()
+    }
 
 
 def bench_verdict(
@@ -138,11 +157,13 @@ def bench_verdict(
     of = measured([sides[HEAD] for sides in first], [sides[OTHER_HEAD] for sides in first], metric)
     say(f"simulating sets of {counted(len(first), 'run')}: pairs that share a run depend on each other")
     simulation = Simulation(of)
-    effective = independent_pairs(simulation, len(first), backbones)
+    independent = independent_pairs(simulation, len(first), backbones)
     real = []
-    for folds, sides in runs.items():
+    for design, sides in runs.items():
         n, found, without = real_pairs([one[HEAD] for one in sides], metric, say)
-        further = {"design": folds, "backbones": backbones, "without_verdict": without, "independent": effective}
+        # runs with the same seed are nearly the same run
+        effective = 1.0 if design == OTHER_ROUNDING else independent
+        further = {"design": design, "backbones": backbones, "without_verdict": without, "independent": effective}
         real.append(rate(found, n, effective, **further))
     rows = simulated(simulation, (0.0, *differences), SIMULATED_BACKBONES, pairs, say)
     none, planted = ([row for row in rows if bool(row["difference"]) is is_planted] for is_planted in (False, True))
@@ -168,7 +189,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         "between same-plan runs, and simulated pairs without a difference, all differences that are found are false: "
         "at most 5 % should be",
         f"the {real['pairs']} pairs of same-plan runs share runs: they tell as much as {real['independent']:.0f} "
-        "independent ones, which the interval takes into account",
+        "independent ones, which the interval takes into account; those with the same seed, as much as one",
     ]
     if without := sum(row.get("without_verdict", 0) for row in found["rows"]):
         lines.append(f"{counted(without, 'pair')} got no verdict")

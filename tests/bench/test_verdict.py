@@ -12,7 +12,7 @@ from qtlplat.analysis.sides import Side
 from qtlplat.conventions import HEAD
 from qtlplat.store.core.records import CellRecord, RunRecord
 from qtlplat_bench.verdict import DESIGNS, Measured, Simulation, independent_pairs, measured, rate, real_pairs, rejected
-from qtlplat_bench.verdict_command import OTHER_HEAD, bench_verdict
+from qtlplat_bench.verdict_command import OTHER_HEAD, OTHER_ROUNDING, bench_verdict
 
 FOLDS, BACKBONES = 6, 3
 SD = {"backbone": 0.05, "fold": 0.03, "rest": 0.04}
@@ -105,9 +105,19 @@ def test_every_pair_of_runs_gets_a_verdict_and_the_json_has_its_keys(
     assert (pairs, without) == (28, 0)
     assert found <= 6
     told: list[str] = []
-    result = bench_verdict({"same folds": runs}, "f1", BACKBONES, 50, (0.05, 0.5), told.append)
+    same_seed = [runs[0], runs[0]]
+    designs = {"same folds": runs, OTHER_ROUNDING: same_seed}
+    result = bench_verdict(designs, "f1", BACKBONES, 50, (0.05, 0.5), told.append)
     assert {"pairs", "rejected", "rate", "interval"} <= set(result["real"]) & set(result["simulated"])
     assert (result["real"]["pairs"], result["simulated"]["pairs"]) == (28, 50 * 2 * 3)
+    [repeated] = [row for row in result["rows"] if row.get("design") == OTHER_ROUNDING]
+    assert (repeated["pairs"], repeated["rejected"], repeated["without_verdict"], repeated["independent"]) == (
+        1,
+        0,
+        0,
+        1,
+    )
+    assert repeated["interval"] == pytest.approx([0, 0.975])  # of one pair
     assert {(row["difference"], row["backbones"], row["seeds"]) for row in result["power"]} == {
         (difference, backbones, 1) for difference in (0.05, 0.5) for backbones in (3, 5, 10)
     }
