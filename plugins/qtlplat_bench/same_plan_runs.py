@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from tempfile import TemporaryFile
 from typing import Any
 
+from qtlplat.cli.render.terminal import complain, say
 from qtlplat.conventions import VARIABLE
 from qtlplat.errors import QtlplatError, safe_repr
 
@@ -91,10 +92,12 @@ def train(order: Order, rounding: Mapping[str, str], each: Callable[[Trained], N
         if process.returncode:
             errors.seek(0)
             what = f"training with {spelled(rounding)} ended with {process.returncode}: "
-            raise QtlplatError(what + safe_repr(errors.read()[-300:].strip(), 300), fix="repeat the command to go on")
+            raise QtlplatError(
+                what + safe_repr(errors.read()[-300:].strip(), 300), fix="repeat the command to continue"
+            )
 
 
-def carried_out(order: Order) -> Iterator[Trained]:
+def trained_here(order: Order) -> Iterator[Trained]:
     """The runs of an order, trained in this process unless they are stored."""
     from qtlplat.api.run import run
     from qtlplat.api.store import open_store
@@ -131,13 +134,12 @@ def _replayed(order: Order, original: str) -> str:
 
 
 def _main() -> int:
-    """Carry out the order on standard input."""
+    """Train the order on standard input."""
     try:
-        for one in carried_out(Order(**json.load(sys.stdin))):
-            sys.stdout.write(f"{json.dumps(asdict(one))}\n")
-            sys.stdout.flush()
+        for one in trained_here(Order(**json.load(sys.stdin))):
+            say(json.dumps(asdict(one)))
     except QtlplatError as error:
-        sys.stderr.write(f"{error}\n")
+        complain([str(error)])
         return 1
     return 0
 
