@@ -11,6 +11,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from qtlplat.metrics import SHIPPED
+from qtlplat.store.core.records import ComponentRow
+from qtlplat.store.core.summaries import facts, over_cells
 from qtlplat_bench.bulk_insert import Rows
 
 CELLS, EPOCHS = 6, 40
@@ -48,6 +50,7 @@ _PRETRAINING: dict[str, Any] = {
     "val_size": 0.0,
     "patience": 0,
 }
+_OURS = {"provider": "qtlplat", "version": "0.1.0"}
 _METRICS = tuple(sorted(SHIPPED))
 _ENVIRONMENT = {
     "python": "3.11.9",
@@ -162,7 +165,7 @@ def _surroundings(run: _Run) -> dict[str, str]:
 
 def _run_row(run: _Run, head: Any, components: Any, controls: Any, status: str, chance: random.Random) -> Rows:
     seed = run.number // 100 % 5
-    places = {role: {**c, "provider": "qtlplat", "version": "0.1.0", "locations": []} for role, c in components.items()}
+    places = {role: {**one, **_OURS, "locations": []} for role, one in components.items()}
     plan: dict[str, Any] = {**places, "pretraining": _PRETRAINING, "seed": seed, "accelerator": "cpu"}
     counts: dict[str, Any] = {}
     if run.parent:
@@ -187,6 +190,7 @@ def _run_row(run: _Run, head: Any, components: Any, controls: Any, status: str, 
         "host": "host",
         "pid": 4711,
         "dataset_digest": "a" * 64,
+        **facts([ComponentRow(role, **one, **_OURS) for role, one in components.items()], "a" * 64),
         "plan": json.dumps(plan),
         "parameters": json.dumps(counts),
         "seconds": json.dumps(seconds),
@@ -238,11 +242,23 @@ def _trained(
     named = "position backbone_index fold seed n_train n_test train_hash test_hash status seconds variant"
     named += " leakage group_leakage selection_leakage"
     measured = "cell epoch seconds train_loss train_accuracy test_loss test_accuracy further"
+    summaries = _over_cells(run, variants, n_cells, metrics)
     return {
         "cells": (("run_id", *named.split(), "pretraining"), cells),
+        "run_metrics": summaries,
         "epochs": (("run_id", *measured.split()), epochs),
         "metrics": (("run_id", "cell", "name", "value"), metrics),
     }
+
+
+def _over_cells(run: _Run, variants: Any, n_cells: int, metrics: Any) -> Rows:
+    values: dict[tuple[str, str], list[float]] = {}
+    for _, position, name, value in metrics:
+        values.setdefault((variants[position // n_cells], name), []).append(value)
+    found = [(*key, over_cells(numbers)) for key, numbers in values.items()]
+    columns = ("mean", "sd", "least", "most", "n")
+    rows = [(run.id, variant, name, *(one[column] for column in columns)) for variant, name, one in found]
+    return ("run_id", "variant", "name", *columns), rows
 
 
 def _predictions(run: _Run, n_cells: int, quality: float, chance: random.Random) -> Rows:

@@ -245,9 +245,7 @@ def _read(
     for stored in runs:
         if stored.run.status != "finished":
             note(f"run {stored.id} is {stored.run.status}: what is drawn of it is not all")
-    if kind in ("pareto", "box") and (
-        words := mixture(set(conditions(reader, [stored.run.id for stored in runs]).values()))
-    ):
+    if kind in ("pareto", "box") and (words := mixture(conditions(reader, [stored.run.id for stored in runs]))):
         note(f"these runs use {words}: their scores are not comparable")
     return runs
 

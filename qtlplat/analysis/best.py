@@ -13,8 +13,7 @@ from typing import Any
 class Best:
     """A group's best run.
 
-    row: as it was given; runs: how many the group has; median: of their values; candidates: the rows of these runs, in
-    the order given.
+    row: as it was given; runs: how many the group has; median: of their values; candidates: the rows of these runs.
     """
 
     group: Mapping[str, Any]
@@ -30,22 +29,34 @@ def best_of(
 ) -> tuple[list[Best], int]:
     """The best row of each group, the best group first, and how many rows had no finite value.
 
-    rows: values by field, newest first: of equally good ones the newest wins; metric, by: fields of them.
+    rows: values by field, in any order, with `run` and `created`; metric, by: fields of them. Of equally good ones the
+    newest wins.
     """
-    groups: dict[str, list[tuple[float, Mapping[str, Any]]]] = {}
+    groups: dict[Any, list[Mapping[str, Any]]] = {}
     left_out = 0
     for row in rows:
         value = row[metric]
         if not isinstance(value, int | float) or not math.isfinite(value):
             left_out += 1
             continue
-        groups.setdefault(repr([row[name] for name in by]), []).append((value, row))
+        groups.setdefault(tuple([_told_apart(row[name]) for name in by]), []).append(row)
     sign = 1 if lower_is_better else -1
     found = []
     for members in groups.values():
-        value, row = min(members, key=lambda member: sign * member[0])
-        median = statistics.median(value for value, _ in members)
-        found.append(
-            Best({name: row[name] for name in by}, row, value, len(members), median, tuple(row for _, row in members))
-        )
-    return sorted(found, key=lambda best: sign * best.value), left_out
+        values = [row[metric] for row in members]
+        value = min(values) if lower_is_better else max(values)
+        row = newest_first([one for one in members if one[metric] == value])[0]
+        median = statistics.median(values)
+        found.append(Best({name: row[name] for name in by}, row, value, len(members), median, tuple(members)))
+    newest = {row["run"]: place for place, row in enumerate(newest_first([best.row for best in found]))}
+    return sorted(found, key=lambda best: (sign * best.value, newest[best.row["run"]])), left_out
+
+
+def newest_first(rows: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Rows with the fields `created` and `run`, in the order of a listing."""
+    return sorted(sorted(rows, key=lambda row: row["run"]), key=lambda row: row["created"], reverse=True)
+
+
+def _told_apart(value: Any) -> Any:
+    """Something hashable that is equal for equal values of one type only: 1 is neither true nor a text."""
+    return value if value is None or isinstance(value, str) else (repr(value),)

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from qtlplat.analysis.best import newest_first
 from qtlplat.errors import PluginError, UsageError, safe_repr
 from qtlplat.metrics import SHIPPED, Metric
-from qtlplat.store.read.conditions import mixture
+from qtlplat.store.read.conditions import Condition, mixture
 from qtlplat.store.read.filters.names import unquoted
 from qtlplat.store.read.out_of_fold import OutOfFold, out_of_fold, planned_predictions
 from qtlplat.store.read.queries import Reader
@@ -74,6 +75,7 @@ def honest_choice(
     found: Sequence[Best],
     metric: str,
     *,
+    tested: Mapping[str, Condition],
     lower_is_better: bool,
     everything: bool | None = None,
     catalog: Callable[[], Catalog] | None = None,
@@ -84,6 +86,7 @@ def honest_choice(
         reader: of the store.
         found: the best run of each group with its candidates, the best group first.
         metric: the metric or field that they were ranked by.
+        tested: how the candidates were tested, by their field `condition`.
         lower_is_better: its direction.
         everything: read the predictions of all candidates; None: of `MOST_CANDIDATES` at most, the best groups first;
             False: of none.
@@ -92,12 +95,16 @@ def honest_choice(
     """
     if not found:
         return Choice()
-    every = [row for best in found for row in best.candidates]
-    picking = _Picking(reader, metric, lower_is_better, catalog)
+    picking = _Picking(reader, metric, tested, lower_is_better, catalog)
     affordable = _affordable(reader, [[row["run"] for row in best.candidates] for best in found], everything)
-    groups = tuple(picking.picked(best.row["run"], best.value, best.candidates, affordable) for best in found)
+    candidates = [newest_first(best.candidates) if best.row["run"] in affordable else best.candidates for best in found]
+    groups = tuple(
+        picking.picked(best.row["run"], best.value, rows, affordable)
+        for best, rows in zip(found, candidates, strict=True)
+    )
     if len(found) == 1:
         return Choice(groups, groups[0])
+    every = [row for rows in candidates for row in rows]
     return Choice(groups, picking.picked(found[0].row["run"], found[0].value, every, affordable))
 
 
@@ -123,22 +130,27 @@ class _Picking:
     """Computes honest scores; the predictions of a run are read once."""
 
     def __init__(
-        self, reader: Reader, metric: str, lower_is_better: bool, catalog: Callable[[], Catalog] | None
+        self,
+        reader: Reader,
+        metric: str,
+        tested: Mapping[str, Condition],
+        lower_is_better: bool,
+        catalog: Callable[[], Catalog] | None,
     ) -> None:
-        self._reader, self._catalog = reader, catalog
+        self._reader, self._tested, self._catalog = reader, tested, catalog
         self._metric = Metric(unquoted(metric), not lower_is_better)
         self._read: dict[str, OutOfFold] = {}
 
     def picked(self, run: str, value: float, candidates: Sequence[Mapping[str, Any]], affordable: set[str]) -> Picked:
         """The best of some candidates, with its value. affordable: the runs whose predictions may be read."""
-        ids = [row["run"] for row in candidates]
-        result = Picked(run, value, len(ids))
-        if len(ids) == 1:
+        result = Picked(run, value, len(candidates))
+        if len(candidates) == 1:
             return replace(result, honest=value, method=ONE_RUN)
-        if words := mixture({row[""] for row in candidates if row.get("")}):
+        if words := mixture({self._tested[text] for text in {row["condition"] for row in candidates}}):
             return replace(result, why=f"the runs use {words}, whose scores are not comparable; --where selects runs")
-        if not affordable.issuperset(ids):
-            return replace(result, why=f"the predictions of {len(ids)} runs were not read; --honest reads them")
+        if not affordable.issuperset(row["run"] for row in candidates):
+            return replace(result, why=f"the predictions of {len(candidates)} runs were not read; --honest reads them")
+        ids = [row["run"] for row in candidates]
         try:
             found = self._scored(run, ids)
         except (UsageError, PluginError) as error:

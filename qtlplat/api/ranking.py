@@ -7,11 +7,11 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.analysis.best import Best, best_of
+from qtlplat.analysis.best import Best, best_of, newest_first
 from qtlplat.analysis.pareto import unbeaten
 from qtlplat.api.picking import Choice, honest_choice
 from qtlplat.errors import UsageError
-from qtlplat.store.read.conditions import Condition, ambiguous, conditions, mixed_facts, mixture
+from qtlplat.store.read.conditions import Condition, ambiguous, mixed_facts, mixture, named_conditions, oldest
 from qtlplat.store.read.filters.directions import directions
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.read.sweeps import finished_members, named_sweep
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
 
 BY = ("backbone", "head")
+_OF_EVERY_RUN = ("run", "condition", "created")
 SIGNS = {":+": False, ":-": True}
 
 
@@ -92,35 +93,42 @@ def best_runs(
             declared.
     """
     fields = list(by if by is not None else BY)
-    asked = list(dict.fromkeys([*fields, metric, "run", "status"]))
-    rows = reader.table(asked, "run", where=where, place="--metric and --by")
-    members = None if sweep is None else finished_members(reader, named_sweep(reader, sweep))
-    finished = [row for row in rows if row["status"] == "finished" and (members is None or row["run"] in members)]
-    judged = [row["run"] for row in finished if is_number(row[metric])]
+    asked = list(dict.fromkeys([*fields, metric, *_OF_EVERY_RUN]))
+    finished = reader.finished_runs(asked, where, "--metric and --by")
+    if sweep is not None:
+        members = finished_members(reader, named_sweep(reader, sweep))
+        finished = [row for row in finished if row["run"] in members]
+    judged = [row for row in finished if is_number(row[metric])]
     if higher_is_better is None:
-        lower = directions(reader, [metric], judged, lambda _: "--minimize or --maximize says it", "--metric")
+        ids = [row["run"] for row in judged]
+        lower = directions(reader, [metric], ids, lambda _: "--minimize or --maximize says it", "--metric")
     else:
         lower = {metric: not higher_is_better}
-    tested = conditions(reader, judged)
+    less = lower.get(metric, False)
+    tested = _conditions(reader, judged)
+    split = ["condition", *fields] if by is None else fields
+    found, _ = best_of(judged, metric, split, lower_is_better=less)
     kinds = set(tested.values())
-    # runs that lack the metric are in no group
-    keyed = [{**row, "": tested.get(row["run"])} for row in finished]
-    split = ["", *fields] if by is None else fields
-    found, left_out = best_of(keyed, metric, split, lower_is_better=lower.get(metric, False))
     roles = [role for role in ("dataset", "evaluator") if by is None and len({getattr(k, role) for k in kinds}) > 1]
     named = [
         replace(
             best,
-            group={role: getattr(best.group[""], role) for role in roles} | {name: best.group[name] for name in fields},
+            group={role: getattr(tested[best.row["condition"]], role) for role in roles}
+            | {name: best.group[name] for name in fields},
         )
         for best in found
     ]
-    groups: dict[str, set[Condition]] = {}
-    for run in (row for row in keyed if row["run"] in tested):
-        groups.setdefault(repr([run[name] for name in split]), set()).add(tested[run["run"]])
-    mixed, less = any(len(group) > 1 for group in groups.values()), lower.get(metric, False)
-    choice = honest_choice(reader, named, metric, lower_is_better=less, everything=honest, catalog=catalog)
-    return Ranking(tuple(named), (*roles, *fields), less, left_out, tuple(kinds), mixed, choice)
+    mixed = by is not None and any(len({row["condition"] for row in best.candidates}) > 1 for best in found)
+    choice = honest_choice(
+        reader, named, metric, tested=tested, lower_is_better=less, everything=honest, catalog=catalog
+    )
+    return Ranking(tuple(named), (*roles, *fields), less, len(finished) - len(judged), tuple(kinds), mixed, choice)
+
+
+def _conditions(reader: Reader, rows: Sequence[Mapping[str, Any]]) -> dict[str, Condition]:
+    """The conditions of runs, by their text in the store. rows: with `_OF_EVERY_RUN`."""
+    first = oldest((row["run"], row["condition"], row["created"]) for row in rows)
+    return named_conditions(reader, list(first.values()))
 
 
 @dataclass(frozen=True)
@@ -168,22 +176,22 @@ def front_runs(reader: Reader, fields: Sequence[str], where: str = "", also: Col
         raise UsageError(
             "a Pareto front needs two fields or more", where="qtlplat pareto", fix="qtlplat pareto f1 parameters"
         )
-    rows = reader.table(list(dict.fromkeys([*signs, "run", "status", *also])), "run", where=where, place="FIELD")
-    finished = [row for row in rows if row["status"] == "finished"]
+    finished = reader.finished_runs(list(dict.fromkeys([*signs, *_OF_EVERY_RUN, *also])), where, "FIELD")
     known = [row for row in finished if all(is_number(row[name]) for name in signs)]
     open_ = [name for name, sign in signs.items() if not sign]
     ids = [row["run"] for row in known]
     declared = directions(reader, open_, ids, lambda name: f"{name}:- where less is better, or {name}:+", "FIELD")
     lower = {name: SIGNS[sign] if sign else declared.get(name, False) for name, sign in signs.items()}
-    tested = conditions(reader, ids)
+    tested = _conditions(reader, known)
     kept: dict[str, bool] = {}
-    for condition in set(tested.values()):
-        mine = [row for row in known if tested[row["run"]] == condition]
+    for condition in tested:
+        mine = [row for row in known if row["condition"] == condition]
         best = unbeaten([[row[name] for name in lower] for row in mine], list(lower.values()))
         kept |= {row["run"]: one for row, one in zip(mine, best, strict=True)}
     first = next(iter(lower))
-    ordered = sorted(known, key=lambda row: row[first] * (1 if lower[first] else -1))
-    listed = tuple((row, kept[row["run"]]) for row in ordered)
+    ordered = sorted(newest_first(known), key=lambda row: row[first] * (1 if lower[first] else -1))
+    shown = list(dict.fromkeys([*signs, "run", *also]))
+    listed = tuple(({name: row[name] for name in shown} | {"status": "finished"}, kept[row["run"]]) for row in ordered)
     return Front(listed, lower, len(finished) - len(known), tuple(set(tested.values())))
 
 

@@ -197,7 +197,7 @@ class Store:
         Raises:
             UsageError: An argument cannot be understood, or no evaluator declared the direction.
         """
-        from qtlplat.api.ranking import best_runs
+        from qtlplat.api.ranking import BY, best_runs
 
         ranking = best_runs(self._reader, metric, by, where, sweep=sweep, higher_is_better=higher_is_better)
         if ranking.mixed:
@@ -205,8 +205,8 @@ class Store:
         picked = {one.run: one.form() for one in ranking.choice.groups}
 
         def row(one: Best) -> dict[str, Any]:
-            values = {name: value for name, value in one.row.items() if name}
-            return {**values, "runs": one.runs, "median": one.median, **picked[one.row["run"]]}
+            values = {name: one.row[name] for name in (*(by if by is not None else BY), metric, "run")}
+            return {**values, "status": "finished", "runs": one.runs, "median": one.median, **picked[one.row["run"]]}
 
         return Records(ranking.found, row)
 

@@ -11,7 +11,7 @@ from qtlplat.analysis.best import best_of
 def test_the_best_of_each_group_is_that_of_pandas(lower: bool) -> None:
     random = np.random.default_rng(3)
     rows = [
-        {"run": str(i), "head": "abc"[i % 3], "layers": int(random.integers(3)), "f1": float(random.random())}
+        {"run": str(i), "created": "", "head": "abc"[i % 3], "layers": int(random.integers(3)), "f1": random.random()}
         for i in range(200)
     ]
     found, left_out = best_of(rows, "f1", ["head", "layers"], lower_is_better=lower)
@@ -25,17 +25,20 @@ def test_the_best_of_each_group_is_that_of_pandas(lower: bool) -> None:
 
 
 def test_runs_without_a_number_are_counted_and_never_best() -> None:
-    rows = [{"f1": value, "head": None} for value in (None, math.nan, math.inf, 0.5, "0.9")]
+    values = (None, math.nan, math.inf, 0.5, "0.9")
+    rows = [{"run": str(i), "created": "", "f1": value, "head": None} for i, value in enumerate(values)]
     (best,), left_out = best_of(rows, "f1", ["head"], lower_is_better=False)
     assert (best.value, best.runs, best.group, left_out) == (0.5, 1, {"head": None}, 4)
 
 
 def test_of_equally_good_runs_the_newest_wins() -> None:
-    rows = [{"run": name, "f1": 0.5} for name in ("new", "old")]
+    times = {"old": "2026-01-01", "new": "2026-01-03", "between": "2026-01-02"}
+    rows = [{"run": name, "created": time, "f1": 0.5} for name, time in times.items()]
     assert best_of(rows, "f1", [], lower_is_better=False)[0][0].row["run"] == "new"
     assert best_of(rows, "f1", [], lower_is_better=True)[0][0].row["run"] == "new"
 
 
 def test_groups_of_equal_text_and_number_are_two() -> None:
-    rows = [{"layers": 2, "f1": 0.5}, {"layers": "2", "f1": 0.6}]
-    assert len(best_of(rows, "f1", ["layers"], lower_is_better=False)[0]) == 2
+    layers = (2, "2", True, 1)
+    rows = [{"run": str(i), "created": "", "layers": one, "f1": 0.5} for i, one in enumerate(layers)]
+    assert len(best_of(rows, "f1", ["layers"], lower_is_better=False)[0]) == 4

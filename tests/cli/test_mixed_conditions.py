@@ -11,6 +11,8 @@ from compared_runs import LINEAR, QUANTUM, store_run
 from stored_runs import qtlplat
 
 import qtlplat as api
+from qtlplat.store.core.records import ComponentRow
+from qtlplat.store.core.summaries import condition
 
 PARAMETERS = {"model_total": 100, "head": {"vqc": 0, "total": 12}}
 LOW = tuple(value - 0.2 for value in LINEAR)
@@ -99,6 +101,9 @@ def test_evaluators_of_one_name_are_told_apart(store: Path) -> None:
                 "UPDATE components SET provider = ?, options = ? WHERE run_id = ? AND role = 'evaluator'",
                 [provider, json.dumps(options), run],
             )
+            ((digest,),) = connection.execute("SELECT dataset_digest FROM runs WHERE id = ?", [run])
+            changed = condition(digest, ComponentRow("evaluator", "kfold6", "kfold6", provider, "", "", options))
+            connection.execute("UPDATE runs SET condition = ? WHERE id = ?", [changed, run])
         names = {
             1: ["kfold6"],
             2: ["kfold6 [folds=5]", "kfold6 [no options]"],

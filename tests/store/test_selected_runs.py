@@ -27,7 +27,7 @@ WORDS = set(
     """select from where and or not exists in as on join left is null case when then else end order by desc limit
     distinct coalesce count avg min max sum stddev_samp typeof json_type json_extract json_each json_quote
     json_group_array nullif like anon_1 anon_2 anon_3 value type key text integer real true false infinity offset
-    group begin total blob""".split()
+    group begin total blob running""".split()
 )
 WORDS |= {name for table in schema.metadata.tables.values() for name in (table.name, *table.columns.keys())}
 

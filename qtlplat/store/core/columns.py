@@ -186,9 +186,9 @@ class Numbers(Facts):
         return None if found is None else [_from_json_number(number) for number in found]
 
 
-def to_json(value: Any) -> str:
+def to_json(value: Any, *, sort_keys: bool = False) -> str:
     """Strict JSON. Raises ValueError for NaN and infinities, TypeError for what JSON has no form for."""
-    return json.dumps(value, allow_nan=False, ensure_ascii=False, default=_plain)
+    return json.dumps(value, allow_nan=False, ensure_ascii=False, default=_plain, sort_keys=sort_keys)
 
 
 def _plain(value: Any) -> Any:

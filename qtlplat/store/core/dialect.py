@@ -61,16 +61,6 @@ class all_numbers(  # noqa: N801
     type = sa.Boolean()
 
 
-class deviation(  # noqa: N801
-    _Construct,
-    sqlite="stddev_samp({0})",
-    postgresql="CASE WHEN count({0}) > 1 AND min({0}) = max({0}) THEN 0::float8 ELSE stddev_samp({0}) END",
-):
-    """The sample standard deviation of a group, NULL for fewer than two values; of equal values 0, not about 0."""
-
-    type = NULLTYPE
-
-
 class json_number(  # noqa: N801
     _Construct,
     sqlite="CASE WHEN json_type({0}, {1}) IN ('integer', 'real') THEN json_extract({0}, {1}) END",

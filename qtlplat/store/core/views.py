@@ -70,19 +70,16 @@ class _Dialect:
         return f"(SELECT group_concat({column}, ', ') FROM (SELECT {column} {rows} ORDER BY {column}))"
 
 
-def _named(run: str) -> str:
-    """The names of a run's components."""
-    of_role = "(SELECT name FROM components k WHERE k.run_id = {run} AND k.role = '{role}') AS {role}"
-    return ", ".join(of_role.format(run=run, role=role) for role in ROLES)
+_NAMED = ", ".join(f"r.{role}" for role in ROLES)
 
 
 def _runs(sql: _Dialect) -> str:
     of_head = "c.run_id = r.id AND c.variant = 'head' AND c.status = 'finished'"
     values = "FROM cells c JOIN metrics m ON m.run_id = c.run_id AND m.cell = c.position"
 
-    def metric(name: str, aggregate: str, title: str) -> str:
-        known = f"{values} WHERE {of_head} AND m.name = '{name}'"
-        return f"(SELECT {sql.of_all(aggregate, 'm.value')} {known}) AS {title}"
+    def metric(name: str, column: str, title: str) -> str:
+        known = f"FROM run_metrics m WHERE m.run_id = r.id AND m.variant = 'head' AND m.name = '{name}'"
+        return f"(SELECT m.{column} {known}) AS {title}"
 
     def variance(name: str) -> str:
         known = f"WHERE {of_head} AND m.name = '{name}'"
@@ -90,9 +87,9 @@ def _runs(sql: _Dialect) -> str:
         squares = "sum((m.value - a.mean) * (m.value - a.mean)) / NULLIF(count(*) - 1, 0)"
         return f"(SELECT {sql.of_all(squares, 'm.value')} {values} CROSS JOIN {mean} {known}) AS {name}_variance"
 
-    metrics = [metric(name, "avg(m.value)", name) for name in METRICS]
+    metrics = [metric(name, "mean", name) for name in METRICS]
     for name in SPREAD:
-        metrics += [metric(name, f"{which}(m.value)", f"{name}_{which}") for which in ("min", "max")]
+        metrics += [metric(name, column, f"{name}_{which}") for which, column in (("min", "least"), ("max", "most"))]
         metrics.append(variance(name))
     tested = "FROM cells c WHERE c.run_id = r.id AND c.variant = 'head' AND c.leakage IS NOT NULL"
     leaks = [f"(SELECT sum(c.{name} * c.n_test) / sum(c.n_test) {tested}) AS {name}" for name in LEAKAGES]
@@ -101,7 +98,7 @@ def _runs(sql: _Dialect) -> str:
     parents = "FROM lineage l WHERE l.run_id = r.id AND l.role = 'pretraining'"
     columns = [
         "r.id AS run, r.kind, r.status, r.created, r.finished",
-        _named("r.id"),
+        _NAMED,
         f"{sql.path('r.parameters', 'replaced_layers', number='bigint')} AS replaced, r.seed",
         f"{sql.path('r.plan', 'backbones', number='bigint')} AS backbones",
         *metrics,
@@ -121,7 +118,7 @@ def _cells(sql: _Dialect) -> str:
     known = "FROM metrics m WHERE m.run_id = c.run_id AND m.cell = c.position AND m.name"
     metrics = [f"(SELECT {sql.number('m.value')} {known} = '{name}') AS {name}" for name in METRICS]
     return (
-        f"SELECT r.id AS run, r.kind, {_named('r.id')}, c.position AS cell, {_CELL}, c.status, "
+        f"SELECT r.id AS run, r.kind, {_NAMED}, c.position AS cell, {_CELL}, c.status, "
         f"c.n_train, c.n_test, {', '.join(metrics)}, "
         f"{', '.join('c.' + name for name in LEAKAGES)}, c.seconds, c.pretraining "
         f"FROM runs r JOIN cells c ON c.run_id = r.id WHERE {_LIVE}"
@@ -131,7 +128,7 @@ def _cells(sql: _Dialect) -> str:
 def _epochs(sql: _Dialect) -> str:
     values = ", ".join(f"{sql.number(f'e.{name}')} AS {name}" for name in EPOCH_COLUMNS)
     return (
-        f"SELECT r.id AS run, r.kind, {_named('r.id')}, e.cell, {_CELL}, e.epoch, "
+        f"SELECT r.id AS run, r.kind, {_NAMED}, e.cell, {_CELL}, e.epoch, "
         f"{values}, e.seconds, e.further "
         "FROM runs r JOIN cells c ON c.run_id = r.id "
         f"JOIN epochs e ON e.run_id = c.run_id AND e.cell = c.position WHERE {_LIVE}"
@@ -140,7 +137,7 @@ def _epochs(sql: _Dialect) -> str:
 
 def _predictions(sql: _Dialect) -> str:
     return (
-        f"SELECT r.id AS run, r.kind, {_named('r.id')}, p.cell, {_CELL}, p.sample_id AS sample, "
+        f"SELECT r.id AS run, r.kind, {_NAMED}, p.cell, {_CELL}, p.sample_id AS sample, "
         "p.source, p.label, p.predicted, CASE WHEN p.label = p.predicted THEN 1 ELSE 0 END AS correct, "
         f"{sql.number_at('p.probabilities', 'p.predicted')} AS confidence, "
         f"{sql.item('r.classes', 'p.label')} AS class, "

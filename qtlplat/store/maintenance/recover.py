@@ -21,7 +21,7 @@ from qtlplat.errors import BusyError, LockedError, StoreError, UsageError, safe_
 from qtlplat.store.backends import bootstrap, copies
 from qtlplat.store.backends.sqlite import SqliteBackend, in_file
 from qtlplat.store.backends.sqlite_file import WAL, header
-from qtlplat.store.core import artifacts, damage, database, parts, row_digests, schema
+from qtlplat.store.core import artifacts, damage, database, parts, row_digests, schema, summaries
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.maintenance import salvage
 from qtlplat.store.maintenance.check import held_locks
@@ -180,6 +180,9 @@ def _take_over(old: sqlite3.Connection, connection: Connection, owner: str, foun
             changed = row_digests.changed(connection, owner, record, kept[record])
             lost = [part for part in changed if part in kept[record] or part in unread[record]]
         if owner == "runs":
+            if lost:  # what follows from other rows is as good as they are
+                summaries.summarize(connection, record)
+                lost = [part for part in lost if part != schema.run_metrics.name]
             _judge(connection, record, lost, found)
         elif lost:
             table = schema.metadata.tables[owner]

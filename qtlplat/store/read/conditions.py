@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, Select, and_, select
+from sqlalchemy import Row, Select, and_, func, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import short
@@ -25,22 +25,42 @@ class Condition:
     evaluator: str
 
 
-def conditions(reader: Access, ids: Collection[str]) -> dict[str, Condition]:
-    """The conditions of runs, by their full ids, as `conditions_of`."""
+def conditions(reader: Access, ids: Collection[str]) -> set[Condition]:
+    """The conditions of runs by their full ids, as `conditions_of`."""
     chosen = select(schema.runs.c.id).where(schema.runs.c.id.in_(among(ids)))
-    return reader.read(lambda connection: conditions_of(connection, chosen), ids) or {}
+    return reader.read(lambda connection: conditions_of(connection, chosen), ids) or set()
 
 
-def conditions_of(connection: Connection, ids: Select[Any]) -> dict[str, Condition]:
-    """The conditions of the runs whose ids a SELECT gives, by id; within a transaction.
+def conditions_of(connection: Connection, ids: Select[Any]) -> set[Condition]:
+    """The conditions of the runs whose ids a SELECT gives; within a transaction.
 
     Datasets are distinguished by content: if data differ under one name, the beginning of the digest follows.
     Evaluators are distinguished by component and options: if options differ under one name, they follow.
     """
-    rows = _rows(connection, ids)
-    datasets = _told_apart([(row.digest, row.dataset, (short(row.digest), row.digest)) for row in rows])
-    evaluators = _told_apart([(_key(row), row.evaluator, _details(row)) for row in rows])
-    return {row.id: Condition(datasets[row.digest], evaluators[_key(row)]) for row in rows}
+    runs = schema.runs.c
+    first = (
+        select(runs.condition, func.min(runs.created).label("created"))
+        .where(runs.id.in_(ids))
+        .group_by(runs.condition)
+        .subquery()
+    )
+    same = and_(runs.created == first.c.created, runs.condition == first.c.condition)
+    of_first = select(func.min(runs.id)).join_from(first, schema.runs, same).group_by(runs.condition)
+    return set(_named(connection, connection.execute(of_first).scalars().all()).values())
+
+
+def named_conditions(reader: Access, runs: Collection[str]) -> dict[str, Condition]:
+    """Conditions by their text in the store. runs: ids of the oldest run of each, as `oldest` gives them."""
+    return reader.read(lambda connection: _named(connection, runs), runs) or {}
+
+
+def oldest(rows: Iterable[tuple[str, str, str]]) -> dict[str, str]:
+    """The oldest run of every condition. rows: id, condition and time of creation of runs."""
+    first: dict[str, tuple[str, str]] = {}
+    for run, condition, created in rows:
+        if condition not in first or (created, run) < first[condition]:
+            first[condition] = created, run
+    return {condition: run for condition, (_, run) in first.items()}
 
 
 def mixture(found: Collection[Condition]) -> str:
@@ -64,29 +84,23 @@ def mixed_facts(found: Collection[Condition]) -> dict[str, Any]:
     return {f"{role}s": sorted({getattr(one, role) for one in found}) for role in ("dataset", "evaluator")}
 
 
-def _rows(connection: Connection, ids: Select[Any]) -> Sequence[Any]:
-    runs, dataset, evaluator = schema.runs.c, schema.components.alias(), schema.components.alias()
-    of_role = {
-        role: and_(table.c.run_id == runs.id, table.c.role == role)
-        for role, table in (("dataset", dataset), ("evaluator", evaluator))
-    }
+def _named(connection: Connection, ids: Collection[str]) -> dict[str, Condition]:
+    """The conditions of a few runs, by their text in the store; the names are those of the oldest runs that have it."""
+    runs, evaluator = schema.runs.c, schema.components.c
+    of_run = and_(evaluator.run_id == runs.id, evaluator.role == "evaluator")
     query = (
         select(
-            runs.id,
-            runs.dataset_digest.label("digest"),
-            dataset.c.name.label("dataset"),
-            evaluator.c.name.label("evaluator"),
-            evaluator.c.component,
-            evaluator.c.provider,
-            evaluator.c.options,
+            runs.condition, runs.dataset_digest.label("digest"), runs.dataset, runs.evaluator, evaluator.component,
+            evaluator.provider, evaluator.options,
         )
-        .select_from(schema.runs)
-        .outerjoin(dataset, of_role["dataset"])
-        .outerjoin(evaluator, of_role["evaluator"])
-        .where(runs.id.in_(ids))
+        .join_from(schema.runs, schema.components, of_run, isouter=True)
+        .where(runs.id.in_(among(ids)))
         .order_by(runs.created, runs.id)
-    )
-    return connection.execute(query).all()
+    )  # fmt: skip
+    rows: list[Row[Any]] = list(connection.execute(query))
+    datasets = _told_apart([(row.digest, row.dataset, (short(row.digest), row.digest)) for row in rows])
+    evaluators = _told_apart([(_key(row), row.evaluator, _details(row)) for row in rows])
+    return {row.condition: Condition(datasets[row.digest], evaluators[_key(row)]) for row in rows}
 
 
 def _key(row: Row[Any]) -> str:

@@ -67,8 +67,8 @@ class Reader(Access):
         """
         check(where, sort)
 
-        def ids(connection: Connection) -> Select[Any]:
-            return Selection(connection, self.location, where, sort, trash=trash).ids(*_of_kind(kind), limit=limit)
+        def ids(connection: Connection) -> list[str]:
+            return Selection(connection, self.location, where, sort, trash=trash).first(*_of_kind(kind), limit=limit)
 
         return self._records(ids)
 
@@ -98,6 +98,16 @@ class Reader(Access):
         def read(connection: Connection) -> list[dict[str, Any]]:
             selection = Selection(connection, self.location, where, sort, trash=trash)
             return selection.rows(fields, *_of_kind(kind), limit=limit, place=place)
+
+        return self.read(read) or []
+
+    def finished_runs(self, fields: Sequence[str], where: str, place: str) -> list[dict[str, Any]]:
+        """The same of the finished runs of heads, in no order: for rankings, which look at all of them."""
+        check(where, "", fields, place)
+        of_heads = (schema.runs.c.kind == "run", schema.runs.c.status == "finished")
+
+        def read(connection: Connection) -> list[dict[str, Any]]:
+            return Selection(connection, self.location, where).rows(fields, *of_heads, place=place, ordered=False)
 
         return self.read(read) or []
 
@@ -274,11 +284,15 @@ class Reader(Access):
         return self._rows(select(table).where(table.c.run_id == run_id).order_by(*table.primary_key), run_id)
 
     def _records(
-        self, ids: Select[Any] | Callable[[Connection], Select[Any]], of: Collection[str] = ()
+        self, ids: Select[Any] | Callable[[Connection], list[str]], of: Collection[str] = ()
     ) -> list[RunRecord]:
-        """The runs whose ids a query gives, in its order, in a fixed number of queries."""
-        read = self.read(lambda connection: records_of(connection, ids(connection) if callable(ids) else ids), of)
-        found = read or []
+        """The runs whose ids are found, in that order, in a fixed number of queries."""
+
+        def read(connection: Connection) -> list[RunRecord]:
+            order = ids(connection) if callable(ids) else list(connection.execute(ids).scalars())
+            return records_of(connection, order)
+
+        found = self.read(read, of) or []
         abandoned = {r.id for r in found if r.status == "running" and is_abandoned(self.location, r.id, r.host)}
         if abandoned:
             # Its owner may have ended it between our reading the row and our looking at the lock: read again.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Row, Select, func, select
+from sqlalchemy import Row, func, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import LEAKAGES
@@ -17,16 +17,15 @@ from qtlplat.store.core.records import HEAD, REPLAY, REPLAY_OF_HEADS, CellRecord
 from qtlplat.store.read import run_annotations
 
 
-def records_of(connection: Connection, query: Select[Any]) -> list[RunRecord]:
-    """The runs whose ids a query gives, in its order, in a fixed number of queries; with the status that is stored."""
-    order = list(connection.execute(query).scalars())
+def records_of(connection: Connection, order: Sequence[str]) -> list[RunRecord]:
+    """Runs by their full ids, in that order, in a fixed number of queries; with the status that is stored."""
     ids = among(order)
     runs, components, lineage = schema.runs, schema.components, schema.lineage
     metrics, cells = schema.metrics.c, schema.cells.c
     same_cell = (metrics.run_id == cells.run_id) & (metrics.cell == cells.position)
     values = select(metrics.run_id, metrics.name, metrics.value).join_from(schema.metrics, schema.cells, same_cell)
     queries = (
-        select(runs).where(runs.c.id.in_(ids)),
+        select(*(column for column in runs.c if column.name not in schema.FACTS)).where(runs.c.id.in_(ids)),
         select(components).where(components.c.run_id.in_(ids)).order_by(components.c.run_id, components.c.role),
         values.where(metrics.run_id.in_(ids), cells.status == "finished", cells.variant == HEAD).order_by(
             metrics.cell, metrics.name

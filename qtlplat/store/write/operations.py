@@ -15,7 +15,7 @@ from sqlalchemy.engine import Connection
 
 from qtlplat.errors import BusyError, StoreError, safe_repr
 from qtlplat.store.backends.postgres_schema import received
-from qtlplat.store.core import row_digests, schema
+from qtlplat.store.core import row_digests, schema, summaries
 from qtlplat.store.write import annotate, rows
 
 
@@ -136,6 +136,11 @@ def _add_predictions(connection: Connection, _where: str, operation: Operation) 
 
 
 def _finish_cell(connection: Connection, where: str, operation: Operation) -> None:
+    _end_cell(connection, where, operation)
+    summaries.summarize(connection, operation.run, [operation.values["position"]])
+
+
+def _end_cell(connection: Connection, where: str, operation: Operation) -> None:
     position, cells = operation.values["position"], schema.cells
     changed = connection.execute(
         update(cells)
@@ -153,7 +158,8 @@ def _finish_cells(connection: Connection, where: str, operation: Operation) -> N
     for values in operation.values["cells"]:
         one = replace(operation, values=values)
         _add_predictions(connection, where, one)
-        _finish_cell(connection, where, one)
+        _end_cell(connection, where, one)
+    summaries.summarize(connection, operation.run, [values["position"] for values in operation.values["cells"]])
 
 
 def _add_artifact(connection: Connection, _where: str, operation: Operation) -> None:

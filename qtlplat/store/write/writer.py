@@ -16,6 +16,7 @@ from sqlalchemy.engine import Connection
 
 from qtlplat.errors import BusyError, StoreError, safe_repr
 from qtlplat.store.backends.bootstrap import prepare
+from qtlplat.store.core import summaries
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.ownership import RunLock, is_abandoned, this_host
 from qtlplat.store.core.records import (
@@ -105,6 +106,7 @@ class Writer:
                 "host": this_host(),
                 "pid": os.getpid(),
                 "dataset_digest": run.dataset_digest,
+                **summaries.facts(run.components, run.dataset_digest),
                 "plan": run.plan,
                 "parameters": run.parameters,
                 "classes": list(run.classes),

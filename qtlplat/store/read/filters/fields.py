@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from qtlplat.store.read.filters.names import FUNCTIONS, OVER_EPOCHS, FieldName, 
 
 _RUN = schema.runs.c
 _OF_COMPONENTS = ("component", "provider", "version", "digest")
+_OVER_CELLS = {"mean": "mean", "sd": "sd", "min": "least", "max": "most", "n": "n"}  # functions, as columns
 # values of epochs, losses and accuracies of the parts of a dataset: whether less is better
 _EPOCHS = {f"{part}{name}": name == "loss" for part in ("", "train_", "validation_", "test_") for name in
            ("loss", "accuracy")}  # fmt: skip
@@ -33,25 +34,27 @@ class Field:
     """A field of a run, or a column of a listing.
 
     sort: what its values are; 'any' where each has a sort of its own.
-    value: to be selected, NULL if the field is not there; decode: what is selected -> value.
+    value: to be selected, NULL if the field is not there; decode: what is selected -> value, None for itself.
     items: what a literal of each sort is compared with.
     rows: EXISTS a row of which a condition on an item holds, for fields that may have several values; listed: whether
     there may be rows, or a list without any.
     there: whether the field is there, where that is not what `value` says.
     order: what to sort by, NULL if the field is not there.
     lower: whether less of it is better, None if nothing says so; metric: the evaluator's metric whose declaration does.
+    average: metric and variant of the mean that it is, which an index has in order.
     """
 
     sort: Literal["text", "number", "time", "truth", "any"]
     value: Expression
     items: Mapping[str, Expression]
-    decode: Callable[[Any], Any] = lambda value: value
+    decode: Callable[[Any], Any] | None = None
     rows: Callable[[Expression], Expression] | None = None
     listed: Expression = field(default_factory=sa.true)
     there: Expression | None = None
     order: tuple[Expression, ...] = ()
     lower: bool | None = None
     metric: str = ""
+    average: tuple[str, str] | None = None
 
 
 def _text(value: Expression) -> Field:
@@ -81,7 +84,7 @@ def simple_fields() -> dict[str, Field]:
         **{name: _time(_RUN[name]) for name in ("created", "finished")},
         "seconds": _seconds("total"),
         "cells": _number(_one(sa.func.count(), *_cells_of(HEAD))),
-        **{role: _text(_of_role(role, "name")) for role in ROLES},
+        **{name: _text(_RUN[name]) for name in (*ROLES, "condition")},
         **{
             name: _several(schema.components.c.run_id, schema.components.c[name])
             for name in ("component", "provider", "version")
@@ -146,7 +149,7 @@ class Fields:
     @cached_property
     def _status(self) -> Expression:
         """As a run shows it: what was running when its owner died is interrupted."""
-        query = sa.select(_RUN.id, _RUN.host).where(_RUN.status == "running")
+        query = sa.select(_RUN.id, _RUN.host).where(schema.IS_RUNNING)
         running = self._connection.execute(query).all()
         left = [row.id for row in running if is_abandoned(self._location, row.id, row.host)]
         if not left:
@@ -161,8 +164,9 @@ class Fields:
             raise UnknownFieldError(every, [f"metrics: {', '.join(every)}"])
         self._refuse_unknown_variant(name, f"{written(metric)}@")
         lower = {"sd": True, "n": None}.get(name.function)  # of any metric: a spread
-        value = _over_cells(name.function or "mean", metric, name.variant or HEAD)
-        return _number(value, lower, "" if name.function in ("sd", "n") else metric)
+        function, variant = name.function or "mean", name.variant or HEAD
+        found = _number(_over_cells(function, metric, variant), lower, "" if name.function in ("sd", "n") else metric)
+        return replace(found, average=(metric, variant)) if function == "mean" else found
 
     def _of_epochs(self, name: FieldName) -> Field:
         value = name.path[0]
@@ -260,21 +264,20 @@ def _cells_of(variant: str) -> tuple[Expression, ...]:
 
 def _over_cells(function: str, metric: str, variant: str) -> Expression:
     """A metric over a variant's finished cells; not there where a value is NaN, but for n, which counts the others."""
-    cells, metrics = schema.cells.c, schema.metrics.c
-    value = sa.type_coerce(metrics.value, sa.types.NULLTYPE)
-    found = sa.func.count(dialect.number(metrics.value)) if function == "n" else _aggregate(function, value)
-    same = sa.and_(metrics.run_id == cells.run_id, metrics.cell == cells.position, metrics.name == metric)
-    return _one(found, same, *_cells_of(variant))
+    table = schema.run_metrics.c
+    column = table[_OVER_CELLS[function]]
+    value = _one(sa.type_coerce(column, sa.types.NULLTYPE), table.run_id == _RUN.id, *average_of(metric, variant))
+    return sa.func.coalesce(value, 0) if function == "n" else value
 
 
-def _aggregate(function: str, value: Expression) -> Expression:
-    aggregates: dict[str, Callable[[Expression], Expression]] = {
-        "mean": sa.func.avg,
-        "min": sa.func.min,
-        "max": sa.func.max,
-        "sd": dialect.deviation,
-    }
-    return sa.case((dialect.all_numbers(value), dialect.result(aggregates[function](dialect.number(value)))))
+def average_of(metric: str, variant: str) -> tuple[Expression, Expression]:
+    """The conditions of a row of `run_metrics`, besides its run."""
+    table = schema.run_metrics.c
+    return table.name == metric, table.variant == variant
+
+
+def _mean(value: Expression) -> Expression:
+    return sa.case((dialect.all_numbers(value), dialect.result(sa.func.avg(dialect.number(value)))))
 
 
 def _over_epochs(function: str, name: str, variant: str) -> Expression:
@@ -293,7 +296,7 @@ def _over_epochs(function: str, name: str, variant: str) -> Expression:
     each = chosen.correlate(schema.cells).scalar_subquery().label("value")
     conditions = (cells.run_id == _RUN.id, cells.variant == variant)
     per_cell = sa.select(each).select_from(schema.cells).where(*conditions).correlate(schema.runs).subquery()
-    return _one(_aggregate("mean", per_cell.c.value))
+    return _one(_mean(per_cell.c.value))
 
 
 def _leak(name: str) -> Expression:

@@ -42,11 +42,13 @@ class KnownNames:
 
     def metric(self, name: str) -> bool:
         """Whether any cell has that metric."""
-        return name in METRICS or self._has(schema.metrics, schema.metrics.c.name == name)
+        return name in METRICS or self._has(schema.run_metrics, schema.run_metrics.c.name == name)
 
     def variant(self, name: str) -> bool:
         """Whether any cell belongs to that control."""
-        return self._has(schema.cells, schema.cells.c.variant == name)
+        averages = schema.run_metrics.c  # has an index, and the shipped metrics of every variant
+        trained = self._has(schema.run_metrics, averages.name.in_(METRICS), averages.variant == name)
+        return trained or self._has(schema.cells, schema.cells.c.variant == name)
 
     def option(self, role: str, names: Sequence[str]) -> bool:
         """Whether any component of a role has an option of that name."""
@@ -72,7 +74,7 @@ class KnownNames:
 
     def metrics(self) -> list[str]:
         """All metrics, as they are asked for: in quotes where the plain name means something else."""
-        names = {*METRICS, *self._all(sa.select(schema.metrics.c.name).distinct())}
+        names = {*METRICS, *self._all(sa.select(schema.run_metrics.c.name).distinct())}
         spreads = {f"{name}_sd" for name in names}
         return [written(name, quoted=name in self._simple or name in spreads) for name in sorted(names)]
 

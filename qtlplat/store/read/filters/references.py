@@ -46,7 +46,7 @@ def described(connection: Connection, location: StoreLocation, reference: str) -
         field = str(field_name(name.removeprefix(sign), where=cut(reference, MAX_VALUE)))
         where = f"kind = 'run' and status = 'finished' and {field} is not null"
         runs = Selection(connection, location, where, field, reference).ids().order_by(None)
-        if words := mixture(set(conditions_of(connection, runs).values())):
+        if words := mixture(conditions_of(connection, runs)):
             mixed = f"{reference} chooses among runs of {words}: their scores are not comparable (qtlplat best)"
         fix = f"@best:-{field} for the run with the least, @best:+{field} for that with the most"
         lower = (
@@ -55,5 +55,5 @@ def described(connection: Connection, location: StoreLocation, reference: str) -
             else lower_is_better(connection, location, [field], runs, lambda _: fix, reference)[field]
         )
         sort = field if lower else f"-{field}"
-    found = connection.execute(Selection(connection, location, where, sort, reference).ids(limit=1)).scalar()
-    return Described(str(found), mixed) if found is not None else None
+    found = Selection(connection, location, where, sort, reference).first(limit=1)
+    return Described(found[0], mixed) if found else None

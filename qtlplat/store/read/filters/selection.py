@@ -15,7 +15,7 @@ from qtlplat.store.core.dialect import Expression
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read import run_annotations
 from qtlplat.store.read.filters.datetimes import FORMS, moment
-from qtlplat.store.read.filters.fields import Field, Fields
+from qtlplat.store.read.filters.fields import Field, Fields, average_of
 from qtlplat.store.read.filters.language import Asked, Comparison, Filter, Value, parse
 from qtlplat.store.read.filters.names import FieldName, field_name, refuse_many, sort_keys
 
@@ -55,28 +55,72 @@ class Selection:
     ) -> None:
         self._connection, self._fields = connection, Fields(connection, location)
         self._order: list[Expression] = []
+        self._average: tuple[str, str, bool] | None = None  # metric and variant to sort by first; whether descending
         for name, descending in sort_keys(sort):
-            self._order += _ordered(self._fields.find(name, Asked(where=place)), descending)
+            field = self._fields.find(name, Asked(where=place))
+            if field.average and not self._order:
+                self._average = (*field.average, descending)
+            self._order += _ordered(field, descending)
         self._conditions = [~run_annotations.LISTED if trash else run_annotations.LISTED]
         if tree := parse(where):
             self._conditions.append(Compiler(self._fields.find, Asked(where)).condition(tree))
 
-    def ids(self, *conditions: Expression, limit: int | None = None) -> sa.Select[Any]:
+    def ids(self, *conditions: Expression) -> sa.Select[Any]:
         """The ids of the runs that are selected and meet further conditions."""
-        return self._select([schema.runs.c.id], conditions, limit)
+        return self._select([schema.runs.c.id], conditions)
+
+    def first(self, *conditions: Expression, limit: int | None = None) -> list[str]:
+        """The same ids themselves, at most so many."""
+        return [row[0] for row in self._rows([schema.runs.c.id], conditions, limit)]
 
     def rows(
-        self, names: Sequence[str], *conditions: Expression, limit: int | None = None, place: str = "--cols"
+        self,
+        names: Sequence[str],
+        *conditions: Expression,
+        limit: int | None = None,
+        place: str = "--cols",
+        ordered: bool = True,
     ) -> list[dict[str, Any]]:
-        """The values of fields, for each run that is selected and meets further conditions; None for a missing one."""
+        """The values of fields, for each run that is selected and meets further conditions; None for a missing one.
+
+        ordered: False for an order that means nothing, which is quicker.
+        """
         fields = [self._fields.find(field_name(name, where=place), Asked(where=place)) for name in names]
         columns = [field.value.label(f"c{number}") for number, field in enumerate(fields)]
-        found = self._connection.execute(self._select(columns, conditions, limit)).all()
-        return [{n: f.decode(value) for n, f, value in zip(names, fields, row, strict=True)} for row in found]
+        found = self._rows(columns, conditions, limit, ordered=ordered)
+        rows = [dict(zip(names, row, strict=True)) for row in found]
+        for name, decode in ((name, field.decode) for name, field in zip(names, fields, strict=True) if field.decode):
+            for row in rows:
+                row[name] = decode(row[name])
+        return rows
 
-    def _select(self, columns: Sequence[Any], conditions: Sequence[Expression], limit: int | None) -> sa.Select[Any]:
+    def _rows(
+        self, columns: Sequence[Any], conditions: Sequence[Expression], limit: int | None, *, ordered: bool = True
+    ) -> Sequence[sa.Row[Any]]:
+        if limit is not None and ordered and (best := self._from_the_best(columns, conditions)) is not None:
+            found = self._connection.execute(best.limit(limit)).all()
+            if len(found) == limit:
+                return found  # else runs without that metric follow
+        query = self._select(columns, conditions).limit(limit)
+        return self._connection.execute(query if ordered else query.order_by(None)).all()
+
+    def _select(self, columns: Sequence[Any], conditions: Sequence[Expression]) -> sa.Select[Any]:
         query = sa.select(*columns).select_from(schema.runs).where(*self._conditions, *conditions)
-        return query.order_by(*self._order, *NEWEST_FIRST).limit(limit)
+        return query.order_by(*self._order, *NEWEST_FIRST)
+
+    def _from_the_best(self, columns: Sequence[Any], conditions: Sequence[Expression]) -> sa.Select[Any] | None:
+        """The same of the runs that have the metric to sort by first, in the order of its index; None without one.
+
+        A database then looks at no more runs than it takes to fill a list.
+        """
+        if self._average is None:
+            return None
+        table, (metric, variant, descending) = schema.run_metrics, self._average
+        mean = table.c.mean
+        known = (*average_of(metric, variant), mean.is_not(None))
+        query = sa.select(*columns).select_from(table.join(schema.runs, table.c.run_id == schema.runs.c.id))
+        query = query.where(*known, *self._conditions, *conditions).correlate(None)
+        return query.order_by(mean.desc() if descending else mean, *self._order[2:], *NEWEST_FIRST)
 
 
 class Compiler:
