@@ -50,7 +50,7 @@ _PRETRAINING: dict[str, Any] = {
     "val_size": 0.0,
     "patience": 0,
 }
-_OURS = {"provider": "qtlplat", "version": "0.1.0"}
+_OURS: dict[str, Any] = {"provider": "qtlplat", "version": "0.1.0"}
 _METRICS = tuple(sorted(SHIPPED))
 _ENVIRONMENT = {
     "python": "3.11.9",

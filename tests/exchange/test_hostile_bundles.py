@@ -239,8 +239,8 @@ DATABASES: dict[str, tuple[Callable[[sqlite3.Connection], object], str]] = {
     "values that are not those stored": (sql("UPDATE metrics SET value = 1"), "is not as it was stored: metrics"),
     "a run that nobody announced": (
         sql("INSERT INTO runs SELECT '0123456789abcdef', kind, status, fingerprint, seed, created, finished, host, "
-            "pid, dataset_digest, plan, parameters, seconds, error, owner, classes, image_shape, made_for "
-            "FROM runs LIMIT 1"),
+            "pid, dataset_digest, dataset, backbone, head, evaluator, condition, plan, parameters, seconds, error, "
+            "owner, classes, image_shape, made_for FROM runs LIMIT 1"),
         "0123456789abcdef is not as it was stored",
     ),
     "a parent that is not there": (sql("PRAGMA foreign_keys = OFF", "DELETE FROM runs WHERE kind = 'pretraining'"), ""),

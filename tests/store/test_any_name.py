@@ -44,9 +44,11 @@ def test_a_written_name_is_read_back(name: str) -> None:
 def find(location: StoreLocation, name: str, run: str) -> None:
     """Rename a metric of a run, and look for it by what the store then suggests."""
     sql(location, "DELETE FROM metrics WHERE run_id = ? AND value = 0.375", run)
+    sql(location, "DELETE FROM run_metrics WHERE run_id = ? AND mean = 0.375", run)
     if name in ("f1", "accuracy"):
         return
     sql(location, "INSERT INTO metrics VALUES (?, 0, ?, 0.375)", run, name)
+    sql(location, "INSERT INTO run_metrics VALUES (?, 'head', ?, 0.375, NULL, 0.375, 0.375, 1)", run, name)
     reader = Reader(location)
     suggested = reader.read(lambda connection: KnownNames(connection, simple_fields()).metrics()) or []
     (form,) = [one for one in suggested if unquoted(one) == name]
