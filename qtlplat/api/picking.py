@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.analysis.best import newest_first
 from qtlplat.errors import PluginError, UsageError, safe_repr
 from qtlplat.metrics import SHIPPED, Metric
 from qtlplat.store.read.conditions import Condition, mixture
@@ -86,7 +85,7 @@ def honest_choice(
         reader: of the store.
         found: the best run of each group with its candidates, the best group first.
         metric: the metric or field that they were ranked by.
-        tested: how the candidates were tested, by their field `condition`.
+        tested: how the candidates were tested, by their conditions as text.
         lower_is_better: its direction.
         everything: read the predictions of all candidates; None: of `MOST_CANDIDATES` at most, the best groups first;
             False: of none.
@@ -96,16 +95,19 @@ def honest_choice(
     if not found:
         return Choice()
     picking = _Picking(reader, metric, tested, lower_is_better, catalog)
-    affordable = _affordable(reader, [[row["run"] for row in best.candidates] for best in found], everything)
-    candidates = [newest_first(best.candidates) if best.row["run"] in affordable else best.candidates for best in found]
+    affordable = _affordable(reader, [best.candidates for best in found], everything)
+    order = {run: place for place, run in enumerate(reader.newest_first(affordable))}
+    read = [best.run in affordable for best in found]  # then all of its group are
     groups = tuple(
-        picking.picked(best.row["run"], best.value, rows, affordable)
-        for best, rows in zip(found, candidates, strict=True)
+        picking.picked(best, sorted(best.candidates, key=order.__getitem__) if one else None)
+        for best, one in zip(found, read, strict=True)
     )
     if len(found) == 1:
         return Choice(groups, groups[0])
-    every = [row for rows in candidates for row in rows]
-    return Choice(groups, picking.picked(found[0].row["run"], found[0].value, every, affordable))
+    conditions = frozenset(condition for best in found for condition in best.conditions)
+    overall = replace(found[0], runs=sum(best.runs for best in found), conditions=conditions)
+    every = [run for best in found for run in sorted(best.candidates, key=order.__getitem__)] if all(read) else None
+    return Choice(groups, picking.picked(overall, every))
 
 
 def _affordable(reader: Reader, groups: Sequence[Sequence[str]], everything: bool | None) -> set[str]:
@@ -141,23 +143,22 @@ class _Picking:
         self._metric = Metric(unquoted(metric), not lower_is_better)
         self._read: dict[str, OutOfFold] = {}
 
-    def picked(self, run: str, value: float, candidates: Sequence[Mapping[str, Any]], affordable: set[str]) -> Picked:
-        """The best of some candidates, with its value. affordable: the runs whose predictions may be read."""
-        result = Picked(run, value, len(candidates))
-        if len(candidates) == 1:
-            return replace(result, honest=value, method=ONE_RUN)
-        if words := mixture({self._tested[text] for text in {row["condition"] for row in candidates}}):
+    def picked(self, best: Best, ids: Sequence[str] | None) -> Picked:
+        """The best of some candidates. ids: of them, newest first; None if their predictions may not be read."""
+        result = Picked(best.run, best.value, best.runs)
+        if best.runs == 1:
+            return replace(result, honest=best.value, method=ONE_RUN)
+        if words := mixture({self._tested[condition] for condition in best.conditions}):
             return replace(result, why=f"the runs use {words}, whose scores are not comparable; --where selects runs")
-        if not affordable.issuperset(row["run"] for row in candidates):
-            return replace(result, why=f"the predictions of {len(candidates)} runs were not read; --honest reads them")
-        ids = [row["run"] for row in candidates]
+        if ids is None:
+            return replace(result, why=f"the predictions of {best.runs} runs were not read; --honest reads them")
         try:
-            found = self._scored(run, ids)
+            found = self._scored(best.run, ids)
         except (UsageError, PluginError) as error:
             return replace(result, why=f"{error.what}; {error.fix}" if error.fix else error.what)
         return replace(
             result, honest=found.estimate, method=found.method, interval=found.interval,
-            pooled=found.pooled[ids.index(run)], samples=found.samples, groups=found.groups,
+            pooled=found.pooled[ids.index(best.run)], samples=found.samples, groups=found.groups,
         )  # fmt: skip
 
     def _scored(self, run: str, ids: Sequence[str]) -> HonestScore:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import math
+from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.analysis.best import Best, best_of, newest_first
+from qtlplat.analysis.best import Best, best_of, is_number
 from qtlplat.analysis.pareto import unbeaten
 from qtlplat.api.picking import Choice, honest_choice
 from qtlplat.errors import UsageError
-from qtlplat.store.read.conditions import Condition, ambiguous, mixed_facts, mixture, named_conditions, oldest
+from qtlplat.store.read.conditions import Condition, ambiguous, mixed_facts, mixture, named_conditions
 from qtlplat.store.read.filters.directions import directions
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.read.sweeps import finished_members, named_sweep
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from qtlplat.catalog.catalog import Catalog
 
 BY = ("backbone", "head")
-_OF_EVERY_RUN = ("run", "condition", "created")
 SIGNS = {":+": False, ":-": True}
 
 
@@ -93,42 +93,38 @@ def best_runs(
             declared.
     """
     fields = list(by if by is not None else BY)
-    asked = list(dict.fromkeys([*fields, metric, *_OF_EVERY_RUN]))
-    finished = reader.finished_runs(asked, where, "--metric and --by")
+    columns = reader.finished_runs([*fields, metric, "run", "condition"], where, "--metric and --by")
     if sweep is not None:
         members = finished_members(reader, named_sweep(reader, sweep))
-        finished = [row for row in finished if row["run"] in members]
-    judged = [row for row in finished if is_number(row[metric])]
+        kept = [run in members for run in columns["run"]]
+        columns = {name: tuple(compress(values, kept)) for name, values in columns.items()}
+
+    def judged() -> list[str]:
+        return [run for run, value in zip(columns["run"], columns[metric], strict=True) if is_number(value)]
+
     if higher_is_better is None:
-        ids = [row["run"] for row in judged]
-        lower = directions(reader, [metric], ids, lambda _: "--minimize or --maximize says it", "--metric")
+        lower = directions(reader, [metric], judged, lambda _: "--minimize or --maximize says it", "--metric")
     else:
         lower = {metric: not higher_is_better}
     less = lower.get(metric, False)
-    tested = _conditions(reader, judged)
     split = ["condition", *fields] if by is None else fields
-    found, _ = best_of(judged, metric, split, lower_is_better=less)
+    found, left_out = best_of(columns, metric, split, lower_is_better=less, newest_first=reader.newest_first)
+    tested = named_conditions(reader, {condition for best in found for condition in best.conditions})
     kinds = set(tested.values())
     roles = [role for role in ("dataset", "evaluator") if by is None and len({getattr(k, role) for k in kinds}) > 1]
     named = [
         replace(
             best,
-            group={role: getattr(tested[best.row["condition"]], role) for role in roles}
+            group={role: getattr(tested[best.group["condition"]], role) for role in roles}
             | {name: best.group[name] for name in fields},
         )
         for best in found
     ]
-    mixed = by is not None and any(len({row["condition"] for row in best.candidates}) > 1 for best in found)
+    mixed = any(len(best.conditions) > 1 for best in found)
     choice = honest_choice(
         reader, named, metric, tested=tested, lower_is_better=less, everything=honest, catalog=catalog
     )
-    return Ranking(tuple(named), (*roles, *fields), less, len(finished) - len(judged), tuple(kinds), mixed, choice)
-
-
-def _conditions(reader: Reader, rows: Sequence[Mapping[str, Any]]) -> dict[str, Condition]:
-    """The conditions of runs, by their text in the store. rows: with `_OF_EVERY_RUN`."""
-    first = oldest((row["run"], row["condition"], row["created"]) for row in rows)
-    return named_conditions(reader, list(first.values()))
+    return Ranking(tuple(named), (*roles, *fields), less, left_out, tuple(kinds), mixed, choice)
 
 
 @dataclass(frozen=True)
@@ -176,25 +172,28 @@ def front_runs(reader: Reader, fields: Sequence[str], where: str = "", also: Col
         raise UsageError(
             "a Pareto front needs two fields or more", where="qtlplat pareto", fix="qtlplat pareto f1 parameters"
         )
-    finished = reader.finished_runs(list(dict.fromkeys([*signs, *_OF_EVERY_RUN, *also])), where, "FIELD")
+    names = list(dict.fromkeys([*signs, *also, "run", "condition", "created"]))
+    columns = reader.finished_runs(names, where, "FIELD")
+    finished = [dict(zip(names, row, strict=True)) for row in zip(*(columns[name] for name in names), strict=True)]
     known = [row for row in finished if all(is_number(row[name]) for name in signs)]
     open_ = [name for name, sign in signs.items() if not sign]
-    ids = [row["run"] for row in known]
-    declared = directions(reader, open_, ids, lambda name: f"{name}:- where less is better, or {name}:+", "FIELD")
+    declared = directions(
+        reader, open_, lambda: [row["run"] for row in known],
+        lambda name: f"{name}:- where less is better, or {name}:+", "FIELD",
+    )  # fmt: skip
     lower = {name: SIGNS[sign] if sign else declared.get(name, False) for name, sign in signs.items()}
-    tested = _conditions(reader, known)
+    alike: dict[str, list[dict[str, Any]]] = defaultdict(list)
+    for row in known:
+        alike[row["condition"]].append(row)
     kept: dict[str, bool] = {}
-    for condition in tested:
-        mine = [row for row in known if row["condition"] == condition]
+    for mine in alike.values():
         best = unbeaten([[row[name] for name in lower] for row in mine], list(lower.values()))
         kept |= {row["run"]: one for row, one in zip(mine, best, strict=True)}
+    known.sort(key=lambda row: row["run"])
+    known.sort(key=lambda row: row["created"], reverse=True)
     first = next(iter(lower))
-    ordered = sorted(newest_first(known), key=lambda row: row[first] * (1 if lower[first] else -1))
+    known.sort(key=lambda row: row[first] * (1 if lower[first] else -1))
     shown = list(dict.fromkeys([*signs, "run", *also]))
-    listed = tuple(({name: row[name] for name in shown} | {"status": "finished"}, kept[row["run"]]) for row in ordered)
-    return Front(listed, lower, len(finished) - len(known), tuple(set(tested.values())))
-
-
-def is_number(value: Any) -> bool:
-    """Whether a stored value is a finite number."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    listed = tuple(({name: row[name] for name in shown} | {"status": "finished"}, kept[row["run"]]) for row in known)
+    tested = set(named_conditions(reader, alike.keys()).values())
+    return Front(listed, lower, len(finished) - len(known), tuple(tested))

@@ -205,8 +205,9 @@ class Store:
         picked = {one.run: one.form() for one in ranking.choice.groups}
 
         def row(one: Best) -> dict[str, Any]:
-            values = {name: one.row[name] for name in (*(by if by is not None else BY), metric, "run")}
-            return {**values, "status": "finished", "runs": one.runs, "median": one.median, **picked[one.row["run"]]}
+            values = {name: one.group[name] for name in (by if by is not None else BY)} | {metric: one.value}
+            told = {"run": one.run, "status": "finished", "runs": one.runs, "median": one.median}
+            return {**values, **told, **picked[one.run]}
 
         return Records(ranking.found, row)
 

@@ -179,7 +179,7 @@ def test_the_members_of_a_sweep_are_the_candidates(tmp_path: Path) -> None:
     assert {row["run"] for row in asked(store, "--sweep", "heads", "--where", "head != 'head0'")["rows"]} == set(
         runs[1:3]
     )
-    assert {one.row["run"] for one in api.open_store(store).best(sweep="heads")} == set(runs[:3])
+    assert {one.run for one in api.open_store(store).best(sweep="heads")} == set(runs[:3])
     called = qtlplat(store, "best", "--sweep", "haeds")
     assert (called.code, "there is no sweep 'haeds'" in called.err) == (2, True)
 

@@ -60,7 +60,7 @@ def test_every_command_goes_by_what_was_declared(store: Path, metric: Metric, tm
     assert asked(store, "show", f"@best:+{name}")["run"] == large
     opened = api.open_store(store)
     assert opened.run(f"@best:{name}").id == good
-    assert opened.best(name, by=["dataset"])[0].row["run"] == good
+    assert opened.best(name, by=["dataset"])[0].run == good
     assert opened.compare(bad, good, metric=name)[1].verdict.startswith("better")
     # stores travel to machines without the plugin
     other = tmp_path / "other.db"

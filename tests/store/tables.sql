@@ -1,6 +1,7 @@
 CREATE INDEX ix_lineage_parent_id ON lineage (parent_id);
 CREATE INDEX ix_reproductions_recipe_created ON reproductions (recipe, created);
 CREATE INDEX ix_run_metrics_mean ON run_metrics (name, variant, mean);
+CREATE INDEX ix_runs_condition_created ON runs (condition, created);
 CREATE INDEX ix_runs_created ON runs (created);
 CREATE INDEX ix_runs_facts ON runs (id, kind, status, created, dataset, backbone, head, evaluator, condition);
 CREATE INDEX ix_runs_fingerprint_status ON runs (fingerprint, status);

@@ -88,7 +88,7 @@ def best_command(
             reader, metric, groups, listing.where or "", sweep=sweep, higher_is_better=higher_is_better,
             honest=honest, catalog=partial(_catalog, settings),
         )  # fmt: skip
-        return ranking, reader.several([one.row["run"] for one in ranking.found])
+        return ranking, reader.several([one.run for one in ranking.found])
 
     ranking, records = reader.past_damage(read)
     choice = ranking.choice

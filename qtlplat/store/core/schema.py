@@ -27,7 +27,7 @@ REVISIONS = ("0001",)  # in order; the last one is what this version reads and w
 EPOCH_COLUMNS = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 FACTS = (*ROLES, "condition")  # columns of `runs` that follow from its components
-_RUNNING = "status = 'running'"
+RUNNING = "status = 'running'"
 runs = table_of(
     "runs",
     "A run, or a pretraining, which is one too.",
@@ -57,7 +57,9 @@ runs = table_of(
     Index(None, "created"),
     # what listings and rankings ask of every run, without its long columns; lists have the order of ids
     Index("ix_runs_facts", "id", "kind", "status", "created", *FACTS),
-    Index("ix_runs_running", "id", sqlite_where=text(_RUNNING), postgresql_where=text(_RUNNING)),
+    Index(None, "condition", "created"),
+    # the same for a server is made there: to name PostgreSQL here would load its dialect for every file
+    Index("ix_runs_running", "id", sqlite_where=text(RUNNING)).ddl_if(dialect="sqlite"),
     sqlite_with_rowid=True,
 )
 IS_RUNNING = runs.c.status == literal_column("'running'")  # a bound value would not use the index of these rows alone

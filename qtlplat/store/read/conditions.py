@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Row, Select, and_, func, select
+from sqlalchemy import Row, Select, and_, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import short
@@ -37,30 +37,13 @@ def conditions_of(connection: Connection, ids: Select[Any]) -> set[Condition]:
     Datasets are distinguished by content: if data differ under one name, the beginning of the digest follows.
     Evaluators are distinguished by component and options: if options differ under one name, they follow.
     """
-    runs = schema.runs.c
-    first = (
-        select(runs.condition, func.min(runs.created).label("created"))
-        .where(runs.id.in_(ids))
-        .group_by(runs.condition)
-        .subquery()
-    )
-    same = and_(runs.created == first.c.created, runs.condition == first.c.condition)
-    of_first = select(func.min(runs.id)).join_from(first, schema.runs, same).group_by(runs.condition)
-    return set(_named(connection, connection.execute(of_first).scalars().all()).values())
+    known = select(schema.runs.c.condition).where(schema.runs.c.id.in_(ids)).distinct()
+    return set(_named(connection, connection.execute(known).scalars().all()).values())
 
 
-def named_conditions(reader: Access, runs: Collection[str]) -> dict[str, Condition]:
-    """Conditions by their text in the store. runs: ids of the oldest run of each, as `oldest` gives them."""
-    return reader.read(lambda connection: _named(connection, runs), runs) or {}
-
-
-def oldest(rows: Iterable[tuple[str, str, str]]) -> dict[str, str]:
-    """The oldest run of every condition. rows: id, condition and time of creation of runs."""
-    first: dict[str, tuple[str, str]] = {}
-    for run, condition, created in rows:
-        if condition not in first or (created, run) < first[condition]:
-            first[condition] = created, run
-    return {condition: run for condition, (_, run) in first.items()}
+def named_conditions(reader: Access, known: Collection[str]) -> dict[str, Condition]:
+    """Conditions by their text in the store, as `conditions_of` names them. known: those texts."""
+    return reader.read(lambda connection: _named(connection, known)) or {}
 
 
 def mixture(found: Collection[Condition]) -> str:
@@ -84,9 +67,12 @@ def mixed_facts(found: Collection[Condition]) -> dict[str, Any]:
     return {f"{role}s": sorted({getattr(one, role) for one in found}) for role in ("dataset", "evaluator")}
 
 
-def _named(connection: Connection, ids: Collection[str]) -> dict[str, Condition]:
-    """The conditions of a few runs, by their text in the store; the names are those of the oldest runs that have it."""
-    runs, evaluator = schema.runs.c, schema.components.c
+def _named(connection: Connection, known: Collection[str]) -> dict[str, Condition]:
+    """Conditions by their text; the names are those of the oldest runs that were tested so."""
+    runs, evaluator, older = schema.runs.c, schema.components.c, schema.runs.alias()
+    text = among(known).subquery().c.value
+    oldest = select(older.c.id).where(older.c.condition == text).order_by(older.c.created, older.c.id).limit(1)
+    ids = select(oldest.correlate(text.table).scalar_subquery()).select_from(text.table)
     of_run = and_(evaluator.run_id == runs.id, evaluator.role == "evaluator")
     query = (
         select(
@@ -94,7 +80,7 @@ def _named(connection: Connection, ids: Collection[str]) -> dict[str, Condition]
             evaluator.provider, evaluator.options,
         )
         .join_from(schema.runs, schema.components, of_run, isouter=True)
-        .where(runs.id.in_(among(ids)))
+        .where(runs.id.in_(ids))
         .order_by(runs.created, runs.id)
     )  # fmt: skip
     rows: list[Row[Any]] = list(connection.execute(query))

@@ -101,15 +101,20 @@ class Reader(Access):
 
         return self.read(read) or []
 
-    def finished_runs(self, fields: Sequence[str], where: str, place: str) -> list[dict[str, Any]]:
-        """The same of the finished runs of heads, in no order: for rankings, which look at all of them."""
+    def finished_runs(self, fields: Sequence[str], where: str, place: str) -> dict[str, Sequence[Any]]:
+        """Values by field, a column each, of all finished runs of heads that a filter selects, in no order.
+
+        For rankings, which look at every run; otherwise as `table`.
+        """
         check(where, "", fields, place)
         of_heads = (schema.runs.c.kind == "run", schema.runs.c.status == "finished")
+        found = self.read(lambda one: Selection(one, self.location, where).columns(fields, *of_heads, place=place))
+        return found or dict.fromkeys(fields, ())
 
-        def read(connection: Connection) -> list[dict[str, Any]]:
-            return Selection(connection, self.location, where).rows(fields, *of_heads, place=place, ordered=False)
-
-        return self.read(read) or []
+    def newest_first(self, ids: Collection[str]) -> list[str]:
+        """Runs by their full ids, in the order of a listing."""
+        query = select(schema.runs.c.id).where(schema.runs.c.id.in_(among(ids))).order_by(*NEWEST_FIRST)
+        return [row.id for row in self._rows(query)] if ids else []
 
     def run(self, run_id: str) -> RunRecord:
         """One run by its full id, in the trash or not. Raises UsageError if there is none."""

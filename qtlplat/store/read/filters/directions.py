@@ -23,7 +23,7 @@ def lower_is_better(
     connection: Connection,
     location: StoreLocation,
     names: Sequence[str],
-    runs: sa.Select[Any],
+    runs: Callable[[], sa.Select[Any]],
     fix: Callable[[str], str],
     place: str,
 ) -> dict[str, bool]:
@@ -33,7 +33,7 @@ def lower_is_better(
         connection: in a transaction.
         location: of the store.
         names: fields as people type them, ``f1``, ``min(f1)``, ``seconds.heads``.
-        runs: a SELECT of the ids of the runs that are to be judged.
+        runs: makes a SELECT of the ids of the runs that are to be judged.
         fix: field -> what to type where its direction is not known.
         place: what errors about a name say.
 
@@ -45,7 +45,7 @@ def lower_is_better(
         field = fields.find(field_name(name, where=place), Asked(where=place))
         lower = field.lower
         if field.metric:
-            declared = [] if field.metric in SHIPPED else _declared(connection, field.metric, runs)
+            declared = [] if field.metric in SHIPPED else _declared(connection, field.metric, runs())
             # without a run that has it there is nothing to judge
             judged = bool(declared or field.metric in SHIPPED)
             lower = judged and agreed(field.metric, declared, fix(name)).lower_is_better
@@ -56,13 +56,14 @@ def lower_is_better(
 
 
 def directions(
-    reader: Access, names: Sequence[str], ids: Collection[str], fix: Callable[[str], str], place: str
+    reader: Access, names: Sequence[str], ids: Callable[[], Collection[str]], fix: Callable[[str], str], place: str
 ) -> dict[str, bool]:
-    """The same of runs by their full ids, in a store; nothing if there is no store."""
-    runs = sa.select(schema.runs.c.id).where(schema.runs.c.id.in_(among(ids)))
-    return (
-        reader.read(lambda connection: lower_is_better(connection, reader.location, names, runs, fix, place), ids) or {}
-    )
+    """The same of runs by their full ids, in a store; nothing if there is no store. ids: called if they are needed."""
+
+    def runs() -> sa.Select[Any]:
+        return sa.select(schema.runs.c.id).where(schema.runs.c.id.in_(among(ids())))
+
+    return reader.read(lambda connection: lower_is_better(connection, reader.location, names, runs, fix, place)) or {}
 
 
 def _declared(connection: Connection, metric: str, runs: sa.Select[Any]) -> list[tuple[str, Any]]:

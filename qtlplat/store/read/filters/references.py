@@ -52,7 +52,7 @@ def described(connection: Connection, location: StoreLocation, reference: str) -
         lower = (
             sign == "-"
             if sign
-            else lower_is_better(connection, location, [field], runs, lambda _: fix, reference)[field]
+            else lower_is_better(connection, location, [field], lambda: runs, lambda _: fix, reference)[field]
         )
         sort = field if lower else f"-{field}"
     found = Selection(connection, location, where, sort, reference).first(limit=1)

@@ -74,35 +74,43 @@ class Selection:
         return [row[0] for row in self._rows([schema.runs.c.id], conditions, limit)]
 
     def rows(
-        self,
-        names: Sequence[str],
-        *conditions: Expression,
-        limit: int | None = None,
-        place: str = "--cols",
-        ordered: bool = True,
+        self, names: Sequence[str], *conditions: Expression, limit: int | None = None, place: str = "--cols"
     ) -> list[dict[str, Any]]:
-        """The values of fields, for each run that is selected and meets further conditions; None for a missing one.
-
-        ordered: False for an order that means nothing, which is quicker.
-        """
-        fields = [self._fields.find(field_name(name, where=place), Asked(where=place)) for name in names]
-        columns = [field.value.label(f"c{number}") for number, field in enumerate(fields)]
-        found = self._rows(columns, conditions, limit, ordered=ordered)
-        rows = [dict(zip(names, row, strict=True)) for row in found]
+        """The values of fields, for each run that is selected and meets further conditions; None for a missing one."""
+        fields, columns = self._columns(names, place)
+        rows = [dict(zip(names, row, strict=True)) for row in self._rows(columns, conditions, limit)]
         for name, decode in ((name, field.decode) for name, field in zip(names, fields, strict=True) if field.decode):
             for row in rows:
                 row[name] = decode(row[name])
         return rows
 
+    def columns(self, names: Sequence[str], *conditions: Expression, place: str = "--cols") -> dict[str, Sequence[Any]]:
+        """The same values, a column for each field, of runs in no order: for very many of them."""
+        names, dialect = list(dict.fromkeys(names)), self._connection.dialect
+        fields, columns = self._columns(names, place)
+        # values are converted column by column, which takes less than half as long
+        raw = [sa.type_coerce(column, sa.types.NULLTYPE) for column in columns]
+        rows = self._connection.execute(self._select(raw, conditions).order_by(None)).all()
+        stored = zip(*rows, strict=True) if rows else [()] * len(names)
+        found: dict[str, Sequence[Any]] = {}
+        for name, field, values in zip(names, fields, stored, strict=True):
+            convert = field.value.type.dialect_impl(dialect).result_processor(dialect, None)
+            column = tuple(map(convert, values)) if convert else values
+            found[name] = tuple(map(field.decode, column)) if field.decode else column
+        return found
+
+    def _columns(self, names: Sequence[str], place: str) -> tuple[list[Field], list[Expression]]:
+        fields = [self._fields.find(field_name(name, where=place), Asked(where=place)) for name in names]
+        return fields, [field.value.label(f"c{number}") for number, field in enumerate(fields)]
+
     def _rows(
-        self, columns: Sequence[Any], conditions: Sequence[Expression], limit: int | None, *, ordered: bool = True
+        self, columns: Sequence[Any], conditions: Sequence[Expression], limit: int | None
     ) -> Sequence[sa.Row[Any]]:
-        if limit is not None and ordered and (best := self._from_the_best(columns, conditions)) is not None:
+        if limit is not None and (best := self._from_the_best(columns, conditions)) is not None:
             found = self._connection.execute(best.limit(limit)).all()
             if len(found) == limit:
                 return found  # else runs without that metric follow
-        query = self._select(columns, conditions).limit(limit)
-        return self._connection.execute(query if ordered else query.order_by(None)).all()
+        return self._connection.execute(self._select(columns, conditions).limit(limit)).all()
 
     def _select(self, columns: Sequence[Any], conditions: Sequence[Expression]) -> sa.Select[Any]:
         query = sa.select(*columns).select_from(schema.runs).where(*self._conditions, *conditions)
