@@ -149,7 +149,7 @@ def read_sweep(reader: Reader, name: str, metric: str = "f1") -> StoredSweep:
         {axis: _in_order(known[axis]) for axis in axes_of(sweep.content.definition, rows)},
         tuple(rows),
         {run.id: run for run in runs},
-        mixture=mixture(set(conditions(reader, ids).values())),
+        mixture=mixture(conditions(reader, ids)),
     )
 
 
