@@ -41,7 +41,7 @@ def over_cells(values: Sequence[float]) -> dict[str, Any]:
 
 
 def summarize(connection: Connection, run_id: str, positions: Collection[int] | None = None) -> None:
-    """Store the metrics of a run over its finished cells anew: of the variants of these cells, None for all."""
+    """Recompute the metrics of a run over its finished cells: of the variants of these cells, None for all."""
     cells, metrics, table = schema.cells.c, schema.metrics.c, schema.run_metrics
     of_run = cells.run_id == run_id
     variants = select(cells.variant).where(of_run)
