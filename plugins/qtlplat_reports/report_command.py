@@ -26,12 +26,16 @@ from qtlplat.errors import QtlplatError, UsageError, describe_exception, safe_re
 if TYPE_CHECKING:
     from qtlplat.store.core.records import ReproductionRecord, RunRecord
     from qtlplat.store.read.queries import Reader
+    from qtlplat_reports.figures.sweeps import StoredSweep
     from qtlplat_reports.report.material import Audit, Material
+
+MOST_MEMBERS = 50  # of a sweep in the sections on single runs
 
 
 @click.command("report")
 @click.argument("references", metavar="[RUN]..", nargs=-1)
 @where_option
+@click.option("--sweep", metavar="NAME", help="A sweep, by its name or id, with its finished members.")
 @click.option("--recipe", metavar="R", help="The newest stored reproduction of a recipe, with its claims and runs.")
 @click.option("--budget", metavar="B", help="With --recipe: the newest reproduction under this budget.")
 @click.option(
@@ -45,6 +49,7 @@ def report_command(
     settings: Settings,
     references: Sequence[str],
     where: str | None,
+    sweep: str | None,
     recipe: str | None,
     budget: str | None,
     metric: str,
@@ -56,8 +61,9 @@ def report_command(
     """Write a report on stored runs: HTML, Markdown or LaTeX tables.
 
     RUN is the beginning of an id, @last, @-2 for the one before the last, @best:f1 or @tag:NAME. Without RUN and
-    --where, the report covers all runs. Backbones are included with the runs that use them. Nothing is trained; only
-    the store is read (and the data, with --audit). The HTML is one file without scripts and external resources.
+    --where, the report covers all runs; with --sweep, a sweep and its members. Backbones are included with the runs
+    that use them. Nothing is trained; only the store is read (and the data, with --audit). The HTML is one file without
+    scripts and external resources.
     """
     from qtlplat.store.read.filters.names import unquoted
     from qtlplat_reports.figures.stored import metric_of
@@ -66,14 +72,19 @@ def report_command(
 
     if budget and not recipe:
         raise UsageError("--budget needs --recipe", fix="add --recipe NAME, or leave --budget out")
+    if sweep and (references or where or recipe):
+        raise UsageError("--sweep names the runs, and so do RUN, --where and --recipe", fix="leave one out")
     if sets and not audit:
         raise UsageError("-S needs --audit: nothing else reads data", fix="add --audit, or leave -S out")
     fmt = ".md" if output is None else format_of(output)
     if output is not None:
         refuse(output, force)
     reader = opened(settings)
-    material = reader.past_damage(lambda: _material(reader, references, where, recipe, budget))
-    material = replace(material, metric=metric_of(material.heads, unquoted(metric)))
+    if sweep:
+        material = _of_sweep(settings, reader, sweep, metric)
+    else:
+        material = reader.past_damage(lambda: _material(reader, references, where, recipe, budget))
+        material = replace(material, metric=metric_of(material.heads, unquoted(metric)))
     if recipe:
         material = replace(material, publication=_publication(settings, recipe))
     if audit:
@@ -85,6 +96,36 @@ def report_command(
     data = text.encode("utf-8")
     write_output(output, data, force)
     tell_written(output, data)
+
+
+def _of_sweep(settings: Settings, reader: Reader, name: str, metric: str) -> Material:
+    """A sweep with its best member, and its finished members, or the best ones where there are very many."""
+    from qtlplat.api.ranking import best_runs
+    from qtlplat.cli.components import open_components
+    from qtlplat.store.read.filters.names import unquoted
+    from qtlplat_reports.figures.sweeps import read_sweep, with_cells
+    from qtlplat_reports.report.privacy import public_sweep
+
+    def read() -> Material:
+        stored = with_cells(reader, read_sweep(reader, name, unquoted(metric)))
+        stored.scored()
+        ranking = best_runs(
+            reader, metric, sweep=name, higher_is_better=stored.metric.higher_is_better,
+            catalog=lambda: open_components(settings)[1],
+        )  # fmt: skip
+        material = material_of(reader, _told(stored))
+        return replace(material, metric=stored.metric, sweep=public_sweep(stored), picked=ranking.choice.overall)
+
+    return reader.past_damage(read)
+
+
+def _told(sweep: StoredSweep) -> list[str]:
+    """The finished runs that all sections tell of: the best ones of many."""
+    sign = 1.0 if sweep.metric.lower_is_better else -1.0
+    scored = {row["run"]: row[sweep.metric.name]["mean"] for row in sweep.rows if row["run"] in sweep.runs}
+    known = [run for run, mean in scored.items() if mean is not None]
+    best = sorted(known, key=lambda run: sign * scored[run])[:MOST_MEMBERS]
+    return [run for run in scored if run in best] if len(scored) > MOST_MEMBERS else list(scored)
 
 
 def _material(

@@ -148,6 +148,8 @@ def draw(found: Heatmap) -> Figure:
     axes.set_ylabel(shortened(found.axes[0], 40))
     bar = figure.colorbar(ScalarMappable(norm, colours), ax=axes, fraction=0.06, pad=0.03 if width == PAGE else 0.06)
     bar.outline.set_linewidth(0.4)
+    assert bar.solids is not None
+    bar.solids.set(rasterized=False, edgecolor="face")  # no picture within a picture: some readers refuse these
     bar.set_label(metric.title)
     for i, row in enumerate(found.apart[:MOST_APART]):
         if (mean := row[name]["mean"]) is not None:

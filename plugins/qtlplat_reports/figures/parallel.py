@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BUNDLE = 0.5  # of the distance of two values: how far the lines through one of them spread
+STEPS = 64  # of the bar of colours
 LABEL = 14  # characters of a value
 
 
@@ -129,8 +130,8 @@ def _scale(axes: Axes, at: int, look: tuple[Colormap, Normalize], title: str) ->
     from matplotlib.ticker import MaxNLocator
 
     colours, norm = look
-    axes.imshow(np.linspace(0, 1, 128)[:, None], extent=(at, at + 0.05, 0, 1), cmap=colours, aspect="auto",
-                origin="lower", zorder=3)  # fmt: skip
+    steps = np.linspace(0, 1, STEPS + 1)
+    axes.pcolormesh([at, at + 0.05], steps, steps[:-1, None], cmap=colours, vmin=0, vmax=1, edgecolor="face", zorder=3)
     axes.text(at, 1.09, title, ha="center", va="bottom", fontweight="bold")
     low, high = float(norm.vmin or 0.0), float(norm.vmax or 0.0)
     for tick in MaxNLocator(5).tick_values(low, high):

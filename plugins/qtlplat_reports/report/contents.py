@@ -6,12 +6,13 @@ from qtlplat.conventions import short
 from qtlplat_reports.report import overview, surroundings
 from qtlplat_reports.report.claims import claims
 from qtlplat_reports.report.controls import controls
-from qtlplat_reports.report.document import Document
+from qtlplat_reports.report.document import Document, Section
 from qtlplat_reports.report.material import Material
 from qtlplat_reports.report.mistakes import mistakes
 from qtlplat_reports.report.models import models
 from qtlplat_reports.report.pictures import pictures
 from qtlplat_reports.report.side_by_side import leakage
+from qtlplat_reports.report.sweep import sweep_section
 
 
 def document(material: Material, *, drawn: bool = True) -> Document:
@@ -20,6 +21,7 @@ def document(material: Material, *, drawn: bool = True) -> Document:
     sections = [
         overview.headline(material),
         *([claims(record, material.publication)] if record is not None else []),
+        *([_of_sweep(material, drawn=drawn)] if material.sweep is not None else []),
         models(material),
         leakage(material),
         controls(material),
@@ -31,4 +33,10 @@ def document(material: Material, *, drawn: bool = True) -> Document:
         surroundings.rerun(material),
     ]
     about = f"Reproduction of {record.content.recipe}" if record is not None else "Report on stored runs"
+    about = f"Report on the sweep {material.sweep.name}" if material.sweep is not None else about
     return Document(about, tuple(sections), tuple(short(stored.run.id) for stored in material.runs))
+
+
+def _of_sweep(material: Material, *, drawn: bool) -> Section:
+    assert material.sweep is not None
+    return sweep_section(material.sweep, material.picked, len(material.heads), drawn=drawn)

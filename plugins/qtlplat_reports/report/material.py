@@ -11,8 +11,10 @@ from qtlplat_reports.figures.stored import F1, StoredRun, read
 from qtlplat_reports.report.privacy import public_facts, public_run, request
 
 if TYPE_CHECKING:
+    from qtlplat.api.picking import Picked
     from qtlplat.store.core.records import ReproductionRecord
     from qtlplat.store.read.queries import Reader
+    from qtlplat_reports.figures.sweeps import StoredSweep
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class Material:
     runs: heads and backbones, in the order of Table III; kept: position of the cell (initialisation) whose weights a
     pretraining has kept, by its id; environments: public facts, requests: what was typed, commands: that make a run
     again, each by run id; reproduction: a stored one, where claims are reported; publication: what its recipe says of
-    it; audits: of datasets; metric: by which runs are compared.
+    it; audits: of datasets; metric: by which runs are compared; sweep: that the runs are members of, with cells, and
+    picked, its best member.
     """
 
     runs: tuple[StoredRun, ...]
@@ -44,6 +47,8 @@ class Material:
     publication: tuple[str, ...] = ()
     audits: tuple[Audit, ...] = ()
     metric: Metric = F1
+    sweep: StoredSweep | None = None
+    picked: Picked | None = None
 
     @property
     def heads(self) -> list[StoredRun]:

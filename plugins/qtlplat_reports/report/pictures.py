@@ -33,7 +33,7 @@ def pictures(material: Material, *, drawn: bool) -> Section:
     wanted = [("pareto", scored[:MOST_RUNS], f"{material.metric.title} against parameters")] if scored else []
     wanted += [("differences", [stored], f"Controls minus their head, {stored.name}") for stored in controlled]
     wanted += [("convergence", [stored], f"Convergence of {stored.name}") for stored in shown]
-    if drawn and wanted and not _can_draw():
+    if drawn and wanted and not can_draw():
         blocks.append(Text(MISSING))
         drawn = False
     blocks += [_picture(kind, runs, caption, material.metric, drawn) for kind, runs, caption in wanted]
@@ -43,7 +43,8 @@ def pictures(material: Material, *, drawn: bool) -> Section:
     return Section("figures", "Figures", tuple(blocks) or (Text("There is nothing to draw."),))
 
 
-def _can_draw() -> bool:
+def can_draw() -> bool:
+    """Whether matplotlib is installed."""
     from qtlplat_reports.figures.style import require_matplotlib
 
     try:

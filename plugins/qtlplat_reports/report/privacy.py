@@ -11,6 +11,7 @@ from qtlplat.conventions import NUMERICS, VARIABLE
 
 if TYPE_CHECKING:
     from qtlplat.store.core.records import ComponentRow, RunRecord
+    from qtlplat_reports.figures.sweeps import StoredSweep
 
 # facts of an environment that say how numbers came about; the others say where and by whom
 PUBLIC = (
@@ -58,3 +59,21 @@ def _public_component(row: ComponentRow, plan: Mapping[str, Any]) -> ComponentRo
         name = name.partition("[")[0]
     options = {key: value for key, value in row.options.items() if key not in hidden}
     return replace(row, name=name, options=options)
+
+
+def public_sweep(sweep: StoredSweep) -> StoredSweep:
+    """A sweep whose values and errors say nothing of where data lies; values that become alike have numbers."""
+    shown: dict[str, dict[str, Any]] = {}
+    for axis, values in sweep.axes.items():
+        texts = [request(value) if isinstance(value, str) else value for value in values]
+        shown[axis] = {
+            repr(value): f"{text} ({i + 1})" if isinstance(text, str) and texts.count(text) > 1 else text
+            for i, (value, text) in enumerate(zip(values, texts, strict=True))
+        }
+
+    def public(row: Mapping[str, Any]) -> dict[str, Any]:
+        point = {axis: shown[axis][repr(value)] for axis, value in row["point"].items()}
+        return {**row, "point": point, "error": row["error"] and without_paths(row["error"])}
+
+    axes = {axis: tuple(shown[axis][repr(value)] for value in values) for axis, values in sweep.axes.items()}
+    return replace(sweep, axes=axes, rows=tuple(map(public, sweep.rows)))
