@@ -110,7 +110,7 @@ def _of_sweep(settings: Settings, reader: Reader, name: str, metric: str) -> Mat
         stored = with_cells(reader, read_sweep(reader, name, unquoted(metric)))
         stored.scored()
         ranking = best_runs(
-            reader, metric, sweep=name, higher_is_better=stored.metric.higher_is_better,
+            reader, metric, sweep=name, higher_is_better=stored.metric.higher_is_better, honest=True,
             catalog=lambda: open_components(settings)[1],
         )  # fmt: skip
         material = material_of(reader, _told(stored))
