@@ -1,4 +1,4 @@
-"""The section on a sweep: what was asked for, its members by state, its best member with an honest score, its points."""
+"""The section on a sweep: what was asked for, members by state, the best one with an honest score, points."""
 
 from __future__ import annotations
 
