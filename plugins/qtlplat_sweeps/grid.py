@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -150,7 +151,8 @@ def _axes(fields: Sequence[tuple[str, list[Choice]]]) -> dict[str, list[Any]]:
                 raise UsageError(f"{axis} varies in two places", where="the sweep", fix="name its values once")
             axes[axis] = []
             for one in choices:
-                if axis in one.at and one.at[axis] not in axes[axis]:
+                # as JSON, in which true is not 1
+                if axis in one.at and json.dumps(one.at[axis]) not in map(json.dumps, axes[axis]):
                     axes[axis].append(one.at[axis])
     return axes
 

@@ -78,13 +78,13 @@ def pivot(rows: Sequence[Row], down: str, across: str, metric: str) -> tuple[lis
     """
     others = dict.fromkeys(name for row in rows for name in row["point"] if name not in (down, across))
     found = averaged(rows, list(others), metric)
-    values = list(dict.fromkeys(row["point"].get(across) for row in found))
-    table: dict[Any, Row] = {}
+    values = {_key(value): value for value in (row["point"].get(across) for row in found)}
+    table: dict[str, Row] = {}
     for row in found:
         at = row["point"].get(down)
-        line = table.setdefault(at, {down: "without" if at is None else at})
+        line = table.setdefault(_key(at), {down: "without" if at is None else at})
         line[_key(row["point"].get(across))] = _cell(row, metric)
-    shown = [Column(down, down), *(Column(_key(value), _title(across, value), right=True) for value in values)]
+    shown = [Column(down, down), *(Column(key, _title(across, value), right=True) for key, value in values.items())]
     over = f", mean over {' and '.join(others)}" if others else ""
     n = max((row[metric]["n"] for row in found), default=0)
     told = f"{metric}{over}; {'± sd over them' if others and n > 1 else counted(len(rows), 'member')}"

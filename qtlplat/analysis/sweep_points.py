@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+import json
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -97,10 +98,16 @@ def averaged(rows: Sequence[Row], over: Collection[str], metric: str) -> list[Ro
 
 def by_point(rows: Sequence[Row], over: Collection[str]) -> list[tuple[dict[str, Any], list[Row]]]:
     """Points without some axes, and the rows of the members of each, in their order."""
-    groups: dict[tuple[tuple[str, Any], ...], list[Row]] = defaultdict(list)
+    found: dict[str, tuple[dict[str, Any], list[Row]]] = {}
     for row in rows:
-        groups[tuple((name, value) for name, value in row["point"].items() if name not in over)].append(row)
-    return [(dict(point), members) for point, members in groups.items()]
+        point = {name: value for name, value in row["point"].items() if name not in over}
+        found.setdefault(json.dumps(list(point.items())), (point, []))[1].append(row)
+    return list(found.values())
+
+
+def place(values: Sequence[Any], value: Any) -> int:
+    """Where a value of an axis stands; values are told apart as JSON, in which ``true`` is not 1."""
+    return [json.dumps(one) for one in values].index(json.dumps(value))
 
 
 def axes_of(definition: Mapping[str, Any], rows: Sequence[Row]) -> list[str]:

@@ -145,3 +145,8 @@ def test_refused_grids(options: dict[str, object], said: str) -> None:
 def test_two_references_of_one_component_are_told_apart_by_their_options() -> None:
     grid = make_grid({"head": "dressed[qubits=2],dressed[qubits=5]"})
     assert grid.axes == {"head": ["dressed[qubits=2]", "dressed[qubits=5]"]}
+
+
+def test_true_is_another_value_than_1() -> None:
+    assert make_grid({"head": "mlp[bias=true|1]"}).axes == {"head.bias": [True, 1]}
+    assert len(make_grid({"head": "mlp[bias=true|1]"}).axes["head.bias"]) == 2

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.analysis.sweep_points import Row, averaged
+from qtlplat.analysis.sweep_points import Row, averaged, place
 from qtlplat.errors import UsageError
 from qtlplat_reports.figures.style import COLUMN, GREY, PAGE, new_figure, shortened, styled
 from qtlplat_reports.figures.sweeps import SEED, StoredSweep, closing_lines, state_line
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 MAP = "cividis"  # made for readers who do not tell red from green (Nuñez, Anderton & Renslow, PLOS ONE 13, 2018)
 NARROW, UPRIGHT = 6, 14  # columns in a journal's column, and before numbers are turned
 MOST_APART = 6
+STEPS = 64  # of the bar of colours
 LABEL = 18  # characters of a value
 
 
@@ -50,8 +51,8 @@ def heatmap(sweep: StoredSweep, asked: Sequence[str] = ()) -> Heatmap:
     inside = [row for row in sweep.rows if {down, across} & row["point"].keys()]
     over = sweep.others(inside, (down, across))
     found = averaged(inside, [axis for axis in sweep.axes if axis not in (down, across)], name)
-    values = tuple(_values(sweep, axis, found) for axis in (down, across))
-    places = [(values[0].index(row["point"].get(down)), values[1].index(row["point"].get(across))) for row in found]
+    values = [sweep.values_in(axis, found) for axis in (down, across)]
+    places = [(place(values[0], row["point"].get(down)), place(values[1], row["point"].get(across))) for row in found]
     rest = [row for row in sweep.rows if not {down, across} & row["point"].keys()]
     whole = [row[name]["mean"] if row["state"] == "finished" else None for row in found]
     best = sweep.best(whole)
@@ -85,23 +86,18 @@ def _meet(sweep: StoredSweep, first: str, second: str) -> bool:
     return {first, second} <= {*sweep.varied(rows)}
 
 
-def _values(sweep: StoredSweep, axis: str, rows: Sequence[Row]) -> tuple[Any, ...]:
-    there = [row["point"].get(axis) for row in rows]
-    return tuple(value for value in (*sweep.axes[axis], None) if value in there)
-
-
 def rows(found: Heatmap) -> list[dict[str, Any]]:
     """The numbers of the figure: a row for each field, then those of points that are apart."""
     name = found.sweep.metric.name
     made = []
-    for place, row in [*sorted(found.fields.items()), *((None, row) for row in found.apart)]:
+    for at, row in [*sorted(found.fields.items()), *((None, row) for row in found.apart)]:
         made.append(
             {
                 "point": row["point"],
                 **row[name],
                 **{key: row[key] for key in ("members", "finished", "failed", "missing")},
-                "best": place is not None and place == found.best,
-                "apart": place is None,
+                "best": at is not None and at == found.best,
+                "apart": at is None,
                 "runs": row["runs"],
             }
         )
@@ -134,8 +130,8 @@ def draw(found: Heatmap) -> Figure:
     low, high = min(known), max(known)
     norm = Normalize(low, high) if high > low else Normalize(low - 0.01, high + 0.01)
     colours = colormaps[MAP if metric.higher_is_better else f"{MAP}_r"]
-    for place, row in found.fields.items():
-        _field(axes, place, row, row[name]["mean"], (colours, norm, upright))
+    for at, row in found.fields.items():
+        _field(axes, at, row, row[name]["mean"], (colours, norm, upright))
     if found.best is not None:
         _frame(axes, found.best)
     axes.set_xlim(-0.5, len(across) - 0.5)
@@ -146,7 +142,9 @@ def draw(found: Heatmap) -> Figure:
     axes.spines[:].set_visible(False)
     axes.set_xlabel(shortened(found.axes[1], 40))
     axes.set_ylabel(shortened(found.axes[0], 40))
-    bar = figure.colorbar(ScalarMappable(norm, colours), ax=axes, fraction=0.06, pad=0.03 if width == PAGE else 0.06)
+    bar = figure.colorbar(
+        ScalarMappable(norm, colours.resampled(STEPS)), ax=axes, fraction=0.06, pad=0.03 if width == PAGE else 0.06
+    )
     bar.outline.set_linewidth(0.4)
     assert bar.solids is not None
     bar.solids.set(rasterized=False, edgecolor="face")  # no picture within a picture: some readers refuse these

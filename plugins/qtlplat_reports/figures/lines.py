@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from qtlplat.analysis.pooled import LEVEL, Pooled, pooled
-from qtlplat.analysis.sweep_points import Row, by_point
+from qtlplat.analysis.sweep_points import Row, by_point, place
 from qtlplat.conventions import counted
 from qtlplat.errors import UsageError
 from qtlplat_reports.figures.style import COLUMN, colour, marker, new_figure, shortened, styled
@@ -59,7 +59,7 @@ class Lines:
     @property
     def values(self) -> list[Any]:
         """Those of the lines."""
-        return list(dict.fromkeys(mark.series for mark in self.marks))
+        return list({repr(mark.series): mark.series for mark in self.marks}.values())
 
 
 def lines(sweep: StoredSweep, asked: Sequence[str] = ()) -> Lines:
@@ -76,8 +76,8 @@ def lines(sweep: StoredSweep, asked: Sequence[str] = ()) -> Lines:
         Mark(float(point[x]), point.get(series) if series else None, point, tuple(rows), _pooled(sweep, rows))
         for point, rows in by_point(inside, [axis for axis in sweep.axes if axis not in drawn])
     ]
-    places = {repr(value): i for i, value in enumerate(sweep.axes[series])} if series else {}
-    marks.sort(key=lambda mark: (places.get(repr(mark.series), len(places)), mark.x))
+    values = (*(sweep.axes[series] if series else ()), None)
+    marks.sort(key=lambda mark: (place(values, mark.series), mark.x))
     rest = [row for row in sweep.rows if x not in row["point"]]
     levels = [
         Mark(None, None, point, tuple(rows), _pooled(sweep, rows)) for point, rows in by_point(rest, {SEED, *over})
@@ -149,16 +149,16 @@ def draw(found: Lines) -> Figure:
     if logarithmic:
         axes.set_xscale("log")
     for i, value in enumerate(found.values):
-        shown = [(mark, mark.found) for mark in found.marks if mark.series == value and mark.found]
+        shown = [(mark, mark.found) for mark in found.marks if repr(mark.series) == repr(value) and mark.found]
         xs, means = [mark.x or 0.0 for mark, _ in shown], [one.mean for _, one in shown]
-        place = _beside(axes, DODGE * (i - (wide - 1) / 2))
+        moved = _beside(axes, DODGE * (i - (wide - 1) / 2))
         axes.plot(xs, means, color=colour(i), linestyle=STYLES[i % len(STYLES)], marker=marker(i), label=names[i],
-                  transform=place)  # fmt: skip
+                  transform=moved)  # fmt: skip
         hollow = [(mark.x, one.mean) for mark, one in shown if mark.finished < len(mark.members)]
         for x, mean in hollow:
-            axes.plot([x], [mean], marker=marker(i), color=colour(i), markerfacecolor="white", transform=place)
+            axes.plot([x], [mean], marker=marker(i), color=colour(i), markerfacecolor="white", transform=moved)
         for mark, one in shown:
-            _bar(axes, one, (mark.x or 0.0, place), colour(i), (low, high))
+            _bar(axes, one, (mark.x or 0.0, moved), colour(i), (low, high))
     for i, mark in enumerate(found.levels, wide):
         if mark.found:
             axes.axhline(mark.found.mean, color=colour(i), linewidth=1.1, linestyle=(0, (1, 1.5)), label=names[i])
@@ -224,13 +224,13 @@ def _bar(axes: Axes, one: Pooled, at: tuple[float, Transform], tone: str, limits
     """An interval; an arrow where it ends beyond the picture."""
     if one.interval is None:
         return
-    x, place = at
+    x, transform = at
     low, high = one.interval
     ends = max(low, limits[0]), min(high, limits[1])
-    axes.plot([x, x], ends, color=tone, linewidth=0.9, transform=place, clip_on=False)
+    axes.plot([x, x], ends, color=tone, linewidth=0.9, transform=transform, clip_on=False)
     for end, edge, arrow in ((low, limits[0], "v"), (high, limits[1], "^")):
         beyond = not limits[0] <= end <= limits[1]
-        axes.plot([x], [edge if beyond else end], marker=arrow if beyond else "_", color=tone, transform=place,
+        axes.plot([x], [edge if beyond else end], marker=arrow if beyond else "_", color=tone, transform=transform,
                   markersize=3.5 if beyond else 5, clip_on=False, linestyle="none")  # fmt: skip
 
 
@@ -239,7 +239,9 @@ def caption(found: Lines, *, drawn: bool = True) -> list[str]:
     marks = [mark.found for mark in (*found.marks, *found.levels) if mark.found]
     first = f"Mean {found.sweep.metric.title} of the cells of a member."
     told = [" ".join(filter(None, [first, found.sweep.over_words(found.over)])), state_line(found.sweep)]
-    told += interval_lines(marks, drawn=drawn)
+    low, high = _limits(found)
+    beyond = any(not low <= end <= high for one in marks for end in one.interval or ())
+    told += interval_lines(marks, drawn=drawn, beyond=drawn and beyond)
     if drawn and found.levels:
         told.append(f"Horizontal: without {found.x}; the intervals of these are on the right.")
     if drawn and any(mark.found and mark.finished < len(mark.members) for mark in found.marks):
@@ -247,8 +249,8 @@ def caption(found: Lines, *, drawn: bool = True) -> list[str]:
     return [*told, *closing_lines(found.sweep, "The best of many")]
 
 
-def interval_lines(marks: Sequence[Pooled], *, drawn: bool) -> list[str]:
-    """What the intervals are, and why some means have none."""
+def interval_lines(marks: Sequence[Pooled], *, drawn: bool, beyond: bool) -> list[str]:
+    """What the intervals are, and why some means have none. beyond: whether some end beyond the picture."""
     units: dict[tuple[str, str], set[int]] = {}
     for one in marks:
         if one.interval is not None:
@@ -259,6 +261,6 @@ def interval_lines(marks: Sequence[Pooled], *, drawn: bool) -> list[str]:
         each = ", each with its own backbone and folds" if unit == "seed" and not remark else ""
         told.append(f"{words}{each}{f' ({remark})' if remark else ''}")
     bars = f"{'Bars: ' if drawn else ''}{LEVEL:.0%} interval of the mean, over {'; '.join(told)}".replace("%", " %")
-    beyond = "; an arrow: beyond the picture." if drawn else "."
+    arrows = "; an arrow: beyond the picture." if beyond else "."
     without = dict.fromkeys(one.why for one in marks if one.interval is None)
-    return [*([bars + beyond] if told else []), *(f"No interval: {why}." for why in without)]
+    return [*([bars + arrows] if told else []), *(f"No interval: {why}." for why in without)]

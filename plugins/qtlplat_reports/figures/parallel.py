@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.analysis.sweep_points import Row, averaged, full_name
+from qtlplat.analysis.sweep_points import Row, averaged, full_name, place
 from qtlplat.errors import UsageError
-from qtlplat_reports.figures.heatmap import MAP
+from qtlplat_reports.figures.heatmap import MAP, STEPS
 from qtlplat_reports.figures.style import COLUMN, GREY, PAGE, new_figure, shortened, styled
 from qtlplat_reports.figures.sweeps import SEED, StoredSweep, closing_lines, state_line
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 BUNDLE = 0.5  # of the distance of two values: how far the lines through one of them spread
-STEPS = 64  # of the bar of colours
 LABEL = 14  # characters of a value
 
 
@@ -44,10 +43,7 @@ def parallel(sweep: StoredSweep, asked: Sequence[str] = ()) -> Parallel:
     found = averaged(sweep.rows, dropped, name)
     sign = 1.0 if sweep.metric.lower_is_better else -1.0
     found.sort(key=lambda row: (row[name]["mean"] is None, sign * (row[name]["mean"] or 0.0)))
-    axes = {}
-    for axis in chosen:
-        there = [row["point"].get(axis) for row in found]
-        axes[axis] = tuple(value for value in (None, *sweep.axes[axis]) if value in there)
+    axes = {axis: sweep.values_in(axis, found, without_first=True) for axis in chosen}
     return Parallel(sweep, axes, tuple(found), sweep.others(sweep.rows, chosen))
 
 
@@ -108,7 +104,7 @@ def _places(found: Parallel) -> dict[str, list[float]]:
     for axis, values in found.axes.items():
         through: dict[int, list[int]] = {}
         for rank, row in enumerate(found.points):
-            through.setdefault(values.index(row["point"].get(axis)), []).append(rank)
+            through.setdefault(place(values, row["point"].get(axis)), []).append(rank)
         spread = BUNDLE / max(2, len(values) - 1)
         heights = [0.0] * len(found.points)
         for j, ranks in through.items():

@@ -109,7 +109,14 @@ def points(runs: Sequence[StoredRun], metric: Metric = F1, against: Against | No
         if measured and "backbone_total" in parameters and against.cost != "seconds":
             name = next((row.name for run in stored.backbones if (row := run.components.get("backbone"))), "backbone")
             total = parameters["backbone_total"]
-            backbones[ids] = Point(f"{name}, whole", "backbone", ids, total, measured, metric, total, cost=against.cost)
+            whole = Point(f"{name}, whole", "backbone", ids, total, measured, metric, total, cost=against.cost)
+            if stored.run.id in against.alike:  # seeds are one point, and so are their backbones
+                others = [key for key, one in backbones.items() if (one.name, one.parameters) == (whole.name, total)]
+                if others and not set(ids) <= set(others[0]):
+                    whole = _joined(backbones.pop(others[0]), replace(whole, pooled=True))
+                elif others:
+                    continue
+            backbones[whole.runs] = whole
     return [*found.values(), *backbones.values()]
 
 

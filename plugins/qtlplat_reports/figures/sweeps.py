@@ -102,6 +102,12 @@ class StoredSweep:
         short = [f"{one:.3g}" for one in self.axes[axis] if isinstance(one, float)]
         return f"{value:.3g}" if len(set(short)) == len(short) else value_text(value)
 
+    def values_in(self, axis: str, rows: Sequence[Row], *, without_first: bool = False) -> tuple[Any, ...]:
+        """The values of an axis that some of the points have, and None if a point lacks the axis."""
+        there = {repr(row["point"].get(axis)) for row in rows}
+        every = (None, *self.axes[axis]) if without_first else (*self.axes[axis], None)
+        return tuple(value for value in every if repr(value) in there)
+
     def others(self, rows: Sequence[Row], drawn: Collection[str]) -> dict[str, int]:
         """Axes that are averaged over where only some are drawn, with the number of values that a mean is over."""
         rest = [axis for axis in self.axes if axis not in drawn]
