@@ -106,7 +106,7 @@ def by_point(rows: Sequence[Row], over: Collection[str]) -> list[tuple[dict[str,
 
 
 def place(values: Sequence[Any], value: Any) -> int:
-    """Where a value of an axis stands; values are told apart as JSON, in which ``true`` is not 1."""
+    """Where a value of an axis stands; values are compared as JSON, in which ``true`` is not 1."""
     return [json.dumps(one) for one in values].index(json.dumps(value))
 
 
