@@ -17,12 +17,17 @@ from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read.queries import Reader
 from qtlplat_bench.bulk_insert import fill
 from qtlplat_bench.synthetic_runs import made_up
+from qtlplat_bench.synthetic_sweep import NAME, add_sweep
 
 COMMANDS: tuple[tuple[str, ...], ...] = (
     ("runs", "-n", "20"),
     ("runs", "--where", "head = 'dressed5x3' and (f1 > 0.95 or tag = 'paper')", "--sort=-f1", "-n", "20"),
     ("show", "@last"),
     ("best", "--metric", "f1", "--by", "backbone,head"),
+    ("sweep", "list"),
+    ("sweep", "status", NAME),
+    ("sweep", "show", NAME),
+    ("sweep", "show", NAME, "--pivot", "qubits,seed"),
     ("compare", *(f"@-{number}" for number in range(1, 11))),
 )
 _PROGRAM = "from qtlplat.cli.app import main; main()"
@@ -38,9 +43,10 @@ class Made:
 
 
 def make_store(location: StoreLocation, runs: int) -> Made:
-    """Fill a new store with `runs` runs and their pretrainings. Raises StoreError if it cannot be written."""
+    """Fill a new store with `runs` runs, their pretrainings and a sweep. Raises StoreError if it cannot be written."""
     began = time.perf_counter()
     fill(location, made_up(runs))
+    add_sweep(location)
     return Made(location, len(Reader(location).table(["run"])), time.perf_counter() - began)
 
 

@@ -33,7 +33,8 @@ def store(settings: Settings, /, runs: int, repeats: int, keep: str | None, as_j
     """Time commands on a large store, start-up included.
 
     The store is synthetic and in a temporary directory: --runs runs of 6 cells and 40 epochs each, with their
-    pretrainings, some with controls, predictions, tags and notes. Seconds are the median of --repeats processes; rows
+    pretrainings, some with controls, predictions, tags and notes, and a sweep of which the newest 500 are the members.
+    Seconds are the median of --repeats processes; rows
     are the lines that a command prints.
     """
     from qtlplat.cli.app import COMMANDS

@@ -45,10 +45,7 @@ def best_of(
         newest_first: ids in the order of a listing: of equally good runs the first one wins.
     """
     runs, values, conditions = columns["run"], columns[metric], columns["condition"]
-    if set(map(type, values)) <= {float, int}:
-        judged = list(map(math.isfinite, values))
-    else:
-        judged = [is_number(value) for value in values]
+    judged = are_numbers(values)
     keys = zip(*(_told_apart(columns[name]) for name in by), strict=True) if by else iter([()] * len(runs))
     groups: dict[Any, list[int]] = defaultdict(list)
     for place, key in enumerate(keys):
@@ -80,6 +77,13 @@ def best_of(
 def is_number(value: Any) -> bool:
     """Whether a stored value is a finite number; true and false are none."""
     return type(value) in (float, int) and math.isfinite(value)
+
+
+def are_numbers(values: Sequence[Any]) -> list[bool]:
+    """The same of many values."""
+    if set(map(type, values)) <= {float, int}:
+        return list(map(math.isfinite, values))
+    return [is_number(value) for value in values]
 
 
 def _median(values: Sequence[float]) -> float:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from qtlplat.specs import EvaluatorSpec
     from qtlplat.store.core.records import RunRecord
 
-# read without having been asked to: about two seconds
+# read without having been asked to: about half a second
 MOST_CANDIDATES = 200
-MOST_PREDICTIONS = 200_000
+MOST_PREDICTIONS = 60_000
 ONE_RUN = "one run: nothing was picked"
 
 
@@ -87,8 +87,8 @@ def honest_choice(
         metric: the metric or field that they were ranked by.
         tested: how the candidates were tested, by their conditions as text.
         lower_is_better: its direction.
-        everything: read the predictions of all candidates; None: of `MOST_CANDIDATES` at most, the best groups first;
-            False: of none.
+        everything: read the predictions of all candidates; None: `MOST_PREDICTIONS` of `MOST_CANDIDATES` at most, the
+            best groups first; False: of none.
         catalog: opens the components, to compute metrics that an evaluator of a plugin declares; None: such metrics
             have no honest score.
     """

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from itertools import compress
 from typing import TYPE_CHECKING, Any
 
-from qtlplat.analysis.best import Best, best_of, is_number
+from qtlplat.analysis.best import Best, are_numbers, best_of
 from qtlplat.analysis.pareto import unbeaten
 from qtlplat.api.picking import Choice, honest_choice
 from qtlplat.errors import UsageError
@@ -100,7 +100,7 @@ def best_runs(
         columns = {name: tuple(compress(values, kept)) for name, values in columns.items()}
 
     def judged() -> list[str]:
-        return [run for run, value in zip(columns["run"], columns[metric], strict=True) if is_number(value)]
+        return list(compress(columns["run"], are_numbers(columns[metric])))
 
     if higher_is_better is None:
         lower = directions(reader, [metric], judged, lambda _: "--minimize or --maximize says it", "--metric")
@@ -131,12 +131,14 @@ def best_runs(
 class Front:
     """The finished runs that have a number in every field.
 
-    listed: each with whether no other beats it, the best of the first field first; lower: whether less is better, by
-    field; left_out: finished runs that lack a number; tested: how the others were tested.
+    listed: those that no other beats, or all, each with whether none does; the best of the first field first.
+    lower: whether less is better, by field; judged: how many they are in all; left_out: finished runs that lack a
+    number; tested: how the others were tested.
     """
 
     listed: tuple[tuple[Mapping[str, Any], bool], ...]
     lower: Mapping[str, bool]
+    judged: int
     left_out: int
     tested: tuple[Condition, ...]
 
@@ -152,7 +154,9 @@ class Front:
         return f"these runs use {words}: a run is dominated only by runs with the same ones" if words else ""
 
 
-def front_runs(reader: Reader, fields: Sequence[str], where: str = "", also: Collection[str] = ()) -> Front:
+def front_runs(
+    reader: Reader, fields: Sequence[str], where: str = "", also: Collection[str] = (), *, everything: bool = False
+) -> Front:
     """The finished runs, and which of them no other beats that has the same data and evaluator.
 
     Args:
@@ -160,6 +164,7 @@ def front_runs(reader: Reader, fields: Sequence[str], where: str = "", also: Col
         fields: two or more; ``name:+`` and ``name:-`` say that more, or less, is better.
         where: a filter.
         also: further fields to read of each run.
+        everything: list the dominated runs too.
 
     Raises:
         UsageError: As `best_runs`, and for fewer than two fields.
@@ -172,28 +177,30 @@ def front_runs(reader: Reader, fields: Sequence[str], where: str = "", also: Col
         raise UsageError(
             "a Pareto front needs two fields or more", where="qtlplat pareto", fix="qtlplat pareto f1 parameters"
         )
-    names = list(dict.fromkeys([*signs, *also, "run", "condition", "created"]))
-    columns = reader.finished_runs(names, where, "FIELD")
-    finished = [dict(zip(names, row, strict=True)) for row in zip(*(columns[name] for name in names), strict=True)]
-    known = [row for row in finished if all(is_number(row[name]) for name in signs)]
+    columns = reader.finished_runs([*signs, *also, "run", "condition", "created"], where, "FIELD")
+    runs, conditions, created = columns["run"], columns["condition"], columns["created"]
+    judged = [are_numbers(columns[name]) for name in signs]
+    known = [place for place, one in enumerate(zip(*judged, strict=True)) if all(one)]
     open_ = [name for name, sign in signs.items() if not sign]
     declared = directions(
-        reader, open_, lambda: [row["run"] for row in known],
+        reader, open_, lambda: [runs[place] for place in known],
         lambda name: f"{name}:- where less is better, or {name}:+", "FIELD",
     )  # fmt: skip
     lower = {name: SIGNS[sign] if sign else declared.get(name, False) for name, sign in signs.items()}
-    alike: dict[str, list[dict[str, Any]]] = defaultdict(list)
-    for row in known:
-        alike[row["condition"]].append(row)
-    kept: dict[str, bool] = {}
-    for mine in alike.values():
-        best = unbeaten([[row[name] for name in lower] for row in mine], list(lower.values()))
-        kept |= {row["run"]: one for row, one in zip(mine, best, strict=True)}
-    known.sort(key=lambda row: row["run"])
-    known.sort(key=lambda row: row["created"], reverse=True)
+    alike: dict[str, list[int]] = defaultdict(list)
+    for place in known:
+        alike[conditions[place]].append(place)
+    kept: set[int] = set()
+    for places in alike.values():
+        values = zip(*([columns[name][place] for place in places] for name in lower), strict=True)
+        kept.update(compress(places, unbeaten(list(values), list(lower.values()))))
     first = next(iter(lower))
-    known.sort(key=lambda row: row[first] * (1 if lower[first] else -1))
+    listed = sorted(known if everything else kept, key=lambda place: runs[place])
+    listed.sort(key=lambda place: created[place], reverse=True)
+    listed.sort(key=lambda place: columns[first][place] * (1 if lower[first] else -1))
     shown = list(dict.fromkeys([*signs, "run", *also]))
-    listed = tuple(({name: row[name] for name in shown} | {"status": "finished"}, kept[row["run"]]) for row in known)
+    rows = tuple(
+        ({name: columns[name][place] for name in shown} | {"status": "finished"}, place in kept) for place in listed
+    )
     tested = set(named_conditions(reader, alike.keys()).values())
-    return Front(listed, lower, len(finished) - len(known), tuple(tested))
+    return Front(rows, lower, len(known), len(runs) - len(known), tuple(tested))

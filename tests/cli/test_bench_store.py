@@ -15,8 +15,7 @@ from qtlplat.cli.app import COMMANDS as KNOWN
 from qtlplat.store.backends.find import find_store
 from qtlplat.store.core import database
 from qtlplat.store.read.queries import Reader
-from qtlplat_bench.bulk_insert import fill
-from qtlplat_bench.store import COMMANDS
+from qtlplat_bench.store import COMMANDS, make_store
 from qtlplat_bench.synthetic_runs import CELLS, EPOCHS, made_up
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
@@ -25,7 +24,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "json.md"
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("made up") / "s.db"
-    fill(find_store(str(path)), made_up(40))
+    make_store(find_store(str(path)), 40)
     return path
 
 
@@ -82,8 +81,8 @@ def test_the_same_runs_are_made_up_again(store: Path) -> None:
     assert told(made_up(5)) != told(made_up(5, seed=1))
 
 
-def plans(store: Path, arguments: tuple[str, ...]) -> list[str]:
-    """The query plans of all statements that a command sends, a line for each of their steps."""
+def statements(store: Path, arguments: tuple[str, ...]) -> list[tuple[str, Any]]:
+    """All statements that a command sends, with their values."""
     sent: list[tuple[str, Any]] = []
 
     def keep(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
@@ -94,6 +93,12 @@ def plans(store: Path, arguments: tuple[str, ...]) -> list[str]:
         assert qtlplat(store, *arguments).code == 0
     finally:
         event.remove(Engine, "before_cursor_execute", keep)
+    return sent
+
+
+def plans(store: Path, arguments: tuple[str, ...]) -> list[str]:
+    """The query plans of all statements that a command sends, a line for each of their steps."""
+    sent = statements(store, arguments)
     with database.engine(find_store(str(store)), write=False).connect() as connection:
         return [
             row.detail
@@ -117,6 +122,56 @@ def test_the_newest_runs_are_found_without_reading_the_others(store: Path) -> No
         "SCAN value VIRTUAL TABLE INDEX 1:",  # the ids that were found
         "SCAN runs USING INDEX ix_runs_created",
     }
+
+
+FILTERED = next(command for command in COMMANDS if "--where" in command)
+
+
+def test_a_list_sorted_by_a_metric_is_filled_from_the_best(store: Path) -> None:
+    steps = plans(store, (*FILTERED[:-1], "2"))
+    assert [step for step in steps if "ix_run_metrics_mean" in step] == [
+        "SEARCH run_metrics USING COVERING INDEX ix_run_metrics_mean (name=? AND variant=? AND mean>?)"
+    ]
+    assert [step for step in steps if re.match("SCAN (runs|run_metrics|metrics|cells|components)( |$)", step)] == []
+    # with fewer than were asked for, runs without that metric would follow
+    assert len([step for step in plans(store, FILTERED) if "ix_run_metrics_mean" in step]) == 1
+
+
+@pytest.mark.parametrize("sort", ["f1", "-f1", "-f1@linear,created", "min(f1)", "-f1,head"])
+@pytest.mark.parametrize("where", ["", "head = 'dressed5x3' or tag = 'paper'", "f1 is null or f1 > 0.9"])
+def test_a_list_from_the_best_is_the_beginning_of_the_whole_one(store: Path, sort: str, where: str) -> None:
+    reader = Reader(find_store(str(store)))
+    whole = [run.id for run in reader.runs(sort=sort, where=where)]
+    assert len(whole) > 3
+    for limit in (1, 3, len(whole) - 1, len(whole), len(whole) + 1):
+        assert [run.id for run in reader.runs(limit, sort=sort, where=where)] == whole[:limit]
+        assert [row["run"] for row in reader.table(["run"], sort=sort, where=where, limit=limit)] == whole[:limit]
+
+
+@pytest.mark.parametrize("command", [("best",), ("best", "--by", "head"), ("pareto", "f1", "accuracy")], ids=" ".join)
+def test_rankings_read_an_index_of_runs_and_one_row_for_a_metric(store: Path, command: tuple[str, ...]) -> None:
+    steps = plans(store, command)
+    assert {step for step in steps if re.match("SCAN (?!value)", step)} <= {
+        "SCAN qtlplat_schema",
+        "SCAN runs USING COVERING INDEX ix_runs_facts",
+        "SCAN anon_1",
+    }
+    assert "SEARCH run_metrics USING PRIMARY KEY (run_id=? AND variant=? AND name=?)" in steps
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c[0] in KNOWN], ids=lambda c: " ".join(c)[:40])
+def test_the_number_of_statements_does_not_grow_with_the_store(
+    store: Path, tmp_path: Path, command: tuple[str, ...]
+) -> None:
+    make_store(find_store(str(tmp_path / "small.db")), 12)
+    if command[0] == "best":  # which reads the predictions of a limited number of candidates
+        command = (*command, "--no-honest")
+    assert len(statements(store, command)) <= len(statements(tmp_path / "small.db", command)) + 1
+
+
+def test_the_runs_that_are_running_are_found_by_their_own_index(store: Path) -> None:
+    steps = plans(store, ("runs", "--where", "status = 'interrupted'", "-n", "3"))
+    assert [step for step in steps if "ix_runs_running" in step]
 
 
 def test_runs_of_which_the_parameter_counts_hold_totals_alone_are_reported(store: Path) -> None:

@@ -51,7 +51,7 @@ LEAST_NEEDED = ("parameters", "cells", "leakage", "std", "interval", "median")
 @click.option(
     "--honest/--no-honest",
     default=None,
-    help="Read the predictions of all candidates for the honest score, or of none. Default: of 200 runs at most.",
+    help="Read the predictions of all candidates for the honest score, or of none. Default: 60,000 of 200 runs.",
 )
 @direction_options
 @listing_options

@@ -46,13 +46,13 @@ def pareto_command(settings: Settings, fields: Sequence[str], every: bool, listi
 
     def read() -> tuple[Front, Mapping[str, Any]]:
         # names of all runs take longer than those of the few that are unbeaten
-        front = front_runs(reader, fields, listing.where or "", NAMED if every else ())
+        front = front_runs(reader, fields, listing.where or "", NAMED if every else (), everything=every)
         if every:
             return front, {row["run"]: row for row, _ in front.listed}
         return front, _names(reader, [row["run"] for row, best in front.listed if best])
 
     front, names = reader.past_damage(read)
-    lower, known = front.lower, len(front.listed)
+    lower, known = front.lower, front.judged
     listed = [(row, best) for row, best in front.listed if best or every]
     forms = [_form(row, names[row["run"]], lower, best) for row, best in listed]
     shown = [{**form, **form["values"]} for form in forms]

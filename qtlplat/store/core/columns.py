@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import chain
 from operator import index
+from types import NoneType
 from typing import Any
 
 import sqlalchemy as sa
@@ -184,6 +186,31 @@ class Numbers(Facts):
         if isinstance(found, dict):
             return {name: _from_json_number(number) for name, number in found.items()}
         return None if found is None else [_from_json_number(number) for number in found]
+
+
+def read_column(kind: TypeEngine[Any], values: Sequence[Any], dialect: Dialect) -> Sequence[Any]:
+    """Stored values as their type gives them, in a fraction of the time that one value after another takes.
+
+    Raises ForeignValueError as the type does.
+    """
+    types = set(map(type, values))
+    if (type(kind) is Text and types <= {str, NoneType}) or (isinstance(kind, Whole) and types <= {int, NoneType}):
+        return values
+    if isinstance(kind, Numbers) and types == {str} and (found := _lists(values)) is not None:
+        return found
+    convert = kind.dialect_impl(dialect).result_processor(dialect, None)
+    return tuple(map(convert, values)) if convert else values
+
+
+def _lists(values: Sequence[str]) -> list[list[float]] | None:
+    """Lists of floats, decoded at once; None if anything is not a flat list of finite ones."""
+    if not all(value.startswith("[") and value.find("]") == len(value) - 1 for value in values):
+        return None
+    try:
+        found: list[list[float]] = _DECODER.decode(f"[{','.join(values)}]")
+    except (ValueError, RecursionError):
+        return None
+    return found if set(map(type, chain.from_iterable(found))) <= {float} else None
 
 
 def to_json(value: Any, *, sort_keys: bool = False) -> str:

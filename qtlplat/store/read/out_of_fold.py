@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, select, type_coerce, types
+from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import HEAD
 from qtlplat.errors import StoreError
 from qtlplat.store.core import schema
+from qtlplat.store.core.columns import read_column
 from qtlplat.store.core.dialect import among
 from qtlplat.store.read.access import Access
 
@@ -46,11 +48,17 @@ def out_of_fold(reader: Access, run_id: str) -> OutOfFold:
     import numpy as np  # takes longer than most queries, which need none
 
     cells, predictions, runs = schema.cells.c, schema.predictions.c, schema.runs.c
+    columns = (
+        predictions.cell,
+        cells.backbone_index,
+        cells.seed,
+        predictions.sample_id,
+        predictions.source,
+        predictions.label,
+        predictions.probabilities,
+    )
     query = (
-        select(
-            predictions.cell, cells.backbone_index, cells.seed, predictions.sample_id, predictions.source,
-            predictions.label, predictions.probabilities,
-        )
+        select(*(type_coerce(column, types.NULLTYPE) for column in columns))  # converted column by column, below
         .join_from(
             schema.cells,
             schema.predictions,
@@ -58,16 +66,21 @@ def out_of_fold(reader: Access, run_id: str) -> OutOfFold:
         )
         .where(cells.run_id == run_id, cells.variant == HEAD)
         .order_by(predictions.cell, predictions.sample_id)
-    )  # fmt: skip
-    of_run = select(runs.dataset_digest).where(runs.id == run_id)
-    found = reader.read(
-        lambda connection: (connection.execute(of_run).scalar_one(), connection.execute(query).all()), [run_id]
     )
-    digest, rows = found or ("", [])
-    if not rows:
+    of_run = select(runs.dataset_digest).where(runs.id == run_id)
+
+    def read(connection: Connection) -> tuple[str, list[Sequence[Any]]]:
+        stored = zip(*connection.execute(query).all(), strict=True)
+        values = [
+            read_column(column.type, one, connection.dialect) for column, one in zip(columns, stored, strict=False)
+        ]
+        return connection.execute(of_run).scalar_one(), values
+
+    digest, found = reader.read(read, [run_id]) or ("", [])
+    if not found:
         nothing = np.empty(0, dtype=np.int64)
         return OutOfFold(run_id, digest, (), (), nothing, nothing, nothing, np.empty((0, 0)))
-    cell, backbone, seed, samples, sources, labels, probabilities = zip(*rows, strict=True)
+    cell, backbone, seed, samples, sources, labels, probabilities = found
     classes = len(probabilities[0])
     if any(len(row) != classes for row in probabilities) or not all(0 <= label < classes for label in labels):
         what = f"the store is damaged: predictions of run {run_id} do not have {classes} classes each"

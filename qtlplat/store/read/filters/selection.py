@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
 from qtlplat.store.core import dialect, schema
+from qtlplat.store.core.columns import read_column
 from qtlplat.store.core.dialect import Expression
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read import run_annotations
@@ -86,7 +87,7 @@ class Selection:
 
     def columns(self, names: Sequence[str], *conditions: Expression, place: str = "--cols") -> dict[str, Sequence[Any]]:
         """The same values, a column for each field, of runs in no order: for very many of them."""
-        names, dialect = list(dict.fromkeys(names)), self._connection.dialect
+        names, of = list(dict.fromkeys(names)), self._connection.dialect
         fields, columns = self._columns(names, place)
         # values are converted column by column, which takes less than half as long
         raw = [sa.type_coerce(column, sa.types.NULLTYPE) for column in columns]
@@ -94,8 +95,7 @@ class Selection:
         stored = zip(*rows, strict=True) if rows else [()] * len(names)
         found: dict[str, Sequence[Any]] = {}
         for name, field, values in zip(names, fields, stored, strict=True):
-            convert = field.value.type.dialect_impl(dialect).result_processor(dialect, None)
-            column = tuple(map(convert, values)) if convert else values
+            column = read_column(field.value.type, values, of)
             found[name] = tuple(map(field.decode, column)) if field.decode else column
         return found
 
