@@ -95,7 +95,8 @@ def honest_choice(
     if not found:
         return Choice()
     picking = _Picking(reader, metric, tested, lower_is_better, catalog)
-    affordable = _affordable(reader, [best.candidates for best in found], everything)
+    alike = [best.candidates for best in found if len(best.conditions) == 1]  # others have no honest score anyway
+    affordable = _affordable(reader, alike, everything)
     order = {run: place for place, run in enumerate(reader.newest_first(affordable))}
     read = [best.run in affordable for best in found]  # then all of its group are
     groups = tuple(
