@@ -248,7 +248,7 @@ def test_a_name_is_of_one_sweep(qtlplat: Call, store: Path, capfd: pytest.Captur
     assert qtlplat(f"sweep one {PLAN} --head linear --seed 0..1 -q") == 2
     err = capfd.readouterr().err
     assert "there is a sweep one that asks for something else: seed is one value there, not 0|1" in err
-    assert "qtlplat sweep rm one" in err
+    assert f"qtlplat sweep rm --store {store} one" in err
 
 
 def test_a_file_has_the_options_too(qtlplat: Call, json_of: Callable[..., Any], tmp_path: Path) -> None:
