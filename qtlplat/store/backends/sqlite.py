@@ -19,6 +19,7 @@ from sqlalchemy.engine import Connection, Engine
 from qtlplat.errors import LockedError, StoreError, UsageError, safe_repr
 from qtlplat.store.backends import copies, own_schema
 from qtlplat.store.backends.bootstrap import make_directories, try_writing, upgrade_within
+from qtlplat.store.backends.page_checks import check_before_writing
 from qtlplat.store.backends.sqlite_engine import sqlite_engine
 from qtlplat.store.backends.sqlite_errors import RECOVER, error_name, explained
 from qtlplat.store.backends.sqlite_file import (
@@ -137,7 +138,7 @@ class SqliteBackend:
 
     def prepare(self, location: StoreLocation, on_wait: Callable[[], None]) -> Path | None:
         """Several processes may do so at once: the first one does the work, the others wait for it."""
-        database.check_pages(location)
+        check_before_writing(location)
         _refuse_second_name(location)
         make_directories(location)
         if not os.path.lexists(location.path):
