@@ -12,7 +12,7 @@ from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.plan import ComponentChoice, canonical_json
 from qtlplat.catalog.registry import Registry
 from qtlplat.catalog.request import Request
-from qtlplat.catalog.resolve import Resolved, resolve
+from qtlplat.catalog.resolve import Known, Resolved, resolve
 from qtlplat.conventions import counted
 from qtlplat.errors import ConfigError, QtlplatError, UsageError
 from qtlplat.progress import Progress
@@ -81,9 +81,10 @@ def members_of(requests: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], 
 def _resolved(requests: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], kitchen: Kitchen) -> list[Resolved]:
     plans, wrong = [], list[tuple[str, QtlplatError]]()
     told: set[str] = set()
+    known = Known()
     for at, request in requests:
         try:
-            resolved = resolve(request_of(request), kitchen.registry, kitchen.catalog)
+            resolved = resolve(request_of(request), kitchen.registry, kitchen.catalog, known)
         except QtlplatError as error:
             wrong.append((point_text(at), error))
             continue

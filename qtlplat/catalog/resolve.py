@@ -103,13 +103,32 @@ def assembled(
     return Resolved(plan, components, options, notes, controls)
 
 
-def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
+class Known:
+    """Choices that requests of one registry and catalog share, each made once: a plugin validates its options then."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[Role, str], tuple[Choice, list[str], ComponentChoice | None]] = {}
+
+    def choose(
+        self, role: Role, asked: str | None, registry: Registry, catalog: Catalog, sets: Mapping[str, Given]
+    ) -> tuple[Choice, list[str], ComponentChoice | None]:
+        """As `_choose`: the choice, what a user should be told, and what a plan keeps if its options are right."""
+        key = role, repr((asked, sorted(sets.items())))
+        if key not in self._made:
+            notes: list[str] = []
+            choice = _choose(role, asked, registry, catalog, sets, notes)
+            self._made[key] = choice, notes, None if choice.options is None else choice.public()
+        return self._made[key]
+
+
+def resolve(request: Request, registry: Registry, catalog: Catalog, known: Known | None = None) -> Resolved:
     """The plan for a request.
 
     Args:
         request: what a user asked for.
         registry: presets, protocols and defaults.
         catalog: the components.
+        known: choices of earlier requests.
 
     Raises:
         UsageError: an unknown name, or a reference, device or ``-S`` text that cannot be read.
@@ -117,10 +136,10 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
         ConfigError: options are wrong; all of them at once.
     """
     sets = parse_sets(request.sets, SETTABLE)
-    notes: list[str] = []
-    chosen: dict[Role, Choice] = {
-        role: _choose(role, getattr(request, role), registry, catalog, sets[role], notes) for role in ROLES
-    }
+    known = known or Known()
+    made = {role: known.choose(role, getattr(request, role), registry, catalog, sets[role]) for role in ROLES}
+    chosen: dict[Role, Choice] = {role: choice for role, (choice, _, _) in made.items()}
+    notes = [line for _, told, _ in made.values() for line in told]
     problems = [p for choice in chosen.values() for p in choice.problems]
     parts: dict[str, Any] = dict(training_parts(request, registry, sets, problems))
     parts["replace"] = replaced_layers(request.replace)
@@ -138,7 +157,7 @@ def resolve(request: Request, registry: Registry, catalog: Catalog) -> Resolved:
     controls = find_controls(parts.get("controls", ()), catalog, problems)
     parts["control_code"] = {name: component.digest for name, component in controls.items()}
     blank = ComponentChoice(name="", component="", provider="", version="", digest="", options={})
-    parts |= {role: blank if choice.options is None else choice.public() for role, choice in chosen.items()}
+    parts |= {role: public or blank for role, (_, _, public) in made.items()}
     try:
         plan = RunPlan(**parts)
     except ValidationError as error:

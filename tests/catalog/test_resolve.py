@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 from fake_plugins import Install
 
+from qtlplat.catalog import plugin_calls
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.host import load_plugins
 from qtlplat.catalog.plan import PretrainingOptions, TrainingOptions
 from qtlplat.catalog.registry import Registry, load_registry, shipped_registry
 from qtlplat.catalog.request import Request
-from qtlplat.catalog.resolve import Resolved, resolve, resolve_component
+from qtlplat.catalog.resolve import Known, Resolved, resolve, resolve_component
 from qtlplat.catalog.verify import spec_problem
 from qtlplat.errors import ConfigError, PluginError, UsageError
 from qtlplat.specs import DatasetSpec
@@ -277,3 +278,28 @@ def test_a_component_alone_comes_with_its_options_and_choice(registry: Registry,
     assert options.model_dump()["folds"] == 3
     assert (choice.name, choice.component, choice.options["folds"]) == ("kfold6", "kfold", 3)
     assert PretrainingOptions() == PretrainingOptions(epochs=120)
+
+
+def test_requests_that_share_choices_get_the_plans_that_they_get_alone(
+    registry: Registry, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    requests = [
+        Request(head=f"dressed[qubits={qubits}]", seed=seed, sets=(f"training.epochs={epochs}", "head.layers=2"))
+        for qubits in (2, 3)
+        for seed in range(4)
+        for epochs in (1, 2)
+    ]
+    alone = [resolve(request, registry, catalog) for request in requests]
+    calls: list[str] = []
+
+    def guarded(work: object, provider: str, doing: str) -> object:
+        calls.append(doing)
+        return plugin_calls.guarded(work, provider, doing)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("qtlplat.catalog.resolve.guarded", guarded)
+    known = Known()
+    together = [resolve(request, registry, catalog, known) for request in requests]
+    assert [one.plan for one in together] == [one.plan for one in alone]
+    assert [list(one.notes) for one in together] == [list(one.notes) for one in alone]
+    validated = [doing for doing in calls if doing.startswith("validating the options of dressed")]
+    assert len(validated) == 2  # for 16 requests
