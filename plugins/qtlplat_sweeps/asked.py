@@ -18,6 +18,7 @@ from qtlplat_sweeps.definition import Kitchen, chosen_points, members_of, own_na
 from qtlplat_sweeps.grid import AS_THEY_ARE, REFERENCES, SCALARS, make_grid
 
 LONGEST_NAME = 80
+COMMANDS = ("list", "retry", "rm", "show", "start", "status")  # no sweep can be called so
 _LISTS = (*REFERENCES, "controls", "train_sizes")
 _RENAMED = {"n_seeds": "seeds", "zip": "zipped"}
 
@@ -119,6 +120,8 @@ def stored_as(reader: Reader, name: str) -> SweepRecord | None:
 
 
 def _checked_name(name: str) -> str:
+    if name in COMMANDS:
+        raise UsageError(f"{safe_repr(name)} is a command of qtlplat sweep", where="NAME", fix="choose another name")
     if not name.isprintable() or not name.strip() or name != name.strip() or len(name) > LONGEST_NAME:
         raise UsageError(f"{safe_repr(name)} is no name for a sweep", where="NAME", fix="letters, digits and dashes")
     return name

@@ -22,6 +22,8 @@ from qtlplat.store.core.sweep_records import FailureRow
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.read.sweeps import find_sweep, member_states, named_sweep
 from qtlplat.store.write.writer import Writer
+from qtlplat_sweeps.asked import COMMANDS
+from qtlplat_sweeps.command import sweep_command
 
 PLAN = RUN.removeprefix("run ").replace("--epochs 12", "--epochs 3").replace("--n-init 2", "--n-init 1")
 HEADS = "--head 'dressed[qubits=2,layers=1|2],linear' --seed 0..1"
@@ -251,6 +253,10 @@ def test_a_name_is_of_one_sweep(qtlplat: Call, store: Path, capfd: pytest.Captur
     assert f"qtlplat sweep rm --store {store} one" in err
 
 
+def test_no_sweep_is_called_as_a_command() -> None:
+    assert set(COMMANDS) == set(sweep_command.commands)
+
+
 def test_a_file_has_the_options_too(qtlplat: Call, json_of: Callable[..., Any], tmp_path: Path) -> None:
     file = tmp_path / "circuits.toml"
     file.write_text(
@@ -260,6 +266,8 @@ def test_a_file_has_the_options_too(qtlplat: Call, json_of: Callable[..., Any], 
     facts = json_of(f"sweep --file {file} --dataset quick-squares --backbone quick-net --dry-run")
     assert (facts["sweep"], facts["members"], facts["missing"]) == ("from-file", 2 * 2 + 2 * 2, 8)
     assert [row["point"]["seed"] for row in facts["rows"]].count(1) == 2
+    file.write_text('name = "show"\nhead = "linear"\n')
+    assert qtlplat(f"sweep --file {file}") == 2
     file.write_text("heads = 3\n")
     assert qtlplat(f"sweep --file {file}") == 2
 
