@@ -16,9 +16,10 @@ from dataclasses import asdict, dataclass
 from tempfile import TemporaryFile
 from typing import Any
 
-from qtlplat.cli.render.terminal import complain, say
+from qtlplat.cli.render.terminal import say
 from qtlplat.conventions import VARIABLE
 from qtlplat.errors import QtlplatError, safe_repr
+from qtlplat.sent_errors import error_facts, error_of
 
 # the processor's best instructions; no vector instructions of torch; older ones for convolutions; for matrix products
 ROUNDINGS: tuple[Mapping[str, str], ...] = (
@@ -81,7 +82,10 @@ def train(order: Order, rounding: Mapping[str, str], each: Callable[[Trained], N
             with process.stdin as asked:
                 asked.write(json.dumps(asdict(order)))
             for line in process.stdout:
-                each(Trained(**json.loads(line)))
+                facts = json.loads(line)
+                if "kind" in facts:
+                    raise error_of(facts)
+                each(Trained(**facts))
         except BaseException as error:
             if not isinstance(error, KeyboardInterrupt):  # Ctrl-C has reached the process, too
                 process.terminate()
@@ -139,7 +143,7 @@ def _main() -> int:
         for one in trained_here(Order(**json.load(sys.stdin))):
             say(json.dumps(asdict(one)))
     except QtlplatError as error:
-        complain([str(error)])
+        say(json.dumps(error_facts(error)))
         return 1
     return 0
 

@@ -11,6 +11,7 @@ from qtlplat.command_hints import shell_word
 from qtlplat.conventions import counted, short
 from qtlplat.errors import QtlplatError, Terminated
 from qtlplat.progress import Progress, Stage
+from qtlplat.sent_errors import error_of
 from qtlplat.signals import Stop, orderly_stop
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.sweep_records import FailureRow, MemberRow, MemberState, SweepRecord
@@ -19,7 +20,7 @@ from qtlplat.store.read.sweeps import MOST_KILLED
 from qtlplat.store.write.rows import now
 from qtlplat.store.write.writer import Writer
 from qtlplat_sweeps.pool import PROGRAM, Ended, Executor, Pool, Surroundings, how_it_ended
-from qtlplat_sweeps.protocol import Event, Job, error_of
+from qtlplat_sweeps.protocol import Event, Job
 
 WAIT_SECONDS = 0.2  # between two looks at signals and time limits
 LOOK_SECONDS = 5.0  # between two looks at members that another process trains

@@ -23,7 +23,8 @@ from typing import Any, TextIO
 from qtlplat.cli.render.terminal import note
 from qtlplat.errors import BusyError, QtlplatError, StoreError, Terminated
 from qtlplat.progress import Stage
-from qtlplat_sweeps.protocol import Event, Job, error_facts
+from qtlplat.sent_errors import error_facts
+from qtlplat_sweeps.protocol import Event, Job
 
 TELL_SECONDS = 0.5  # between two reports of a stage
 

@@ -7,9 +7,6 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from qtlplat import errors
-from qtlplat.errors import QtlplatError, describe_exception
-
 
 @dataclass(frozen=True)
 class Job:
@@ -51,17 +48,3 @@ def read_event(line: str) -> Event | None:
         return Event(**json.loads(line))
     except (ValueError, TypeError):
         return None
-
-
-def error_facts(error: BaseException) -> dict[str, str]:
-    """An error as it is sent."""
-    if isinstance(error, QtlplatError):
-        return {"kind": type(error).__name__, "what": error.what, "where": error.where, "fix": error.fix}
-    return {"kind": "", "what": describe_exception(error, 400), "where": "", "fix": "see the log"}
-
-
-def error_of(facts: Mapping[str, Any]) -> QtlplatError:
-    """The error that was sent."""
-    kind = getattr(errors, str(facts["kind"]), None)
-    known = kind if isinstance(kind, type) and issubclass(kind, QtlplatError) else errors.TrainingError
-    return known(str(facts["what"]), where=str(facts["where"]), fix=str(facts["fix"]))
