@@ -47,12 +47,10 @@ def with_file(path: Path, asked: Asked) -> Asked:
         field = _RENAMED.get(name := key.replace("-", "_"), name)
         if field == "set" and isinstance(value, dict):
             found["sets"] = tuple(f"{option}={_typed(one, '|')}" for option, one in value.items())
-        elif field in ("name", "only"):
-            found[field] = str(value)
-        elif field == "zipped":
-            found[field] = tuple(map(str, value if isinstance(value, list) else [value]))
+        elif field in ("name", "only", "zipped", "tune"):
+            found[field] = _of_kind(value, field, key, path)
         elif field in (*REFERENCES, *SCALARS, *AS_THEY_ARE):
-            found[field] = value if field == "tune" else _typed(value, "," if field in _LISTS else "|")
+            found[field] = _typed(value, "," if field in _LISTS else "|")
         else:
             fix = "its keys are the options of qtlplat sweep, name and [set]"
             raise UsageError(f"unknown key {safe_repr(key)}", where=str(path), fix=fix)
@@ -64,6 +62,16 @@ def with_file(path: Path, asked: Asked) -> Asked:
         asked.zipped or found.get("zipped", ()),
         asked.only or found.get("only", ""),
     )
+
+
+def _of_kind(value: Any, field: str, key: str, path: Path) -> Any:
+    """A value that is no list of values; raises UsageError for one of another type."""
+    if field == "zipped":
+        value = tuple(value if isinstance(value, list) else [value])
+    kind, called = (bool, "true or false") if field == "tune" else (str, "a text")
+    if not all(isinstance(one, kind) for one in (value if field == "zipped" else [value])):
+        raise UsageError(f"{key} = {safe_repr(value)} is not {called}", where=str(path), fix=f"write {called}")
+    return value
 
 
 def _typed(value: Any, separator: str) -> str:
@@ -122,7 +130,7 @@ def stored_as(reader: Reader, name: str) -> SweepRecord | None:
 def _checked_name(name: str) -> str:
     if name in COMMANDS:
         raise UsageError(f"{safe_repr(name)} is a command of qtlplat sweep", where="NAME", fix="choose another name")
-    if not name.isprintable() or not name.strip() or name != name.strip() or len(name) > LONGEST_NAME:
+    if not name.isprintable() or not name[:1].isalnum() or name != name.strip() or len(name) > LONGEST_NAME:
         raise UsageError(f"{safe_repr(name)} is no name for a sweep", where="NAME", fix="letters, digits and dashes")
     return name
 

@@ -106,8 +106,10 @@ def start_command(
     from qtlplat_sweeps.definition import Kitchen
     from qtlplat_sweeps.training import Limits, train
 
+    limits = Limits(workers, threads, time_limit, memory_limit)
+    limits.memory(1)  # refuses what is no limit before anything is stored
     location = asked_store(settings)
-    asked = Asked(name, {key: value for key, value in options.items() if value}, zipped, only)
+    asked = Asked(name, {key: value for key, value in options.items() if value not in (None, False, ())}, zipped, only)
     if path is not None:
         asked = with_file(path, asked)
     registry, catalog = open_components(settings)
@@ -119,7 +121,7 @@ def start_command(
     if dry_run:
         _print_dry_run(reader, sweep, as_json)
         return 0
-    return train(settings, stored(reader, sweep), reader, Limits(workers, threads, time_limit, memory_limit), as_json)
+    return train(settings, stored(reader, sweep), reader, limits, as_json)
 
 
 def _print_dry_run(reader: Reader, sweep: NewSweep, as_json: bool) -> None:

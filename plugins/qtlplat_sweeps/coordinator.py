@@ -140,6 +140,7 @@ class Coordinator:
             stage.advance(0, self._news(pool))
         elif event.kind == "broken":
             assert event.error is not None
+            executor.job = None
             raise error_of(event.error)
         elif event.kind in ("finished", "failed"):
             executor.job = None

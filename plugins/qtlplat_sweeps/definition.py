@@ -52,7 +52,11 @@ def chosen_points(grid: Grid, only: str) -> list[Point]:
         return list(grid.points)
     short = {axis.rpartition(".")[2]: axis for axis in grid.axes}
     rows = [{**point.at, **{name: point.at.get(axis) for name, axis in short.items()}} for point in grid.points]
-    places = matching(rows, {*grid.axes, *short}, only)
+    try:
+        places = matching(rows, {*grid.axes, *short}, only)
+    except UsageError as error:
+        error.where, error.fix = "--only", f"what varies: {', '.join(grid.axes) or 'nothing'}"
+        raise
     if not places:
         raise UsageError("no combination is left", where=f"--only {only}", fix=f"what varies: {', '.join(grid.axes)}")
     return [grid.points[i] for i in places]
@@ -75,7 +79,22 @@ def members_of(requests: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], 
     for position, ((at, request), resolved) in enumerate(zip(requests, plans, strict=True)):
         plan = resolved.plan.bind(digests[data_key(resolved.plan.dataset)])
         found.append(MemberRow(position, plan.fingerprint, plan.pretraining_fingerprint, dict(at), dict(request)))
+    _refuse_repeated(found)
     return found
+
+
+def _refuse_repeated(members: Sequence[MemberRow]) -> None:
+    """Refuse points that mean the same run: their scores would count as those of different settings."""
+    first: dict[str, MemberRow] = {}
+    for member in members:
+        earlier = first.setdefault(member.fingerprint, member)
+        if earlier is not member:
+            points = " and ".join(point_text(one.point) or "every point" for one in (earlier, member))
+            raise UsageError(
+                f"two points mean the same run: {points}",
+                where="the sweep",
+                fix="name each value once, and set no option that varies in a second place",
+            )
 
 
 def _resolved(requests: Sequence[tuple[Mapping[str, Any], Mapping[str, Any]]], kitchen: Kitchen) -> list[Resolved]:

@@ -171,15 +171,18 @@ def main() -> None:
     """Train what stdin asks for until it is closed."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)  # what prints to stdout must not be taken for an event
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    jobs = os.fdopen(os.dup(0), encoding="utf-8")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)  # and what reads stdin must not take jobs
+    # where nothing is trained there is nothing to store
+    signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the coordinator's
-    facts = json.loads(sys.stdin.readline() or "null")
+    facts = json.loads(jobs.readline() or "null")
     if facts is None:
         return
     _limit_memory(facts["memory"])
     executor = Executor(out, facts)
     waiting: queue.Queue[Job | None] = queue.Queue()
-    threading.Thread(target=_jobs, args=(sys.stdin, waiting), daemon=True).start()
+    threading.Thread(target=_jobs, args=(jobs, waiting), daemon=True).start()
     executor.send(Event("ready"))
     while (job := waiting.get()) is not None:
         with _logged(Path(job.log)):

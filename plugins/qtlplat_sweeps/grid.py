@@ -104,9 +104,9 @@ def _set(text: str) -> list[Choice]:
 
 def _references(role: str, text: str) -> list[Choice]:
     """References between commas, each with all combinations of the values in its brackets."""
-    parts = [part for part in split(text, ",") if part]
-    if not parts:
-        return [Choice(text)]
+    parts = split(text, ",")
+    if not all(parts):
+        raise UsageError(f"a name is missing in {safe_repr(text)}", where=f"--{role}", fix="write names with commas")
     names = [part.partition("[")[0].strip() for part in parts]
     found = []
     for number, (part, name) in enumerate(zip(parts, names, strict=True)):

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from qtlplat.cli.components import open_components
 from qtlplat.cli.render.columns import Column, write_json
 from qtlplat.cli.render.output import Listing, emit, listing_options
+from qtlplat.cli.render.progress import make_progress
 from qtlplat.cli.render.terminal import clean, note, say
 from qtlplat.cli.settings import Settings, pass_settings, store_patience, suggest
 from qtlplat.cli.stores import existing_store, opened
 from qtlplat.command_hints import shell_word
 from qtlplat.conventions import counted
-from qtlplat.errors import UsageError
+from qtlplat.errors import BusyError, UsageError
 
 if TYPE_CHECKING:
     from qtlplat.store.core.sweep_records import MemberState, SweepRecord
@@ -148,7 +150,9 @@ def show_command(
     axes = axes_of(sweep.content.definition, rows)
     if pivoted:
         both = [full_name(one.strip(), axes, "--pivot") for one in pivoted.split(",")]
-        if len(both) != 2 or both[0] == both[1] or over:
+        if over:
+            raise UsageError("--pivot averages over everything else", where="--over", fix="leave --over out")
+        if len(both) != 2 or both[0] == both[1]:
             raise UsageError("a table has two axes", where="--pivot", fix=f"--pivot {','.join(axes[:2]) or 'A,B'}")
         table, columns, told = tables.pivot(rows, both[0], both[1], metric)
         emit(table, columns, listing, json_rows=averaged(rows, [a for a in axes if a not in both], metric))
@@ -179,13 +183,18 @@ def retry_command(
     settings: Settings, /, name: str, workers: int, threads: int, time_limit: float | None, as_json: bool
 ) -> int:
     """Try the failed members of a sweep again, and train what is missing."""
+    from qtlplat.store.read.sweeps import member_states
     from qtlplat.store.write.writer import Writer
+    from qtlplat_sweeps.asked import Asked, stored, wanted
+    from qtlplat_sweeps.definition import Kitchen
     from qtlplat_sweeps.training import Limits, train
 
-    existing_store(settings, "retry")
+    location = existing_store(settings, "retry")
     reader = opened(settings)
-    sweep, states = _found(reader, name)
-    failed = [one.member.position for one in states if one.failures]
+    registry, catalog = open_components(settings)
+    kitchen = Kitchen(registry, catalog, location, make_progress(settings.verbosity))
+    sweep = stored(reader, wanted(reader, Asked(name, {}), kitchen, None))  # the cause may have been fixed in the code
+    failed = [one.member.position for one in member_states(reader, sweep) if one.failures]
     with Writer(reader.location) as writer:
         writer.forget_failures(sweep.id, failed)
     return train(settings, sweep, reader, Limits(workers, threads, time_limit), as_json)
@@ -196,12 +205,18 @@ def retry_command(
 @pass_settings
 def rm_command(settings: Settings, /, name: str) -> None:
     """Delete a sweep from the list, with its logs; its runs stay, and are found again by content."""
-    from qtlplat.store.read.sweeps import named_sweep
+    from qtlplat.store.read.sweeps import member_states, named_sweep
     from qtlplat.store.write.writer import Writer
 
     location = existing_store(settings, "change")
     reader = opened(settings)
     sweep = named_sweep(reader, name)
+    if running := [one for one in member_states(reader, sweep) if one.state == "running"]:
+        raise BusyError(
+            f"sweep {sweep.content.name} is being trained: run {running[0].run}",
+            where=location.name,
+            fix="stop it first, or wait for it",
+        )
     with Writer(location) as writer:
         writer.remove_sweep(sweep.id)
     shutil.rmtree(location.files / "logs" / sweep.id, ignore_errors=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from qtlplat.cli.settings import Settings, suggest
 from qtlplat.cli.stores import name_store
 from qtlplat.command_hints import shell_word
 from qtlplat.conventions import counted
-from qtlplat.errors import TrainingError
+from qtlplat.errors import TrainingError, UsageError
 from qtlplat.store.core.sweep_records import MemberState, SweepRecord
 from qtlplat.store.read.queries import Reader
 from qtlplat.store.read.sweeps import member_states, pretrainings_of
@@ -23,6 +24,7 @@ from qtlplat_sweeps.coordinator import Coordinator, Done, Pace
 from qtlplat_sweeps.pool import Surroundings
 from qtlplat_sweeps.tables import columns, flat, stored_rows
 
+LEAST_BYTES = 1e9  # torch and PennyLane take most of it
 SHARE = 0.9  # of the machine's memory that all executors together may use
 MOST_SHOWN = 40  # rows of the table at the end
 
@@ -36,11 +38,25 @@ class Limits:
     seconds: float | None = None
     gigabytes: float | None = None
 
-    def memory(self) -> int:
-        """Bytes that an executor may use."""
+    def memory(self, members: int) -> int:
+        """Bytes that each executor may use to train so many members.
+
+        Raises UsageError if no executor can start with so little, or a limit is no number.
+        """
+        for option, value in (("--time-limit", self.seconds), ("--memory-limit", self.gigabytes)):
+            if value is not None and not math.isfinite(value):
+                raise UsageError(f"{value:g} is no limit", where=option, fix=f"leave {option} out, or name a number")
+        there = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        found = SHARE * there / max(1, min(self.workers, members))
         if self.gigabytes is not None:
-            return int(self.gigabytes * 1e9)
-        return int(SHARE * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / self.workers)
+            found = min(self.gigabytes * 1e9, float(there))
+        if found < LEAST_BYTES:
+            raise UsageError(
+                f"each process may use {found / 1e9:.3g} GB, and needs about {LEAST_BYTES / 1e9:g} to start",
+                where="--memory-limit" if self.gigabytes is not None else f"-j {self.workers}",
+                fix="raise --memory-limit, or lower -j",
+            )
+        return int(found)
 
 
 def train(settings: Settings, sweep: SweepRecord, reader: Reader, limits: Limits, as_json: bool) -> int:
@@ -51,9 +67,11 @@ def train(settings: Settings, sweep: SweepRecord, reader: Reader, limits: Limits
     if not quiet:
         for line in _announced(reader, sweep, states, limits):
             note(line)
+    wanted = sum(one.state in ("missing", "interrupted", "running") for one in states)
+    memory = limits.memory(wanted)
     coordinator = Coordinator(sweep, reader.location, make_progress(settings.verbosity))
     surroundings = Surroundings(
-        reader.location.name, settings.registry, limits.threads, limits.memory(), settings.store_patience
+        reader.location.name, settings.registry, limits.threads, memory, settings.store_patience
     )
     done = coordinator.carry_out(states, Pace(limits.workers, limits.seconds), surroundings)
     states = member_states(reader, sweep)

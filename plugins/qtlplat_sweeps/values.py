@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator
 from decimal import Decimal
@@ -94,6 +95,9 @@ def _between(low: str, high: str, kind: str, number: int, where: str) -> Iterato
         raise UsageError(f"a range has 2 to {MOST_VALUES} values, not {number}", where=where, fix=GRAMMAR)
     if kind == "*" and float(low) <= 0:
         raise UsageError(f"a logarithmic scale has no {low}", where=where, fix=f"{low}..{high}+{number}")
+    if not math.isfinite(float(low) + float(high)):
+        raise UsageError(f"a range ends at a finite number, not {low if len(low) > len(high) else high}", where=where,
+                         fix=GRAMMAR)  # fmt: skip
     spaced = np.geomspace if kind == "*" else np.linspace
     inner = spaced(float(low), float(high), number)[1:-1]
     yield low

@@ -232,6 +232,13 @@ def test_failures_wait_for_a_retry(store: Path, qtlplat: Call, capfd: pytest.Cap
         ("sweep x --head 'dressed[qubits=2..4]' --only 'depth > 9'", 2, "unknown column"),
         ("sweep x --head linear --zip seed,epochs", 2, "nothing called 'seed' varies"),
         ("sweep '' --head linear", 2, "no name for a sweep"),
+        ("sweep x --head linear,linear", 2, "two points mean the same run: head=linear and head=linear"),
+        ("sweep x --head linear -S 'training.epochs=1|2' -S training.epochs=3", 2, "two points mean the same run"),
+        ("sweep x --head ',linear'", 2, "a name is missing"),
+        ("sweep x --head ''", 2, "a name is missing"),
+        ("sweep x --head linear --memory-limit 0.001", 2, "each process may use 0.001 GB"),
+        ("sweep x --head linear --time-limit inf", 2, "inf is no limit"),
+        ("sweep x --head linear -S training.learning_rate=0.1..1e400+3", 2, "finite number"),
     ],
 )
 def test_what_is_wrong_is_said_before_anything_starts(
@@ -268,6 +275,9 @@ def test_a_file_has_the_options_too(qtlplat: Call, json_of: Callable[..., Any], 
     assert [row["point"]["seed"] for row in facts["rows"]].count(1) == 2
     file.write_text('name = "show"\nhead = "linear"\n')
     assert qtlplat(f"sweep --file {file}") == 2
+    for text in ('tune = "no"', "only = [3]", 'name = "-x"', "name = 5", "head = []"):
+        file.write_text(f'{text}\nbackbone = "quick-net"\n')
+        assert qtlplat(f"sweep --file {file}") == 2, text
     file.write_text("heads = 3\n")
     assert qtlplat(f"sweep --file {file}") == 2
 
