@@ -6,7 +6,7 @@ import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import NoneType
+from itertools import compress
 from typing import Any
 
 
@@ -14,8 +14,7 @@ from typing import Any
 class Best:
     """A group's best run.
 
-    run: its id; runs: how many the group has; median: of their values; candidates: their ids, in no order; conditions:
-    how they were tested.
+    run: its id; runs: how many the group has; median: of their values; conditions: how they were tested.
     """
 
     group: Mapping[str, Any]
@@ -23,14 +22,20 @@ class Best:
     value: float
     runs: int
     median: float
-    candidates: tuple[str, ...] = field(default=(), repr=False)
-    conditions: frozenset[str] = frozenset()
+    conditions: frozenset[str]
+    _every: Sequence[str] = field(repr=False)
+    _places: Sequence[int] = field(repr=False)
+
+    @property
+    def candidates(self) -> tuple[str, ...]:
+        """The ids of the group's runs, in no order."""
+        return _at(self._every, self._places)
 
 
 def best_of(
     columns: Mapping[str, Sequence[Any]],
     metric: str,
-    by: Sequence[str],
+    by: Mapping[str, Sequence[Any]],
     *,
     lower_is_better: bool,
     newest_first: Callable[[Sequence[str]], list[str]],
@@ -40,25 +45,24 @@ def best_of(
     Args:
         columns: values by field, of all runs, with `run` and `condition`.
         metric: the field to rank by.
-        by: the fields that make a group.
+        by: the fields that make a group, with hashable columns; of these, equal values of two types are different.
         lower_is_better: its direction.
         newest_first: ids in the order of a listing: of equally good runs the first one wins.
     """
     runs, values, conditions = columns["run"], columns[metric], columns["condition"]
     judged = are_numbers(values)
-    keys = zip(*(_told_apart(columns[name]) for name in by), strict=True) if by else iter([()] * len(runs))
+    left_out = len(runs) - sum(judged)
+    keys = enumerate(zip(*by.values(), strict=True) if by else [()] * len(runs))
     groups: dict[Any, list[int]] = defaultdict(list)
-    for place, key in enumerate(keys):
+    for place, key in compress(keys, judged) if left_out else keys:
         groups[key].append(place)
     sign = 1 if lower_is_better else -1
     chosen = []
-    for places in groups.values():
-        members = [place for place in places if judged[place]]
-        if members:
-            numbers = [values[place] for place in members]
-            value = min(numbers) if lower_is_better else max(numbers)
-            first = [runs[place] for place, number in zip(members, numbers, strict=True) if number == value]
-            chosen.append((members, value, _median(numbers), first))
+    for members in groups.values():
+        numbers = _at(values, members)
+        value = min(numbers) if lower_is_better else max(numbers)
+        first = [runs[place] for place in compress(members, map(value.__eq__, numbers))]
+        chosen.append((members, value, _median(numbers), first))
     chosen.sort(key=lambda one: sign * one[1])
     newest = {}
     if len({value for _, value, _, _ in chosen}) < sum(len(first) for *_, first in chosen):  # there are equals
@@ -67,11 +71,10 @@ def best_of(
     for members, value, median, first in chosen:
         run = min(first, key=lambda one: newest.get(one, 0))
         group = {name: columns[name][members[0]] for name in by}
-        candidates = tuple([runs[place] for place in members])
-        tested = frozenset([conditions[place] for place in members])
-        found.append(Best(group, run, value, len(members), median, candidates, tested))
+        tested = frozenset([group["condition"]] if "condition" in by else _at(conditions, members))
+        found.append(Best(group, run, value, len(members), median, tested, runs, members))
     found.sort(key=lambda best: (sign * best.value, newest.get(best.run, 0)))
-    return found, len(runs) - sum(judged)
+    return found, left_out
 
 
 def is_number(value: Any) -> bool:
@@ -86,14 +89,12 @@ def are_numbers(values: Sequence[Any]) -> list[bool]:
     return [is_number(value) for value in values]
 
 
+def _at(values: Sequence[Any], places: Sequence[int]) -> tuple[Any, ...]:
+    """The values at some places, one or more."""
+    return tuple(map(values.__getitem__, places))
+
+
 def _median(values: Sequence[float]) -> float:
     """As that of `statistics`, which takes longer to load than most rankings."""
     ordered, half = sorted(values), len(values) // 2
     return ordered[half] if len(values) % 2 else (ordered[half - 1] + ordered[half]) / 2
-
-
-def _told_apart(values: Sequence[Any]) -> Sequence[Any]:
-    """Hashable values that are equal for equal ones of one type only: 1 is neither true nor a text."""
-    if set(map(type, values)) <= {str, NoneType}:
-        return values
-    return [value if value is None or isinstance(value, str) else (repr(value),) for value in values]

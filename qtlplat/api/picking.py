@@ -95,8 +95,10 @@ def honest_choice(
     if not found:
         return Choice()
     picking = _Picking(reader, metric, tested, lower_is_better, catalog)
-    alike = [best.candidates for best in found if len(best.conditions) == 1]  # others have no honest score anyway
-    affordable = _affordable(reader, alike, everything)
+    alike = [best for best in found if len(best.conditions) == 1]  # others have no honest score anyway
+    if everything is None:
+        alike = [best for best in alike if best.runs <= MOST_CANDIDATES]
+    affordable = _affordable(reader, [best.candidates for best in alike], everything)
     order = {run: place for place, run in enumerate(reader.newest_first(affordable))}
     read = [best.run in affordable for best in found]  # then all of its group are
     groups = tuple(
@@ -117,11 +119,10 @@ def _affordable(reader: Reader, groups: Sequence[Sequence[str]], everything: boo
         return {run for group in groups for run in group} if everything else set()
     several, single = ([group for group in groups if (len(group) > 1) == many] for many in (True, False))
     parts = [*several, [group[0] for group in single]]
-    few = [part for part in parts if 0 < len(part) <= MOST_CANDIDATES]
-    planned = planned_predictions(reader, [run for part in few for run in part]) if few else {}
+    planned = planned_predictions(reader, [run for part in parts for run in part]) if parts else {}
     chosen: set[str] = set()
     left = MOST_PREDICTIONS
-    for part in few:
+    for part in parts:
         size = sum(planned.get(run, 0) for run in part)
         if len(chosen) + len(part) <= MOST_CANDIDATES and size <= left:
             chosen.update(part)

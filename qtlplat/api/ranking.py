@@ -93,11 +93,14 @@ def best_runs(
             declared.
     """
     fields = list(by if by is not None else BY)
-    columns = reader.finished_runs([*fields, metric, "run", "condition"], where, "--metric and --by")
+    finished = reader.finished_runs([*fields, metric, "run", "condition"], where, "--metric and --by")
+    columns, keys = finished.values, finished.keys
     if sweep is not None:
         members = finished_members(reader, named_sweep(reader, sweep))
         kept = [run in members for run in columns["run"]]
-        columns = {name: tuple(compress(values, kept)) for name, values in columns.items()}
+        columns, keys = (
+            {name: tuple(compress(values, kept)) for name, values in one.items()} for one in (columns, keys)
+        )
 
     def judged() -> list[str]:
         return list(compress(columns["run"], are_numbers(columns[metric])))
@@ -107,7 +110,7 @@ def best_runs(
     else:
         lower = {metric: not higher_is_better}
     less = lower.get(metric, False)
-    split = ["condition", *fields] if by is None else fields
+    split = {name: keys[name] for name in (["condition", *fields] if by is None else fields)}
     found, left_out = best_of(columns, metric, split, lower_is_better=less, newest_first=reader.newest_first)
     tested = named_conditions(reader, {condition for best in found for condition in best.conditions})
     kinds = set(tested.values())
@@ -177,7 +180,7 @@ def front_runs(
         raise UsageError(
             "a Pareto front needs two fields or more", where="qtlplat pareto", fix="qtlplat pareto f1 parameters"
         )
-    columns = reader.finished_runs([*signs, *also, "run", "condition", "created"], where, "FIELD")
+    columns = reader.finished_runs([*signs, *also, "run", "condition", "created"], where, "FIELD").values
     runs, conditions, created = columns["run"], columns["condition"], columns["created"]
     judged = [are_numbers(columns[name]) for name in signs]
     known = [place for place, one in enumerate(zip(*judged, strict=True)) if all(one)]

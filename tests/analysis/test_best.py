@@ -13,7 +13,8 @@ def ranked(rows: list[dict[str, Any]], by: list[str], lower: bool = False, newes
     columns = {"run": list(map(str, range(len(rows)))), "condition": ["one"] * len(rows)}
     columns |= {name: [row[name] for row in rows] for name in rows[0]}
     order = list(newest) or columns["run"]
-    return best_of(columns, "f1", by, lower_is_better=lower, newest_first=lambda ids: sorted(ids, key=order.index))
+    apart = {name: [repr(value) for value in columns[name]] for name in by}
+    return best_of(columns, "f1", apart, lower_is_better=lower, newest_first=lambda ids: sorted(ids, key=order.index))
 
 
 @pytest.mark.parametrize("lower", [False, True])

@@ -4,9 +4,14 @@ import math
 from typing import Any
 
 import pytest
+from by_hand import sql
+from sample_runs import finished_run
 from sqlalchemy.dialects import sqlite
 
 from qtlplat.store.core.columns import Facts, ForeignValueError, Number, Numbers, Text, Time, Whole, read_column
+from qtlplat.store.core.location import StoreLocation
+from qtlplat.store.read.queries import Reader
+from qtlplat.store.write.writer import Writer
 
 DIALECT = sqlite.dialect()
 NOW = "2026-01-01T00:00:00.000000+00:00"
@@ -50,3 +55,17 @@ def test_a_column_is_what_its_values_are(kind: Any, values: list[Any], expected:
 def test_a_column_with_a_foreign_value_is_refused(kind: Any, values: list[Any]) -> None:
     with pytest.raises(ForeignValueError):
         read_column(kind, values, DIALECT)
+
+
+def test_a_ranking_leaves_a_run_out_of_which_a_name_is_no_text(
+    location: StoreLocation, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What the driver says while rows are fetched is damage like any other."""
+    with Writer(location) as writer:
+        sound, broken = (finished_run(writer) for _ in range(2))
+    reader = Reader(location)
+    assert set(reader.finished_runs(["run", "head"], "", "--by").values["run"]) == {sound, broken}
+    sql(location, "UPDATE runs SET head = CAST(x'ff' AS TEXT) WHERE id = ?", broken)
+    reader = Reader(location)
+    assert reader.finished_runs(["run", "head"], "", "--by").values["run"] == (sound,)
+    assert f"left out, damaged: {broken}" in caplog.text

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from operator import itemgetter
 from typing import Any, TypeVar
 
-from sqlalchemy import exc
+from sqlalchemy import ColumnElement, Select, exc
 from sqlalchemy.engine import Connection, Engine
 
 from qtlplat.errors import StoreError, Terminated, safe_repr
 from qtlplat.store.core import schema
-from qtlplat.store.core.columns import ForeignValueError
+from qtlplat.store.core.columns import ForeignValueError, read_column
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.core.retry import nobody_waits
 
@@ -100,6 +101,27 @@ def check_pages(location: StoreLocation) -> None:
 def reading(location: StoreLocation, read: Callable[[], T], on_wait: Callable[[], None] = nobody_waits) -> T:
     """What `read` returns, as soon as the store can be read. on_wait: called while a server is waited for."""
     return location.backend.reading(location, read, on_wait)
+
+
+def columns_of_rows(connection: Connection, columns: Sequence[ColumnElement[Any]], query: Select[Any]) -> list[Any]:
+    """What a SELECT of these columns finds, a sequence for each of them; [] without rows.
+
+    For very many rows: those of the driver are taken as they are, and values converted column by column, which takes
+    half as long. Raises as `Connection.execute`, and ForeignValueError.
+    """
+    dialect, result = connection.dialect, connection.execute(query)
+    assert result.cursor is not None
+    assert dialect.dbapi is not None
+    try:
+        rows = result.cursor.fetchall()
+    except dialect.dbapi.Error as error:
+        raise exc.DBAPIError.instance(str(query), None, error, dialect.dbapi.Error, dialect=dialect) from error
+    finally:
+        result.close()
+    if not rows:
+        return []
+    stored = (tuple(map(itemgetter(place), rows)) for place in range(len(columns)))  # zip(*rows) takes thrice as long
+    return [read_column(column.type, values, dialect) for column, values in zip(columns, stored, strict=True)]
 
 
 @contextmanager

@@ -6,13 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, func, select, type_coerce, types
+from sqlalchemy import and_, func, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.conventions import HEAD
 from qtlplat.errors import StoreError
-from qtlplat.store.core import schema
-from qtlplat.store.core.columns import read_column
+from qtlplat.store.core import database, schema
 from qtlplat.store.core.dialect import among
 from qtlplat.store.read.access import Access
 
@@ -58,7 +57,7 @@ def out_of_fold(reader: Access, run_id: str) -> OutOfFold:
         predictions.probabilities,
     )
     query = (
-        select(*(type_coerce(column, types.NULLTYPE) for column in columns))  # converted column by column, below
+        select(*columns)
         .join_from(
             schema.cells,
             schema.predictions,
@@ -70,10 +69,7 @@ def out_of_fold(reader: Access, run_id: str) -> OutOfFold:
     of_run = select(runs.dataset_digest).where(runs.id == run_id)
 
     def read(connection: Connection) -> tuple[str, list[Sequence[Any]]]:
-        stored = zip(*connection.execute(query).all(), strict=True)
-        values = [
-            read_column(column.type, one, connection.dialect) for column, one in zip(columns, stored, strict=False)
-        ]
+        values = database.columns_of_rows(connection, columns, query)
         return connection.execute(of_run).scalar_one(), values
 
     digest, found = reader.read(read, [run_id]) or ("", [])

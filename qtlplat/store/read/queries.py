@@ -35,7 +35,7 @@ from qtlplat.store.core.retry import LOG
 from qtlplat.store.read import run_annotations
 from qtlplat.store.read.access import Access
 from qtlplat.store.read.filters.references import described
-from qtlplat.store.read.filters.selection import NEWEST_FIRST, Selection, check
+from qtlplat.store.read.filters.selection import NEWEST_FIRST, Columns, Selection, check
 from qtlplat.store.read.run_rows import cells_of, interrupted_cell, plain, records_of
 
 MIN_PREFIX = 3
@@ -101,7 +101,7 @@ class Reader(Access):
 
         return self.read(read) or []
 
-    def finished_runs(self, fields: Sequence[str], where: str, place: str) -> dict[str, Sequence[Any]]:
+    def finished_runs(self, fields: Sequence[str], where: str, place: str) -> Columns:
         """Values by field, a column each, of all finished runs of heads that a filter selects, in no order.
 
         For rankings, which look at every run; otherwise as `table`.
@@ -109,7 +109,8 @@ class Reader(Access):
         check(where, "", fields, place)
         of_heads = (schema.runs.c.kind == "run", schema.runs.c.status == "finished")
         found = self.read(lambda one: Selection(one, self.location, where).columns(fields, *of_heads, place=place))
-        return found or dict.fromkeys(fields, ())
+        nothing: dict[str, Sequence[Any]] = dict.fromkeys(fields, ())
+        return found or Columns(nothing, nothing)
 
     def newest_first(self, ids: Collection[str]) -> list[str]:
         """Runs by their full ids, in the order of a listing."""

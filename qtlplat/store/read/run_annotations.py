@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select
 from sqlalchemy.engine import Connection
 
 from qtlplat.errors import UsageError, safe_repr
@@ -22,7 +22,7 @@ LONGEST_NOTE = 10_000  # characters
 _BESIDE_LETTERS = "_-.:/"
 
 # The condition of every list of runs, and of whatever is found by content: what lies in the trash counts for nothing.
-LISTED = ~select(schema.trash.c.run_id).where(schema.trash.c.run_id == schema.runs.c.id).exists()
+LISTED: ColumnElement[bool] = schema.runs.c.id.not_in(select(schema.trash.c.run_id))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from operator import eq, ge, gt, le, lt
 from typing import Any
@@ -10,8 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from qtlplat.store.core import dialect, schema
-from qtlplat.store.core.columns import read_column
+from qtlplat.store.core import database, dialect, schema
 from qtlplat.store.core.dialect import Expression
 from qtlplat.store.core.location import StoreLocation
 from qtlplat.store.read import run_annotations
@@ -32,6 +32,14 @@ def check(where: str, sort: str, fields: Sequence[str] = (), place: str = "--col
     refuse_many({*fields}, place)
     for name in fields:
         field_name(name, where=place)
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Values of fields of many runs. values: by field; keys: hashable, equal for equal values of one type."""
+
+    values: Mapping[str, Sequence[Any]]
+    keys: Mapping[str, Sequence[Any]]
 
 
 class Selection:
@@ -85,19 +93,16 @@ class Selection:
                 row[name] = decode(row[name])
         return rows
 
-    def columns(self, names: Sequence[str], *conditions: Expression, place: str = "--cols") -> dict[str, Sequence[Any]]:
+    def columns(self, names: Sequence[str], *conditions: Expression, place: str = "--cols") -> Columns:
         """The same values, a column for each field, of runs in no order: for very many of them."""
-        names, of = list(dict.fromkeys(names)), self._connection.dialect
+        names = list(dict.fromkeys(names))
         fields, columns = self._columns(names, place)
-        # values are converted column by column, which takes less than half as long
-        raw = [sa.type_coerce(column, sa.types.NULLTYPE) for column in columns]
-        rows = self._connection.execute(self._select(raw, conditions).order_by(None)).all()
-        stored = zip(*rows, strict=True) if rows else [()] * len(names)
-        found: dict[str, Sequence[Any]] = {}
-        for name, field, values in zip(names, fields, stored, strict=True):
-            column = read_column(field.value.type, values, of)
-            found[name] = tuple(map(field.decode, column)) if field.decode else column
-        return found
+        query = self._select(columns, conditions).order_by(None)
+        found = database.columns_of_rows(self._connection, columns, query) or [()] * len(names)
+        stored = dict(zip(names, found, strict=True))
+        decoders = [(name, field.decode) for name, field in zip(names, fields, strict=True) if field.decode]
+        decoded = {name: tuple(map(decode, stored[name])) for name, decode in decoders}
+        return Columns(stored | decoded, stored | {name: tuple(map(repr, values)) for name, values in decoded.items()})
 
     def _columns(self, names: Sequence[str], place: str) -> tuple[list[Field], list[Expression]]:
         fields = [self._fields.find(field_name(name, where=place), Asked(where=place)) for name in names]
