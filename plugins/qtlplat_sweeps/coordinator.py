@@ -23,7 +23,6 @@ from qtlplat_sweeps.pool import PROGRAM, Ended, Executor, Pool, Surroundings, ho
 from qtlplat_sweeps.protocol import Event, Job
 
 WAIT_SECONDS = 0.2  # between two looks at signals and time limits
-LOOK_SECONDS = 5.0  # between two looks at members that another process trains
 
 
 @dataclass(frozen=True)
@@ -62,7 +61,6 @@ class Coordinator:
         self._left: list[int] = []
         self._begun: set[str] = set()  # pretrainings that an executor of this process has begun
         self._killed: dict[int, int] = {}
-        self._looked = 0.0
         self.done = Done()
 
     def carry_out(self, states: Sequence[MemberState], pace: Pace, surroundings: Surroundings) -> Done:
