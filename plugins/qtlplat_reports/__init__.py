@@ -45,7 +45,7 @@ def _export(export: Export) -> Mapping[str, Any]:
 @hookimpl
 def qtlplat_commands() -> list[CommandSpec]:
     """Figures, reports and errors."""
-    plot = "Plot stored runs in the terminal, or with -o as PNG, SVG or PDF."
+    plot = "Plot stored runs, or a sweep, in the terminal, or with -o as PNG, SVG or PDF."
     report = "Write a report on stored runs: HTML, Markdown or LaTeX tables."
     return [
         CommandSpec(name="plot", summary=plot, load=_plot),

@@ -20,7 +20,9 @@ CLASSES = ("normal", "anomalous")
 KEYS = {
     "ranks": {"label", "runs", "rank", "n", "critical_difference", "not_told_apart", "ranks"},
     "convergence": {"run", "epochs", "loss_range", "best", "cells"},
-    "pareto": {"name", "kind", "runs", "parameters", "mean", "std", "n", "values", "unbeaten"},
+    "pareto": {
+        "name", "kind", "runs", "parameters", "trainable", "seconds", "mean", "std", "n", "values", "unbeaten",
+    },
     "box": {
         "run", "variant", "name", "mean", "least", "first_quartile", "median", "third_quartile", "greatest", "n",
         "left_out", "cells",
@@ -39,7 +41,8 @@ def runs() -> list[StoredRun]:
 
 def rows(kind: str, runs: list[StoredRun]) -> list[dict[str, Any]]:
     found = form(kind, runs)
-    assert set(found) == {"kind", "runs", "rows", *(["metric"] if kind in OF_A_METRIC else [])}
+    further = [*(["metric"] if kind in OF_A_METRIC else []), *(["against"] if kind == "pareto" else [])]
+    assert set(found) == {"kind", "runs", "rows", *further}
     assert found["kind"] == kind
     assert [run["run"] for run in found["runs"]] == [stored.run.id for stored in runs]
     assert all(set(row) == KEYS[kind] for row in found["rows"])

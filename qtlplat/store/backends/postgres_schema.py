@@ -93,7 +93,7 @@ def create_objects(connection: Connection) -> None:
 def complete(connection: Connection) -> None:
     """Create the objects that only a store on a server has."""
     _apart.create_all(connection)
-    connection.exec_driver_sql(f"CREATE INDEX ix_runs_running ON runs (id) WHERE {schema.RUNNING}")
+    connection.exec_driver_sql(f"CREATE INDEX IF NOT EXISTS ix_runs_running ON runs (id) WHERE {schema.RUNNING}")
 
 
 # kind, name and text of everything in a schema but sequences and what belongs to types; %s: the schema
