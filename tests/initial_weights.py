@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from qtlplat.backbones.model import BackboneFactory, HeadFactory, WholeBackbone
 from qtlplat.catalog.catalog import Catalog
 from qtlplat.catalog.host import load_plugins
-from qtlplat.quantum.devices.engines import idle_engine
+from qtlplat.quantum.devices.engine import idle_engine
 from qtlplat.specs import HeadSpec, QuantumHeadSpec
 
 INITS: dict[str, Callable[[Tensor], Any]] = {

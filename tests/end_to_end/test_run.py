@@ -29,7 +29,7 @@ def test_the_run_ends_with_folds_parameter_counts_id_and_next_commands(qtlplat, 
     assert f"run {run.id}: F1 {np.mean(run.metrics['f1']):.4f}" in out
     assert f"qtlplat show {run.id[:8]}" in out
     again = "run --dataset 'steel-synth[per_class=18,images_per_kind=8,size=96]' --backbone lenet2 --head linear"
-    again = f"qtlplat --store {tmp_path / 's.db'} {again} --evaluator 'kfold[folds=2]' --epochs 2 --pretrain-epochs 1"
+    again = f"qtlplat {again} --evaluator 'kfold[folds=2]' --epochs 2 --pretrain-epochs 1 --store {tmp_path / 's.db'}"
     assert again in out
 
 

@@ -21,6 +21,7 @@ from qtlplat.store.write.writer import Writer
 
 SHORT = "--head 'dressed[qubits=2,layers=1]' --n-init 1 --pretrain-epochs 2 --epochs 2"
 POINTS = 60  # more than there are
+OF_A_CIRCUIT = 3  # points: the file, its name, the directory
 
 
 class SyncPoints:
@@ -97,6 +98,10 @@ def refused_at(point: int, error: int, store: Path, expected: dict[str, Any], ca
         assert code == 0
         return False
     err = capsys.readouterr().err
+    if code == 0:  # the compiled circuit, which is written first, may be missing: it is made again then
+        assert point <= OF_A_CIRCUIT
+        assert numbers_of(store) == expected
+        return True
     assert code == 5, err
     assert os.strerror(error) in err
     assert len(err.splitlines()) <= 12

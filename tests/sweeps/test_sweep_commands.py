@@ -197,7 +197,7 @@ def test_bad_members_harm_no_others(
     assert qtlplat("sweep status bad") == 0
     out = capfd.readouterr().out
     assert "this head is tired" in out
-    assert "qtlplat sweep retry bad" in out
+    assert "try the failed ones again: qtlplat sweep retry" in out
 
 
 def test_failures_wait_for_a_retry(store: Path, qtlplat: Call, capfd: pytest.CaptureFixture[str]) -> None:
