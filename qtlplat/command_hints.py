@@ -14,7 +14,7 @@ READ_REGISTRY = frozenset(
     "run sweep resume predict replay reproduce errors plot report export ls info data bench plugins".split()
 )
 # A command with its arguments: what is in quotes or not a plain word, for a plain word continues the sentence. A run's
-# id may have no digit, and no sentence goes on with an option. A command in quotes is a value that is shown.
+# id may have no digit, and no option is the next word of a sentence. A command in quotes is a value that is shown.
 _COMMAND = re.compile(
     rf"(?<![\w'\"./-])qtlplat (?P<name>{'|'.join(sorted(OPEN_STORE | READ_REGISTRY))})(?![\w-])"
     r"(?P<rest>(?: (?:check|upgrade|backup|recover|merge|gc|sync|path|doctor|list|info|audit|show|status|retry|rm)\b)?"

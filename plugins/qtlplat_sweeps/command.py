@@ -19,6 +19,7 @@ from qtlplat.cli.stores import asked_store
 from qtlplat.conventions import counted
 from qtlplat_sweeps.group import GroupWithDefault
 from qtlplat_sweeps.look_commands import list_command, retry_command, rm_command, show_command, status_command
+from qtlplat_sweeps.pace_options import pace_options
 
 if TYPE_CHECKING:
     from qtlplat.store.core.sweep_records import NewSweep
@@ -64,14 +65,7 @@ def _text(name: str, help_text: str, metavar: str = "V") -> Callable[[C], C]:
     metavar="F.toml",
     help="Read options from a TOML file; those of the command line win.",
 )
-@click.option("-j", "--workers", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="N",
-              help="Train so many members at a time, each in a process of its own.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="N",
-              help="Threads of torch in each process.")  # fmt: skip
-@click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
-              help="End a member that takes longer. Default: none.")  # fmt: skip
-@click.option("--memory-limit", type=click.FloatRange(0, min_open=True), metavar="GB",
-              help="End a member that needs more. Default: nine tenths of the machine's, divided by -j.")  # fmt: skip
+@pace_options
 @click.option("--stale", type=click.Choice(["keep", "redo"]),
               help="If code, data or defaults have changed since the sweep was stored: keep finished members, or train "
               "all again.")  # fmt: skip

@@ -17,6 +17,7 @@ from qtlplat.cli.stores import existing_store, opened
 from qtlplat.command_hints import shell_word
 from qtlplat.conventions import counted
 from qtlplat.errors import BusyError, UsageError
+from qtlplat_sweeps.pace_options import pace_options
 
 if TYPE_CHECKING:
     from qtlplat.store.core.sweep_records import MemberState, SweepRecord
@@ -170,17 +171,19 @@ def show_command(
 
 @click.command("retry")
 @click.argument("name")
-@click.option("-j", "--workers", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="N",
-              help="Train so many members at a time, each in a process of its own.")  # fmt: skip
-@click.option("--threads", type=click.IntRange(1, 1024), default=1, show_default=True, metavar="N",
-              help="Threads of torch in each process.")  # fmt: skip
-@click.option("--time-limit", type=click.FloatRange(0, min_open=True), metavar="SECONDS",
-              help="End a member that takes longer. Default: none.")  # fmt: skip
+@pace_options
 @store_patience
 @_json
 @pass_settings
 def retry_command(
-    settings: Settings, /, name: str, workers: int, threads: int, time_limit: float | None, as_json: bool
+    settings: Settings,
+    /,
+    name: str,
+    workers: int,
+    threads: int,
+    time_limit: float | None,
+    memory_limit: float | None,
+    as_json: bool,
 ) -> int:
     """Try the failed members of a sweep again, and train what is missing."""
     from qtlplat.store.read.sweeps import member_states
@@ -197,7 +200,7 @@ def retry_command(
     failed = [one.member.position for one in member_states(reader, sweep) if one.failures]
     with Writer(reader.location) as writer:
         writer.forget_failures(sweep.id, failed)
-    return train(settings, sweep, reader, Limits(workers, threads, time_limit), as_json)
+    return train(settings, sweep, reader, Limits(workers, threads, time_limit, memory_limit), as_json)
 
 
 @click.command("rm")

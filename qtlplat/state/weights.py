@@ -63,8 +63,7 @@ def why_not_storable(tensors: Mapping[str, Any]) -> str:
             return f"{safe_repr(name)} is of type {type(tensor).__name__}, not a tensor"
         try:
             encode({name: tensor}, {})
-        # torch raises NotImplementedError for tensors without storage (sparse ones, meta devices)
-        except (KeyError, RuntimeError, ValueError, TypeError, NotImplementedError):
+        except (KeyError, RuntimeError, ValueError, TypeError):  # a RuntimeError for sparse and meta tensors
             return f"{safe_repr(name)} has layout {tensor.layout} and type {tensor.dtype} on device {tensor.device}"
     return ""
 
